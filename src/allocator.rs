@@ -15,6 +15,7 @@ pub mod neighbours;
 pub mod next_fit;
 pub mod pool;
 pub mod population;
+pub mod port_view;
 pub mod predictability;
 pub mod privileged;
 pub mod random;
@@ -22,7 +23,6 @@ pub mod random_increment;
 pub mod random_retry;
 pub mod random_unique;
 pub mod sequential;
-pub mod sight;
 pub mod simple_random;
 pub mod strategy;
 pub mod theory;
@@ -32,10 +32,11 @@ pub use candidates::Candidates;
 pub use lab::StrategyFigures;
 pub use neighbours::Neighbours;
 pub use pool::{
-    Bands, Lease, LeaseHolder, Pool, PoolCounts, PoolSetup, Priority, Quarantine, Resting, Shortage,
+    Bands, Lease, LeaseHolder, Pool, PoolCounts, PoolSetup, Priority, Quarantine, QuarantineEntry,
+    Shortage,
 };
 pub use population::{Pattern, Population};
+pub use port_view::{FreePorts, PortView, WantedAddress};
 pub use predictability::{Habit, Predictability};
-pub use sight::{FreePorts, PortView, Wanted};
 pub use strategy::{ALLOCATORS, AllocatorRow, Strategy, Tuning};
 pub use theory::{Model, Order};

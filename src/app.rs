@@ -23,21 +23,21 @@ use crate::{
         overview::headline::Headline,
     },
     domain::{
-        Age, Analysis, Diagnosis, Finding, Gauge, History, Lane, Monitor, Occupancy, PortRange,
-        ProcessTable, Protocol, Protocols, ServiceNames, Snapshot, Socket, Text, Thresholds,
-        Trends, diagnosis::Standing, port,
+        Age, Analysis, Diagnosis, Finding, Gauge, History, Monitor, Occupancy, PortRange,
+        ProcessTable, Protocol, ProtocolFamily, Protocols, ServiceNames, Snapshot, Socket, Text,
+        Thresholds, Trends, diagnosis::SubjectStatus, port,
     },
 };
 
 pub use command::{Action, COMMANDS, Context, KeyCommand};
 pub use event::{Effect, Event, Gesture, Key, PointerTarget, Screen};
 pub use focus::Focus;
-pub use grid::{Grain, Grid, GridBlock, RowsPerLine};
+pub use grid::{Grid, GridBlock, Resolution, RowsPerLine};
 pub use lab::{LabOptions, LabScreen};
 pub use lens::Lens;
 pub use map::{Extent, GlyphSet, InspectorPlace, Map, Move, Plan, Size};
 pub use overview::Overview;
-pub use pool::Leasing;
+pub use pool::PoolScreen;
 
 /// Settings that are fixed before the first event.
 #[derive(Clone, Debug)]
@@ -113,10 +113,10 @@ pub struct PortSelection {
 pub struct LatestScan {
     pub snapshot: Arc<Snapshot>,
     pub occupancy: Occupancy,
-    /// Use of the ports that the kernel may choose, in the order of `Lane::EACH`.
-    pub gauges: [Gauge; Lane::EACH.len()],
+    /// Use of the ports that the kernel may choose, in the order of `ProtocolFamily::EACH`.
+    pub gauges: [Gauge; ProtocolFamily::EACH.len()],
     /// Counts of the ports that the map shows.
-    pub tally: LensCounts,
+    pub lens_counts: LensCounts,
     /// Counted only while the owner lens is on.
     pub owners: OwnerRanks,
     /// Counted only while the lens has categories.
@@ -145,7 +145,7 @@ pub struct App {
     find: Option<Find>,
     allocation: Allocation,
     lab: LabScreen,
-    pool: Leasing,
+    pool: PoolScreen,
     fault: Option<Text>,
     now: Duration,
     monitor: Monitor,
@@ -174,7 +174,7 @@ impl App {
             find: options.find,
             allocation: Allocation::new(&options.allocation, options.motion),
             lab: LabScreen::new(options.lab),
-            pool: Leasing::default(),
+            pool: PoolScreen::default(),
             fault: None,
             now: Duration::ZERO,
             monitor: Monitor::default(),
@@ -207,7 +207,7 @@ impl App {
         &self.allocation
     }
 
-    pub fn pool(&self) -> &Leasing {
+    pub fn pool(&self) -> &PoolScreen {
         &self.pool
     }
 
@@ -267,8 +267,8 @@ impl App {
     /// The state of the range or destination that the headline is about. A headline may stay for
     /// ten seconds after another range or destination has become the worst. None before the first
     /// scan.
-    pub fn verdict(&self) -> Option<Standing> {
-        self.headline.map(|headline| headline.standing)
+    pub fn verdict(&self) -> Option<SubjectStatus> {
+        self.headline.map(|headline| headline.subject_status)
     }
 
     pub fn services(&self) -> &ServiceNames {
@@ -292,7 +292,7 @@ impl App {
     /// The port that the inspector describes: the port under the pointer, else the port under the
     /// cursor.
     pub fn inspected(&self) -> u16 {
-        self.hover.map_or(self.map.cursor, |block| self.telling_port(block))
+        self.hover.map_or(self.map.cursor, |block| self.port_of_shown_class(block))
     }
 
     /// Time until the screen changes without an event; None: it does not.
@@ -379,7 +379,7 @@ impl App {
     }
 
     /// Counts what is on these ports, for the protocols that the map shows.
-    pub fn tally(&self, ports: PortRange) -> LensCounts {
+    pub fn lens_counts(&self, ports: PortRange) -> LensCounts {
         self.scan.as_ref().map_or_else(LensCounts::default, |scan| {
             let ephemeral = &scan.snapshot.ephemeral;
             LensCounts::count(ports, &scan.occupancy, self.map.protocols, ephemeral)
@@ -388,13 +388,13 @@ impl App {
 
     /// Returns the first port of a block whose state class gives the block its colour, so that the
     /// inspector describes what the map shows.
-    pub fn telling_port(&self, block: PortRange) -> u16 {
-        let heaviest = self.tally(block).heaviest();
-        let telling = self.scan.as_ref().zip(heaviest).and_then(|(scan, class)| {
-            let class_of = |port| scan.occupancy.port(port).most_telling(self.map.protocols);
+    pub fn port_of_shown_class(&self, block: PortRange) -> u16 {
+        let heaviest = self.lens_counts(block).heaviest();
+        let found_port = self.scan.as_ref().zip(heaviest).and_then(|(scan, class)| {
+            let class_of = |port| scan.occupancy.port(port).shown_class(self.map.protocols);
             block.ports().find(|&port| class_of(port) == Some(class))
         });
-        telling.unwrap_or(block.first())
+        found_port.unwrap_or(block.first())
     }
 
     /// All sockets on a port, of both protocols, even if the map shows only one protocol.

@@ -5,18 +5,18 @@ pub mod allocation;
 mod describer;
 pub mod lab;
 pub mod lease_server;
-mod look;
 pub mod message;
 pub mod permit;
 pub mod pool;
+mod port_survey;
 pub mod race;
 pub mod sample;
 pub mod scanner;
 mod worker;
 
 pub use message::{
-    AllocationRequest, LabReport, LabRequest, LabSetup, LabSite, Outbox, PoolPlan, PoolReport,
-    PoolRequest, Report, Request, Setup, Site, Speed,
+    AllocationRequest, AllocatorTarget, LabReport, LabRequest, LabSetup, LabTarget, Outbox,
+    PoolPlan, PoolReport, PoolRequest, Report, Request, Setup, Speed,
 };
 
 use std::{
@@ -32,20 +32,20 @@ use crate::host::Host;
 
 use self::{
     allocation::AllocationThread,
-    describer::{DescriberLoop, Roster},
+    describer::{DescriberLoop, SharedOwnerList},
     lab::LabThread,
     pool::PoolThread,
-    scanner::{Orders, ScanLoop},
+    scanner::{ScanControl, ScanLoop},
 };
 
 /// Maximum time that `drop` waits for the scanner and the describer. A thread that is still stuck
 /// in a system call after this time ends with the process.
-const FAREWELL: Duration = Duration::from_millis(300);
+const SHUTDOWN_GRACE: Duration = Duration::from_millis(300);
 
 /// Handle to the worker threads. Dropping it stops them.
 pub struct Engine {
-    orders: Arc<Orders>,
-    roster: Arc<Roster>,
+    scan_control: Arc<ScanControl>,
+    owner_list: Arc<SharedOwnerList>,
     /// Disconnected once the scanner and the describer have ended.
     workers: Receiver<()>,
     allocation: AllocationThread,
@@ -63,28 +63,28 @@ impl Engine {
         interval: Duration,
         outbox: impl Fn() -> Box<dyn Outbox>,
     ) -> io::Result<Self> {
-        let orders = Arc::<Orders>::default();
-        let roster = Arc::<Roster>::default();
+        let scan_control = Arc::<ScanControl>::default();
+        let owner_list = Arc::<SharedOwnerList>::default();
         let (alive, workers) = sync_channel(0);
 
-        let scan = ScanLoop::new(host.clone(), interval, orders.clone(), roster.clone());
+        let scan = ScanLoop::new(host.clone(), interval, scan_control.clone(), owner_list.clone());
         worker::spawn("scanner", alive.clone(), outbox(), |to| scan.run(to))?;
 
-        let (machine, posted) = (host.clone(), roster.clone());
+        let (machine, posted) = (host.clone(), owner_list.clone());
         let describe = move |to: &dyn Outbox| DescriberLoop::new(&*machine, posted).run(to);
         worker::spawn("describer", alive, outbox(), describe)?;
 
         let allocation = allocation::spawn(host.clone(), outbox())?;
         let lab = lab::spawn(host.clone(), outbox(), outbox())?;
         let pool = pool::spawn(host, outbox())?;
-        Ok(Self { orders, roster, workers, allocation, lab, pool })
+        Ok(Self { scan_control, owner_list, workers, allocation, lab, pool })
     }
 
     /// Sends a request. Never blocks.
     pub fn ask(&self, request: Request) {
         match request {
-            Request::ScanNow => self.orders.scan_now(),
-            Request::Freeze(frozen) => self.orders.freeze(frozen),
+            Request::ScanNow => self.scan_control.scan_now(),
+            Request::Freeze(is_paused) => self.scan_control.set_paused(is_paused),
             Request::Allocation(request) => {
                 // If the thread has ended, it has reported why.
                 self.allocation.send(request);
@@ -101,8 +101,8 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        self.orders.stop();
-        self.roster.stop();
-        let _ = self.workers.recv_timeout(FAREWELL);
+        self.scan_control.stop();
+        self.owner_list.stop();
+        let _ = self.workers.recv_timeout(SHUTDOWN_GRACE);
     }
 }

@@ -1,9 +1,9 @@
 //! The trait for the machine that portscope examines. A host reports facts and does not evaluate
 //! them.
 
-pub mod course;
 #[cfg(target_os = "linux")]
 pub mod linux;
+pub mod race_config;
 pub mod seed;
 pub mod signals;
 pub mod simulated;
@@ -217,7 +217,7 @@ pub trait Held: Send {
 
     /// Discards the datagrams that arrived since the last call, and returns their number. The
     /// number per call is limited, so that a call takes almost no time.
-    fn strays(&mut self) -> u64 {
+    fn stray_datagrams(&mut self) -> u64 {
         0
     }
 

@@ -25,7 +25,7 @@ use crate::{
 /// `take` adds at most one quarantine, so a number above one keeps them from piling up. A small
 /// number keeps `take` fast.
 const ENDED_BY_TAKE: usize = 4;
-/// Maximum number of quarantines that one `tend` ends.
+/// Maximum number of quarantines that one `run_pass` ends.
 const ENDED_BY_TEND: usize = 64;
 
 /// Why a pool could not be built.
@@ -241,7 +241,7 @@ impl LeasePool {
     pub fn take(&self, class: Priority) -> Result<LeasedPort, Shortage> {
         let now = self.now();
         let mut pool = self.pool();
-        pool.pass_some(now, ENDED_BY_TAKE);
+        pool.update_some_quarantines(now, ENDED_BY_TAKE);
         // The start time of the lease holder is not used: the pool ends with this process.
         let holder = LeaseHolder { pid: std::process::id(), started: 0 };
         let lease = pool.take(now, class, holder, |_| ())?;
@@ -255,9 +255,9 @@ impl LeasePool {
     /// calls reads it.
     ///
     /// Returns true if further quarantines are over but not ended yet.
-    pub fn tend(&self) -> bool {
+    pub fn run_pass(&self) -> bool {
         let now = self.now();
-        self.pool().pass_some(now, ENDED_BY_TEND)
+        self.pool().update_some_quarantines(now, ENDED_BY_TEND)
     }
 
     /// Counts the ports that the class may use and that are neither leased nor in quarantine. Other
@@ -271,8 +271,8 @@ impl LeasePool {
     }
 
     /// Counts the ports in quarantine.
-    pub fn resting(&self) -> usize {
-        self.pool().resting().len()
+    pub fn quarantined(&self) -> usize {
+        self.pool().quarantined().len()
     }
 
     pub fn counts(&self) -> PoolCounts {

@@ -74,7 +74,7 @@ pub fn find_free_port(
     let builder = builder.reserved(policy.reserved());
     // Creates no `LinuxHost`, which would read more of the machine than a search needs.
     let binder = Box::new(host::linux::binder::RealBinder::new(protocols, None)?);
-    let mut allocator = builder.build_with(&ALLOCATORS[0], binder, FreePorts::everything())?;
+    let mut allocator = builder.build_with(&ALLOCATORS[0], binder, FreePorts::all_free())?;
     allocator.allocate(|_| ()).map_err(|error| match error {
         FindError::GaveUp { attempts, range, .. } => {
             let candidates = Candidates::new(range, policy.reserved());
@@ -87,12 +87,12 @@ pub fn find_free_port(
 
 /// Counts the candidates that have no socket of `protocols`. Returns None if the scan failed.
 fn count_free(host: &dyn Host, candidates: &Candidates, protocols: Protocols) -> Option<u32> {
-    let sight = FreePorts::seen(&look(host).ok()?, protocols, None);
-    Some(candidates.ports().filter(|&port| sight.looks_free(port)).count() as u32)
+    let port_view = FreePorts::from_snapshot(&take_snapshot(host).ok()?, protocols, None);
+    Some(candidates.ports().filter(|&port| port_view.looks_free(port)).count() as u32)
 }
 
 /// Scans the sockets, without owners.
-fn look(host: &dyn Host) -> Result<Snapshot, HostError> {
+fn take_snapshot(host: &dyn Host) -> Result<Snapshot, HostError> {
     let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
     host.scanner()?.scan(OwnerDepth::Skip, &mut snapshot)?;
     Ok(snapshot)
@@ -194,19 +194,23 @@ impl AllocatorBuilder {
             self.check_reserved_by(host)?;
             binder.choose_within(self.range)?;
         }
-        let sight = if row.needs_sight {
-            FreePorts::seen(&look(host)?, self.protocols, self.address.map(LocalAddress::from))
+        let port_view = if row.needs_port_view {
+            FreePorts::from_snapshot(
+                &take_snapshot(host)?,
+                self.protocols,
+                self.address.map(LocalAddress::from),
+            )
         } else {
-            FreePorts::everything()
+            FreePorts::all_free()
         };
-        self.build_with(row, binder, sight)
+        self.build_with(row, binder, port_view)
     }
 
     fn build_with(
         self,
         row: &AllocatorRow,
         binder: Box<dyn HostBinder>,
-        sight: FreePorts,
+        port_view: FreePorts,
     ) -> Result<Allocator, FindError> {
         let seed = self.seed.map_or_else(host::seed::draw, Ok)?;
         let limitation = binder.limitation();
@@ -217,7 +221,7 @@ impl AllocatorBuilder {
             Candidates::new(self.range, &self.reserved),
             self.max_attempts,
         )
-        .seeing(sight);
+        .with_port_view(port_view);
         let (range, max_attempts) = (self.range, self.max_attempts);
         Ok(Allocator { inner, range, max_attempts, seed, limitation })
     }
@@ -289,12 +293,12 @@ impl Allocator {
         self.steps(1, |_| ())
     }
 
-    fn steps(&mut self, limit: u32, seen: impl FnMut(&Attempt)) -> Step {
+    fn steps(&mut self, limit: u32, on_attempt: impl FnMut(&Attempt)) -> Step {
         let range = self.range;
         if self.max_attempts == 0 {
             return Step::Failed(None, FindError::GaveUp { attempts: 0, range, free: None });
         }
-        match self.inner.steps(limit, seen) {
+        match self.inner.steps(limit, on_attempt) {
             Progress::Refused(attempt) => Step::Refused(attempt),
             Progress::Bound(attempt, held) => Step::Bound(attempt, HeldPort(held)),
             Progress::GaveUp(None) => Step::Failed(None, FindError::RangeFull { range }),
@@ -305,10 +309,13 @@ impl Allocator {
         }
     }
 
-    /// Makes attempts until a port is bound or no attempt is left. Calls `seen` with each attempt.
-    pub fn allocate(&mut self, mut seen: impl FnMut(&Attempt)) -> Result<HeldPort, FindError> {
+    /// Makes attempts until a port is bound or no attempt is left. Calls `on_attempt` with each attempt.
+    pub fn allocate(
+        &mut self,
+        mut on_attempt: impl FnMut(&Attempt),
+    ) -> Result<HeldPort, FindError> {
         loop {
-            match self.steps(u32::MAX, &mut seen) {
+            match self.steps(u32::MAX, &mut on_attempt) {
                 Step::Refused(_) => {}
                 Step::Bound(_, held) => return Ok(held),
                 Step::Failed(_, error) => return Err(error),

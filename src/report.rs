@@ -19,7 +19,7 @@ use crate::domain::{Process, ProcessTable, Snapshot, Socket};
 
 pub use diagnose::{Health, Status};
 pub use explain::Explanation;
-pub use pick::{Collision, NoPort, Pick, Tried};
+pub use pick::{Collision, NoPort, Pick, TracedAttempt};
 
 /// A snapshot, and what is known about its processes.
 #[derive(Clone, Copy, Debug)]

@@ -50,7 +50,7 @@ pub struct TuiOptions {
     pub interval: Duration,
     pub color: Depth,
     /// None: the terminal is asked for it.
-    pub ground: Option<Background>,
+    pub background: Option<Background>,
     pub contrast: Contrast,
     pub ascii: bool,
     pub mouse: bool,
@@ -76,7 +76,7 @@ impl Exit {
             Self::Quit => ExitCode::SUCCESS,
             Self::Signal(signal) => signals::die_by(signal),
             Self::Panicked(_) => ExitCode::from(watchdog::PANICKED as u8),
-            Self::TerminalGone => ExitCode::from(watchdog::GONE as u8),
+            Self::TerminalGone => ExitCode::from(watchdog::EXIT_TERMINAL_GONE as u8),
         }
     }
 }
@@ -111,22 +111,22 @@ pub fn run(host: Arc<dyn Host>, options: TuiOptions) -> Result<Exit, TuiError> {
     let (to_loop, inbox) = mailbox::channel();
 
     watchdog::watch(terminal.clone(), ending.clone())?;
-    let nudger = to_loop.clone();
-    let nudge = move || drop(nudger.try_send(LoopWake::Nudge));
-    terminal::restore_on_panic(terminal.clone(), ending.clone(), nudge.clone());
+    let wake_sender = to_loop.clone();
+    let wake_loop = move || drop(wake_sender.try_send(LoopWake::Check));
+    terminal::restore_on_panic(terminal.clone(), ending.clone(), wake_loop.clone());
     terminal::restore_at_fault(terminal.clone());
-    signals::watch(arrived.clone(), ending.clone(), nudge)?;
+    signals::watch(arrived.clone(), ending.clone(), wake_loop)?;
 
     let taken = TerminalGuard(&terminal);
     terminal.take()?;
     // Started before the terminal is asked, so that the first scan does not wait for the answer.
     let outbox = || Box::new(LoopOutbox::new(to_loop.clone())) as Box<_>;
     let engine = Engine::start(host, options.interval, outbox)?;
-    let TerminalAnswer { ground, typed, decoder } = match options.ground {
-        known @ Some(_) => TerminalAnswer { ground: known, ..TerminalAnswer::default() },
-        None => question::ask_ground(&terminal, &ending)?,
+    let TerminalAnswer { background, typed, decoder } = match options.background {
+        known @ Some(_) => TerminalAnswer { background: known, ..TerminalAnswer::default() },
+        None => question::query_background(&terminal, &ending)?,
     };
-    let theme = Theme::new(options.color, ground.unwrap_or_default(), options.ascii)
+    let theme = Theme::new(options.color, background.unwrap_or_default(), options.ascii)
         .with_contrast(options.contrast);
     let by_hand = to_loop.clone();
     let send = move |input| by_hand.send(LoopWake::Input(input)).is_ok();

@@ -67,21 +67,21 @@ fn screen(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
             }
         }
         Screen::Allocate => {
-            let sight = allocate::AllocateContext {
+            let allocate_context = allocate::AllocateContext {
                 allocation: app.allocation(),
                 scan: app.allocation().scan(app.last_scan()),
                 processes: app.allocation().processes(app.processes()),
                 now: app.now(),
             };
             if app.pool().is_open() {
-                let scene = allocate::pool::Scene {
-                    sight,
-                    leasing: app.pool(),
+                let pool_context = allocate::pool::PoolContext {
+                    allocate_context,
+                    pool_screen: app.pool(),
                     processes: app.processes(),
                 };
-                allocate::pool::render(scene, theme, areas.body, buffer);
+                allocate::pool::render(pool_context, theme, areas.body, buffer);
             } else {
-                allocate::render(sight, theme, areas.body, buffer);
+                allocate::render(allocate_context, theme, areas.body, buffer);
             }
         }
         Screen::Lab => lab::render(app, theme, areas.body, buffer),

@@ -1,10 +1,11 @@
 //! Golden frames of the Allocate screen: text, and styles where colour carries meaning.
 
 #[path = "support/allocate.rs"]
-mod stage;
+mod harness;
 
 use std::{fmt::Write as _, time::Duration};
 
+use harness::{Harness, attempt, bound, in_use, ports};
 use portscope::{
     app::{
         Key,
@@ -22,19 +23,18 @@ use ratatui::{
     layout::Rect,
     style::{Color, Modifier},
 };
-use stage::{Stage, attempt, bound, in_use, ports};
 
 const DARK: Theme = Theme::new(Depth::True, Background::Dark, false);
 
-fn drawn(stage: &Stage, theme: &Theme, columns: u16, rows: u16) -> Buffer {
+fn drawn(harness: &Harness, theme: &Theme, columns: u16, rows: u16) -> Buffer {
     // The frame has its header and footer around the screen.
     let area = Rect::new(0, 0, columns, rows.saturating_sub(2));
     let mut buffer = Buffer::empty(area);
     let sight = AllocateContext {
-        allocation: &stage.allocation,
-        scan: stage.allocation.scan(Some(stage.scan())),
-        processes: stage.allocation.processes(&stage.processes),
-        now: stage.now,
+        allocation: &harness.allocation,
+        scan: harness.allocation.scan(Some(harness.scan())),
+        processes: harness.allocation.processes(&harness.processes),
+        now: harness.now,
     };
     render(sight, theme, area, &mut buffer);
     buffer
@@ -62,15 +62,15 @@ fn styles(buffer: &Buffer) -> String {
 const SIZES: [(u16, u16); 4] = [(80, 24), (120, 40), (160, 48), (200, 60)];
 
 /// Text in true colour; of the smaller ones styles in sixteen: there a map is a few runs a line.
-fn pictured(name: &str, stage: &Stage) {
+fn assert_pictures(name: &str, harness: &Harness) {
     let sixteen = Theme::new(Depth::Sixteen, Background::Dark, false);
     for (columns, rows) in SIZES {
-        keep_ansi(name, &drawn(stage, &DARK, columns, rows));
-        let picture = text(&drawn(stage, &DARK, columns, rows));
-        insta::assert_snapshot!(format!("{name}_{columns}x{rows}"), picture);
+        keep_ansi(name, &drawn(harness, &DARK, columns, rows));
+        let screen_text = text(&drawn(harness, &DARK, columns, rows));
+        insta::assert_snapshot!(format!("{name}_{columns}x{rows}"), screen_text);
     }
     for (columns, rows) in [(80, 24), (120, 40)] {
-        let styles = styles(&drawn(stage, &sixteen, columns, rows));
+        let styles = styles(&drawn(harness, &sixteen, columns, rows));
         insta::assert_snapshot!(format!("{name}_{columns}x{rows}_style"), styles);
     }
 }
@@ -98,137 +98,139 @@ fn keep_ansi(name: &str, buffer: &Buffer) {
 }
 
 /// Six refused attempts, and the port that is won with the seventh.
-fn six_collisions(stage: &mut Stage) -> u16 {
-    stage.act(Action::Step);
-    for (index, port) in ports(stage, true, 6).into_iter().enumerate() {
-        stage.report(in_use(1, index as u32 + 1, port));
+fn six_collisions(harness: &mut Harness) -> u16 {
+    harness.act(Action::Step);
+    for (index, port) in ports(harness, true, 6).into_iter().enumerate() {
+        harness.report(in_use(1, index as u32 + 1, port));
     }
-    ports(stage, false, 1)[0]
+    ports(harness, false, 1)[0]
 }
 
 #[test]
 fn idle_screen_shows_the_setup_and_the_occupancy() {
-    pictured("idle", &Stage::real(0.78));
+    assert_pictures("idle", &Harness::real(0.78));
 }
 
 #[test]
 fn an_allocation_shows_the_order_of_its_attempts() {
-    let mut stage = Stage::real(0.78);
-    six_collisions(&mut stage);
-    pictured("six_collisions", &stage);
+    let mut harness = Harness::real(0.78);
+    six_collisions(&mut harness);
+    assert_pictures("six_collisions", &harness);
 }
 
 #[test]
-fn a_won_port_is_called_out_and_said_in_words() {
-    let mut stage = Stage::real(0.78);
-    let port = six_collisions(&mut stage);
-    stage.report(bound(1, 7, port));
-    pictured("allocated", &stage);
-    let buffer = drawn(&stage, &DARK, 80, 24);
+fn an_allocated_port_is_labelled_on_the_map_and_named_in_the_text() {
+    let mut harness = Harness::real(0.78);
+    let port = six_collisions(&mut harness);
+    harness.report(bound(1, 7, port));
+    assert_pictures("allocated", &harness);
+    let buffer = drawn(&harness, &DARK, 80, 24);
     let last = text(&buffer);
     assert!(last.contains(&format!("✓ allocated {port} after 7 attempts")), "{last}");
     assert!(last.contains(&format!("◆ {port} ✓")), "{last}");
 }
 
 #[test]
-fn giving_up_says_how_many_ports_are_free_and_never_that_none_is() {
-    let mut stage = Stage::real(16_220.0 / 16_384.0);
-    stage.act(Action::Step);
-    for (index, port) in ports(&stage, true, 100).into_iter().enumerate() {
-        stage.report(in_use(1, index as u32 + 1, port));
+fn a_failed_allocation_reports_the_number_of_free_ports() {
+    let mut harness = Harness::real(16_220.0 / 16_384.0);
+    harness.act(Action::Step);
+    for (index, port) in ports(&harness, true, 100).into_iter().enumerate() {
+        harness.report(in_use(1, index as u32 + 1, port));
     }
-    pictured("gave_up", &stage);
-    let wide = text(&drawn(&stage, &DARK, 120, 40));
+    assert_pictures("gave_up", &harness);
+    let wide = text(&drawn(&harness, &DARK, 120, 40));
     let words = "✗ failed after 100 attempts · 164 of 16,384 ports free at the last scan · \
                  with 1,374 attempts, 1 in a million fails\n";
     assert!(wide.ends_with(words), "{wide}");
 }
 
 #[test]
-fn settings_lie_over_the_screen() {
-    let mut stage = Stage::real(0.78);
-    stage.act(Action::OpenSettings);
-    stage.press(&[Key::Down, Key::Down]);
-    stage.type_in("9-8");
-    stage.press(&[Key::Enter]);
-    pictured("settings", &stage);
+fn settings_are_drawn_over_the_screen() {
+    let mut harness = Harness::real(0.78);
+    harness.act(Action::OpenSettings);
+    harness.press(&[Key::Down, Key::Down]);
+    harness.type_in("9-8");
+    harness.press(&[Key::Enter]);
+    assert_pictures("settings", &harness);
 }
 
 #[test]
 fn a_high_speed_on_a_shared_machine_asks_first() {
-    let mut stage = Stage::real(0.78);
-    stage.act(Action::Faster);
-    stage.act(Action::Faster);
-    pictured("confirm", &stage);
+    let mut harness = Harness::real(0.78);
+    harness.act(Action::Faster);
+    harness.act(Action::Faster);
+    assert_pictures("confirm", &harness);
 }
 
 /// On the simulated site, at a speed that many steps above 4/s, while it runs.
-fn running(share: f64, steps: usize, attempts: usize, per_delta: usize) -> Stage {
-    let mut stage = Stage::real(share);
-    stage.move_to_simulated_site();
-    stage.speed_up(steps);
-    stage.act(Action::RunOrPause);
-    stage.play(1, attempts, per_delta);
-    stage
+fn running(share: f64, steps: usize, attempts: usize, per_delta: usize) -> Harness {
+    let mut harness = Harness::real(share);
+    harness.move_to_simulated_site();
+    harness.speed_up(steps);
+    harness.act(Action::RunOrPause);
+    harness.play(1, attempts, per_delta);
+    harness
 }
 
 #[test]
-fn figures_stand_beside_the_law_at_full_speed() {
-    pictured("max", &running(0.90, 3, 60_000, 2_000));
+fn measured_and_expected_figures_are_shown_at_full_speed() {
+    assert_pictures("max", &running(0.90, 3, 60_000, 2_000));
 }
 
 #[test]
-fn at_a_thousand_a_second_attempts_flash() {
-    pictured("thousand", &running(0.90, 2, 3_000, 33));
+fn attempts_flash_at_1000_per_second() {
+    assert_pictures("thousand", &running(0.90, 2, 3_000, 33));
 }
 
 #[test]
-fn at_twenty_a_second_the_last_sixty_tries_have_their_digits() {
-    pictured("twenty", &running(0.90, 1, 200, 1));
+fn the_last_60_attempts_show_digits_at_20_per_second() {
+    assert_pictures("twenty", &running(0.90, 1, 200, 1));
 }
 
 #[test]
-fn the_simulated_site_is_named_wherever_the_map_is() {
-    let mut stage = Stage::real(0.90);
-    stage.move_to_simulated_site();
-    pictured("simulated", &stage);
+fn the_title_names_the_simulated_target() {
+    let mut harness = Harness::real(0.90);
+    harness.move_to_simulated_site();
+    assert_pictures("simulated", &harness);
     for (columns, rows) in SIZES {
-        let picture = text(&drawn(&stage, &DARK, columns, rows));
-        assert!(picture.lines().next().unwrap_or_default().contains("simulated occupancy 90.0 %"));
+        let screen_text = text(&drawn(&harness, &DARK, columns, rows));
+        assert!(
+            screen_text.lines().next().unwrap_or_default().contains("simulated occupancy 90.0 %")
+        );
     }
 }
 
 #[test]
-fn the_allocation_before_fades() {
-    let mut stage = Stage::real(0.78);
-    let port = six_collisions(&mut stage);
-    stage.report(bound(1, 7, port));
-    stage.report(in_use(1, 1, ports(&stage, true, 9)[3]));
+fn the_previous_allocation_fades() {
+    let mut harness = Harness::real(0.78);
+    let port = six_collisions(&mut harness);
+    harness.report(bound(1, 7, port));
+    harness.report(in_use(1, 1, ports(&harness, true, 9)[3]));
     let map = Rect::new(7, 2, 50, 34);
-    let marked = |stage: &Stage| {
-        let buffer = drawn(stage, &DARK, 120, 40);
+    let marked = |harness: &Harness| {
+        let buffer = drawn(harness, &DARK, 120, 40);
         let symbols: Vec<_> = map.positions().map(|at| buffer[at].symbol().to_owned()).collect();
         symbols.iter().filter(|symbol| !"▀▄ ".contains(symbol.as_str())).count()
     };
-    assert_eq!(marked(&stage), 8);
-    keep_ansi("fade", &drawn(&stage, &DARK, 120, 40));
-    stage.now += Duration::from_millis(650);
-    assert_eq!(marked(&stage), 1);
+    assert_eq!(marked(&harness), 8);
+    keep_ansi("fade", &drawn(&harness, &DARK, 120, 40));
+    harness.now += Duration::from_millis(650);
+    assert_eq!(marked(&harness), 1);
 }
 
 #[test]
-fn without_colour_order_and_success_can_still_be_read() {
-    let mut stage = Stage::real(0.78);
-    let port = six_collisions(&mut stage);
-    stage.report(bound(1, 7, port));
-    let stages = [
-        ("won", stage),
+fn without_colour_attempt_numbers_and_success_are_readable() {
+    let mut harness = Harness::real(0.78);
+    let port = six_collisions(&mut harness);
+    harness.report(bound(1, 7, port));
+    let harnesses = [
+        ("won", harness),
         ("max", running(0.9, 3, 60_000, 2_000)),
         ("flashes", running(0.9, 2, 3_000, 33)),
     ];
-    for (name, stage) in stages {
+    for (name, harness) in harnesses {
         for (columns, rows) in SIZES {
-            let buffer = drawn(&stage, &Theme::MONOCHROME, columns, rows);
+            let buffer = drawn(&harness, &Theme::MONOCHROME, columns, rows);
             assert!(buffer.content().iter().all(|c| c.fg == Color::Reset));
             keep_ansi(&format!("no_color_{name}"), &buffer);
             insta::assert_snapshot!(format!("no_color_{name}_{columns}x{rows}"), text(&buffer));
@@ -237,35 +239,36 @@ fn without_colour_order_and_success_can_still_be_read() {
 }
 
 #[test]
-fn other_grounds_and_depths_keep_the_picture() {
-    let stage = running(0.9, 3, 60_000, 2_000);
+fn other_backgrounds_and_colour_depths_show_the_same_text() {
+    let harness = running(0.9, 3, 60_000, 2_000);
     let light = Theme::new(Depth::True, Background::Light, false);
     let indexed = Theme::new(Depth::Indexed, Background::Dark, false);
     for (columns, rows) in SIZES {
-        let picture = text(&drawn(&stage, &DARK, columns, rows));
-        keep_ansi("light", &drawn(&stage, &light, columns, rows));
+        let screen_text = text(&drawn(&harness, &DARK, columns, rows));
+        keep_ansi("light", &drawn(&harness, &light, columns, rows));
         for theme in [&light, &indexed] {
-            assert_eq!(text(&drawn(&stage, theme, columns, rows)), picture);
+            assert_eq!(text(&drawn(&harness, theme, columns, rows)), screen_text);
         }
     }
-    insta::assert_snapshot!("light_80x24_style", styles(&drawn(&stage, &light, 80, 24)));
+    insta::assert_snapshot!("light_80x24_style", styles(&drawn(&harness, &light, 80, 24)));
 }
 
 #[test]
-fn small_terminals_say_in_words_what_they_cannot_draw() {
-    let mut stage = Stage::real(0.78);
-    let port = six_collisions(&mut stage);
-    stage.report(bound(1, 7, port));
-    let mut failed = Stage::real(16_220.0 / 16_384.0);
+fn small_terminals_show_text_instead_of_the_map() {
+    let mut harness = Harness::real(0.78);
+    let port = six_collisions(&mut harness);
+    harness.report(bound(1, 7, port));
+    let mut failed = Harness::real(16_220.0 / 16_384.0);
     failed.act(Action::Step);
     for (index, port) in ports(&failed, true, 100).into_iter().enumerate() {
         failed.report(in_use(1, index as u32 + 1, port));
     }
-    let stages = [("won", stage), ("gave_up", failed), ("max", running(0.9, 3, 60_000, 2_000))];
-    for (name, stage) in stages {
+    let harnesses =
+        [("won", harness), ("gave_up", failed), ("max", running(0.9, 3, 60_000, 2_000))];
+    for (name, harness) in harnesses {
         for (columns, rows) in [(20, 5), (40, 10), (60, 16), (100, 30)] {
-            let picture = text(&drawn(&stage, &DARK, columns, rows));
-            insta::assert_snapshot!(format!("small_{name}_{columns}x{rows}"), picture);
+            let screen_text = text(&drawn(&harness, &DARK, columns, rows));
+            insta::assert_snapshot!(format!("small_{name}_{columns}x{rows}"), screen_text);
         }
     }
 }
@@ -280,22 +283,22 @@ fn bytes_between(before: &Buffer, after: &Buffer) -> usize {
 }
 
 #[test]
-fn a_step_writes_about_two_kilobytes_at_most() {
+fn a_step_writes_at_most_about_2_kb() {
     for (columns, rows) in SIZES {
-        let mut stage = Stage::real(0.78);
-        stage.act(Action::Step);
-        let mut before = drawn(&stage, &DARK, columns, rows);
+        let mut harness = Harness::real(0.78);
+        harness.act(Action::Step);
+        let mut before = drawn(&harness, &DARK, columns, rows);
         let mut most = Vec::new();
         let lengths = [5, 1, 3, 9, 2, 4, 7].into_iter().cycle().zip(1..60);
         let numbers = lengths.flat_map(|(length, end)| (1..=length).map(move |n| (n, length, end)));
-        for ((number, length, end), port) in numbers.zip(ports(&stage, true, 220)) {
+        for ((number, length, end), port) in numbers.zip(ports(&harness, true, 220)) {
             let is_last = number == length;
             let mut delta = if is_last { bound } else { in_use }(1, number, port);
             let count = |ended: &mut Finished| ended.number = end;
             delta.finished.iter_mut().chain(&mut delta.ended).for_each(count);
-            stage.report(delta);
-            stage.now += Duration::from_millis(217);
-            let after = drawn(&stage, &DARK, columns, rows);
+            harness.report(delta);
+            harness.now += Duration::from_millis(217);
+            let after = drawn(&harness, &DARK, columns, rows);
             most.push(bytes_between(&before, &after));
             before = after;
         }
@@ -309,32 +312,32 @@ fn a_step_writes_about_two_kilobytes_at_most() {
 
 #[test]
 fn ascii_terminals_get_ascii_only() {
-    let mut stage = Stage::real(0.78);
-    let port = six_collisions(&mut stage);
+    let mut harness = Harness::real(0.78);
+    let port = six_collisions(&mut harness);
     let mut won = bound(1, 7, port);
     won.held = vec![port];
-    stage.report(won);
+    harness.report(won);
     let ascii = Theme::new(Depth::Sixteen, Background::Dark, true);
     for open in [None, Some(Action::OpenSettings)] {
         if let Some(action) = open {
-            stage.act(action);
+            harness.act(action);
         }
         for (columns, rows) in [(80, 24), (120, 40)] {
-            let picture = text(&drawn(&stage, &ascii, columns, rows));
-            let foreign: String = picture.chars().filter(|c| !c.is_ascii()).collect();
-            assert_eq!(foreign, "", "{picture}");
+            let screen_text = text(&drawn(&harness, &ascii, columns, rows));
+            let foreign: String = screen_text.chars().filter(|c| !c.is_ascii()).collect();
+            assert_eq!(foreign, "", "{screen_text}");
             let name = if open.is_some() { "ascii_settings" } else { "ascii" };
-            insta::assert_snapshot!(format!("{name}_{columns}x{rows}"), picture);
+            insta::assert_snapshot!(format!("{name}_{columns}x{rows}"), screen_text);
         }
     }
 }
 
 #[test]
-fn attempts_stand_out_in_their_own_colours() {
-    let mut stage = Stage::real(0.78);
-    let port = six_collisions(&mut stage);
-    stage.report(bound(1, 7, port));
-    let buffer = drawn(&stage, &DARK, 120, 40);
+fn attempts_have_their_own_colours() {
+    let mut harness = Harness::real(0.78);
+    let port = six_collisions(&mut harness);
+    harness.report(bound(1, 7, port));
+    let buffer = drawn(&harness, &DARK, 120, 40);
     let map = Rect::new(7, 2, 50, 34);
     let digits = map.positions().filter(|&at| buffer[at].bg == DARK.color(Role::Collision));
     let mut digits: Vec<&str> = digits.map(|at| buffer[at].symbol()).collect();
@@ -345,9 +348,9 @@ fn attempts_stand_out_in_their_own_colours() {
 }
 
 #[test]
-fn text_beside_the_map_keeps_the_terminals_own_background() {
-    let stage = Stage::real(0.78);
-    let buffer = drawn(&stage, &DARK, 120, 40);
+fn text_beside_the_map_uses_the_default_background() {
+    let harness = Harness::real(0.78);
+    let buffer = drawn(&harness, &DARK, 120, 40);
     for y in 1..38 {
         for x in 60..120 {
             let cell = &buffer[(x, y)];
@@ -359,35 +362,35 @@ fn text_beside_the_map_keeps_the_terminals_own_background() {
 }
 
 #[test]
-fn held_ports_are_marked_as_ours() {
-    let mut stage = Stage::real(0.2);
-    let port = six_collisions(&mut stage);
-    stage.act(Action::ToggleHold);
+fn held_ports_are_marked() {
+    let mut harness = Harness::real(0.2);
+    let port = six_collisions(&mut harness);
+    harness.act(Action::ToggleHold);
     let mut won = bound(1, 7, port);
     won.held = vec![port, 65_000];
-    stage.report(won);
-    pictured("held", &stage);
+    harness.report(won);
+    assert_pictures("held", &harness);
 }
 
 /// With that strategy, before its first attempt.
-fn choosing(name: &str, share: f64) -> Stage {
-    let mut stage = Stage::real(share);
-    while stage.allocation.row().name != name {
-        stage.act(Action::NextStrategy);
+fn choosing(name: &str, share: f64) -> Harness {
+    let mut harness = Harness::real(share);
+    while harness.allocation.row().name != name {
+        harness.act(Action::NextStrategy);
     }
-    stage.act(Action::Step);
-    stage
+    harness.act(Action::Step);
+    harness
 }
 
 #[test]
-fn a_scan_shows_where_it_began_and_how_many_it_took() {
+fn a_sequential_scan_shows_its_first_attempt_and_the_number_of_attempts() {
     for name in ["simple-random", "sequential"] {
-        let mut stage = choosing(name, 0.78);
-        let run = stage.allocation.scan(Some(stage.scan())).map(|_| 60_000..60_012);
+        let mut harness = choosing(name, 0.78);
+        let run = harness.allocation.scan(Some(harness.scan())).map(|_| 60_000..60_012);
         for (port, number) in run.unwrap().zip(1..) {
-            stage.report(in_use(1, number, port));
+            harness.report(in_use(1, number, port));
         }
-        let buffer = drawn(&stage, &DARK, 160, 48);
+        let buffer = drawn(&harness, &DARK, 160, 48);
         let refused = |cell: &&ratatui::buffer::Cell| cell.bg == DARK.color(Role::Collision);
         let marks: Vec<&str> = buffer
             .content()
@@ -398,18 +401,18 @@ fn a_scan_shows_where_it_began_and_how_many_it_took() {
             .collect();
         assert!(marks.contains(&"1") && marks.iter().all(|mark| ["1", "+"].contains(mark)));
         assert!(marks.len() > 1, "{name}: {marks:?}");
-        stage.report(bound(1, 13, 60_012));
+        harness.report(bound(1, 13, 60_012));
         for (columns, rows) in SIZES {
-            let picture = text(&drawn(&stage, &DARK, columns, rows));
-            assert!(picture.contains("◆ 60012 ✓ after 13"), "{name}: {picture}");
-            assert!(picture.lines().next().unwrap().contains(name), "{picture}");
+            let screen_text = text(&drawn(&harness, &DARK, columns, rows));
+            assert!(screen_text.contains("◆ 60012 ✓ after 13"), "{name}: {screen_text}");
+            assert!(screen_text.lines().next().unwrap().contains(name), "{screen_text}");
         }
-        keep_ansi(&format!("scan_{name}"), &drawn(&stage, &DARK, 120, 40));
+        keep_ansi(&format!("scan_{name}"), &drawn(&harness, &DARK, 120, 40));
     }
 }
 
 #[test]
-fn the_screen_says_which_law_holds_and_where_there_is_none() {
+fn the_screen_names_the_model_or_says_that_there_is_none() {
     let words = |name: &str| text(&drawn(&choosing(name, 0.9), &DARK, 200, 60));
     for (name, figures, histogram) in [
         ("random", "model: uniform attempts at 90.0 % in use", "█ measured  ◇ expected"),
@@ -423,19 +426,22 @@ fn the_screen_says_which_law_holds_and_where_there_is_none() {
         ("hash", "for hash on a", "█ measured  no model"),
         ("random-increment", "for random-increment on a", "█ measured  no model"),
     ] {
-        let picture = words(name);
-        assert!(picture.contains(figures) && picture.contains(histogram), "{name}: {picture}");
+        let screen_text = words(name);
+        assert!(
+            screen_text.contains(figures) && screen_text.contains(histogram),
+            "{name}: {screen_text}"
+        );
     }
 }
 
 #[test]
-fn a_failure_says_what_would_be_enough_only_where_a_law_tells_it() {
+fn a_failure_suggests_an_attempt_limit_only_if_a_model_exists() {
     let gave_up = |name: &str| {
-        let mut stage = choosing(name, 16_220.0 / 16_384.0);
-        for (index, port) in ports(&stage, true, 100).into_iter().enumerate() {
-            stage.report(in_use(1, index as u32 + 1, port));
+        let mut harness = choosing(name, 16_220.0 / 16_384.0);
+        for (index, port) in ports(&harness, true, 100).into_iter().enumerate() {
+            harness.report(in_use(1, index as u32 + 1, port));
         }
-        text(&drawn(&stage, &DARK, 160, 48)).lines().last().unwrap().to_owned()
+        text(&drawn(&harness, &DARK, 160, 48)).lines().last().unwrap().to_owned()
     };
     let start = "✗ failed after 100 attempts · 164 of 16,384 ports free at the last scan";
     assert_eq!(gave_up("random"), format!("{start} · with 1,374 attempts, 1 in a million fails"));
@@ -446,79 +452,82 @@ fn a_failure_says_what_would_be_enough_only_where_a_law_tells_it() {
 }
 
 #[test]
-fn an_allocation_without_any_attempt_says_why() {
-    let mut stage = choosing("bitmap", 1.0);
+fn an_allocation_without_attempts_shows_the_reason() {
+    let mut harness = choosing("bitmap", 1.0);
     let ended = Finished { number: 1, attempts: 0, port: None };
-    let mut delta = stage::empty(1);
+    let mut delta = harness::empty(1);
     (delta.failures, delta.finished, delta.ended) = (1, Some(ended), vec![ended]);
-    stage.report(delta);
-    let picture = text(&drawn(&stage, &DARK, 120, 40));
+    harness.report(delta);
+    let screen_text = text(&drawn(&harness, &DARK, 120, 40));
     assert!(
-        picture.contains("✗ failed: the strategy found no port to try · 0 of 16,384"),
-        "{picture}"
+        screen_text.contains("✗ failed: the strategy found no port to try · 0 of 16,384"),
+        "{screen_text}"
     );
-    assert!(picture.contains("model: none where no port is free at 100 % in use"), "{picture}");
+    assert!(
+        screen_text.contains("model: none where no port is free at 100 % in use"),
+        "{screen_text}"
+    );
 }
 
 #[test]
-fn a_refused_port_0_is_told_in_words_and_is_on_no_map() {
-    let mut stage = choosing("kernel-bind", 1.0);
-    assert_eq!(stage.report(in_use(1, 1, 0)), [], "nobody is looked for");
+fn a_refusal_of_port_0_is_shown_as_text_and_not_on_the_map() {
+    let mut harness = choosing("kernel-bind", 1.0);
+    assert_eq!(harness.report(in_use(1, 1, 0)), [], "nobody is looked for");
     for (columns, rows) in SIZES {
-        let picture = text(&drawn(&stage, &DARK, columns, rows));
+        let screen_text = text(&drawn(&harness, &DARK, columns, rows));
         let words = "attempt 1 · port 0 ✗ EADDRINUSE udp · the kernel found none";
-        assert!(picture.contains(words), "{picture}");
+        assert!(screen_text.contains(words), "{screen_text}");
     }
 }
 
 #[test]
-fn snapshots_of_a_strategy_that_looks_are_told_apart() {
-    let mut stage = choosing("bitmap", 0.9);
-    let mut won = bound(1, 1, ports(&stage, false, 1)[0]);
+fn snapshots_of_a_strategy_are_shown_separately_from_attempts() {
+    let mut harness = choosing("bitmap", 0.9);
+    let mut won = bound(1, 1, ports(&harness, false, 1)[0]);
     won.snapshots = (3, Duration::from_micros(3_600));
-    stage.report(won);
-    let picture = text(&drawn(&stage, &DARK, 120, 40));
-    assert!(picture.contains("3 snapshots, 1.2ms each"), "{picture}");
-    let picture = text(&drawn(&stage, &DARK, 80, 24));
-    assert!(picture.contains("snapshot     3 x 1.2ms"), "{picture}");
-    let picture = text(&drawn(&choosing("random", 0.9), &DARK, 80, 24));
-    assert!(!picture.contains("snapshot"), "{picture}");
+    harness.report(won);
+    let screen_text = text(&drawn(&harness, &DARK, 120, 40));
+    assert!(screen_text.contains("3 snapshots, 1.2ms each"), "{screen_text}");
+    let screen_text = text(&drawn(&harness, &DARK, 80, 24));
+    assert!(screen_text.contains("snapshot     3 x 1.2ms"), "{screen_text}");
+    let screen_text = text(&drawn(&choosing("random", 0.9), &DARK, 80, 24));
+    assert!(!screen_text.contains("snapshot"), "{screen_text}");
 }
 
 #[test]
 fn other_errnos_are_named_exactly() {
-    let mut stage = Stage::real(0.2);
-    stage.act(Action::Step);
+    let mut harness = Harness::real(0.2);
+    harness.act(Action::Step);
     let refused = (portscope::domain::Protocol::Tcp, portscope::domain::Errno::EADDRNOTAVAIL);
-    stage.report(attempt(1, 1, 50_000, Some(refused)));
-    let picture = text(&drawn(&stage, &DARK, 120, 40));
-    assert!(picture.contains("✗ EADDRNOTAVAIL tcp"), "{picture}");
-    let picture = text(&drawn(&stage, &DARK, 80, 24));
-    assert!(picture.contains("attempt 1 · 50000 ✗ EADDRNOTAVAIL tcp"), "{picture}");
+    harness.report(attempt(1, 1, 50_000, Some(refused)));
+    let screen_text = text(&drawn(&harness, &DARK, 120, 40));
+    assert!(screen_text.contains("✗ EADDRNOTAVAIL tcp"), "{screen_text}");
+    let screen_text = text(&drawn(&harness, &DARK, 80, 24));
+    assert!(screen_text.contains("attempt 1 · 50000 ✗ EADDRNOTAVAIL tcp"), "{screen_text}");
 }
 
 #[test]
 fn no_size_panics() {
-    let mut stage = Stage::simulated(0.9);
-    let port = six_collisions(&mut stage);
-    stage.report(bound(1, 7, port));
-    let mut confirming = Stage::real(0.9);
+    let mut harness = Harness::simulated(0.9);
+    let port = six_collisions(&mut harness);
+    harness.report(bound(1, 7, port));
+    let mut confirming = Harness::real(0.9);
     confirming.act(Action::Faster);
     confirming.act(Action::Faster);
-    let mut setting = Stage::real(0.9);
+    let mut setting = Harness::real(0.9);
     setting.act(Action::OpenSettings);
     let ascii = Theme::new(Depth::Sixteen, Background::Light, true);
-    for stage in [&stage, &confirming, &setting] {
+    for harness in [&harness, &confirming, &setting] {
         for columns in (0..20).chain([30, 57, 79, 80, 81, 109, 110, 120, 150, 300]) {
             for rows in (0..30).step_by(3).chain([24, 31, 35, 40, 60]) {
-                drawn(stage, if rows % 2 == 0 { &DARK } else { &ascii }, columns, rows);
+                drawn(harness, if rows % 2 == 0 { &DARK } else { &ascii }, columns, rows);
             }
         }
     }
 }
 
 #[test]
-fn before_the_first_scan_nothing_is_said_of_occupancy() {
+fn no_occupancy_is_shown_before_the_first_scan() {
     let allocation = Allocation::new(&AllocationOptions::exo(42), true);
     let area = Rect::new(0, 0, 80, 22);
     let mut buffer = Buffer::empty(area);
@@ -534,9 +543,11 @@ fn before_the_first_scan_nothing_is_said_of_occupancy() {
         area,
         &mut buffer,
     );
-    let picture = text(&buffer);
+    let screen_text = text(&buffer);
     assert!(
-        picture.contains("no scan yet") && !picture.contains('▀') && !picture.contains('%'),
-        "{picture}"
+        screen_text.contains("no scan yet")
+            && !screen_text.contains('▀')
+            && !screen_text.contains('%'),
+        "{screen_text}"
     );
 }

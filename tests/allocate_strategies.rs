@@ -2,12 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
-#[path = "support/site.rs"]
+#[path = "support/target.rs"]
 mod session;
 
 use portscope::{
     allocator::{ALLOCATORS, Model, Order},
-    app::allocation::{Allocation, AllocationAction as Action, HolderSeen, Site, Speed},
+    app::allocation::{Allocation, AllocationAction as Action, AllocatorTarget, HolderSeen, Speed},
     domain::{Protocols, port::IANA_DYNAMIC},
     engine::AllocationRequest as Ask,
 };
@@ -20,12 +20,12 @@ fn number(name: &str) -> usize {
 /// On the simulated site at 90 %, with that strategy, at full speed, paused.
 fn simulated(name: &str) -> Session {
     let mut session = Session::shared();
-    session.act(Action::ToggleSite);
+    session.act(Action::ToggleTarget);
     choose(&mut session, name);
     for _ in 0..3 {
         session.act(Action::Faster);
     }
-    session.wait_for(|allocation| allocation.ground().is_some());
+    session.wait_for(|allocation| allocation.occupancy_counts().is_some());
     session
 }
 
@@ -37,16 +37,18 @@ fn choose(session: &mut Session, name: &str) {
 
 /// Of the simulated occupancy, in thousandths.
 fn fill(session: &mut Session, wanted: u32) {
-    let share = |allocation: &Allocation| match allocation.site() {
-        Site::Simulated { share } => (share * 1000.0).round() as u32,
-        Site::Machine => panic!("that is the machine"),
+    let share = |allocation: &Allocation| match allocation.target() {
+        AllocatorTarget::Simulated { share } => (share * 1000.0).round() as u32,
+        AllocatorTarget::Machine => panic!("that is the machine"),
     };
     while share(&session.allocation) != wanted {
         let is_fuller = share(&session.allocation) > wanted;
         session.act(if is_fuller { Action::Emptier } else { Action::Fuller });
     }
     let occupied = (f64::from(wanted) / 1000.0 * 16_384.0).round() as u32;
-    session.wait_for(|allocation| allocation.ground().is_some_and(|g| g.occupied == occupied));
+    session.wait_for(|allocation| {
+        allocation.occupancy_counts().is_some_and(|g| g.occupied == occupied)
+    });
 }
 
 fn run(session: &mut Session, allocations: u64) {
@@ -58,7 +60,7 @@ fn run(session: &mut Session, allocations: u64) {
 /// How far the measured mean is from that of the law, in standard errors; None: there is no law.
 fn distance(allocation: &Allocation) -> Option<f64> {
     let (figures, model, most) =
-        (allocation.figures(), allocation.model()?, allocation.most_attempts());
+        (allocation.figures(), allocation.model()?, allocation.attempt_limit());
     let expected = model.expected_attempts(most);
     // Σ (2 j + 1) S(j) is the mean of the squares.
     let squares: f64 = (0..most).map(|j| f64::from(2 * j + 1) * model.survival(j)).sum();
@@ -69,27 +71,27 @@ fn distance(allocation: &Allocation) -> Option<f64> {
 }
 
 #[test]
-fn s_walks_through_all_strategies_each_in_a_fresh_run() {
+fn key_s_cycles_through_all_strategies_and_starts_new_runs() {
     let mut session = simulated("random");
-    for (place, row) in ALLOCATORS.iter().enumerate() {
-        assert_eq!(session.allocation.options().strategy, place);
+    for (position, row) in ALLOCATORS.iter().enumerate() {
+        assert_eq!(session.allocation.options().strategy, position);
         assert_eq!(session.allocation.row().name, row.name);
         run(&mut session, 2_000);
         let figures = session.allocation.figures();
         assert!(figures.successes > 0 && figures.attempts >= figures.finished(), "{}", row.name);
         let off = distance(&session.allocation);
-        let is_lawful = !matches!(row.order, Order::Fixed | Order::Unknown);
-        assert_eq!(off.is_some(), is_lawful, "{}", row.name);
+        let has_expectation = !matches!(row.order, Order::Fixed | Order::Unknown);
+        assert_eq!(off.is_some(), has_expectation, "{}", row.name);
         assert!(off.is_none_or(|off| off < 5.0), "{}: {off:?} standard errors", row.name);
         let asked = session.ask(Action::NextStrategy);
         let [Ask::Prepare(setup), Ask::Speed(Speed::Max), Ask::Hold(false)] = &asked[..] else {
             panic!("{asked:?}");
         };
-        assert_eq!(setup.strategy, (place + 1) % ALLOCATORS.len());
+        assert_eq!(setup.strategy, (position + 1) % ALLOCATORS.len());
         assert_eq!(session.allocation.figures().attempts, 0);
         assert!(session.allocation.log().entries().next().is_none());
         assert!(!session.allocation.is_running());
-        session.wait_for(|allocation| allocation.ground().is_some());
+        session.wait_for(|allocation| allocation.occupancy_counts().is_some());
     }
     assert_eq!(session.allocation.options().strategy, 0);
     session.act(Action::PreviousStrategy);
@@ -97,7 +99,7 @@ fn s_walks_through_all_strategies_each_in_a_fresh_run() {
 }
 
 #[test]
-fn where_it_is_nearly_full_the_laws_hold_as_well() {
+fn figures_match_the_models_in_a_nearly_full_range() {
     for name in ["random", "random-unique", "exo-history", "simple-random", "random-retry"] {
         let mut session = simulated(name);
         fill(&mut session, 990);
@@ -109,7 +111,7 @@ fn where_it_is_nearly_full_the_laws_hold_as_well() {
 }
 
 #[test]
-fn bitmap_takes_one_attempt_a_success_at_99_percent_and_tells_its_snapshots_apart() {
+fn bitmap_needs_one_attempt_at_99_percent_and_counts_its_snapshots() {
     let mut session = simulated("bitmap");
     fill(&mut session, 990);
     run(&mut session, 5_000);
@@ -123,7 +125,7 @@ fn bitmap_takes_one_attempt_a_success_at_99_percent_and_tells_its_snapshots_apar
 }
 
 #[test]
-fn bitmap_knows_what_the_run_holds_and_gets_the_last_port() {
+fn bitmap_skips_ports_held_by_the_run_and_finds_the_last_free_port() {
     let mut session = Session::small();
     session.act(Action::ToggleHold);
     choose(&mut session, "bitmap");
@@ -142,27 +144,29 @@ fn bitmap_knows_what_the_run_holds_and_gets_the_last_port() {
 }
 
 #[test]
-fn a_strategy_that_is_out_of_ports_gives_up_before_the_limit_and_goes_on() {
+fn a_strategy_without_ports_left_gives_up_early_and_the_run_continues() {
     for name in ["random-unique", "exo-history", "sequential", "simple-random", "banded"] {
         let mut session = Session::small();
-        session.act(Action::ToggleSite);
+        session.act(Action::ToggleTarget);
         choose(&mut session, name);
         for _ in 0..3 {
             session.act(Action::Faster);
         }
         session.allow(1000);
         let full = |session: &mut Session| {
-            while session.allocation.site() != (Site::Simulated { share: 1.0 }) {
+            while session.allocation.target() != (AllocatorTarget::Simulated { share: 1.0 }) {
                 session.act(Action::Fuller);
             }
-            session.wait_for(|a| a.ground().is_some_and(|ground| ground.free() == 0));
+            session.wait_for(|a| {
+                a.occupancy_counts().is_some_and(|occupancy_counts| occupancy_counts.free() == 0)
+            });
         };
         full(&mut session);
         run(&mut session, 50);
         let (allocation, figures) = (&session.allocation, session.allocation.figures());
         assert_eq!((figures.successes, figures.mean()), (0, Some(200.0)), "{name}");
         if let Some(model) = allocation.model() {
-            let most = allocation.most_attempts();
+            let most = allocation.attempt_limit();
             assert!((model.expected_attempts(most) - 200.0).abs() < 1e-9, "{name}");
             assert!((model.failure(most) - 1.0).abs() < 1e-9, "{name}");
         }
@@ -178,14 +182,16 @@ fn a_strategy_that_is_out_of_ports_gives_up_before_the_limit_and_goes_on() {
 }
 
 #[test]
-fn port_0_is_no_place_and_nobody_is_sought_there() {
+fn a_refused_port_0_has_no_mark_and_no_holder() {
     let mut session = Session::small();
-    session.act(Action::ToggleSite);
+    session.act(Action::ToggleTarget);
     choose(&mut session, "kernel-bind");
-    while session.allocation.site() != (Site::Simulated { share: 1.0 }) {
+    while session.allocation.target() != (AllocatorTarget::Simulated { share: 1.0 }) {
         session.act(Action::Fuller);
     }
-    session.wait_for(|a| a.ground().is_some_and(|ground| ground.free() == 0));
+    session.wait_for(|a| {
+        a.occupancy_counts().is_some_and(|occupancy_counts| occupancy_counts.free() == 0)
+    });
     for _ in 0..3 {
         session.act(Action::Step);
     }
@@ -198,7 +204,7 @@ fn port_0_is_no_place_and_nobody_is_sought_there() {
 }
 
 #[test]
-fn the_kernels_choice_lies_in_the_range_and_is_shown_where_it_is() {
+fn the_port_chosen_by_the_kernel_is_in_the_range_and_marked() {
     let mut session = simulated("kernel-bind");
     run(&mut session, 500);
     let tried: Vec<_> =
@@ -211,7 +217,7 @@ fn the_kernels_choice_lies_in_the_range_and_is_shown_where_it_is() {
 }
 
 #[test]
-fn the_strategy_is_the_first_of_the_settings() {
+fn the_strategy_is_the_first_settings_field() {
     let mut session = Session::shared();
     session.choose_strategy(number("next-fit"));
     assert_eq!(session.allocation.row().name, "next-fit");
@@ -222,7 +228,7 @@ fn the_strategy_is_the_first_of_the_settings() {
 }
 
 #[test]
-fn on_the_machine_a_law_is_there_as_soon_as_the_strategy_is_chosen() {
+fn the_model_is_shown_as_soon_as_a_strategy_is_selected() {
     let mut session = Session::shared();
     choose(&mut session, "simple-random");
     assert!(matches!(session.allocation.model(), Some(Model::Scan { .. })));

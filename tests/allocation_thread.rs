@@ -12,7 +12,7 @@ use portscope::{
         Binder, Errno, LocalAddress, Machine, PortRange, Protocol, Protocols, Refusal, State,
     },
     engine::{
-        AllocationRequest as Ask, Outbox, Report, Setup, Site, Speed,
+        AllocationRequest as Ask, AllocatorTarget, Outbox, Report, Setup, Speed,
         allocation::{AllocationThread, spawn},
         message::AllocationDelta,
     },
@@ -81,7 +81,7 @@ fn range() -> PortRange {
 fn setup() -> Setup {
     Setup {
         strategy: 0,
-        site: Site::Machine,
+        target: AllocatorTarget::Machine,
         protocols: Protocols::Both,
         range: range(),
         max_attempts: 100,
@@ -98,7 +98,7 @@ fn empty_host() -> SimulatedHost {
 }
 
 #[test]
-fn a_run_begins_paused_and_a_step_is_one_attempt() {
+fn a_run_starts_paused_and_a_step_makes_one_attempt() {
     let session = Session::on(empty_host());
     let first = session.ask(Ask::Prepare(setup()));
     assert_eq!(first, AllocationDelta { run: 1, ..AllocationDelta::default() });
@@ -110,7 +110,7 @@ fn a_run_begins_paused_and_a_step_is_one_attempt() {
 }
 
 #[test]
-fn nothing_is_held_unless_asked_and_all_is_released_when_asked() {
+fn ports_are_held_only_on_request_and_released_on_request() {
     let host = empty_host();
     let session = Session::on(host.clone());
     session.ask(Ask::Prepare(setup()));
@@ -137,7 +137,7 @@ fn nothing_is_held_unless_asked_and_all_is_released_when_asked() {
 }
 
 #[test]
-fn the_hold_limit_is_kept_and_told() {
+fn the_hold_limit_is_enforced_and_reported() {
     let host = empty_host();
     let session = Session::on(host.clone());
     session.ask(Ask::Prepare(Setup { stop_after: Some(40), ..setup() }));
@@ -171,7 +171,7 @@ fn a_slow_run_reports_each_attempt_and_is_never_faster_than_its_speed() {
 }
 
 #[test]
-fn a_thousand_attempts_a_second_are_no_more_than_that() {
+fn speed_1000_makes_at_most_1000_attempts_per_second() {
     let session = Session::on(empty_host());
     session.ask(Ask::Prepare(Setup { stop_after: Some(300), ..setup() }));
     session.ask(Ask::Speed(Speed::Thousand));
@@ -182,7 +182,7 @@ fn a_thousand_attempts_a_second_are_no_more_than_that() {
 }
 
 #[test]
-fn a_run_that_cannot_begin_says_why() {
+fn a_run_that_cannot_start_reports_the_reason() {
     let failure = |host: Box<dyn Host>, setup| {
         let session = Session::on(Given(host));
         assert!(session.thread.send(Ask::Prepare(setup)));
@@ -201,10 +201,10 @@ fn a_run_that_cannot_begin_says_why() {
 }
 
 #[test]
-fn what_stands_on_the_simulated_site_is_told_before_what_an_attempt_met_there() {
+fn the_simulated_snapshot_is_reported_before_the_first_collision() {
     let host = empty_host();
     let session = Session::on(host.clone());
-    let simulated = |share| Setup { site: Site::Simulated { share }, ..setup() };
+    let simulated = |share| Setup { target: AllocatorTarget::Simulated { share }, ..setup() };
     let population = || match session.reports.recv_timeout(SOON).unwrap() {
         Report::Simulated(snapshot) => snapshot,
         other => panic!("{other:?}"),
@@ -236,7 +236,7 @@ fn a_panic_in_the_thread_is_reported() {
 }
 
 #[test]
-fn dropping_the_handle_ends_soon_although_nobody_takes_the_reports() {
+fn dropping_the_handle_ends_the_thread_although_reports_are_not_received() {
     let host = SimulatedHost::builder().fill(range(), 0.5, State::Bound, 1).build();
     let session = Session::on(host);
     session.thread.send(Ask::Prepare(setup()));

@@ -16,7 +16,7 @@ use portscope::{
     allocator::ALLOCATORS,
     domain::{Binder, PortRange, Protocols},
     engine::{
-        AllocationRequest as Ask, Outbox, Report, Setup, Site, Speed,
+        AllocationRequest as Ask, AllocatorTarget, Outbox, Report, Setup, Speed,
         allocation::{merge, spawn},
         message::AllocationDelta,
     },
@@ -57,7 +57,7 @@ fn run(strategy: usize, protocols: Protocols, holds: bool, allocations: u64) -> 
     let thread = spawn(Arc::new(LinuxHost::new()), Box::new(Mailbox(outbox))).unwrap();
     let setup = Setup {
         strategy,
-        site: Site::Machine,
+        target: AllocatorTarget::Machine,
         protocols,
         range: thousand(),
         max_attempts: 1_000,
@@ -92,10 +92,10 @@ fn every_strategy_allocates_on_a_machine_that_is_nearly_full() {
                 }
                 let all = run(number, protocols, false, 100);
                 assert!(all.successes > 0, "{}", row.name);
-                assert!(all.touched.iter().all(|&(port, _)| thousand().contains(port)));
+                assert!(all.attempts_by_port.iter().all(|&(port, _)| thousand().contains(port)));
                 let is_reported = all.snapshots.0 > 0 && !all.snapshots.1.is_zero();
-                assert_eq!(is_reported, row.needs_sight, "{}", row.name);
-                if row.needs_sight || row.lets_machine_choose {
+                assert_eq!(is_reported, row.needs_port_view, "{}", row.name);
+                if row.needs_port_view || row.lets_machine_choose {
                     assert_eq!((all.attempts, all.failures), (100, 0), "{}", row.name);
                 }
             }
@@ -104,12 +104,12 @@ fn every_strategy_allocates_on_a_machine_that_is_nearly_full() {
 }
 
 #[test]
-fn held_ports_are_left_alone_by_those_who_look() {
+fn bitmap_does_not_try_ports_held_by_others() {
     in_new_namespace(|| {
         let _others = occupy(Protocols::Udp, 50);
         let bitmap = ALLOCATORS.iter().position(|row| row.name == "bitmap").unwrap();
         let all = run(bitmap, Protocols::Udp, true, 25);
         assert_eq!((all.successes, all.attempts, all.held.len()), (20, 20, 20));
-        assert_eq!((all.failures, all.in_vain), (5, 0), "nothing looked free");
+        assert_eq!((all.failures, all.failed_attempts), (5, 0), "nothing looked free");
     });
 }

@@ -76,7 +76,7 @@ fn figures(allocator: &mut Allocator, allocations: u32) -> (u32, f64) {
 }
 
 #[test]
-fn attempts_and_failures_follow_the_law_at_0_50_90_and_99_percent() {
+fn attempts_and_failures_match_the_model_at_0_50_90_and_99_percent() {
     const ALLOCATIONS: u32 = 2_000;
     let holds = |share: u32| {
         in_new_namespace(|| {
@@ -107,7 +107,7 @@ fn attempts_and_failures_follow_the_law_at_0_50_90_and_99_percent() {
 }
 
 #[test]
-fn a_full_range_is_given_up_after_exactly_so_many_attempts_and_never_called_full() {
+fn a_full_range_gives_up_after_max_attempts() {
     in_new_namespace(|| {
         let _held = hold(CANDIDATES);
         let mut allocator = over(range(), Protocols::Udp);
@@ -123,7 +123,7 @@ fn a_full_range_is_given_up_after_exactly_so_many_attempts_and_never_called_full
 }
 
 #[test]
-fn what_comes_back_is_the_bound_socket_and_its_port_is_free_once_it_is_dropped() {
+fn allocate_returns_the_bound_socket_and_dropping_it_frees_the_port() {
     in_new_namespace(|| {
         let mut allocator = over(range(), Protocols::Udp);
         for _ in 0..500 {
@@ -152,7 +152,7 @@ fn a_found_tcp_port_listens_on_both_families() {
 }
 
 #[test]
-fn both_holds_udp_and_tcp_and_hands_over_tcp_first() {
+fn protocol_both_holds_udp_and_tcp_and_returns_tcp_first() {
     in_new_namespace(|| {
         let held = bind(Protocols::Both, PORT).ok().unwrap();
         assert_eq!(bind(Protocols::Udp, PORT).err(), Some(in_use(Protocol::Udp)));
@@ -171,7 +171,7 @@ fn both_holds_udp_and_tcp_and_hands_over_tcp_first() {
 }
 
 #[test]
-fn a_port_taken_on_tcp_only_refuses_both_and_leaves_udp_free() {
+fn a_port_in_use_on_tcp_refuses_both_and_is_released_on_udp() {
     in_new_namespace(|| {
         let _holder = TcpListener::bind(("127.0.0.1", PORT)).unwrap();
         let mut binder = binder(Protocols::Both);
@@ -184,7 +184,7 @@ fn a_port_taken_on_tcp_only_refuses_both_and_leaves_udp_free() {
 }
 
 #[test]
-fn holders_of_one_address_of_either_family_refuse_all_addresses() {
+fn a_holder_of_one_address_blocks_a_wildcard_bind() {
     in_new_namespace(|| {
         for address in ["127.0.0.1", "127.0.0.3", "::1", "0.0.0.0"] {
             let _udp = UdpSocket::bind((address, PORT)).unwrap();
@@ -198,7 +198,7 @@ fn holders_of_one_address_of_either_family_refuse_all_addresses() {
 }
 
 #[test]
-fn one_address_meets_only_its_own_holders() {
+fn a_bind_to_one_address_conflicts_only_with_holders_of_it() {
     in_new_namespace(|| {
         let bind_on = |address: &str, port| {
             let address: IpAddr = address.parse().unwrap();
@@ -219,7 +219,7 @@ fn one_address_meets_only_its_own_holders() {
 }
 
 #[test]
-fn ipv6_switched_off_harms_nobody() {
+fn allocation_works_without_ipv6() {
     in_new_namespace(|| {
         std::fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1").unwrap();
         assert!(bind(Protocols::Both, PORT).is_ok());
@@ -230,7 +230,7 @@ fn ipv6_switched_off_harms_nobody() {
 }
 
 #[test]
-fn a_privileged_port_is_denied_not_in_use() {
+fn a_privileged_port_is_denied() {
     in_new_namespace(|| {
         let mut capabilities = rustix::thread::capabilities(None).unwrap();
         capabilities.effective.remove(CapabilitySet::NET_BIND_SERVICE);
@@ -243,7 +243,7 @@ fn a_privileged_port_is_denied_not_in_use() {
 }
 
 #[test]
-fn giving_up_says_how_many_ports_are_in_fact_free() {
+fn giving_up_reports_the_number_of_free_ports() {
     in_new_namespace(|| {
         set_sysctl("ip_local_reserved_ports", "20000-20001");
         let few = PortRange::new(20_000, 20_005).unwrap();
@@ -257,7 +257,7 @@ fn giving_up_says_how_many_ports_are_in_fact_free() {
 }
 
 #[test]
-fn port_0_is_left_to_the_kernel_by_a_bind_and_never_tried_by_a_search() {
+fn bind_to_port_0_lets_the_kernel_choose_and_searches_never_try_it() {
     in_new_namespace(|| {
         set_sysctl("ip_local_port_range", "50000 50003");
         let held: Vec<_> = (0..4).map(|_| bind(Protocols::Both, 0).unwrap()).collect();
@@ -292,14 +292,14 @@ fn sixteen_threads_hold_48_of_64_ports_without_a_duplicate() {
 }
 
 #[test]
-fn a_refused_attempt_makes_no_descriptor_and_a_lack_of_them_is_unknown() {
+fn a_refused_attempt_opens_no_descriptor_and_emfile_is_unknown() {
     if std::env::var_os("PORTSCOPE_WITHOUT_DESCRIPTORS").is_some() {
         in_new_namespace(without_descriptors);
         return;
     }
     // The limit is the process's: a process of its own.
     let status = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "a_refused_attempt_makes_no_descriptor_and_a_lack_of_them_is_unknown"])
+        .args(["--exact", "a_refused_attempt_opens_no_descriptor_and_emfile_is_unknown"])
         .env("PORTSCOPE_WITHOUT_DESCRIPTORS", "1")
         .status()
         .unwrap();

@@ -89,7 +89,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_port_given_is_in_range_not_reserved_and_was_available(case in cases()) {
+    fn an_allocated_port_is_in_range_unreserved_and_was_available(case in cases()) {
         let host = case.host();
         let mut allocator = case.allocator(&host);
         for _ in 0..3 {
@@ -129,7 +129,7 @@ proptest! {
     }
 
     #[test]
-    fn deltas_merge_to_the_same_whatever_the_batch(
+    fn merged_deltas_do_not_depend_on_batch_sizes(
         deltas in vec(deltas(), 1..12),
         cut in 0..12usize,
     ) {
@@ -139,11 +139,11 @@ proptest! {
         let in_two = fold(&[fold(head), fold(tail)].into_iter().flatten().collect::<Vec<_>>());
         prop_assert_eq!(&all, &in_two.unwrap());
 
-        let mut touched = BTreeMap::new();
-        for &(port, tries) in deltas.iter().flat_map(|delta| &delta.touched) {
-            *touched.entry(port).or_insert(0) += tries;
+        let mut attempts_by_port = BTreeMap::new();
+        for &(port, tries) in deltas.iter().flat_map(|delta| &delta.attempts_by_port) {
+            *attempts_by_port.entry(port).or_insert(0) += tries;
         }
-        prop_assert_eq!(&all.touched, &touched.into_iter().collect::<Vec<_>>());
+        prop_assert_eq!(&all.attempts_by_port, &attempts_by_port.into_iter().collect::<Vec<_>>());
         prop_assert_eq!(all.attempts, deltas.iter().map(|delta| delta.attempts).sum::<u64>());
         prop_assert_eq!(&all.held, &deltas.last().unwrap().held);
         prop_assert!(deltas.len() == 1 || all.ended.len() <= 64);
@@ -151,23 +151,23 @@ proptest! {
 }
 
 fn deltas() -> impl Strategy<Value = AllocationDelta> {
-    let touched = proptest::collection::btree_map(0..40u16, 1..9u32, 0..20);
+    let attempts_by_port = proptest::collection::btree_map(0..40u16, 1..9u32, 0..20);
     let histogram = proptest::collection::btree_map(1..100u32, 1..9u64, 0..20);
     let held = proptest::collection::btree_set(0..40u16, 0..5);
-    (touched, histogram, held, 0..9u64).prop_map(|(touched, histogram, held, number)| {
-        AllocationDelta {
+    (attempts_by_port, histogram, held, 0..9u64).prop_map(
+        |(attempts_by_port, histogram, held, number)| AllocationDelta {
             run: 1,
-            attempts: touched.values().map(|&tries| u64::from(tries)).sum(),
+            attempts: attempts_by_port.values().map(|&tries| u64::from(tries)).sum(),
             successes: histogram.values().sum(),
             busy: Duration::from_nanos(number),
             histogram: histogram.into_iter().collect(),
-            touched: touched.into_iter().collect(),
+            attempts_by_port: attempts_by_port.into_iter().collect(),
             held: held.into_iter().collect(),
             finished: (number > 4).then_some(Finished { number, attempts: 1, port: None }),
             ended: vec![Finished { number, attempts: 1, port: None }; number as usize * 9],
             ..AllocationDelta::default()
-        }
-    })
+        },
+    )
 }
 
 /// Takes one offer of so many; takes every delivery.
@@ -235,7 +235,7 @@ fn counted(host: &SimulatedHost, setup: &Setup, allocations: u64) -> AllocationD
         .build_on(host)
         .unwrap();
     let mut figures = AllocationDelta { run: 1, ..AllocationDelta::default() };
-    let (mut touched, mut histogram) = (BTreeMap::new(), BTreeMap::new());
+    let (mut attempts_by_port, mut histogram) = (BTreeMap::new(), BTreeMap::new());
     for number in 1..=allocations {
         let mut attempts = 0;
         let result = allocator.allocate(|attempt| {
@@ -243,7 +243,7 @@ fn counted(host: &SimulatedHost, setup: &Setup, allocations: u64) -> AllocationD
             figures.attempts += 1;
             figures.collisions += u64::from(attempt.outcome() == Outcome::InUse);
             figures.busy += attempt.took;
-            *touched.entry(attempt.port).or_insert(0) += 1;
+            *attempts_by_port.entry(attempt.port).or_insert(0) += 1;
             figures.recent.push(*attempt);
         });
         let port = result.ok().map(|held| held.port());
@@ -251,7 +251,7 @@ fn counted(host: &SimulatedHost, setup: &Setup, allocations: u64) -> AllocationD
             *histogram.entry(attempts).or_insert(0) += 1;
         } else {
             figures.failures += 1;
-            figures.in_vain += u64::from(attempts);
+            figures.failed_attempts += u64::from(attempts);
         }
         figures.ended.push(Finished { number, attempts, port });
     }
@@ -260,19 +260,19 @@ fn counted(host: &SimulatedHost, setup: &Setup, allocations: u64) -> AllocationD
     figures.recent.drain(..figures.recent.len() - 64);
     figures.ended.drain(..figures.ended.len() - 64);
     AllocationDelta {
-        touched: touched.into_iter().collect(),
+        attempts_by_port: attempts_by_port.into_iter().collect(),
         histogram: histogram.into_iter().collect(),
         ..figures
     }
 }
 
 #[test]
-fn figures_add_up_although_the_outbox_is_full_most_of_the_time() {
+fn figures_are_complete_if_the_outbox_is_often_full() {
     let range = PortRange::new(49_152, 53_247).unwrap();
     let host = SimulatedHost::builder().fill(range, 0.95, State::Unconnected, 5).build();
     let setup = Setup {
         strategy: 0,
-        site: portscope::engine::Site::Machine,
+        target: portscope::engine::AllocatorTarget::Machine,
         protocols: Protocols::Udp,
         range,
         max_attempts: 100,

@@ -11,9 +11,10 @@ use std::{
 
 use portscope::{
     domain::{
-        Analysis, Destination, DestinationUse, Endpoint, Ephemeral, Family, Holder, OwnerUse,
-        Party, PortRange, Protocol, RangeUse, Snapshot, Socket, Source, State, StateClass, Timer,
-        analysis::{Left, MOST_OWNERS},
+        Analysis, Destination, DestinationUse, Endpoint, Ephemeral, Family, Holder, OwnerKey,
+        OwnerUse, PortRange, Protocol, RangeUse, Snapshot, Socket, Source, State, StateClass,
+        Timer,
+        analysis::{Left, MAX_OWNERS},
         owner::Span,
     },
     host::{Host as _, simulated::SimulatedHost},
@@ -102,7 +103,7 @@ fn suspected(sockets: &[Socket]) -> u32 {
 }
 
 #[test]
-fn a_listener_of_any_address_takes_its_port_from_all_destinations() {
+fn a_listening_port_is_unusable_for_all_destinations() {
     let listener = Socket { local: (Ipv6Addr::LOCALHOST, 40_003).into(), ..tcp(1, State::Listen) };
     let accepted = tcp(40_003, State::Established);
     let sockets = [listener, accepted, tcp(40_004, State::Bound), tcp(40_005, State::Established)];
@@ -116,7 +117,7 @@ fn a_listener_of_any_address_takes_its_port_from_all_destinations() {
 }
 
 #[test]
-fn time_wait_is_reusable_as_tcp_tw_reuse_has_it() {
+fn time_wait_reuse_follows_tcp_tw_reuse() {
     let old = tcp(40_000, State::TimeWait);
     let young = Socket { expires_ms: Some(58_981), ..tcp(40_002, State::TimeWait) };
     let undecided = Socket { expires_ms: None, ..tcp(40_004, State::TimeWait) };
@@ -134,7 +135,7 @@ fn time_wait_is_reusable_as_tcp_tw_reuse_has_it() {
 }
 
 #[test]
-fn mapped_and_plain_addresses_are_one_destination() {
+fn mapped_and_ipv4_addresses_are_one_destination() {
     let mapped = |address: IpAddr| match address {
         IpAddr::V4(address) => IpAddr::V6(address.to_ipv6_mapped()),
         IpAddr::V6(_) => address,
@@ -150,7 +151,7 @@ fn mapped_and_plain_addresses_are_one_destination() {
 }
 
 #[test]
-fn the_parity_of_the_first_port_is_the_low_one() {
+fn low_parity_is_that_of_the_first_port() {
     let ephemeral = Ephemeral::new(range(40_001, 40_100), vec![range(40_001, 40_003)]);
     let analysis = Analysis::of(&snapshot(ephemeral, &[tcp(40_005, State::Established)]));
     let tcp = analysis.range(Protocol::Tcp);
@@ -164,13 +165,13 @@ fn random_ports_of_the_other_parity_are_suspected_while_the_low_one_is_free() {
 }
 
 #[test]
-fn a_few_ports_or_both_parities_alike_are_not_suspected() {
+fn few_ports_or_balanced_parities_are_not_suspected() {
     assert_eq!(suspected(&clients(shuffled(odd(40_000, 40_019)))), 0);
     assert_eq!(suspected(&clients(shuffled(40_000..=40_059))), 0);
 }
 
 #[test]
-fn few_ports_each_of_many_destinations_are_suspected_together() {
+fn few_ports_per_destination_are_suspected_together() {
     let mut sockets = clients(shuffled(odd(40_000, 40_059)));
     for (socket, host) in sockets.iter_mut().zip((1..=10).cycle()) {
         socket.remote = Some(([10, 0, 1, host], 443).into());
@@ -179,14 +180,14 @@ fn few_ports_each_of_many_destinations_are_suspected_together() {
 }
 
 #[test]
-fn what_is_left_of_a_burst_of_connects_is_not_suspected() {
+fn the_rest_of_a_burst_of_connects_is_not_suspected() {
     // The low parity was full then; these were handed out upwards.
     let left = odd(40_041, 40_099).chain(odd(40_001, 40_031));
     assert_eq!(suspected(&clients(left)), 0);
 }
 
 #[test]
-fn of_a_full_range_the_order_tells() {
+fn order_of_creation_decides_in_a_full_range() {
     let bound = shuffled(odd(40_000, 40_099)).into_iter().chain(shuffled(even(40_000, 40_099)));
     assert_eq!(suspected(&clients(bound)), 100);
     let connected = shuffled(even(40_000, 40_099)).into_iter().chain(shuffled(odd(40_000, 40_099)));
@@ -195,7 +196,7 @@ fn of_a_full_range_the_order_tells() {
 }
 
 #[test]
-fn a_process_that_changed_its_cpu_has_inodes_of_two_batches() {
+fn a_process_that_changed_cpu_is_not_misjudged() {
     let bound = || shuffled(odd(40_000, 40_099)).into_iter().chain(shuffled(even(40_000, 40_099)));
     let connected =
         || shuffled(even(40_000, 40_099)).into_iter().chain(shuffled(odd(40_000, 40_099)));
@@ -229,7 +230,7 @@ fn only_the_process_that_binds_is_suspected() {
 }
 
 #[test]
-fn what_a_suspect_closed_is_suspected_and_not_reusable() {
+fn closed_connections_of_a_suspected_process_are_suspected() {
     let mut sockets = clients(shuffled(odd(40_000, 40_059)));
     let closed = [
         Socket { holder: Holder::Departed(pid(1)), ..tcp(40_061, State::TimeWait) },
@@ -244,7 +245,7 @@ fn what_a_suspect_closed_is_suspected_and_not_reusable() {
 }
 
 #[test]
-fn sockets_whose_holders_are_not_known_are_not_suspected() {
+fn sockets_with_unknown_holders_are_not_suspected() {
     let mut sockets = clients(shuffled(odd(40_000, 40_059)));
     for socket in &mut sockets {
         socket.holder = Holder::NotAsked;
@@ -332,8 +333,8 @@ impl Recount<'_> {
     }
 
     fn is_unconnectable(&self, port: u16) -> bool {
-        let poisons = |s: &&Socket| matches!(s.state, State::Listen | State::Bound);
-        self.on(Protocol::Tcp, port).iter().any(poisons)
+        let makes_unconnectable = |s: &&Socket| matches!(s.state, State::Listen | State::Bound);
+        self.on(Protocol::Tcp, port).iter().any(makes_unconnectable)
     }
 
     fn is_low(&self, port: u16) -> bool {
@@ -409,13 +410,13 @@ impl Recount<'_> {
         let is_old = |s: &&Socket| s.expires_ms.is_some_and(|left| left <= 58_980);
         let is_time_wait =
             |_: u16, all: &[&Socket]| all.iter().all(|socket| socket.state == State::TimeWait);
-        let mut owners: BTreeMap<Party, u32> = BTreeMap::new();
+        let mut owners: BTreeMap<OwnerKey, u32> = BTreeMap::new();
         for socket in ports.iter().flat_map(|&port| of_port(port)) {
-            *owners.entry(Party::of(self.0, socket)).or_default() += 1;
+            *owners.entry(OwnerKey::of(self.0, socket)).or_default() += 1;
         }
-        let mut owners: Vec<(Party, u32)> = owners.into_iter().collect();
+        let mut owners: Vec<(OwnerKey, u32)> = owners.into_iter().collect();
         owners.sort_by_key(|&(_, sockets)| Reverse(sockets));
-        owners.truncate(MOST_OWNERS);
+        owners.truncate(MAX_OWNERS);
         let owners = owners.into_iter().collect();
         DestinationUse {
             destination,
@@ -442,29 +443,30 @@ impl Recount<'_> {
     }
 
     fn owners(&self) -> Vec<OwnerUse> {
-        let all: BTreeSet<Party> =
-            self.0.sockets.iter().map(|socket| Party::of(self.0, socket)).collect();
-        let mut rows: Vec<OwnerUse> = all.into_iter().map(|party| self.owner(party)).collect();
-        rows.sort_by_key(|row| (Reverse(row.ports), Reverse(row.sockets), row.party));
+        let all: BTreeSet<OwnerKey> =
+            self.0.sockets.iter().map(|socket| OwnerKey::of(self.0, socket)).collect();
+        let mut rows: Vec<OwnerUse> =
+            all.into_iter().map(|owner_key| self.owner(owner_key)).collect();
+        rows.sort_by_key(|row| (Reverse(row.ports), Reverse(row.sockets), row.owner_key));
         rows
     }
 
-    fn owner(&self, party: Party) -> OwnerUse {
-        let is_his = |socket: &&Socket| Party::of(self.0, socket) == party;
+    fn owner(&self, owner_key: OwnerKey) -> OwnerUse {
+        let is_owned = |socket: &&Socket| OwnerKey::of(self.0, socket) == owner_key;
         let count = |is: &dyn Fn(&Socket) -> bool| {
-            self.0.sockets.iter().filter(is_his).filter(|socket| is(socket)).count() as u32
+            self.0.sockets.iter().filter(is_owned).filter(|socket| is(socket)).count() as u32
         };
         let mut classes: Vec<StateClass> = Vec::new();
         for protocol in Protocol::EACH {
             for port in self.automatic() {
                 let mut sockets = self.on(protocol, port);
-                sockets.retain(is_his);
+                sockets.retain(is_owned);
                 classes.extend(sockets.iter().map(|s| StateClass::of(s.state)).min());
             }
         }
         let of_class = |class| classes.iter().filter(|&&other| other == class).count() as u32;
         OwnerUse {
-            party,
+            owner_key,
             ports: classes.len() as u32,
             by_class: StateClass::EACH.map(of_class),
             sockets: count(&|_| true),
@@ -478,7 +480,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
-    fn every_figure_is_that_of_a_plain_recount(snapshot in any_snapshot()) {
+    fn every_count_equals_a_naive_recount(snapshot in any_snapshot()) {
         let analysis = Analysis::of(&snapshot);
         let recount = Recount(&snapshot);
         let [mut tcp, udp] = analysis.ranges;

@@ -48,7 +48,7 @@ const CONFINED: &[(&str, &[&str])] = &[
 ];
 
 #[test]
-fn layers_import_only_what_they_may() {
+fn layers_import_only_allowed_layers() {
     let files = sources(Path::new("src"));
     assert!(files.len() > 20, "the sources are not where they were");
     let broken: Vec<String> = files
@@ -84,7 +84,7 @@ fn a_planted_violation_is_found() {
 }
 
 #[test]
-fn the_page_of_keys_lists_the_command_table() {
+fn keys_md_matches_the_command_table() {
     let page = fs::read_to_string(".github/KEYS.md").unwrap();
     let (_, rest) = page.split_once("tests/architecture.rs -->\n").expect("KEYS.md marks its keys");
     let (keys, _) = rest.split_once("<!-- /keys -->").unwrap();
@@ -93,7 +93,7 @@ fn the_page_of_keys_lists_the_command_table() {
 }
 
 #[test]
-fn the_page_of_metrics_lists_the_metric_table() {
+fn metrics_md_matches_the_metric_table() {
     let page = fs::read_to_string(".github/METRICS.md").unwrap();
     let (_, rest) = page.split_once("tests/architecture.rs metrics -->\n").unwrap();
     let (listed, _) = rest.split_once("<!-- /metrics -->").unwrap();
@@ -106,7 +106,7 @@ fn the_page_of_metrics_lists_the_metric_table() {
 }
 
 #[test]
-fn modules_stand_beside_their_folder_and_drawers_are_unknown() {
+fn module_files_have_no_banned_names() {
     for file in sources(Path::new("src")) {
         let stem = file.file_stem().unwrap().to_str().unwrap();
         let banned = ["mod", "util", "utils", "common", "helpers", "types", "core", "manager"];

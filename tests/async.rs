@@ -81,7 +81,7 @@ fn in_runtime<F: Future>(work: F) -> F::Output {
 
 /// The longest that another task waited for its turn while `call` was called, in the quietest of
 /// the rounds: whatever else the machine does only adds to it.
-async fn held_up(what: String, mut call: impl FnMut() + 'static) -> Duration {
+async fn longest_delay(what: String, mut call: impl FnMut() + 'static) -> Duration {
     let call = Rc::new(Cell::new(Some(move || {
         call();
     })));
@@ -91,12 +91,12 @@ async fn held_up(what: String, mut call: impl FnMut() + 'static) -> Duration {
         let ticker = spawn_local(tick_until(Rc::clone(&is_done)));
         let call = Rc::clone(&call);
         let ours = spawn_local(async move {
-            let mut call_it = call.take().unwrap();
+            let mut closure = call.take().unwrap();
             for _ in 0..CALLS {
-                call_it();
+                closure();
                 yield_now().await;
             }
-            call.set(Some(call_it));
+            call.set(Some(closure));
         });
         ours.await.unwrap();
         is_done.set(true);
@@ -133,9 +133,9 @@ async fn tick_until(is_done: Rc<Cell<bool>>) -> Reading {
 
 /// A port that TCP refuses is the dearer one: its UDP socket was bound before and is made anew.
 #[test]
-fn no_task_waits_long_while_another_looks_for_a_port() {
+fn no_task_is_delayed_while_another_searches_for_a_port() {
     for others in [Protocols::Udp, Protocols::Tcp] {
-        namespace::in_new_namespace(|| look_beside(others));
+        namespace::in_new_namespace(|| search_concurrently(others));
     }
 }
 
@@ -157,20 +157,20 @@ fn one_pair() -> Duration {
     (0..ROUNDS).map(|_| round()).min().unwrap()
 }
 
-fn look_beside(others: Protocols) {
+fn search_concurrently(others: Protocols) {
     let _held = fill(others);
     let name = others.name();
     let allowed = one_pair() * ALLOWED;
     eprintln!("allowed: {allowed:?}");
     let [one, many] = in_runtime(async {
-        let one = held_up(format!("find_free_port, others on {name}"), || {
+        let one = longest_delay(format!("find_free_port, others on {name}"), || {
             let held = find_free_port(range(), Protocols::Both, 10_000).unwrap();
             assert!(held.into_udp_socket().is_ok());
         });
         let one = one.await;
-        let rest = Quarantine::Time(Duration::ZERO);
-        let pool = LeasePool::over(range()).quarantine(rest).build().unwrap();
-        let many = held_up(format!("LeasePool::take, others on {name}"), move || {
+        let quarantine = Quarantine::Time(Duration::ZERO);
+        let pool = LeasePool::over(range()).quarantine(quarantine).build().unwrap();
+        let many = longest_delay(format!("LeasePool::take, others on {name}"), move || {
             let lease = pool.take(Priority::Low).unwrap();
             assert!(lease.udp_socket().is_ok());
         });
@@ -184,8 +184,8 @@ fn look_beside(others: Protocols) {
 fn tasks_share_a_pool_and_its_sockets_serve_an_async_runtime() {
     namespace::in_new_namespace(|| {
         let _held = fill(Protocols::Udp);
-        let rest = Quarantine::Time(Duration::from_mins(1));
-        let pool = LeasePool::over(range()).quarantine(rest).build().unwrap();
+        let quarantine = Quarantine::Time(Duration::from_mins(1));
+        let pool = LeasePool::over(range()).quarantine(quarantine).build().unwrap();
         let ports = in_runtime(async {
             let work = |pool: LeasePool| async move {
                 let lease = pool.take(Priority::Normal).unwrap();
@@ -206,6 +206,6 @@ fn tasks_share_a_pool_and_its_sockets_serve_an_async_runtime() {
         unique.sort_unstable();
         unique.dedup();
         assert_eq!(unique.len(), 40, "all that were free, each once");
-        assert_eq!((pool.leased(), pool.resting()), (0, 40));
+        assert_eq!((pool.leased(), pool.quarantined()), (0, 40));
     });
 }

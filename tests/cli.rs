@@ -101,7 +101,7 @@ fn help_lists_only_what_exists() {
 }
 
 #[test]
-fn bad_input_is_told_in_one_line_and_nothing_is_done() {
+fn bad_input_is_reported_in_one_line_and_has_no_effect() {
     for (arguments, reported) in [
         ("scan --range 9-8", "use 8-9"),
         ("scan --range 1-70000", "0 to 65535"),
@@ -153,7 +153,7 @@ fn bad_input_is_told_in_one_line_and_nothing_is_done() {
 }
 
 #[test]
-fn what_was_typed_comes_back_escaped() {
+fn echoed_arguments_are_escaped() {
     for option in ["--range", "--format", "--\u{1b}]0;PWN\u{7}"] {
         let output = run(["scan", option, "\u{1b}[2J\n\u{202e}x"]);
         assert_one_line_refusal(&output, "\\u{1b}");
@@ -164,7 +164,7 @@ fn what_was_typed_comes_back_escaped() {
 }
 
 #[test]
-fn without_a_terminal_the_matching_command_is_named() {
+fn without_a_terminal_the_error_names_the_matching_command() {
     for arguments in [&[][..], &["8080"], &["--color", "truecolor"]] {
         let output = run(arguments);
         assert_one_line_refusal(&output, "portscope scan");
@@ -175,12 +175,12 @@ const READERS: [&str; 4] = ["scan", "scan --format json", "scan --format csv", "
 
 #[test]
 fn output_that_cannot_be_written_is_an_error() {
-    READERS.into_iter().for_each(assert_lost_output_is_told);
-    in_new_namespace(|| assert_lost_output_is_told("pick"));
+    READERS.into_iter().for_each(assert_lost_output_is_reported);
+    in_new_namespace(|| assert_lost_output_is_reported("pick"));
     assert_one_line_refusal(&run(["scan", "--output", "/dev/full"]), "No space left on device");
 }
 
-fn assert_lost_output_is_told(arguments: &str) {
+fn assert_lost_output_is_reported(arguments: &str) {
     let full = fs::File::options().write(true).open("/dev/full").unwrap();
     let output = Command::new(PROGRAM).args(arguments.split(' ')).stdout(full).output();
     assert_one_line_refusal(&output.unwrap(), "No space left on device");
@@ -190,7 +190,7 @@ fn assert_lost_output_is_told(arguments: &str) {
 }
 
 #[test]
-fn a_closed_pipe_is_quiet_success() {
+fn a_closed_pipe_is_a_silent_success() {
     READERS.into_iter().for_each(assert_closed_pipe_is_quiet);
     in_new_namespace(|| assert_closed_pipe_is_quiet("pick"));
 }
@@ -203,7 +203,7 @@ fn assert_closed_pipe_is_quiet(arguments: &str) {
 }
 
 #[test]
-fn a_file_is_replaced_as_a_whole_and_a_link_stays_a_link() {
+fn an_output_file_is_replaced_atomically_and_a_link_is_kept() {
     let folder = folder("replaced");
     let (file, link) = (folder.join("scan.json"), folder.join("link"));
     fs::write(&file, "old").unwrap();
@@ -280,7 +280,7 @@ fn assert_socket_keeps_the_contract(socket: &Value) {
 }
 
 #[test]
-fn without_owners_the_owner_is_null_and_not_none() {
+fn without_owners_the_json_owner_is_null() {
     in_new_namespace(|| {
         let _listener = TcpListener::bind("127.0.0.1:40001").unwrap();
         let scan = json(&run(["scan", "--no-owners", "--format", "json"]));
@@ -368,7 +368,7 @@ fn hostile_process_names_are_escaped_in_every_format() {
 }
 
 #[test]
-fn names_that_a_spreadsheet_would_compute_are_text_in_csv() {
+fn names_that_look_like_formulas_are_escaped_in_csv() {
     in_new_namespace(|| {
         for (number, name) in ["=1+1", "+1", "-1", "@sum(1)", "a=1"].into_iter().enumerate() {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -386,7 +386,7 @@ fn names_that_a_spreadsheet_would_compute_are_text_in_csv() {
 }
 
 #[test]
-fn what_an_ordinary_user_cannot_see_is_named_and_strict_makes_it_a_no() {
+fn gaps_of_an_unprivileged_user_are_named_and_strict_fails() {
     in_new_namespace(|| {
         let _listener = TcpListener::bind("127.0.0.1:40001").unwrap();
         let folder = folder("ordinary");
@@ -447,7 +447,7 @@ fn the_same_seed_makes_the_same_attempts() {
 }
 
 #[test]
-fn pick_json_keeps_the_contract_and_names_who_was_met() {
+fn pick_json_keeps_the_contract_and_names_collision_holders() {
     in_new_namespace(|| {
         let _taken = UdpSocket::bind("0.0.0.0:40000").unwrap();
         let arguments = "pick --range 40000-40001 --max-attempts 1000 --count 1 --format json";
@@ -468,13 +468,19 @@ fn pick_json_keeps_the_contract_and_names_who_was_met() {
         assert_eq!(keys(&pick), expected.into());
         assert_eq!(pick["in_ephemeral_range"], serde_json::json!([40001]));
         assert_eq!(pick["ports"], serde_json::json!([40001]));
-        let met = &pick["attempts"][0];
+        let collision_holder = &pick["attempts"][0];
         let expected = ["number", "port", "protocol", "outcome", "errno", "nanoseconds", "holder"];
-        assert_eq!(keys(met), expected.into());
-        assert_eq!((&met["outcome"], &met["errno"]), (&"in-use".into(), &"EADDRINUSE".into()));
-        assert_eq!(met["protocol"], "udp");
-        let holders = met["holder"]["processes"].as_array().unwrap();
-        assert!(holders.iter().any(|holder| holder["pid"] == std::process::id()), "{met}");
+        assert_eq!(keys(collision_holder), expected.into());
+        assert_eq!(
+            (&collision_holder["outcome"], &collision_holder["errno"]),
+            (&"in-use".into(), &"EADDRINUSE".into())
+        );
+        assert_eq!(collision_holder["protocol"], "udp");
+        let holders = collision_holder["holder"]["processes"].as_array().unwrap();
+        assert!(
+            holders.iter().any(|holder| holder["pid"] == std::process::id()),
+            "{collision_holder}"
+        );
         let won = pick["attempts"].as_array().unwrap().last().unwrap();
         assert_eq!((&won["outcome"], &won["protocol"]), (&"bound".into(), &"both".into()));
         assert_eq!((&won["errno"], &won["holder"]), (&Value::Null, &Value::Null));
@@ -498,7 +504,7 @@ fn more_ports_than_descriptors_are_refused_at_once() {
 }
 
 #[test]
-fn a_full_range_is_told_as_full_and_gives_no_port() {
+fn a_full_range_is_reported_and_returns_no_port() {
     in_new_namespace(|| {
         let _taken = TcpListener::bind("0.0.0.0:40001").unwrap();
         let output = run("pick --range 40001-40001 --format json".split(' '));
@@ -521,7 +527,7 @@ fn a_full_range_is_told_as_full_and_gives_no_port() {
 }
 
 #[test]
-fn giving_up_tells_how_many_ports_are_in_fact_free() {
+fn pick_reports_the_number_of_free_ports_when_it_gives_up() {
     in_new_namespace(|| {
         namespace::set_sysctl("ip_local_reserved_ports", "40003-40009");
         let _taken = TcpListener::bind("0.0.0.0:40001").unwrap();
@@ -592,7 +598,7 @@ fn ports_that_are_excluded_are_never_picked() {
 }
 
 #[test]
-fn a_block_is_of_neighbours_and_avoids_what_is_taken() {
+fn a_block_is_contiguous_and_avoids_occupied_ports() {
     in_new_namespace(|| {
         let _taken = UdpSocket::bind("127.0.0.1:20002").unwrap();
         let picked = |arguments: &str| run(format!("pick {arguments}").split(' '));
@@ -612,7 +618,7 @@ fn a_block_is_of_neighbours_and_avoids_what_is_taken() {
 }
 
 #[test]
-fn trace_tells_the_seed_and_each_attempt_on_stderr() {
+fn trace_prints_the_seed_and_each_attempt_to_stderr() {
     in_new_namespace(|| {
         let output = run("pick --trace --seed 3 --range 40000-40009 --protocol udp".split(' '));
         let lines: Vec<&str> = stderr(&output).lines().collect();

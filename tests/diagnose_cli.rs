@@ -55,9 +55,9 @@ fn keys(object: &Value) -> BTreeSet<&str> {
 
 /// The keys of the contract, at least.
 #[track_caller]
-fn assert_keys(object: &Value, promised: &[&str]) {
+fn assert_keys(object: &Value, required_keys: &[&str]) {
     let keys = keys(object);
-    for key in promised {
+    for key in required_keys {
         assert!(keys.contains(key), "{key} is missing in {object}");
     }
 }
@@ -135,7 +135,7 @@ fn help_names_the_exit_codes_of_each_command() {
 }
 
 #[test]
-fn a_quiet_machine_is_ok_and_says_how_much_is_left() {
+fn an_idle_machine_is_ok_and_reports_the_ports_left() {
     in_new_namespace(|| {
         let output = run("diagnose --sample 0");
         assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
@@ -150,7 +150,7 @@ fn a_quiet_machine_is_ok_and_says_how_much_is_left() {
 }
 
 #[test]
-fn a_full_destination_is_critical_and_another_is_free() {
+fn a_full_destination_is_critical_and_others_are_not_affected() {
     in_new_namespace(|| {
         let _full = fill("40000 40063");
         let output = run("diagnose --sample 0");
@@ -226,7 +226,7 @@ fn sockets_that_could_not_be_listed_make_an_ok_unknown() {
 }
 
 #[test]
-fn so_many_destinations_are_listed_as_asked_for() {
+fn the_requested_number_of_destinations_is_listed() {
     in_new_namespace(|| {
         let listener = TcpListener::bind("0.0.0.0:5000").unwrap();
         let to = |last: u8| TcpStream::connect((Ipv4Addr::new(127, 0, 0, last), 5000)).unwrap();
@@ -259,7 +259,7 @@ fn diagnose_json_keeps_the_contract() {
             health["ranges"].as_array().unwrap().iter().map(|range| &range["protocol"]).collect();
         assert_eq!(protocols, ["tcp", "udp"]);
         for range in health["ranges"].as_array().unwrap() {
-            let promised = [
+            let required_keys = [
                 "protocol",
                 "first",
                 "last",
@@ -271,9 +271,9 @@ fn diagnose_json_keeps_the_contract() {
                 "unconnectable",
                 "suspected",
             ];
-            assert_keys(range, &promised);
+            assert_keys(range, &required_keys);
         }
-        let promised = [
+        let required_keys = [
             "protocol",
             "source",
             "destination",
@@ -289,7 +289,7 @@ fn diagnose_json_keeps_the_contract() {
             "owners",
         ];
         let row = &health["destinations"][0];
-        assert_keys(row, &promised);
+        assert_keys(row, &required_keys);
         assert_eq!((&row["destination"], &row["port"]), (&"127.0.0.1".into(), &5000.into()));
         assert_eq!(row["used"], 1);
         assert!(row["per_second"].is_number(), "{row}");
@@ -301,15 +301,15 @@ fn diagnose_json_keeps_the_contract() {
 }
 
 #[test]
-fn each_finding_of_json_says_what_it_is_about_and_what_to_do() {
+fn each_json_finding_has_a_subject_and_advice() {
     in_new_namespace(|| {
         let _full = fill("40000 40063");
         let health = json(&run("diagnose --format json --sample 0"));
         let findings = health["findings"].as_array().unwrap();
         assert!(!findings.is_empty());
         for finding in findings {
-            let promised = ["rule", "severity", "summary", "evidence", "advice", "meaning"];
-            assert_keys(finding, &promised);
+            let required_keys = ["rule", "severity", "summary", "evidence", "advice", "meaning"];
+            assert_keys(finding, &required_keys);
             assert_keys(finding, &["avoid", "about"]);
             assert!(finding["evidence"].is_object() && finding["about"]["kind"].is_string());
             assert!(!finding["advice"].as_array().unwrap().is_empty(), "{finding}");
@@ -342,7 +342,7 @@ fn a_report_goes_to_a_file_and_its_status_to_the_exit_code() {
 }
 
 #[test]
-fn a_closed_pipe_is_quiet_and_a_full_disk_is_not() {
+fn a_closed_pipe_is_silent_and_a_full_disk_is_an_error() {
     in_new_namespace(|| {
         let _listener = TcpListener::bind("127.0.0.1:40101").unwrap();
         for (command, failed) in [("diagnose --sample 0", 3), ("explain 40101", 2)] {
@@ -374,7 +374,7 @@ fn a_closed_pipe_does_not_make_a_critical_machine_ok() {
 }
 
 #[test]
-fn a_port_on_which_nothing_stands_is_explained_and_answered_no() {
+fn a_free_port_is_explained_with_exit_code_1() {
     in_new_namespace(|| {
         let output = run("explain 40101");
         assert_eq!((output.status.code(), stderr(&output)), (Some(1), ""));
@@ -386,7 +386,7 @@ fn a_port_on_which_nothing_stands_is_explained_and_answered_no() {
 }
 
 #[test]
-fn explain_tells_who_holds_a_port_and_what_it_blocks() {
+fn explain_names_the_holder_of_a_port_and_what_it_blocks() {
     in_new_namespace(|| {
         let _listener = TcpListener::bind("0.0.0.0:40101").unwrap();
         let output = run("explain 40101 --protocol tcp");
@@ -461,7 +461,7 @@ fn explain_json_keeps_the_contract() {
 
 /// Every verdict of a table that is certain must be what a real bind() meets.
 #[test]
-fn a_probe_confirms_what_the_tables_tell() {
+fn a_probe_confirms_the_answer_from_the_tables() {
     in_new_namespace(|| {
         let _tcp = TcpListener::bind("127.0.0.1:40101").unwrap();
         let _udp = UdpSocket::bind("[::]:40101").unwrap();
@@ -483,7 +483,7 @@ fn a_probe_confirms_what_the_tables_tell() {
 }
 
 #[test]
-fn an_address_that_is_not_ours_is_neither_free_nor_in_use() {
+fn a_foreign_address_is_neither_free_nor_in_use() {
     in_new_namespace(|| {
         let reported = json(&run("explain 40101 --probe --address 192.0.2.1 --format json"));
         let rows = reported["protocols"][0]["bind"].as_array().unwrap();
@@ -499,7 +499,7 @@ fn an_address_that_is_not_ours_is_neither_free_nor_in_use() {
 }
 
 #[test]
-fn each_namespace_is_judged_and_the_worst_is_told() {
+fn each_namespace_is_diagnosed_and_the_worst_status_is_returned() {
     in_new_namespace(|| {
         let _full = fill("40000 40063");
         let ours = fs::metadata("/proc/thread-self/ns/net").unwrap().ino();
@@ -523,7 +523,7 @@ fn each_namespace_is_judged_and_the_worst_is_told() {
 }
 
 #[test]
-fn a_port_is_explained_in_each_namespace_and_held_in_one() {
+fn a_port_is_explained_in_each_namespace() {
     in_new_namespace(|| {
         let _listener = TcpListener::bind("127.0.0.1:46733").unwrap();
         let ours = fs::metadata("/proc/thread-self/ns/net").unwrap().ino();

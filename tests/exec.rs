@@ -199,7 +199,7 @@ fn described(options: &str) -> (Vec<(String, String)>, BTreeMap<String, String>)
 }
 
 #[test]
-fn the_sockets_come_in_the_order_of_the_contract_and_the_environment_says_so() {
+fn sockets_are_passed_in_contract_order_and_described_in_the_environment() {
     in_new_namespace(|| {
         for (protocol, names) in
             [("tcp", &["tcp"][..]), ("udp", &["udp"]), ("both", &["tcp", "udp"])]
@@ -220,7 +220,7 @@ fn the_sockets_come_in_the_order_of_the_contract_and_the_environment_says_so() {
 }
 
 #[test]
-fn the_rest_of_the_environment_is_the_callers_and_of_listen_nothing_is() {
+fn other_environment_variables_are_kept_and_inherited_listen_variables_removed() {
     in_new_namespace(|| {
         let of = |output: &Output| {
             let is_ours = |line: &str| {
@@ -241,7 +241,7 @@ fn the_rest_of_the_environment_is_the_callers_and_of_listen_nothing_is() {
 }
 
 #[test]
-fn the_exit_code_and_the_death_of_the_program_are_those_of_the_process() {
+fn exit_code_and_signal_of_the_program_are_returned() {
     in_new_namespace(|| {
         for code in [0, 1, 42, 75, 127] {
             let output = run("", &["sh", "-c", &format!("exit {code}")]);
@@ -256,7 +256,7 @@ fn the_exit_code_and_the_death_of_the_program_are_those_of_the_process() {
 }
 
 #[test]
-fn without_a_port_the_program_is_not_started_and_the_code_is_75() {
+fn exec_without_a_port_exits_with_75() {
     in_new_namespace(|| {
         let made = file("started");
         let touch = ["touch", made.to_str().unwrap()];
@@ -283,7 +283,7 @@ fn without_a_port_the_program_is_not_started_and_the_code_is_75() {
 }
 
 #[test]
-fn a_program_that_is_missing_is_127_and_one_that_cannot_be_run_126() {
+fn a_missing_program_exits_with_127_and_a_non_executable_one_with_126() {
     in_new_namespace(|| {
         let plain = file("plain");
         fs::write(&plain, "text").unwrap();
@@ -339,7 +339,7 @@ fn descriptors(listed: &str) -> BTreeMap<u32, String> {
 const LIST: [&str; 3] = ["ls", "-l", "/proc/self/fd"];
 
 #[test]
-fn the_program_has_the_callers_descriptors_the_sockets_and_none_of_ours() {
+fn the_program_inherits_only_the_callers_descriptors_and_the_sockets() {
     in_new_namespace(|| {
         let plain = Command::new("ls").args(&LIST[1..]).stdin(Stdio::null()).output().unwrap();
         let callers = descriptors(stdout(&plain));
@@ -356,7 +356,7 @@ fn the_program_has_the_callers_descriptors_the_sockets_and_none_of_ours() {
 }
 
 #[test]
-fn a_descriptor_in_the_way_is_replaced_and_another_is_passed_on() {
+fn a_descriptor_in_the_socket_range_is_replaced_and_others_are_inherited() {
     in_new_namespace(|| {
         let script = "exec 3</dev/zero 4</dev/zero 6</dev/zero 9</dev/zero; exec \"$0\" \"$@\"";
         for (options, replaced) in [("--protocol tcp", 3..4), ("--count 2 --protocol both", 3..7)] {
@@ -376,7 +376,7 @@ fn a_descriptor_in_the_way_is_replaced_and_another_is_passed_on() {
 }
 
 #[test]
-fn no_socket_becomes_a_standard_stream_that_the_caller_has_closed() {
+fn sockets_never_replace_closed_standard_streams() {
     in_new_namespace(|| {
         let list = file("closed");
         let script = "exec \"$0\" exec --protocol both -- sh -c 'ls -l /proc/self/fd > \"$0\"' \"$1\" <&- >&- 2>&-";
@@ -406,7 +406,7 @@ connection.close()
 ";
 
 #[test]
-fn a_server_that_closed_first_is_started_again_on_its_port_at_once() {
+fn a_server_that_closed_first_can_restart_on_its_port() {
     in_new_namespace(|| {
         let held = ("--range 50000", CLOSES_FIRST);
         let not_held = ("--range 50000 --no-hold", BINDS_AND_CLOSES_FIRST);
@@ -420,7 +420,7 @@ fn a_server_that_closed_first_is_started_again_on_its_port_at_once() {
 }
 
 #[test]
-fn a_second_server_is_refused_while_the_first_listens_beside_its_time_wait() {
+fn a_second_server_is_refused_while_the_first_listens() {
     in_new_namespace(|| {
         let serve = "
 import socket
@@ -441,7 +441,7 @@ while True:
 }
 
 #[test]
-fn connections_of_a_server_that_is_alive_keep_the_port() {
+fn connections_of_a_running_server_keep_the_port() {
     in_new_namespace(|| {
         let listener = TcpListener::bind("127.0.0.1:50000").unwrap();
         let _client = connect(50_000);
@@ -467,13 +467,13 @@ socket.socket().bind(('', int(os.environ['PORT_2'])))
         let held =
             run("--count 2", &["python3", "-c", "import os; print(os.environ['LISTEN_FDS'])"]);
         assert_eq!(stdout(&held), "2\n");
-        let risky = run("--no-hold --range 40000", &["true"]);
-        assert!(stderr(&risky).contains("40000 is in the kernel's ephemeral range"));
+        let warned = run("--no-hold --range 40000", &["true"]);
+        assert!(stderr(&warned).contains("40000 is in the kernel's ephemeral range"));
     });
 }
 
 #[test]
-fn of_an_exec_around_it_no_port_is_left_in_the_environment() {
+fn a_nested_exec_leaves_no_port_of_the_outer_one_in_the_environment() {
     in_new_namespace(|| {
         let inner = format!("exec {PROGRAM} exec -- env");
         let output = exec("--count 3", &["sh", "-c", &inner])
@@ -504,7 +504,7 @@ fn few_descriptors_are_enough_for_one_port() {
 }
 
 #[test]
-fn the_limit_of_descriptors_is_the_callers_and_more_ports_than_it_has_room_for_are_refused() {
+fn the_descriptor_limit_of_the_caller_is_kept_and_too_many_ports_are_refused() {
     in_new_namespace(|| {
         let script =
             "ulimit -Sn 300; exec \"$0\" exec --protocol both --count \"$1\" -- sh -c 'ulimit -Sn'";
@@ -517,7 +517,7 @@ fn the_limit_of_descriptors_is_the_callers_and_more_ports_than_it_has_room_for_a
 }
 
 #[test]
-fn signals_are_as_the_caller_had_them() {
+fn signal_dispositions_are_those_of_the_caller() {
     in_new_namespace(|| {
         let status = ["grep", "-E", "Sig(Blk|Ign)", "/proc/self/status"];
         let hexadecimal = |text: &str| u64::from_str_radix(text, 16).unwrap();
@@ -560,7 +560,7 @@ fn the_ports_are_free_again_when_the_program_is_killed() {
 }
 
 #[test]
-fn with_netns_the_ports_are_of_that_namespace_and_the_program_stays_in_its_own() {
+fn netns_binds_ports_there_and_runs_the_program_in_the_callers_namespace() {
     in_new_namespace(|| {
         let far = in_new_namespace(|| Sleeper::spawn(Command::new("sleep").arg("1000"))).unwrap();
         let _taken_here = UdpSocket::bind("0.0.0.0:50000").unwrap();

@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use holders::{ANY4, ANY6, LOCAL4, LOCAL6, With};
+use holders::{ANY4, ANY6, LOCAL4, LOCAL6, SocketOption};
 use namespace::{in_new_namespace, set_sysctl};
 use portscope::{
     domain::{
@@ -48,7 +48,7 @@ const PORTS: (u16, u16) = (20_000, 59_999);
 const CLIENTS: u16 = 60_999;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum HolderAddress {
     Any4,
     Local4,
     Second4,
@@ -87,7 +87,7 @@ enum Kind {
 /// One holder of a set.
 #[derive(Clone, Copy, Debug)]
 struct Holder {
-    place: Place,
+    address: HolderAddress,
     kind: Kind,
     reuse_address: bool,
     reuse_port: bool,
@@ -120,7 +120,7 @@ impl Set {
 }
 
 /// Where the sets are made.
-struct Ground {
+struct FuzzSetup {
     random: ChaCha8Rng,
     next_port: u16,
     peers: Vec<Socket>,
@@ -130,12 +130,12 @@ struct Ground {
     snapshot: Snapshot,
 }
 
-impl Ground {
+impl FuzzSetup {
     fn new(seed: u64) -> Self {
         let links = devices();
         set_sysctl("ip_local_port_range", &format!("{} {CLIENTS}", PORTS.0));
         let peers = [LOCAL4, LOCAL6, LAN4].map(|address| {
-            let socket = holders::open(Type::STREAM, address, &[With::ReuseAddress]);
+            let socket = holders::open(Type::STREAM, address, &[SocketOption::ReuseAddress]);
             let bound = socket.bind(&SocketAddr::new(address, PEER).into());
             bound.is_ok().then(|| {
                 socket.listen(4096).unwrap();
@@ -168,10 +168,11 @@ impl Ground {
     }
 
     fn holder(&mut self, protocol: Protocol) -> Holder {
+        use HolderAddress::*;
         use Kind::*;
-        use Place::*;
-        let mut places = vec![Any4, Local4, Second4, Lan4, Dual, Any6, Local6, Mapped, MappedAny];
-        places.extend(self.links.iter().map(|&(name, _)| Link(name)));
+        let mut holder_addresses =
+            vec![Any4, Local4, Second4, Lan4, Dual, Any6, Local6, Mapped, MappedAny];
+        holder_addresses.extend(self.links.iter().map(|&(name, _)| Link(name)));
         let kinds: &[Kind] = match (protocol, self.has_automatic) {
             (Protocol::Tcp, true) => &[
                 Listening,
@@ -200,7 +201,7 @@ impl Ground {
         // The kernel forgets the user of a closed socket, but not at once.
         let may_have_user = !matches!(kind, FinWait2 | TimeWaitOfClient | TimeWaitOfServer);
         Holder {
-            place: *places.choose(random).unwrap(),
+            address: *holder_addresses.choose(random).unwrap(),
             kind,
             reuse_address: random.random_ratio(1, 3),
             reuse_port: random.random_ratio(1, 3),
@@ -220,15 +221,15 @@ impl Ground {
     }
 
     fn make(&self, protocol: Protocol, holder: Holder, port: u16) -> io::Result<Vec<Socket>> {
-        let (family, at) = self.address(holder.place, port);
+        let (family, at) = self.address(holder.address, port);
         let kind = if protocol == Protocol::Tcp { Type::STREAM } else { Type::DGRAM };
         let mut with = family.to_vec();
-        with.extend(holder.reuse_address.then_some(With::ReuseAddress));
-        with.extend(holder.reuse_port.then_some(With::ReusePort));
-        with.extend(holder.user_1000.then_some(With::User1000));
+        with.extend(holder.reuse_address.then_some(SocketOption::ReuseAddress));
+        with.extend(holder.reuse_port.then_some(SocketOption::ReusePort));
+        with.extend(holder.user_1000.then_some(SocketOption::User1000));
         // A link-local address binds its socket to its own interface.
-        let device = holder.device.filter(|_| !matches!(holder.place, Place::Link(_)));
-        with.extend(device.map(With::Device));
+        let device = holder.device.filter(|_| !matches!(holder.address, HolderAddress::Link(_)));
+        with.extend(device.map(SocketOption::Device));
         let automatic = matches!(
             holder.kind,
             Kind::ClientAutomatic
@@ -236,12 +237,12 @@ impl Ground {
                 | Kind::FinWait2
                 | Kind::ConnectedAutomatic
         );
-        with.extend(automatic.then_some(With::Only(port)));
+        with.extend(automatic.then_some(SocketOption::OnlyPort(port)));
         let socket = holders::open(kind, at.ip(), &with);
         if !automatic {
             socket.bind(&at.into())?;
         }
-        let peer = peer_of(holder.place);
+        let peer = peer_of(holder.address);
         match holder.kind {
             Kind::Bound => {}
             Kind::Listening => socket.listen(8)?,
@@ -268,20 +269,22 @@ impl Ground {
     }
 
     /// With the family's option, and the scope of a link-local address.
-    fn address(&self, place: Place, port: u16) -> (&'static [With], SocketAddr) {
+    fn address(&self, address: HolderAddress, port: u16) -> (&'static [SocketOption], SocketAddr) {
         let mapped = |address: Ipv4Addr| IpAddr::V6(address.to_ipv6_mapped());
-        let dual: &[With] = &[With::Dual];
-        match place {
-            Place::Any4 => (&[], SocketAddr::new(ANY4, port)),
-            Place::Local4 => (&[], SocketAddr::new(LOCAL4, port)),
-            Place::Second4 => (&[], SocketAddr::new(SECOND4, port)),
-            Place::Lan4 => (&[], SocketAddr::new(LAN4, port)),
-            Place::Dual => (dual, SocketAddr::new(ANY6, port)),
-            Place::Any6 => (&[With::V6Only], SocketAddr::new(ANY6, port)),
-            Place::Local6 => (&[], SocketAddr::new(LOCAL6, port)),
-            Place::Mapped => (dual, SocketAddr::new(mapped(Ipv4Addr::LOCALHOST), port)),
-            Place::MappedAny => (dual, SocketAddr::new(mapped(Ipv4Addr::UNSPECIFIED), port)),
-            Place::Link(name) => {
+        let dual: &[SocketOption] = &[SocketOption::Dual];
+        match address {
+            HolderAddress::Any4 => (&[], SocketAddr::new(ANY4, port)),
+            HolderAddress::Local4 => (&[], SocketAddr::new(LOCAL4, port)),
+            HolderAddress::Second4 => (&[], SocketAddr::new(SECOND4, port)),
+            HolderAddress::Lan4 => (&[], SocketAddr::new(LAN4, port)),
+            HolderAddress::Dual => (dual, SocketAddr::new(ANY6, port)),
+            HolderAddress::Any6 => (&[SocketOption::V6Only], SocketAddr::new(ANY6, port)),
+            HolderAddress::Local6 => (&[], SocketAddr::new(LOCAL6, port)),
+            HolderAddress::Mapped => (dual, SocketAddr::new(mapped(Ipv4Addr::LOCALHOST), port)),
+            HolderAddress::MappedAny => {
+                (dual, SocketAddr::new(mapped(Ipv4Addr::UNSPECIFIED), port))
+            }
+            HolderAddress::Link(name) => {
                 (&[], SocketAddrV6::new(LINK_LOCAL, port, 0, self.index(name)).into())
             }
         }
@@ -314,9 +317,12 @@ impl Ground {
 
 fn serve(listener: Socket, at: SocketAddr, holder: Holder) -> io::Result<Vec<Socket>> {
     listener.listen(8)?;
-    let to = match holder.place {
-        Place::Any4 | Place::Dual | Place::Mapped | Place::MappedAny => LOCAL4,
-        Place::Any6 => LOCAL6,
+    let to = match holder.address {
+        HolderAddress::Any4
+        | HolderAddress::Dual
+        | HolderAddress::Mapped
+        | HolderAddress::MappedAny => LOCAL4,
+        HolderAddress::Any6 => LOCAL6,
         _ => at.ip(),
     };
     let to = match at {
@@ -324,7 +330,8 @@ fn serve(listener: Socket, at: SocketAddr, holder: Holder) -> io::Result<Vec<Soc
         at => SocketAddr::new(to, at.port()),
     };
     // Of a range of its own: the ports of the sets stay free.
-    let with: &[With] = if is_at_least(6, 3) { &[With::Only(CLIENTS)] } else { &[] };
+    let with: &[SocketOption] =
+        if is_at_least(6, 3) { &[SocketOption::OnlyPort(CLIENTS)] } else { &[] };
     let client = holders::open(Type::STREAM, to.ip(), with);
     client.set_nonblocking(true)?;
     let _ = client.connect(&to.into());
@@ -351,14 +358,14 @@ fn begin_to_connect(socket: &Socket, peer: SocketAddr) -> io::Result<()> {
     }
 }
 
-fn peer_of(place: Place) -> SocketAddr {
-    let address = match place {
-        Place::Any6 | Place::Local6 | Place::Link(_) => LOCAL6,
-        Place::Lan4 => LAN4,
-        Place::Dual | Place::Mapped | Place::MappedAny => {
+fn peer_of(address: HolderAddress) -> SocketAddr {
+    let address = match address {
+        HolderAddress::Any6 | HolderAddress::Local6 | HolderAddress::Link(_) => LOCAL6,
+        HolderAddress::Lan4 => LAN4,
+        HolderAddress::Dual | HolderAddress::Mapped | HolderAddress::MappedAny => {
             IpAddr::V6(Ipv4Addr::LOCALHOST.to_ipv6_mapped())
         }
-        Place::Any4 | Place::Local4 | Place::Second4 => LOCAL4,
+        HolderAddress::Any4 | HolderAddress::Local4 | HolderAddress::Second4 => LOCAL4,
     };
     SocketAddr::new(address, PEER)
 }
@@ -400,7 +407,7 @@ fn is_at_least(major: u32, minor: u32) -> bool {
 fn connects(protocol: Protocol, port: u16, to: SocketAddr) -> bool {
     let kind = if protocol == Protocol::Tcp { Type::STREAM } else { Type::DGRAM };
     let connected = holders::choosing(port, || {
-        holders::open(kind, to.ip(), &[With::Only(port)]).connect(&to.into())
+        holders::open(kind, to.ip(), &[SocketOption::OnlyPort(port)]).connect(&to.into())
     });
     match connected.map_err(|error| error.raw_os_error()) {
         Ok(()) => true,
@@ -445,15 +452,15 @@ fn claim(verdict: Verdict) -> Option<bool> {
 
 /// The binds of one set: what is said, what the kernel does, what --probe measures, and that the
 /// kernel does the same after it.
-fn try_binds(ground: &mut Ground, set: &Set, figures: &mut Figures) -> bool {
-    let port = ground.port();
-    let Some(_kept) = ground.build(set, port) else { return false };
-    ground.scan(port);
-    let binds = ground.binds(set.protocol);
+fn try_binds(setup: &mut FuzzSetup, set: &Set, figures: &mut Figures) -> bool {
+    let port = setup.port();
+    let Some(_kept) = setup.build(set, port) else { return false };
+    setup.scan(port);
+    let binds = setup.binds(set.protocol);
     let mut does = Vec::new();
     for &bind in &binds {
-        let fresh = ground.port();
-        let Some(_kept) = ground.build(set, fresh) else { return false };
+        let fresh = setup.port();
+        let Some(_kept) = setup.build(set, fresh) else { return false };
         match probe::bind(bind, fresh) {
             Ok(()) => does.push(true),
             Err(Errno::EADDRINUSE) => does.push(false),
@@ -461,13 +468,12 @@ fn try_binds(ground: &mut Ground, set: &Set, figures: &mut Figures) -> bool {
         }
     }
     for (&bind, &does) in binds.iter().zip(&does) {
-        let answer = bind_answer(&ground.snapshot, port, bind);
+        let answer = bind_answer(&setup.snapshot, port, bind);
         let what = || format!("{set:?} {bind:?}: {answer:?}");
         figures.count(what, claim(answer.verdict), does);
     }
     let is_lenient = |bind: Bind| bind.reuse == Reuse::Port && set.has_lenient_mark();
-    let probed =
-        probing::probe_each(&ground.snapshot, port, &binds, |bind| probe::bind(bind, port));
+    let probed = probing::probe_each(&setup.snapshot, port, &binds, |bind| probe::bind(bind, port));
     for ((&bind, &does), probed) in binds.iter().zip(&does).zip(probed) {
         match probed {
             Probed::Tried(Err(_)) if does && is_lenient(bind) => figures.stricter += 1,
@@ -478,39 +484,40 @@ fn try_binds(ground: &mut Ground, set: &Set, figures: &mut Figures) -> bool {
             Probed::Skipped(_) | Probed::NotAsked => figures.not_probed += 1,
         }
     }
-    let after = ground.random.random_range(0..binds.len());
+    let after = setup.random.random_range(0..binds.len());
     let bind = binds[after];
-    let does_after = probe::bind(bind, port).is_ok();
-    if does_after != does[after] && (does_after || !is_lenient(bind)) {
+    let result_after = probe::bind(bind, port).is_ok();
+    if result_after != does[after] && (result_after || !is_lenient(bind)) {
         figures.wrong.push(format!("{set:?} {bind:?}: other after --probe than before"));
     }
     true
 }
 
 /// The connects of one set, and that --probe leaves the port to connect().
-fn try_connects(ground: &mut Ground, set: &Set, figures: &mut Figures) -> bool {
-    if !ground.has_automatic {
+fn try_connects(setup: &mut FuzzSetup, set: &Set, figures: &mut Figures) -> bool {
+    if !setup.has_automatic {
         return true;
     }
-    let places = [(LOCAL4, 9), (LOCAL6, 9)].map(|(address, port)| SocketAddr::new(address, port));
-    for to in places {
-        let port = ground.port();
-        let Some(kept) = ground.build(set, port) else { return false };
-        ground.scan(port);
+    let holder_addresses =
+        [(LOCAL4, 9), (LOCAL6, 9)].map(|(address, port)| SocketAddr::new(address, port));
+    for to in holder_addresses {
+        let port = setup.port();
+        let Some(kept) = setup.build(set, port) else { return false };
+        setup.scan(port);
         let does = connects(set.protocol, port, to);
         let destination =
             Destination { source: to.ip(), remote: (to.ip(), to.port()).into(), interface: None };
         for destination in [None, Some(&destination)] {
-            let answer = connect_answer(&ground.snapshot, set.protocol, port, destination);
+            let answer = connect_answer(&setup.snapshot, set.protocol, port, destination);
             let what = || format!("{set:?} connect {destination:?}: {answer:?}");
             figures.count(what, claim(answer.verdict), does);
         }
-        let fresh = ground.port();
+        let fresh = setup.port();
         drop(kept);
-        let Some(_kept) = ground.build(set, fresh) else { return false };
-        ground.scan(fresh);
-        let binds = ground.binds(set.protocol);
-        probing::probe_each(&ground.snapshot, fresh, &binds, |bind| probe::bind(bind, fresh));
+        let Some(_kept) = setup.build(set, fresh) else { return false };
+        setup.scan(fresh);
+        let binds = setup.binds(set.protocol);
+        probing::probe_each(&setup.snapshot, fresh, &binds, |bind| probe::bind(bind, fresh));
         if connects(set.protocol, fresh, to) != does && !set.is_shared_by_accident() {
             figures.wrong.push(format!("{set:?} connect {to}: {does}, the reverse after --probe"));
         }
@@ -523,20 +530,20 @@ fn variable(name: &str, default: u64) -> u64 {
 }
 
 #[test]
-fn no_answer_claims_more_than_the_kernel_gives() {
+fn answers_never_claim_more_than_the_kernel_allows() {
     let sets = variable("PORTSCOPE_FUZZ_SETS", 80);
     let seed = variable("PORTSCOPE_FUZZ_SEED", 1);
     in_new_namespace(|| {
-        let mut ground = Ground::new(seed);
+        let mut setup = FuzzSetup::new(seed);
         let mut figures = Figures::default();
         while u64::from(figures.sets) < sets {
-            set_sysctl("tcp_timestamps", if ground.random.random_ratio(1, 4) { "0" } else { "1" });
-            set_sysctl("tcp_tw_reuse", ["0", "1", "2"].choose(&mut ground.random).unwrap());
-            let last = CLIENTS - ground.random.random_range(0..2);
+            set_sysctl("tcp_timestamps", if setup.random.random_ratio(1, 4) { "0" } else { "1" });
+            set_sysctl("tcp_tw_reuse", ["0", "1", "2"].choose(&mut setup.random).unwrap());
+            let last = CLIENTS - setup.random.random_range(0..2);
             set_sysctl("ip_local_port_range", &format!("{} {last}", PORTS.0));
-            let set = ground.set();
-            if try_binds(&mut ground, &set, &mut figures) {
-                try_connects(&mut ground, &set, &mut figures);
+            let set = setup.set();
+            if try_binds(&mut setup, &set, &mut figures) {
+                try_connects(&mut setup, &set, &mut figures);
                 figures.sets += 1;
             }
         }

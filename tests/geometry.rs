@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use portscope::{
     app::{
-        App, AppOptions, Event, Extent, GlyphSet, Grain, Grid, GridBlock, Key, PointerTarget,
+        App, AppOptions, Event, Extent, GlyphSet, Grid, GridBlock, Key, PointerTarget, Resolution,
         RowsPerLine, Screen, Size, allocation::AllocationOptions, grid::Room,
     },
     domain::{PortRange, Protocols, ServiceNames, State},
@@ -45,11 +45,11 @@ fn app(range: PortRange, glyphs: GlyphSet, size: Size, keys: &str) -> App {
         services: ServiceNames::default(),
     });
     let Size { columns, rows } = size;
-    let mut say = |event| drop(app.update(Duration::from_secs(1), event));
-    say(Event::Resized { columns, rows });
-    say(Event::Report(Report::Scanned(Arc::new(host.snapshot()))));
+    let mut update = |event| drop(app.update(Duration::from_secs(1), event));
+    update(Event::Resized { columns, rows });
+    update(Event::Report(Report::Scanned(Arc::new(host.snapshot()))));
     for key in keys.chars() {
-        say(Event::Key(match key {
+        update(Event::Key(match key {
             '>' => Key::PageDown,
             '<' => Key::PageUp,
             '$' => Key::End,
@@ -60,7 +60,7 @@ fn app(range: PortRange, glyphs: GlyphSet, size: Size, keys: &str) -> App {
     app
 }
 
-fn grains() -> impl Strategy<Value = GlyphSet> {
+fn resolutions() -> impl Strategy<Value = GlyphSet> {
     (any::<bool>(), any::<bool>()).prop_map(|(one, has_dots)| GlyphSet {
         rows_per_line: if one { RowsPerLine::One } else { RowsPerLine::Two },
         has_dots,
@@ -71,11 +71,11 @@ fn each_port_has_one_place(grid: &Grid) -> Result<(), TestCaseError> {
     let mut next = u32::from(grid.range().first());
     for row in 0..grid.rows() {
         for column in 0..grid.columns() {
-            let place = GridBlock { column, row };
-            let Some(block) = grid.block(place) else { continue };
+            let block_position = GridBlock { column, row };
+            let Some(block) = grid.block(block_position) else { continue };
             prop_assert_eq!(u32::from(block.first()), next);
             for port in [block.first(), block.last()] {
-                prop_assert_eq!(grid.place(port), Some(place));
+                prop_assert_eq!(grid.block_position(port), Some(block_position));
             }
             next = u32::from(block.last()) + 1;
         }
@@ -88,13 +88,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn every_port_of_a_window_has_one_place_and_comes_back_from_it(
+    fn port_to_cell_and_cell_to_port_are_inverse_in_a_window(
         range in ranges(), top: u16, columns in 10_u16..300, lines in 1_u16..100
     ) {
         let room = Room { columns, lines };
-        for grain in [Grain::Dots, Grain::Letters, Grain::Numbers(0)] {
+        for resolution in [Resolution::Dots, Resolution::Letters, Resolution::Numbers(0)] {
             let top = top.clamp(range.first(), range.last());
-            let Some(grid) = Grid::window(range, top, grain, room) else { continue };
+            let Some(grid) = Grid::window(range, top, resolution, room) else { continue };
             prop_assert!(grid.width() <= columns && grid.lines() <= lines);
             each_port_has_one_place(&grid)?;
         }
@@ -107,9 +107,9 @@ proptest! {
     }
 
     #[test]
-    fn the_cursor_is_always_shown_and_every_cell_names_its_ports(
+    fn the_cursor_is_always_visible_and_every_cell_maps_to_ports(
         range in ranges(),
-        glyphs in grains(),
+        glyphs in resolutions(),
         columns in 80_u16..260,
         rows in 24_u16..80,
         keys in "[-+fwbhjklea><$^gp]{0,12}",
@@ -128,15 +128,15 @@ proptest! {
             let Some(PointerTarget::Ports(block)) = layout::target_at(area, &app, at.x, at.y) else {
                 return Err(TestCaseError::fail(format!("{port} at {at} is nothing")));
             };
-            let place = plan.grid.place(port).unwrap();
-            let is_lower = plan.grid.line_of(place.row) * plan.grid.rows_per_line().count() < place.row;
+            let block_position = plan.grid.block_position(port).unwrap();
+            let is_lower = plan.grid.line_of(block_position.row) * plan.grid.rows_per_line().count() < block_position.row;
             prop_assert!(is_lower || block.contains(port), "{port} is not in {block}");
         }
     }
 
     #[test]
-    fn what_the_pointer_finds_in_the_loupe_is_a_port_of_the_map(
-        glyphs in grains(), columns in 110_u16..260, rows in 36_u16..80, keys in "[jlw>]{0,6}",
+    fn a_click_in_the_loupe_selects_a_port_of_the_map(
+        glyphs in resolutions(), columns in 110_u16..260, rows in 36_u16..80, keys in "[jlw>]{0,6}",
     ) {
         let size = Size { columns, rows };
         let app = app(PortRange::new(32_768, 60_999).unwrap(), glyphs, size, &keys);
@@ -153,8 +153,8 @@ proptest! {
     }
 
     #[test]
-    fn no_size_and_no_grain_panics(
-        glyphs in grains(), columns in 1_u16..300, rows in 1_u16..100, keys in "[-+fea]{0,6}4\\?"
+    fn no_size_and_no_zoom_level_panics(
+        glyphs in resolutions(), columns in 1_u16..300, rows in 1_u16..100, keys in "[-+fea]{0,6}4\\?"
     ) {
         let size = Size { columns, rows };
         let app = app(PortRange::new(1, 60_999).unwrap(), glyphs, size, &keys);

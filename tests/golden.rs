@@ -29,16 +29,16 @@ const SIZES: [(u16, u16); 4] = [S, M, L, XL];
 const SMALL: [(u16, u16); 2] = [S, M];
 
 /// A name, and how one comes there.
-type Scene = (&'static str, fn(Session) -> Session);
+type GoldenScreen = (&'static str, fn(Session) -> Session);
 
-const MAP: &[Scene] = &[
+const MAP: &[GoldenScreen] = &[
     ("map-blocks", |session| session.press("g53100\n")),
     ("map-dots", |session| with_dots(session.press("g53100\n"))),
     ("map-letters", |session| with_letters(session.press("g49152\n"))),
     ("map-all", |session| session.press("ag443\n")),
 ];
-const ALLOCATE: &[Scene] = &[("allocate-slow", slow), ("allocate-max", max)];
-const HELP: &[Scene] = &[
+const ALLOCATE: &[GoldenScreen] = &[("allocate-slow", slow), ("allocate-max", max)];
+const HELP: &[GoldenScreen] = &[
     ("help-keys", |session| session.press("?")),
     ("help-states", |session| session.press("?\t")),
     ("help-ranges", |session| session.press("?\t\t")),
@@ -76,7 +76,7 @@ fn each_lens_at_the_small_sizes() {
 }
 
 #[test]
-fn without_colour_each_screen_tells_the_same_by_glyphs() {
+fn without_colour_each_screen_shows_the_same_by_glyphs() {
     for scenes in [MAP, ALLOCATE, HELP] {
         in_palette("nocolor", || Theme::MONOCHROME, scenes);
     }
@@ -87,9 +87,9 @@ fn in_ascii_each_screen_is_ascii() {
     for scenes in [MAP, ALLOCATE, HELP] {
         in_palette("ascii", ascii, scenes);
     }
-    for (name, scene) in scenes() {
+    for (name, golden_screen) in scenes() {
         for size in SIZES {
-            let text = shown(&play(ascii(), size, scene));
+            let text = shown(&play(ascii(), size, golden_screen));
             assert!(text.is_ascii(), "{name} {size:?}\n{text}");
         }
     }
@@ -98,7 +98,7 @@ fn in_ascii_each_screen_is_ascii() {
 /// What differs is colour: the text needs no pictures of its own. Sixteen colours do not mix, so
 /// that the allocator's map says with glyphs what others say with shades.
 #[test]
-fn the_palettes_with_colour_show_the_same_text() {
+fn all_palettes_show_the_same_text() {
     let indexed = Theme::new(Depth::Indexed, Background::Dark, false);
     assert_same_text(&light(), &[MAP, ALLOCATE, HELP]);
     assert_same_text(&indexed, &[MAP, ALLOCATE, HELP]);
@@ -106,11 +106,11 @@ fn the_palettes_with_colour_show_the_same_text() {
     in_palette("sixteen", sixteen, ALLOCATE);
 }
 
-fn assert_same_text(theme: &Theme, scenes: &[&[Scene]]) {
-    for &(name, scene) in scenes.iter().copied().flatten() {
+fn assert_same_text(theme: &Theme, scenes: &[&[GoldenScreen]]) {
+    for &(name, golden_screen) in scenes.iter().copied().flatten() {
         for size in SMALL {
-            let in_dark = shown(&play(dark(), size, scene));
-            let other = shown(&play(theme.clone(), size, scene));
+            let in_dark = shown(&play(dark(), size, golden_screen));
+            let other = shown(&play(theme.clone(), size, golden_screen));
             assert!(in_dark == other, "{name} {size:?} {theme:?}\n{in_dark}\n{other}");
         }
     }
@@ -118,22 +118,22 @@ fn assert_same_text(theme: &Theme, scenes: &[&[Scene]]) {
 
 #[test]
 fn light_and_sixteen_colour_terminals_have_their_own_colours() {
-    for (name, scene) in scenes() {
+    for (name, golden_screen) in scenes() {
         for (palette, theme) in [("light", light()), ("sixteen", sixteen())] {
-            let style = styles(&play(theme, S, scene).draw());
+            let style = styles(&play(theme, S, golden_screen).draw());
             assert_golden("golden", &named(name, palette, S, "style"), &style);
         }
     }
 }
 
-fn scenes() -> impl Iterator<Item = Scene> {
+fn scenes() -> impl Iterator<Item = GoldenScreen> {
     [MAP, ALLOCATE, HELP].into_iter().flatten().copied()
 }
 
-fn at_each_size(scenes: &[Scene]) {
-    for &(name, scene) in scenes {
+fn at_each_size(scenes: &[GoldenScreen]) {
+    for &(name, golden_screen) in scenes {
         for size in SIZES {
-            let session = play(dark(), size, scene);
+            let session = play(dark(), size, golden_screen);
             assert_golden("golden", &named(name, "dark", size, "text"), &shown(&session));
             if SMALL.contains(&size) {
                 let style = styles(&session.draw());
@@ -143,10 +143,10 @@ fn at_each_size(scenes: &[Scene]) {
     }
 }
 
-fn in_palette(palette: &str, theme: fn() -> Theme, scenes: &[Scene]) {
-    for &(name, scene) in scenes {
+fn in_palette(palette: &str, theme: fn() -> Theme, scenes: &[GoldenScreen]) {
+    for &(name, golden_screen) in scenes {
         for size in SMALL {
-            let text = shown(&play(theme(), size, scene));
+            let text = shown(&play(theme(), size, golden_screen));
             assert_golden("golden", &named(name, palette, size, "text"), &text);
         }
     }
@@ -156,8 +156,12 @@ fn named(name: &str, palette: &str, (columns, rows): (u16, u16), what: &str) -> 
     format!("{name}-{palette}-{columns}x{rows}.{what}")
 }
 
-fn play(theme: Theme, (columns, rows): (u16, u16), scene: fn(Session) -> Session) -> Session {
-    scene(Session::of(&busy(), theme, columns, rows))
+fn play(
+    theme: Theme,
+    (columns, rows): (u16, u16),
+    golden_screen: fn(Session) -> Session,
+) -> Session {
+    golden_screen(Session::of(&busy(), theme, columns, rows))
 }
 
 fn shown(session: &Session) -> String {
@@ -209,13 +213,14 @@ struct Run {
 impl Run {
     /// `keys` come after those to the site.
     fn begin(session: Session, keys: &str) -> Self {
-        let site = SimulatedHost::builder().fill(IANA_DYNAMIC, 0.90, State::Unconnected, 7).build();
+        let target =
+            SimulatedHost::builder().fill(IANA_DYNAMIC, 0.90, State::Unconnected, 7).build();
         let mut session = session.press("4t");
         // A simulated snapshot has its run's number.
-        let snapshot = Snapshot { number: 1, ..site.snapshot() };
-        session.say(Event::Report(Report::Simulated(Arc::new(snapshot))));
+        let snapshot = Snapshot { number: 1, ..target.snapshot() };
+        session.update(Event::Report(Report::Simulated(Arc::new(snapshot))));
         let allocator = AttemptSearch::new(
-            site.binder(Protocols::Udp, None).unwrap(),
+            target.binder(Protocols::Udp, None).unwrap(),
             Random,
             ChaCha8Rng::seed_from_u64(7),
             Candidates::new(IANA_DYNAMIC, &[]),
@@ -227,7 +232,7 @@ impl Run {
     /// So many attempts, told to the app that much later. True: an allocation has ended.
     fn attempt(&mut self, count: u32, later: Duration) -> bool {
         let mut delta = AllocationDelta { run: 1, is_running: true, ..AllocationDelta::default() };
-        let (mut touched, mut histogram) = (BTreeMap::new(), BTreeMap::new());
+        let (mut attempts_by_port, mut histogram) = (BTreeMap::new(), BTreeMap::new());
         for _ in 0..count {
             let (attempt, has_ended) = match self.allocator.step() {
                 Progress::Refused(attempt) => (attempt, false),
@@ -238,7 +243,7 @@ impl Run {
             delta.collisions += u64::from(attempt.refusal.is_some());
             delta.busy += attempt.took;
             delta.recent.push(attempt);
-            *touched.entry(attempt.port).or_insert(0) += 1;
+            *attempts_by_port.entry(attempt.port).or_insert(0) += 1;
             if has_ended {
                 self.allocations += 1;
                 let port = attempt.refusal.is_none().then_some(attempt.port);
@@ -246,7 +251,7 @@ impl Run {
                     *histogram.entry(attempt.number).or_insert(0) += 1;
                 } else {
                     delta.failures += 1;
-                    delta.in_vain += u64::from(attempt.number);
+                    delta.failed_attempts += u64::from(attempt.number);
                 }
                 let (number, attempts) = (self.allocations, attempt.number);
                 delta.ended.push(Finished { number, attempts, port });
@@ -257,10 +262,10 @@ impl Run {
         let has_ended = delta.finished.is_some();
         delta.recent.drain(..delta.recent.len().saturating_sub(64));
         delta.ended.drain(..delta.ended.len().saturating_sub(64));
-        delta.touched = touched.into_iter().collect();
+        delta.attempts_by_port = attempts_by_port.into_iter().collect();
         delta.histogram = histogram.into_iter().collect();
         self.session.now += later;
-        self.session.say(Event::Report(Report::Allocation(Box::new(delta))));
+        self.session.update(Event::Report(Report::Allocation(Box::new(delta))));
         has_ended
     }
 }

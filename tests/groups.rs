@@ -4,7 +4,7 @@
 
 use portscope::{
     domain::{
-        Analysis, DescriptorUse, Ephemeral, Evidence, Finding, Party, PortRange, Process,
+        Analysis, DescriptorUse, Ephemeral, Evidence, Finding, OwnerKey, PortRange, Process,
         ProcessTable, Snapshot, State, Text, Thresholds, Trends,
         diagnosis::{About, Figure, diagnose},
     },
@@ -62,7 +62,7 @@ fn pids(finding: &Finding) -> Vec<String> {
 }
 
 #[test]
-fn three_processes_of_one_name_that_leak_are_one_finding() {
+fn three_leaking_processes_with_one_name_are_one_finding() {
     let workers = [
         (31, "holder", None, 100),
         (32, "holder", None, 100),
@@ -81,7 +81,7 @@ fn three_processes_of_one_name_that_leak_are_one_finding() {
     );
     assert_eq!(pids(&leaks[0]), ["31", "32", "33"]);
     assert_eq!(pids(&leaks[1]), [""; 0]);
-    assert_eq!(leaks[0].about, About::Owner(Party::Process(31)));
+    assert_eq!(leaks[0].about, About::Owner(OwnerKey::Process(31)));
 
     let bound = findings("bound-inactive-leak", &workers, &machine(&workers, State::Bound));
     assert_eq!(bound.len(), 2);
@@ -95,12 +95,12 @@ fn the_finding_is_about_the_process_with_most() {
     let leaks = findings("close-wait-leak", &workers, &machine(&workers, State::CloseWait));
     assert_eq!(leaks.len(), 1);
     assert!(leaks[0].summary.starts_with("holder, 3 processes: 50 to 400 each"), "{leaks:?}");
-    assert_eq!(leaks[0].about, About::Owner(Party::Process(32)));
+    assert_eq!(leaks[0].about, About::Owner(OwnerKey::Process(32)));
     assert_eq!(pids(&leaks[0]), ["32", "33", "31"]);
 }
 
 #[test]
-fn processes_of_one_service_are_one_finding_and_those_of_a_session_are_not() {
+fn processes_of_one_service_are_grouped_and_those_of_a_session_are_not() {
     let of_unit = |unit| [(31, "web-1", Some(unit), 100), (32, "web-2", Some(unit), 100)];
     let service = of_unit("web.service");
     let leaks = findings("close-wait-leak", &service, &machine(&service, State::CloseWait));
@@ -117,7 +117,7 @@ fn processes_of_one_service_are_one_finding_and_those_of_a_session_are_not() {
 }
 
 #[test]
-fn processes_near_their_descriptor_limit_are_raised_together() {
+fn processes_near_their_descriptor_limit_are_one_finding() {
     let workers = [(31, "holder", None, 0), (32, "holder", None, 0), (33, "holder", None, 0)];
     let mut snapshot = machine(&workers, State::Established);
     snapshot.vitals.descriptors = [(31, 900), (32, 1_000), (33, 500)]
@@ -128,5 +128,5 @@ fn processes_near_their_descriptor_limit_are_raised_together() {
     let summary = "holder, 2 processes: 900 to 1,000 each of 1,024 descriptors open";
     assert_eq!(near[0].summary, summary);
     assert!(near[0].advice[0].contains("for pid in 32 31; do prlimit --pid $pid --nofile=65536"));
-    assert_eq!(near[0].about, About::Owner(Party::Process(32)));
+    assert_eq!(near[0].about, About::Owner(OwnerKey::Process(32)));
 }

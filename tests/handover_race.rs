@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use handover::{PROGRAM, RACERS, Way, can_bind, race};
+use handover::{HandoverMethod, PORT_CLIENTS, PROGRAM, can_bind, race};
 use namespace::in_new_namespace;
 use portscope::domain::PortRange;
 use processes::alone;
@@ -28,11 +28,11 @@ fn sixty_four() -> PortRange {
 }
 
 #[test]
-fn racers_by_exec_get_ports_of_their_own_lose_none_and_leak_none_when_killed() {
+fn concurrent_execs_get_distinct_ports_and_leak_none_when_killed() {
     let _alone = alone();
     in_new_namespace(|| {
-        let tally = race(Way::Exec, sixty_four(), ROUNDS).unwrap();
-        assert_eq!(tally.racers, ROUNDS * RACERS as u32);
+        let tally = race(HandoverMethod::Exec, sixty_four(), ROUNDS).unwrap();
+        assert_eq!(tally.port_clients, ROUNDS * PORT_CLIENTS as u32);
         assert_eq!((tally.duplicates, tally.lost, tally.leaked), (0, 0, 0), "{tally:?}");
         eprintln!("{tally:?}");
     });
@@ -40,11 +40,11 @@ fn racers_by_exec_get_ports_of_their_own_lose_none_and_leak_none_when_killed() {
 
 /// With one port each the last of them meets fifteen.
 #[test]
-fn racers_by_exec_share_a_range_that_has_just_enough_ports() {
+fn concurrent_execs_share_a_range_with_just_enough_ports() {
     let _alone = alone();
     in_new_namespace(|| {
-        let range = PortRange::new(40_000, 40_000 + RACERS as u16 - 1).unwrap();
-        let tally = race(Way::Exec, range, 3).unwrap();
+        let range = PortRange::new(40_000, 40_000 + PORT_CLIENTS as u16 - 1).unwrap();
+        let tally = race(HandoverMethod::Exec, range, 3).unwrap();
         // A hundred draws may miss the last port, which is told by code 75; never is one had twice.
         assert_eq!((tally.duplicates, tally.leaked), (0, 0), "{tally:?}");
         assert!(tally.lost <= 3, "{tally:?}");
@@ -52,10 +52,10 @@ fn racers_by_exec_share_a_range_that_has_just_enough_ports() {
 }
 
 #[test]
-fn racers_that_close_a_port_and_bind_it_again_are_told_the_same_ports_and_lose_them() {
+fn concurrent_picks_collide_when_the_port_is_closed_and_bound_again() {
     let _alone = alone();
     in_new_namespace(|| {
-        let tally = race(Way::CloseThenRebind, sixty_four(), ROUNDS).unwrap();
+        let tally = race(HandoverMethod::CloseThenRebind, sixty_four(), ROUNDS).unwrap();
         eprintln!("{tally:?}");
         assert!(tally.duplicates > 0 && tally.lost > 0, "{tally:?}");
         assert_eq!(tally.leaked, 0, "{tally:?}");

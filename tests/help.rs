@@ -93,7 +93,7 @@ fn columns(buffer: &Buffer) -> String {
 }
 
 #[test]
-fn each_key_of_the_screen_stands_on_its_page() {
+fn the_help_page_lists_each_key_of_the_screen() {
     for (screen, context) in SCREENS {
         for (size, theme) in SIZES.into_iter().flat_map(|size| themes().map(|theme| (size, theme)))
         {
@@ -107,13 +107,13 @@ fn each_key_of_the_screen_stands_on_its_page() {
 }
 
 #[test]
-fn the_page_of_keys_tells_what_the_scan_could_not_see() {
+fn the_keys_page_lists_the_gaps_of_the_scan() {
     let text = columns(&page(dark(), (80, 24), "2", HelpPage::Keys));
     assert!(text.contains("What this scan could not see owners missing for 12 sockets"), "{text}");
 }
 
 #[test]
-fn each_state_stands_on_its_page_with_its_letter_and_a_sentence() {
+fn the_states_page_lists_each_state_with_letter_and_sentence() {
     for (screen, _) in SCREENS.into_iter().filter(|(_, context)| *context != Context::Lab) {
         for (size, theme) in SIZES.into_iter().flat_map(|size| themes().map(|theme| (size, theme)))
         {
@@ -145,7 +145,7 @@ fn each_kind_of_free_port_and_each_mark_has_a_sentence() {
 }
 
 #[test]
-fn each_lens_tells_its_letters_where_there_is_room_else_the_chosen_one_does() {
+fn the_letters_of_all_lenses_or_of_the_current_one_are_explained() {
     let large = whole(&page(dark(), (120, 40), "2", HelpPage::States));
     for lens in
         ["state letters above", "owner a to g", "protocol t TCP", "parity e even", "density 1 <12"]
@@ -158,7 +158,7 @@ fn each_lens_tells_its_letters_where_there_is_room_else_the_chosen_one_does() {
 }
 
 #[test]
-fn each_range_stands_on_its_page_with_both_ends() {
+fn the_ranges_page_lists_each_range_with_both_ends() {
     let own = range(20_000, 29_999);
     let host = SimulatedHost::builder().ephemeral(Ephemeral::new(own, vec![range(25_000, 25_009)]));
     let host = host.build();
@@ -232,7 +232,7 @@ fn a_page_that_does_not_fit_says_so_and_small_terminals_do_not_panic() {
 }
 
 #[test]
-fn the_title_shows_all_pages_and_how_to_turn_them() {
+fn the_title_shows_all_pages_and_the_keys_to_change_them() {
     for theme in themes() {
         let text = session::text(&page(theme, (80, 24), "2", HelpPage::Ranges));
         assert!(text.contains(" Keys ") && text.contains(" Ranges "), "{text}");
@@ -250,7 +250,7 @@ fn the_screen_below_is_dimmed_but_its_header_and_footer_are_not() {
     assert!(changed > 20, "{changed} cells are dimmed");
 }
 #[test]
-fn the_footer_of_a_small_terminal_names_what_matters_first() {
+fn the_footer_of_a_small_terminal_shows_the_most_important_keys() {
     let footer = |keys: &str| {
         let buffer = Session::of(&busy(), dark(), 80, 24).press(keys).draw();
         line(&buffer, 0, 80, 23)

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use portscope::{
     domain::{
-        Age, Endpoint, Gap, History, Holder, Protocol, Sighting, Snapshot, Socket, Source, State,
+        Age, Endpoint, Gap, History, Holder, PortEvent, Protocol, Snapshot, Socket, Source, State,
         Table, Timer, socket::Family,
     },
     host::{Host, simulated::SimulatedHost},
@@ -61,21 +61,21 @@ fn remote(port: u16) -> Endpoint {
     ([198, 51, 100, 7], port).into()
 }
 
-fn history<const N: usize>(looks: [&[Socket]; N]) -> History {
+fn history<const N: usize>(snapshots: [&[Socket]; N]) -> History {
     let mut history = History::default();
-    for (number, sockets) in (1..).zip(looks) {
+    for (number, sockets) in (1..).zip(snapshots) {
         history.observe(&snapshot(number, sockets));
     }
     history
 }
 
 fn states(history: &History, port: u16) -> Vec<(u64, Option<State>)> {
-    let at = |sighting: &Sighting| sighting.at.as_secs() - second(0).as_secs();
-    history.on_port(port).map(|sighting| (at(&sighting), sighting.state)).collect()
+    let at = |port_event: &PortEvent| port_event.at.as_secs() - second(0).as_secs();
+    history.on_port(port).map(|port_event| (at(&port_event), port_event.state)).collect()
 }
 
 #[test]
-fn what_the_first_snapshot_shows_is_at_least_so_old_what_comes_later_at_most() {
+fn ages_are_lower_bounds_in_the_first_snapshot_and_upper_bounds_later() {
     let [old, new] = [tcp(443, State::Listen, 1), tcp(40_000, State::Established, 2)];
     let history = history([&[old], &[old], &[old, new], &[old, new]]);
     assert_eq!(history.age(&old), Some(Age::AtLeast(seconds(3))));
@@ -94,7 +94,7 @@ fn a_port_is_as_young_as_its_youngest_socket() {
 }
 
 #[test]
-fn a_port_tells_what_came_changed_and_went_newest_first() {
+fn events_of_a_port_are_returned_newest_first() {
     let here = tcp(40_000, State::Established, 1);
     let closing = tcp(40_000, State::CloseWait, 1);
     let history = history([&[], &[here], &[here], &[closing], &[], &[]]);
@@ -104,7 +104,7 @@ fn a_port_tells_what_came_changed_and_went_newest_first() {
 }
 
 #[test]
-fn time_wait_is_the_same_connection_although_its_cookie_is_another() {
+fn time_wait_continues_its_connection_despite_another_cookie() {
     let here = tcp(40_000, State::Established, 1);
     let waiting = tcp(40_000, State::TimeWait, 9);
     let history = history([&[], &[here], &[waiting]]);
@@ -116,32 +116,36 @@ fn time_wait_is_the_same_connection_although_its_cookie_is_another() {
 }
 
 /// Local ports of what came, and of what went into TIME-WAIT, with the last of these looks.
-fn news<const N: usize>(looks: [&[Socket]; N]) -> (Vec<u16>, Vec<u16>) {
-    let history = history(looks);
-    let last = snapshot(0, looks[N - 1]);
+fn arrived_and_ended<const N: usize>(snapshots: [&[Socket]; N]) -> (Vec<u16>, Vec<u16>) {
+    let history = history(snapshots);
+    let last = snapshot(0, snapshots[N - 1]);
     let ports = |places: &[u32]| {
-        places.iter().map(|&place| last.sockets[place as usize].local.port).collect()
+        places.iter().map(|&position| last.sockets[position as usize].local.port).collect()
     };
     (ports(history.arrived()), ports(history.entered_time_wait()))
 }
 
 #[test]
-fn what_came_and_what_went_into_time_wait_is_told_of_the_last_snapshot_alone() {
+fn arrivals_and_time_wait_entries_are_those_of_the_last_snapshot() {
     let here = tcp(40_000, State::Established, 1);
     let waiting = tcp(40_000, State::TimeWait, 1);
     let short_lived = tcp(40_001, State::TimeWait, 2);
     let late = socket(Protocol::Udp, 40_002, State::Unconnected, 3);
-    assert_eq!(news([&[here, late]]), (vec![], vec![]), "the first one compares nothing");
-    assert_eq!(news([&[late], &[here, late]]), (vec![40_000], vec![]));
-    assert_eq!(news([&[], &[here, late], &[waiting, late]]), (vec![], vec![40_000]));
-    let looks: [&[Socket]; 2] = [&[here], &[waiting, short_lived, late]];
-    assert_eq!(news(looks), (vec![40_001, 40_002], vec![40_000, 40_001]));
+    assert_eq!(
+        arrived_and_ended([&[here, late]]),
+        (vec![], vec![]),
+        "the first one compares nothing"
+    );
+    assert_eq!(arrived_and_ended([&[late], &[here, late]]), (vec![40_000], vec![]));
+    assert_eq!(arrived_and_ended([&[], &[here, late], &[waiting, late]]), (vec![], vec![40_000]));
+    let snapshots: [&[Socket]; 2] = [&[here], &[waiting, short_lived, late]];
+    assert_eq!(arrived_and_ended(snapshots), (vec![40_001, 40_002], vec![40_000, 40_001]));
     let still: [&[Socket]; 3] = [&[], &[waiting], &[waiting]];
-    assert_eq!(news(still), (vec![], vec![]));
+    assert_eq!(arrived_and_ended(still), (vec![], vec![]));
 }
 
 #[test]
-fn what_may_have_been_there_unseen_is_not_told_as_come() {
+fn sockets_that_may_have_been_unlisted_do_not_count_as_new() {
     let [old, new] = [tcp(40_000, State::Established, 1), tcp(40_001, State::Established, 2)];
     let mut history = history([&[old]]);
     let mut refused = snapshot(2, &[]);
@@ -154,7 +158,7 @@ fn what_may_have_been_there_unseen_is_not_told_as_come() {
 }
 
 #[test]
-fn a_new_connection_that_takes_the_four_tuple_of_time_wait_is_another() {
+fn a_connection_that_reuses_a_time_wait_four_tuple_is_new() {
     let waiting = tcp(40_000, State::TimeWait, 1);
     let fresh = tcp(40_000, State::Established, 2);
     let history = history([&[waiting], &[waiting], &[fresh]]);
@@ -162,14 +166,14 @@ fn a_new_connection_that_takes_the_four_tuple_of_time_wait_is_another() {
 }
 
 #[test]
-fn a_listener_that_was_started_again_is_another() {
+fn a_restarted_listener_is_new() {
     let [first, second] = [tcp(80, State::Listen, 1), tcp(80, State::Listen, 2)];
     let history = history([&[first], &[first], &[second]]);
     assert_eq!(history.age(&second), Some(Age::Exactly(seconds(1))));
 }
 
 #[test]
-fn without_cookies_endpoints_and_inode_tell_a_socket() {
+fn without_cookies_sockets_are_identified_by_endpoints_and_inode() {
     let of_inode =
         |inode: u32| Socket { cookie: None, inode: Some(inode), ..tcp(80, State::Listen, 0) };
     let waiting = Socket { cookie: None, ..tcp(40_000, State::TimeWait, 0) };
@@ -183,7 +187,7 @@ fn without_cookies_endpoints_and_inode_tell_a_socket() {
 }
 
 #[test]
-fn another_source_of_the_snapshots_makes_no_socket_younger() {
+fn a_change_of_source_does_not_reset_ages() {
     let with = tcp(80, State::Listen, 1);
     let without = Socket { cookie: None, inode: Some(5), ..with };
     let history = history([&[with], &[without], &[with]]);
@@ -202,7 +206,7 @@ fn an_older_snapshot_is_ignored() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_makes_nothing_younger() {
+fn a_clock_set_back_does_not_reset_ages() {
     let mut history = History::default();
     let here = tcp(80, State::Listen, 1);
     history.observe(&snapshot(1, &[here]));
@@ -214,20 +218,20 @@ fn a_clock_that_is_set_back_makes_nothing_younger() {
 }
 
 #[test]
-fn a_table_that_could_not_be_listed_is_not_gone_and_what_it_shows_later_is_not_new() {
-    let [seen, unseen] = [tcp(80, State::Listen, 1), tcp(81, State::Listen, 2)];
-    let mut history = history([&[seen]]);
+fn an_unlisted_table_loses_no_sockets_and_later_shows_no_new_ones() {
+    let [last_seen, unseen] = [tcp(80, State::Listen, 1), tcp(81, State::Listen, 2)];
+    let mut history = history([&[last_seen]]);
     let mut gap = snapshot(2, &[]);
     gap.gaps.push(Gap::DumpInterrupted { table: Table::Tcp });
     history.observe(&gap);
-    history.observe(&snapshot(3, &[seen, unseen]));
-    assert_eq!(history.age(&seen), Some(Age::AtLeast(seconds(2))));
+    history.observe(&snapshot(3, &[last_seen, unseen]));
+    assert_eq!(history.age(&last_seen), Some(Age::AtLeast(seconds(2))));
     assert_eq!(history.age(&unseen), Some(Age::AtLeast(seconds(0))));
     assert_eq!(history.on_port(80).chain(history.on_port(81)).count(), 0);
 }
 
 #[test]
-fn what_went_while_its_table_was_not_listed_is_gone_when_it_is_listed_again() {
+fn sockets_closed_while_their_table_was_unlisted_end_when_it_is_listed_again() {
     let mut history = history([&[tcp(80, State::Bound, 1)]]);
     let mut gap = snapshot(2, &[]);
     gap.gaps.push(Gap::BoundInactiveUnlisted { assumed: false });
@@ -254,14 +258,14 @@ enum Step {
 
 /// What a snapshot could not list.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Blind {
+enum Unlisted {
     No,
     Tcp,
     Udp4,
     Bound,
 }
 
-impl Blind {
+impl Unlisted {
     fn hides(self, socket: &Socket) -> bool {
         match self {
             Self::No => false,
@@ -281,7 +285,7 @@ impl Blind {
     }
 }
 
-fn steps() -> impl Strategy<Value = Vec<(Vec<Step>, Blind, u64)>> {
+fn steps() -> impl Strategy<Value = Vec<(Vec<Step>, Unlisted, u64)>> {
     let open = prop_oneof![
         (1..4_u16, prop_oneof![Just(State::Listen), Just(State::Bound), Just(State::Established)])
             .prop_map(|(port, state)| Step::Open { protocol: Protocol::Tcp, port, state }),
@@ -299,10 +303,10 @@ fn steps() -> impl Strategy<Value = Vec<(Vec<Step>, Blind, u64)>> {
         2 => any::<usize>().prop_map(Step::Vanish),
     ];
     let blind = prop_oneof![
-        6 => Just(Blind::No),
-        1 => Just(Blind::Tcp),
-        1 => Just(Blind::Udp4),
-        1 => Just(Blind::Bound),
+        6 => Just(Unlisted::No),
+        1 => Just(Unlisted::Tcp),
+        1 => Just(Unlisted::Udp4),
+        1 => Just(Unlisted::Bound),
     ];
     proptest::collection::vec((proptest::collection::vec(step, 0..6), blind, 1..100_u64), 1..16)
 }
@@ -313,7 +317,7 @@ struct Actor {
     socket: Socket,
     is_alive: bool,
     /// As it was when it was last seen, and how old it counts.
-    seen: Option<(State, Duration, bool)>,
+    last_seen: Option<(State, Duration, bool)>,
 }
 
 /// Knows every socket and simply looks at all of them each time.
@@ -322,7 +326,7 @@ struct Model {
     actors: Vec<Actor>,
     cookies: u64,
     time: Duration,
-    sightings: Vec<(u16, Sighting)>,
+    port_events: Vec<(u16, PortEvent)>,
 }
 
 impl Model {
@@ -337,7 +341,7 @@ impl Model {
                 let mut socket = socket(protocol, port, state, cookie);
                 // Each connection has a four-tuple of its own.
                 socket.remote = socket.remote.map(|_| remote(cookie as u16));
-                self.actors.push(Actor { socket, is_alive: true, seen: None });
+                self.actors.push(Actor { socket, is_alive: true, last_seen: None });
             }
             Step::Change(which, state) => {
                 let Some(actor) = chosen(which).map(|i| &mut self.actors[i]) else { return };
@@ -361,30 +365,36 @@ impl Model {
     }
 
     /// Compares with what could be seen the time before.
-    fn look(&mut self, at: Duration, before: Option<(Duration, Blind)>, blind: Blind) {
+    fn observe_step(
+        &mut self,
+        at: Duration,
+        before: Option<(Duration, Unlisted)>,
+        blind: Unlisted,
+    ) {
         let ports: Vec<(Protocol, u16)> = Protocol::EACH
             .into_iter()
             .flat_map(|protocol| (1..4).map(move |port| (protocol, port)))
             .collect();
         for (protocol, port) in ports {
             let here = |a: &Actor| (a.socket.protocol, a.socket.local.port) == (protocol, port);
-            let known_before = self.actors.iter().filter(|a| here(a) && a.seen.is_some()).count();
+            let known_before =
+                self.actors.iter().filter(|a| here(a) && a.last_seen.is_some()).count();
             for actor in self.actors.iter_mut().filter(|a| here(a)) {
                 let reported = see(actor, at, before, blind);
-                self.sightings.extend(reported.map(|(state, remote)| {
-                    (port, Sighting { at, protocol, state: Some(state), remote })
+                self.port_events.extend(reported.map(|(state, remote)| {
+                    (port, PortEvent { at, protocol, state: Some(state), remote })
                 }));
             }
-            let known = self.actors.iter().filter(|a| here(a) && a.seen.is_some()).count();
+            let known = self.actors.iter().filter(|a| here(a) && a.last_seen.is_some()).count();
             if known_before > 0 && known == 0 {
-                let gone = Sighting { at, protocol, state: None, remote: None };
-                self.sightings.push((port, gone));
+                let gone = PortEvent { at, protocol, state: None, remote: None };
+                self.port_events.push((port, gone));
             }
         }
         self.time = at;
     }
 
-    fn visible(&self, blind: Blind) -> Vec<Socket> {
+    fn visible(&self, blind: Unlisted) -> Vec<Socket> {
         let alive = self.actors.iter().filter(|a| a.is_alive).map(|a| a.socket);
         alive.filter(|socket| !blind.hides(socket)).collect()
     }
@@ -394,31 +404,31 @@ impl Model {
 fn see(
     actor: &mut Actor,
     at: Duration,
-    before: Option<(Duration, Blind)>,
-    blind: Blind,
+    before: Option<(Duration, Unlisted)>,
+    blind: Unlisted,
 ) -> Option<(State, Option<Endpoint>)> {
     let now = actor.socket.state;
     let is_visible = actor.is_alive && !blind.hides(&actor.socket);
-    match (actor.seen, is_visible) {
+    match (actor.last_seen, is_visible) {
         (None, false) => None,
         (None, true) => match before {
             Some((time, previous)) if !previous.hides(&actor.socket) => {
-                actor.seen = Some((now, time, false));
+                actor.last_seen = Some((now, time, false));
                 Some((now, actor.socket.remote))
             }
             _ => {
-                actor.seen = Some((now, at, true));
+                actor.last_seen = Some((now, at, true));
                 None
             }
         },
         (Some((state, since, is_older)), true) => {
-            actor.seen = Some((now, since, is_older));
+            actor.last_seen = Some((now, since, is_older));
             (state != now).then_some((now, actor.socket.remote))
         }
         (Some((state, ..)), false) => {
             // Whether it may still be there is asked of it as it was seen.
             if !blind.hides(&Socket { state, ..actor.socket }) {
-                actor.seen = None;
+                actor.last_seen = None;
             }
             None
         }
@@ -427,16 +437,16 @@ fn see(
 
 proptest! {
     #[test]
-    fn a_history_tells_what_a_model_that_knows_each_socket_tells(looks in steps()) {
+    fn history_matches_a_reference_model(snapshots in steps()) {
         let (mut history, mut model) = (History::default(), Model::default());
         let (mut before, mut tenths) = (None, 0);
-        for (number, (steps, blind, passed)) in (1..).zip(&looks) {
+        for (number, (steps, blind, passed)) in (1..).zip(&snapshots) {
             tenths += passed;
             let at = second(0) + Duration::from_millis(100 * tenths);
             for step in steps {
                 model.take(step);
             }
-            model.look(at, before, *blind);
+            model.observe_step(at, before, *blind);
             before = Some((at, *blind));
             let mut snapshot = snapshot(number, &model.visible(*blind));
             snapshot.taken_at = at;
@@ -445,7 +455,7 @@ proptest! {
             ages_agree(&history, &model, &snapshot)?;
         }
         for port in 1..4 {
-            sightings_agree(&history, &model, port)?;
+            port_events_agree(&history, &model, port)?;
         }
     }
 }
@@ -453,7 +463,7 @@ proptest! {
 fn ages_agree(history: &History, model: &Model, snapshot: &Snapshot) -> Result<(), TestCaseError> {
     let age_of = |socket: &Socket| {
         let actor = model.actors.iter().find(|a| a.is_alive && a.socket.cookie == socket.cookie);
-        let (_, since, is_older) = actor.and_then(|a| a.seen).unwrap();
+        let (_, since, is_older) = actor.and_then(|a| a.last_seen).unwrap();
         let age = model.time.checked_sub(since).unwrap();
         if is_older { Age::AtLeast(age) } else { Age::Exactly(age) }
     };
@@ -466,14 +476,14 @@ fn ages_agree(history: &History, model: &Model, snapshot: &Snapshot) -> Result<(
 }
 
 /// Sightings of one time have no order.
-fn sightings_agree(history: &History, model: &Model, port: u16) -> Result<(), TestCaseError> {
-    let reported: Vec<Sighting> = history.on_port(port).collect();
-    let of_port = model.sightings.iter().rev().filter(|(p, _)| *p == port).map(|(_, s)| *s);
-    let expected: Vec<Sighting> = of_port.collect();
+fn port_events_agree(history: &History, model: &Model, port: u16) -> Result<(), TestCaseError> {
+    let reported: Vec<PortEvent> = history.on_port(port).collect();
+    let of_port = model.port_events.iter().rev().filter(|(p, _)| *p == port).map(|(_, s)| *s);
+    let expected: Vec<PortEvent> = of_port.collect();
     prop_assert_eq!(reported.len(), expected.len().min(8));
-    for (place, sighting) in reported.iter().enumerate() {
-        prop_assert_eq!(sighting.at, expected[place].at);
-        prop_assert!(expected.contains(sighting), "{:?} is not in {:?}", sighting, expected);
+    for (position, port_event) in reported.iter().enumerate() {
+        prop_assert_eq!(port_event.at, expected[position].at);
+        prop_assert!(expected.contains(port_event), "{:?} is not in {:?}", port_event, expected);
     }
     Ok(())
 }

@@ -21,14 +21,14 @@ use session::{Session, busy, dark, range};
 const START: u64 = 1_767_225_600;
 
 /// The busy machine as it was `second` seconds after the program's start.
-fn seen(session: &mut Session, second: u64, change: impl FnOnce(&mut Vec<Socket>)) {
+fn scan_at(session: &mut Session, second: u64, change: impl FnOnce(&mut Vec<Socket>)) {
     let mut snapshot: Snapshot = busy().snapshot();
     change(&mut snapshot.sockets);
     snapshot.sort();
     snapshot.number = second + 1;
     snapshot.taken_at = Duration::from_secs(START + second);
     session.now = Duration::from_secs(second);
-    session.say(Event::Report(Report::Scanned(Arc::new(snapshot))));
+    session.update(Event::Report(Report::Scanned(Arc::new(snapshot))));
 }
 
 /// With units, and with a past: the connection of port 49152 came a minute after the start, 49154
@@ -49,14 +49,14 @@ fn watched(theme: Theme, columns: u16, rows: u16) -> Session {
             process
         })
         .collect();
-    session.say(Event::Report(Report::Described(Arc::new(processes))));
+    session.update(Event::Report(Report::Described(Arc::new(processes))));
     let is_new = |socket: &Socket| socket.local.port == 49_152 && socket.remote.is_some();
-    seen(&mut session, 0, |sockets| sockets.retain(|socket| !is_new(socket)));
-    seen(&mut session, 60, |_| {});
-    seen(&mut session, 72, |sockets| {
+    scan_at(&mut session, 0, |sockets| sockets.retain(|socket| !is_new(socket)));
+    scan_at(&mut session, 60, |_| {});
+    scan_at(&mut session, 72, |sockets| {
         sockets.retain(|socket| !is_new(socket));
     });
-    seen(&mut session, 200, |_| {});
+    scan_at(&mut session, 200, |_| {});
     session
 }
 
@@ -76,14 +76,14 @@ fn at(port: u16, columns: u16, rows: u16) -> String {
 
 /// The pointer over some ports of the map.
 fn hovered(mut session: Session, ports: PortRange) -> Session {
-    session.say(Event::Mouse(Gesture::Hover, Some(PointerTarget::Ports(ports))));
+    session.update(Event::Mouse(Gesture::Hover, Some(PointerTarget::Ports(ports))));
     session
 }
 
 /// From one place to another with the button down.
 fn measured(mut session: Session, from: PortRange, to: PortRange) -> Session {
-    session.say(Event::Mouse(Gesture::Press, Some(PointerTarget::Ports(from))));
-    session.say(Event::Mouse(Gesture::Drag, Some(PointerTarget::Ports(to))));
+    session.update(Event::Mouse(Gesture::Press, Some(PointerTarget::Ports(from))));
+    session.update(Event::Mouse(Gesture::Drag, Some(PointerTarget::Ports(to))));
     session
 }
 
@@ -117,7 +117,7 @@ fn the_inspector_below_the_map() {
 }
 
 #[test]
-fn what_has_no_room_is_counted() {
+fn omitted_rows_are_counted() {
     let session = watched(dark(), 109, 50).press("g49152\n");
     assert!(shown(&session).ends_with(" more lines"), "{}", shown(&session));
     golden("below-columns-109x50", &shown(&session));
@@ -132,7 +132,7 @@ fn the_inspector_in_ascii_and_without_colour() {
 }
 
 #[test]
-fn what_is_under_the_pointer_comes_before_the_cursor() {
+fn the_inspector_shows_the_hovered_block_instead_of_the_cursor() {
     let session = hovered(watched(dark(), 120, 40).press("g49152\n"), range(5432, 5439));
     let inspector = shown(&session);
     assert!(inspector.contains("Port 5432 under the pointer"), "{inspector}");
@@ -146,26 +146,26 @@ fn what_is_under_the_pointer_comes_before_the_cursor() {
 }
 
 #[test]
-fn a_service_is_told_with_its_protocol_where_they_differ() {
+fn a_service_name_shows_its_protocol_if_they_differ() {
     assert!(at(514, 120, 40).contains("registered for shell over TCP, syslog"));
     assert!(!at(50_000, 120, 40).contains("registered for"));
 }
 
 #[test]
-fn a_socket_is_as_old_as_our_watch_or_at_least_so() {
+fn the_age_of_a_socket_from_the_first_scan_is_a_lower_bound() {
     let inspector = at(49_152, 160, 48);
     assert!(inspector.contains("ESTABLISHED  tcp ipv4, for 2m"), "{inspector}");
     assert!(inspector.contains("BOUND  tcp ipv4, seen for 3m"), "{inspector}");
 }
 
 #[test]
-fn a_port_tells_what_snapshots_showed_on_it() {
+fn the_inspector_lists_the_history_of_a_port() {
     let mut session = Session::new(dark(), 160, 48);
     let is_it = |socket: &Socket| socket.local.port == 8443;
-    seen(&mut session, 0, |_| {});
-    seen(&mut session, 10, |sockets| sockets.retain(|socket| !is_it(socket)));
-    seen(&mut session, 70, |_| {});
-    seen(&mut session, 83, |sockets| sockets.retain(|socket| !is_it(socket)));
+    scan_at(&mut session, 0, |_| {});
+    scan_at(&mut session, 10, |sockets| sockets.retain(|socket| !is_it(socket)));
+    scan_at(&mut session, 70, |_| {});
+    scan_at(&mut session, 83, |sockets| sockets.retain(|socket| !is_it(socket)));
     let inspector = shown(&session.press("g8443\n"));
     let reported = ["now     free", "−13s    ESTABLISHED → 10.0.3.17:443", "−1m 13s free"];
     let lines: Vec<&str> = inspector.lines().map(|line| line.trim_start_matches("│ ")).collect();
@@ -173,7 +173,7 @@ fn a_port_tells_what_snapshots_showed_on_it() {
 }
 
 #[test]
-fn what_the_mouse_measures_stands_first() {
+fn the_range_measured_with_the_mouse_is_shown_first() {
     let session = watched(dark(), 120, 40).press("g49152\n");
     let inspector = shown(&measured(session, range(53_000, 53_009), range(53_090, 53_099)));
     assert!(inspector.starts_with("│ Span 53000-53099 "), "{inspector}");
@@ -185,17 +185,17 @@ fn what_the_mouse_measures_stands_first() {
 }
 
 #[test]
-fn the_halves_tell_which_one_connect_takes_first() {
+fn the_parity_that_connect_uses_first_is_named() {
     let mut session = watched(dark(), 120, 40);
     assert!(shown(&session).contains("TCP connect() tries even ports first"));
-    session.say(Event::Key(Key::Char('p')));
+    session.update(Event::Key(Key::Char('p')));
     assert!(shown(&session).contains("connect() tries even ports first"));
-    session.say(Event::Key(Key::Char('p')));
+    session.update(Event::Key(Key::Char('p')));
     assert!(shown(&session).contains("UDP uses even and odd ports alike"));
 }
 
 #[test]
-fn under_another_lens_the_neighbours_have_no_colour_of_a_state() {
+fn neighbours_are_uncoloured_under_other_lenses() {
     let mut session = watched(dark(), 120, 40).press("g49152\n");
     let area = layout::areas(Rect::new(0, 0, 120, 40), &session.app).inspector;
     let backgrounds = |session: &Session| {
@@ -215,10 +215,10 @@ fn under_another_lens_the_neighbours_have_no_colour_of_a_state() {
 }
 
 #[test]
-fn a_socket_of_udp_beside_one_of_tcp_is_told_as_such() {
+fn a_udp_socket_beside_a_tcp_socket_is_named_as_udp() {
     let mut session = Session::new(dark(), 160, 48);
-    seen(&mut session, 0, |sockets| sockets.retain(|socket| socket.local.port != 5353));
-    seen(&mut session, 5, |sockets| {
+    scan_at(&mut session, 0, |sockets| sockets.retain(|socket| socket.local.port != 5353));
+    scan_at(&mut session, 5, |sockets| {
         let mut both = *sockets.iter().find(|socket| socket.local.port == 5353).unwrap();
         (both.protocol, both.state, both.cookie) = (Protocol::Tcp, State::Listen, Some(99));
         sockets.push(both);

@@ -3,8 +3,8 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
-#[path = "support/judge.rs"]
-mod judge;
+#[path = "support/diagnoser.rs"]
+mod diagnoser;
 #[path = "support/namespace.rs"]
 mod namespace;
 #[path = "support/processes.rs"]
@@ -18,7 +18,7 @@ use std::{
 use portscope::domain::{Owner, Severity, TunnelKind};
 use serde_json::Value;
 
-use judge::Judge;
+use diagnoser::Diagnoser;
 use namespace::{in_new_namespace, set_sysctl};
 use processes::{Sleeper, alone, not_tested};
 
@@ -97,7 +97,7 @@ fn the_port_of_a_tunnel_is_held_by_the_kernel_until_its_interface_is_down() {
 }
 
 #[test]
-fn all_tunnels_that_share_a_port_are_named_and_what_is_no_tunnel_is_not() {
+fn all_tunnels_that_share_a_port_are_named_and_other_sockets_are_not() {
     in_new_namespace(|| {
         if !add_vxlan("vx0", 7, 4789) || !add_vxlan("vx1", 8, 4789) || !add_vxlan("vx2", 9, 4790) {
             return;
@@ -107,26 +107,27 @@ fn all_tunnels_that_share_a_port_are_named_and_what_is_no_tunnel_is_not() {
         assert!(text.contains("`ip link set vx0 down; ip link set vx1 down` frees it"), "{text}");
         // A process holds this one.
         let held = UdpSocket::bind((LOCAL, 5000)).unwrap();
-        let judge = Judge::now();
-        let mut owners = judge.snapshot.sockets.iter().map(|s| (s, judge.snapshot.owner(s)));
+        let diagnoser = Diagnoser::now();
+        let mut owners =
+            diagnoser.snapshot.sockets.iter().map(|s| (s, diagnoser.snapshot.owner(s)));
         let (_, owner) = owners.find(|(socket, _)| socket.local.port == 5000).unwrap();
         assert!(matches!(owner, Owner::Process(_)), "{owner:?}");
-        let kinds = judge.snapshot.vitals.tunnels.iter().map(|tunnel| tunnel.kind);
+        let kinds = diagnoser.snapshot.vitals.tunnels.iter().map(|tunnel| tunnel.kind);
         assert_eq!(kinds.collect::<Vec<_>>(), [TunnelKind::Vxlan; 3]);
         drop(held);
     });
 }
 
 #[test]
-fn a_tunnel_inside_the_range_is_a_service_to_reserve() {
+fn a_tunnel_port_inside_the_range_is_reported_as_listener_in_range() {
     in_new_namespace(|| {
         if !add_vxlan("vx0", 7, 48_472) {
             return;
         }
         let words = ["UDP 48472 VXLAN tunnel vx0", "ip_local_reserved_ports=48472"];
-        Judge::now().one("listener-in-range", Severity::Notice, &words);
+        Diagnoser::now().one("listener-in-range", Severity::Notice, &words);
         set_sysctl("ip_local_reserved_ports", "48472");
-        Judge::now().silent("listener-in-range");
+        Diagnoser::now().assert_no_finding("listener-in-range");
     });
 }
 
@@ -137,7 +138,7 @@ fn without_a_socket_that_has_no_process_no_interface_is_listed() {
             return not_tested("no VXLAN interface can be made");
         }
         let _held = UdpSocket::bind((LOCAL, 5000)).unwrap();
-        assert_eq!(Judge::now().snapshot.vitals.tunnels, [], "it is down, and has no socket");
+        assert_eq!(Diagnoser::now().snapshot.vitals.tunnels, [], "it is down, and has no socket");
     });
 }
 
@@ -169,7 +170,7 @@ fn publish(port: u16, server: &TcpListener) -> bool {
 }
 
 #[test]
-fn a_port_that_dnat_publishes_is_named_once_a_flow_uses_it() {
+fn a_port_published_by_dnat_is_named_while_a_flow_uses_it() {
     in_new_namespace(|| {
         let text = print("explain 8080 --protocol tcp");
         assert!(!text.contains("DNAT"), "nothing is tracked here: {text}");
@@ -207,7 +208,7 @@ fn a_port_that_dnat_publishes_is_named_once_a_flow_uses_it() {
 }
 
 #[test]
-fn a_connection_to_itself_is_named_by_explain() {
+fn explain_names_a_self_connected_socket() {
     in_new_namespace(|| {
         set_sysctl("ip_local_port_range", "40000 40015");
         let client = loop {

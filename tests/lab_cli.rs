@@ -55,7 +55,7 @@ fn assert_one_line_refusal(output: &Output, reported: &str) {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused_in_one_line_before_anything_is_done() {
+fn invalid_arguments_are_refused_in_one_line() {
     for (arguments, reported) in [
         ("--fill 1.01", "for --fill: expected 0 to 1"),
         ("--fill -0.1", "for --fill: expected 0 to 1"),
@@ -105,7 +105,7 @@ fn what_makes_no_sense_is_refused_in_one_line_before_anything_is_done() {
 }
 
 #[test]
-fn a_range_without_a_candidate_is_refused_and_reserved_ports_are_none() {
+fn a_fully_reserved_range_is_refused() {
     in_new_namespace(|| {
         namespace::set_sysctl("ip_local_reserved_ports", "40000-40009");
         let refused = run("--range 40000-40009");
@@ -183,9 +183,9 @@ fn assert_strategy_keeps_the_contract(strategy: &Value) {
     assert!(strategy["failure_rate"].is_f64() && attempts["mean"].is_f64(), "{name}");
     assert!(strategy["distinct_ports"].as_u64().unwrap() <= runs, "{name}");
     // A law says both or nothing.
-    let has_law = strategy["model"].is_string();
-    assert_eq!(strategy["expected_failure_rate"].is_f64(), has_law, "{name}");
-    assert_eq!(attempts["expected_mean"].is_f64(), has_law, "{name}");
+    let has_expectation = strategy["model"].is_string();
+    assert_eq!(strategy["expected_failure_rate"].is_f64(), has_expectation, "{name}");
+    assert_eq!(attempts["expected_mean"].is_f64(), has_expectation, "{name}");
     assert!(strategy["nanoseconds_per_success"].is_u64(), "{name}");
 }
 
@@ -199,7 +199,7 @@ fn without_times(mut lab: Value) -> Value {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_figures_and_another_does_not() {
+fn equal_seeds_give_equal_figures() {
     for occupancy in ["uniform", "clustered", "built"] {
         let lab = |seed: u64| {
             let arguments =
@@ -212,7 +212,7 @@ fn the_same_seed_gives_the_same_figures_and_another_does_not() {
 }
 
 #[test]
-fn a_seed_that_was_drawn_is_told_and_shows_the_lab_again() {
+fn a_drawn_seed_is_printed_and_reproduces_the_lab() {
     let drawn = json("--runs 50 --strategy random --strategy hash");
     let again =
         json(&format!("--runs 50 --strategy random --strategy hash --seed {}", drawn["seed"]));
@@ -220,7 +220,7 @@ fn a_seed_that_was_drawn_is_told_and_shows_the_lab_again() {
 }
 
 #[test]
-fn strategies_are_told_in_the_order_asked_for() {
+fn strategies_are_listed_in_the_requested_order() {
     let lab = json("--strategy next-fit --strategy random --runs 20");
     let names: Vec<&Value> =
         lab["strategies"].as_array().unwrap().iter().map(|row| &row["strategy"]).collect();
@@ -245,7 +245,7 @@ fn a_full_range_fails_every_run_and_an_empty_one_none() {
 }
 
 #[test]
-fn the_share_in_the_text_is_that_of_the_count_beside_it() {
+fn the_percentage_in_the_text_matches_the_count() {
     for (arguments, share) in [
         ("--fill 0.9 --range 40000 --runs 2", "1 occupied (100 %)"),
         ("--fill 0.5 --range 40000-40002 --runs 2", "2 occupied (66.7 %)"),
@@ -258,7 +258,7 @@ fn the_share_in_the_text_is_that_of_the_count_beside_it() {
 }
 
 #[test]
-fn the_text_is_one_line_a_strategy_in_100_columns() {
+fn the_text_has_one_line_of_at_most_100_columns_per_strategy() {
     for arguments in [
         "--runs 300 --seed 1",
         "--runs 50 --fill 0.99 --max-attempts 16384 --seed 9007199254740991",
@@ -280,7 +280,7 @@ fn the_text_is_one_line_a_strategy_in_100_columns() {
 }
 
 #[test]
-fn a_live_lab_binds_for_real_and_tells_what_it_found() {
+fn a_live_lab_binds_real_ports_and_reports_the_occupancy() {
     in_new_namespace(|| {
         let _taken: Vec<UdpSocket> =
             (40_000..40_004).map(|port| UdpSocket::bind(("0.0.0.0", port)).unwrap()).collect();
@@ -306,7 +306,7 @@ fn a_live_lab_binds_for_real_and_tells_what_it_found() {
 }
 
 #[test]
-fn a_race_tells_where_it_was_run_and_a_kept_socket_is_never_lost() {
+fn a_race_reports_its_backend_and_never_loses_a_kept_socket() {
     let arguments = "--race --runs 20 --window 0.001 --range 40000-40063 --fill 0.5 --seed 1";
     let lab = json(arguments);
     assert_eq!(lab["strategies"], Value::Array(vec![]));

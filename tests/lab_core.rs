@@ -8,7 +8,7 @@ use portscope::{
     allocator::{
         ALLOCATORS, AllocatorRow, Candidates, Pattern, Population, PortView, StrategyFigures,
         Tuning,
-        lab::{Contest, LabConfig, StrategyColumn},
+        lab::{LabConfig, SimulatedLab, StrategyColumn},
         population::CLUSTER,
         theory::{runs_of_taken, scan_on_built},
     },
@@ -25,7 +25,7 @@ fn population(pattern: Pattern, occupied: u32, seed: u64) -> Population {
     Population::new(pattern, small(), Protocols::Tcp, occupied, seed)
 }
 
-fn terms(names: &[&str], candidates: Candidates, max_attempts: u32, seed: u64) -> LabConfig {
+fn config(names: &[&str], candidates: Candidates, max_attempts: u32, seed: u64) -> LabConfig {
     let number = |name| ALLOCATORS.iter().position(|row| row.name == name).unwrap();
     LabConfig {
         strategies: names.iter().map(|&name| number(name)).collect(),
@@ -42,12 +42,12 @@ fn all_names() -> Vec<&'static str> {
     ALLOCATORS.iter().map(|row| row.name).collect()
 }
 
-fn complete(terms: &LabConfig, pattern: Pattern, occupied: u32, runs: u64) -> Vec<StrategyColumn> {
-    let mut contest = Contest::new(terms, pattern, occupied);
-    while contest.runs() < runs {
-        contest.advance(10_007, runs, &|| Duration::ZERO);
+fn complete(config: &LabConfig, pattern: Pattern, occupied: u32, runs: u64) -> Vec<StrategyColumn> {
+    let mut simulated_lab = SimulatedLab::new(config, pattern, occupied);
+    while simulated_lab.runs() < runs {
+        simulated_lab.advance(10_007, runs, &|| Duration::ZERO);
     }
-    contest.columns()
+    simulated_lab.columns()
 }
 
 fn row(column: &StrategyColumn) -> &'static AllocatorRow {
@@ -55,7 +55,7 @@ fn row(column: &StrategyColumn) -> &'static AllocatorRow {
 }
 
 #[test]
-fn an_occupancy_has_exactly_as_many_occupied_ports_as_were_asked_for() {
+fn a_population_has_exactly_the_requested_number_of_occupied_ports() {
     let candidates = small();
     for pattern in [Pattern::Uniform, Pattern::Clustered] {
         for occupied in [0, 1, 2, 63, 500, 900, 990, 999, 1_000, 5_000] {
@@ -63,36 +63,41 @@ fn an_occupancy_has_exactly_as_many_occupied_ports_as_were_asked_for() {
             for _ in 0..20 {
                 population.renew();
                 let looked = candidates.ports().filter(|&port| population.is_taken(port)).count();
-                let picture = population.picture();
-                let seen = candidates.ports().filter(|&port| !picture.looks_free(port)).count();
-                assert_eq!((looked, seen), (occupied.min(1_000) as usize, looked), "{pattern:?}");
+                let free_ports = population.free_ports();
+                let measured =
+                    candidates.ports().filter(|&port| !free_ports.looks_free(port)).count();
+                assert_eq!(
+                    (looked, measured),
+                    (occupied.min(1_000) as usize, looked),
+                    "{pattern:?}"
+                );
             }
         }
     }
 }
 
 #[test]
-fn a_picture_shows_what_is_met_once_the_occupancy_has_settled_and_changes_nothing() {
+fn a_picture_of_a_settled_population_matches_bind_results() {
     let [one, other] = [5, 5].map(|seed| population(Pattern::Uniform, 500, seed));
     for _ in 0..50 {
         one.renew();
         other.renew();
-        let look = |population: &Population, ports: std::ops::Range<u16>| -> Vec<bool> {
+        let is_taken_in = |population: &Population, ports: std::ops::Range<u16>| -> Vec<bool> {
             ports.map(|port| population.is_taken(port)).collect()
         };
-        assert_eq!(look(&one, 50_200..50_230), look(&other, 50_200..50_230));
-        let picture = one.picture();
-        assert_eq!(look(&one, 50_500..50_520), look(&other, 50_500..50_520));
-        assert!((50_200..50_230).all(|port| picture.looks_free(port) != one.is_taken(port)));
-        let picture = one.picture();
-        one.settle();
-        assert!(small().ports().all(|port| picture.looks_free(port) != one.is_taken(port)));
+        assert_eq!(is_taken_in(&one, 50_200..50_230), is_taken_in(&other, 50_200..50_230));
+        let free_ports = one.free_ports();
+        assert_eq!(is_taken_in(&one, 50_500..50_520), is_taken_in(&other, 50_500..50_520));
+        assert!((50_200..50_230).all(|port| free_ports.looks_free(port) != one.is_taken(port)));
+        let free_ports = one.free_ports();
+        one.draw_all();
+        assert!(small().ports().all(|port| free_ports.looks_free(port) != one.is_taken(port)));
     }
 }
 
 /// Chi-square over the ports, whatever the order of the looks, and over pairs of neighbours.
 #[test]
-fn in_a_uniform_occupancy_any_port_and_any_pair_is_as_likely_as_another() {
+fn uniform_occupancy_has_no_favoured_port_or_pair() {
     let (occupied, rounds) = (600_u32, 6_000_u32);
     let candidates = small();
     let ports: Vec<u16> = candidates.ports().collect();
@@ -130,21 +135,21 @@ fn in_a_uniform_occupancy_any_port_and_any_pair_is_as_likely_as_another() {
 }
 
 #[test]
-fn clusters_have_the_length_that_is_told_and_no_favourite_place() {
+fn clusters_have_the_reported_lengths_and_no_favoured_position() {
     let candidates = small();
     let population = population(Pattern::Clustered, 640, 2);
     let (mut runs, mut by_quarter) = (0, [0_u32; 4]);
     for _ in 0..2_000 {
         population.renew();
         let known = population.known_runs().unwrap();
-        let picture = population.picture();
+        let free_ports = population.free_ports();
         let mut known: Vec<u32> = known.iter().map(|&(length, _)| length).collect();
         known.sort_unstable();
-        let seen = runs_of_taken(&candidates, &picture);
-        let seen: Vec<u32> =
-            seen.iter().flat_map(|&(length, count)| vec![length; count as usize]).collect();
-        assert_eq!(known, seen);
-        runs += seen.len();
+        let measured = runs_of_taken(&candidates, &free_ports);
+        let measured: Vec<u32> =
+            measured.iter().flat_map(|&(length, count)| vec![length; count as usize]).collect();
+        assert_eq!(known, measured);
+        runs += measured.len();
         for (number, port) in candidates.ports().enumerate() {
             by_quarter[number / 250] += u32::from(population.is_taken(port));
         }
@@ -154,14 +159,15 @@ fn clusters_have_the_length_that_is_told_and_no_favourite_place() {
 }
 
 #[test]
-fn a_port_that_is_taken_stays_so_and_the_machine_chooses_only_free_ones() {
+fn a_taken_port_stays_occupied_and_port_0_chooses_only_free_ports() {
     for protocols in [Protocols::Tcp, Protocols::Udp, Protocols::Both] {
-        let population = Population::standing(small(), protocols, 50_000..=51_023);
+        let population = Population::of_occupied(small(), protocols, 50_000..=51_023);
         let mut binder = Rc::new(population);
         assert_eq!(binder.bind(50_500).0.unwrap_err().errno, Errno::EADDRINUSE);
         assert_eq!(binder.bind(0).0.unwrap_err().errno, Errno::EADDRINUSE);
         let free = |port: &u16| *port != 50_777;
-        let population = Population::standing(small(), protocols, (50_000..=51_023).filter(free));
+        let population =
+            Population::of_occupied(small(), protocols, (50_000..=51_023).filter(free));
         let mut binder = Rc::new(population);
         let bound = binder.bind_first(&mut |_| Some(0)).unwrap();
         assert_eq!(bound.port, 50_777, "{protocols:?}");
@@ -171,50 +177,53 @@ fn a_port_that_is_taken_stays_so_and_the_machine_chooses_only_free_ones() {
 #[test]
 fn all_strategies_of_a_run_meet_the_same_occupancy() {
     for pattern in [Pattern::Uniform, Pattern::Clustered] {
-        let mut contest = Contest::new(&terms(&all_names(), small(), 50, 4), pattern, 700);
+        let mut simulated_lab =
+            SimulatedLab::new(&config(&all_names(), small(), 50, 4), pattern, 700);
         for _ in 0..500 {
-            contest.prepare(u32::MAX);
-            let shown = contest.columns()[0].ports.clone();
-            contest.step();
-            for column in contest.columns() {
+            simulated_lab.prepare(u32::MAX);
+            let shown = simulated_lab.columns()[0].ports.clone();
+            simulated_lab.step();
+            for column in simulated_lab.columns() {
                 assert_eq!(column.ports, shown, "{pattern:?}");
-                let met = column.trail.iter().filter(|attempt| attempt.port > 0);
+                let met = column.last_attempts.iter().filter(|attempt| attempt.port > 0);
                 for attempt in met {
                     let was_free = attempt.refusal.is_none();
                     assert_eq!(shown.looks_free(attempt.port), was_free, "{}", row(&column).name);
                 }
             }
         }
-        assert!(contest.runs() > 5);
+        assert!(simulated_lab.runs() > 5);
     }
 }
 
 #[test]
-fn a_step_is_one_attempt_of_each_whose_allocation_goes_on() {
-    let mut contest = Contest::new(&terms(&all_names(), small(), 9, 8), Pattern::Uniform, 950);
+fn a_step_makes_one_attempt_per_unfinished_allocation() {
+    let mut simulated_lab =
+        SimulatedLab::new(&config(&all_names(), small(), 9, 8), Pattern::Uniform, 950);
     for step in 1..=9 {
-        contest.step();
-        for column in contest.columns() {
+        simulated_lab.step();
+        for column in simulated_lab.columns() {
             let ended = column.last.map_or(step, |last| last.attempts);
-            assert_eq!(column.trail.len(), ended as usize, "{}", row(&column).name);
+            assert_eq!(column.last_attempts.len(), ended as usize, "{}", row(&column).name);
             assert_eq!(column.figures.runs, u64::from(column.last.is_some()));
         }
     }
-    assert_eq!(contest.runs(), 1);
-    contest.step();
-    assert!(contest.columns().iter().all(|column| column.trail.len() == 1));
+    assert_eq!(simulated_lab.runs(), 1);
+    simulated_lab.step();
+    assert!(simulated_lab.columns().iter().all(|column| column.last_attempts.len() == 1));
 }
 
 #[test]
-fn the_same_seed_gives_the_same_figures_however_they_are_cut_and_another_one_others() {
+fn figures_depend_on_the_seed_and_not_on_batch_sizes() {
     for pattern in Pattern::EACH {
         let names = ["random", "simple-random", "kernel-bind", "hash"];
         let figures = |seed, budget| -> Vec<StrategyFigures> {
-            let mut contest = Contest::new(&terms(&names, small(), 100, seed), pattern, 600);
-            while contest.runs() < 40 {
-                contest.advance(budget, 40, &|| Duration::ZERO);
+            let mut simulated_lab =
+                SimulatedLab::new(&config(&names, small(), 100, seed), pattern, 600);
+            while simulated_lab.runs() < 40 {
+                simulated_lab.advance(budget, 40, &|| Duration::ZERO);
             }
-            contest.columns().into_iter().map(|column| column.figures).collect()
+            simulated_lab.columns().into_iter().map(|column| column.figures).collect()
         };
         let whole = figures(1, u32::MAX);
         assert_eq!(whole, figures(1, 7), "{pattern:?}");
@@ -242,27 +251,36 @@ fn assert_as_predicted(column: &StrategyColumn, max_attempts: u32) -> bool {
 }
 
 #[test]
-fn what_is_measured_is_what_is_predicted_for_each_strategy_that_has_a_law() {
+fn measured_figures_match_the_expected_ones_for_each_strategy_with_a_model() {
     for (fill, max_attempts) in [(500, 100), (500, 3), (990, 100), (990, 1_000)] {
-        let columns =
-            complete(&terms(&all_names(), small(), max_attempts, 9), Pattern::Uniform, fill, 3_000);
-        let lawful = columns.iter().filter(|column| assert_as_predicted(column, max_attempts));
-        assert_eq!(lawful.count(), ALLOCATORS.len() - 1, "only random-increment has no law");
+        let columns = complete(
+            &config(&all_names(), small(), max_attempts, 9),
+            Pattern::Uniform,
+            fill,
+            3_000,
+        );
+        let with_expectation =
+            columns.iter().filter(|column| assert_as_predicted(column, max_attempts));
+        assert_eq!(
+            with_expectation.count(),
+            ALLOCATORS.len() - 1,
+            "only random-increment has no law"
+        );
     }
 }
 
 #[test]
-fn what_the_machine_chooses_for_udp_is_uniform_over_what_is_free() {
-    let mut terms = terms(&["kernel-bind"], small(), 1, 4);
-    terms.protocols = Protocols::Udp;
-    let figures = &complete(&terms, Pattern::Uniform, 990, 20_000)[0].figures;
+fn simulated_udp_port_0_is_uniform_over_the_free_ports() {
+    let mut config = config(&["kernel-bind"], small(), 1, 4);
+    config.protocols = Protocols::Udp;
+    let figures = &complete(&config, Pattern::Uniform, 990, 20_000)[0].figures;
     assert_eq!((figures.failures, figures.attempts), (0, 20_000));
     let bits = figures.entropy_bits.unwrap();
     assert!((bits - 1_000_f64.log2()).abs() < 0.02, "{bits}");
 }
 
 #[test]
-fn on_clusters_and_on_what_it_built_itself_a_scan_has_the_law_of_the_runs() {
+fn a_scan_matches_the_run_length_model_on_clustered_and_built_occupancy() {
     let names = ["random", "random-unique", "exo-history", "simple-random", "bitmap", "next-fit"];
     for (pattern, fill, max_attempts) in [
         (Pattern::Clustered, 500, 100),
@@ -272,19 +290,20 @@ fn on_clusters_and_on_what_it_built_itself_a_scan_has_the_law_of_the_runs() {
         (Pattern::Built, 950, 60),
     ] {
         let runs = if pattern == Pattern::Built { 300 } else { 2_000 };
-        let columns = complete(&terms(&names, small(), max_attempts, 6), pattern, fill, runs);
-        let lawful = columns.iter().filter(|column| assert_as_predicted(column, max_attempts));
-        assert_eq!(lawful.count(), 5, "next-fit has none");
+        let columns = complete(&config(&names, small(), max_attempts, 6), pattern, fill, runs);
+        let with_expectation =
+            columns.iter().filter(|column| assert_as_predicted(column, max_attempts));
+        assert_eq!(with_expectation.count(), 5, "next-fit has none");
     }
 }
 
 /// Knuth's linear probing: 49.7 at 90 % of 16,384 ports, a little less of fewer.
 #[test]
-fn what_simple_random_built_costs_it_what_linear_probing_costs() {
+fn simple_random_on_its_own_occupancy_costs_as_much_as_linear_probing() {
     let candidates = Candidates::new(PortRange::new(50_000, 54_095).unwrap(), &[]);
     let occupied = candidates.len() * 9 / 10;
-    let terms = terms(&["simple-random"], candidates, 4_096, 12);
-    let figures = &complete(&terms, Pattern::Built, occupied, 200)[0].figures;
+    let config = config(&["simple-random"], candidates, 4_096, 12);
+    let figures = &complete(&config, Pattern::Built, occupied, 200)[0].figures;
     let expected = scan_on_built(occupied, 4_096).unwrap();
     let z = (figures.mean().unwrap() - expected) / figures.standard_error().unwrap();
     assert!(z.abs() < 4.0, "{:?} {expected}", figures.mean());
@@ -293,14 +312,14 @@ fn what_simple_random_built_costs_it_what_linear_probing_costs() {
 }
 
 #[test]
-fn a_full_range_is_a_failure_of_everyone_and_an_empty_one_takes_one_attempt() {
+fn every_strategy_fails_in_a_full_range_and_needs_one_attempt_in_an_empty_one() {
     for pattern in [Pattern::Uniform, Pattern::Clustered] {
-        for column in complete(&terms(&all_names(), small(), 20, 1), pattern, 1_000, 30) {
+        for column in complete(&config(&all_names(), small(), 20, 1), pattern, 1_000, 30) {
             assert_eq!(column.figures.failures, 30, "{}", row(&column).name);
         }
     }
     for pattern in Pattern::EACH {
-        for column in complete(&terms(&all_names(), small(), 20, 1), pattern, 0, 30) {
+        for column in complete(&config(&all_names(), small(), 20, 1), pattern, 0, 30) {
             let figures = &column.figures;
             assert_eq!((figures.failures, figures.attempts), (0, 30), "{}", row(&column).name);
         }
@@ -308,14 +327,15 @@ fn a_full_range_is_a_failure_of_everyone_and_an_empty_one_takes_one_attempt() {
 }
 
 #[test]
-fn one_run_in_sixteen_is_timed_by_the_clock_that_is_handed_in() {
-    let mut contest = Contest::new(&terms(&["random"], small(), 50, 4), Pattern::Uniform, 100);
+fn one_run_in_16_is_timed_with_the_given_clock() {
+    let mut simulated_lab =
+        SimulatedLab::new(&config(&["random"], small(), 50, 4), Pattern::Uniform, 100);
     let ticks = std::cell::Cell::new(0);
     let clock = || {
         ticks.set(ticks.get() + 1);
         Duration::from_micros(ticks.get())
     };
-    contest.advance(u32::MAX, 160, &clock);
-    let (time, successes) = contest.columns()[0].figures.timed;
+    simulated_lab.advance(u32::MAX, 160, &clock);
+    let (time, successes) = simulated_lab.columns()[0].figures.timed;
     assert_eq!((time, successes), (Duration::from_micros(10), 10));
 }

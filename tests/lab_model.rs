@@ -83,7 +83,7 @@ fn lab(arguments: &str) -> Vec<Row> {
 
 /// Within 4 standard errors, for each strategy with a law.
 #[track_caller]
-fn assert_lawful(arguments: &str) -> Vec<Row> {
+fn assert_as_expected(arguments: &str) -> Vec<Row> {
     let rows = lab(arguments);
     eprintln!("lab {arguments}");
     let broken: Vec<String> = rows.iter().filter_map(Row::disagreement).collect();
@@ -102,23 +102,23 @@ fn assert_about(value: f64, expected: f64) {
 }
 
 #[test]
-fn simulated_figures_are_within_4_standard_errors_of_their_predictions() {
+fn simulated_figures_are_within_4_standard_errors_of_the_expected_ones() {
     for max_attempts in [100, 16_384] {
         for fill in ["0.5", "0.9", "0.95", "0.99"] {
             let arguments = format!(
                 "--fill {fill} --max-attempts {max_attempts} --runs 4000 --seed 5 --ignore-reserved"
             );
-            let rows = assert_lawful(&arguments);
+            let rows = assert_as_expected(&arguments);
             for (row, allocator) in rows.iter().zip(ALLOCATORS) {
-                let has_law = allocator.order != Order::Unknown;
-                assert_eq!(row.expected.is_some(), has_law, "{}", row.name);
+                let has_expectation = allocator.order != Order::Unknown;
+                assert_eq!(row.expected.is_some(), has_expectation, "{}", row.name);
             }
         }
     }
 }
 
 #[test]
-fn predictions_are_the_figures_that_were_verified_apart() {
+fn expected_figures_match_independently_verified_ones() {
     let lab = |fill, max_attempts| {
         lab(&format!("--fill {fill} --max-attempts {max_attempts} --runs 2 --ignore-reserved"))
     };
@@ -133,9 +133,9 @@ fn predictions_are_the_figures_that_were_verified_apart() {
 }
 
 #[test]
-fn a_scan_over_clusters_has_its_law_too() {
+fn a_scan_over_clusters_matches_its_model() {
     for fill in ["0.5", "0.9"] {
-        let rows = assert_lawful(&format!(
+        let rows = assert_as_expected(&format!(
             "--occupancy clustered --fill {fill} --max-attempts 16384 --runs 2000 --seed 1 \
              --ignore-reserved --strategy random --strategy random-unique --strategy simple-random"
         ));
@@ -145,7 +145,7 @@ fn a_scan_over_clusters_has_its_law_too() {
 }
 
 #[test]
-fn figures_of_real_sockets_are_within_4_standard_errors_of_their_predictions() {
+fn figures_of_real_sockets_are_within_4_standard_errors_of_the_expected_ones() {
     if !has_descriptors() {
         return;
     }
@@ -156,7 +156,7 @@ fn figures_of_real_sockets_are_within_4_standard_errors_of_their_predictions() {
             let occupied = (f64::from(CANDIDATES) * share).round() as usize;
             let _held = hold(occupied);
             for max_attempts in [100, 16_384] {
-                let rows = assert_lawful(&format!(
+                let rows = assert_as_expected(&format!(
                     "--occupancy live --protocol udp --runs 2000 --seed 1 \
                      --max-attempts {max_attempts}"
                 ));
@@ -165,7 +165,7 @@ fn figures_of_real_sockets_are_within_4_standard_errors_of_their_predictions() {
                     assert_about(failure, 0.365_67);
                     assert_about(mean, 63.371);
                 }
-                let lawful = [
+                let with_expectation = [
                     "random",
                     "random-unique",
                     "exo-history",
@@ -174,7 +174,7 @@ fn figures_of_real_sockets_are_within_4_standard_errors_of_their_predictions() {
                     "kernel-bind",
                     "bitmap",
                 ];
-                for name in lawful {
+                for name in with_expectation {
                     expected(&rows, name);
                 }
             }

@@ -10,13 +10,15 @@ use std::{cell::Cell, fmt::Write as _, sync::Arc, time::Duration};
 use portscope::{
     allocator::{
         ALLOCATORS, Candidates, Pattern,
-        lab::{Contest, LabConfig, StrategyColumn},
+        lab::{LabConfig, SimulatedLab, StrategyColumn},
     },
     app::Event,
     domain::{Text, port::IANA_DYNAMIC},
     engine::{
         Report,
-        message::{Contender, CurvePoint, Finished, LabReport, RacePlace, RaceReport, Rounds},
+        message::{
+            CurvePoint, Finished, LabReport, RaceBackend, RaceReport, Rounds, StrategyReport,
+        },
     },
     view::Theme,
 };
@@ -29,7 +31,7 @@ use session::{Session, ascii, busy, dark, light, sixteen, styles, text};
 const SIZES: [(u16, u16); 4] = [(80, 24), (120, 40), (160, 48), (200, 60)];
 const RUNS: u64 = 400;
 
-fn terms(names: &[&str]) -> LabConfig {
+fn config(names: &[&str]) -> LabConfig {
     let number = |name: &&str| ALLOCATORS.iter().position(|row| row.name == *name).unwrap();
     LabConfig {
         strategies: names.iter().map(number).collect(),
@@ -42,18 +44,18 @@ fn terms(names: &[&str]) -> LabConfig {
     }
 }
 
-fn contender(column: StrategyColumn) -> Contender {
+fn strategy_report(column: StrategyColumn) -> StrategyReport {
     let number = column.figures.runs;
     let finished = |end: portscope::allocator::lab::AllocationEnd| Finished {
         number,
         attempts: end.attempts,
         port: end.port,
     };
-    Contender {
+    StrategyReport {
         strategy: column.strategy,
         figures: column.figures,
         ports: column.ports,
-        trail: column.trail,
+        last_attempts: column.last_attempts,
         last: column.last.map(finished),
     }
 }
@@ -66,22 +68,22 @@ fn report(names: &[&str], pattern: Pattern, share: f64, runs: u64) -> LabReport 
         Duration::from_nanos(460 * calls.get())
     };
     let occupied = |share: f64| (share * 16_384.0).round() as u32;
-    let mut contest = Contest::new(&terms(names), pattern, occupied(share));
-    contest.advance(u32::MAX, runs, &clock);
+    let mut simulated_lab = SimulatedLab::new(&config(names), pattern, occupied(share));
+    simulated_lab.advance(u32::MAX, runs, &clock);
     let shares = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, 0.99];
     // What strategies build takes long.
     let (shares, each) =
         if pattern == Pattern::Built { (&shares[..3], 1) } else { (&shares[..], 200) };
     let curve = shares.iter().map(|&share| {
-        let mut contest = Contest::new(&terms(names), pattern, occupied(share));
-        contest.advance(u32::MAX, each, &clock);
-        CurvePoint { share, means: contest.means().collect() }
+        let mut simulated_lab = SimulatedLab::new(&config(names), pattern, occupied(share));
+        simulated_lab.advance(u32::MAX, each, &clock);
+        CurvePoint { share, means: simulated_lab.means().collect() }
     });
     LabReport {
         number: 1,
         candidates: 16_384,
         occupied: occupied(share),
-        contenders: contest.columns().into_iter().map(contender).collect(),
+        strategy_reports: simulated_lab.columns().into_iter().map(strategy_report).collect(),
         curve: curve.collect(),
         is_running: true,
         limitation: None,
@@ -95,8 +97,8 @@ fn lab(theme: &Theme, (columns, rows): (u16, u16)) -> Session {
     Session::of(&busy(), theme.clone(), columns, rows).press("5")
 }
 
-fn say(session: &mut Session, report: &LabReport) {
-    session.say(Event::Report(Report::Lab(Arc::new(report.clone()))));
+fn show_report(session: &mut Session, report: &LabReport) {
+    session.update(Event::Report(Report::Lab(Arc::new(report.clone()))));
 }
 
 /// As a terminal would get it, where `SHOW_FRAMES` names a folder: for eyes.
@@ -119,86 +121,89 @@ fn keep_ansi(name: &str, buffer: &Buffer) {
     std::fs::write(std::path::Path::new(&folder).join(format!("{name}.ansi")), ansi).unwrap();
 }
 
-fn pictured(name: &str, session: &Session) -> String {
+fn assert_pictures(name: &str, session: &Session) -> String {
     let buffer = session.draw();
     let name = format!("{name}_{}x{}", session.columns, session.rows);
     keep_ansi(&name, &buffer);
-    let picture = text(&buffer);
-    insta::assert_snapshot!(name, picture);
-    picture
+    let screen_text = text(&buffer);
+    insta::assert_snapshot!(name, screen_text);
+    screen_text
 }
 
 #[test]
-fn strategies_stand_side_by_side_with_their_figures_beside_the_law() {
+fn strategies_are_side_by_side_with_measured_and_expected_figures() {
     let report = report(&FIRST, Pattern::Clustered, 0.9, RUNS);
     for size in SIZES {
         let mut session = lab(&dark(), size);
-        say(&mut session, &report);
-        let picture = pictured("clustered", &session);
+        show_report(&mut session, &report);
+        let screen_text = assert_pictures("clustered", &session);
         for name in FIRST {
-            assert!(picture.contains(name), "{name} is not to be seen at {size:?}");
+            assert!(screen_text.contains(name), "{name} is not to be seen at {size:?}");
         }
         assert!(
-            picture.contains("simulated, clustered") && picture.contains("90.0 %"),
-            "{picture}"
+            screen_text.contains("simulated, clustered") && screen_text.contains("90.0 %"),
+            "{screen_text}"
         );
-        assert!(picture.contains("every 400ms"), "{picture}");
+        assert!(screen_text.contains("every 400ms"), "{screen_text}");
     }
     let mut session = lab(&sixteen(), (80, 24));
-    say(&mut session, &report);
+    show_report(&mut session, &report);
     insta::assert_snapshot!("clustered_80x24_style", styles(&session.draw()));
 }
 
 #[test]
-fn without_colour_and_beyond_ascii_shapes_tell_strategies_apart() {
+fn without_colour_shapes_distinguish_strategies() {
     let report = report(&FIRST, Pattern::Clustered, 0.9, RUNS);
     for size in [(80, 24), (120, 40)] {
         for (name, theme) in [("ascii", ascii()), ("no_color", Theme::MONOCHROME)] {
             let mut session = lab(&theme, size);
-            say(&mut session, &report);
-            let picture = pictured(name, &session);
-            assert!(name != "ascii" || picture.is_ascii(), "{picture}");
+            show_report(&mut session, &report);
+            let screen_text = assert_pictures(name, &session);
+            assert!(name != "ascii" || screen_text.is_ascii(), "{screen_text}");
         }
     }
     let mut session = lab(&light(), (160, 48));
-    say(&mut session, &report);
+    show_report(&mut session, &report);
     keep_ansi("light_160x48", &session.draw());
 }
 
 /// What the engine tells of the columns that the keys have left.
-fn tell_of_picked(session: &mut Session, pattern: Pattern, share: f64, runs: u64) {
+fn report_figures(session: &mut Session, pattern: Pattern, share: f64, runs: u64) {
     let names: Vec<&str> = session.app.lab().picked().map(|row| row.name).collect();
     let report = report(&names, pattern, share, runs);
     // Whatever the keys asked for, the number of the latest request is among these.
-    (1..20).for_each(|number| say(session, &LabReport { number, ..report.clone() }));
+    (1..20).for_each(|number| show_report(session, &LabReport { number, ..report.clone() }));
 }
 
 #[test]
-fn an_allocation_can_be_followed_attempt_by_attempt() {
+fn an_allocation_is_shown_attempt_by_attempt() {
     for size in [(80, 24), (160, 48)] {
         // Two columns, the second one with `bitmap`, at 4/s.
         let mut session = lab(&dark(), size).press("ddXXlS[[[");
         while session.app.lab().picked().all(|row| row.name != "bitmap") {
             session = session.press("s");
         }
-        tell_of_picked(&mut session, Pattern::Uniform, 0.9, 40);
-        let picture = pictured("slow", &session);
-        assert!(picture.contains("bitmap") && picture.contains("snapshot"), "{picture}");
+        report_figures(&mut session, Pattern::Uniform, 0.9, 40);
+        let screen_text = assert_pictures("slow", &session);
+        assert!(
+            screen_text.contains("bitmap") && screen_text.contains("snapshot"),
+            "{screen_text}"
+        );
     }
 }
 
 #[test]
-fn what_a_strategy_builds_by_itself_is_its_own_occupancy() {
+fn a_built_occupancy_is_shown_per_strategy() {
     let mut session = lab(&dark(), (160, 48)).press("d");
-    tell_of_picked(&mut session, Pattern::Built, 0.3, 2);
-    let picture = pictured("built", &session);
-    assert!(picture.contains("simulated, filled by the strategy"), "{picture}");
+    report_figures(&mut session, Pattern::Built, 0.3, 2);
+    let screen_text = assert_pictures("built", &session);
+    assert!(screen_text.contains("simulated, filled by the strategy"), "{screen_text}");
 }
 
 #[test]
-fn before_the_first_report_the_screen_says_that_nothing_was_measured() {
-    let picture = pictured("idle", &lab(&dark(), (120, 40)));
-    assert!(picture.contains("nothing measured yet"), "{picture}");
+fn before_the_first_report_the_screen_shows_nothing_measured_yet() {
+    let screen_text = assert_pictures("idle", &lab(&dark(), (120, 40)));
+    assert!(screen_text.contains("nothing measured yet"), "{screen_text}");
 }
 
 fn race() -> RaceReport {
@@ -215,54 +220,54 @@ fn race() -> RaceReport {
     let kept = Rounds { count: 700, stolen: 0, refused: 43, expected: 44.4, ..rounds };
     RaceReport {
         number: 1,
-        place: RacePlace::Namespace,
+        backend: RaceBackend::Namespace,
         rebound: rounds,
         handed_over: Rounds { deviation: 6.4, ..kept },
-        trouble: None,
+        failure: None,
         is_over: false,
     }
 }
 
 #[test]
-fn a_race_shows_thefts_beside_the_law_and_none_of_a_kept_socket() {
+fn a_race_shows_stolen_ports_beside_the_expected_number() {
     let report = report(&FIRST, Pattern::Clustered, 0.9, RUNS);
     for size in [(80, 24), (160, 48)] {
         let mut session = lab(&dark(), size);
-        say(&mut session, &report);
+        show_report(&mut session, &report);
         session = session.press("R");
-        session.say(Event::Report(Report::Race(Box::new(race()))));
-        let picture = pictured("race", &session);
-        assert!(picture.contains("71 stolen of 1,000 rounds"), "{picture}");
-        assert!(picture.contains("0 stolen of 700 rounds"), "{picture}");
-        assert!(picture.contains("in their own network namespace"), "{picture}");
+        session.update(Event::Report(Report::Race(Box::new(race()))));
+        let screen_text = assert_pictures("race", &session);
+        assert!(screen_text.contains("71 stolen of 1,000 rounds"), "{screen_text}");
+        assert!(screen_text.contains("0 stolen of 700 rounds"), "{screen_text}");
+        assert!(screen_text.contains("in their own network namespace"), "{screen_text}");
     }
     let mut session = lab(&dark(), (80, 24)).press("R");
     let because = Text::scrub("a network namespace cannot be made: operation not permitted");
-    let place = RacePlace::Simulated { because };
-    session.say(Event::Report(Report::Race(Box::new(RaceReport { place, ..race() }))));
+    let backend = RaceBackend::Simulated { because };
+    session.update(Event::Report(Report::Race(Box::new(RaceReport { backend, ..race() }))));
     assert!(text(&session.draw()).contains("simulated: a network namespace cannot be made"));
 }
 
 #[test]
-fn settings_lie_over_the_screen() {
-    pictured("settings", &lab(&dark(), (80, 24)).press("ov9-8\n"));
+fn settings_are_drawn_over_the_screen() {
+    assert_pictures("settings", &lab(&dark(), (80, 24)).press("ov9-8\n"));
 }
 
 #[test]
-fn a_notice_is_told_whole() {
+fn a_notice_is_shown_completely() {
     let session = lab(&dark(), (60, 16)).press("xx");
-    let picture = text(&session.draw());
-    assert!(picture.contains("at most 4 columns: s changes the selected one"), "{picture}");
+    let screen_text = text(&session.draw());
+    assert!(screen_text.contains("at most 4 columns: s changes the selected one"), "{screen_text}");
 }
 
 #[test]
-fn the_smallest_terminals_still_tell_a_name_and_a_number() {
+fn the_smallest_terminals_show_a_strategy_and_a_figure() {
     let report = report(&FIRST, Pattern::Clustered, 0.9, RUNS);
     for (columns, rows, words) in [(40, 10, "random 9"), (16, 3, "random 9"), (5, 1, "9.")] {
         let mut session = lab(&dark(), (columns, rows));
-        say(&mut session, &report);
-        let picture = text(&session.draw());
-        assert!(picture.contains(words), "{columns}x{rows}: {picture}");
+        show_report(&mut session, &report);
+        let screen_text = text(&session.draw());
+        assert!(screen_text.contains(words), "{columns}x{rows}: {screen_text}");
     }
 }
 
@@ -272,16 +277,19 @@ fn no_size_panics_with_any_number_of_columns_and_any_panel() {
     for theme in [dark(), ascii()] {
         for keys in ["", "R", "o", "X", "XX", "XXX"] {
             let mut session = lab(&theme, (80, 24)).press(keys);
-            let contenders = &report.contenders[..session.app.lab().picked().len()];
+            let strategy_reports = &report.strategy_reports[..session.app.lab().picked().len()];
             for number in 1..5 {
-                let contenders = contenders.to_vec();
-                say(&mut session, &LabReport { number, contenders, ..report.clone() });
+                let strategy_reports = strategy_reports.to_vec();
+                show_report(
+                    &mut session,
+                    &LabReport { number, strategy_reports, ..report.clone() },
+                );
             }
-            session.say(Event::Report(Report::Race(Box::new(race()))));
+            session.update(Event::Report(Report::Race(Box::new(race()))));
             for columns in (1..221).step_by(27).chain([59, 60, 79, 117]) {
                 for rows in (1..71).step_by(11).chain([2, 3, 15, 17]) {
                     (session.columns, session.rows) = (columns, rows);
-                    session.say(Event::Resized { columns, rows });
+                    session.update(Event::Resized { columns, rows });
                     session.draw();
                 }
             }

@@ -10,10 +10,10 @@ use portscope::{
         App, AppOptions, Context, Effect, Event, Extent, Gesture, GlyphSet, Key, LabOptions,
         PointerTarget, RowsPerLine, Screen,
         allocation::AllocationOptions,
-        lab::{LabField, LabPanel, LabScreen, MOST_COLUMNS, Pattern, RaceReport},
+        lab::{LabField, LabPanel, LabScreen, MAX_COLUMNS, Pattern, RaceReport},
     },
     domain::{Ephemeral, MachineKind, PortRange, Protocols, Snapshot, Text, port::IANA_DYNAMIC},
-    engine::{LabReport, LabRequest as Ask, LabSetup, LabSite, Report, Request, Speed},
+    engine::{LabReport, LabRequest as Ask, LabSetup, LabTarget, Report, Request, Speed},
     host::simulated::SimulatedHost,
     view::layout,
 };
@@ -60,7 +60,7 @@ impl Session {
         session
     }
 
-    fn say(&mut self, event: Event) -> Vec<Ask> {
+    fn update(&mut self, event: Event) -> Vec<Ask> {
         let effects = self.app.update(Duration::from_secs(1), event);
         let ask = |effect| match effect {
             Effect::Ask(Request::Lab(request)) => request,
@@ -72,7 +72,7 @@ impl Session {
     }
 
     fn press(&mut self, key: Key) -> Vec<Ask> {
-        self.say(Event::Key(key))
+        self.update(Event::Key(key))
     }
 
     /// What the last of them asks for.
@@ -81,7 +81,7 @@ impl Session {
     }
 
     fn scanned(&mut self, snapshot: Snapshot) -> Vec<Ask> {
-        self.say(Event::Report(Report::Scanned(Arc::new(snapshot))))
+        self.update(Event::Report(Report::Scanned(Arc::new(snapshot))))
     }
 
     fn prepared(&self) -> u64 {
@@ -91,7 +91,7 @@ impl Session {
     /// As the engine answers the latest `Prepare`.
     fn report(&mut self, occupied: u32) {
         let number = self.prepared();
-        self.say(report(number, occupied));
+        self.update(report(number, occupied));
     }
 
     fn lab(&self) -> &LabScreen {
@@ -150,17 +150,17 @@ fn row(name: &str) -> &'static AllocatorRow {
 }
 
 #[test]
-fn the_first_visit_runs_on_a_simulated_occupancy_by_itself_and_the_next_ones_do_not() {
+fn only_the_first_visit_starts_the_simulation() {
     let mut session = Session::new();
     session.scanned(shared());
     let asked = session.keys("5");
     let [Ask::Prepare(setup), Ask::Speed(Speed::Max), Ask::Run] = &asked[..] else {
         panic!("{asked:?}");
     };
-    assert_eq!(setup.site, LabSite::Simulated { pattern: Pattern::Clustered, share: 0.9 });
+    assert_eq!(setup.target, LabTarget::Simulated { pattern: Pattern::Clustered, share: 0.9 });
     assert_eq!((setup.protocols, setup.range), (Protocols::Udp, IANA_DYNAMIC));
     assert_eq!((setup.max_attempts, setup.seed, setup.destinations), (100, 7, 1));
-    assert_eq!(setup.strategies.len(), MOST_COLUMNS);
+    assert_eq!(setup.strategies.len(), MAX_COLUMNS);
     assert!(session.lab().is_running() && session.lab().is_sampled());
     assert_eq!(session.app.frame_gap(), Duration::from_millis(100));
     assert_eq!(session.keys("2"), [Ask::Pause]);
@@ -170,7 +170,7 @@ fn the_first_visit_runs_on_a_simulated_occupancy_by_itself_and_the_next_ones_do_
 }
 
 #[test]
-fn tab_leads_to_the_lab_as_its_number_does() {
+fn tab_and_the_screen_number_open_the_lab() {
     let mut session = Session::new();
     session.scanned(shared());
     session.keys("4");
@@ -189,7 +189,7 @@ fn space_runs_and_pauses_and_a_step_pauses_too() {
 }
 
 #[test]
-fn at_the_slowest_speed_space_is_one_attempt_of_each() {
+fn space_makes_one_attempt_per_strategy_at_the_slowest_speed() {
     let mut session = Session::open();
     assert_eq!(session.keys("[["), [Ask::Speed(Speed::Twenty)]);
     assert_eq!(session.app.frame_gap(), Duration::ZERO);
@@ -199,10 +199,10 @@ fn at_the_slowest_speed_space_is_one_attempt_of_each() {
 }
 
 #[test]
-fn the_machine_waits_for_a_key_at_four_a_second_and_the_simulation_goes_on_at_its_own_speed() {
+fn a_real_run_waits_for_a_key_and_a_simulation_keeps_its_speed() {
     let mut session = Session::open();
     let asked = session.keys("t");
-    assert_eq!((setup(&asked).site, asked.len()), (LabSite::Machine, 2));
+    assert_eq!((setup(&asked).target, asked.len()), (LabTarget::Machine, 2));
     assert_eq!(asked[1], Ask::Speed(Speed::Four));
     assert!(!session.lab().is_running());
     assert_eq!(session.lab().share(), None);
@@ -210,12 +210,12 @@ fn the_machine_waits_for_a_key_at_four_a_second_and_the_simulation_goes_on_at_it
     assert_eq!(session.lab().share(), Some(0.25));
     assert_eq!(session.press(SPACE), [Ask::Run]);
     let asked = session.keys("t");
-    assert!(matches!(setup(&asked).site, LabSite::Simulated { .. }));
+    assert!(matches!(setup(&asked).target, LabTarget::Simulated { .. }));
     assert_eq!(asked[1..], [Ask::Speed(Speed::Max), Ask::Run]);
 }
 
 #[test]
-fn leaving_pauses_what_runs_on_the_machine() {
+fn leaving_the_screen_pauses_a_run_on_the_machine() {
     let mut session = Session::on_machine();
     session.press(SPACE);
     assert_eq!(session.keys("1"), [Ask::Pause]);
@@ -235,11 +235,11 @@ fn nothing_runs_on_the_machine_before_the_first_scan() {
     assert!(session.lab().report().is_none());
     assert_eq!(session.press(SPACE), []);
     session.scanned(shared());
-    assert_eq!(setup(&session.press(SPACE)).site, LabSite::Machine);
+    assert_eq!(setup(&session.press(SPACE)).target, LabTarget::Machine);
 }
 
 #[test]
-fn reserved_ports_are_no_candidates_even_if_they_become_known_late() {
+fn reserved_ports_that_become_known_late_are_excluded() {
     let reserved = PortRange::new(50_000, 50_383).unwrap();
     let mut session = Session::new();
     session.scanned(reserving(reserved));
@@ -257,7 +257,7 @@ fn reserved_ports_are_no_candidates_even_if_they_become_known_late() {
 }
 
 #[test]
-fn a_shared_machine_stays_at_20_a_second_until_the_person_agrees_once() {
+fn speeds_above_20_per_second_need_one_confirmation_on_a_shared_machine() {
     let mut session = Session::on_machine();
     assert_eq!(session.keys("]"), [Ask::Speed(Speed::Twenty)]);
     assert_eq!(session.keys("]"), []);
@@ -271,7 +271,7 @@ fn a_shared_machine_stays_at_20_a_second_until_the_person_agrees_once() {
 }
 
 #[test]
-fn alone_on_a_machine_any_speed_may_be_used() {
+fn an_isolated_machine_allows_any_speed() {
     let mut session = Session::new();
     session.scanned(SimulatedHost::builder().build().snapshot());
     session.keys("5t");
@@ -279,7 +279,7 @@ fn alone_on_a_machine_any_speed_may_be_used() {
 }
 
 #[test]
-fn the_occupancy_moves_live_in_steps_that_are_finer_where_they_matter() {
+fn occupancy_steps_are_finer_near_a_full_range() {
     let mut session = Session::open();
     assert_eq!(session.keys("="), [Ask::Fill(0.91)]);
     assert_eq!(session.keys("=======").len(), 1);
@@ -292,11 +292,11 @@ fn the_occupancy_moves_live_in_steps_that_are_finer_where_they_matter() {
 }
 
 #[test]
-fn the_pattern_turns_through_all_three_and_runs_go_on() {
+fn pattern_key_cycles_through_three_patterns_and_runs_continue() {
     let mut session = Session::open();
     for pattern in [Pattern::Built, Pattern::Uniform, Pattern::Clustered] {
         let asked = session.keys("d");
-        assert_eq!(setup(&asked).site, LabSite::Simulated { pattern, share: 0.9 });
+        assert_eq!(setup(&asked).target, LabTarget::Simulated { pattern, share: 0.9 });
         assert_eq!(asked.last(), Some(&Ask::Run));
         assert_eq!(session.lab().pattern(), pattern);
     }
@@ -312,19 +312,19 @@ fn the_machine_keeps_its_occupancy_and_says_so() {
 }
 
 #[test]
-fn no_strategy_stands_in_two_columns() {
+fn no_strategy_is_in_two_columns() {
     let mut session = Session::open();
-    let mut seen = HashSet::new();
-    for _ in 0..=ALLOCATORS.len() - MOST_COLUMNS {
+    let mut shown_strategies = HashSet::new();
+    for _ in 0..=ALLOCATORS.len() - MAX_COLUMNS {
         let asked = session.keys("s");
         let names = session.names();
         let numbers: Vec<_> =
             setup(&asked).strategies.iter().map(|&n| ALLOCATORS[n].name).collect();
         assert_eq!(names, numbers);
-        assert_eq!(names.iter().collect::<HashSet<_>>().len(), MOST_COLUMNS);
-        seen.insert(names[0]);
+        assert_eq!(names.iter().collect::<HashSet<_>>().len(), MAX_COLUMNS);
+        shown_strategies.insert(names[0]);
     }
-    assert_eq!(seen.len(), ALLOCATORS.len() - MOST_COLUMNS + 1);
+    assert_eq!(shown_strategies.len(), ALLOCATORS.len() - MAX_COLUMNS + 1);
     let now = session.names();
     session.keys("sS");
     assert_eq!(session.names(), now);
@@ -341,10 +341,10 @@ fn columns_are_selected_by_keys_and_by_the_mouse() {
     assert_eq!(session.lab().selected(), 3);
     session.press(Key::Left);
     assert_eq!(session.lab().selected(), 2);
-    session.say(Event::Mouse(Gesture::Hover, Some(PointerTarget::Column(1))));
-    session.say(Event::Mouse(Gesture::Press, Some(PointerTarget::Column(9))));
+    session.update(Event::Mouse(Gesture::Hover, Some(PointerTarget::Column(1))));
+    session.update(Event::Mouse(Gesture::Press, Some(PointerTarget::Column(9))));
     assert_eq!(session.lab().selected(), 2);
-    session.say(Event::Mouse(Gesture::Press, Some(PointerTarget::Column(1))));
+    session.update(Event::Mouse(Gesture::Press, Some(PointerTarget::Column(1))));
     assert_eq!(session.lab().selected(), 1);
     let before = session.names();
     session.keys("s");
@@ -353,7 +353,7 @@ fn columns_are_selected_by_keys_and_by_the_mouse() {
 }
 
 #[test]
-fn a_click_meets_the_column_that_is_drawn_there_or_its_line_of_the_table() {
+fn a_click_selects_the_column_or_table_row_under_it() {
     let session = Session::open();
     let at = |size: (u16, u16), x, y| {
         layout::target_at(Rect::new(0, 0, size.0, size.1), &session.app, x, y)
@@ -389,17 +389,17 @@ fn there_are_one_to_four_columns() {
 fn late_reports_of_other_columns_are_ignored() {
     let mut session = Session::open();
     session.report(14_746);
-    assert_eq!(session.lab().ground().unwrap().occupied, 14_746);
+    assert_eq!(session.lab().occupancy_counts().unwrap().occupied, 14_746);
     session.keys("s");
     assert!(session.lab().report().is_none());
-    session.say(report(1, 5));
+    session.update(report(1, 5));
     assert!(session.lab().report().is_none());
     session.report(6);
-    assert_eq!(session.lab().ground().unwrap().occupied, 6);
+    assert_eq!(session.lab().occupancy_counts().unwrap().occupied, 6);
 }
 
 #[test]
-fn a_reset_begins_again_with_the_same_seed_and_stays_paused_if_it_was() {
+fn a_reset_restarts_with_the_same_seed_and_keeps_the_pause() {
     let mut session = Session::open();
     let asked = session.keys("r");
     assert_eq!((setup(&asked).seed, asked.last()), (7, Some(&Ask::Run)));
@@ -409,17 +409,17 @@ fn a_reset_begins_again_with_the_same_seed_and_stays_paused_if_it_was() {
 }
 
 #[test]
-fn a_lab_that_failed_says_why_and_the_next_key_prepares_it_anew() {
+fn a_failed_lab_shows_the_reason_and_the_next_key_prepares_it_again() {
     let mut session = Session::open();
     let why = Text::scrub("every port of 49152-65535 is reserved");
-    session.say(Event::Report(Report::LabFailed(why.clone())));
+    session.update(Event::Report(Report::LabFailed(why.clone())));
     assert_eq!((session.lab().notice(), session.lab().is_running()), (Some(&why), false));
     assert_eq!(session.press(SPACE).len(), 3);
     assert_eq!((session.prepared(), session.lab().notice()), (2, None));
 }
 
 #[test]
-fn settings_are_checked_taken_at_closing_and_begin_with_fresh_figures() {
+fn settings_are_checked_applied_on_close_and_reset_the_figures() {
     let mut session = Session::open();
     assert_eq!(session.keys("o"), []);
     session.press(Key::Right);
@@ -453,7 +453,7 @@ fn settings_are_checked_taken_at_closing_and_begin_with_fresh_figures() {
 }
 
 #[test]
-fn settings_that_did_not_change_begin_nothing() {
+fn unchanged_settings_restart_nothing() {
     let mut session = Session::open();
     session.keys("o");
     let Some(LabPanel::Settings(panel)) = session.lab().panel() else { panic!("closed") };
@@ -463,14 +463,14 @@ fn settings_that_did_not_change_begin_nothing() {
 }
 
 #[test]
-fn the_machine_waits_while_settings_are_open() {
+fn a_real_run_pauses_while_settings_are_open() {
     let mut session = Session::on_machine();
     session.press(SPACE);
     assert_eq!(session.keys("o"), [Ask::Pause]);
 }
 
 #[test]
-fn a_race_begins_ends_and_closes() {
+fn a_race_can_be_started_ended_and_closed() {
     let mut session = Session::open();
     let asked = session.keys("R");
     let [Ask::Pause, Ask::Race(setup)] = &asked[..] else { panic!("{asked:?}") };
@@ -478,27 +478,27 @@ fn a_race_begins_ends_and_closes() {
     assert_eq!((setup.range.len(), setup.rounds, setup.window.as_millis()), (1024, 1000, 10));
     assert!(session.lab().is_race_shown());
     assert_eq!(session.app.context(), Context::Race);
-    session.say(race(1, false));
+    session.update(race(1, false));
     assert_eq!(session.keys("R"), [Ask::EndRace]);
-    session.say(race(1, true));
+    session.update(race(1, true));
     assert!(session.lab().race().unwrap().is_over, "what came of it stays to be read");
     let asked = session.keys("R");
     assert!(matches!(asked[..], [Ask::Race(_)]));
     // The last word of the race before.
-    session.say(race(1, true));
+    session.update(race(1, true));
     assert!(!session.lab().race().unwrap().is_over);
     assert_eq!(session.press(Key::Escape), [Ask::EndRace]);
     assert_eq!((session.lab().race(), session.lab().is_race_shown()), (None, false));
-    session.say(race(2, true));
+    session.update(race(2, true));
     assert!(session.lab().race().is_none());
     assert_eq!(session.press(SPACE), [Ask::Run]);
 }
 
 #[test]
-fn a_race_that_is_over_closes_without_a_word_and_leaving_the_screen_ends_one_that_is_not() {
+fn a_finished_race_closes_silently_and_leaving_ends_a_running_one() {
     let mut session = Session::open();
     session.keys("R");
-    session.say(race(1, true));
+    session.update(race(1, true));
     assert_eq!(session.press(Key::Escape), []);
     session.keys("R");
     assert_eq!(session.press(SPACE), [], "the keys of the lab rest");
@@ -507,7 +507,7 @@ fn a_race_that_is_over_closes_without_a_word_and_leaving_the_screen_ends_one_tha
 }
 
 #[test]
-fn means_are_predicted_where_a_law_is_known() {
+fn expected_means_are_known_for_strategies_with_a_model() {
     let mut session = Session::open();
     let mean = |session: &Session, name: &str| session.lab().expected_mean(row(name), 0.5);
     let near = |mean: Option<f64>, value: f64| (mean.unwrap() - value).abs() < 0.01;

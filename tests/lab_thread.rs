@@ -11,9 +11,9 @@ use portscope::{
     allocator::{ALLOCATORS, Pattern, PortView, Tuning},
     domain::{PortRange, Protocols, State},
     engine::{
-        LabReport, LabRequest as Ask, LabSetup, LabSite, Outbox, Report, Speed,
+        LabReport, LabRequest as Ask, LabSetup, LabTarget, Outbox, Report, Speed,
         lab::{LabThread, complete, spawn},
-        message::{RacePlace, RaceSetup},
+        message::{RaceBackend, RaceSetup},
     },
     host::simulated::SimulatedHost,
 };
@@ -82,13 +82,13 @@ fn range() -> PortRange {
     PortRange::new(50_000, 50_999).unwrap()
 }
 
-fn simulated(share: f64) -> LabSite {
-    LabSite::Simulated { pattern: Pattern::Uniform, share }
+fn simulated(share: f64) -> LabTarget {
+    LabTarget::Simulated { pattern: Pattern::Uniform, share }
 }
 
-fn setup(site: LabSite) -> LabSetup {
+fn setup(target: LabTarget) -> LabSetup {
     LabSetup {
-        site,
+        target,
         strategies: (0..ALLOCATORS.len()).collect(),
         protocols: Protocols::Tcp,
         range: range(),
@@ -102,21 +102,30 @@ fn setup(site: LabSite) -> LabSetup {
 }
 
 fn runs(report: &LabReport) -> u64 {
-    report.contenders.iter().map(|contender| contender.figures.runs).min().unwrap()
+    report
+        .strategy_reports
+        .iter()
+        .map(|strategy_report| strategy_report.figures.runs)
+        .min()
+        .unwrap()
 }
 
 fn attempts(report: &LabReport) -> u64 {
-    report.contenders.iter().map(|contender| contender.trail.len() as u64).sum()
+    report
+        .strategy_reports
+        .iter()
+        .map(|strategy_report| strategy_report.last_attempts.len() as u64)
+        .sum()
 }
 
 #[test]
-fn a_lab_begins_paused_and_shows_its_occupancy_before_the_first_attempt() {
+fn a_lab_starts_paused_and_reports_its_occupancy_first() {
     let session = Session::new();
     session.ask(Ask::Prepare(setup(simulated(0.25))));
     let report = session.next();
     assert_eq!((report.number, report.is_running), (1, false));
     assert_eq!((report.candidates, report.occupied), (1_000, 250));
-    let ports = &report.contenders[0].ports;
+    let ports = &report.strategy_reports[0].ports;
     assert_eq!(range().ports().filter(|&port| !ports.looks_free(port)).count(), 250);
     assert_eq!((runs(&report), attempts(&report)), (0, 0));
     session.ask(Ask::Prepare(setup(simulated(0.5))));
@@ -124,24 +133,24 @@ fn a_lab_begins_paused_and_shows_its_occupancy_before_the_first_attempt() {
 }
 
 #[test]
-fn a_step_is_one_attempt_of_each_and_is_told_at_once() {
+fn a_step_makes_one_attempt_per_strategy_and_is_reported_at_once() {
     let session = Session::new();
     session.ask(Ask::Prepare(setup(simulated(0.5))));
-    let shown = session.next().contenders[0].ports.clone();
+    let shown = session.next().strategy_reports[0].ports.clone();
     session.ask(Ask::Step);
     let report = session.until(|report| attempts(report) > 0);
     assert_eq!(attempts(&report), ALLOCATORS.len() as u64);
-    assert_eq!(report.contenders[0].ports, shown);
+    assert_eq!(report.strategy_reports[0].ports, shown);
     assert!(!report.is_running);
 }
 
 #[test]
-fn a_pause_is_heard_in_the_midst_of_full_speed_and_what_was_reached_is_told() {
+fn a_pause_is_handled_at_full_speed_and_the_figures_are_reported() {
     for pattern in Pattern::EACH {
         let session = Session::new();
         // What `sequential` builds by itself takes the square of the ports.
         let share = if pattern == Pattern::Built { 0.2 } else { 0.9 };
-        session.ask(Ask::Prepare(setup(LabSite::Simulated { pattern, share })));
+        session.ask(Ask::Prepare(setup(LabTarget::Simulated { pattern, share })));
         session.ask(Ask::Speed(Speed::Max));
         session.ask(Ask::Run);
         session.until(|report| report.is_running && runs(report) > 10);
@@ -150,14 +159,14 @@ fn a_pause_is_heard_in_the_midst_of_full_speed_and_what_was_reached_is_told() {
         let last = session.until(|report| !report.is_running);
         assert!(asked.elapsed() < Duration::from_secs(2), "{pattern:?}");
         session.ask(Ask::Step);
-        let stepped = session.until(|report| report.contenders != last.contenders);
+        let stepped = session.until(|report| report.strategy_reports != last.strategy_reports);
         let more = runs(&stepped) - runs(&last);
         assert!(more <= 1 && !stepped.is_running, "{pattern:?}");
     }
 }
 
 #[test]
-fn nobody_has_to_take_a_report_for_the_lab_to_go_on() {
+fn the_lab_continues_if_no_report_is_received() {
     let session = Session::new();
     session.ask(Ask::Prepare(setup(simulated(0.5))));
     session.ask(Ask::Run);
@@ -173,7 +182,7 @@ fn nobody_has_to_take_a_report_for_the_lab_to_go_on() {
 }
 
 #[test]
-fn at_a_slow_speed_so_many_steps_are_made_in_a_second() {
+fn slow_speeds_make_their_number_of_steps_per_second() {
     let session = Session::new();
     session.ask(Ask::Prepare(setup(simulated(0.0))));
     session.ask(Ask::Speed(Speed::Twenty));
@@ -187,7 +196,7 @@ fn at_a_slow_speed_so_many_steps_are_made_in_a_second() {
 }
 
 #[test]
-fn another_share_gives_fresh_figures_and_keeps_the_curve() {
+fn a_changed_fill_resets_the_figures_and_keeps_the_curve() {
     let session = Session::new();
     session.ask(Ask::Prepare(setup(simulated(0.5))));
     let whole = session.until(|report| report.curve.len() == 23);
@@ -209,35 +218,39 @@ fn another_share_gives_fresh_figures_and_keeps_the_curve() {
 }
 
 #[test]
-fn all_that_is_asked_at_once_gives_what_is_predicted() {
+fn a_complete_lab_matches_the_expected_means() {
     let host = SimulatedHost::builder().build();
     let report = complete(&host, &setup(simulated(0.9)), 2_000).unwrap();
     assert_eq!((runs(&report), report.candidates, report.occupied), (2_000, 1_000, 900));
-    for contender in &report.contenders {
-        let figures = &contender.figures;
+    for strategy_report in &report.strategy_reports {
+        let figures = &strategy_report.figures;
         assert_eq!(figures.runs, 2_000);
         let Some(expected) = figures.expected else { continue };
         let error = figures.standard_error().unwrap();
         let off = figures.mean().unwrap() - expected.mean_attempts;
-        assert!(off.abs() <= 4.5 * error, "{}", ALLOCATORS[contender.strategy].name);
+        assert!(off.abs() <= 4.5 * error, "{}", ALLOCATORS[strategy_report.strategy].name);
     }
     let again = complete(&host, &setup(simulated(0.9)), 2_000).unwrap();
     let means = |report: &LabReport| -> Vec<_> {
-        report.contenders.iter().map(|contender| contender.figures.mean()).collect()
+        report
+            .strategy_reports
+            .iter()
+            .map(|strategy_report| strategy_report.figures.mean())
+            .collect()
     };
     assert_eq!(means(&report), means(&again));
 }
 
 #[test]
-fn on_a_machine_real_binds_are_made_and_its_own_occupancy_is_shown() {
+fn a_live_lab_makes_real_binds_and_reports_the_real_occupancy() {
     let ports = (50_000..50_900).filter(|port| port % 10 != 0);
     let host = SimulatedHost::builder().fill_ports(ports, 1.0, State::Listen, 1).build();
-    let report = complete(&host, &setup(LabSite::Machine), 1_000).unwrap();
+    let report = complete(&host, &setup(LabTarget::Machine), 1_000).unwrap();
     assert_eq!((report.candidates, report.occupied), (1_000, 810));
     assert!(report.curve.is_empty());
-    for contender in &report.contenders {
-        let (row, figures) = (&ALLOCATORS[contender.strategy], &contender.figures);
-        assert_eq!(figures.snapshots.0 > 0, row.needs_sight, "{}", row.name);
+    for strategy_report in &report.strategy_reports {
+        let (row, figures) = (&ALLOCATORS[strategy_report.strategy], &strategy_report.figures);
+        assert_eq!(figures.snapshots.0 > 0, row.needs_port_view, "{}", row.name);
         if row.name == "bitmap" {
             assert_eq!((figures.attempts, figures.failures), (1_000, 0));
         }
@@ -250,7 +263,7 @@ fn on_a_machine_real_binds_are_made_and_its_own_occupancy_is_shown() {
 }
 
 #[test]
-fn what_cannot_be_prepared_is_told_in_words() {
+fn a_lab_that_cannot_be_prepared_reports_the_reason() {
     let session = Session::new();
     let nothing = LabSetup { reserved: vec![range()], ..setup(simulated(0.5)) };
     session.ask(Ask::Prepare(nothing.clone()));
@@ -272,7 +285,7 @@ fn race(rounds: u32) -> RaceSetup {
         program: None,
         rounds,
         window: Duration::from_millis(10),
-        thefts_per_second: 100.0,
+        competitor_binds_per_second: 100.0,
         range: range(),
         share: 0.5,
         seed: 1,
@@ -280,7 +293,7 @@ fn race(rounds: u32) -> RaceSetup {
 }
 
 #[test]
-fn a_race_is_told_to_its_end_and_one_that_is_ended_says_so() {
+fn race_reports_end_with_is_over() {
     let session = Session::new();
     let until_over = || loop {
         match session.races.recv_timeout(SOON).unwrap() {
@@ -292,14 +305,14 @@ fn a_race_is_told_to_its_end_and_one_that_is_ended_says_so() {
     session.ask(Ask::Race(race(20)));
     let report = until_over();
     assert_eq!((report.rebound.count, report.handed_over.stolen), (20, 0));
-    assert!(matches!(report.place, RacePlace::Simulated { .. }));
+    assert!(matches!(report.backend, RaceBackend::Simulated { .. }));
     session.ask(Ask::Race(race(u32::MAX)));
     session.ask(Ask::EndRace);
     assert!(until_over().rebound.count < u32::MAX);
 }
 
 #[test]
-fn dropping_it_ends_the_lab_and_the_race() {
+fn dropping_the_thread_ends_the_lab_and_the_race() {
     let session = Session::new();
     session.ask(Ask::Prepare(setup(simulated(0.9))));
     session.ask(Ask::Run);

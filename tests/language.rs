@@ -103,10 +103,10 @@ fn no_replaced_word_is_in_the_readme_and_in_help() {
         })
     });
     let mut found = Vec::new();
-    for (place, text) in std::iter::once(readme).chain(helps) {
+    for (position, text) in std::iter::once(readme).chain(helps) {
         for (line, text) in text.lines().enumerate() {
             let words = replaced_words(text);
-            found.extend(words.map(|word| format!("{place}:{}: {word}: {text}", line + 1)));
+            found.extend(words.map(|word| format!("{position}:{}: {word}: {text}", line + 1)));
         }
     }
     assert!(found.is_empty(), "{} words:\n{}", found.len(), found.join("\n"));
@@ -154,10 +154,10 @@ fn parse(file: &Path) -> TokenStream {
 /// Structs, enums, traits and type aliases outside of functions, implementations and tests.
 fn collect_types(tokens: TokenStream, names: &mut Vec<String>) {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
-    for (place, token) in tokens.iter().enumerate() {
+    for (position, token) in tokens.iter().enumerate() {
         let TokenTree::Ident(keyword) = token else { continue };
         let is_type = ["struct", "enum", "trait", "type"].iter().any(|word| keyword == word);
-        if let (true, Some(TokenTree::Ident(name))) = (is_type, tokens.get(place + 1)) {
+        if let (true, Some(TokenTree::Ident(name))) = (is_type, tokens.get(position + 1)) {
             names.push(name.to_string());
         }
     }

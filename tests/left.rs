@@ -50,7 +50,7 @@ const NOBODY: u16 = 5003;
 
 /// How ports come to be used.
 #[derive(Clone, Copy, Debug)]
-enum Way {
+enum PortUse {
     Listen,
     Listen6,
     Bound,
@@ -77,36 +77,39 @@ enum Way {
     RefusedOfBound,
 }
 
-const WAYS: [Way; 20] = [
-    Way::Listen,
-    Way::Listen6,
-    Way::Bound,
-    Way::BindZero,
-    Way::ByNumber,
-    Way::ByNumberReused,
-    Way::NoPort,
-    Way::Connect,
-    Way::Connect6,
-    Way::Mapped,
-    Way::FromOtherSource,
-    Way::OnDevice,
-    Way::OwnRange,
-    Way::Udp,
-    Way::TimeWait,
-    Way::TimeWaitOfBound,
-    Way::TimeWaitOfNumber,
-    Way::Accepted,
-    Way::Refused,
-    Way::RefusedOfBound,
+const PORT_USES: [PortUse; 20] = [
+    PortUse::Listen,
+    PortUse::Listen6,
+    PortUse::Bound,
+    PortUse::BindZero,
+    PortUse::ByNumber,
+    PortUse::ByNumberReused,
+    PortUse::NoPort,
+    PortUse::Connect,
+    PortUse::Connect6,
+    PortUse::Mapped,
+    PortUse::FromOtherSource,
+    PortUse::OnDevice,
+    PortUse::OwnRange,
+    PortUse::Udp,
+    PortUse::TimeWait,
+    PortUse::TimeWaitOfBound,
+    PortUse::TimeWaitOfNumber,
+    PortUse::Accepted,
+    PortUse::Refused,
+    PortUse::RefusedOfBound,
 ];
 
 /// Those that this kernel has.
-fn ways() -> Vec<Way> {
+fn available_port_uses() -> Vec<PortUse> {
     let has_option = is_linux_at_least((6, 3));
-    WAYS.into_iter().filter(|way| has_option || !matches!(way, Way::OwnRange)).collect()
+    PORT_USES
+        .into_iter()
+        .filter(|port_use| has_option || !matches!(port_use, PortUse::OwnRange))
+        .collect()
 }
 
-struct Stage {
+struct PortUser {
     random: ChaCha8Rng,
     first: u16,
     last: u16,
@@ -115,7 +118,7 @@ struct Stage {
     log: String,
 }
 
-impl Stage {
+impl PortUser {
     fn set(seed: u64) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let size: u16 = *[16, 17, 31, 32, 64, 65].choose(&mut random).unwrap();
@@ -138,79 +141,81 @@ impl Stage {
             "seed {seed}: {first}-{last}, reserved {reserved:?}, timestamps {timestamps}, \
              tcp_tw_reuse {reuse}"
         );
-        let mut stage = Self { random, first, last, servers, held: Vec::new(), log };
-        for _ in 0..stage.random.random_range(0..=3) {
-            let way = *ways().choose(&mut stage.random).unwrap();
-            let times = stage.random.random_range(1..size / 2);
-            write!(stage.log, ", {way:?} {times}").unwrap();
+        let mut port_user = Self { random, first, last, servers, held: Vec::new(), log };
+        for _ in 0..port_user.random.random_range(0..=3) {
+            let port_use = *available_port_uses().choose(&mut port_user.random).unwrap();
+            let times = port_user.random.random_range(1..size / 2);
+            write!(port_user.log, ", {port_use:?} {times}").unwrap();
             for _ in 0..times {
                 // Its port may be in use.
-                let _ = stage.go(way);
+                let _ = port_user.use_port(port_use);
             }
         }
-        stage
+        port_user
     }
 
     fn port(&mut self) -> u16 {
         self.random.random_range(self.first..=self.last)
     }
 
-    fn go(&mut self, way: Way) -> std::io::Result<()> {
+    fn use_port(&mut self, port_use: PortUse) -> std::io::Result<()> {
         let port = self.port();
-        let kept = match way {
-            Way::Listen => {
+        let kept = match port_use {
+            PortUse::Listen => {
                 let socket = bound(Type::STREAM, LOCAL, port)?;
                 socket.listen(1)?;
                 socket
             }
-            Way::Listen6 => {
+            PortUse::Listen6 => {
                 let socket = bound(Type::STREAM, LOCAL6, port)?;
                 socket.listen(1)?;
                 socket
             }
-            Way::Bound => bound(Type::STREAM, Ipv4Addr::new(127, 0, 0, 2).into(), 0)?,
-            Way::Udp => bound(Type::DGRAM, LOCAL, port)?,
-            Way::BindZero => connected(bound(Type::STREAM, LOCAL, 0)?, LOCAL, OTHER)?,
-            Way::ByNumber => connected(bound(Type::STREAM, LOCAL, port)?, LOCAL, OTHER)?,
-            Way::ByNumberReused => {
+            PortUse::Bound => bound(Type::STREAM, Ipv4Addr::new(127, 0, 0, 2).into(), 0)?,
+            PortUse::Udp => bound(Type::DGRAM, LOCAL, port)?,
+            PortUse::BindZero => connected(bound(Type::STREAM, LOCAL, 0)?, LOCAL, OTHER)?,
+            PortUse::ByNumber => connected(bound(Type::STREAM, LOCAL, port)?, LOCAL, OTHER)?,
+            PortUse::ByNumberReused => {
                 let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
                 socket.set_reuse_address(true)?;
                 socket.bind(&SocketAddr::new(LOCAL, port).into())?;
                 connected(socket, LOCAL, ASKED)?
             }
-            Way::NoPort => connected(without_port(LOCAL)?, LOCAL, ASKED)?,
-            Way::FromOtherSource => {
+            PortUse::NoPort => connected(without_port(LOCAL)?, LOCAL, ASKED)?,
+            PortUse::FromOtherSource => {
                 connected(without_port(Ipv4Addr::new(127, 0, 0, 9).into())?, LOCAL, ASKED)?
             }
-            Way::Connect => {
+            PortUse::Connect => {
                 connected(Socket::new(Domain::IPV4, Type::STREAM, None)?, LOCAL, ASKED)?
             }
-            Way::Connect6 => {
+            PortUse::Connect6 => {
                 connected(Socket::new(Domain::IPV6, Type::STREAM, None)?, LOCAL6, ASKED)?
             }
-            Way::Mapped => {
+            PortUse::Mapped => {
                 let mapped = Ipv4Addr::LOCALHOST.to_ipv6_mapped().into();
                 connected(Socket::new(Domain::IPV6, Type::STREAM, None)?, mapped, ASKED)?
             }
-            Way::OnDevice => {
+            PortUse::OnDevice => {
                 let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
                 socket.bind_device(Some(b"lo"))?;
                 connected(socket, LOCAL, ASKED)?
             }
-            Way::OwnRange => {
+            PortUse::OwnRange => {
                 let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
                 let half = u32::from(self.first + (self.last - self.first) / 2);
                 set_option(&socket, 51, half << 16 | u32::from(self.first)); // IP_LOCAL_PORT_RANGE
                 connected(socket, LOCAL, ASKED)?
             }
-            Way::TimeWait => {
+            PortUse::TimeWait => {
                 return self.close_first(Socket::new(Domain::IPV4, Type::STREAM, None)?);
             }
-            Way::TimeWaitOfBound => return self.close_first(bound(Type::STREAM, LOCAL, 0)?),
-            Way::TimeWaitOfNumber => return self.close_first(bound(Type::STREAM, LOCAL, port)?),
-            Way::Accepted => return self.accept_and_close(port),
-            Way::Refused => refused(Socket::new(Domain::IPV4, Type::STREAM, None)?),
-            Way::RefusedOfBound => refused(bound(Type::STREAM, LOCAL, port)?),
+            PortUse::TimeWaitOfBound => return self.close_first(bound(Type::STREAM, LOCAL, 0)?),
+            PortUse::TimeWaitOfNumber => {
+                return self.close_first(bound(Type::STREAM, LOCAL, port)?);
+            }
+            PortUse::Accepted => return self.accept_and_close(port),
+            PortUse::Refused => refused(Socket::new(Domain::IPV4, Type::STREAM, None)?),
+            PortUse::RefusedOfBound => refused(bound(Type::STREAM, LOCAL, port)?),
         };
         self.held.push(kept);
         Ok(())
@@ -298,13 +303,13 @@ fn set_option(socket: &Socket, name: c_int, value: u32) {
 }
 
 /// What one look says.
-fn look() -> (Snapshot, Analysis) {
+fn scan() -> (Snapshot, Analysis) {
     let sample = Sample::take(&LinuxHost::new(), Protocols::Both, Duration::ZERO).unwrap();
     (sample.snapshot, sample.analysis)
 }
 
 /// As where netlink is refused: sockets that are only bound are in no table.
-fn look_without_netlink(depth: OwnerDepth) -> (Snapshot, Analysis) {
+fn scan_without_netlink(depth: OwnerDepth) -> (Snapshot, Analysis) {
     let machine = LinuxHost::new().machine();
     let mut snapshot = Snapshot::empty(Arc::clone(&machine), Source::Procfs);
     LinuxScanner::over(machine, Err(portscope::domain::Errno::EACCES))
@@ -360,7 +365,7 @@ fn number(name: &str, default: u64) -> u64 {
 }
 
 #[test]
-fn no_more_is_said_to_be_left_than_the_kernel_gives() {
+fn reported_ports_left_never_exceed_those_the_kernel_gives() {
     let (first, sets) = (number("PORTSCOPE_SEED", 1), number("PORTSCOPE_SETS", 40));
     needs_linux((6, 3), "has IP_LOCAL_PORT_RANGE");
     let _alone = processes::alone();
@@ -373,23 +378,23 @@ fn no_more_is_said_to_be_left_than_the_kernel_gives() {
 }
 
 fn one_set(seed: u64) {
-    let stage = Stage::set(seed);
-    let looks = [
-        ("", look()),
-        (" (no netlink)", look_without_netlink(OwnerDepth::Full)),
-        (" (no netlink, no owners)", look_without_netlink(OwnerDepth::Skip)),
+    let port_user = PortUser::set(seed);
+    let scans = [
+        ("", scan()),
+        (" (no netlink)", scan_without_netlink(OwnerDepth::Full)),
+        (" (no netlink, no owners)", scan_without_netlink(OwnerDepth::Skip)),
     ];
-    let (snapshot, analysis) = &looks[0].1;
+    let (snapshot, analysis) = &scans[0].1;
     // TIME-WAIT ages meanwhile, and connect() reuses some: more is left then.
     let has_time_wait = analysis.destinations.iter().any(|row| row.time_wait > 0);
     // /proc/net does not tell them, so that such a socket counts for all.
     let has_devices = snapshot.sockets.iter().any(|socket| socket.interface.is_some());
     let check = |what: &str, left: Left, got: u32| {
         let is_right = left.least <= got && (got <= left.most || has_time_wait || has_devices);
-        assert!(is_right, "{what}: {left} left, the kernel gave {got}; {}", stage.log);
+        assert!(is_right, "{what}: {left} left, the kernel gave {got}; {}", port_user.log);
     };
     let check_each = |what: &str, left: &dyn Fn(&Analysis) -> Left, got: u32| {
-        for (name, (_, analysis)) in &looks {
+        for (name, (_, analysis)) in &scans {
             check(&format!("{what}{name}"), left(analysis), got);
         }
     };
@@ -423,7 +428,7 @@ fn any6() -> IpAddr {
 }
 
 #[test]
-fn time_wait_of_another_machine_is_left_only_if_it_sends_timestamps() {
+fn remote_time_wait_counts_as_left_only_with_timestamps() {
     let peer: IpAddr = Ipv4Addr::new(10, 9, 0, 2).into();
     let source: IpAddr = Ipv4Addr::new(10, 9, 0, 1).into();
     let _alone = processes::alone();
@@ -443,7 +448,7 @@ fn time_wait_of_another_machine_is_left_only_if_it_sends_timestamps() {
             assert_eq!(accepted.read(&mut [0]).unwrap(), 0);
         }
         let left = || {
-            let (_, analysis) = look();
+            let (_, analysis) = scan();
             let row = analysis.destinations.iter().find(|row| row.destination.source == source);
             row.map(|row| (row.reusable, row.left())).unwrap()
         };

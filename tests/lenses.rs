@@ -70,7 +70,7 @@ impl Session {
         self.0.update(Duration::from_secs(9), Event::Key(Key::Char(key)));
     }
 
-    fn look_through(&mut self, lens: Lens) {
+    fn set_lens(&mut self, lens: Lens) {
         while self.0.map().lens != lens {
             self.press('c');
         }
@@ -82,7 +82,7 @@ impl Session {
     }
 
     fn occupied(&self) -> u32 {
-        self.0.scan().unwrap().tally.occupied
+        self.0.scan().unwrap().lens_counts.occupied
     }
 
     fn drawn(&self, columns: u16, rows: u16) -> Vec<String> {
@@ -106,10 +106,10 @@ fn every_lens_has_a_row_and_a_name_of_its_own() {
 }
 
 #[test]
-fn protocol_tells_ports_of_one_protocol_from_ports_of_both_whatever_the_map_leaves_out() {
+fn the_protocol_lens_counts_both_protocols_whatever_the_map_shows() {
     let mut session = Session::new(80, 24);
     session.scanned(1, machine(0));
-    session.look_through(Lens::Protocol);
+    session.set_lens(Lens::Protocol);
     let [tcp, udp, both] = session.counts()[..3] else { unreachable!() };
     assert!(tcp > 4000 && udp > 0 && both > 1, "{tcp} {udp} {both}");
     session.press('p');
@@ -118,22 +118,22 @@ fn protocol_tells_ports_of_one_protocol_from_ports_of_both_whatever_the_map_leav
 }
 
 #[test]
-fn parity_counts_both_halves() {
+fn the_parity_lens_counts_both_parities() {
     let mut session = Session::new(80, 24);
     let even = (40_000..41_000).step_by(2);
     let stripes = even.fold(SimulatedHost::builder(), |machine, port| {
         machine.tcp(([192, 0, 2, 1], port), State::Established)
     });
     session.scanned(1, stripes.tcp(([0, 0, 0, 0], 40_001), State::Listen).build().snapshot());
-    session.look_through(Lens::Parity);
+    session.set_lens(Lens::Parity);
     assert_eq!(session.counts()[..3], [500, 1, 0]);
 }
 
 #[test]
-fn age_tells_what_came_from_what_was_there_and_grows() {
+fn the_age_lens_distinguishes_new_sockets_from_those_of_the_first_scan() {
     let mut session = Session::new(80, 24);
     session.scanned(1, machine(0));
-    session.look_through(Lens::Age);
+    session.set_lens(Lens::Age);
     let old = session.occupied();
     assert_eq!(session.counts()[8], old, "older than this session");
     session.scanned(2, machine(300));
@@ -147,10 +147,10 @@ fn age_tells_what_came_from_what_was_there_and_grows() {
 }
 
 #[test]
-fn density_is_counted_again_when_the_blocks_change() {
+fn the_density_lens_recounts_when_blocks_change() {
     let mut session = Session::new(80, 24);
     session.scanned(1, machine(0));
-    session.look_through(Lens::Density);
+    session.set_lens(Lens::Density);
     let small = session.counts();
     session.0.update(Duration::from_secs(9), Event::Resized { columns: 200, rows: 60 });
     let large = session.counts();
@@ -160,13 +160,13 @@ fn density_is_counted_again_when_the_blocks_change() {
 }
 
 #[test]
-fn only_the_lens_that_is_on_is_counted() {
+fn only_the_active_lens_is_counted() {
     let mut session = Session::new(80, 24);
     session.scanned(1, machine(0));
-    session.look_through(Lens::Owner);
+    session.set_lens(Lens::Owner);
     assert!(!session.0.scan().unwrap().owners.owners.is_empty());
     assert_eq!(session.counts(), [0; 9]);
-    session.look_through(Lens::Age);
+    session.set_lens(Lens::Age);
     assert!(session.0.scan().unwrap().owners.owners.is_empty());
     assert_ne!(session.counts(), [0; 9]);
 }
@@ -210,7 +210,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
-    fn under_every_lens_of_categories_each_occupied_port_counts_once(
+    fn each_occupied_port_is_in_one_category_of_every_lens(
         fills in proptest::collection::vec((any::<u16>(), 1..2000_u16, 0.0..1.0_f64, 0..5_usize), 1..6),
         columns in 20_u16..220,
         rows in 5_u16..70,
@@ -225,7 +225,7 @@ proptest! {
         let mut session = Session::new(columns, rows);
         session.scanned(1, filled.build().snapshot());
         for lens in [Lens::Protocol, Lens::Age, Lens::Parity, Lens::Density] {
-            session.look_through(lens);
+            session.set_lens(lens);
             keys.chars().for_each(|key| session.press(key));
             prop_assert_eq!(session.counts().iter().sum::<u32>(), session.occupied(), "{:?}", lens);
         }

@@ -56,9 +56,9 @@ impl Watch {
 
 /// Client, its port, and the accepted end.
 fn connection(address: impl Into<std::net::IpAddr>) -> (TcpStream, u16, TcpStream) {
-    let door = TcpListener::bind(SocketAddr::new(address.into(), 0)).unwrap();
-    let client = TcpStream::connect(door.local_addr().unwrap()).unwrap();
-    let (server, _) = door.accept().unwrap();
+    let listening_socket = TcpListener::bind(SocketAddr::new(address.into(), 0)).unwrap();
+    let client = TcpStream::connect(listening_socket.local_addr().unwrap()).unwrap();
+    let (server, _) = listening_socket.accept().unwrap();
     let port = client.local_addr().unwrap().port();
     (client, port, server)
 }
@@ -81,7 +81,7 @@ fn time_wait_is_departed_from_the_process_that_had_the_connection() {
 }
 
 #[test]
-fn an_orphan_is_departed_and_stays_so_as_time_wait() {
+fn an_orphan_stays_departed_as_time_wait() {
     in_new_namespace(|| {
         let mut watch = Watch::new();
         let (client, port, server) = connection(Ipv4Addr::LOCALHOST);
@@ -97,7 +97,7 @@ fn an_orphan_is_departed_and_stays_so_as_time_wait() {
 }
 
 #[test]
-fn scans_without_owners_neither_lose_nor_invent_memory() {
+fn scans_without_owners_do_not_change_departed_owners() {
     in_new_namespace(|| {
         let mut watch = Watch::new();
         let (client, port, server) = connection(Ipv4Addr::LOCALHOST);
@@ -113,7 +113,7 @@ fn scans_without_owners_neither_lose_nor_invent_memory() {
 }
 
 #[test]
-fn what_was_closed_before_the_first_scan_stays_with_the_kernel() {
+fn sockets_closed_before_the_first_scan_belong_to_the_kernel() {
     in_new_namespace(|| {
         let mut watch = Watch::new();
         let (client, port, server) = connection(Ipv4Addr::LOCALHOST);

@@ -31,12 +31,12 @@ fn command_line(process: &Process) -> &str {
     process.command.as_ref().unwrap().as_str()
 }
 
-/// Describes until `is_so` holds: our spawn() ends while the kernel still sets up the new program.
-fn described_once(pid: u32, is_so: impl Fn(&Process) -> bool) -> Process {
+/// Describes until `is_met` holds: our spawn() ends while the kernel still sets up the new program.
+fn described_once(pid: u32, is_met: impl Fn(&Process) -> bool) -> Process {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
         let process = describe(pid).unwrap();
-        if is_so(&process) {
+        if is_met(&process) {
             return process;
         }
         assert!(Instant::now() < deadline, "still {process:?}");
@@ -69,7 +69,7 @@ impl Drop for Program {
 }
 
 #[test]
-fn a_process_is_told_with_name_command_user_and_start() {
+fn a_process_is_described_with_name_command_user_and_start_time() {
     let _alone = alone();
     let child = Sleeper::spawn(Command::new("sleep").arg("1000"));
     let process = described_once(child.pid(), |p| command_line(p) == "sleep 1000");
@@ -90,7 +90,7 @@ fn the_start_of_a_process_stays_the_same() {
 }
 
 #[test]
-fn a_name_that_looks_like_the_rest_of_its_line_confuses_nobody() {
+fn a_process_name_with_parentheses_is_parsed() {
     let _alone = alone();
     let program = Program::named(b"p) S 1 (q");
     let child = program.run();
@@ -99,7 +99,7 @@ fn a_name_that_looks_like_the_rest_of_its_line_confuses_nobody() {
 }
 
 #[test]
-fn a_name_that_is_not_utf8_is_told_without_loss() {
+fn a_non_utf8_process_name_is_escaped_without_loss() {
     let _alone = alone();
     let program = Program::named(b"a\xff\x9bz");
     let child = program.run();
@@ -107,7 +107,7 @@ fn a_name_that_is_not_utf8_is_told_without_loss() {
 }
 
 #[test]
-fn a_process_whose_executable_was_deleted_is_told_as_any_other() {
+fn a_process_with_a_deleted_executable_is_described() {
     let _alone = alone();
     let program = Program::named(b"deleted");
     let child = program.run();
@@ -125,14 +125,14 @@ fn an_empty_command_line_shows_the_name_in_brackets() {
 }
 
 #[test]
-fn a_zombie_is_told_as_ps_tells_it() {
+fn a_zombie_is_described_as_by_ps() {
     let _alone = alone();
     let child = Sleeper::spawn(&mut Command::new("true"));
     described_once(child.pid(), |p| command_line(p) == "[true] <defunct>");
 }
 
 #[test]
-fn a_kernel_thread_is_told_as_ps_tells_it() {
+fn a_kernel_thread_is_described_as_by_ps() {
     let _alone = alone();
     if fs::read_to_string("/proc/2/comm").is_ok_and(|name| name == "kthreadd\n") {
         let process = describe(2).unwrap();
@@ -143,7 +143,7 @@ fn a_kernel_thread_is_told_as_ps_tells_it() {
 }
 
 #[test]
-fn a_command_line_of_megabytes_is_cut_and_says_so() {
+fn a_command_line_of_megabytes_is_truncated_and_marked() {
     let _alone = alone();
     let argument = "x".repeat(100_000);
     let mut command = Command::new("sh");
@@ -156,7 +156,7 @@ fn a_command_line_of_megabytes_is_cut_and_says_so() {
 }
 
 #[test]
-fn a_process_that_became_another_program_is_told_anew() {
+fn a_process_that_called_exec_is_described_again() {
     let _alone = alone();
     let mut command = Command::new("sh");
     command.args(["-c", "read line; exec sleep 1000"]).stdin(Stdio::piped());
@@ -170,7 +170,7 @@ fn a_process_that_became_another_program_is_told_anew() {
 }
 
 #[test]
-fn a_process_that_is_gone_is_left_out() {
+fn an_ended_process_is_omitted() {
     let _alone = alone();
     let child = Sleeper::spawn(Command::new("sleep").arg("1000"));
     let gone = child.pid();

@@ -23,7 +23,7 @@ use namespace::{in_new_namespace, needs_linux, set_sysctl};
 
 /// How a client comes to its port.
 #[derive(Clone, Copy, Debug)]
-enum Way {
+enum ClientKind {
     Connect,
     /// bind(127.0.0.1:0), then connect().
     Bind,
@@ -38,14 +38,14 @@ const SERVERS: [u16; 2] = [9000, 9001];
 #[test]
 fn clients_that_only_connect_are_not_suspected() {
     for (size, count) in SIZES {
-        assert_eq!(suspected(size, &[(Way::Connect, count, 0)]).unwrap_or(0), 0, "{count}");
+        assert_eq!(suspected(size, &[(ClientKind::Connect, count, 0)]).unwrap_or(0), 0, "{count}");
     }
 }
 
 #[test]
 fn clients_that_bind_without_a_port_are_not_suspected() {
     for (size, count) in SIZES {
-        let found = suspected(size, &[(Way::BindWithoutPort, count, 0)]);
+        let found = suspected(size, &[(ClientKind::BindWithoutPort, count, 0)]);
         assert_eq!(found.unwrap_or(0), 0, "{count} of {size}");
     }
 }
@@ -56,7 +56,7 @@ fn clients_with_a_range_of_their_own_are_not_suspected() {
         return;
     }
     for (size, count) in SIZES {
-        let found = suspected(size, &[(Way::OwnRange, count, 0)]);
+        let found = suspected(size, &[(ClientKind::OwnRange, count, 0)]);
         assert_eq!(found.unwrap_or(0), 0, "{count} of {size}");
     }
 }
@@ -64,15 +64,15 @@ fn clients_with_a_range_of_their_own_are_not_suspected() {
 #[test]
 fn clients_that_bind_before_they_connect_are_suspected() {
     for (size, count) in SIZES {
-        let Some(found) = suspected(size, &[(Way::Bind, count, 0)]) else { return };
+        let Some(found) = suspected(size, &[(ClientKind::Bind, count, 0)]) else { return };
         assert!(found * 10 >= count * 9, "{found} suspected of {count} of {size}");
     }
 }
 
 #[test]
-fn bound_clients_of_another_destination_do_not_taint_those_that_connect() {
-    let ways = [(Way::Connect, 100, 0), (Way::Bind, 100, 1)];
-    let Some(found) = suspected(256, &ways) else { return };
+fn bound_clients_do_not_affect_connecting_clients_of_another_destination() {
+    let client_kinds = [(ClientKind::Connect, 100, 0), (ClientKind::Bind, 100, 1)];
+    let Some(found) = suspected(256, &client_kinds) else { return };
     assert!((90..=100).contains(&found), "{found} suspected");
 }
 
@@ -80,7 +80,7 @@ fn bound_clients_of_another_destination_do_not_taint_those_that_connect() {
 const SIZES: [(u32, u32); 6] = [(64, 32), (64, 48), (64, 64), (256, 128), (256, 192), (256, 256)];
 
 /// Opens clients on a range of so many ports and counts the suspected ones. None: no namespace.
-fn suspected(size: u32, ways: &[(Way, u32, usize)]) -> Option<u32> {
+fn suspected(size: u32, client_kinds: &[(ClientKind, u32, usize)]) -> Option<u32> {
     in_new_namespace(|| {
         // So that inodes come from one batch after the other.
         let mut here = CpuSet::new();
@@ -89,8 +89,8 @@ fn suspected(size: u32, ways: &[(Way, u32, usize)]) -> Option<u32> {
         set_sysctl("ip_local_port_range", &format!("40000 {}", 40_000 + size - 1));
         let servers = SERVERS.map(listener);
         let mut clients: Vec<Socket> = Vec::new();
-        for &(way, count, server) in ways {
-            clients.extend((0..count).map(|_| client(way, SERVERS[server])));
+        for &(client_kind, count, server) in client_kinds {
+            clients.extend((0..count).map(|_| client(client_kind, SERVERS[server])));
         }
         let analysis = Analysis::of(&scan());
         drop((servers, clients));
@@ -107,16 +107,16 @@ fn listener(port: u16) -> Socket {
     socket
 }
 
-fn client(way: Way, server: u16) -> Socket {
+fn client(client_kind: ClientKind, server: u16) -> Socket {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    match way {
-        Way::Connect => {}
-        Way::Bind => socket.bind(&address(0)).unwrap(),
-        Way::BindWithoutPort => {
+    match client_kind {
+        ClientKind::Connect => {}
+        ClientKind::Bind => socket.bind(&address(0)).unwrap(),
+        ClientKind::BindWithoutPort => {
             set_option(&socket, 24, 1); // IP_BIND_ADDRESS_NO_PORT
             socket.bind(&address(0)).unwrap();
         }
-        Way::OwnRange => set_option(&socket, 51, 65_535 << 16 | 1024), // IP_LOCAL_PORT_RANGE
+        ClientKind::OwnRange => set_option(&socket, 51, 65_535 << 16 | 1024), // IP_LOCAL_PORT_RANGE
     }
     socket.connect(&address(server)).unwrap();
     socket

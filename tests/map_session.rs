@@ -39,25 +39,25 @@ fn app() -> App {
         motion: true,
         services: ServiceNames::default(),
     });
-    say(&mut app, Event::Resized { columns: 120, rows: 40 });
-    say(&mut app, Event::Report(Report::Scanned(Arc::new(host.snapshot()))));
+    update(&mut app, Event::Resized { columns: 120, rows: 40 });
+    update(&mut app, Event::Report(Report::Scanned(Arc::new(host.snapshot()))));
     app
 }
 
-fn say(app: &mut App, event: Event) -> Vec<Effect> {
+fn update(app: &mut App, event: Event) -> Vec<Effect> {
     app.update(Duration::from_secs(1), event)
 }
 
 fn press(app: &mut App, keys: &str) -> Vec<Effect> {
-    keys.chars().flat_map(|key| say(app, Event::Key(Key::Char(key)))).collect()
+    keys.chars().flat_map(|key| update(app, Event::Key(Key::Char(key)))).collect()
 }
 
 fn point(app: &mut App, gesture: Gesture, first: u16, last: u16) {
-    say(app, Event::Mouse(gesture, Some(PointerTarget::Ports(range(first, last)))));
+    update(app, Event::Mouse(gesture, Some(PointerTarget::Ports(range(first, last)))));
 }
 
 #[test]
-fn w_and_b_go_from_run_to_run_and_stay_at_the_last() {
+fn keys_w_and_b_move_between_occupied_runs_and_stop_at_the_last() {
     let mut app = app();
     let mut stops = Vec::new();
     for key in ["w", "w", "w", "w", "b", "b", "b"] {
@@ -68,23 +68,23 @@ fn w_and_b_go_from_run_to_run_and_stay_at_the_last() {
 }
 
 #[test]
-fn runs_are_those_of_the_protocols_shown() {
+fn occupied_runs_depend_on_the_selected_protocols() {
     let mut app = app();
     press(&mut app, "ppw");
     assert_eq!(app.map().cursor, 40_000, "of UDP there is one port");
 }
 
 #[test]
-fn hovering_reads_and_leaves_the_cursor_alone() {
+fn hovering_shows_a_block_without_moving_the_cursor() {
     let mut app = app();
     point(&mut app, Gesture::Hover, 40_000, 40_009);
     assert_eq!((app.inspected(), app.map().cursor), (40_000, 32_768));
-    say(&mut app, Event::Mouse(Gesture::Hover, None));
+    update(&mut app, Event::Mouse(Gesture::Hover, None));
     assert_eq!(app.inspected(), 32_768);
 }
 
 #[test]
-fn a_click_selects_the_most_telling_port_of_a_block_and_measures_nothing() {
+fn a_click_selects_the_port_that_gives_a_block_its_colour() {
     let mut app = app();
     point(&mut app, Gesture::Press, 60_990, 60_999);
     point(&mut app, Gesture::Release, 60_990, 60_999);
@@ -92,7 +92,7 @@ fn a_click_selects_the_most_telling_port_of_a_block_and_measures_nothing() {
 }
 
 #[test]
-fn dragging_measures_both_ways_until_escape() {
+fn dragging_measures_a_range_in_both_directions_until_escape() {
     let mut app = app();
     point(&mut app, Gesture::Press, 40_000, 40_009);
     point(&mut app, Gesture::Drag, 41_000, 41_009);
@@ -100,12 +100,12 @@ fn dragging_measures_both_ways_until_escape() {
     point(&mut app, Gesture::Drag, 33_000, 33_009);
     point(&mut app, Gesture::Release, 33_000, 33_009);
     assert_eq!(app.span(), Some(range(33_000, 40_009)));
-    say(&mut app, Event::Key(Key::Escape));
+    update(&mut app, Event::Key(Key::Escape));
     assert_eq!(app.span(), None);
 }
 
 #[test]
-fn the_wheel_zooms_where_it_stands_and_back_out() {
+fn the_wheel_zooms_at_the_pointer_and_back() {
     let mut app = app();
     let size = Size { columns: 120, rows: 40 };
     let whole = app.grid(size).unwrap().range();
@@ -121,36 +121,36 @@ fn the_wheel_zooms_where_it_stands_and_back_out() {
 }
 
 #[test]
-fn the_mouse_and_the_theme_are_switched_by_the_loop() {
+fn mouse_and_theme_keys_produce_effects() {
     let mut app = app();
     assert_eq!(press(&mut app, "#"), [Effect::Mouse(false)]);
     assert_eq!(press(&mut app, "#T"), [Effect::Mouse(true), Effect::NextTheme]);
 }
 
 #[test]
-fn help_has_three_pages_that_turn_around() {
+fn help_cycles_through_three_pages() {
     let mut app = app();
     press(&mut app, "?");
     let mut pages = Vec::new();
     for _ in 0..4 {
         let Overlay::Help(page) = app.overlay() else { panic!("help is closed") };
         pages.push(*page);
-        say(&mut app, Event::Key(Key::Right));
+        update(&mut app, Event::Key(Key::Right));
     }
     assert_eq!(pages, [HelpPage::Keys, HelpPage::States, HelpPage::Ranges, HelpPage::Keys]);
-    say(&mut app, Event::Key(Key::Escape));
+    update(&mut app, Event::Key(Key::Escape));
     assert_eq!(app.overlay(), &Overlay::None);
 }
 
 #[test]
-fn what_is_counted_follows_a_zoomed_map_that_scrolls() {
+fn counts_follow_a_scrolled_zoomed_map() {
     let mut app = app();
     press(&mut app, "+++");
     let mut totals = Vec::new();
     for _ in 0..200 {
         press(&mut app, "j");
-        let counted = app.scan().unwrap().tally;
-        assert_eq!(counted, app.tally(app.shown()), "{}", app.shown());
+        let counted = app.scan().unwrap().lens_counts;
+        assert_eq!(counted, app.lens_counts(app.shown()), "{}", app.shown());
         totals.push(counted.occupied);
     }
     totals.dedup();

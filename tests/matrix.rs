@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use holders::{ANY4, ANY6, Holder, LOCAL4, LOCAL6, With};
+use holders::{ANY4, ANY6, Holder, LOCAL4, LOCAL6, SocketOption};
 use namespace::{in_new_namespace, set_sysctl};
 use portscope::{
     domain::{
@@ -37,7 +37,7 @@ use socket2::Type;
 /// (protocol, holder, probe) of plain binds whose answer is unknown, for the kernel does not tell
 /// IPV6_V6ONLY of connected sockets. 127.0.0.6 is what the kernel writes into the IPv4 address of
 /// an IPv6 socket, so that it meets an explicit bind of it.
-const NOT_TOLD: &[(Protocol, &str, &str)] = &[
+const EXPECTED_UNKNOWN: &[(Protocol, &str, &str)] = &[
     (Protocol::Tcp, "client implicit v6", "0.0.0.0"),
     (Protocol::Tcp, "client implicit v6", "127.0.0.6"),
     (Protocol::Tcp, "client implicit v6 V6ONLY", "0.0.0.0"),
@@ -47,10 +47,10 @@ const NOT_TOLD: &[(Protocol, &str, &str)] = &[
 ];
 
 /// (name, what we ask, what we bind, IPV6_V6ONLY).
-const PROBES: [(&str, BindAddress, IpAddr, &[With]); 7] = [
+const PROBES: [(&str, BindAddress, IpAddr, &[SocketOption]); 7] = [
     ("0.0.0.0", BindAddress::Any4, ANY4, &[]),
-    ("[::] dual", BindAddress::AnyDual, ANY6, &[With::Dual]),
-    ("[::] v6only", BindAddress::Any6, ANY6, &[With::V6Only]),
+    ("[::] dual", BindAddress::AnyDual, ANY6, &[SocketOption::Dual]),
+    ("[::] v6only", BindAddress::Any6, ANY6, &[SocketOption::V6Only]),
     ("127.0.0.1", BindAddress::At(LOCAL4), LOCAL4, &[]),
     ("127.0.0.3", BindAddress::At(loopback(3)), loopback(3), &[]),
     ("127.0.0.6", BindAddress::At(loopback(6)), loopback(6), &[]),
@@ -119,7 +119,7 @@ fn scan_by(depth: OwnerDepth, scanner: impl FnOnce(Arc<Machine>) -> LinuxScanner
 }
 
 /// A scan in which each holder has its state: the kernel's own packets take a while.
-fn settled(holders: &[Holder]) -> Snapshot {
+fn settled_snapshot(holders: &[Holder]) -> Snapshot {
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
         let snapshot = scan();
@@ -138,8 +138,8 @@ fn settled(holders: &[Holder]) -> Snapshot {
             assert!(snapshot.gaps.iter().all(may_be), "nothing may be hidden: {:?}", snapshot.gaps);
             return snapshot;
         };
-        let seen = snapshot.on_port(late.protocol, late.port);
-        assert!(Instant::now() < deadline, "{} never has {:?}: {seen:#?}", late.name, late.state);
+        let listed = snapshot.on_port(late.protocol, late.port);
+        assert!(Instant::now() < deadline, "{} never has {:?}: {listed:#?}", late.name, late.state);
         std::thread::yield_now();
     }
 }
@@ -152,7 +152,7 @@ fn kind(protocol: Protocol) -> Type {
 }
 
 /// A real bind(), given up at once.
-fn is_bind_refused(holder: &Holder, address: IpAddr, with: &[With]) -> bool {
+fn is_bind_refused(holder: &Holder, address: IpAddr, with: &[SocketOption]) -> bool {
     let socket = holders::open(kind(holder.protocol), address, with);
     match socket.bind(&SocketAddr::new(address, holder.port).into()) {
         Ok(()) => false,
@@ -165,7 +165,8 @@ fn is_bind_refused(holder: &Holder, address: IpAddr, with: &[With]) -> bool {
 fn is_connect_refused(holder: &Holder, to: Endpoint) -> bool {
     let address = to.address.to_canonical();
     let connected = holders::choosing(holder.port, || {
-        let socket = holders::open(kind(holder.protocol), address, &[With::Only(holder.port)]);
+        let socket =
+            holders::open(kind(holder.protocol), address, &[SocketOption::OnlyPort(holder.port)]);
         socket.set_nonblocking(true).unwrap();
         // A connection must leave no TIME-WAIT on the port.
         if holder.protocol == Protocol::Tcp {
@@ -186,12 +187,14 @@ fn is(error: &io::Error, errno: Errno) -> bool {
     error.raw_os_error() == Some(errno.raw_os_error())
 }
 
-fn reuse_options(reuse: Reuse) -> &'static [&'static [With]] {
+fn reuse_options(reuse: Reuse) -> &'static [&'static [SocketOption]] {
     match reuse {
         Reuse::None => &[&[]],
-        Reuse::Address => &[&[With::ReuseAddress]],
+        Reuse::Address => &[&[SocketOption::ReuseAddress]],
         // As root, and as another user.
-        Reuse::Port => &[&[With::ReusePort], &[With::ReusePort, With::User1000]],
+        Reuse::Port => {
+            &[&[SocketOption::ReusePort], &[SocketOption::ReusePort, SocketOption::User1000]]
+        }
     }
 }
 
@@ -208,9 +211,9 @@ fn compare_binds(
             let answer = bind_answer(snapshot, holder.port, Bind { protocol, address, reuse });
             assert!(!answer.because.is_empty());
             if reuse == Reuse::None && snapshot.is_complete() {
-                let is_untold = NOT_TOLD.contains(&(protocol, holder.name, name));
+                let is_expected_unknown = EXPECTED_UNKNOWN.contains(&(protocol, holder.name, name));
                 let is_unknown = answer.verdict == Verdict::Unknown;
-                assert_eq!(is_unknown, is_untold, "{} {name}: {answer:?}", holder.name);
+                assert_eq!(is_unknown, is_expected_unknown, "{} {name}: {answer:?}", holder.name);
             }
             for options in reuse_options(reuse) {
                 let is_refused = is_bind_refused(holder, at, &[family, *options].concat());
@@ -259,7 +262,7 @@ fn compare_connects(snapshot: &Snapshot, holders: &[Holder], protocol: Protocol)
 }
 
 /// Prints the figures; fails if an answer was wrong.
-fn judge(tables: &[(String, Figures)]) {
+fn check_answer(tables: &[(String, Figures)]) {
     eprintln!("{:28} {:>5} {:>8} {:>8} {:>6}", "", "rows", "certain", "unknown", "wrong");
     for (name, Figures { rows, certain, unknown, wrong }) in tables {
         eprintln!("{name:28} {rows:>5} {certain:>8} {unknown:>8} {:>6}", wrong.len());
@@ -283,21 +286,21 @@ fn compare(snapshot: &Snapshot, holders: &[Holder]) -> Vec<(String, Figures)> {
 }
 
 #[test]
-fn no_answer_is_wrong_and_plain_binds_are_certain() {
+fn no_answer_is_wrong_and_binds_without_options_are_certain() {
     let _alone = processes::alone();
     in_new_namespace(|| {
         let holders = holders::all();
-        judge(&compare(&settled(&holders), &holders));
+        check_answer(&compare(&settled_snapshot(&holders), &holders));
     });
 }
 
 /// The built program says the same in JSON, and its own probes meet what ours meet.
 #[test]
-fn explain_tells_in_json_what_real_binds_meet() {
+fn explain_json_matches_real_binds() {
     let _alone = processes::alone();
     in_new_namespace(|| {
         let holders = holders::all();
-        let snapshot = settled(&holders);
+        let snapshot = settled_snapshot(&holders);
         let mut tables = Vec::new();
         for protocol in Protocol::EACH {
             let mut each = Reuse::EACH.map(|_| Figures::default());
@@ -314,7 +317,7 @@ fn explain_tells_in_json_what_real_binds_meet() {
                 (format!("{} explain, reuse {reuse}", protocol.name()), figures)
             }));
         }
-        judge(&tables);
+        check_answer(&tables);
     });
 }
 
@@ -354,9 +357,13 @@ fn compare_explained(
             "unknown" => Verdict::Unknown,
             other => panic!("{other}"),
         };
-        let is_untold = NOT_TOLD.contains(&(holder.protocol, holder.name, name));
+        let is_expected_unknown = EXPECTED_UNKNOWN.contains(&(holder.protocol, holder.name, name));
         let is_plain = reuse == Reuse::None && !is_doubtful;
-        assert!(!is_plain || is_untold == (verdict == Verdict::Unknown), "{}: {row}", holder.name);
+        assert!(
+            !is_plain || is_expected_unknown == (verdict == Verdict::Unknown),
+            "{}: {row}",
+            holder.name
+        );
         let own = &[family, reuse_options(reuse)[0]].concat();
         let is_refused = is_bind_refused(holder, at, own);
         let probed = if is_refused { "in-use" } else { "free" };
@@ -369,18 +376,18 @@ fn compare_explained(
 }
 
 #[test]
-fn no_answer_is_wrong_where_netlink_is_refused() {
+fn no_answer_is_wrong_without_netlink() {
     let _alone = processes::alone();
     in_new_namespace(|| {
         let holders = holders::all();
-        settled(&holders);
+        settled_snapshot(&holders);
         let mut figures = Vec::new();
         for depth in [OwnerDepth::Skip, OwnerDepth::Full] {
             let snapshot = scan_without_netlink(depth);
             assert_eq!(snapshot.source, Source::Procfs);
             figures.extend(compare(&snapshot, &holders));
         }
-        judge(&figures);
+        check_answer(&figures);
     });
 }
 
@@ -389,25 +396,25 @@ fn connect_answers_follow_tcp_tw_reuse() {
     let _alone = processes::alone();
     in_new_namespace(|| {
         let holders = holders::all();
-        settled(&holders);
+        settled_snapshot(&holders);
         let mut tables = Vec::new();
         for reuse in ["0", "2", "1"] {
             set_sysctl("tcp_tw_reuse", reuse);
             let figures = compare_connects(&scan(), &holders, Protocol::Tcp);
             tables.push((format!("tcp connect, tcp_tw_reuse {reuse}"), figures));
         }
-        judge(&tables);
+        check_answer(&tables);
         let [(_, off), (_, loopback), _] = &tables[..] else { panic!("three were made") };
         assert!(off.certain > loopback.certain, "without reuse a TIME-WAIT tuple is certain");
     });
 }
 
 #[test]
-fn what_would_free_a_port_is_told_wherever_something_stands() {
+fn frees_when_is_reported_for_each_port_in_use() {
     let _alone = processes::alone();
     in_new_namespace(|| {
         let holders = holders::all();
-        let snapshot = settled(&holders);
+        let snapshot = settled_snapshot(&holders);
         for holder in holders.iter().filter(|holder| !is_in_doubt(&snapshot, holder)) {
             let reported = frees_when(&snapshot, holder.protocol, holder.port);
             assert_eq!(reported.is_some(), holder.state.is_some(), "{}: {reported:?}", holder.name);

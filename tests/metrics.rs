@@ -73,13 +73,13 @@ fn parse_sample(line: &str) -> (String, Vec<(String, String)>, &str) {
         let (label, quoted) = rest.split_once("=\"").unwrap();
         let (mut value, mut escaped) = (String::new(), false);
         let mut end = None;
-        for (place, c) in quoted.char_indices() {
+        for (position, c) in quoted.char_indices() {
             match c {
                 'n' if escaped => value.push('\n'),
                 '\\' | '"' if escaped => value.push(c),
                 _ if escaped => panic!("\\{c} is no escape: {line}"),
                 '"' => {
-                    end = Some(place);
+                    end = Some(position);
                     break;
                 }
                 '\\' => {}
@@ -104,7 +104,7 @@ fn count(series: &Series, name: &str) -> usize {
 }
 
 /// What one look at these machines gives; with `unseen` as by `--netns all`.
-fn look(
+fn collect_series(
     hosts: &[SimulatedHost],
     top: Option<usize>,
     unseen: Option<&[UnseenNamespaces]>,
@@ -175,22 +175,24 @@ fn to_many(destinations: u32) -> SimulatedHost {
 }
 
 #[test]
-fn every_series_is_of_the_table_and_has_its_labels() {
+fn every_series_is_documented_with_its_labels() {
     let host = narrow(64)
         .process(7, "api", "api --serve", 0)
         .tcp(([192, 0, 2, 1], 40_000), State::Established)
         .connected_to(([10, 0, 0, 1], 443))
         .owned_by(&[7])
         .build();
-    let series = look(&[host], None, None);
+    let series = collect_series(&[host], None, None);
     for (name, labels) in series.keys() {
         let metric = METRICS.iter().find(|metric| metric.name == name).unwrap();
         let reported = metric.labels.replace("destination", "protocol, source, destination, port");
-        let promised: Vec<&str> = reported.split(", ").filter(|label| !label.is_empty()).collect();
+        let required_keys: Vec<&str> =
+            reported.split(", ").filter(|label| !label.is_empty()).collect();
         let present: Vec<&str> = labels.iter().map(|(label, _)| label.as_str()).collect();
         // Its unit is not known, and a label without a value is none.
-        let promised: Vec<&str> = promised.into_iter().filter(|label| *label != "unit").collect();
-        assert_eq!(present, promised, "{name}");
+        let required_keys: Vec<&str> =
+            required_keys.into_iter().filter(|label| *label != "unit").collect();
+        assert_eq!(present, required_keys, "{name}");
     }
     let names: BTreeSet<&str> = METRICS.iter().map(|metric| metric.name).collect();
     assert_eq!(names.len(), METRICS.len(), "no name twice");
@@ -214,13 +216,13 @@ fn every_series_is_of_the_table_and_has_its_labels() {
 #[test]
 fn ten_thousand_destinations_make_no_more_series_than_sixty_four() {
     let (few, many) = (to_many(64), to_many(10_000));
-    let (few, many) = (look(&[few], None, None), look(&[many], None, None));
+    let (few, many) = (collect_series(&[few], None, None), collect_series(&[many], None, None));
     assert_eq!(few.len(), many.len());
     assert_eq!(count(&many, "portscope_destination_used_ports"), 20);
     assert_eq!(value(&many, "portscope_destinations", &[("level", "ok")]), Some(10_000.0));
     assert_eq!(value(&many, "portscope_listed_destinations", &[]), Some(20.0));
     for (top, most) in [(0, 0), (1, 1), (1000, 1000)] {
-        let series = look(&[to_many(10_000)], Some(top), None);
+        let series = collect_series(&[to_many(10_000)], Some(top), None);
         assert_eq!(count(&series, "portscope_destination_used_ports"), most);
         // Fifteen at most each, as README says, and a rule has three.
         let without = 63 + 3 * RULES.len();
@@ -230,7 +232,7 @@ fn ten_thousand_destinations_make_no_more_series_than_sixty_four() {
 
 /// Each run of a client of grouped of servers would else make other series.
 #[test]
-fn a_destination_that_uses_less_than_a_hundredth_of_its_ports_is_counted_and_not_listed() {
+fn a_destination_below_1_percent_use_is_counted_but_not_listed() {
     let remote = ([10, 0, 0, 1], 443);
     let to = |ports: u16| {
         let add = |builder: SimulatedHostBuilder, port| {
@@ -239,17 +241,17 @@ fn a_destination_that_uses_less_than_a_hundredth_of_its_ports_is_counted_and_not
         (32_768..32_768 + ports).fold(SimulatedHost::builder(), add).build()
     };
     for (ports, listed) in [(282, 0), (283, 1)] {
-        let series = look(&[to(ports)], None, None);
+        let series = collect_series(&[to(ports)], None, None);
         assert_eq!(count(&series, "portscope_destination_used_ports"), listed, "{ports} ports");
         assert_eq!(value(&series, "portscope_destinations", &[("level", "ok")]), Some(1.0));
     }
 }
 
 #[test]
-fn what_was_not_listed_has_no_series_instead_of_zeros() {
+fn unlisted_tables_have_no_series() {
     let error = portscope::domain::Errno::EACCES;
     let refused = SimulatedHost::builder().gap(Gap::TableRefused { table: Table::Tcp, error });
-    let series = look(&[refused.build()], None, None);
+    let series = collect_series(&[refused.build()], None, None);
     let tcp = [("protocol", "tcp")];
     assert_eq!(value(&series, "portscope_range_ports", &tcp), Some(28_232.0));
     assert_eq!(value(&series, "portscope_range_occupied_ports", &tcp), None);
@@ -261,7 +263,7 @@ fn what_was_not_listed_has_no_series_instead_of_zeros() {
     assert_eq!(count(&series, "portscope_sockets"), 2);
 
     let old = SimulatedHost::builder().gap(Gap::BoundInactiveUnlisted { assumed: false });
-    let series = look(&[old.build()], None, None);
+    let series = collect_series(&[old.build()], None, None);
     assert_eq!(count(&series, "portscope_sockets"), State::EACH.len() - 1);
     assert_eq!(
         value(&series, "portscope_sockets", &[("protocol", "tcp"), ("state", "BOUND")]),
@@ -276,7 +278,7 @@ fn with_all_namespaces_a_label_names_each_and_the_worst_are_listed() {
         builder.tcp(([192, 0, 2, 1], port), State::Established).connected_to(([10, 0, 0, 1], 443))
     };
     hosts.push((40_000..40_064).fold(narrow(64), full).build());
-    let series = look(&hosts, None, Some(&[UnseenNamespaces::Refused { namespaces: 2 }]));
+    let series = collect_series(&hosts, None, Some(&[UnseenNamespaces::Refused { namespaces: 2 }]));
     assert_eq!(value(&series, "portscope_network_namespaces", &[]), Some(41.0));
     assert_eq!(value(&series, "portscope_listed_network_namespaces", &[]), Some(32.0));
     assert_eq!(value(&series, "portscope_network_namespace_gaps", &[]), Some(1.0));
@@ -292,7 +294,7 @@ fn with_all_namespaces_a_label_names_each_and_the_worst_are_listed() {
 
 /// Files of several runs may lie in one folder: node_exporter refuses a series that stands in two.
 #[test]
-fn a_namespace_that_was_asked_for_is_named_in_every_series() {
+fn a_selected_namespace_is_a_label_of_every_series() {
     let series = series_of(&[named_sample((&narrow(64).build(), 0))], None, None);
     let name = ("network_namespace".to_owned(), "box0".to_owned());
     assert!(series.keys().all(|(_, labels)| labels.first() == Some(&name)), "{series:?}");
@@ -309,7 +311,7 @@ fn a_namespace_that_was_asked_for_is_named_in_every_series() {
 }
 
 #[test]
-fn names_from_outside_are_scrubbed_and_escaped() {
+fn external_names_are_scrubbed_and_escaped() {
     let host = narrow(64)
         .process(7, "a\"b\\c\nd\u{202e}e", "x", 0)
         .process(8, "a\"b\\c\nd\u{202e}e", "x", 0)
@@ -320,7 +322,7 @@ fn names_from_outside_are_scrubbed_and_escaped() {
         .connected_to(([10, 0, 0, 1], 443))
         .owned_by(&[8])
         .build();
-    let series = look(&[host], None, None);
+    let series = collect_series(&[host], None, None);
     let owners: Vec<_> = series
         .iter()
         .filter(|((name, _), _)| name == "portscope_destination_owner_sockets")
@@ -332,7 +334,7 @@ fn names_from_outside_are_scrubbed_and_escaped() {
 
 /// Which of equals are told must not change from run to run.
 #[test]
-fn of_owners_with_as_many_sockets_the_first_by_name_are_told() {
+fn owners_with_equal_sockets_are_sorted_by_name() {
     let owners = |names: [&str; 4]| {
         let add = |builder: SimulatedHostBuilder, (pid, name): (u32, &str)| {
             let local = ([192, 0, 2, 1], 40_000 + pid as u16);
@@ -340,7 +342,7 @@ fn of_owners_with_as_many_sockets_the_first_by_name_are_told() {
             builder.connected_to(([10, 0, 0, 1], 443)).owned_by(&[pid])
         };
         let host = (7..).zip(names).fold(narrow(64), add).build();
-        let series = look(&[host], None, None);
+        let series = collect_series(&[host], None, None);
         let reported =
             series.keys().filter(|(name, _)| name == "portscope_destination_owner_sockets");
         reported.map(|(_, labels)| labels.last().unwrap().1.clone()).collect::<Vec<_>>()
@@ -403,7 +405,7 @@ fn the_file_is_replaced_by_the_next_run_whatever_the_status() {
 }
 
 #[test]
-fn a_file_of_somebody_else_a_link_and_a_folder_are_left_as_they_are() {
+fn foreign_files_links_and_folders_are_not_replaced() {
     let folder = Folder::new();
     let file = folder.path(FILE);
     fs::write(&file, "node_load1 0.5\n").unwrap();

@@ -36,5 +36,5 @@ fn a_finding_is_as_old_as_the_first_of_the_snapshots_that_all_have_it() {
 fn a_finding_of_the_first_snapshot_may_be_older() {
     let mut monitor = Monitor::default();
     assert_eq!(age(&mut monitor, 100, 500), Some(Age::AtLeast(Duration::ZERO)));
-    assert_eq!(age(&mut monitor, 160, 500), Some(Age::AtLeast(Duration::from_secs(60))));
+    assert_eq!(age(&mut monitor, 160, 500), Some(Age::AtLeast(Duration::from_mins(1))));
 }

@@ -36,7 +36,7 @@ struct Line {
 }
 
 #[test]
-fn a_scan_misses_none_and_invents_none() {
+fn a_scan_lists_exactly_the_existing_sockets() {
     population::raise_descriptor_limit().unwrap();
     namespace::in_new_namespace(|| {
         let started = Instant::now();

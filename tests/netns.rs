@@ -134,7 +134,7 @@ fn the_range_is_that_of_the_other_namespace() {
 }
 
 #[test]
-fn all_lists_each_namespace_once_and_names_what_it_could_not_see() {
+fn netns_all_lists_each_namespace_once_and_reports_unseen_ones() {
     between(|other| {
         let _ours = TcpListener::bind("0.0.0.0:40020").unwrap();
         let ours = fs::metadata("/proc/thread-self/ns/net").unwrap().ino();
@@ -159,7 +159,7 @@ fn all_lists_each_namespace_once_and_names_what_it_could_not_see() {
 }
 
 #[test]
-fn all_as_text_is_a_table_under_a_heading_for_each() {
+fn netns_all_prints_a_table_with_heading_per_namespace() {
     between(|other| {
         let output = run(["scan", "--netns", "all", "--range", "40010", "--no-owners"]);
         let heading = format!("namespace sleep[{}] (net {})", other.pid(), other.id);
@@ -172,7 +172,7 @@ fn all_as_text_is_a_table_under_a_heading_for_each() {
 }
 
 #[test]
-fn a_port_is_picked_there_and_not_here() {
+fn pick_with_netns_binds_in_that_namespace() {
     between(|other| {
         let pid = other.pid();
         let _ours = (
@@ -197,7 +197,7 @@ fn a_port_is_picked_there_and_not_here() {
 }
 
 #[test]
-fn diagnose_and_explain_look_there_too() {
+fn diagnose_and_explain_accept_netns() {
     between(|other| {
         let pid = other.pid();
         let explained = run(["explain", "40010", "--netns", &pid, "--probe"]);
@@ -211,7 +211,7 @@ fn diagnose_and_explain_look_there_too() {
 }
 
 #[test]
-fn the_screen_shows_the_other_namespace_and_its_allocator_binds_there() {
+fn the_terminal_program_uses_the_selected_namespace() {
     between(|other| {
         let arguments = ["--netns", &other.pid(), "--interval", "0.1", "40010"];
         let mut session = Session::start_sized(200, 60, &arguments);
@@ -230,7 +230,7 @@ fn the_screen_shows_the_other_namespace_and_its_allocator_binds_there() {
 }
 
 #[test]
-fn what_is_no_network_namespace_is_told_in_one_line() {
+fn an_invalid_namespace_is_reported_in_one_line() {
     between(|other| {
         let known = format!("sleep[{}]", other.pid());
         assert_refused(&run(["scan", "--netns", "no\u{1b}[2Jsuch"]), 2, "'no\\u{1b}[2Jsuch'");
@@ -251,7 +251,7 @@ fn what_is_no_network_namespace_is_told_in_one_line() {
 }
 
 #[test]
-fn all_is_refused_where_there_is_one_answer() {
+fn netns_all_is_refused_by_commands_with_one_answer() {
     for arguments in ["pick --netns all", "--netns all"] {
         assert_refused(&run(arguments.split(' ')), 2, "expected one network namespace");
     }
@@ -260,7 +260,7 @@ fn all_is_refused_where_there_is_one_answer() {
 }
 
 #[test]
-fn an_ordinary_user_enters_its_own_namespace_and_no_other() {
+fn an_unprivileged_user_can_enter_only_own_namespaces() {
     between(|other| {
         let _ours = TcpListener::bind("0.0.0.0:40020").unwrap();
         let Some(refused) = run_as(1000, &["scan", "--netns", &other.pid()]) else { return };
@@ -280,7 +280,7 @@ fn an_ordinary_user_enters_its_own_namespace_and_no_other() {
 
 /// In a mount namespace of its own, so that the machine's /run stays as it is.
 #[test]
-fn a_named_namespace_is_found_by_its_name_and_called_by_it() {
+fn a_named_namespace_is_found_and_shown_by_its_name() {
     let _alone = alone();
     let script = "mount -t tmpfs none /run && mkdir /run/netns && touch /run/netns/blue && \
                   unshare --net=/run/netns/blue \

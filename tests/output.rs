@@ -60,7 +60,7 @@ fn assert_is_scan(text: &[u8]) {
 }
 
 /// Gives it to another user. False, after saying so, without the privilege.
-fn give_away(path: &Path) -> bool {
+fn change_owner(path: &Path) -> bool {
     let given = lchown(path, Some(STRANGER), Some(STRANGER));
     if let Err(error) = &given {
         assert!(std::env::var_os("CI").is_none(), "CI needs to give files away: {error}");
@@ -84,18 +84,18 @@ fn rounds(default: u32) -> u32 {
 
 /// Puts links, pipes, files and nothing under the name, as fast as it can, until told to stop.
 fn plant(name: &Path, outside: &Folder, is_over: &AtomicBool) {
-    let planted = name.with_extension("planted");
+    let planted_link = name.with_extension("planted");
     while !is_over.load(Ordering::Relaxed) {
         let _ = fs::remove_file(name);
         for target in ["victim", "nothing"] {
-            symlink(outside.path(target), &planted).unwrap();
-            fs::rename(&planted, name).unwrap();
+            symlink(outside.path(target), &planted_link).unwrap();
+            fs::rename(&planted_link, name).unwrap();
             let _ = fs::remove_file(name);
         }
-        pipe(&planted);
-        fs::rename(&planted, name).unwrap();
-        fs::write(&planted, MARK).unwrap();
-        fs::rename(&planted, name).unwrap();
+        pipe(&planted_link);
+        fs::rename(&planted_link, name).unwrap();
+        fs::write(&planted_link, MARK).unwrap();
+        fs::rename(&planted_link, name).unwrap();
     }
 }
 
@@ -143,7 +143,7 @@ fn a_link_of_another_user_in_a_shared_folder_is_not_followed() {
         for target in ["victim", "nothing"] {
             let link = folder.path(target);
             symlink(outside.path(target), &link).unwrap();
-            if !give_away(&link) {
+            if !change_owner(&link) {
                 return;
             }
             assert_refused(&scan(&link), 2, "symbolic link that belongs to user 12345");
@@ -155,7 +155,7 @@ fn a_link_of_another_user_in_a_shared_folder_is_not_followed() {
 }
 
 #[test]
-fn a_link_of_ours_is_followed_and_so_is_a_chain_of_them() {
+fn own_links_and_chains_of_links_are_followed() {
     let (folder, outside) = (Folder::new(), Folder::new());
     open_to_all(&folder);
     symlink(outside.path("scan.json"), folder.path("second")).unwrap();
@@ -173,12 +173,12 @@ fn a_link_of_ours_is_followed_and_so_is_a_chain_of_them() {
 }
 
 #[test]
-fn a_file_of_another_user_keeps_its_owner_or_is_left_alone() {
+fn a_file_of_another_user_keeps_its_owner_or_is_not_replaced() {
     let folder = Folder::new();
     fs::set_permissions(&folder.0, Permissions::from_mode(0o755)).unwrap();
     let file = folder.path("scan.json");
     fs::write(&file, "old").unwrap();
-    if !give_away(&file) {
+    if !change_owner(&file) {
         return;
     }
     fs::set_permissions(&file, Permissions::from_mode(0o6755)).unwrap();
@@ -195,7 +195,7 @@ fn a_file_of_another_user_keeps_its_owner_or_is_left_alone() {
 }
 
 #[test]
-fn set_user_id_is_not_copied_from_the_old_file() {
+fn the_setuid_bit_is_not_copied() {
     let folder = Folder::new();
     for (name, write) in [("scan.json", scan as fn(&Path) -> Output), (NAME, diagnose)] {
         fs::write(folder.path(name), "").unwrap();
@@ -208,7 +208,7 @@ fn set_user_id_is_not_copied_from_the_old_file() {
 }
 
 #[test]
-fn a_pipe_that_nobody_reads_is_an_error_at_once() {
+fn a_pipe_without_reader_is_an_immediate_error() {
     let folder = Folder::new();
     let file = folder.path("pipe");
     pipe(&file);
@@ -240,7 +240,7 @@ fn a_pipe_of_another_user_in_a_shared_folder_gets_nothing() {
     open_to_all(&folder);
     let file = folder.path("pipe");
     pipe(&file);
-    if give_away(&file) {
+    if change_owner(&file) {
         let _reader = File::options().read(true).write(true).open(&file).unwrap();
         assert_refused(&diagnose(&file), 3, "belongs to user 12345, in a directory");
         assert_refused(&scan(&file), 2, "belongs to user 12345, in a directory");
@@ -273,7 +273,7 @@ fn new_file(path: &Path, mark: Option<&'static str>) -> NewFile {
 }
 
 #[test]
-fn nothing_has_a_name_before_it_is_complete() {
+fn an_output_file_has_no_name_before_it_is_complete() {
     let folder = Folder::new();
     for (name, mark) in [("scan.json", None), (NAME, Some(MARK))] {
         let path = folder.path(name);
@@ -293,7 +293,7 @@ fn nothing_has_a_name_before_it_is_complete() {
 }
 
 #[test]
-fn a_file_that_appears_meanwhile_is_checked_too() {
+fn a_file_that_appears_during_the_write_is_checked() {
     let folder = Folder::new();
     let path = folder.path(NAME);
     let new = new_file(&path, Some(MARK));
@@ -312,17 +312,17 @@ fn a_file_that_appears_meanwhile_is_checked_too() {
 }
 
 #[test]
-fn what_killed_runs_left_behind_is_removed_by_the_next_write() {
+fn temporary_files_of_killed_runs_are_removed_by_the_next_write() {
     let folder = Folder::new();
     let hour_ago = SystemTime::now() - Duration::from_hours(1);
-    let leave = |name: &str, when| {
+    let create_old_file = |name: &str, when| {
         let file = File::create(folder.path(name)).unwrap();
         file.set_times(FileTimes::new().set_modified(when)).unwrap();
     };
     // No process can have that pid.
     let gone = i32::MAX;
     for number in 0..3 {
-        leave(&format!(".portscope-{gone}-{number}.tmp"), hour_ago);
+        create_old_file(&format!(".portscope-{gone}-{number}.tmp"), hour_ago);
     }
     let kept = [
         format!(".portscope-{gone}-7.tmp"),
@@ -330,12 +330,12 @@ fn what_killed_runs_left_behind_is_removed_by_the_next_write() {
         ".portscope-1-0.tmp".to_owned(),
         "scan.json".to_owned(),
     ];
-    leave(&kept[0], SystemTime::now());
-    leave(&kept[1], hour_ago);
-    leave(&kept[2], hour_ago);
+    create_old_file(&kept[0], SystemTime::now());
+    create_old_file(&kept[1], hour_ago);
+    create_old_file(&kept[2], hour_ago);
     let mut wanted = kept.to_vec();
     let foreign = format!(".portscope-{gone}-8.tmp");
-    leave(&foreign, hour_ago);
+    create_old_file(&foreign, hour_ago);
     if chown(folder.path(&foreign), Some(STRANGER), None).is_ok() {
         wanted.push(foreign);
     }
@@ -346,7 +346,7 @@ fn what_killed_runs_left_behind_is_removed_by_the_next_write() {
 
 /// A signal at any moment of many runs; `--sample 0` leaves little else than the write.
 #[test]
-fn a_signal_leaves_a_whole_file_or_none() {
+fn a_signal_leaves_a_complete_file_or_none() {
     let folder = Folder::new();
     let path = folder.path(NAME);
     for round in 0..rounds(40) {

@@ -16,7 +16,9 @@ use portscope::{
         Context, Event, Focus, Key, Lens, Screen,
         overview::{OverviewList, OverviewRow},
     },
-    domain::{Destination, Ephemeral, Gap, Level, Party, ProcessTable, Snapshot, State, Subject},
+    domain::{
+        Destination, Ephemeral, Gap, Level, OwnerKey, ProcessTable, Snapshot, State, Subject,
+    },
     engine::Report,
     host::{Host, simulated::SimulatedHost},
     view::Theme,
@@ -68,8 +70,8 @@ fn scan(session: &mut Session, host: &SimulatedHost, number: u64) {
     let mut snapshot = Snapshot { number, ..host.snapshot() };
     snapshot.taken_at += Duration::from_secs(number);
     let processes: ProcessTable = host.describer().describe(&snapshot.pids).into_iter().collect();
-    session.say(Event::Report(Report::Scanned(Arc::new(snapshot))));
-    session.say(Event::Report(Report::Described(Arc::new(processes))));
+    session.update(Event::Report(Report::Scanned(Arc::new(snapshot))));
+    session.update(Event::Report(Report::Described(Arc::new(processes))));
 }
 
 fn destination(remote: [u8; 4], port: u16) -> Destination {
@@ -119,7 +121,7 @@ fn many(destinations: u16) -> SimulatedHost {
 }
 
 #[test]
-fn the_program_starts_on_the_overview_and_digits_lead_there() {
+fn the_program_starts_on_the_overview_and_key_1_opens_it() {
     let session = on(&small(64, 20), dark(), S);
     assert_eq!(
         (session.app.screen(), session.app.context()),
@@ -133,7 +135,7 @@ fn the_program_starts_on_the_overview_and_digits_lead_there() {
 }
 
 #[test]
-fn the_answer_is_on_the_first_screen_without_a_key() {
+fn the_first_screen_shows_the_verdict() {
     for size in SIZES {
         let shown = shown(&on(&small(64, 20), dark(), size));
         assert!(shown.contains("EXHAUSTED"), "{shown}");
@@ -148,13 +150,13 @@ fn the_answer_is_on_the_first_screen_without_a_key() {
 }
 
 #[test]
-fn keys_go_through_all_lists_as_through_one() {
+fn keys_move_through_all_lists_as_one() {
     let session = on(&small(64, 20), dark(), S);
     assert_eq!(selected(&session), OverviewRow::Destination(payments()));
     let session = session.press("j");
     assert_eq!(selected(&session), OverviewRow::Destination(redis()));
     let session = session.press("j");
-    assert_eq!(selected(&session), OverviewRow::Owner(Party::Process(4121)));
+    assert_eq!(selected(&session), OverviewRow::Owner(OwnerKey::Process(4121)));
     assert!(shown(&session).contains("❯ payments-api"), "{}", shown(&session));
     let session = session.press("kk");
     assert_eq!(selected(&session), OverviewRow::Destination(payments()));
@@ -167,14 +169,14 @@ fn keys_go_through_all_lists_as_through_one() {
 }
 
 #[test]
-fn every_row_of_ten_thousand_can_be_reached_and_the_last_stands_in_its_window() {
+fn every_one_of_10000_rows_can_be_selected() {
     for size in SIZES {
         let mut session = on(&many(10_000), dark(), size);
-        session.say(Event::Key(Key::End));
+        session.update(Event::Key(Key::End));
         assert_ne!(list(&session), OverviewList::Destinations);
-        session.say(Event::Key(Key::Home));
+        session.update(Event::Key(Key::Home));
         for _ in 0..999 {
-            session.say(Event::Key(Key::PageDown));
+            session.update(Event::Key(Key::PageDown));
         }
         let session = session.press("jjjjjjjjj");
         let scan = session.app.scan().unwrap();
@@ -200,7 +202,7 @@ fn the_selection_stays_on_its_destination_while_ranks_change() {
 }
 
 #[test]
-fn enter_marks_a_destinations_ports_on_the_map_and_escape_comes_back() {
+fn enter_marks_the_ports_of_a_destination_and_escape_returns() {
     for key in ["\n", "m"] {
         let session = on(&small(30, 20), dark(), S).press("j").press(key);
         let map = session.app.map();
@@ -230,7 +232,10 @@ fn enter_marks_an_owners_ports_on_the_map_others_are_grey() {
     let session = on(&small(30, 20), dark(), S).press("lj\n");
     let map = session.app.map();
     assert_eq!(session.app.screen(), Screen::Map);
-    assert_eq!((map.lens, map.focus), (Lens::Owner, Some(Focus::Party(Party::Process(4122)))));
+    assert_eq!(
+        (map.lens, map.focus),
+        (Lens::Owner, Some(Focus::OwnerKey(OwnerKey::Process(4122))))
+    );
     let marks = session.app.scan().unwrap().marks.as_ref().unwrap();
     assert_eq!((marks.marked, marks.others), (20, 10));
     let seen = shown(&session);
@@ -240,7 +245,7 @@ fn enter_marks_an_owners_ports_on_the_map_others_are_grey() {
 }
 
 #[test]
-fn another_lens_ends_the_focus_and_the_way_back() {
+fn changing_the_lens_ends_the_focus() {
     let session = on(&small(30, 20), dark(), S).press("\nc");
     assert_eq!((session.app.map().lens, session.app.map().focus), (Lens::Bind, None));
     assert_eq!(session.press("^").app.screen(), Screen::Map);
@@ -269,7 +274,7 @@ fn rates_and_forecasts_are_unknown_before_the_second_snapshot() {
 }
 
 #[test]
-fn a_growing_load_tells_when_it_is_full() {
+fn a_growing_load_shows_the_time_to_exhaustion() {
     let session = growing(M, 5);
     let verdict = session.app.verdict().unwrap();
     assert_eq!(verdict.subject, Subject::Destination(payments()));
@@ -286,7 +291,7 @@ fn headline(session: &Session) -> String {
 }
 
 #[test]
-fn a_headline_stays_for_ten_seconds_unless_something_worse_comes() {
+fn a_headline_stays_for_10_seconds_unless_a_worse_one_appears() {
     let mut session = on(&small(58, 57), dark(), S);
     let subject = |session: &Session| session.app.verdict().unwrap().subject;
     assert_eq!(subject(&session), Subject::Destination(payments()));
@@ -307,7 +312,7 @@ fn a_headline_stays_for_ten_seconds_unless_something_worse_comes() {
 }
 
 #[test]
-fn a_destination_comes_before_the_range_that_it_fills() {
+fn a_destination_precedes_the_range_that_it_fills() {
     let mut machine = SimulatedHost::builder()
         .ephemeral(Ephemeral::new(range(40_000, 40_063), Vec::new()))
         .process(4121, "payments-api", "/srv/payments", 1000);
@@ -325,7 +330,7 @@ fn a_destination_comes_before_the_range_that_it_fills() {
 }
 
 #[test]
-fn of_one_level_only_the_numbers_of_the_headline_change() {
+fn a_headline_of_the_same_level_changes_only_its_numbers() {
     let busy = [57, 59, 60, 58, 60, 59, 61, 58, 60, 57, 58, 60];
     let failing = [60, 64, 61, 60, 63, 58, 62, 64, 57, 61, 60];
     for size in SIZES {
@@ -370,7 +375,7 @@ fn a_destination_that_was_full_a_moment_ago_is_failing() {
 }
 
 #[test]
-fn a_refresh_without_change_changes_nothing_but_the_age() {
+fn a_refresh_without_change_updates_only_the_age() {
     for size in SIZES {
         let host = small(30, 20);
         let mut session = on(&host, dark(), size);
@@ -404,7 +409,7 @@ fn sources_are_shown_only_where_there_are_several() {
 }
 
 #[test]
-fn what_is_not_there_is_told_in_words() {
+fn empty_lists_show_a_text() {
     for size in SIZES {
         let none = shown(&Session::on(Screen::Overview, dark(), size.0, size.1));
         assert!(none.contains("first scan.."), "{none}");
@@ -419,7 +424,7 @@ fn what_is_not_there_is_told_in_words() {
 }
 
 #[test]
-fn the_selected_finding_unfolds_what_it_means_and_what_to_do() {
+fn the_selected_finding_shows_meaning_and_advice() {
     let gap = Gap::OwnersHidden { sockets: 12, processes: 3 };
     let host = SimulatedHost::builder().gap(gap).build();
     for size in SIZES {
@@ -433,7 +438,7 @@ fn the_selected_finding_unfolds_what_it_means_and_what_to_do() {
 }
 
 #[test]
-fn small_terminals_tell_the_verdict_as_text_and_none_panics() {
+fn small_terminals_show_the_verdict_as_text() {
     let seen = shown(&on(&small(64, 20), dark(), (40, 10)));
     assert!(seen.contains("EXHAUSTED  → 10.0.3.17:443 100 %"), "{seen}");
     assert!(seen.contains("TCP IPv4 100 %"), "{seen}");
@@ -448,9 +453,9 @@ fn small_terminals_tell_the_verdict_as_text_and_none_panics() {
 }
 
 /// A name, and how one comes there.
-type Scene = (&'static str, fn(Theme, (u16, u16)) -> Session);
+type OverviewScreen = (&'static str, fn(Theme, (u16, u16)) -> Session);
 
-const SCENES: [Scene; 4] = [
+const SCENES: [OverviewScreen; 4] = [
     ("overview-busy", |theme, size| on(&busy(), theme, size)),
     ("overview-exhausted", |theme, size| {
         let mut session = on(&small(10, 5), theme, size);
@@ -465,31 +470,34 @@ const SCENES: [Scene; 4] = [
 
 #[test]
 fn the_overview_at_each_size() {
-    for (name, scene) in SCENES {
+    for (name, overview_screen) in SCENES {
         for size in SIZES {
             assert_golden(
                 "golden",
                 &named(name, "dark", size, "text"),
-                &shown(&scene(dark(), size)),
+                &shown(&overview_screen(dark(), size)),
             );
         }
-        let style = styles(&scene(dark(), S).draw());
+        let style = styles(&overview_screen(dark(), S).draw());
         assert_golden("golden", &named(name, "dark", S, "style"), &style);
-        let style = styles(&scene(light(), S).draw());
+        let style = styles(&overview_screen(light(), S).draw());
         assert_golden("golden", &named(name, "light", S, "style"), &style);
     }
 }
 
 #[test]
-fn without_colour_and_in_ascii_the_overview_tells_the_same() {
-    for (name, scene) in SCENES {
+fn the_overview_is_equal_without_colour_and_in_ascii() {
+    for (name, overview_screen) in SCENES {
         for size in [S, M] {
-            let bare = shown(&scene(Theme::MONOCHROME, size));
+            let bare = shown(&overview_screen(Theme::MONOCHROME, size));
             assert_golden("golden", &named(name, "nocolor", size, "text"), &bare);
-            let plain = shown(&scene(ascii(), size));
+            let plain = shown(&overview_screen(ascii(), size));
             assert!(plain.is_ascii(), "{plain}");
             assert_golden("golden", &named(name, "ascii", size, "text"), &plain);
-            assert_eq!(shown(&scene(dark(), size)), shown(&scene(light(), size)));
+            assert_eq!(
+                shown(&overview_screen(dark(), size)),
+                shown(&overview_screen(light(), size))
+            );
         }
     }
 }

@@ -121,7 +121,7 @@ fn listener_of(uid: u32, port: u16) -> Option<TcpListener> {
 }
 
 #[test]
-fn root_without_the_capability_is_told_which_one_it_lacks() {
+fn root_without_capabilities_gets_a_matching_remedy() {
     let _alone = alone();
     in_new_namespace(|| {
         let listener = TcpListener::bind("127.0.0.1:8080").unwrap().into();
@@ -154,7 +154,7 @@ fn run_without(path: &str, arguments: &[&str]) -> Option<Output> {
 }
 
 #[test]
-fn a_start_that_cannot_be_known_is_left_out() {
+fn an_unknown_start_time_is_omitted() {
     let _alone = alone();
     in_new_namespace(|| {
         let listener = TcpListener::bind("127.0.0.1:8080").unwrap().into();

@@ -13,7 +13,7 @@ use portscope::view::{
     theme::{HEAT_TOP, SCALE_TOP},
 };
 use ratatui::style::Color;
-use vision::{Eye, Rgb, contrast, distance, indexed, lightness};
+use vision::{ColorVision, Rgb, contrast, distance, indexed, lightness};
 
 const BLACK: Rgb = [0; 3];
 const WHITE: Rgb = [255; 3];
@@ -28,13 +28,13 @@ const STATES: [(&str, Role); 7] = [
     ("dark", Role::Category(6)),
 ];
 
-fn theme(ground: Background, contrast: Contrast) -> Theme {
-    Theme::new(Depth::True, ground, false).with_contrast(contrast)
+fn theme(background: Background, contrast: Contrast) -> Theme {
+    Theme::new(Depth::True, background, false).with_contrast(contrast)
 }
 
 fn themes() -> impl Iterator<Item = Theme> {
     [Contrast::Normal, Contrast::High].into_iter().flat_map(|contrast| {
-        [Background::Dark, Background::Light].map(|ground| theme(ground, contrast))
+        [Background::Dark, Background::Light].map(|background| theme(background, contrast))
     })
 }
 
@@ -47,32 +47,40 @@ fn rgb(theme: &Theme, role: Role) -> Rgb {
 }
 
 /// The terminal's own background, as far as one can know it.
-fn ground(theme: &Theme) -> Rgb {
-    if theme.ground == Background::Dark { BLACK } else { WHITE }
+fn background(theme: &Theme) -> Rgb {
+    if theme.background == Background::Dark { BLACK } else { WHITE }
 }
 
-fn closest_states(theme: &Theme, eye: Eye) -> (f64, &'static str, &'static str) {
+fn closest_states(theme: &Theme, color_vision: ColorVision) -> (f64, &'static str, &'static str) {
     let pairs = STATES
         .iter()
         .enumerate()
         .flat_map(|(index, one)| STATES[..index].iter().map(move |other| (one, other)));
-    let distances = pairs
-        .map(|(&(one, a), &(other, b))| (distance(rgb(theme, a), rgb(theme, b), eye), one, other));
+    let distances = pairs.map(|(&(one, a), &(other, b))| {
+        (distance(rgb(theme, a), rgb(theme, b), color_vision), one, other)
+    });
     distances.min_by(|a, b| a.0.total_cmp(&b.0)).expect("there are seven states")
 }
 
-/// `floors`: in the order of `Eye::EACH`.
+/// `floors`: in the order of `ColorVision::EACH`.
 fn assert_states_apart(theme: &Theme, floors: [f64; 4]) {
-    for (eye, floor) in Eye::EACH.into_iter().zip(floors) {
-        let (apart, one, other) = closest_states(theme, eye);
-        println!("{:22} {eye:?}: closest {one} and {other}, {apart:.4}", theme.name());
-        assert!(apart >= floor, "{}: {one} and {other} for {eye:?}: {apart}", theme.name());
+    for (color_vision, floor) in ColorVision::EACH.into_iter().zip(floors) {
+        let (color_distance, one, other) = closest_states(theme, color_vision);
+        println!(
+            "{:22} {color_vision:?}: closest {one} and {other}, {color_distance:.4}",
+            theme.name()
+        );
+        assert!(
+            color_distance >= floor,
+            "{}: {one} and {other} for {color_vision:?}: {color_distance}",
+            theme.name()
+        );
     }
 }
 
 /// The figures of screens.md, "Colours", rounded there to three digits.
 #[test]
-fn the_closest_states_are_as_far_apart_as_the_design_says() {
+fn state_colours_keep_the_designed_distance() {
     let rounding = 0.000_5;
     let dark = [0.138, 0.110, 0.109, 0.087].map(|floor| floor - rounding);
     let light = [0.168, 0.101, 0.100, 0.085].map(|floor| floor - rounding);
@@ -81,10 +89,12 @@ fn the_closest_states_are_as_far_apart_as_the_design_says() {
 }
 
 #[test]
-fn high_contrast_has_its_states_further_apart_for_every_eye() {
-    for ground in [Background::Dark, Background::Light] {
-        let (normal, high) = (theme(ground, Contrast::Normal), theme(ground, Contrast::High));
-        let floors = Eye::EACH.map(|eye| closest_states(&normal, eye).0 * 1.05);
+fn high_contrast_states_are_further_apart_for_every_colour_vision() {
+    for background in [Background::Dark, Background::Light] {
+        let (normal, high) =
+            (theme(background, Contrast::Normal), theme(background, Contrast::High));
+        let floors =
+            ColorVision::EACH.map(|color_vision| closest_states(&normal, color_vision).0 * 1.05);
         assert_states_apart(&high, floors);
     }
 }
@@ -104,23 +114,32 @@ fn states_differ_with_256_colours() {
 }
 
 #[test]
-fn a_taken_port_never_looks_like_a_free_one() {
+fn occupied_and_free_ports_have_distinct_colours() {
     const FREE: [Role; 3] = [Role::Outside, Role::System, Role::Available];
     for (theme, floor) in themes().zip([0.249, 0.271, 0.265, 0.262]) {
-        for eye in Eye::EACH {
+        for color_vision in ColorVision::EACH {
             let pairs = STATES.iter().flat_map(|&(name, state)| {
-                FREE.map(|free| (distance(rgb(&theme, state), rgb(&theme, free), eye), name, free))
+                FREE.map(|free| {
+                    (distance(rgb(&theme, state), rgb(&theme, free), color_vision), name, free)
+                })
             });
-            let (apart, state, free) =
+            let (color_distance, state, free) =
                 pairs.min_by(|a, b| a.0.total_cmp(&b.0)).expect("there are seven states");
-            println!("{:22} {eye:?}: {state} over {free:?}, {apart:.3}", theme.name());
-            assert!(apart >= floor, "{}: {state} over {free:?}: {apart}", theme.name());
+            println!(
+                "{:22} {color_vision:?}: {state} over {free:?}, {color_distance:.3}",
+                theme.name()
+            );
+            assert!(
+                color_distance >= floor,
+                "{}: {state} over {free:?}: {color_distance}",
+                theme.name()
+            );
         }
     }
 }
 
 #[test]
-fn text_can_be_read_on_the_terminals_ground() {
+fn text_has_enough_contrast_on_the_background() {
     // Faint: separators and axis ticks. Border: lines, no text.
     let normal = [
         (Role::Dim, 4.5),
@@ -134,7 +153,7 @@ fn text_can_be_read_on_the_terminals_ground() {
     for theme in themes() {
         for (role, floor) in normal {
             let floor = if theme.contrast == Contrast::High { 7.0 } else { floor };
-            let ratio = contrast(rgb(&theme, role), ground(&theme));
+            let ratio = contrast(rgb(&theme, role), background(&theme));
             println!("{:22} {role:?}: {ratio:.2}:1", theme.name());
             assert!(ratio >= floor, "{} {role:?}: {ratio}", theme.name());
         }
@@ -144,7 +163,7 @@ fn text_can_be_read_on_the_terminals_ground() {
 
 /// Where screens.md's own values miss 4.5:1 the least that they give stands here.
 #[test]
-fn letters_can_be_read_on_the_states() {
+fn letters_have_enough_contrast_on_state_colours() {
     for (theme, floor) in themes().zip([4.0, 3.1, 4.5, 4.5]) {
         let ink = rgb(&theme, Role::Ink);
         let badges = STATES.into_iter().chain([
@@ -162,45 +181,55 @@ fn letters_can_be_read_on_the_states() {
 }
 
 #[test]
-fn the_selected_row_is_seen_and_read() {
+fn the_selected_row_has_enough_contrast() {
     for (theme, floor) in themes().zip([1.8, 1.29, 2.5, 1.7]) {
         let selected = rgb(&theme, Role::Selected);
-        let opposite = if theme.ground == Background::Dark { WHITE } else { BLACK };
-        let (seen, read) = (contrast(selected, ground(&theme)), contrast(opposite, selected));
+        let opposite = if theme.background == Background::Dark { WHITE } else { BLACK };
+        let (seen, read) = (contrast(selected, background(&theme)), contrast(opposite, selected));
         println!("{:22} selected row: {seen:.2}:1, text on it {read:.2}:1", theme.name());
         assert!(seen >= floor && read >= 7.0, "{}: {seen} {read}", theme.name());
     }
 }
 
 #[test]
-fn ramps_go_one_way_in_lightness_for_every_eye() {
+fn ramps_are_monotonic_in_lightness_for_every_colour_vision() {
     for theme in themes() {
         for depth in [Depth::Indexed, Depth::True] {
             let theme = Theme { depth, ..theme.clone() };
             let scale: Vec<_> = (0..=SCALE_TOP).map(Role::Scale).collect();
             let heat: Vec<_> = (0..=HEAT_TOP).map(Role::Heat).collect();
-            for (ramp, eye) in [&scale, &heat].into_iter().flat_map(|r| Eye::EACH.map(|e| (r, e))) {
+            for (ramp, color_vision) in
+                [&scale, &heat].into_iter().flat_map(|r| ColorVision::EACH.map(|e| (r, e)))
+            {
                 let steps: Vec<f64> =
-                    ramp.iter().map(|&role| lightness(rgb(&theme, role), eye)).collect();
-                let towards = if theme.ground == Background::Dark { 1.0 } else { -1.0 };
+                    ramp.iter().map(|&role| lightness(rgb(&theme, role), color_vision)).collect();
+                let towards = if theme.background == Background::Dark { 1.0 } else { -1.0 };
                 let least =
                     steps.windows(2).map(|pair| (pair[1] - pair[0]) * towards).fold(1.0, f64::min);
-                println!("{:22} {depth:?} {:?} {eye:?}: {least:.3}", theme.name(), ramp[0]);
+                println!(
+                    "{:22} {depth:?} {:?} {color_vision:?}: {least:.3}",
+                    theme.name(),
+                    ramp[0]
+                );
                 let floor = if depth == Depth::True { 0.028 } else { 0.008 };
-                assert!(least >= floor, "{} {depth:?} {eye:?} {ramp:?}: {steps:.3?}", theme.name());
+                assert!(
+                    least >= floor,
+                    "{} {depth:?} {color_vision:?} {ramp:?}: {steps:.3?}",
+                    theme.name()
+                );
             }
         }
     }
 }
 
 #[test]
-fn the_first_step_of_a_ramp_does_not_vanish() {
+fn the_first_step_of_a_ramp_is_visible() {
     for theme in themes() {
         let available = rgb(&theme, Role::Available);
         for first in [Role::Scale(0), Role::Heat(1)] {
-            let apart = distance(rgb(&theme, first), available, Eye::Usual);
-            println!("{:22} {first:?} over available: {apart:.3}", theme.name());
-            assert!(apart >= 0.15, "{} {first:?}: {apart}", theme.name());
+            let color_distance = distance(rgb(&theme, first), available, ColorVision::Usual);
+            println!("{:22} {first:?} over available: {color_distance:.3}", theme.name());
+            assert!(color_distance >= 0.15, "{} {first:?}: {color_distance}", theme.name());
         }
         assert_eq!(theme.color(Role::Heat(0)), theme.color(Role::Available));
     }
@@ -208,9 +237,9 @@ fn the_first_step_of_a_ramp_does_not_vanish() {
 
 /// Sixteen colours do not suffice for eight steps: the map's letter tells those that coincide.
 #[test]
-fn with_sixteen_colours_neighbouring_steps_share_a_colour_at_most_in_pairs() {
-    for ground in [Background::Dark, Background::Light] {
-        let theme = Theme::new(Depth::Sixteen, ground, false);
+fn with_16_colours_at_most_two_neighbouring_steps_share_a_colour() {
+    for background in [Background::Dark, Background::Light] {
+        let theme = Theme::new(Depth::Sixteen, background, false);
         let colors: Vec<_> = (0..=SCALE_TOP).map(|step| theme.color(Role::Scale(step))).collect();
         assert!(colors.chunk_by(|a, b| a == b).all(|same| same.len() <= 2), "{colors:?}");
         let free = [Role::Available, Role::Reserved, Role::Outside].map(|role| theme.color(role));

@@ -17,7 +17,7 @@ use portscope::{
 use rand::{SeedableRng, rngs::ChaCha8Rng, seq::SliceRandom};
 
 #[test]
-fn a_high_lease_spares_its_band_while_others_have_ports() {
+fn high_leases_use_the_common_band_first() {
     let (mut pool, _machine) =
         pool(setup(10, Bands { high: 4, normal: 3 }, Quarantine::Time(REST)));
     let band_of = |port| match port - FIRST {
@@ -34,7 +34,7 @@ fn a_high_lease_spares_its_band_while_others_have_ports() {
 }
 
 #[test]
-fn bands_larger_than_the_range_make_no_pool() {
+fn bands_larger_than_the_range_are_refused() {
     let setup = setup(10, Bands { high: 6, normal: 5 }, Quarantine::Time(REST));
     let refused = Pool::new(setup, Machine::default(), ChaCha8Rng::seed_from_u64(1)).err();
     assert_eq!(refused, Some(BandsTooLarge { asked: 11, candidates: 10 }));
@@ -44,40 +44,43 @@ fn bands_larger_than_the_range_make_no_pool() {
 }
 
 #[test]
-fn a_released_port_is_given_again_when_its_time_is_over_and_not_before() {
+fn a_released_port_is_leased_again_after_its_quarantine() {
     let (mut pool, machine) = pool(setup(1, Bands::default(), Quarantine::Time(REST)));
     let port = take(&mut pool, at(0), Priority::Low).unwrap();
     assert!(pool.release(at(5), port));
     assert_eq!(machine.ours(), 0, "a rest by time is closed");
-    pool.pass(Duration::from_millis(14_999));
-    let none = Shortage::NoneLeft { class: Priority::Low, leased: 0, resting: 1, refused: 0 };
+    pool.update_quarantine(Duration::from_millis(14_999));
+    let none = Shortage::NoneLeft { class: Priority::Low, leased: 0, quarantined: 1, refused: 0 };
     assert_eq!(take(&mut pool, at(14), Priority::Low), Err(none));
-    pool.pass(at(15));
+    pool.update_quarantine(at(15));
     assert_eq!(take(&mut pool, at(15), Priority::Low), Ok(port));
 }
 
 #[test]
-fn each_stray_begins_the_quiet_time_anew_and_the_port_stays_bound() {
+fn each_stray_datagram_restarts_the_drain_and_the_port_stays_bound() {
     let (mut pool, machine) = pool(setup(1, Bands::default(), Quarantine::Drain(REST)));
     let port = take(&mut pool, at(0), Priority::Low).unwrap();
     pool.release(at(0), port);
     for now in [9, 18, 27] {
         machine.send(port);
         machine.send(port);
-        pool.pass(at(now));
-        assert_eq!((machine.ours(), pool.resting().next().unwrap().until), (1, at(now + 10)));
+        pool.update_quarantine(at(now));
+        assert_eq!((machine.ours(), pool.quarantined().next().unwrap().until), (1, at(now + 10)));
     }
-    assert_eq!((pool.counts().strays, pool.resting().next().unwrap().strays), (6, 6));
+    assert_eq!(
+        (pool.counts().stray_datagrams, pool.quarantined().next().unwrap().stray_datagrams),
+        (6, 6)
+    );
     // One that came when nobody looked.
     machine.send(port);
-    pool.pass(at(1000));
-    assert_eq!(pool.resting().len(), 1);
-    pool.pass(at(1010));
-    assert_eq!((pool.resting().len(), machine.ours()), (0, 0));
+    pool.update_quarantine(at(1000));
+    assert_eq!(pool.quarantined().len(), 1);
+    pool.update_quarantine(at(1010));
+    assert_eq!((pool.quarantined().len(), machine.ours()), (0, 0));
 }
 
 #[test]
-fn a_drain_hears_strays_however_many_ports_rest() {
+fn drain_detects_stray_datagrams_with_many_quarantined_ports() {
     let (mut pool, machine) = pool(setup(10_000, Bands::default(), Quarantine::Drain(REST)));
     let ports = take_all(&mut pool, Priority::Low);
     for &port in &ports {
@@ -86,32 +89,32 @@ fn a_drain_hears_strays_however_many_ports_rest() {
     for &port in &ports {
         machine.send(port);
     }
-    pool.pass(at(10));
-    assert_eq!((pool.resting().len(), pool.counts().strays), (10_000, 10_000));
+    pool.update_quarantine(at(10));
+    assert_eq!((pool.quarantined().len(), pool.counts().stray_datagrams), (10_000, 10_000));
     let mut rounds = 1;
-    while pool.pass_some(at(20), 64) {
+    while pool.update_some_quarantines(at(20), 64) {
         rounds += 1;
     }
     assert_eq!((rounds, pool.left_for(Priority::Low)), (10_000_u32.div_ceil(64), 10_000));
 }
 
 #[test]
-fn a_port_that_its_tenant_still_has_is_bound_for_its_drain_as_soon_as_that_can_be() {
+fn a_port_still_bound_by_its_holder_is_drained_once_it_can_be_bound() {
     let (mut pool, machine) = pool(setup(1, Bands::default(), Quarantine::Drain(REST)));
     let port = pool.book(at(0), Priority::Low, holder(1), |_| ()).unwrap().port;
-    assert!(machine.give_to_others(port), "its tenant binds it");
+    assert!(machine.occupy(port), "its tenant binds it");
     pool.release(at(0), port);
-    assert!(!pool.resting().next().unwrap().is_held);
+    assert!(!pool.quarantined().next().unwrap().is_held);
     machine.0.borrow_mut().others.clear();
-    pool.pass(at(10));
-    let rest = *pool.resting().next().unwrap();
-    assert_eq!((rest.is_held, rest.until, machine.ours()), (true, at(20), 1));
-    pool.pass(at(20));
+    pool.update_quarantine(at(10));
+    let entry = *pool.quarantined().next().unwrap();
+    assert_eq!((entry.is_held, entry.until, machine.ours()), (true, at(20), 1));
+    pool.update_quarantine(at(20));
     assert_eq!((pool.left_for(Priority::Low), machine.ours(), pool.held()), (1, 0, 0));
 }
 
 #[test]
-fn only_leases_of_those_who_are_gone_are_reclaimed() {
+fn only_leases_of_ended_processes_are_reclaimed() {
     let (mut pool, _machine) = pool(setup(4, Bands::default(), Quarantine::Time(REST)));
     let both = [LeaseHolder { pid: 5, started: 1 }, LeaseHolder { pid: 5, started: 2 }];
     let [gone, alive] =
@@ -123,25 +126,25 @@ fn only_leases_of_those_who_are_gone_are_reclaimed() {
 }
 
 #[test]
-fn a_booked_port_that_a_child_still_uses_is_reclaimed_when_it_is_free() {
+fn a_booked_port_used_by_a_child_is_reclaimed_once_it_is_free() {
     let (mut pool, machine) = pool(setup(1, Bands::default(), Quarantine::Time(REST)));
     let port = pool.book(at(0), Priority::Low, holder(1), |_| ()).unwrap().port;
     assert_eq!(machine.ours(), 0);
-    assert!(machine.give_to_others(port));
+    assert!(machine.occupy(port));
     for now in 1..5 {
         assert_eq!(pool.reclaim(at(now), |_| false), [0_u16; 0]);
         assert_eq!(pool.leases().len(), 1);
     }
     machine.0.borrow_mut().others.clear();
     assert_eq!(pool.reclaim(at(5), |_| false), [port]);
-    pool.pass(at(14));
+    pool.update_quarantine(at(14));
     assert_eq!(pool.left_for(Priority::Low), 0, "it rests from then on");
-    pool.pass(at(15));
+    pool.update_quarantine(at(15));
     assert_eq!(pool.left_for(Priority::Low), 1);
 }
 
 #[test]
-fn no_more_sockets_are_held_than_allowed_those_of_resting_ports_included() {
+fn held_sockets_including_quarantined_ones_stay_within_the_limit() {
     let setup = PoolSetup { max_held: 3, ..setup(10, Bands::default(), Quarantine::Drain(REST)) };
     let (mut pool, machine) = pool(setup);
     let ports = take_all(&mut pool, Priority::Low);
@@ -151,13 +154,13 @@ fn no_more_sockets_are_held_than_allowed_those_of_resting_ports_included() {
     let booked = pool.book(at(0), Priority::Low, holder(1), |_| ()).unwrap().port;
     pool.release(at(1), booked);
     assert_eq!((pool.held(), machine.ours()), (3, 3));
-    pool.pass(at(10));
-    pool.pass(at(11));
-    assert_eq!((pool.held(), pool.resting().len()), (3, 1), "now there is room to watch it");
+    pool.update_quarantine(at(10));
+    pool.update_quarantine(at(11));
+    assert_eq!((pool.held(), pool.quarantined().len()), (3, 1), "now there is room to watch it");
 }
 
 #[test]
-fn a_machine_without_descriptors_is_not_a_full_one() {
+fn running_out_of_descriptors_is_not_reported_as_full() {
     let (mut pool, machine) = pool(setup(1000, Bands::default(), Quarantine::Time(REST)));
     machine.0.borrow_mut().broken = Some(Errno::EMFILE);
     let refused = take(&mut pool, at(0), Priority::Low).unwrap_err();
@@ -168,12 +171,12 @@ fn a_machine_without_descriptors_is_not_a_full_one() {
 }
 
 #[test]
-fn a_full_range_is_tried_to_its_last_port_and_named_full() {
+fn a_full_range_is_searched_completely_and_reported_full() {
     let (mut pool, machine) = pool(setup(500, Bands::default(), Quarantine::Time(REST)));
     for port in 0..500 {
-        machine.give_to_others(FIRST + port);
+        machine.occupy(FIRST + port);
     }
-    let none = Shortage::NoneLeft { class: Priority::Low, leased: 0, resting: 0, refused: 500 };
+    let none = Shortage::NoneLeft { class: Priority::Low, leased: 0, quarantined: 0, refused: 500 };
     assert_eq!(take(&mut pool, at(0), Priority::Low), Err(none));
     machine.0.borrow_mut().others.remove(&(FIRST + 123));
     assert_eq!(take(&mut pool, at(0), Priority::Low), Ok(FIRST + 123));
@@ -181,7 +184,7 @@ fn a_full_range_is_tried_to_its_last_port_and_named_full() {
 
 /// Populations drawn anew for each search, by a pool that learns of them from its attempts alone.
 #[test]
-fn searches_give_up_while_a_port_is_free_no_more_often_than_wanted() {
+fn searches_give_up_on_a_free_port_at_most_at_the_failure_rate() {
     const PORTS: u16 = 400;
     const SEARCHES: u32 = 3000;
     for (share, rate) in [(0.5, 0.2), (0.9, 0.2), (0.9, 0.02), (0.98, 0.1), (0.99, 0.01)] {
@@ -201,7 +204,7 @@ fn searches_give_up_while_a_port_is_free_no_more_often_than_wanted() {
                 Ok(port) => assert!(pool.release(at(0), port)),
                 Err(_) => gave_up += 1,
             }
-            pool.pass(at(0));
+            pool.update_quarantine(at(0));
         }
         let expected = f64::from(SEARCHES) * rate;
         let most = expected + 4.0 * (expected * (1.0 - rate)).sqrt();
@@ -210,7 +213,7 @@ fn searches_give_up_while_a_port_is_free_no_more_often_than_wanted() {
 }
 
 #[test]
-fn the_attempts_follow_the_occupancy_and_the_wanted_rate() {
+fn allowed_attempts_follow_occupancy_and_failure_rate() {
     let attempts = |share: f64, failure_rate| {
         let setup =
             PoolSetup { failure_rate, ..setup(10_000, Bands::default(), Quarantine::Time(REST)) };
@@ -219,9 +222,13 @@ fn the_attempts_follow_the_occupancy_and_the_wanted_rate() {
         pool.attempts_among(10_000)
     };
     for rate in [1e-1, 1e-3, 1e-6] {
-        let rising: Vec<u32> = [0.0, 0.5, 0.9, 0.99].map(|share| attempts(share, rate)).into();
-        assert!(rising.is_sorted_by(|one, next| one < next), "{rate}: {rising:?}");
-        for (share, allowed) in [0.0_f64, 0.5, 0.9].into_iter().zip(rising) {
+        let rising_attempts: Vec<u32> =
+            [0.0, 0.5, 0.9, 0.99].map(|share| attempts(share, rate)).into();
+        assert!(
+            rising_attempts.is_sorted_by(|one, next| one < next),
+            "{rate}: {rising_attempts:?}"
+        );
+        for (share, allowed) in [0.0_f64, 0.5, 0.9].into_iter().zip(rising_attempts) {
             let fails = share.powf(f64::from(allowed));
             assert!(fails <= rate, "{share}: {allowed} attempts all miss with {fails}");
         }
@@ -230,7 +237,7 @@ fn the_attempts_follow_the_occupancy_and_the_wanted_rate() {
 }
 
 #[test]
-fn a_range_that_filled_up_unseen_does_not_make_a_strict_search_give_up() {
+fn a_strict_search_does_not_give_up_after_the_range_filled_up() {
     let (mut pool, machine) = pool(setup(2000, Bands::default(), Quarantine::Time(REST)));
     for _ in 0..500 {
         take(&mut pool, at(0), Priority::Low).unwrap();
@@ -238,7 +245,7 @@ fn a_range_that_filled_up_unseen_does_not_make_a_strict_search_give_up() {
     let free: Vec<u16> =
         (FIRST..FIRST + 2000).filter(|&port| pool.lease(port).is_none()).take(30).collect();
     for port in (FIRST..FIRST + 2000).filter(|port| !free.contains(port)) {
-        machine.give_to_others(port);
+        machine.occupy(port);
     }
     for _ in 0..30 {
         assert!(free.contains(&take(&mut pool, at(0), Priority::Low).unwrap()));

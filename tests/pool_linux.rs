@@ -28,7 +28,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 const FIRST: u16 = 50_000;
 const REST: Duration = Duration::from_secs(10);
-const TENANT: LeaseHolder = LeaseHolder { pid: 1, started: 1 };
+const HOLDER: LeaseHolder = LeaseHolder { pid: 1, started: 1 };
 /// For what the kernel does in its own time.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -62,7 +62,7 @@ fn at(seconds: u64) -> Duration {
 }
 
 fn take(pool: &mut RealPool, now: Duration) -> Result<u16, Shortage> {
-    pool.take(now, Priority::Low, TENANT, |_| ()).map(|lease| lease.port)
+    pool.take(now, Priority::Low, HOLDER, |_| ()).map(|lease| lease.port)
 }
 
 /// Whether somebody has it, on either protocol.
@@ -71,16 +71,16 @@ fn is_bound(port: u16) -> bool {
 }
 
 #[track_caller]
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+fn wait_until(what: &str, mut is_met: impl FnMut() -> bool) {
     let deadline = Instant::now() + TIMEOUT;
-    while !is_so() {
+    while !is_met() {
         assert!(Instant::now() < deadline, "{what}");
         thread::yield_now();
     }
 }
 
 #[test]
-fn a_port_in_drain_stays_bound_until_no_stray_datagram_came_for_the_quiet_time() {
+fn a_drained_port_stays_bound_until_no_stray_datagram_arrives() {
     in_new_namespace(|| {
         for (sender, target) in [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "::1")] {
             let mut pool = pool(1, Protocols::Both, Quarantine::Drain(REST));
@@ -90,16 +90,16 @@ fn a_port_in_drain_stays_bound_until_no_stray_datagram_came_for_the_quiet_time()
             for (number, now) in [(1, 9), (2, 18), (3, 27)] {
                 sender.send_to(b"late", (target, port)).unwrap();
                 wait_until("the stray is heard", || {
-                    pool.pass(at(now));
-                    pool.counts().strays == number
+                    pool.update_quarantine(at(now));
+                    pool.counts().stray_datagrams == number
                 });
                 assert!(is_bound(port));
                 assert!(matches!(take(&mut pool, at(now)), Err(Shortage::NoneLeft { .. })));
-                assert_eq!(pool.resting().next().unwrap().until, at(now + 10));
+                assert_eq!(pool.quarantined().next().unwrap().until, at(now + 10));
             }
-            pool.pass(Duration::from_millis(36_999));
+            pool.update_quarantine(Duration::from_millis(36_999));
             assert!(is_bound(port));
-            pool.pass(at(37));
+            pool.update_quarantine(at(37));
             assert!(!is_bound(port));
             assert_eq!(take(&mut pool, at(37)), Ok(port));
         }
@@ -107,7 +107,7 @@ fn a_port_in_drain_stays_bound_until_no_stray_datagram_came_for_the_quiet_time()
 }
 
 #[test]
-fn a_rest_by_time_closes_the_port_which_is_not_given_before_its_end() {
+fn quarantine_by_time_closes_the_port_and_does_not_lease_it() {
     in_new_namespace(|| {
         let mut pool = pool(2, Protocols::Both, Quarantine::Time(REST));
         let port = take(&mut pool, at(0)).unwrap();
@@ -115,15 +115,15 @@ fn a_rest_by_time_closes_the_port_which_is_not_given_before_its_end() {
         assert!(!is_bound(port));
         let other = take(&mut pool, at(9)).unwrap();
         assert_ne!(other, port);
-        pool.pass(at(9));
-        assert!(matches!(take(&mut pool, at(9)), Err(Shortage::NoneLeft { resting: 1, .. })));
-        pool.pass(at(10));
+        pool.update_quarantine(at(9));
+        assert!(matches!(take(&mut pool, at(9)), Err(Shortage::NoneLeft { quarantined: 1, .. })));
+        pool.update_quarantine(at(10));
         assert_eq!(take(&mut pool, at(10)), Ok(port));
     });
 }
 
 #[test]
-fn what_was_handed_over_is_bound_again_for_its_drain_once_it_is_closed() {
+fn a_handed_over_port_is_drained_once_it_is_closed() {
     in_new_namespace(|| {
         let mut pool = pool(1, Protocols::Both, Quarantine::Drain(REST));
         let port = take(&mut pool, at(0)).unwrap();
@@ -132,26 +132,26 @@ fn what_was_handed_over_is_bound_again_for_its_drain_once_it_is_closed() {
         assert!(!is_bound(port));
         pool.release(at(0), port);
         assert!(is_bound(port), "the pool bound it");
-        pool.pass(at(10));
+        pool.update_quarantine(at(10));
 
         let port = take(&mut pool, at(10)).unwrap();
         let socket = pool.hand_over(port).unwrap();
         pool.release(at(10), port);
-        assert!(!pool.resting().next().unwrap().is_held, "its tenant has it yet");
+        assert!(!pool.quarantined().next().unwrap().is_held, "its tenant has it yet");
         drop(socket);
-        pool.pass(at(20));
-        let rest = *pool.resting().next().unwrap();
-        assert_eq!((rest.is_held, rest.until), (true, at(30)));
-        pool.pass(at(30));
+        pool.update_quarantine(at(20));
+        let entry = *pool.quarantined().next().unwrap();
+        assert_eq!((entry.is_held, entry.until), (true, at(30)));
+        pool.update_quarantine(at(30));
         assert!(!is_bound(port));
     });
 }
 
 #[test]
-fn a_booked_lease_is_reclaimed_when_the_last_who_uses_its_port_is_gone() {
+fn a_booked_lease_is_reclaimed_after_its_last_user_has_ended() {
     in_new_namespace(|| {
         let mut pool = pool(1, Protocols::Tcp, Quarantine::Time(REST));
-        let port = pool.book(at(0), Priority::Low, TENANT, |_| ()).unwrap().port;
+        let port = pool.book(at(0), Priority::Low, HOLDER, |_| ()).unwrap().port;
         let holder = TcpListener::bind(("::", port)).unwrap();
         let child = holder.try_clone().unwrap();
         drop(holder);
@@ -162,19 +162,19 @@ fn a_booked_lease_is_reclaimed_when_the_last_who_uses_its_port_is_gone() {
 }
 
 #[test]
-fn whoever_knocks_at_a_port_that_rests_meets_nobody() {
+fn a_quarantined_port_accepts_no_connections() {
     in_new_namespace(|| {
         let pool = LeasePool::over(range(1)).quarantine(Quarantine::Drain(REST)).build().unwrap();
         let lease = pool.take(Priority::Low).unwrap();
         let port = lease.port();
         let _listener = lease.tcp_listener(8).unwrap();
         let mut waiting = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        let (friend, stranger) =
+        let (connected_peer, other_sender) =
             (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
         let target = lease.udp_socket().unwrap();
-        friend.send_to(b"in time", ("127.0.0.1", port)).unwrap();
+        connected_peer.send_to(b"in time", ("127.0.0.1", port)).unwrap();
         target.recv(&mut [0; 8]).unwrap();
-        friend.send_to(b"unread", ("127.0.0.1", port)).unwrap();
+        connected_peer.send_to(b"unread", ("127.0.0.1", port)).unwrap();
 
         drop(lease);
         let reset = waiting.read(&mut [0]).unwrap_err();
@@ -182,39 +182,39 @@ fn whoever_knocks_at_a_port_that_rests_meets_nobody() {
         let refused = TcpStream::connect(("127.0.0.1", port)).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
         assert!(is_bound(port));
-        assert_eq!(pool.counts().strays, 0, "what came during the lease is no stray");
-        stranger.send_to(b"late", ("127.0.0.1", port)).unwrap();
+        assert_eq!(pool.counts().stray_datagrams, 0, "what came during the lease is no stray");
+        other_sender.send_to(b"late", ("127.0.0.1", port)).unwrap();
         wait_until("the stray is heard", || {
-            pool.tend();
-            pool.counts().strays == 1
+            pool.run_pass();
+            pool.counts().stray_datagrams == 1
         });
-        assert!(matches!(pool.take(Priority::Low), Err(Shortage::NoneLeft { resting: 1, .. })));
+        assert!(matches!(pool.take(Priority::Low), Err(Shortage::NoneLeft { quarantined: 1, .. })));
     });
 }
 
 #[test]
-fn a_socket_that_its_holder_connected_hears_strays_of_everybody() {
+fn a_connected_socket_receives_stray_datagrams_of_all_senders_in_quarantine() {
     in_new_namespace(|| {
         let address = "127.0.0.1".parse().unwrap();
         let builder = LeasePool::over(range(1)).protocols(Protocols::Udp).address(address);
         let pool = builder.quarantine(Quarantine::Drain(REST)).build().unwrap();
         let lease = pool.take(Priority::Low).unwrap();
         let port = lease.port();
-        let (peer, stranger) =
+        let (peer, other_sender) =
             (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
         lease.udp_socket().unwrap().connect(peer.local_addr().unwrap()).unwrap();
         drop(lease);
-        stranger.send_to(b"late", ("127.0.0.1", port)).unwrap();
+        other_sender.send_to(b"late", ("127.0.0.1", port)).unwrap();
         wait_until("the stray is heard", || {
-            pool.tend();
-            pool.counts().strays == 1
+            pool.run_pass();
+            pool.counts().stray_datagrams == 1
         });
         assert!(UdpSocket::bind(("127.0.0.1", port)).is_err(), "it is bound yet");
     });
 }
 
 #[test]
-fn a_lease_gives_sockets_that_work_and_its_end_begins_the_rest() {
+fn leased_sockets_work_and_dropping_the_lease_starts_the_quarantine() {
     in_new_namespace(|| {
         let pool = brief(3).build().unwrap();
         let lease = pool.take(Priority::High).unwrap();
@@ -229,12 +229,12 @@ fn a_lease_gives_sockets_that_work_and_its_end_begins_the_rest() {
 
         let port = lease.port();
         drop(lease);
-        assert_eq!((pool.leased(), pool.resting()), (0, 1));
+        assert_eq!((pool.leased(), pool.quarantined()), (0, 1));
         assert!(is_bound(port), "copies outlive the lease");
         drop((listener, socket, client));
         wait_until("the rest ends", || {
-            pool.tend();
-            pool.resting() == 0
+            pool.run_pass();
+            pool.quarantined() == 0
         });
         assert_eq!(pool.left_for(Priority::Low), 3);
     });
@@ -245,7 +245,7 @@ fn brief(ports: u16) -> LeasePoolBuilder {
 }
 
 #[test]
-fn threads_that_share_a_pool_never_have_the_same_port() {
+fn threads_that_share_a_pool_get_distinct_ports() {
     in_new_namespace(|| {
         let pool = brief(16).quarantine(Quarantine::Time(Duration::ZERO)).build().unwrap();
         let work = |pool: LeasePool| {
@@ -285,7 +285,7 @@ fn bad_setups_of_a_pool_are_refused() {
 }
 
 #[test]
-fn a_held_port_becomes_the_sockets_that_std_and_async_runtimes_take() {
+fn a_held_port_converts_to_std_sockets() {
     in_new_namespace(|| {
         let one = |protocols| {
             let mut allocator = Allocator::over(range(64)).protocols(protocols).build().unwrap();
@@ -336,14 +336,14 @@ fn role_full_pool() {
     let mut leases: Vec<_> = (0..40).map(|_| pool.take(Priority::Low).unwrap()).collect();
     let _listener = leases[0].tcp_listener(8).unwrap();
     leases.truncate(30);
-    assert_eq!((pool.leased(), pool.resting()), (30, 10));
+    assert_eq!((pool.leased(), pool.quarantined()), (30, 10));
     eprintln!("all held");
     // Until it is killed.
     let _ = std::io::stdin().read(&mut [0]);
 }
 
 #[test]
-fn a_pool_that_has_all_descriptors_says_so_and_goes_on_when_one_is_released() {
+fn a_pool_without_descriptors_reports_it_and_recovers() {
     processes::in_process_of_its_own("role_few_descriptors");
 }
 

@@ -19,7 +19,7 @@ use proptest::{collection::vec, prelude::*};
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 
 #[derive(Clone, Copy, Debug)]
-enum Deed {
+enum PoolOperation {
     Take(Priority),
     Book(Priority),
     Release(usize),
@@ -38,25 +38,25 @@ fn classes() -> impl Strategy<Value = Priority> {
     prop_oneof![Just(Priority::Low), Just(Priority::Normal), Just(Priority::High)]
 }
 
-fn deeds() -> impl Strategy<Value = Vec<Deed>> {
-    let deed = prop_oneof![
-        8 => classes().prop_map(Deed::Take),
-        4 => classes().prop_map(Deed::Book),
-        5 => any::<usize>().prop_map(Deed::Release),
-        2 => any::<usize>().prop_map(Deed::HandOver),
-        2 => (0..3u32).prop_map(Deed::Reclaim),
-        5 => (0..8000u64).prop_map(Deed::Wait),
-        4 => (0..24u16).prop_map(Deed::Stray),
-        3 => (0..24u16).prop_map(Deed::OtherComes),
-        1 => Just(Deed::OthersLeave),
-        1 => any::<bool>().prop_map(Deed::Break),
-        1 => Just(Deed::Clear),
+fn operations() -> impl Strategy<Value = Vec<PoolOperation>> {
+    let operation = prop_oneof![
+        8 => classes().prop_map(PoolOperation::Take),
+        4 => classes().prop_map(PoolOperation::Book),
+        5 => any::<usize>().prop_map(PoolOperation::Release),
+        2 => any::<usize>().prop_map(PoolOperation::HandOver),
+        2 => (0..3u32).prop_map(PoolOperation::Reclaim),
+        5 => (0..8000u64).prop_map(PoolOperation::Wait),
+        4 => (0..24u16).prop_map(PoolOperation::Stray),
+        3 => (0..24u16).prop_map(PoolOperation::OtherComes),
+        1 => Just(PoolOperation::OthersLeave),
+        1 => any::<bool>().prop_map(PoolOperation::Break),
+        1 => Just(PoolOperation::Clear),
     ];
-    vec(deed, 1..200)
+    vec(operation, 1..200)
 }
 
 /// A pool, and what a bystander knows of it.
-struct Bystander {
+struct PoolState {
     pool: TestPool,
     machine: Machine,
     now: Duration,
@@ -65,59 +65,60 @@ struct Bystander {
     handed_over: Vec<Socket>,
 }
 
-impl Bystander {
-    fn act(&mut self, deed: Deed) {
+impl PoolState {
+    fn act(&mut self, operation: PoolOperation) {
         let Self { pool, now, machine, .. } = self;
         let leased: Vec<u16> = pool.leases().map(|lease| lease.port).collect();
         let chosen = |which: usize| leased.get(which % leased.len().max(1)).copied();
-        let whose = holder((leased.len() % 3) as u32);
-        match deed {
-            Deed::Take(class) => {
-                let given = pool.take(*now, class, whose, |_| ()).ok();
+        let lease_holder = holder((leased.len() % 3) as u32);
+        match operation {
+            PoolOperation::Take(class) => {
+                let given = pool.take(*now, class, lease_holder, |_| ()).ok();
                 self.check_given(given.map(|lease| lease.port), class);
             }
-            Deed::Book(class) => {
-                let given = pool.book(*now, class, whose, |_| ()).ok();
+            PoolOperation::Book(class) => {
+                let given = pool.book(*now, class, lease_holder, |_| ()).ok();
                 self.check_given(given.map(|lease| lease.port), class);
             }
-            Deed::Release(which) => {
+            PoolOperation::Release(which) => {
                 if let Some(port) = chosen(which) {
                     assert!(pool.release(*now, port));
                     assert!(!pool.release(*now, port), "it rests");
                     self.quiet_since.insert(port, *now);
                 }
             }
-            Deed::HandOver(which) => {
+            PoolOperation::HandOver(which) => {
                 let socket = chosen(which).and_then(|port| pool.hand_over(port));
                 self.handed_over.extend(socket);
             }
-            Deed::Reclaim(pid) => {
+            PoolOperation::Reclaim(pid) => {
                 for port in pool.reclaim(*now, |holder| holder.pid != pid) {
                     assert!(leased.contains(&port));
                     self.quiet_since.insert(port, *now);
                 }
             }
-            Deed::Wait(millis) => {
+            PoolOperation::Wait(millis) => {
                 *now += Duration::from_millis(millis);
-                pool.pass(*now);
+                pool.update_quarantine(*now);
             }
-            Deed::Stray(number) => {
+            PoolOperation::Stray(number) => {
                 let port = FIRST + number;
                 let is_drained = matches!(pool.setup().quarantine, Quarantine::Drain(_));
                 machine.send(port);
-                if is_drained && pool.resting().any(|rest| rest.port == port && rest.is_held) {
+                if is_drained && pool.quarantined().any(|entry| entry.port == port && entry.is_held)
+                {
                     self.quiet_since.insert(port, *now);
                 }
             }
-            Deed::OtherComes(number) => _ = machine.give_to_others(FIRST + number),
-            Deed::OthersLeave => {
+            PoolOperation::OtherComes(number) => _ = machine.occupy(FIRST + number),
+            PoolOperation::OthersLeave => {
                 machine.0.borrow_mut().others.clear();
                 self.handed_over.clear();
             }
-            Deed::Break(is_broken) => {
+            PoolOperation::Break(is_broken) => {
                 machine.0.borrow_mut().broken = is_broken.then_some(Errno::EMFILE);
             }
-            Deed::Clear => {
+            PoolOperation::Clear => {
                 pool.clear();
                 self.quiet_since.clear();
             }
@@ -137,22 +138,22 @@ impl Bystander {
     fn check(&self) {
         let Self { pool, machine, .. } = self;
         let leased: BTreeSet<u16> = pool.leases().map(|lease| lease.port).collect();
-        let resting: BTreeSet<u16> = pool.resting().map(|rest| rest.port).collect();
-        assert!(leased.is_disjoint(&resting));
+        let quarantined: BTreeSet<u16> = pool.quarantined().map(|entry| entry.port).collect();
+        assert!(leased.is_disjoint(&quarantined));
         let candidates = &pool.setup().candidates;
         for class in Priority::EACH {
             let may = |port: &u16| pool.band_of(*port).unwrap() <= class;
-            let gone = leased.union(&resting).filter(|port| may(port)).count() as u32;
+            let gone = leased.union(&quarantined).filter(|port| may(port)).count() as u32;
             let all = candidates.ports().filter(may).count() as u32;
             assert_eq!(pool.left_for(class) + gone, all, "{class:?}");
         }
         let held = pool.leases().filter(|lease| lease.is_held).map(|lease| lease.port);
-        let rest = pool.resting().filter(|rest| rest.is_held).map(|rest| rest.port);
-        let mut said: BTreeSet<u16> = held.chain(rest).collect();
-        assert_eq!(pool.held() as usize, said.len());
+        let entry = pool.quarantined().filter(|entry| entry.is_held).map(|entry| entry.port);
+        let mut reported: BTreeSet<u16> = held.chain(entry).collect();
+        assert_eq!(pool.held() as usize, reported.len());
         assert!(pool.held() <= pool.setup().max_held);
-        said.extend(self.handed_over.iter().map(|socket| socket.port));
-        assert_eq!(machine.0.borrow().ours, said, "no socket is lost, none is leaked");
+        reported.extend(self.handed_over.iter().map(|socket| socket.port));
+        assert_eq!(machine.0.borrow().ours, reported, "no socket is lost, none is leaked");
         assert!(pool.leases().all(|lease| pool.held_of(lease.port).is_some() == lease.is_held));
     }
 }
@@ -161,8 +162,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..Default::default() })]
 
     #[test]
-    fn whatever_happens_a_port_is_leased_or_rests_or_is_free_and_rests_as_long_as_asked(
-        deeds in deeds(),
+    fn every_port_is_leased_quarantined_or_free_and_quarantine_lasts_as_configured(
+        operations in operations(),
         high in 0..8u32,
         normal in 0..8u32,
         is_drained in any::<bool>(),
@@ -174,17 +175,17 @@ proptest! {
         let machine = Machine::default();
         let pool = Pool::new(setup, machine.clone(), ChaCha8Rng::seed_from_u64(seed)).unwrap();
         let (quiet_since, handed_over) = (BTreeMap::new(), Vec::new());
-        let mut bystander = Bystander { pool, machine, now: at(0), quiet_since, handed_over };
-        for deed in deeds {
-            bystander.act(deed);
+        let mut pool_state = PoolState { pool, machine, now: at(0), quiet_since, handed_over };
+        for operation in operations {
+            pool_state.act(operation);
         }
-        let Bystander { pool, machine, handed_over, .. } = bystander;
+        let PoolState { pool, machine, handed_over, .. } = pool_state;
         drop((pool, handed_over));
         prop_assert_eq!(machine.ours(), 0);
     }
 
     #[test]
-    fn low_asking_for_everything_leaves_exactly_the_bands_to_those_they_are_kept_for(
+    fn low_leases_leave_exactly_the_reserved_bands(
         ports in 1..300u16,
         high in 0.0..1.0f64,
         normal in 0.0..1.0f64,
@@ -198,25 +199,25 @@ proptest! {
         prop_assert!(low.iter().all(|&port| pool.band_of(port) == Some(Priority::Low)));
         prop_assert_eq!(take_all(&mut pool, Priority::Normal).len() as u32, normal);
         prop_assert_eq!(take_all(&mut pool, Priority::High).len() as u32, high);
-        let resting = 0;
+        let quarantined = 0;
         let leased = u32::from(ports);
-        let none = Shortage::NoneLeft { class: Priority::High, leased, resting, refused: 0 };
+        let none = Shortage::NoneLeft { class: Priority::High, leased, quarantined, refused: 0 };
         prop_assert_eq!(take(&mut pool, at(0), Priority::High), Err(none));
     }
 
     #[test]
-    fn the_same_seed_gives_the_same_ports_in_the_same_order(seed in any::<u64>(), taken in vec(0..64u16, 0..32)) {
+    fn equal_seeds_lease_equal_ports_in_equal_order(seed in any::<u64>(), taken in vec(0..64u16, 0..32)) {
         let run = || {
             let (setup, machine) = (setup(64, Bands::default(), Quarantine::Time(REST)), Machine::default());
             for &port in &taken {
-                machine.give_to_others(FIRST + port);
+                machine.occupy(FIRST + port);
             }
             let mut pool = Pool::new(setup, machine, ChaCha8Rng::seed_from_u64(seed)).unwrap();
             let first = take_all(&mut pool, Priority::Low);
             for &port in &first {
                 pool.release(at(0), port);
             }
-            pool.pass(at(10));
+            pool.update_quarantine(at(10));
             (first, take_all(&mut pool, Priority::Low))
         };
         prop_assert_eq!(run(), run());

@@ -8,7 +8,9 @@ mod session;
 use std::{sync::Arc, time::Duration};
 
 use portscope::{
-    allocator::{Attempt, Lease, LeaseHolder, PoolCounts, Priority, Resting, pool::BandUse},
+    allocator::{
+        Attempt, Lease, LeaseHolder, PoolCounts, Priority, QuarantineEntry, pool::BandUse,
+    },
     app::Event,
     domain::{Errno, PortRange, Protocol, Refusal, Text},
     engine::{PoolReport, Report},
@@ -25,9 +27,9 @@ fn lease(number: u64, port: u16, class: Priority) -> Lease {
     Lease { port, number, class, holder, since, is_held: number != 3 }
 }
 
-fn band(first: u16, last: u16, leased: u32, resting: u32) -> BandUse {
+fn band(first: u16, last: u16, leased: u32, quarantined: u32) -> BandUse {
     let ports = PortRange::new(first, last).unwrap();
-    BandUse { ports: Some(ports), size: ports.len(), leased, resting }
+    BandUse { ports: Some(ports), size: ports.len(), leased, quarantined }
 }
 
 /// Some of each kind.
@@ -36,7 +38,12 @@ fn some() -> PoolReport {
     let took = Duration::from_micros(2);
     let attempt = |(number, port)| Attempt { number, port, refusal, took };
     let until = NOW + Duration::from_millis(6_200);
-    let resting = |port, strays| Resting { port, until, strays, is_held: strays > 0 };
+    let quarantined = |port, stray_datagrams| QuarantineEntry {
+        port,
+        until,
+        stray_datagrams,
+        is_held: stray_datagrams > 0,
+    };
     PoolReport {
         number: 1,
         now: NOW,
@@ -46,22 +53,29 @@ fn some() -> PoolReport {
             lease(2, 55_555, Priority::Low),
             lease(3, 61_234, Priority::High),
         ],
-        resting: vec![resting(50_001, 0), resting(58_000, 17)],
+        quarantined: vec![quarantined(50_001, 0), quarantined(58_000, 17)],
         bands: [band(49_408, 65_535, 3, 2), band(49_280, 49_407, 0, 0), band(49_152, 49_279, 1, 0)],
-        counts: PoolCounts { given: 9, refused: 31, released: 5, reclaimed: 2, strays: 17 },
+        counts: PoolCounts {
+            given: 9,
+            refused: 31,
+            released: 5,
+            reclaimed: 2,
+            stray_datagrams: 17,
+        },
         hold_limit: 1_638,
         occupied: 0.78,
         attempts_allowed: 85,
         attempts: [(1, 53_000), (2, 64_000), (12, 57_777)].map(attempt).into(),
-        trouble: None,
+        failure: None,
     }
 }
 
 fn empty() -> PoolReport {
-    let [low, normal, high] = some().bands.map(|band| BandUse { leased: 0, resting: 0, ..band });
+    let [low, normal, high] =
+        some().bands.map(|band| BandUse { leased: 0, quarantined: 0, ..band });
     let counts = PoolCounts::default();
-    let (leases, resting, attempts) = (Vec::new(), Vec::new(), Vec::new());
-    PoolReport { leases, resting, bands: [low, normal, high], counts, attempts, ..some() }
+    let (leases, quarantined, attempts) = (Vec::new(), Vec::new(), Vec::new());
+    PoolReport { leases, quarantined, bands: [low, normal, high], counts, attempts, ..some() }
 }
 
 /// Everybody's band is leased, and low wanted more.
@@ -74,38 +88,38 @@ fn exhausted() -> PoolReport {
         leases: leases.collect(),
         bands,
         attempts_allowed: 0,
-        trouble: Some(Text::scrub(words)),
+        failure: Some(Text::scrub(words)),
         ..empty()
     }
 }
 
 fn pool(theme: &Theme, (columns, rows): (u16, u16), report: &PoolReport) -> Session {
     let mut session = Session::of(&busy(), theme.clone(), columns, rows).press("4p");
-    session.say(Event::Report(Report::Pool(Arc::new(report.clone()))));
+    session.update(Event::Report(Report::Pool(Arc::new(report.clone()))));
     session
 }
 
-fn pictured(name: &str, session: &Session) -> String {
-    let picture = text(&session.draw());
-    insta::assert_snapshot!(format!("{name}_{}x{}", session.columns, session.rows), picture);
-    picture
+fn assert_pictures(name: &str, session: &Session) -> String {
+    let screen_text = text(&session.draw());
+    insta::assert_snapshot!(format!("{name}_{}x{}", session.columns, session.rows), screen_text);
+    screen_text
 }
 
 #[test]
-fn leases_and_what_rests_stand_in_the_table_and_on_the_map() {
+fn leases_and_quarantined_ports_are_in_the_table_and_on_the_map() {
     for size in SIZES {
-        let picture = pictured("some", &pool(&dark(), size, &some()));
+        let screen_text = assert_pictures("some", &pool(&dark(), size, &some()));
         for port in ["49160", "51000", "55555", "61234", "50001", "58000"] {
-            assert!(picture.contains(port), "{port} at {size:?}\n{picture}");
+            assert!(screen_text.contains(port), "{port} at {size:?}\n{screen_text}");
         }
     }
 }
 
 #[test]
-fn without_colour_and_beyond_ascii_letters_tell_classes_apart() {
+fn without_colour_letters_distinguish_classes() {
     for size in [(80, 24), (120, 40)] {
-        pictured("no_color", &pool(&Theme::MONOCHROME, size, &some()));
-        assert!(pictured("ascii", &pool(&ascii(), size, &some())).is_ascii());
+        assert_pictures("no_color", &pool(&Theme::MONOCHROME, size, &some()));
+        assert!(assert_pictures("ascii", &pool(&ascii(), size, &some())).is_ascii());
     }
 }
 
@@ -116,26 +130,26 @@ fn a_light_terminal_shows_the_same_words() {
 }
 
 #[test]
-fn an_empty_pool_says_what_to_press_and_an_exhausted_one_why() {
+fn an_empty_pool_shows_the_key_and_an_exhausted_one_the_reason() {
     for size in SIZES {
-        let picture = pictured("empty", &pool(&dark(), size, &empty()));
-        assert!(picture.contains("a takes"), "{picture}");
-        let picture = pictured("exhausted", &pool(&dark(), size, &exhausted()));
-        assert!(picture.contains("no port left for class low"), "{picture}");
+        let screen_text = assert_pictures("empty", &pool(&dark(), size, &empty()));
+        assert!(screen_text.contains("a takes"), "{screen_text}");
+        let screen_text = assert_pictures("exhausted", &pool(&dark(), size, &exhausted()));
+        assert!(screen_text.contains("no port left for class low"), "{screen_text}");
     }
 }
 
 #[test]
-fn the_selected_row_is_in_sight_however_many_there_are() {
+fn the_selected_row_is_visible_in_a_long_table() {
     let mut session = pool(&dark(), (120, 40), &exhausted());
     session = session.press("jjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjj");
-    let picture = text(&session.draw());
-    assert!(picture.lines().any(|line| line.contains("❯ 49448")), "{picture}");
+    let screen_text = text(&session.draw());
+    assert!(screen_text.lines().any(|line| line.contains("❯ 49448")), "{screen_text}");
 }
 
 #[test]
-fn settings_lie_over_the_screen() {
-    pictured("settings", &pool(&dark(), (80, 24), &some()).press("o"));
+fn settings_are_drawn_over_the_screen() {
+    assert_pictures("settings", &pool(&dark(), (80, 24), &some()).press("o"));
 }
 
 #[test]
@@ -147,7 +161,7 @@ fn no_size_panics() {
                 for columns in (1..221).step_by(19).chain([56, 110, 150]) {
                     for rows in (1..71).step_by(9).chain([2, 3, 12]) {
                         (session.columns, session.rows) = (columns, rows);
-                        session.say(Event::Resized { columns, rows });
+                        session.update(Event::Resized { columns, rows });
                         session.draw();
                     }
                 }

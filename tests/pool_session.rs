@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use portscope::{
     allocator::{
-        Bands, Lease, LeaseHolder, PoolCounts, Priority, Quarantine, Resting, pool::BandUse,
+        Bands, Lease, LeaseHolder, PoolCounts, Priority, Quarantine, QuarantineEntry, pool::BandUse,
     },
     app::{
         App, AppOptions, Context, Effect, Event, Extent, GlyphSet, Key, LabOptions, RowsPerLine,
@@ -16,7 +16,8 @@ use portscope::{
     },
     domain::{Ephemeral, MachineKind, PortRange, Protocols, Snapshot, Text, port::IANA_DYNAMIC},
     engine::{
-        AllocationRequest as Run, PoolPlan, PoolReport, PoolRequest as Ask, Report, Request, Site,
+        AllocationRequest as Run, AllocatorTarget, PoolPlan, PoolReport, PoolRequest as Ask,
+        Report, Request,
     },
     host::simulated::SimulatedHost,
 };
@@ -62,10 +63,10 @@ impl Session {
     }
 
     fn scan(&mut self, snapshot: Snapshot) -> Vec<Ask> {
-        self.say(Report::Scanned(Arc::new(snapshot)))
+        self.update(Report::Scanned(Arc::new(snapshot)))
     }
 
-    fn say(&mut self, report: Report) -> Vec<Ask> {
+    fn update(&mut self, report: Report) -> Vec<Ask> {
         asked(self.app.update(self.now, Event::Report(report)))
     }
 
@@ -79,8 +80,8 @@ impl Session {
         keys.chars().map(press).last().unwrap_or_default()
     }
 
-    fn report(&mut self, number: u64, leases: &[u16], resting: &[u16]) {
-        self.say(Report::Pool(Arc::new(report(number, leases, resting))));
+    fn report(&mut self, number: u64, leases: &[u16], quarantined: &[u16]) {
+        self.update(Report::Pool(Arc::new(report(number, leases, quarantined))));
     }
 
     fn notice(&self) -> &str {
@@ -126,7 +127,7 @@ fn shared(number: u64) -> Snapshot {
     snapshot
 }
 
-fn report(number: u64, leases: &[u16], resting: &[u16]) -> PoolReport {
+fn report(number: u64, leases: &[u16], quarantined: &[u16]) -> PoolReport {
     let holder = LeaseHolder { pid: 7, started: 1 };
     let lease = |(number, &port): (u64, &u16)| Lease {
         port,
@@ -136,29 +137,34 @@ fn report(number: u64, leases: &[u16], resting: &[u16]) -> PoolReport {
         since: Duration::from_secs(1),
         is_held: true,
     };
-    let rest = |&port| Resting { port, until: Duration::from_secs(9), strays: 0, is_held: false };
+    let entry = |&port| QuarantineEntry {
+        port,
+        until: Duration::from_secs(9),
+        stray_datagrams: 0,
+        is_held: false,
+    };
     PoolReport {
         number,
         now: Duration::from_millis(4_250),
         leases: (1..).zip(leases).map(lease).collect(),
-        resting: resting.iter().map(rest).collect(),
+        quarantined: quarantined.iter().map(entry).collect(),
         bands: <[BandUse; 3]>::default(),
         counts: PoolCounts::default(),
         hold_limit: 1_638,
         occupied: 0.0,
         attempts_allowed: 1,
         attempts: Vec::new(),
-        trouble: None,
+        failure: None,
     }
 }
 
 #[test]
-fn the_pool_opens_in_place_of_the_runs_with_what_the_allocator_goes_by() {
+fn the_pool_opens_with_the_options_of_the_allocator() {
     let mut session = Session::scanned();
     assert_eq!(session.app.context(), Context::Allocate);
     let asked = session.keys("p");
     let plan = opened(&asked);
-    assert_eq!((plan.site, plan.protocols), (Site::Machine, Protocols::Udp));
+    assert_eq!((plan.target, plan.protocols), (AllocatorTarget::Machine, Protocols::Udp));
     assert_eq!((plan.range, plan.seed, plan.holder), (IANA_DYNAMIC, 7, None));
     assert_eq!(plan.bands, Bands { high: 128, normal: 128 });
     assert_eq!(session.app.context(), Context::Pool);
@@ -183,7 +189,7 @@ fn a_run_pauses_while_the_pool_is_shown() {
 }
 
 #[test]
-fn a_tenth_of_what_is_free_is_held_where_others_need_ports_too() {
+fn at_most_a_tenth_of_the_free_ports_is_held_on_a_shared_machine() {
     let mut session = Session::scanned();
     assert_eq!(opened(&session.keys("p")).hold_share, 0.1);
     let mut alone = Session::new();
@@ -213,7 +219,7 @@ fn a_range_that_is_all_reserved_is_refused_in_words() {
 }
 
 #[test]
-fn before_the_first_scan_the_pool_waits_and_then_opens_by_itself() {
+fn the_pool_opens_after_the_first_scan() {
     let mut session = Session::new();
     assert_eq!(session.keys("p"), []);
     assert_eq!(session.notice(), "no scan yet: the pool opens after the first scan");
@@ -225,7 +231,7 @@ fn before_the_first_scan_the_pool_waits_and_then_opens_by_itself() {
 }
 
 #[test]
-fn leases_are_taken_of_the_class_that_is_set() {
+fn leases_have_the_selected_class() {
     let mut session = Session::open();
     assert_eq!(session.app.pool().class(), Priority::Normal);
     assert_eq!(session.keys("a"), [Ask::Take { class: Priority::Normal, count: 1 }]);
@@ -251,7 +257,7 @@ fn the_selected_lease_is_released_and_the_next_one_is_selected() {
 }
 
 #[test]
-fn a_port_that_rests_is_not_released() {
+fn a_quarantined_port_cannot_be_released() {
     let mut session = Session::open();
     assert_eq!(session.keys("x"), []);
     assert_eq!(session.notice(), "no port is leased");
@@ -301,7 +307,7 @@ fn the_selected_port_is_shown_on_the_map_and_the_leases_stay() {
 }
 
 #[test]
-fn late_news_of_a_pool_before_are_ignored() {
+fn late_reports_of_an_earlier_pool_are_ignored() {
     let mut session = Session::open();
     session.report(1, &[50_000], &[]);
     session.set(PoolField::High, "64");
@@ -315,7 +321,7 @@ fn late_news_of_a_pool_before_are_ignored() {
 }
 
 #[test]
-fn settings_that_did_not_change_leave_the_pool_alone() {
+fn unchanged_settings_keep_the_pool() {
     let mut session = Session::open();
     session.report(1, &[50_000], &[]);
     session.keys("o");
@@ -327,7 +333,7 @@ fn settings_that_did_not_change_leave_the_pool_alone() {
 }
 
 #[test]
-fn all_settings_reach_the_plan() {
+fn all_settings_are_in_the_plan() {
     let mut session = Session::open();
     session.keys("o");
     let typed = ["200", "300", "", "2.5", "0.001", "50", ""];
@@ -346,10 +352,14 @@ fn all_settings_reach_the_plan() {
 }
 
 #[test]
-fn wrong_settings_are_told_what_would_be_right() {
+fn invalid_settings_show_what_is_expected() {
     for (field, typed, words) in [
         (PoolField::High, "70000", "invalid number of ports '70000': expected 0 to 65535"),
-        (PoolField::Rest, "1.2.3", "invalid seconds '1.2.3': expected 0 to 86400, such as 0.5"),
+        (
+            PoolField::QuarantineTime,
+            "1.2.3",
+            "invalid seconds '1.2.3': expected 0 to 86400, such as 0.5",
+        ),
         (PoolField::FailureRate, "1", "invalid failure rate '1': expected above 0 and below 1"),
         (PoolField::Attempts, "0", "invalid attempts '0': expected 1 or more"),
         (PoolField::LeaseHolder, "0", "invalid pid '0': expected such as 4711; empty: portscope"),
@@ -363,7 +373,7 @@ fn wrong_settings_are_told_what_would_be_right() {
 }
 
 #[test]
-fn another_tenant_takes_over_without_a_new_pool() {
+fn a_changed_lease_holder_keeps_the_pool() {
     let mut session = Session::open();
     session.report(1, &[50_000], &[]);
     session.set(PoolField::LeaseHolder, "4711");
@@ -379,7 +389,7 @@ fn another_tenant_takes_over_without_a_new_pool() {
 }
 
 #[test]
-fn bands_larger_than_the_range_are_refused_before_anything_is_asked() {
+fn bands_larger_than_the_range_are_refused_without_a_request() {
     let mut session = Session::open();
     session.set(PoolField::Normal, "16384");
     assert_eq!(asked(session.press(ESCAPE)), [Ask::Close]);
@@ -390,14 +400,14 @@ fn bands_larger_than_the_range_are_refused_before_anything_is_asked() {
 }
 
 #[test]
-fn the_other_site_has_a_pool_of_its_own() {
+fn each_target_has_its_own_pool() {
     let mut session = Session::open();
     let asked = session.keys("t");
-    assert_eq!(opened(&asked).site, Site::Simulated { share: 0.9 });
+    assert_eq!(opened(&asked).target, AllocatorTarget::Simulated { share: 0.9 });
     assert_eq!(opened(&asked).hold_share, 1.0, "nobody else needs its ports");
     session.report(1, &[50_000], &[]);
     assert!(session.app.pool().report().is_none());
-    assert_eq!(opened(&session.keys("t")).site, Site::Machine);
+    assert_eq!(opened(&session.keys("t")).target, AllocatorTarget::Machine);
 }
 
 #[test]
@@ -413,10 +423,10 @@ fn the_range_of_the_runs_is_the_range_of_the_pool() {
 }
 
 #[test]
-fn a_pool_that_failed_says_why_and_is_tried_again_by_the_next_key() {
+fn a_failed_pool_shows_the_reason_and_the_next_key_retries() {
     let mut session = Session::open();
     session.report(1, &[50_000], &[]);
-    session.say(Report::PoolFailed(Text::scrub("could not make a socket")));
+    session.update(Report::PoolFailed(Text::scrub("could not make a socket")));
     assert_eq!(session.notice(), "could not make a socket");
     assert!(session.app.pool().report().is_none());
     let asked = session.keys("a");
@@ -424,7 +434,7 @@ fn a_pool_that_failed_says_why_and_is_tried_again_by_the_next_key() {
 }
 
 #[test]
-fn ages_go_on_without_reports_and_stand_still_without_leases() {
+fn ages_advance_without_reports_and_stop_without_leases() {
     let mut session = Session::open();
     session.report(1, &[], &[]);
     assert_eq!(session.app.redraw_after(), None);
@@ -437,7 +447,7 @@ fn ages_go_on_without_reports_and_stand_still_without_leases() {
 }
 
 #[test]
-fn quitting_needs_no_goodbye() {
+fn quitting_sends_no_release() {
     let mut session = Session::open();
     session.report(1, &[50_000], &[]);
     assert_eq!(session.press(Key::Char('q')), [Effect::Quit], "the engine's end releases all");

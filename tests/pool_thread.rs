@@ -21,7 +21,7 @@ use portscope::{
     allocator::{Bands, Priority, Quarantine},
     domain::{Binder, PortRange, Protocols},
     engine::{
-        Outbox, PoolPlan, PoolReport, PoolRequest as Ask, Report, Site,
+        AllocatorTarget, Outbox, PoolPlan, PoolReport, PoolRequest as Ask, Report,
         pool::{PoolThread, spawn},
     },
     host::{
@@ -101,7 +101,7 @@ const FIRST: u16 = 50_000;
 
 fn plan(ports: u16) -> PoolPlan {
     PoolPlan {
-        site: Site::Machine,
+        target: AllocatorTarget::Machine,
         protocols: Protocols::Udp,
         range: PortRange::new(FIRST, FIRST + ports - 1).unwrap(),
         reserved: Vec::new(),
@@ -129,8 +129,8 @@ fn ports(report: &PoolReport) -> Vec<u16> {
     report.leases.iter().map(|lease| lease.port).collect()
 }
 
-fn trouble(report: &PoolReport) -> &str {
-    report.trouble.as_ref().map_or("", |words| words.as_str())
+fn failure(report: &PoolReport) -> &str {
+    report.failure.as_ref().map_or("", |words| words.as_str())
 }
 
 fn sleeper() -> Child {
@@ -152,7 +152,7 @@ fn leases_keep_their_ports_bound_and_dropping_the_thread_frees_all() {
             (report.number, report.leases.len(), free_by_band(&report)),
             (1, 10, [54, 0, 0])
         );
-        assert_eq!((report.attempts.len(), trouble(&report)), (10, ""));
+        assert_eq!((report.attempts.len(), failure(&report)), (10, ""));
         assert!(report.leases.iter().all(|lease| lease.holder.pid == std::process::id()));
         assert!(ports(&report).into_iter().all(|port| bind(port).is_err()));
         assert_eq!(free(&plan), 54);
@@ -162,37 +162,37 @@ fn leases_keep_their_ports_bound_and_dropping_the_thread_frees_all() {
 }
 
 #[test]
-fn a_released_port_rests_before_it_is_given_again() {
+fn a_released_port_is_quarantined_before_it_is_leased_again() {
     on_a_fresh_machine(|| {
         let session = Session::real(plan(1));
         let port = ports(&session.take(Priority::Low, 1))[0];
         let released = session.ask(Ask::Release(port));
-        assert_eq!((released.leases.len(), released.resting[0].port), (0, port));
+        assert_eq!((released.leases.len(), released.quarantined[0].port), (0, port));
         let refused = session.take(Priority::Low, 1);
         assert_eq!(
-            trouble(&refused),
+            failure(&refused),
             "no port left for class low: 0 leased, 1 in quarantine, 0 in use by others"
         );
-        let over = session.until(|report| report.resting.is_empty());
-        assert!(over.now >= released.resting[0].until);
+        let over = session.until(|report| report.quarantined.is_empty());
+        assert!(over.now >= released.quarantined[0].until);
         assert_eq!(ports(&session.take(Priority::Low, 1)), [port]);
     });
 }
 
 #[test]
-fn a_datagram_lengthens_the_rest_of_a_port_that_drains() {
+fn a_datagram_extends_the_quarantine_of_a_draining_port() {
     on_a_fresh_machine(|| {
         let quarantine = Quarantine::Drain(Duration::from_millis(400));
         let session = Session::real(PoolPlan { quarantine, ..plan(1) });
         session.take(Priority::Low, 1);
         let released = session.ask(Ask::Release(FIRST));
-        assert!(released.resting[0].is_held && bind(FIRST).is_err());
+        assert!(released.quarantined[0].is_held && bind(FIRST).is_err());
         let stray = UdpSocket::bind("127.0.0.1:0").unwrap();
         stray.send_to(b"late", ("127.0.0.1", FIRST)).unwrap();
-        let received = session.until(|report| report.counts.strays == 1);
-        assert!(received.resting[0].until > released.resting[0].until);
-        let over = session.until(|report| report.resting.is_empty());
-        assert!(over.now >= received.resting[0].until);
+        let received = session.until(|report| report.counts.stray_datagrams == 1);
+        assert!(received.quarantined[0].until > released.quarantined[0].until);
+        let over = session.until(|report| report.quarantined.is_empty());
+        assert!(over.now >= received.quarantined[0].until);
         assert!(bind(FIRST).is_ok());
     });
 }
@@ -212,7 +212,7 @@ fn the_leases_of_a_killed_process_are_reclaimed_within_two_seconds() {
         assert!(killed.elapsed() < Duration::from_secs(2), "{:?}", killed.elapsed());
         assert_eq!((report.counts.reclaimed, report.counts.released), (4, 4));
         let refused = session.take(Priority::High, 1);
-        assert_eq!(trouble(&refused), format!("process {} has ended", holder.id()));
+        assert_eq!(failure(&refused), format!("process {} has ended", holder.id()));
         holder.wait().unwrap();
 
         let ours = session.ask(Ask::LeaseHolder(None));
@@ -222,7 +222,7 @@ fn the_leases_of_a_killed_process_are_reclaimed_within_two_seconds() {
 }
 
 #[test]
-fn who_asks_to_reclaim_need_not_wait() {
+fn reclaim_requests_are_handled_at_once() {
     on_a_fresh_machine(|| {
         let mut holder = sleeper();
         let session = Session::real(PoolPlan { holder: Some(holder.id()), ..plan(16) });
@@ -234,32 +234,32 @@ fn who_asks_to_reclaim_need_not_wait() {
 }
 
 #[test]
-fn a_tenant_that_is_none_gets_nothing_and_is_named() {
+fn a_nonexistent_lease_holder_is_refused_and_named() {
     on_a_fresh_machine(|| {
         let holder = Some(u32::MAX);
         let (session, first) = Session::on(LinuxHost::new(), PoolPlan { holder, ..plan(16) });
         let words = "process 4294967295 does not exist: it cannot hold leases";
-        assert_eq!(trouble(&first), words);
+        assert_eq!(failure(&first), words);
         let refused = session.take(Priority::Low, 1);
-        assert_eq!((refused.leases.len(), trouble(&refused)), (0, words));
-        assert_eq!(trouble(&session.ask(Ask::LeaseHolder(None))), "");
+        assert_eq!((refused.leases.len(), failure(&refused)), (0, words));
+        assert_eq!(failure(&session.ask(Ask::LeaseHolder(None))), "");
     });
 }
 
 #[test]
-fn low_leaves_the_bands_to_those_they_are_kept_for() {
+fn low_leases_leave_the_reserved_bands() {
     on_a_fresh_machine(|| {
         let session = Session::real(PoolPlan { bands: Bands { high: 8, normal: 4 }, ..plan(32) });
         assert_eq!(free_by_band(&session.take(Priority::Low, u32::MAX)), [0, 4, 8]);
         assert_eq!(free_by_band(&session.take(Priority::Normal, u32::MAX)), [0, 0, 8]);
         let all = session.take(Priority::High, u32::MAX);
         assert_eq!((free_by_band(&all), all.leases.len()), ([0, 0, 0], 32));
-        assert!(trouble(&all).starts_with("8 leased: no port left for class high"));
+        assert!(failure(&all).starts_with("8 leased: no port left for class high"));
     });
 }
 
 #[test]
-fn no_more_is_held_than_the_plan_allows() {
+fn held_ports_stay_within_the_plan() {
     on_a_fresh_machine(|| {
         let _others: Vec<_> = (FIRST..FIRST + 50).map(|port| bind(port).unwrap()).collect();
         let (session, first) =
@@ -268,12 +268,12 @@ fn no_more_is_held_than_the_plan_allows() {
         let report = session.take(Priority::Low, 10);
         assert_eq!(report.leases.len(), 5);
         let words = "5 of 10 leased: hold limit reached: 5 ports held";
-        assert_eq!(trouble(&report), words);
+        assert_eq!(failure(&report), words);
     });
 }
 
 #[test]
-fn a_full_machine_is_known_before_the_first_search() {
+fn the_initial_occupancy_is_known_before_the_first_search() {
     on_a_fresh_machine(|| {
         let plan = plan(100);
         let _others: Vec<_> = plan.range.ports().skip(10).map(|p| bind(p).unwrap()).collect();
@@ -281,13 +281,13 @@ fn a_full_machine_is_known_before_the_first_search() {
         assert!((first.occupied - 0.9).abs() < 1e-9, "{}", first.occupied);
         assert!(first.attempts_allowed > 50, "{}", first.attempts_allowed);
         let all = session.take(Priority::Low, 10);
-        assert_eq!((all.leases.len(), trouble(&all)), (10, ""));
+        assert_eq!((all.leases.len(), failure(&all)), (10, ""));
         assert!(all.attempts.len() <= 64);
     });
 }
 
 #[test]
-fn another_pool_begins_with_nothing_held_and_a_closed_one_holds_nothing() {
+fn a_new_pool_starts_empty_and_a_closed_pool_holds_nothing() {
     on_a_fresh_machine(|| {
         let plan = PoolPlan { hold_share: 0.5, ..plan(16) };
         let session = Session::real(plan.clone());
@@ -304,7 +304,7 @@ fn another_pool_begins_with_nothing_held_and_a_closed_one_holds_nothing() {
 }
 
 #[test]
-fn bands_larger_than_their_range_are_refused_in_words() {
+fn bands_larger_than_the_range_are_refused_with_a_reason() {
     let (outbox, reports) = mpsc::sync_channel(1);
     let host = SimulatedHost::builder().build();
     let thread = spawn(Arc::new(host), Box::new(Mailbox(outbox))).unwrap();
@@ -318,10 +318,10 @@ fn bands_larger_than_their_range_are_refused_in_words() {
 }
 
 #[test]
-fn on_a_simulated_site_the_machine_is_left_alone() {
+fn a_simulated_pool_binds_nothing_on_the_machine() {
     let host = SimulatedHost::builder().build();
-    let site = Site::Simulated { share: 0.5 };
-    let (session, first) = Session::on(host.clone(), PoolPlan { site, ..plan(1000) });
+    let target = AllocatorTarget::Simulated { share: 0.5 };
+    let (session, first) = Session::on(host.clone(), PoolPlan { target, ..plan(1000) });
     assert!((first.occupied - 0.5).abs() < 1e-9);
     let all = session.take(Priority::Normal, u32::MAX);
     assert_eq!(all.leases.len(), 500);
@@ -330,7 +330,7 @@ fn on_a_simulated_site_the_machine_is_left_alone() {
 }
 
 #[test]
-fn a_report_that_finds_no_room_is_replaced_by_the_newest() {
+fn a_report_without_room_is_replaced_by_the_newest() {
     let (session, _) = Session::on(SimulatedHost::builder().build(), plan(64));
     for _ in 0..20 {
         session.thread.send(Ask::Take { class: Priority::Low, count: 1 });

@@ -12,7 +12,7 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use namespace::in_new_namespace;
 use portscope::{
     Allocator,
-    allocator::{Habit, Predictability, predictability::judge},
+    allocator::{Habit, Predictability, predictability::assess},
     domain::{
         PortRange, Protocols,
         port::{IANA_DYNAMIC, LINUX_DEFAULT},
@@ -33,22 +33,22 @@ fn given_by(strategy: &str, range: PortRange) -> Predictability {
     let builder = Allocator::over(range).protocols(Protocols::Udp).strategy(strategy).seed(7);
     let mut allocator = builder.build_on(&host).unwrap();
     let ports: Vec<u16> = (0..GIVEN).map(|_| allocator.allocate(|_| ()).unwrap().port()).collect();
-    judge(&ports, range)
+    assess(&ports, range)
 }
 
 #[test]
 fn twenty_connects_to_one_destination_show_their_even_steps() {
-    let Some(judged) = in_new_namespace(|| {
+    let Some(assessed) = in_new_namespace(|| {
         let listener = TcpListener::bind("127.0.0.1:5000").unwrap();
         let address = listener.local_addr().unwrap();
         let sockets: Vec<_> = (0..GIVEN).map(|_| TcpStream::connect(address).unwrap()).collect();
         let ports: Vec<u16> = sockets.iter().map(port_of).collect();
-        judge(&ports, LINUX_DEFAULT)
+        assess(&ports, LINUX_DEFAULT)
     }) else {
         return;
     };
-    assert_eq!(judged.habit, Habit::EvenSteps, "{judged:?}");
-    assert!((judged.bits_left - 3.0).abs() < f64::EPSILON);
+    assert_eq!(assessed.habit, Habit::EvenSteps, "{assessed:?}");
+    assert!((assessed.bits_left - 3.0).abs() < f64::EPSILON);
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn twenty_binds_to_port_0_show_one_parity_on_tcp_and_nothing_on_udp() {
         let udp: Vec<_> = (0..GIVEN).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
         let tcp: Vec<u16> = tcp.iter().map(|s| s.local_addr().unwrap().port()).collect();
         let udp: Vec<u16> = udp.iter().map(|s| s.local_addr().unwrap().port()).collect();
-        (judge(&tcp, LINUX_DEFAULT), judge(&udp, LINUX_DEFAULT))
+        (assess(&tcp, LINUX_DEFAULT), assess(&udp, LINUX_DEFAULT))
     }) else {
         return;
     };
@@ -66,7 +66,7 @@ fn twenty_binds_to_port_0_show_one_parity_on_tcp_and_nothing_on_udp() {
 }
 
 #[test]
-fn each_strategy_is_named_by_what_it_betrays() {
+fn the_habit_of_each_strategy_is_recognized() {
     let habit = |strategy| given_by(strategy, IANA_DYNAMIC).habit;
     for (strategy, expected) in [
         ("sequential", Habit::Stuck),
@@ -89,7 +89,7 @@ fn each_strategy_is_named_by_what_it_betrays() {
 
 /// exo's `random_ephemeral_port` of December 2025: `return port-1 if port <= 52415 else 52414`.
 #[test]
-fn the_port_that_exo_was_stuck_on_is_named() {
+fn a_frequent_port_is_recognized_as_favourite() {
     let host = SimulatedHost::builder().build();
     let drawn = Allocator::over(IANA_DYNAMIC).protocols(Protocols::Udp).seed(7);
     let mut allocator = drawn.build_on(&host).unwrap();
@@ -97,8 +97,8 @@ fn the_port_that_exo_was_stuck_on_is_named() {
         port @ ..=52_415 => port - 1,
         _ => 52_414,
     };
-    let judged = judge(&(0..GIVEN).map(port).collect::<Vec<_>>(), IANA_DYNAMIC);
-    assert_eq!(judged.habit, Habit::Favourite { port: 52_414 });
-    assert_eq!(judged.guess, Some(52_414));
-    assert!(judged.bits_left < 1.0);
+    let assessed = assess(&(0..GIVEN).map(port).collect::<Vec<_>>(), IANA_DYNAMIC);
+    assert_eq!(assessed.habit, Habit::Favourite { port: 52_414 });
+    assert_eq!(assessed.guess, Some(52_414));
+    assert!(assessed.bits_left < 1.0);
 }

@@ -3,8 +3,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
-#[path = "support/fleet.rs"]
-mod fleet;
 #[path = "support/folder.rs"]
 mod folder;
 #[path = "support/grafana.rs"]
@@ -13,6 +11,8 @@ mod grafana;
 mod namespace;
 #[path = "support/processes.rs"]
 mod processes;
+#[path = "support/prometheus_host.rs"]
+mod prometheus_host;
 
 use std::{
     fs,
@@ -22,10 +22,10 @@ use std::{
     time::Duration,
 };
 
-use fleet::{Fleet, are_there, asset};
 use folder::Folder;
 use grafana::Dashboard;
 use namespace::{in_new_namespace, set_sysctl};
+use prometheus_host::{PrometheusHost, are_there, asset};
 use serde_json::{Value, json};
 use socket2::{Domain, SockRef, Socket, Type};
 
@@ -64,17 +64,17 @@ impl Load {
 }
 
 #[test]
-fn an_exhausted_destination_fires_an_alert_that_names_its_owner_and_resolves_when_it_drains() {
+fn an_exhausted_destination_fires_and_resolves_an_alert_with_its_owner() {
     in_new_namespace(|| {
         set_sysctl("ip_local_port_range", "40000 40063");
-        let Some(fleet) = Fleet::start(&prompt_rules()) else { return };
+        let Some(prometheus_host) = PrometheusHost::start(&rules_without_delay()) else { return };
         let name = "PortscopeDestinationExhausted";
-        quiet(&fleet, name);
+        assert_not_firing(&prometheus_host, name);
 
         let load = Load::of(64);
         let refused = TcpStream::connect(SERVER).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::AddrNotAvailable);
-        let alert = firing(&fleet, name);
+        let alert = wait_until_firing(&prometheus_host, name);
         assert_eq!(alert["labels"], labels(name, "critical"));
         let reported = &alert["annotations"];
         let summary = "127.0.0.1:9100 has 0 of 64 ports left towards 127.0.0.1 port 5000";
@@ -82,11 +82,11 @@ fn an_exhausted_destination_fires_an_alert_that_names_its_owner_and_resolves_whe
         let description = reported["description"].as_str().unwrap();
         let owner = format!("64 of the sockets are those of {NAME}.");
         assert!(description.contains(&owner), "{description}");
-        firing(&fleet, "PortscopeRangeExhausted");
+        wait_until_firing(&prometheus_host, "PortscopeRangeExhausted");
 
         load.drain();
-        resolves(&fleet, name);
-        resolves(&fleet, "PortscopeRangeExhausted");
+        resolves(&prometheus_host, name);
+        resolves(&prometheus_host, "PortscopeRangeExhausted");
     });
 }
 
@@ -94,31 +94,31 @@ fn an_exhausted_destination_fires_an_alert_that_names_its_owner_and_resolves_whe
 fn a_slow_zone_fires_an_alert_and_resolves_when_it_drains() {
     in_new_namespace(|| {
         set_sysctl("ip_local_port_range", "40000 41199");
-        let Some(fleet) = Fleet::start(&prompt_rules()) else { return };
+        let Some(prometheus_host) = PrometheusHost::start(&rules_without_delay()) else { return };
         let name = "PortscopeSlowZone";
-        quiet(&fleet, name);
+        assert_not_firing(&prometheus_host, name);
 
         let load = Load::of(620);
         assert_eq!(load.ports().filter(|port| port.is_multiple_of(2)).count(), 600);
-        let alert = firing(&fleet, name);
+        let alert = wait_until_firing(&prometheus_host, name);
         let mut wanted = labels(name, "warning");
         wanted["rule"] = "slow-zone".into();
         assert_eq!(alert["labels"], wanted);
-        assert_eq!(fleet.alert("PortscopeDestinationExhausted"), None);
+        assert_eq!(prometheus_host.alert("PortscopeDestinationExhausted"), None);
 
         load.drain();
-        resolves(&fleet, name);
+        resolves(&prometheus_host, name);
     });
 }
 
 /// Ours, but an alert waits a second only; that it waits long enough is promtool's to test.
-fn prompt_rules() -> String {
+fn rules_without_delay() -> String {
     let rules = fs::read_to_string(asset("prometheus/portscope.rules.yml")).unwrap();
-    let hurry = |line: &str| match line.split_once("for: ") {
+    let shorten_duration = |line: &str| match line.split_once("for: ") {
         Some((indent, _)) if indent.trim().is_empty() => format!("{indent}for: 1s\n"),
         _ => format!("{line}\n"),
     };
-    let prompt: String = rules.lines().map(hurry).collect();
+    let prompt: String = rules.lines().map(shorten_duration).collect();
     let differs = |(ours, prompt): &(&str, &str)| ours != prompt;
     for (ours, prompt) in rules.lines().zip(prompt.lines()).filter(differs) {
         assert!(ours.trim().starts_with("for: ") && prompt.trim() == "for: 1s", "{ours}");
@@ -128,10 +128,12 @@ fn prompt_rules() -> String {
 }
 
 /// Until the metrics of a host on which nothing is wrong have come, without this alert.
-fn quiet(fleet: &Fleet, alert: &str) {
-    fleet.measure_until("metrics", |fleet| fleet.query("portscope_build_info").pop());
-    assert_eq!(fleet.query("node_textfile_scrape_error == 0").len(), 1);
-    assert_eq!(fleet.alert(alert), None);
+fn assert_not_firing(prometheus_host: &PrometheusHost, alert: &str) {
+    prometheus_host.measure_until("metrics", |prometheus_host| {
+        prometheus_host.query("portscope_build_info").pop()
+    });
+    assert_eq!(prometheus_host.query("node_textfile_scrape_error == 0").len(), 1);
+    assert_eq!(prometheus_host.alert(alert), None);
 }
 
 /// Of an alert about the server.
@@ -142,31 +144,35 @@ fn labels(name: &str, severity: &str) -> Value {
     })
 }
 
-fn firing(fleet: &Fleet, name: &str) -> Value {
+fn wait_until_firing(prometheus_host: &PrometheusHost, name: &str) -> Value {
     let is_firing = |alert: &Value| alert["state"] == "firing";
-    fleet.measure_until(name, |fleet| fleet.alert(name).filter(is_firing))
+    prometheus_host
+        .measure_until(name, |prometheus_host| prometheus_host.alert(name).filter(is_firing))
 }
 
-fn resolves(fleet: &Fleet, name: &str) {
-    let is_gone = |fleet: &Fleet| fleet.alert(name).is_none().then_some(());
-    fleet.measure_until(&format!("{name} resolves"), is_gone);
+fn resolves(prometheus_host: &PrometheusHost, name: &str) {
+    let is_gone =
+        |prometheus_host: &PrometheusHost| prometheus_host.alert(name).is_none().then_some(());
+    prometheus_host.measure_until(&format!("{name} resolves"), is_gone);
 }
 
 #[test]
 fn every_query_of_the_dashboard_has_an_answer() {
     in_new_namespace(|| {
         set_sysctl("ip_local_port_range", "40000 40063");
-        let Some(fleet) = Fleet::start(&prompt_rules()) else { return };
+        let Some(prometheus_host) = PrometheusHost::start(&rules_without_delay()) else { return };
         let load = Load::of(64);
         let text = fs::read_to_string(asset("prometheus/portscope.dashboard.json")).unwrap();
         let dashboard = Dashboard::parse(&text);
         assert!(dashboard.expressions().len() > 10 && !dashboard.variables().is_empty());
         for are_all_chosen in [false, true] {
-            let chosen = dashboard.choose(&fleet, are_all_chosen);
+            let chosen = dashboard.choose(&prometheus_host, are_all_chosen);
             for expression in dashboard.expressions() {
                 let expression = grafana::replace(expression, &chosen);
-                let answer = |fleet: &Fleet| fleet.query(&expression).into_iter().find(is_number);
-                fleet.measure_until(&format!("an answer to {expression}"), answer);
+                let answer = |prometheus_host: &PrometheusHost| {
+                    prometheus_host.query(&expression).into_iter().find(is_number)
+                };
+                prometheus_host.measure_until(&format!("an answer to {expression}"), answer);
             }
         }
         load.drain();
@@ -203,7 +209,7 @@ fn promtool_finds_nothing_wrong_with_metrics_rules_and_their_unit_tests() {
 }
 
 #[test]
-fn every_alert_has_a_unit_test_and_stands_in_the_readme() {
+fn every_alert_has_a_unit_test_and_is_in_the_readme() {
     let rules = fs::read_to_string(asset("prometheus/portscope.rules.yml")).unwrap();
     let tests = fs::read_to_string(asset("prometheus/portscope.rules.test.yml")).unwrap();
     let readme = fs::read_to_string(asset("../README.md")).unwrap();
@@ -232,7 +238,7 @@ fn clean(output: &Output) {
 }
 
 #[test]
-fn the_service_is_little_exposed_and_the_units_are_correct() {
+fn systemd_units_are_valid_and_sandboxed() {
     if !are_there(&["systemd-analyze"]) {
         return;
     }

@@ -30,14 +30,14 @@ fn most_sockets(input: &[u8]) -> usize {
 }
 
 /// One of `inputs` with some bytes changed, then cut off somewhere, or not.
-fn spoilt(inputs: &'static [(Table, &[u8])]) -> impl Strategy<Value = (Table, Vec<u8>)> {
+fn corrupted(inputs: &'static [(Table, &[u8])]) -> impl Strategy<Value = (Table, Vec<u8>)> {
     let changes = vec((any::<sample::Index>(), any::<u8>()), 0..8);
     (sample::select(inputs), changes, any::<sample::Index>(), any::<bool>()).prop_map(
         |((table, bytes), changes, end, is_cut)| {
             let mut bytes = bytes.to_owned();
-            for (place, value) in changes {
-                let place = place.index(bytes.len());
-                bytes[place] = value;
+            for (position, value) in changes {
+                let position = position.index(bytes.len());
+                bytes[position] = value;
             }
             if is_cut {
                 bytes.truncate(end.index(bytes.len()));
@@ -58,29 +58,29 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn random_bytes_are_no_dump(bytes in vec(any::<u8>(), 1..400)) {
+    fn random_bytes_are_not_a_complete_dump(bytes in vec(any::<u8>(), 1..400)) {
         let (dump, sockets) = take(Table::Tcp, &bytes);
         prop_assert!(sockets <= most_sockets(&bytes));
         prop_assert!(!dump.is_done() || bytes.len() >= 16);
     }
 
     #[test]
-    fn a_spoilt_dump_gives_no_more_than_its_bytes_hold((table, bytes) in spoilt(&DUMPS)) {
+    fn a_corrupted_dump_returns_at_most_as_many_sockets_as_fit((table, bytes) in corrupted(&DUMPS)) {
         let (_, sockets) = take(table, &bytes);
         prop_assert!(sockets <= most_sockets(&bytes));
     }
 
     #[test]
-    fn a_dump_that_was_cut_has_not_ended_or_has_a_flaw(
+    fn a_truncated_dump_is_incomplete_or_an_error(
         (table, bytes) in sample::select(&DUMPS[..]),
         end in any::<sample::Index>(),
     ) {
         let (dump, _) = take(table, &bytes[..end.index(bytes.len())]);
-        prop_assert!(!dump.is_done() || dump.flaw().is_some());
+        prop_assert!(!dump.is_done() || dump.dump_error().is_some());
     }
 
     #[test]
-    fn any_body_of_a_message_is_a_socket_or_none(
+    fn any_message_body_parses_or_is_rejected(
         body in vec(any::<u8>(), 0..200),
         protocol in sample::select(&Protocol::EACH[..]),
     ) {
@@ -89,14 +89,14 @@ proptest! {
     }
 
     #[test]
-    fn random_bytes_are_no_table(text in vec(any::<u8>(), 0..400)) {
+    fn random_bytes_are_not_a_table(text in vec(any::<u8>(), 0..400)) {
         let mut sockets = Vec::new();
         let _ = procfs::parse_table(Table::Tcp4, &text, &mut sockets);
         prop_assert!(sockets.len() <= most_sockets(&text));
     }
 
     #[test]
-    fn a_spoilt_table_never_gives_more_than_its_lines((table, text) in spoilt(&TEXTS)) {
+    fn a_corrupted_table_returns_at_most_one_socket_per_line((table, text) in corrupted(&TEXTS)) {
         let mut sockets = Vec::new();
         let _ = procfs::parse_table(table, &text, &mut sockets);
         prop_assert!(sockets.len() < text.split(|&byte| byte == b'\n').count().max(1));

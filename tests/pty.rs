@@ -18,7 +18,7 @@ fn start() -> Session {
 }
 
 #[test]
-fn it_shows_its_frame_and_quits_with_q() {
+fn the_program_draws_a_frame_and_quits_with_q() {
     let mut session = start();
     assert!(session.screen().hide_cursor());
     assert!(!session.is_cooked());
@@ -50,7 +50,7 @@ fn a_key_changes_the_screen() {
 }
 
 #[test]
-fn it_follows_any_size_down_to_one_cell_and_up_to_a_wall() {
+fn any_terminal_size_is_drawn() {
     let mut session = start();
     for (columns, rows) in [(1, 1), (2, 1), (1, 50), (500, 200), (40, 10), (80, 24)] {
         let before = session.bytes.len();
@@ -66,7 +66,7 @@ fn it_follows_any_size_down_to_one_cell_and_up_to_a_wall() {
 }
 
 #[test]
-fn a_size_that_no_terminal_has_takes_little_memory_and_keys_still_work() {
+fn an_absurd_terminal_size_uses_little_memory() {
     let mut session = start();
     for (columns, rows) in
         [(65_535, 65_535), (10_000, 10_000), (65_535, 1), (1, 65_535), (65_535, 65_535)]
@@ -91,7 +91,7 @@ fn a_size_that_no_terminal_has_takes_little_memory_and_keys_still_work() {
 }
 
 #[test]
-fn a_storm_of_sizes_does_no_harm() {
+fn many_resizes_are_handled() {
     let mut session = start();
     for step in 0..300_u16 {
         session.resize(1 + step * 7 % 230, 1 + step * 5 % 70);
@@ -105,7 +105,7 @@ fn a_storm_of_sizes_does_no_harm() {
 }
 
 #[test]
-fn a_size_that_goes_and_comes_back_at_once_leaves_a_whole_picture() {
+fn a_resize_that_is_undone_at_once_redraws_the_screen() {
     let mut session = start();
     for _ in 0..50 {
         session.resize(2, 1);
@@ -145,7 +145,7 @@ const ENDING: [(i32, &str); 24] = [
 ];
 
 #[test]
-fn each_signal_that_ends_it_is_its_exit_status_and_the_terminal_is_given_back() {
+fn each_terminating_signal_restores_the_terminal_and_is_the_exit_status() {
     for (signal, name) in ENDING {
         let mut session = start();
         assert!(session.screen().bracketed_paste());
@@ -158,7 +158,7 @@ fn each_signal_that_ends_it_is_its_exit_status_and_the_terminal_is_given_back() 
 }
 
 #[test]
-fn a_fault_while_the_terminal_does_not_read_gives_it_back_too() {
+fn a_fatal_signal_restores_a_terminal_that_does_not_read() {
     for (signal, name) in [(6, "Aborted"), (11, "Segmentation fault")] {
         let mut session = start();
         session.stop_reading();
@@ -172,7 +172,7 @@ fn a_fault_while_the_terminal_does_not_read_gives_it_back_too() {
 }
 
 #[test]
-fn signals_ignored_from_the_start_stay_ignored() {
+fn inherited_ignored_signals_stay_ignored() {
     let mut session = Session::start_script(r#"trap "" ABRT USR1; exec "$0" --theme dark"#);
     session.wait_for_frame();
     session.signal(Signal::ABORT);
@@ -185,7 +185,7 @@ fn signals_ignored_from_the_start_stay_ignored() {
 }
 
 #[test]
-fn without_memory_the_terminal_is_given_back() {
+fn running_out_of_memory_restores_the_terminal() {
     let mut session = start();
     session.stop_giving_memory();
     session.resize_unseen(1900, 900);
@@ -200,7 +200,7 @@ fn without_memory_the_terminal_is_given_back() {
 
 /// Neither a message nor a report can be written.
 #[test]
-fn a_full_disk_gives_the_terminal_back() {
+fn a_write_error_restores_the_terminal() {
     for (script, code) in [
         (r#"exec "$0" --theme dark --fault panic-main 2>/dev/full"#, 101),
         (r#"exec "$0" --theme dark --fault panic-worker 2>/dev/full"#, 101),
@@ -230,14 +230,14 @@ fn assert_given_back_under(limit: &str) {
 }
 
 #[test]
-fn a_stack_overflow_gives_the_terminal_back() {
+fn a_stack_overflow_restores_the_terminal() {
     for kilobytes in (160..=272).step_by(8) {
         assert_given_back_under(&format!("ulimit -s {kilobytes}"));
     }
 }
 
 #[test]
-fn a_panic_in_any_thread_gives_the_terminal_back_once_and_then_tells() {
+fn a_panic_in_any_thread_restores_the_terminal_before_its_message() {
     for (fault, thread) in [("panic-main", "'main'"), ("panic-worker", "'scanner'")] {
         let mut session = Session::start(&["--theme", "dark", "--fault", fault]);
         let ended = session.wait_for_end();
@@ -268,17 +268,17 @@ fn stops_and_comes_back(stop: impl FnOnce(&mut Session)) {
 }
 
 #[test]
-fn control_z_gives_the_terminal_back_and_fg_takes_it_again() {
+fn control_z_restores_the_terminal_and_fg_redraws() {
     stops_and_comes_back(|session| session.send(b"\x1a"));
 }
 
 #[test]
-fn a_stop_signal_from_outside_is_obeyed_as_control_z_is() {
+fn sigtstp_is_handled_like_control_z() {
     stops_and_comes_back(|session| session.signal(Signal::TSTP));
 }
 
 #[test]
-fn after_a_stop_that_nobody_can_catch_the_whole_screen_is_drawn_again() {
+fn after_sigstop_the_whole_screen_is_redrawn() {
     let mut session = start();
     session.signal(Signal::STOP);
     session.wait_until("stopped", |session| session.state() == 'T');
@@ -292,7 +292,7 @@ fn after_a_stop_that_nobody_can_catch_the_whole_screen_is_drawn_again() {
 }
 
 #[test]
-fn it_ends_within_two_seconds_when_the_terminal_vanishes() {
+fn the_program_ends_within_2_seconds_after_a_hangup() {
     let mut session = start();
     session.hang_up();
     let ended = session.wait_for_end_unread();
@@ -301,7 +301,7 @@ fn it_ends_within_two_seconds_when_the_terminal_vanishes() {
 }
 
 #[test]
-fn it_ends_within_two_seconds_when_the_terminal_vanishes_and_sighup_is_ignored() {
+fn the_program_ends_within_2_seconds_after_a_hangup_with_sighup_ignored() {
     let mut session = Session::start_script(r#"trap "" HUP; exec "$0" --theme dark"#);
     session.wait_for_frame();
     session.hang_up();
@@ -311,7 +311,7 @@ fn it_ends_within_two_seconds_when_the_terminal_vanishes_and_sighup_is_ignored()
 }
 
 #[test]
-fn sighup_ignored_from_the_start_stays_ignored() {
+fn inherited_ignored_sighup_stays_ignored() {
     let mut session = Session::start_script(r#"trap "" HUP; exec "$0" --theme dark"#);
     session.wait_for_frame();
     session.signal(Signal::HUP);
@@ -323,7 +323,7 @@ fn sighup_ignored_from_the_start_stays_ignored() {
 }
 
 #[test]
-fn a_terminal_that_stops_reading_does_not_keep_it_from_ending_at_a_signal() {
+fn a_signal_ends_the_program_if_the_terminal_does_not_read() {
     let mut session = start();
     session.stop_reading();
     session.signal(Signal::TERM);
@@ -336,7 +336,7 @@ fn a_terminal_that_stops_reading_does_not_keep_it_from_ending_at_a_signal() {
 }
 
 #[test]
-fn a_terminal_that_stops_reading_and_then_vanishes_is_noticed() {
+fn a_hangup_of_a_terminal_that_does_not_read_is_detected() {
     let mut session = start();
     session.stop_reading();
     session.hang_up();
@@ -355,7 +355,7 @@ fn a_terminal_that_reads_again_shows_the_latest_frame() {
 }
 
 #[test]
-fn a_paste_of_many_kilobytes_is_taken_whole() {
+fn a_paste_of_many_kilobytes_is_read_completely() {
     let mut session = start();
     let mut typed = vec![b'l'; 6_000];
     typed.push(b'q');
@@ -364,7 +364,7 @@ fn a_paste_of_many_kilobytes_is_taken_whole() {
 }
 
 #[test]
-fn a_paste_is_no_keys_but_text_where_text_is_typed() {
+fn pasted_text_is_typed_into_prompts_and_otherwise_ignored() {
     let mut session = start();
     session.send(b"\x1b[200~q4pf\x03\x1b[201~");
     session.send(b"2g");
@@ -388,7 +388,7 @@ fn a_paste_is_no_keys_but_text_where_text_is_typed() {
 }
 
 #[test]
-fn a_late_answer_to_another_program_is_no_keys() {
+fn a_late_terminal_answer_is_not_treated_as_keys() {
     let mut session = start();
     for begin in ["P", "X", "^", "_", "]"] {
         let answer = format!("\x1b{begin}>|q 4pf\rq\x1b\\");
@@ -411,14 +411,14 @@ fn assert_refused(session: &Session, reason: &str) {
 }
 
 #[test]
-fn a_dumb_terminal_is_refused_in_one_line_without_an_escape_byte() {
+fn a_dumb_terminal_is_refused_without_escape_sequences() {
     let mut session = Session::start_in("dumb", &[]);
     assert_eq!(session.wait_for_end().status.exit_code(), 2);
     assert_refused(&session, "TERM=dumb");
 }
 
 #[test]
-fn without_a_terminal_on_either_side_it_is_refused() {
+fn a_missing_terminal_on_stdin_or_stdout_is_refused() {
     for (redirection, reason) in [
         (r#"{ "$0"; echo "code $?" >&2; } | cat"#, "standard output"),
         (r#"echo | { "$0"; echo "code $?" >&2; }"#, "standard input"),
@@ -431,7 +431,7 @@ fn without_a_terminal_on_either_side_it_is_refused() {
 }
 
 #[test]
-fn no_mouse_leaves_the_mouse_to_the_terminal() {
+fn no_mouse_option_requests_no_mouse_reports() {
     let mut session = Session::start(&["--theme", "dark", "--no-mouse"]);
     session.wait_for_frame();
     assert_eq!(session.screen().mouse_protocol_mode(), vt100::MouseProtocolMode::None);
@@ -441,7 +441,7 @@ fn no_mouse_leaves_the_mouse_to_the_terminal() {
 }
 
 #[test]
-fn an_idle_program_is_idle() {
+fn an_idle_program_uses_no_cpu_time() {
     let mut session = start();
     session.read_for(Duration::from_secs(1));
     let before = session.cpu_ticks();

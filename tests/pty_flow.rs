@@ -23,7 +23,7 @@ fn sum(frames: &[&[u8]]) -> usize {
 }
 
 #[test]
-fn a_refresh_without_a_change_writes_nothing_but_the_age() {
+fn a_refresh_without_change_writes_only_the_age() {
     in_new_namespace(|| {
         for (arguments, what) in [
             (&[][..], "a scan a second"),
@@ -44,7 +44,7 @@ fn a_refresh_without_a_change_writes_nothing_but_the_age() {
 }
 
 #[test]
-fn a_refresh_with_a_hundred_changed_ports_writes_six_kilobytes_at_most() {
+fn a_refresh_with_100_changed_ports_writes_at_most_6_kb() {
     // A port leads to the map.
     for arguments in [&["--interval", "3600"][..], &["--interval", "3600", "40000"]] {
         refresh_a_hundred(arguments);
@@ -58,7 +58,7 @@ fn refresh_a_hundred(arguments: &'static [&'static str]) {
         let _many: Vec<_> = (50_000..52_000).map(at).collect();
         let mut going: Vec<_> = (0..50).map(|n| at(32_800 + n * 130)).collect();
         let mut session = Session::start_sized(200, 60, arguments);
-        settle_but_age(&mut session);
+        settle_except_age(&mut session);
         going.clear();
         let _coming: Vec<_> = (0..50).map(|n| at(40_007 + n * 190)).collect();
         let start = session.bytes.len();
@@ -80,7 +80,7 @@ fn refresh_a_hundred(arguments: &'static [&'static str]) {
 }
 
 /// Until only the age changes.
-fn settle_but_age(session: &mut Session) {
+fn settle_except_age(session: &mut Session) {
     session.wait_until("a quiet screen", |session| {
         let start = session.bytes.len();
         session.read_for(Duration::from_millis(1_500));
@@ -89,7 +89,7 @@ fn settle_but_age(session: &mut Session) {
 }
 
 #[test]
-fn a_step_of_the_allocator_at_four_a_second_writes_two_kilobytes_at_most() {
+fn an_allocator_step_at_4_per_second_writes_at_most_2_kb() {
     in_new_namespace(|| {
         let mut session = Session::start_sized(120, 40, &["--interval", "3600"]);
         session.send(b"4");
@@ -107,7 +107,7 @@ fn a_step_of_the_allocator_at_four_a_second_writes_two_kilobytes_at_most() {
 }
 
 #[test]
-fn keys_are_answered_while_the_allocator_runs_as_fast_as_it_can() {
+fn keys_are_answered_while_the_allocator_runs_at_full_speed() {
     in_new_namespace(|| {
         let mut session = Session::start_sized(120, 40, &[]);
         session.send(b"4");
@@ -138,7 +138,7 @@ fn keys_are_answered_while_the_allocator_runs_as_fast_as_it_can() {
 }
 
 #[test]
-fn a_slow_terminal_is_answered_before_long() {
+fn keys_are_answered_on_a_slow_terminal() {
     in_new_namespace(|| {
         let mut session = Session::start_sized(120, 40, &[]);
         session.send(b"4");
@@ -165,7 +165,7 @@ fn a_slow_terminal_is_answered_before_long() {
 }
 
 #[test]
-fn colours_that_were_asked_for_are_written_whatever_the_environment_says() {
+fn the_color_option_overrides_the_environment() {
     for (color, sequence) in
         [("truecolor", &b"48;2;"[..]), ("256", b"48;5;"), ("16", b"48;5;"), ("never", b"\x1b[")]
     {
@@ -179,7 +179,7 @@ fn colours_that_were_asked_for_are_written_whatever_the_environment_says() {
 }
 
 #[test]
-fn twenty_columns_and_five_rows_tell_the_truth() {
+fn a_terminal_of_20_by_5_shows_the_verdict() {
     in_new_namespace(|| {
         // A hundredth of the 28,232 ports of Linux's ephemeral range.
         let at = |port| UdpSocket::bind(("127.0.0.1", port)).unwrap();
@@ -195,7 +195,7 @@ fn twenty_columns_and_five_rows_tell_the_truth() {
 }
 
 #[test]
-fn the_mouse_is_given_up_and_taken_back_and_a_stop_does_not_forget_it() {
+fn the_mouse_can_be_disabled_and_enabled_and_survives_a_stop() {
     let mut session = Session::start_sized(80, 24, &[]);
     let mode = |wanted: MouseProtocolMode| {
         move |screen: &vt100::Screen| screen.mouse_protocol_mode() == wanted
@@ -217,7 +217,7 @@ fn the_mouse_is_given_up_and_taken_back_and_a_stop_does_not_forget_it() {
 }
 
 #[test]
-fn no_mouse_can_be_changed_at_run_time() {
+fn the_no_mouse_option_can_be_changed_at_run_time() {
     let mut session = Session::start_sized(80, 24, &["--no-mouse"]);
     assert_eq!(session.screen().mouse_protocol_mode(), MouseProtocolMode::None);
     session.send(b"#");
@@ -246,12 +246,12 @@ fn quiet_map() -> Session {
     let mut session = Session::start_sized(80, 24, &["--interval", "3600"]);
     session.send(b"2");
     session.wait_for("the first scan", |screen| screen.contents().contains("hjkl"));
-    settle_but_age(&mut session);
+    settle_except_age(&mut session);
     session
 }
 
 #[test]
-fn what_is_under_the_pointer_is_told_while_it_is_there() {
+fn the_block_under_the_pointer_is_shown() {
     in_new_namespace(|| {
         let mut session = quiet_map();
         let before = below_header(session.screen());
@@ -279,7 +279,7 @@ fn the_wheel_zooms_and_a_click_shows_a_screen() {
 }
 
 #[test]
-fn the_theme_changes_at_a_key_and_comes_round() {
+fn the_theme_key_cycles_through_all_themes() {
     let mut session = Session::start_sized(80, 24, &[]);
     session.read_for(Duration::from_secs(1));
     let name = |screen: &vt100::Screen| screen.cell(0, 1).map(vt100::Cell::bgcolor);
@@ -294,7 +294,7 @@ fn the_theme_changes_at_a_key_and_comes_round() {
 }
 
 #[test]
-fn each_theme_can_be_asked_for() {
+fn each_theme_can_be_selected_by_option() {
     for theme in ["dark", "light", "high-contrast", "high-contrast-light"] {
         let mut session = Session::start(&["--no-motion", "--theme", theme]);
         session.wait_for_frame();
@@ -305,7 +305,7 @@ fn each_theme_can_be_asked_for() {
 }
 
 #[test]
-fn a_terminal_that_does_not_tell_its_colours_is_waited_for_only_briefly_and_no_key_is_lost() {
+fn a_terminal_without_background_answer_delays_the_start_only_briefly() {
     let mut session = Session::start(&[]);
     session.wait_until("the question", |session| session.count(b"\x1b]11;?") == 1);
     session.send(b"?");
@@ -319,7 +319,7 @@ fn a_terminal_that_does_not_tell_its_colours_is_waited_for_only_briefly_and_no_k
 }
 
 #[test]
-fn what_the_terminal_says_of_its_background_is_drawn_for() {
+fn the_theme_follows_the_reported_background() {
     let mut shown = Vec::new();
     for color in ["0000/0000/0000", "ffff/ffff/ffff"] {
         let mut session = Session::start(&["--color", "truecolor"]);

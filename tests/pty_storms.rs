@@ -57,7 +57,7 @@ fn harmless_keys() -> Vec<Vec<u8>> {
 }
 
 /// Closes whatever is open, and stops what runs.
-fn calm(session: &mut Session) {
+fn drain_output(session: &mut Session) {
     // CAN ends the string that an ESC and the key behind it may have begun.
     session.send(b"\x18");
     for _ in 0..4 {
@@ -103,7 +103,7 @@ fn assert_quits(mut session: Session) {
 }
 
 #[test]
-fn ten_thousand_keys_leave_a_true_picture() {
+fn after_10000_keys_the_screen_is_correct() {
     in_new_namespace(|| {
         let mut session = Session::start_sized(80, 24, &[]);
         let keys = harmless_keys();
@@ -112,7 +112,7 @@ fn ten_thousand_keys_leave_a_true_picture() {
             let hundred = (0..100).flat_map(|_| keys[random.random_range(0..keys.len())].clone());
             session.send(&hundred.collect::<Vec<u8>>());
         }
-        calm(&mut session);
+        drain_output(&mut session);
         assert_whole(&mut session);
         assert_quits(session);
     });
@@ -138,7 +138,7 @@ fn mouse_report(random: &mut ChaCha8Rng) -> Vec<u8> {
 }
 
 #[test]
-fn a_storm_of_mouse_reports_does_no_harm_and_does_not_keep_keys_waiting() {
+fn many_mouse_reports_do_not_delay_keys() {
     in_new_namespace(|| {
         let mut session = Session::start_sized(80, 24, &[]);
         let mut random = ChaCha8Rng::seed_from_u64(21);
@@ -155,14 +155,14 @@ fn a_storm_of_mouse_reports_does_no_harm_and_does_not_keep_keys_waiting() {
         let took = began.elapsed();
         eprintln!("a key behind 20,000 motions was answered after {took:?}");
         assert!(took < Duration::from_secs(1), "{took:?}");
-        calm(&mut session);
+        drain_output(&mut session);
         assert_whole(&mut session);
         assert_quits(session);
     });
 }
 
 #[test]
-fn garbage_and_unclosed_pastes_do_no_harm() {
+fn random_bytes_and_unterminated_pastes_are_handled() {
     in_new_namespace(|| {
         let mut session = Session::start_sized(80, 24, &[]);
         // No q, no Ctrl-C, no Ctrl-Z: what is left may do anything but end the program.
@@ -171,7 +171,7 @@ fn garbage_and_unclosed_pastes_do_no_harm() {
             (0..20_000_u32).map(|n| (n * n / 7 + n) as u8).filter(harmless).collect();
         session.send(&garbage);
         session.send(b"\x1b[m\x1b]11;rgb:\x1b[200~unclosed");
-        calm(&mut session);
+        drain_output(&mut session);
         assert_whole(&mut session);
         session.send(b"\x03");
         let ended = session.wait_for_end();
@@ -181,7 +181,7 @@ fn garbage_and_unclosed_pastes_do_no_harm() {
 }
 
 #[test]
-fn a_terminal_that_does_not_read_for_a_minute_costs_nothing_and_then_sees_the_newest_state() {
+fn a_terminal_that_does_not_read_for_20_seconds_then_shows_the_latest_state() {
     in_new_namespace(|| {
         let mut session = Session::start(&["--theme", "dark", "40000"]);
         session.wait_for_text("40000");
@@ -194,7 +194,7 @@ fn a_terminal_that_does_not_read_for_a_minute_costs_nothing_and_then_sees_the_ne
 
         let _listener = TcpListener::bind(("127.0.0.1", 40_000)).unwrap();
         session.type_unread(b"4");
-        let deadline = Instant::now() + Duration::from_mins(1);
+        let deadline = Instant::now() + Duration::from_secs(20);
         while Instant::now() < deadline {
             thread::sleep(Duration::from_millis(500));
             for (session, (_, resident, written)) in [&session, &other].iter().zip(before) {
@@ -205,9 +205,9 @@ fn a_terminal_that_does_not_read_for_a_minute_costs_nothing_and_then_sees_the_ne
 
         for (session, (ticks, resident, _)) in [&session, &other].iter().zip(before) {
             let (used, now) = (session.cpu_ticks() - ticks, session.resident());
-            eprintln!("unread for a minute: {used} ticks of 10 ms, {resident} -> {now} KiB");
+            eprintln!("unread for 20 s: {used} ticks of 10 ms, {resident} -> {now} KiB");
             // Scans go on: they may take 5 % of a core, and nothing else may take anything.
-            assert!(used < 300, "{used} ticks in a minute");
+            assert!(used < 100, "{used} ticks in 20 s");
         }
         other.signal(Signal::TERM);
         let ended = other.wait_for_end_unread();

@@ -14,7 +14,7 @@ use std::{
 use portscope::{
     domain::PortRange,
     engine::{
-        message::{RacePlace, RaceReport, RaceSetup, Rounds},
+        message::{RaceBackend, RaceReport, RaceSetup, Rounds},
         race,
     },
 };
@@ -26,7 +26,7 @@ fn setup(program: Option<&str>, rounds: u32) -> RaceSetup {
         program: program.map(PathBuf::from),
         rounds,
         window: Duration::from_millis(10),
-        thefts_per_second: 1000.0,
+        competitor_binds_per_second: 1000.0,
         range: PortRange::new(49_152, 50_175).unwrap(),
         share: 0.9,
         seed: 1,
@@ -41,13 +41,13 @@ fn run(setup: &RaceSetup) -> RaceReport {
 /// None, said aloud: no namespace could be made here, which CI must be able to.
 fn real(setup: &RaceSetup) -> Option<RaceReport> {
     let report = run(setup);
-    if let RacePlace::Simulated { because } = &report.place {
+    if let RaceBackend::Simulated { because } = &report.backend {
         assert!(std::env::var_os("CI").is_none(), "CI needs a private namespace: {because}");
         eprintln!("not tested here: {because}");
         return None;
     }
-    assert_eq!(report.trouble, None);
-    assert_eq!(report.place, RacePlace::Namespace);
+    assert_eq!(report.failure, None);
+    assert_eq!(report.backend, RaceBackend::Namespace);
     Some(report)
 }
 
@@ -67,11 +67,13 @@ fn real_losses_follow_the_expectation_and_a_kept_socket_is_never_lost() {
 }
 
 #[test]
-fn simulated_thefts_follow_the_law_say_why_they_are_simulated_and_come_again_by_seed() {
+fn a_simulated_race_matches_the_expectation_gives_its_reason_and_is_reproducible() {
     for seed in 1..=5 {
         let report = run(&RaceSetup { seed, ..setup(None, 5000) });
         let RaceReport { rebound, handed_over, .. } = &report;
-        assert!(matches!(&report.place, RacePlace::Simulated { because } if !because.is_empty()));
+        assert!(
+            matches!(&report.backend, RaceBackend::Simulated { because } if !because.is_empty())
+        );
         assert!(report.is_over && rebound.count == 5000 && handed_over.count == 5000);
         assert!(rebound.stolen > 0 && off(rebound.stolen, rebound).abs() < 4.0, "{report:?}");
         assert_eq!(handed_over.stolen, 0);
@@ -81,25 +83,25 @@ fn simulated_thefts_follow_the_law_say_why_they_are_simulated_and_come_again_by_
 }
 
 #[test]
-fn a_race_that_cannot_be_is_over_at_once_and_says_why() {
+fn an_invalid_race_ends_at_once_with_a_reason() {
     let good = setup(Some(PROGRAM), 10);
     let minute = Duration::from_mins(1);
     for (bad, words) in [
         (RaceSetup { share: 1.0, ..good.clone() }, "has 0"),
         (RaceSetup { range: PortRange::new(0, 0).unwrap(), ..good.clone() }, "above 0"),
-        (RaceSetup { thefts_per_second: 0.0, ..good.clone() }, "competitor"),
-        (RaceSetup { thefts_per_second: f64::NAN, ..good.clone() }, "competitor"),
+        (RaceSetup { competitor_binds_per_second: 0.0, ..good.clone() }, "competitor"),
+        (RaceSetup { competitor_binds_per_second: f64::NAN, ..good.clone() }, "competitor"),
         (RaceSetup { window: minute * 2, ..good.clone() }, "window"),
     ] {
         let report = run(&bad);
         assert!(report.is_over && report.rebound == Rounds::default());
-        let trouble = report.trouble.expect("it says why");
-        assert!(trouble.as_str().contains(words), "{trouble}");
+        let failure = report.failure.expect("it says why");
+        assert!(failure.as_str().contains(words), "{failure}");
     }
 }
 
 #[test]
-fn more_ports_than_descriptors_are_not_held_but_simulated() {
+fn a_race_with_more_ports_than_descriptors_is_simulated() {
     let range = PortRange::new(1024, 65_535).unwrap();
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
     if limit.is_none_or(|limit| limit > 65_536) {
@@ -107,15 +109,15 @@ fn more_ports_than_descriptors_are_not_held_but_simulated() {
         return;
     }
     let report = run(&RaceSetup { range, ..setup(Some(PROGRAM), 10) });
-    let RacePlace::Simulated { because } = &report.place else { panic!("{report:?}") };
+    let RaceBackend::Simulated { because } = &report.backend else { panic!("{report:?}") };
     assert!(because.as_str().contains("descriptors"), "{because}");
-    assert_eq!((report.trouble, report.rebound.count), (None, 10));
+    assert_eq!((report.failure, report.rebound.count), (None, 10));
 }
 
 #[test]
-fn a_program_that_does_not_exist_leaves_a_simulated_race() {
+fn a_missing_program_falls_back_to_a_simulated_race() {
     let report = run(&setup(Some("/nonexistent/portscope"), 10));
-    let RacePlace::Simulated { because } = &report.place else { panic!("{report:?}") };
+    let RaceBackend::Simulated { because } = &report.backend else { panic!("{report:?}") };
     assert!(because.as_str().contains("/nonexistent/portscope: No such file"), "{because}");
 }
 
@@ -134,7 +136,7 @@ fn faked(name: &str, script: &str) -> RaceReport {
 }
 
 #[test]
-fn a_holder_that_says_something_else_ends_the_race_with_words() {
+fn unexpected_holder_output_ends_the_race_with_an_error() {
     let round = "round 10000000 81.0 0 1 0 10";
     for (name, script, rounds, words) in [
         ("garbage", "echo hello; sleep 60", 0, "unexpected output \"hello\""),
@@ -147,68 +149,68 @@ fn a_holder_that_says_something_else_ends_the_race_with_words() {
         ("deaf", "trap '' TERM HUP PIPE; echo ready; echo nonsense; sleep 3", 0, "nonsense"),
     ] {
         let report = faked(name, script);
-        let trouble = report.trouble.clone().unwrap_or_else(|| panic!("{name}: {report:?}"));
-        assert!(trouble.as_str().contains(words), "{name}: {trouble}");
+        let failure = report.failure.clone().unwrap_or_else(|| panic!("{name}: {report:?}"));
+        assert!(failure.as_str().contains(words), "{name}: {failure}");
         assert!(report.is_over && report.rebound.count == rounds, "{name}: {report:?}");
     }
 }
 
-/// A race without end, in which `meddle` is called with the holder's pid once rounds are run.
-fn endless(seed: u64, mut meddle: impl FnMut(u32) -> bool) -> Option<RaceReport> {
+/// A race without end, in which `disturb` is called with the holder's pid once rounds are run.
+fn run_endless_race(seed: u64, mut disturb: impl FnMut(u32) -> bool) -> Option<RaceReport> {
     let setup = RaceSetup { seed, ..setup(Some(PROGRAM), u32::MAX) };
-    let mut has_met = false;
+    let mut has_disturbed = false;
     let report = race::run(&setup, &mut |report| {
-        let is_simulated = matches!(report.place, RacePlace::Simulated { .. });
-        if has_met || report.rebound.count < 5 || is_simulated {
+        let is_simulated = matches!(report.backend, RaceBackend::Simulated { .. });
+        if has_disturbed || report.rebound.count < 5 || is_simulated {
             return !is_simulated;
         }
-        has_met = true;
-        meddle(holder_of(seed).expect("it runs rounds"))
+        has_disturbed = true;
+        disturb(holder_of(seed).expect("it runs rounds"))
     });
-    let RacePlace::Simulated { because } = &report.place else { return Some(report) };
+    let RaceBackend::Simulated { because } = &report.backend else { return Some(report) };
     assert!(std::env::var_os("CI").is_none(), "CI needs a private namespace: {because}");
     eprintln!("not tested here: {because}");
     None
 }
 
 #[test]
-fn a_race_that_nobody_wants_ends_and_leaves_no_process() {
+fn a_cancelled_race_leaves_no_process() {
     let mut family = Vec::new();
-    let report = endless(unlikely_seed(1), |holder| {
+    let report = run_endless_race(distinct_seed(1), |holder| {
         family = with_children(holder);
         false
     });
     let Some(report) = report else { return };
-    assert!(report.is_over && report.trouble.is_none() && report.rebound.count >= 5, "{report:?}");
+    assert!(report.is_over && report.failure.is_none() && report.rebound.count >= 5, "{report:?}");
     assert_eq!(family.len(), 3, "holder, competitor and receiver");
     // Nothing to wait for, and no zombie.
     assert!(family.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists()));
 }
 
 #[test]
-fn a_killed_holder_ends_the_race_with_words_and_takes_competitor_and_receiver_with_it() {
+fn a_killed_holder_ends_the_race_and_its_other_processes() {
     let mut family = Vec::new();
-    let report = endless(unlikely_seed(2), |holder| {
+    let report = run_endless_race(distinct_seed(2), |holder| {
         family = with_children(holder);
         kill(holder);
         true
     });
     let Some(report) = report else { return };
-    let trouble = report.trouble.expect("it says why");
-    assert!(report.is_over && trouble.as_str().contains("ended before"), "{trouble}");
+    let failure = report.failure.expect("it says why");
+    assert!(report.is_over && failure.as_str().contains("ended before"), "{failure}");
     until("they end", || family.iter().all(|&pid| is_gone(pid)));
 }
 
 #[test]
-fn a_killed_competitor_or_receiver_ends_the_race_with_words() {
+fn a_killed_competitor_or_receiver_ends_the_race_with_an_error() {
     for (child, words) in [(1, "the competitor has ended"), (2, "the receiver fails")] {
-        let report = endless(unlikely_seed(2 + child as u64), |holder| {
+        let report = run_endless_race(distinct_seed(2 + child as u64), |holder| {
             kill(with_children(holder)[child]);
             true
         });
         let Some(report) = report else { return };
-        let trouble = report.trouble.expect("it says why");
-        assert!(report.is_over && trouble.as_str().contains(words), "{trouble}");
+        let failure = report.failure.expect("it says why");
+        assert!(report.is_over && failure.as_str().contains(words), "{failure}");
     }
 }
 
@@ -216,13 +218,13 @@ fn a_killed_competitor_or_receiver_ends_the_race_with_words() {
 const RUNNER: &str = "PORTSCOPE_TEST_RACE_SEED";
 
 #[test]
-fn holder_competitor_and_receiver_end_with_who_started_them_even_by_sigkill() {
+fn race_processes_end_with_their_parent_even_by_sigkill() {
     if let Ok(seed) = std::env::var(RUNNER) {
         run(&RaceSetup { seed: seed.parse().unwrap(), ..setup(Some(PROGRAM), u32::MAX) });
         return;
     }
-    let seed = unlikely_seed(5);
-    let name = "holder_competitor_and_receiver_end_with_who_started_them_even_by_sigkill";
+    let seed = distinct_seed(5);
+    let name = "race_processes_end_with_their_parent_even_by_sigkill";
     let mut runner = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", name])
         .env(RUNNER, seed.to_string())
@@ -230,7 +232,7 @@ fn holder_competitor_and_receiver_end_with_who_started_them_even_by_sigkill() {
         .spawn()
         .unwrap();
     let mut family = Vec::new();
-    let is_possible = endless(unlikely_seed(6), |_| false).is_some();
+    let is_possible = run_endless_race(distinct_seed(6), |_| false).is_some();
     if is_possible {
         until("they run", || {
             family = holder_of(seed).map(with_children).unwrap_or_default();
@@ -243,7 +245,7 @@ fn holder_competitor_and_receiver_end_with_who_started_them_even_by_sigkill() {
 }
 
 /// One that no other test run has at the same time.
-fn unlikely_seed(test: u64) -> u64 {
+fn distinct_seed(test: u64) -> u64 {
     (u64::from(std::process::id()) << 20) + 0xF0_0000 + test
 }
 
@@ -283,9 +285,9 @@ fn kill(pid: u32) {
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
 }
 
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+fn until(what: &str, mut is_met: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
-    while !is_so() {
+    while !is_met() {
         assert!(Instant::now() < deadline, "{what}");
         std::thread::yield_now();
     }

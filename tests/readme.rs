@@ -74,7 +74,7 @@ fn shown_commands_and_options_exist() {
 }
 
 #[test]
-fn readme_has_at_most_250_lines_and_links_lead_somewhere() {
+fn readme_has_at_most_250_lines_and_valid_links() {
     assert!(fs::read_to_string("README.md").unwrap().lines().count() <= 250);
     for page in pages() {
         let text = fs::read_to_string(&page).unwrap();

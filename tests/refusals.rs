@@ -21,7 +21,7 @@ use portscope::{
         Errno, Gap, LocalAddress, PortRange, ProcessTable, Protocol, Protocols, Snapshot, Source,
         availability::{self, Answer, Bind, BindAddress, Reuse, Verdict, probing::Probed},
     },
-    engine::{AllocationRequest, Outbox, Report, Setup, Site, allocation::spawn},
+    engine::{AllocationRequest, AllocatorTarget, Outbox, Report, Setup, allocation::spawn},
     host::{Host as _, linux::LinuxHost},
     report::{
         Explanation, Scan,
@@ -80,7 +80,7 @@ fn ip(lines: &[&str]) -> bool {
 }
 
 /// v0 and v1, both with fe80::1.
-fn has_twins() -> bool {
+fn has_same_link_local_addresses() -> bool {
     ip(&[
         "link add v0 type veth peer name v1",
         "link set v0 addrgenmode none up",
@@ -138,7 +138,7 @@ fn split(words: &str) -> Vec<&str> {
 }
 
 #[test]
-fn foreign_address_is_named_without_an_attempt() {
+fn a_foreign_address_is_refused_without_an_attempt() {
     in_new_namespace(|| {
         let words = "192.0.2.1 is not an address of this machine, which has 127.0.0.1";
         assert_refused("192.0.2.1", "EADDRNOTAVAIL", words);
@@ -183,7 +183,7 @@ fn disabled_ipv6_is_the_cause() {
 #[test]
 fn address_that_is_not_ready_is_the_cause() {
     in_new_namespace(|| {
-        if !has_twins() {
+        if !has_same_link_local_addresses() {
             return;
         }
         // Duplicate address detection goes on for minutes.
@@ -196,7 +196,7 @@ fn address_that_is_not_ready_is_the_cause() {
 #[test]
 fn link_local_address_needs_an_interface_that_has_it() {
     in_new_namespace(|| {
-        if !has_twins() {
+        if !has_same_link_local_addresses() {
             return;
         }
         assert_refused("fe80::1", "EINVAL", "fe80::1 is link-local: add its interface");
@@ -216,7 +216,7 @@ fn link_local_address_needs_an_interface_that_has_it() {
 #[test]
 fn same_link_local_address_on_two_interfaces_is_two_addresses() {
     in_new_namespace(|| {
-        if !has_twins() {
+        if !has_same_link_local_addresses() {
             return;
         }
         let at = |name| SocketAddrV6::new(LINK_LOCAL, 8080, 0, index(name));
@@ -233,8 +233,8 @@ fn same_link_local_address_on_two_interfaces_is_two_addresses() {
                 assert_eq!((&row["verdict"], &row["probed"]), (&verdict.into(), &verdict.into()));
                 let picked = run(&format!("pick --protocol tcp --range 8080 --address {address}"));
                 assert_eq!(code(&picked), i32::from(verdict == "in-use"), "{address}");
-                let sighted = "pick --protocol tcp --range 8080 --strategy bitmap --address";
-                assert_eq!(code(&run(&format!("{sighted} {address}"))), code(&picked));
+                let with_port_view = "pick --protocol tcp --range 8080 --strategy bitmap --address";
+                assert_eq!(code(&run(&format!("{with_port_view} {address}"))), code(&picked));
             }
         }
         // A wildcard bind meets either.
@@ -249,7 +249,7 @@ fn same_link_local_address_on_two_interfaces_is_two_addresses() {
 #[test]
 fn interface_of_a_socket_is_shown() {
     in_new_namespace(|| {
-        if !has_twins() {
+        if !has_same_link_local_addresses() {
             return;
         }
         let at = |port, name| SocketAddrV6::new(LINK_LOCAL, port, 0, index(name));
@@ -313,11 +313,11 @@ fn range_below_the_unprivileged_start_is_named() {
         assert_eq!(picked["error"]["kind"], "permission-denied");
         assert_eq!(picked["attempts"], Value::Array(vec![]));
         // Where some of the range may be bound, those are drawn.
-        let crossing = run_by(&mut without_right("pick --range 1-1025 --count 2"));
-        let mut ports: Vec<&str> = stdout(&crossing).lines().collect();
+        let across_start = run_by(&mut without_right("pick --range 1-1025 --count 2"));
+        let mut ports: Vec<&str> = stdout(&across_start).lines().collect();
         ports.sort_unstable();
         assert_eq!(ports, ["1024", "1025"]);
-        assert!(stderr(&crossing).contains("1023 ports below"), "{}", stderr(&crossing));
+        assert!(stderr(&across_start).contains("1023 ports below"), "{}", stderr(&across_start));
         let explained =
             run_by(&mut without_right("explain 80 --protocol tcp --probe --format json"));
         let explained: Value = serde_json::from_slice(&explained.stdout).unwrap();
@@ -380,7 +380,7 @@ fn reserved_ports_that_cover_the_range_are_named_first() {
 }
 
 #[test]
-fn probes_leave_a_port_as_it_was() {
+fn probes_do_not_change_a_port() {
     in_new_namespace(|| {
         let fresh = |port: u16| {
             let socket = Socket::new(Domain::IPV6, Type::STREAM, None).unwrap();
@@ -464,13 +464,13 @@ impl Outbox for Mailbox {
 }
 
 #[test]
-fn allocate_screen_gets_the_same_sentence_and_no_attempt() {
+fn the_allocate_screen_shows_the_same_refusal_without_an_attempt() {
     in_new_namespace(|| {
         let (outbox, reports) = mpsc::channel();
         let thread = spawn(Arc::new(LinuxHost::new()), Box::new(Mailbox(outbox))).unwrap();
         let address: LocalAddress = "192.0.2.1".parse().unwrap();
         thread.send(AllocationRequest::Prepare(Setup {
-            site: Site::Machine,
+            target: AllocatorTarget::Machine,
             strategy: 0,
             protocols: Protocols::Udp,
             range: PortRange::new(50_000, 50_999).unwrap(),
@@ -492,7 +492,7 @@ fn allocate_screen_gets_the_same_sentence_and_no_attempt() {
 }
 
 #[test]
-fn one_interface_name_is_no_other_argument() {
+fn an_interface_name_is_not_taken_for_another_argument() {
     let words: Vec<&OsStr> = ["pick", "--address", "fe80::1%\u{1b}[2J"].map(OsStr::new).into();
     let output = run_by(Command::new(PROGRAM).args(words));
     assert_eq!(code(&output), 2);

@@ -4,8 +4,8 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
-#[path = "support/judge.rs"]
-mod judge;
+#[path = "support/diagnoser.rs"]
+mod diagnoser;
 #[path = "support/namespace.rs"]
 mod namespace;
 #[path = "support/processes.rs"]
@@ -27,7 +27,7 @@ use portscope::domain::{
 use rustix::io::Errno;
 use socket2::{Domain, SockRef, Socket, Type};
 
-use judge::{Judge, command, figure};
+use diagnoser::{Diagnoser, command, figure};
 use namespace::{in_new_namespace, needs_linux, set_sysctl};
 use processes::{alone, not_tested};
 
@@ -71,7 +71,7 @@ fn serve(at: SocketAddr) -> io::Result<Socket> {
 }
 
 #[test]
-fn a_connection_to_itself_keeps_the_server_from_its_port_until_it_is_ended() {
+fn a_self_connected_socket_blocks_the_server_until_it_ends() {
     let addresses: [IpAddr; 3] =
         [LOCAL.into(), Ipv6Addr::LOCALHOST.into(), LOCAL.to_ipv6_mapped().into()];
     for address in addresses {
@@ -81,14 +81,14 @@ fn a_connection_to_itself_keeps_the_server_from_its_port_until_it_is_ended() {
             let client = connect_to_itself(at);
             assert_eq!(errno_of(serve(at)), Some(Errno::ADDRINUSE));
             let words = [&*at.to_string(), &own(), "EADDRINUSE", "one attempt in 8", "even ports"];
-            let finding = Judge::now().one("self-connected", Severity::Warning, &words);
+            let finding = Diagnoser::now().one("self-connected", Severity::Warning, &words);
             assert_eq!(finding.about, About::Port(Protocol::Tcp, 40_002));
             let reserve = "sysctl -w net.ipv4.ip_local_reserved_ports=40002";
             assert_eq!(command(&finding, 1, "sysctl"), reserve);
             if !run(&command(&finding, 0, "ss --kill")) {
                 return not_tested("no ss here");
             }
-            Judge::now().silent("self-connected");
+            Diagnoser::now().assert_no_finding("self-connected");
             assert_eq!(errno_of(serve(at)), None, "the server starts at once");
             drop(client);
         });
@@ -96,28 +96,28 @@ fn a_connection_to_itself_keeps_the_server_from_its_port_until_it_is_ended() {
 }
 
 #[test]
-fn what_a_closed_connection_to_itself_leaves_is_a_notice_until_it_is_ended() {
+fn time_wait_of_a_self_connected_socket_is_a_notice() {
     in_new_namespace(|| {
         set_sysctl("ip_local_port_range", "40000 40015");
         let at = SocketAddr::from((LOCAL, 40_002));
         drop(connect_to_itself(at));
         assert_eq!(errno_of(serve(at)), Some(Errno::ADDRINUSE));
         let words = ["127.0.0.1:40002", "TIME-WAIT keeps servers off port 40002"];
-        let finding = Judge::now().one("self-connected", Severity::Notice, &words);
+        let finding = Diagnoser::now().one("self-connected", Severity::Notice, &words);
         if needs_linux((6, 1), "ends TIME-WAIT") && run(&command(&finding, 0, "ss --kill")) {
-            Judge::now().silent("self-connected");
+            Diagnoser::now().assert_no_finding("self-connected");
             assert_eq!(errno_of(serve(at)), None);
         }
     });
 }
 
 #[test]
-fn two_sockets_that_are_connected_to_each_other_are_none_to_themselves() {
+fn two_sockets_connected_to_each_other_are_not_self_connected() {
     in_new_namespace(|| {
         let server = TcpListener::bind((LOCAL, 5000)).unwrap();
         let _client = TcpStream::connect(server.local_addr().unwrap()).unwrap();
         let _accepted = server.accept().unwrap();
-        Judge::now().silent("self-connected");
+        Diagnoser::now().assert_no_finding("self-connected");
     });
 }
 
@@ -130,23 +130,23 @@ fn a_udp_service_inside_the_range_is_named_and_a_client_is_not() {
         let sender = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
         sender.send_to(b"x", &SocketAddr::from((LOCAL, 9)).into()).unwrap();
         let listener = TcpListener::bind((LOCAL, 0)).unwrap();
-        let mut judge = Judge::now();
-        judge.silent("listener-in-range");
+        let mut diagnoser = Diagnoser::now();
+        diagnoser.assert_no_finding("listener-in-range");
 
         let service = UdpSocket::bind((LOCAL, 40_500)).unwrap();
         let six = UdpSocket::bind((Ipv6Addr::LOCALHOST, 40_501)).unwrap();
-        let before = judge.snapshot.vitals.clone();
-        let found = judge.look().find_since(&before, "listener-in-range");
+        let before = diagnoser.snapshot.vitals.clone();
+        let found = diagnoser.scan().find_since(&before, "listener-in-range");
         assert_eq!(found, [], "a resolver has such a socket for a moment");
         let words =
             ["2 services listen", "UDP 40500 ", &own(), "ip_local_reserved_ports=40500-40501"];
-        let finding = judge.one("listener-in-range", Severity::Notice, &words);
+        let finding = diagnoser.one("listener-in-range", Severity::Notice, &words);
         assert_eq!(finding.about, About::Port(Protocol::Udp, 40_500));
-        let before = judge.snapshot.vitals.clone();
-        assert_eq!(judge.look().find_since(&before, "listener-in-range"), [finding]);
+        let before = diagnoser.snapshot.vitals.clone();
+        assert_eq!(diagnoser.scan().find_since(&before, "listener-in-range"), [finding]);
 
         set_sysctl("ip_local_reserved_ports", "40500-40501");
-        judge.look().silent("listener-in-range");
+        diagnoser.scan().assert_no_finding("listener-in-range");
         drop((clients, sender, listener, service, six));
     });
 }
@@ -159,12 +159,12 @@ fn the_advised_command_reserves_every_port_and_keeps_what_was_reserved() {
             (0..20).map(|i| TcpListener::bind((LOCAL, 40_000 + 10 * i)).unwrap()).collect();
         let neighbours: Vec<UdpSocket> =
             (50_011..50_031).map(|port| UdpSocket::bind((LOCAL, port)).unwrap()).collect();
-        let finding = Judge::now().one("listener-in-range", Severity::Notice, &["and 32 more"]);
+        let finding = Diagnoser::now().one("listener-in-range", Severity::Notice, &["and 32 more"]);
         let reserve = command(&finding, 0, "sysctl");
         assert!(reserve.contains("40190,50000-50030,52000"), "{reserve}");
         if run(&reserve) {
-            Judge::now().silent("listener-in-range");
-            let range = Judge::now().snapshot.ephemeral;
+            Diagnoser::now().assert_no_finding("listener-in-range");
+            let range = Diagnoser::now().snapshot.ephemeral;
             assert!(range.is_reserved(52_000) && range.is_reserved(50_005));
         }
         drop((listeners, neighbours));
@@ -172,24 +172,25 @@ fn the_advised_command_reserves_every_port_and_keeps_what_was_reserved() {
 }
 
 #[test]
-fn a_list_longer_than_a_page_is_written_whole() {
+fn a_reserved_list_longer_than_a_page_is_written_completely() {
     in_new_namespace(|| {
         let reserved: Vec<String> = (0..700).map(|i| (20_000 + 2 * i).to_string()).collect();
         set_sysctl("ip_local_reserved_ports", &reserved[..600].join(","));
         let held: Vec<UdpSocket> =
             (0..150).map(|i| UdpSocket::bind((LOCAL, 40_000 + 2 * i)).unwrap()).collect();
-        let finding = Judge::now().one("listener-in-range", Severity::Notice, &["150 services"]);
+        let finding =
+            Diagnoser::now().one("listener-in-range", Severity::Notice, &["150 services"]);
         assert!(finding.avoid.iter().any(|words| words.contains("4,095 bytes")), "{finding:#?}");
         assert!(run(&command(&finding, 0, "echo")));
-        let judge = Judge::now();
-        judge.silent("listener-in-range");
-        assert_eq!(judge.snapshot.ephemeral.reserved().len(), 750);
+        let diagnoser = Diagnoser::now();
+        diagnoser.assert_no_finding("listener-in-range");
+        assert_eq!(diagnoser.snapshot.ephemeral.reserved().len(), 750);
         drop(held);
     });
 }
 
 #[test]
-fn a_list_that_covers_the_range_is_the_first_cause_named() {
+fn a_reserved_list_that_covers_the_range_is_named_first() {
     in_new_namespace(|| {
         set_sysctl("ip_local_port_range", "40000 40063");
         let server = TcpListener::bind((LOCAL, 5000)).unwrap();
@@ -198,10 +199,10 @@ fn a_list_that_covers_the_range_is_the_first_cause_named() {
         let connect = || TcpStream::connect(server.local_addr().unwrap());
         assert_eq!(errno_of(connect()), Some(Errno::ADDRNOTAVAIL));
         assert_eq!(errno_of(TcpListener::bind((LOCAL, 0))), Some(Errno::ADDRINUSE));
-        let judge = Judge::now();
-        assert_eq!(judge.diagnosis(None).findings[0].rule, "reserved-large");
+        let diagnoser = Diagnoser::now();
+        assert_eq!(diagnoser.diagnosis(None).findings[0].rule, "reserved-large");
         let words = ["all 64 ports", "40000-40063", "EADDRNOTAVAIL", "EADDRINUSE", "EAGAIN"];
-        let finding = judge.one("reserved-large", Severity::Critical, &words);
+        let finding = diagnoser.one("reserved-large", Severity::Critical, &words);
         assert!(
             finding.advice[1].ends_with("ip_local_port_range=\"10240 39989\"")
                 || finding.advice[1].ends_with("ip_local_port_range=\"40071 65534\""),
@@ -214,20 +215,20 @@ fn a_list_that_covers_the_range_is_the_first_cause_named() {
         );
         if run(&set) {
             assert_eq!(errno_of(connect()), None);
-            Judge::now().silent("reserved-large");
+            Diagnoser::now().assert_no_finding("reserved-large");
         }
         drop(service);
     });
 }
 
 #[test]
-fn a_list_that_leaves_a_handful_is_critical_once_they_are_used() {
+fn a_reserved_list_that_leaves_few_ports_is_critical_once_they_are_used() {
     // A process that another test starts holds a copy of the socket that a scan binds, until exec.
     let _alone = alone();
     in_new_namespace(|| {
         set_sysctl("ip_local_port_range", "40000 40999");
         set_sysctl("ip_local_reserved_ports", "40008-40999");
-        Judge::now().one(
+        Diagnoser::now().one(
             "reserved-large",
             Severity::Warning,
             &["99.2 %", "leaves 8 of 1,000 ports"],
@@ -235,15 +236,15 @@ fn a_list_that_leaves_a_handful_is_critical_once_they_are_used() {
         let server = TcpListener::bind((LOCAL, 5000)).unwrap();
         let held: Vec<TcpStream> =
             (0..8).map(|_| TcpStream::connect(server.local_addr().unwrap()).unwrap()).collect();
-        let judge = Judge::now();
-        judge.one("reserved-large", Severity::Critical, &["leaves 8 of 1,000 ports"]);
-        assert_eq!(judge.diagnosis(None).findings[0].rule, "reserved-large");
+        let diagnoser = Diagnoser::now();
+        diagnoser.one("reserved-large", Severity::Critical, &["leaves 8 of 1,000 ports"]);
+        assert_eq!(diagnoser.diagnosis(None).findings[0].rule, "reserved-large");
         drop(held);
     });
 }
 
 #[test]
-fn a_range_of_odd_size_is_named_however_large_it_is() {
+fn a_range_of_odd_size_is_reported() {
     in_new_namespace(|| {
         for (range, fix) in [
             ("1024 65000", Some("\"1024 64999\"")),
@@ -254,18 +255,18 @@ fn a_range_of_odd_size_is_named_however_large_it_is() {
             ("40001 40064", None),
         ] {
             set_sysctl("ip_local_port_range", range);
-            let judge = Judge::now();
+            let diagnoser = Diagnoser::now();
             match fix {
                 Some(fix) => {
-                    judge.one(
+                    diagnoser.one(
                         "range-odd",
                         Severity::Notice,
                         &[fix, "EADDRNOTAVAIL", "one of them"],
                     );
                 }
-                None => judge.silent("range-odd"),
+                None => diagnoser.assert_no_finding("range-odd"),
             }
-            let narrow = judge.find("range-narrow");
+            let narrow = diagnoser.find("range-narrow");
             let words = narrow.iter().flat_map(|f| f.avoid.iter().chain([&f.summary]));
             assert!(words.clone().all(|words| !words.contains("parity")), "{range}: {narrow:#?}");
             let is_one = range == "40000 40000";
@@ -321,7 +322,7 @@ fn connect_within(range: PortRange) -> Option<io::Result<TcpStream>> {
 }
 
 #[test]
-fn a_process_that_used_up_its_own_block_of_ports_is_suspected() {
+fn a_process_that_exhausted_its_own_port_range_is_suspected() {
     in_new_namespace(|| {
         set_sysctl("ip_local_port_range", "40000 49999");
         let _server = wide_listener();
@@ -332,33 +333,33 @@ fn a_process_that_used_up_its_own_block_of_ports_is_suspected() {
         };
         let mut held = vec![first.unwrap()];
         held.extend((1..80).map(|_| connect_within(range).unwrap().unwrap()));
-        Judge::now().silent("port-range-of-socket");
+        Diagnoser::now().assert_no_finding("port-range-of-socket");
         held.extend(fill(|| connect_within(range).unwrap()));
         assert_eq!(held.len(), 100);
         let words =
             ["suspected", "45000-45099", "all 100 are in use", &own(), "EADDRNOTAVAIL", "9,900"];
-        let finding = Judge::now().one("port-range-of-socket", Severity::Warning, &words);
+        let finding = Diagnoser::now().one("port-range-of-socket", Severity::Warning, &words);
         assert_eq!(figure(&finding, "used"), Some(Figure::Count(100)));
         for client in held.split_off(80) {
             // By a reset, which leaves no FIN-WAIT and no TIME-WAIT.
             SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
         }
-        Judge::now().silent("port-range-of-socket");
+        Diagnoser::now().assert_no_finding("port-range-of-socket");
     });
 }
 
 #[test]
-fn ports_that_connect_chose_or_that_a_program_counted_are_not_suspected() {
+fn ports_chosen_by_connect_or_counted_by_a_program_are_not_suspected() {
     in_new_namespace(|| {
         set_sysctl("ip_local_port_range", "40000 40063");
         let _server = wide_listener();
         let connect = || TcpStream::connect((LOCAL, 5000));
         let mut held: Vec<TcpStream> = (0..19).map(|_| connect().unwrap()).collect();
-        Judge::now().silent("port-range-of-socket");
+        Diagnoser::now().assert_no_finding("port-range-of-socket");
         held.extend((19..40).map(|_| connect().unwrap()));
-        Judge::now().silent("port-range-of-socket");
+        Diagnoser::now().assert_no_finding("port-range-of-socket");
         held.extend(fill(connect));
-        Judge::now().silent("port-range-of-socket");
+        Diagnoser::now().assert_no_finding("port-range-of-socket");
         drop(held);
 
         set_sysctl("ip_local_port_range", "40000 49999");
@@ -369,25 +370,25 @@ fn ports_that_connect_chose_or_that_a_program_counted_are_not_suspected() {
             client
         };
         let counted: Vec<Socket> = (45_000..45_100).map(bound).collect();
-        Judge::now().silent("port-range-of-socket");
+        Diagnoser::now().assert_no_finding("port-range-of-socket");
         drop(counted);
         // As a program takes them that draws a number.
         let drawn: Vec<Socket> =
             (0..100u32).map(|i| bound(41_000 + (i * 3_637 % 3_989) as u16)).collect();
-        Judge::now().silent("port-range-of-socket");
+        Diagnoser::now().assert_no_finding("port-range-of-socket");
         drop(drawn);
     });
 }
 
 /// The walk of 1,000 ports, by what is known of the kernel.
 #[test]
-fn what_a_walk_costs_at_least_depends_on_the_kernel_and_its_table() {
+fn the_estimated_search_cost_depends_on_the_kernel_and_its_hash_table() {
     in_new_namespace(|| {
         set_sysctl("ip_local_port_range", "40000 41999");
         let _server = wide_listener();
         let _held: Vec<TcpStream> =
             (0..1_010).map(|_| TcpStream::connect((LOCAL, 5000)).unwrap()).collect();
-        let mut judge = Judge::now();
+        let mut diagnoser = Diagnoser::now();
         for (kernel, buckets, cost) in [
             ("6.18.0", Some(-262_144), "at least 0.09ms"),
             ("6.15.0-rc1", None, "at least 0.09ms"),
@@ -396,10 +397,10 @@ fn what_a_walk_costs_at_least_depends_on_the_kernel_and_its_table() {
             ("6.18.0", Some(256), "at least 0.23ms"),
         ] {
             let machine =
-                Machine { kernel: Text::scrub(kernel), ..(*judge.snapshot.machine).clone() };
-            judge.snapshot.machine = Arc::new(machine);
-            judge.snapshot.vitals.hash_buckets = buckets;
-            let finding = judge.one("slow-zone", Severity::Warning, &[cost]);
+                Machine { kernel: Text::scrub(kernel), ..(*diagnoser.snapshot.machine).clone() };
+            diagnoser.snapshot.machine = Arc::new(machine);
+            diagnoser.snapshot.vitals.hash_buckets = buckets;
+            let finding = diagnoser.one("slow-zone", Severity::Warning, &[cost]);
             let is_small = buckets == Some(256);
             let names_it = finding.meaning.contains("has only 256 buckets");
             assert_eq!(names_it, is_small, "{finding:#?}");
@@ -409,13 +410,13 @@ fn what_a_walk_costs_at_least_depends_on_the_kernel_and_its_table() {
 
 /// Findings of this file's rules in a namespace where nothing is wrong.
 #[test]
-fn a_quiet_namespace_has_no_finding_of_these_rules() {
+fn an_idle_namespace_has_no_finding_of_these_rules() {
     in_new_namespace(|| {
         let _server = wide_listener();
         let _held: Vec<TcpStream> =
             (0..50).map(|_| TcpStream::connect((LOCAL, 5000)).unwrap()).collect();
-        let judge = Judge::now();
-        let found: Vec<Finding> = judge.diagnosis(None).findings;
+        let diagnoser = Diagnoser::now();
+        let found: Vec<Finding> = diagnoser.diagnosis(None).findings;
         assert!(found.is_empty(), "{found:#?}");
     });
 }

@@ -4,8 +4,8 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
-#[path = "support/judge.rs"]
-mod judge;
+#[path = "support/diagnoser.rs"]
+mod diagnoser;
 #[path = "support/namespace.rs"]
 mod namespace;
 #[path = "support/processes.rs"]
@@ -26,7 +26,7 @@ use portscope::domain::{
 use rustix::io::Errno;
 use socket2::{Domain, Socket, Type};
 
-use judge::{Judge, assert_said, figure};
+use diagnoser::{Diagnoser, assert_said, figure};
 use namespace::{in_new_namespace, set_sysctl};
 use processes::{alone, not_tested};
 
@@ -73,15 +73,15 @@ fn assert_no_source() {
 const ANY: &str = "connect() to any IPv6 address, and bind() to ::1, fail with EADDRNOTAVAIL";
 
 #[test]
-fn ipv6_that_is_disabled_is_not_taken_for_exhaustion() {
+fn disabled_ipv6_is_not_reported_as_exhaustion() {
     in_new_namespace(|| {
         let _used = TcpListener::bind((LOCAL, 5000)).unwrap();
-        Judge::now().silent("no-source-address");
+        Diagnoser::now().assert_no_finding("no-source-address");
         disable_ipv6("all", "1");
         assert_no_source();
         let words =
             [ANY, "on all interfaces (net.ipv6.conf.all.disable_ipv6 = 1)", "not exhaustion"];
-        let finding = Judge::now().one("no-source-address", Severity::Notice, &words);
+        let finding = Diagnoser::now().one("no-source-address", Severity::Notice, &words);
         assert!(finding.advice[0].ends_with(
             "net.ipv6.conf.default.disable_ipv6=0 net.ipv6.conf.lo.disable_ipv6=0 \
              net.ipv6.conf.all.disable_ipv6=0"
@@ -90,17 +90,17 @@ fn ipv6_that_is_disabled_is_not_taken_for_exhaustion() {
             disable_ipv6(interface, "0");
         }
         assert_eq!(bind(Ipv6Addr::LOCALHOST), None);
-        Judge::now().silent("no-source-address");
+        Diagnoser::now().assert_no_finding("no-source-address");
     });
 }
 
 #[test]
-fn ipv6_that_is_disabled_on_loopback_alone_is_named_with_what_still_works() {
+fn ipv6_disabled_on_loopback_only_is_reported_with_what_works() {
     in_new_namespace(|| {
         disable_ipv6("lo", "1");
         assert_no_source();
         let words = [ANY, "disabled on lo (net.ipv6.conf.lo.disable_ipv6 = 1)"];
-        Judge::now().one("no-source-address", Severity::Notice, &words);
+        Diagnoser::now().one("no-source-address", Severity::Notice, &words);
         // With an address elsewhere only ::1 is missing.
         if !add_interface() {
             return not_tested("no right to make an interface");
@@ -108,7 +108,7 @@ fn ipv6_that_is_disabled_on_loopback_alone_is_named_with_what_still_works() {
         let own = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1);
         assert_eq!((bind(Ipv6Addr::LOCALHOST), bind(own)), (Some(Errno::ADDRNOTAVAIL), None));
         assert_eq!(connect(FOREIGN), Some(Errno::NETUNREACH));
-        let finding = Judge::now().one("no-source-address", Severity::Notice, &["ENETUNREACH"]);
+        let finding = Diagnoser::now().one("no-source-address", Severity::Notice, &["ENETUNREACH"]);
         assert!(finding.summary.starts_with("bind() to ::1 fails with EADDRNOTAVAIL"));
     });
 }
@@ -122,44 +122,44 @@ fn add_interface() -> bool {
 
 /// Of another interface than `lo`, and of interfaces to come: no source is missing there.
 #[test]
-fn ipv6_that_is_disabled_elsewhere_is_no_finding() {
+fn ipv6_disabled_on_another_interface_is_no_finding() {
     in_new_namespace(|| {
         disable_ipv6("default", "1");
         assert_eq!((bind(Ipv6Addr::LOCALHOST), connect(FOREIGN)), (None, Some(Errno::NETUNREACH)));
-        Judge::now().silent("no-source-address");
+        Diagnoser::now().assert_no_finding("no-source-address");
         disable_ipv6("default", "0");
         if add_interface() {
             disable_ipv6("d0", "1");
             assert_eq!(connect(FOREIGN), Some(Errno::NETUNREACH));
-            Judge::now().silent("no-source-address");
+            Diagnoser::now().assert_no_finding("no-source-address");
         }
     });
 }
 
 #[test]
-fn loopback_that_is_down_is_a_warning_where_somebody_has_sockets() {
+fn loopback_down_is_a_warning_if_sockets_exist() {
     in_new_namespace(|| {
         if !run("ip link set lo down") {
             return not_tested("no ip here");
         }
         assert_no_source();
         let words = [ANY, "the interface lo is down", "ip link set lo up", "127.0.0.1"];
-        Judge::now().one("no-source-address", Severity::Notice, &words);
+        Diagnoser::now().one("no-source-address", Severity::Notice, &words);
         let _used = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 5000)).unwrap();
-        Judge::now().one("no-source-address", Severity::Warning, &words);
+        Diagnoser::now().one("no-source-address", Severity::Warning, &words);
         assert!(run("ip link set lo up"));
-        Judge::now().silent("no-source-address");
+        Diagnoser::now().assert_no_finding("no-source-address");
     });
 }
 
 #[test]
-fn loopback_that_is_down_is_named_where_ipv6_is_disabled_too() {
+fn loopback_down_is_reported_if_ipv6_is_disabled_too() {
     in_new_namespace(|| {
         disable_ipv6("all", "1");
         if !run("ip link set lo down") {
             return not_tested("no ip here");
         }
-        let found = Judge::now().find("no-source-address");
+        let found = Diagnoser::now().find("no-source-address");
         let [six, four] = &found[..] else { panic!("{found:#?}") };
         assert_said(six, Severity::Notice, &[ANY, "all.disable_ipv6 = 1"]);
         assert_said(four, Severity::Notice, &["127.0.0.1", "ENETUNREACH", "ip link set lo up"]);
@@ -167,30 +167,30 @@ fn loopback_that_is_down_is_named_where_ipv6_is_disabled_too() {
 }
 
 #[test]
-fn loopback_addresses_that_were_removed_are_named() {
+fn removed_loopback_addresses_are_reported() {
     in_new_namespace(|| {
         if !run("ip address del ::1/128 dev lo") {
             return not_tested("no ip here");
         }
         assert_no_source();
         let words = [ANY, "lo has no address ::1", "ip address add ::1/128 dev lo"];
-        Judge::now().one("no-source-address", Severity::Notice, &words);
+        Diagnoser::now().one("no-source-address", Severity::Notice, &words);
         assert!(run("ip address add ::1/128 dev lo") && run("ip address del 127.0.0.1/8 dev lo"));
         assert_eq!(errno_of(TcpListener::bind((LOCAL, 0))), Some(Errno::ADDRNOTAVAIL));
         let words = ["bind() to 127.0.0.1 fails with EADDRNOTAVAIL", "ip address add 127.0.0.1/8"];
-        Judge::now().one("no-source-address", Severity::Notice, &words);
+        Diagnoser::now().one("no-source-address", Severity::Notice, &words);
         assert!(run("ip address add 127.0.0.1/8 dev lo"));
-        Judge::now().silent("no-source-address");
+        Diagnoser::now().assert_no_finding("no-source-address");
     });
 }
 
 /// Clients whose handshakes stay unfinished: the answer of the listener is dropped on its way.
-struct Flood {
+struct SynFlood {
     listener: TcpListener,
     clients: Vec<Socket>,
 }
 
-impl Flood {
+impl SynFlood {
     /// None: nft is not here, or may not filter.
     fn on(backlog: i32) -> Option<Self> {
         let rules = [
@@ -223,32 +223,32 @@ impl Flood {
 
 /// Looks until the rule finds something since `before`.
 #[track_caller]
-fn look_until_found(judge: &mut Judge, before: &Vitals, rule: &str) -> Finding {
+fn scan_until_found(diagnoser: &mut Diagnoser, before: &Vitals, rule: &str) -> Finding {
     let deadline = Instant::now() + TIMEOUT;
     loop {
-        let mut found = judge.look().find_since(before, rule);
+        let mut found = diagnoser.scan().find_since(before, rule);
         if !found.is_empty() {
             return found.remove(0);
         }
-        assert!(Instant::now() < deadline, "{:#?}", judge.snapshot.vitals);
+        assert!(Instant::now() < deadline, "{:#?}", diagnoser.snapshot.vitals);
         thread::yield_now();
     }
 }
 
 #[test]
-fn a_full_syn_queue_without_cookies_is_critical_and_no_full_accept_queue() {
+fn a_full_syn_queue_without_cookies_is_critical_and_not_a_listen_overflow() {
     in_new_namespace(|| {
         set_sysctl("tcp_syncookies", "0");
         set_sysctl("tcp_max_syn_backlog", "16");
-        let Some(mut flood) = Flood::on(64) else { return };
-        flood.connect(12);
-        let mut judge = Judge::now();
-        judge.silent("syn-queue-full");
-        let before = judge.snapshot.vitals.clone();
+        let Some(mut syn_flood) = SynFlood::on(64) else { return };
+        syn_flood.connect(12);
+        let mut diagnoser = Diagnoser::now();
+        diagnoser.assert_no_finding("syn-queue-full");
+        let before = diagnoser.snapshot.vitals.clone();
         // One more than the three quarters that strangers may have; of the others SYNs are dropped,
         // and sent again after a second.
-        flood.connect(8);
-        let finding = look_until_found(&mut judge, &before, "syn-queue-full");
+        syn_flood.connect(8);
+        let finding = scan_until_found(&mut diagnoser, &before, "syn-queue-full");
         let words = [
             "on 127.0.0.1:5000 is full",
             "13 half-open",
@@ -261,15 +261,15 @@ fn a_full_syn_queue_without_cookies_is_critical_and_no_full_accept_queue() {
         assert_said(&finding, Severity::Critical, &words);
         assert_eq!(finding.about, About::Port(portscope::domain::Protocol::Tcp, 5000));
         assert_eq!(figure(&finding, "half_open"), Some(Figure::Count(13)));
-        judge.one("syn-queue-full", Severity::Warning, &["since the counter started"]);
-        judge.silent("listen-overflow");
-        judge.silent("destination-exhausted");
+        diagnoser.one("syn-queue-full", Severity::Warning, &["since the counter started"]);
+        diagnoser.assert_no_finding("listen-overflow");
+        diagnoser.assert_no_finding("destination-exhausted");
 
-        drop(flood);
-        let calm = judge.look().snapshot.vitals.clone();
+        drop(syn_flood);
+        let idle_vitals = diagnoser.scan().snapshot.vitals.clone();
         // What is left is a counter that has other causes, too.
-        judge.silent("syn-queue-full");
-        assert_eq!(judge.look().find_since(&calm, "syn-queue-full"), []);
+        diagnoser.assert_no_finding("syn-queue-full");
+        assert_eq!(diagnoser.scan().find_since(&idle_vitals, "syn-queue-full"), []);
     });
 }
 
@@ -278,13 +278,13 @@ fn a_full_syn_queue_without_cookies_is_critical_and_no_full_accept_queue() {
 fn a_syn_queue_as_long_as_the_backlog_is_full() {
     in_new_namespace(|| {
         set_sysctl("tcp_syncookies", "0");
-        let Some(mut flood) = Flood::on(4) else { return };
-        let mut judge = Judge::now();
-        let before = judge.snapshot.vitals.clone();
-        flood.connect(8);
-        let finding = look_until_found(&mut judge, &before, "syn-queue-full");
+        let Some(mut syn_flood) = SynFlood::on(4) else { return };
+        let mut diagnoser = Diagnoser::now();
+        let before = diagnoser.snapshot.vitals.clone();
+        syn_flood.connect(8);
+        let finding = scan_until_found(&mut diagnoser, &before, "syn-queue-full");
         assert_said(&finding, Severity::Critical, &["backlog 4, SYN cookies off", "dropped"]);
-        judge.silent("listen-overflow");
+        diagnoser.assert_no_finding("listen-overflow");
     });
 }
 
@@ -292,39 +292,39 @@ fn a_syn_queue_as_long_as_the_backlog_is_full() {
 fn a_full_syn_queue_with_cookies_is_a_warning_that_names_them() {
     in_new_namespace(|| {
         set_sysctl("tcp_syncookies", "1");
-        let Some(mut flood) = Flood::on(4) else { return };
-        let mut judge = Judge::now();
-        let before = judge.snapshot.vitals.clone();
-        flood.connect(12);
-        let finding = look_until_found(&mut judge, &before, "syn-queue-full");
+        let Some(mut syn_flood) = SynFlood::on(4) else { return };
+        let mut diagnoser = Diagnoser::now();
+        let before = diagnoser.snapshot.vitals.clone();
+        syn_flood.connect(12);
+        let finding = scan_until_found(&mut diagnoser, &before, "syn-queue-full");
         let words =
             ["127.0.0.1:5000 is full", "backlog 4", "answered with SYN cookies", "still connect"];
         assert_said(&finding, Severity::Warning, &words);
         assert_eq!(figure(&finding, "tcp_syncookies"), Some(Figure::Count(1)));
-        judge.one("syn-queue-full", Severity::Notice, &["SYN cookies"]);
-        judge.silent("listen-overflow");
+        diagnoser.one("syn-queue-full", Severity::Notice, &["SYN cookies"]);
+        diagnoser.assert_no_finding("listen-overflow");
     });
 }
 
 #[test]
-fn cookies_for_every_syn_and_half_open_connections_below_the_limit_are_no_finding() {
+fn cookies_for_every_syn_and_a_partly_filled_syn_queue_are_no_finding() {
     in_new_namespace(|| {
-        let Some(mut flood) = Flood::on(64) else { return };
-        flood.connect(8);
-        let mut judge = Judge::now();
-        assert_eq!(judge.snapshot.vitals.syn_queue.cookies, Some(1));
-        judge.silent("syn-queue-full");
+        let Some(mut syn_flood) = SynFlood::on(64) else { return };
+        syn_flood.connect(8);
+        let mut diagnoser = Diagnoser::now();
+        assert_eq!(diagnoser.snapshot.vitals.syn_queue.cookies, Some(1));
+        diagnoser.assert_no_finding("syn-queue-full");
         set_sysctl("tcp_syncookies", "2");
-        let before = judge.snapshot.vitals.clone();
-        flood.connect(8);
-        assert_eq!(judge.look().find_since(&before, "syn-queue-full"), []);
-        judge.silent("syn-queue-full");
+        let before = diagnoser.snapshot.vitals.clone();
+        syn_flood.connect(8);
+        assert_eq!(diagnoser.scan().find_since(&before, "syn-queue-full"), []);
+        diagnoser.assert_no_finding("syn-queue-full");
     });
 }
 
 /// What fills is the accept queue: no SYN queue is to blame.
 #[test]
-fn a_full_accept_queue_is_no_full_syn_queue() {
+fn a_full_accept_queue_is_not_reported_as_a_full_syn_queue() {
     in_new_namespace(|| {
         for cookies in ["0", "1"] {
             set_sysctl("tcp_syncookies", cookies);
@@ -332,8 +332,8 @@ fn a_full_accept_queue_is_no_full_syn_queue() {
             listener.bind(&SocketAddr::from((LOCAL, 0)).into()).unwrap();
             listener.listen(1).unwrap();
             let to = listener.local_addr().unwrap();
-            let mut judge = Judge::now();
-            let before = judge.snapshot.vitals.clone();
+            let mut diagnoser = Diagnoser::now();
+            let before = diagnoser.snapshot.vitals.clone();
             let client = |_| {
                 let client = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
                 client.set_nonblocking(true).unwrap();
@@ -341,9 +341,9 @@ fn a_full_accept_queue_is_no_full_syn_queue() {
                 client
             };
             let clients: Vec<Socket> = (0..8).map(client).collect();
-            let finding = look_until_found(&mut judge, &before, "listen-overflow");
+            let finding = scan_until_found(&mut diagnoser, &before, "listen-overflow");
             assert!(finding.summary.contains("accepts too slowly"), "{finding:#?}");
-            judge.silent("syn-queue-full");
+            diagnoser.assert_no_finding("syn-queue-full");
             drop((clients, listener));
         }
     });
@@ -358,9 +358,9 @@ fn a_listener_that_accepts_has_no_finding() {
             let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
             let _accepted = listener.accept().unwrap();
         }
-        let judge = Judge::now();
-        judge.silent("syn-queue-full");
-        judge.silent("listen-overflow");
-        assert_eq!(judge.snapshot.vitals.syn_queue.cookies, None, "nothing to ask for");
+        let diagnoser = Diagnoser::now();
+        diagnoser.assert_no_finding("syn-queue-full");
+        diagnoser.assert_no_finding("listen-overflow");
+        assert_eq!(diagnoser.snapshot.vitals.syn_queue.cookies, None, "nothing to ask for");
     });
 }

@@ -39,13 +39,13 @@ use processes::{Sleeper, alone, not_tested};
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A scanner in the thread's namespace, and what it saw last.
-struct Observer {
+struct VitalsScanner {
     scanner: LinuxScanner,
     snapshot: Snapshot,
     processes: ProcessTable,
 }
 
-impl Observer {
+impl VitalsScanner {
     fn new() -> Self {
         let machine = LinuxHost::new().machine();
         Self::with(
@@ -58,7 +58,7 @@ impl Observer {
         Self { scanner, snapshot, processes: ProcessTable::default() }
     }
 
-    fn look(&mut self, owners: OwnerDepth) -> &mut Self {
+    fn scan(&mut self, owners: OwnerDepth) -> &mut Self {
         self.scanner.scan(owners, &mut self.snapshot).unwrap();
         self
     }
@@ -100,7 +100,7 @@ fn figure(finding: &Finding, name: &str) -> Option<Figure> {
 
 /// A finding says all that a user needs.
 #[track_caller]
-fn assert_told(finding: &Finding, severity: Severity, words: &[&str]) {
+fn assert_finding(finding: &Finding, severity: Severity, words: &[&str]) {
     assert_eq!(finding.severity, severity, "{finding:#?}");
     assert!(!finding.summary.contains('\n') && !finding.meaning.is_empty());
     assert!(!finding.advice.is_empty() && !finding.evidence.is_empty(), "{finding:#?}");
@@ -137,19 +137,23 @@ fn leave_time_wait(server: &TcpListener) {
 
 /// Looks until `is_there`, or fails.
 #[track_caller]
-fn look_until(observer: &mut Observer, owners: OwnerDepth, is_there: fn(&Snapshot) -> bool) {
+fn scan_until(
+    vitals_scanner: &mut VitalsScanner,
+    owners: OwnerDepth,
+    is_there: fn(&Snapshot) -> bool,
+) {
     let deadline = Instant::now() + TIMEOUT;
-    while !is_there(&observer.look(owners).snapshot) {
-        assert!(Instant::now() < deadline, "{:#?}", observer.snapshot.vitals);
+    while !is_there(&vitals_scanner.scan(owners).snapshot) {
+        assert!(Instant::now() < deadline, "{:#?}", vitals_scanner.snapshot.vitals);
         std::thread::yield_now();
     }
 }
 
 #[test]
-fn a_large_reservation_is_told_and_a_small_one_is_not() {
+fn a_large_reservation_is_reported_and_a_small_one_is_not() {
     in_new_namespace(|| {
         set_sysctl("ip_local_port_range", "40000 40063");
-        let mut observer = Observer::new();
+        let mut vitals_scanner = VitalsScanner::new();
         for (reserved, expected) in [
             ("", None),
             ("8080,40000-40014", None),
@@ -157,11 +161,11 @@ fn a_large_reservation_is_told_and_a_small_one_is_not() {
             ("40000-40030,40032", Some(Severity::Warning)),
         ] {
             set_sysctl("ip_local_reserved_ports", &format!("{reserved}\n"));
-            let found = observer.look(OwnerDepth::Skip).find("reserved-large");
+            let found = vitals_scanner.scan(OwnerDepth::Skip).find("reserved-large");
             assert_eq!(found.first().map(|f| f.severity), expected, "{reserved:?}");
         }
-        let finding = observer.one("reserved-large");
-        assert_told(
+        let finding = vitals_scanner.one("reserved-large");
+        assert_finding(
             &finding,
             Severity::Warning,
             &["50.0 %", "leaves 32 of 64 ports", "ip_local_reserved_ports"],
@@ -171,33 +175,37 @@ fn a_large_reservation_is_told_and_a_small_one_is_not() {
 }
 
 #[test]
-fn connections_that_leave_no_time_wait_are_told() {
+fn connections_that_leave_no_time_wait_are_reported() {
     in_new_namespace(|| {
         set_sysctl("tcp_max_tw_buckets", "3");
-        let mut observer = Observer::new();
+        let mut vitals_scanner = VitalsScanner::new();
         let server = listener(16);
-        assert_eq!(observer.look(OwnerDepth::Skip).find("time-wait-overflow"), []);
-        let before = observer.snapshot.vitals.clone();
+        assert_eq!(vitals_scanner.scan(OwnerDepth::Skip).find("time-wait-overflow"), []);
+        let before = vitals_scanner.snapshot.vitals.clone();
 
         for _ in 0..7 {
             leave_time_wait(&server);
         }
 
-        look_until(&mut observer, OwnerDepth::Skip, |snapshot| {
+        scan_until(&mut vitals_scanner, OwnerDepth::Skip, |snapshot| {
             snapshot.vitals.time_wait_overflow == Some(4)
         });
-        assert_eq!(observer.snapshot.vitals.time_wait, Some(3));
-        assert_told(&observer.one("time-wait-overflow"), Severity::Warning, &["3 of 3 TIME-WAIT"]);
-        let growing = &observer.find_since(&before, "time-wait-overflow")[0];
-        assert_told(growing, Severity::Warning, &["4 connections", "tcp_max_tw_buckets"]);
+        assert_eq!(vitals_scanner.snapshot.vitals.time_wait, Some(3));
+        assert_finding(
+            &vitals_scanner.one("time-wait-overflow"),
+            Severity::Warning,
+            &["3 of 3 TIME-WAIT"],
+        );
+        let growing = &vitals_scanner.find_since(&before, "time-wait-overflow")[0];
+        assert_finding(growing, Severity::Warning, &["4 connections", "tcp_max_tw_buckets"]);
         assert_eq!(figure(growing, "overflows_per_second"), Some(Figure::PerSecond(2.0)));
 
         // With room again an old overflow is worth a notice, and none once it is known to be old.
         set_sysctl("tcp_max_tw_buckets", "100");
-        let old = observer.look(OwnerDepth::Skip).one("time-wait-overflow");
+        let old = vitals_scanner.scan(OwnerDepth::Skip).one("time-wait-overflow");
         assert_eq!(old.severity, Severity::Notice);
-        let now = observer.snapshot.vitals.clone();
-        assert_eq!(observer.find_since(&now, "time-wait-overflow"), []);
+        let now = vitals_scanner.snapshot.vitals.clone();
+        assert_eq!(vitals_scanner.find_since(&now, "time-wait-overflow"), []);
     });
 }
 
@@ -205,34 +213,34 @@ fn connections_that_leave_no_time_wait_are_told() {
 fn a_full_listen_queue_names_its_listener_and_its_process() {
     in_new_namespace(|| {
         let _alone = alone();
-        let mut observer = Observer::new();
+        let mut vitals_scanner = VitalsScanner::new();
         let (idle, full) = (listener(16), listener(1));
-        assert_eq!(observer.look(OwnerDepth::Full).find("listen-overflow"), []);
-        let before = observer.snapshot.vitals.clone();
+        assert_eq!(vitals_scanner.scan(OwnerDepth::Full).find("listen-overflow"), []);
+        let before = vitals_scanner.snapshot.vitals.clone();
 
         let address = full.local_addr().unwrap();
         let clients: Vec<Socket> = (0..4).map(|_| begin_to_connect(address)).collect();
 
-        look_until(&mut observer, OwnerDepth::Full, |snapshot| {
+        scan_until(&mut vitals_scanner, OwnerDepth::Full, |snapshot| {
             snapshot.vitals.listen_overflows.is_some_and(|overflows| overflows > 0)
         });
-        let finding = observer.one("listen-overflow");
+        let finding = vitals_scanner.one("listen-overflow");
         let pid = format!("pid {}", std::process::id());
         let words = [&address.to_string(), &pid, "2 connections wait", "backlog is 1", "somaxconn"];
-        assert_told(&finding, Severity::Critical, &words);
+        assert_finding(&finding, Severity::Critical, &words);
 
         // Accepted, nothing waits; the counter still tells.
         drop(clients);
         drop(full);
-        observer.look(OwnerDepth::Full);
-        let growing = &observer.find_since(&before, "listen-overflow")[0];
-        assert_told(growing, Severity::Warning, &["none is full now"]);
+        vitals_scanner.scan(OwnerDepth::Full);
+        let growing = &vitals_scanner.find_since(&before, "listen-overflow")[0];
+        assert_finding(growing, Severity::Warning, &["none is full now"]);
         drop(idle);
     });
 }
 
 #[test]
-fn a_process_at_its_descriptor_limit_is_named() {
+fn a_process_near_its_descriptor_limit_is_reported() {
     in_new_namespace(|| {
         let _alone = alone();
         let held: OwnedFd = UdpSocket::bind(("127.0.0.1", 0)).unwrap().into();
@@ -240,55 +248,55 @@ fn a_process_at_its_descriptor_limit_is_named() {
         wait_until_asleep(child.pid());
         let pid = u64::from(child.pid());
         let of_child = |f: &Finding| figure(f, "pid") == Some(Figure::Count(pid));
-        let mut calm = Observer::new();
-        let descriptors = &calm.look(OwnerDepth::Full).snapshot.vitals.descriptors;
+        let mut idle_vitals = VitalsScanner::new();
+        let descriptors = &idle_vitals.scan(OwnerDepth::Full).snapshot.vitals.descriptors;
         let open = descriptors.iter().find(|row| row.pid == child.pid()).unwrap().open;
-        assert!(!calm.find("descriptor-limit").iter().any(of_child));
+        assert!(!idle_vitals.find("descriptor-limit").iter().any(of_child));
 
         let limit = Rlimit { current: Some(open.into()), maximum: Some(open.into()) };
         let target = Pid::from_raw(child.pid().cast_signed()).unwrap();
         rustix::process::prlimit(Some(target), Resource::Nofile, limit).unwrap();
 
         // The first one reads descriptors again after some seconds only.
-        let mut observer = Observer::new();
-        observer.look(OwnerDepth::Full);
-        observer.processes.insert(named(child.pid(), "payments"));
-        let found = observer.find("descriptor-limit");
+        let mut vitals_scanner = VitalsScanner::new();
+        vitals_scanner.scan(OwnerDepth::Full);
+        vitals_scanner.processes.insert(named(child.pid(), "payments"));
+        let found = vitals_scanner.find("descriptor-limit");
         let finding = found.iter().find(|finding| of_child(finding)).unwrap();
         let used = format!("{open} of {open} descriptors");
-        assert_told(finding, Severity::Critical, &["payments", &used, "prlimit --pid"]);
+        assert_finding(finding, Severity::Critical, &["payments", &used, "prlimit --pid"]);
         assert!(finding.meaning.contains("EMFILE"));
     });
 }
 
 #[test]
-fn a_translation_without_a_port_left_is_critical_at_the_first_look() {
+fn nat_without_a_port_left_is_critical_at_the_first_scan() {
     in_new_namespace(|| {
         let server = listener(16);
         let address = server.local_addr().unwrap();
         if !translate(address.port(), "127.0.0.9:40000-40003") {
             return not_tested("nft cannot translate addresses here");
         }
-        let mut observer = Observer::new();
-        assert_eq!(observer.look(OwnerDepth::Skip).find("nat-ports-exhausted"), []);
-        let before = observer.snapshot.vitals.clone();
+        let mut vitals_scanner = VitalsScanner::new();
+        assert_eq!(vitals_scanner.scan(OwnerDepth::Skip).find("nat-ports-exhausted"), []);
+        let before = vitals_scanner.snapshot.vitals.clone();
         let three: Vec<TcpStream> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
-        assert_eq!(Observer::new().look(OwnerDepth::Skip).find("nat-ports-exhausted"), []);
+        assert_eq!(VitalsScanner::new().scan(OwnerDepth::Skip).find("nat-ports-exhausted"), []);
 
         let fourth = TcpStream::connect(address).unwrap();
         let fifth = begin_to_connect(address);
 
-        let mut observer = Observer::new();
-        look_until(&mut observer, OwnerDepth::Skip, |snapshot| {
+        let mut vitals_scanner = VitalsScanner::new();
+        scan_until(&mut vitals_scanner, OwnerDepth::Skip, |snapshot| {
             snapshot.vitals.conntrack.as_ref().is_some_and(|table| table.insert_failed > 0)
         });
-        let finding = observer.one("nat-ports-exhausted");
+        let finding = vitals_scanner.one("nat-ports-exhausted");
         let destination = address.to_string();
         let words = ["every port from 40000 to 40003", &destination, "127.0.0.9", "masquerade to"];
-        assert_told(&finding, Severity::Critical, &words);
-        let growing = &observer.find_since(&before, "nat-ports-exhausted")[0];
+        assert_finding(&finding, Severity::Critical, &words);
+        let growing = &vitals_scanner.find_since(&before, "nat-ports-exhausted")[0];
         assert_eq!(growing.severity, Severity::Critical);
-        assert_eq!(observer.find("conntrack-full"), [], "these drops are the translation's");
+        assert_eq!(vitals_scanner.find("conntrack-full"), [], "these drops are the translation's");
         // The fifth hangs: no errno.
         assert_eq!(fifth.take_error().unwrap().map(|error| error.to_string()), None);
         assert!(fifth.peer_addr().is_err());
@@ -297,7 +305,7 @@ fn a_translation_without_a_port_left_is_critical_at_the_first_look() {
 }
 
 #[test]
-fn a_translations_own_range_inside_the_ephemeral_one_is_told() {
+fn a_nat_range_inside_the_ephemeral_range_is_reported() {
     in_new_namespace(|| {
         let server = listener(16);
         let address = server.local_addr().unwrap();
@@ -305,19 +313,19 @@ fn a_translations_own_range_inside_the_ephemeral_one_is_told() {
             return not_tested("nft cannot translate addresses here");
         }
         let _held: Vec<TcpStream> = (0..4).map(|_| TcpStream::connect(address).unwrap()).collect();
-        let observer = &mut Observer::new();
-        let finding = observer.look(OwnerDepth::Skip).one("range-overlap");
-        assert_told(&finding, Severity::Notice, &["127.0.0.9", "40000-40003", "4 of them"]);
+        let vitals_scanner = &mut VitalsScanner::new();
+        let finding = vitals_scanner.scan(OwnerDepth::Skip).one("range-overlap");
+        assert_finding(&finding, Severity::Notice, &["127.0.0.9", "40000-40003", "4 of them"]);
         set_sysctl("ip_local_port_range", "41000 42000");
-        assert_eq!(observer.look(OwnerDepth::Skip).find("range-overlap"), []);
+        assert_eq!(vitals_scanner.scan(OwnerDepth::Skip).find("range-overlap"), []);
     });
 }
 
 #[test]
-fn ranges_of_kubernetes_and_of_common_services_are_told_where_they_overlap() {
+fn overlaps_with_kubernetes_and_common_service_ports_are_reported() {
     in_new_namespace(|| {
-        let mut observer = Observer::new();
-        observer.processes.insert(named(1, "kubelet"));
+        let mut vitals_scanner = VitalsScanner::new();
+        vitals_scanner.processes.insert(named(1, "kubelet"));
         for (range, reserved, expected) in [
             ("32768 60999", "", None),
             ("30000 60999", "", Some("NodePort")),
@@ -327,60 +335,68 @@ fn ranges_of_kubernetes_and_of_common_services_are_told_where_they_overlap() {
         ] {
             set_sysctl("ip_local_port_range", range);
             set_sysctl("ip_local_reserved_ports", &format!("{reserved}\n"));
-            let found = observer.look(OwnerDepth::Skip).find("range-overlap");
+            let found = vitals_scanner.scan(OwnerDepth::Skip).find("range-overlap");
             assert_eq!(found.len(), usize::from(expected.is_some()), "{range}: {found:#?}");
             if let (Some(finding), Some(words)) = (found.first(), expected) {
-                assert_told(finding, Severity::Notice, &[words, "net.ipv4."]);
+                assert_finding(finding, Severity::Notice, &[words, "net.ipv4."]);
             }
         }
         set_sysctl("ip_local_port_range", "30000 60999");
-        observer.processes = ProcessTable::default();
-        assert_eq!(observer.look(OwnerDepth::Skip).find("range-overlap"), [], "no Kubernetes here");
+        vitals_scanner.processes = ProcessTable::default();
+        assert_eq!(
+            vitals_scanner.scan(OwnerDepth::Skip).find("range-overlap"),
+            [],
+            "no Kubernetes here"
+        );
     });
 }
 
 #[test]
-fn what_could_not_be_seen_is_a_finding() {
+fn gaps_are_findings() {
     in_new_namespace(|| {
-        let mut seeing = Observer::new();
+        let mut without_gap = VitalsScanner::new();
         // Before Linux 6.8, bound-inactive sockets are found by their owners alone.
         let lists_all = is_linux_at_least((6, 8));
         let depth = if lists_all { OwnerDepth::Skip } else { OwnerDepth::Full };
-        assert_eq!(seeing.look(depth).snapshot.vitals.gaps, []);
-        assert_eq!(seeing.find("not-seen"), []);
+        assert_eq!(without_gap.scan(depth).snapshot.vitals.gaps, []);
+        assert_eq!(without_gap.find("not-seen"), []);
 
         let machine = LinuxHost::new().machine();
         let refused = Err(Errno::EACCES);
         let scanner = LinuxScanner::over(Arc::clone(&machine), refused);
-        let mut blind = Observer::with(scanner, Snapshot::empty(machine, Source::Procfs));
-        let found = blind.look(OwnerDepth::Skip).find("not-seen");
-        assert_eq!(found.len(), blind.snapshot.gaps.len());
-        assert_told(&found[0], Severity::Notice, &["could not read", "NETLINK_SOCK_DIAG"]);
+        let mut with_gap = VitalsScanner::with(scanner, Snapshot::empty(machine, Source::Procfs));
+        let found = with_gap.scan(OwnerDepth::Skip).find("not-seen");
+        assert_eq!(found.len(), with_gap.snapshot.gaps.len());
+        assert_finding(&found[0], Severity::Notice, &["could not read", "NETLINK_SOCK_DIAG"]);
 
         let table = portscope::domain::Table::Udp4;
-        blind.snapshot.gaps = vec![Gap::DumpInterrupted { table }];
-        assert_told(&blind.one("not-seen"), Severity::Warning, &["UDP over IPv4", "scan again"]);
+        with_gap.snapshot.gaps = vec![Gap::DumpInterrupted { table }];
+        assert_finding(
+            &with_gap.one("not-seen"),
+            Severity::Warning,
+            &["UDP over IPv4", "scan again"],
+        );
     });
 }
 
 /// `tcp_max_orphans` and `nf_conntrack_max` are the machine's: not ours to change.
 #[test]
-fn limits_of_the_machine_are_judged_by_figures_made_up() {
+fn machine_limits_are_evaluated_with_made_up_vitals() {
     in_new_namespace(|| {
-        let mut observer = Observer::new();
-        observer.look(OwnerDepth::Skip);
-        assert_eq!(observer.find("orphans-high"), []);
-        assert_eq!(observer.find("conntrack-full"), []);
+        let mut vitals_scanner = VitalsScanner::new();
+        vitals_scanner.scan(OwnerDepth::Skip);
+        assert_eq!(vitals_scanner.find("orphans-high"), []);
+        assert_eq!(vitals_scanner.find("conntrack-full"), []);
         for (orphans, expected) in
             [(4095, None), (4096, Some(Severity::Warning)), (6144, Some(Severity::Critical))]
         {
-            let vitals = &mut observer.snapshot.vitals;
+            let vitals = &mut vitals_scanner.snapshot.vitals;
             (vitals.orphans, vitals.max_orphans) = (Some(orphans), Some(8192));
-            let found = observer.find("orphans-high");
+            let found = vitals_scanner.find("orphans-high");
             assert_eq!(found.first().map(|f| f.severity), expected, "{orphans}");
         }
-        assert_told(
-            &observer.one("orphans-high"),
+        assert_finding(
+            &vitals_scanner.one("orphans-high"),
             Severity::Critical,
             &["6,144", "tcp_max_orphans"],
         );
@@ -393,26 +409,26 @@ fn limits_of_the_machine_are_judged_by_figures_made_up() {
             (10, 9, Some(Severity::Notice), Some(Severity::Critical)),
         ] {
             let table = Conntrack { count, max: 100, dropped, ..Conntrack::default() };
-            observer.snapshot.vitals.conntrack = Some(table);
+            vitals_scanner.snapshot.vitals.conntrack = Some(table);
             let severity = |found: Vec<Finding>| found.first().map(|f| f.severity);
-            assert_eq!(severity(observer.find("conntrack-full")), alone, "{count}");
+            assert_eq!(severity(vitals_scanner.find("conntrack-full")), alone, "{count}");
             assert_eq!(
-                severity(observer.find_since(&before, "conntrack-full")),
+                severity(vitals_scanner.find_since(&before, "conntrack-full")),
                 growing,
                 "{count}"
             );
         }
-        let finding = observer.one("conntrack-full");
-        assert_told(&finding, Severity::Notice, &["10 of 100 entries", "nf_conntrack_max=200"]);
+        let finding = vitals_scanner.one("conntrack-full");
+        assert_finding(&finding, Severity::Notice, &["10 of 100 entries", "nf_conntrack_max=200"]);
     });
 }
 
 /// Which translations are full is told by what the ports look like: the range is not readable.
 #[test]
-fn only_ports_that_a_translation_chose_in_a_row_are_taken_for_a_full_range() {
+fn only_dense_nat_ports_count_as_a_full_range() {
     in_new_namespace(|| {
-        let mut observer = Observer::new();
-        observer.look(OwnerDepth::Skip);
+        let mut vitals_scanner = VitalsScanner::new();
+        vitals_scanner.scan(OwnerDepth::Skip);
         let before = Vitals { conntrack: Some(Conntrack::default()), ..Vitals::default() };
         let (notice, warning, critical) =
             (Some(Severity::Notice), Some(Severity::Warning), Some(Severity::Critical));
@@ -439,23 +455,23 @@ fn only_ports_that_a_translation_chose_in_a_row_are_taken_for_a_full_range() {
             let (count, max, insert_failed, dropped) = (ports, 1_000_000, failed, failed);
             let translated = Some(vec![row]);
             let table = Conntrack { count, max, insert_failed, dropped, translated };
-            observer.snapshot.vitals.conntrack = Some(table);
+            vitals_scanner.snapshot.vitals.conntrack = Some(table);
             let severity = |found: Vec<Finding>| found.first().map(|finding| finding.severity);
-            assert_eq!(severity(observer.find("nat-ports-exhausted")), alone, "{what}");
-            let since = observer.find_since(&before, "nat-ports-exhausted");
+            assert_eq!(severity(vitals_scanner.find("nat-ports-exhausted")), alone, "{what}");
+            let since = vitals_scanner.find_since(&before, "nat-ports-exhausted");
             assert_eq!(severity(since), growing, "{what}, growing");
         }
     });
 }
 
 #[test]
-fn vitals_are_what_the_kernel_says() {
+fn vitals_match_the_kernel() {
     in_new_namespace(|| {
         set_sysctl("tcp_max_tw_buckets", "77");
         let _alone = alone();
         let _listener = listener(1);
-        let mut observer = Observer::new();
-        let vitals = &observer.look(OwnerDepth::Full).snapshot.vitals;
+        let mut vitals_scanner = VitalsScanner::new();
+        let vitals = &vitals_scanner.scan(OwnerDepth::Full).snapshot.vitals;
         assert_eq!(vitals.max_time_wait, Some(77));
         assert_eq!((vitals.time_wait, vitals.time_wait_overflow), (Some(0), Some(0)));
         assert_eq!((vitals.listen_overflows, vitals.listen_drops), (Some(0), Some(0)));

@@ -25,7 +25,7 @@ const SHORT: Duration = Duration::from_millis(50);
 
 /// One scan, as the host saw it.
 #[derive(Clone, Copy, Debug)]
-struct Seen {
+struct RecordedScan {
     depth: OwnerDepth,
     at: Instant,
     /// Where the sockets were written to.
@@ -35,7 +35,7 @@ struct Seen {
 /// What a test tells the host, and the host tells the test.
 #[derive(Default)]
 struct State {
-    scans: Vec<Seen>,
+    scans: Vec<RecordedScan>,
     described: Vec<Vec<u32>>,
     cost: Duration,
     pids: Vec<u32>,
@@ -68,7 +68,7 @@ impl CountingHost {
 
     /// Waits until that many scans were made.
     #[track_caller]
-    fn wait_for_scans(&self, count: usize) -> Vec<Seen> {
+    fn wait_for_scans(&self, count: usize) -> Vec<RecordedScan> {
         let state = self.state.0.lock().unwrap();
         let too_few = |state: &mut State| state.scans.len() < count;
         let (state, timeout) = self.state.1.wait_timeout_while(state, TIMEOUT, too_few).unwrap();
@@ -117,7 +117,7 @@ impl Scanner for CountingHost {
         snapshot.number = state.scans.len() as u64 + 1;
         snapshot.cost = state.cost;
         let buffer = std::ptr::from_ref::<[Socket]>(&snapshot.sockets).addr();
-        state.scans.push(Seen { depth, at: Instant::now(), buffer });
+        state.scans.push(RecordedScan { depth, at: Instant::now(), buffer });
         self.state.1.notify_all();
         Ok(())
     }
@@ -214,7 +214,7 @@ fn pids(table: &ProcessTable) -> Vec<u32> {
 }
 
 #[test]
-fn the_first_scan_leaves_the_owners_out_and_the_second_follows_at_once() {
+fn the_first_scan_skips_owners_and_the_second_follows_at_once() {
     let host = CountingHost::new(State::default());
     let (_reports, _engine) = start(&host, Duration::from_hours(1), 8);
     let scans = host.wait_for_scans(2);
@@ -245,7 +245,7 @@ fn scan_now_does_not_wait_for_the_interval() {
 }
 
 #[test]
-fn many_requests_to_scan_now_are_four_a_second_at_most() {
+fn scan_now_requests_are_limited_to_4_per_second() {
     let host = CountingHost::new(State::default());
     let (_reports, engine) = start(&host, Duration::from_hours(1), 8);
     let started = host.wait_for_scans(2)[1].at;
@@ -259,7 +259,7 @@ fn many_requests_to_scan_now_are_four_a_second_at_most() {
 }
 
 #[test]
-fn frozen_it_does_not_scan_and_released_it_does_at_once() {
+fn a_paused_scanner_does_not_scan_and_scans_at_once_when_resumed() {
     let host = CountingHost::new(State::default());
     let (reports, engine) = start(&host, SHORT, 64);
     host.wait_for_scans(3);
@@ -274,7 +274,7 @@ fn frozen_it_does_not_scan_and_released_it_does_at_once() {
 }
 
 #[test]
-fn the_newest_snapshot_wins_over_those_that_found_no_room() {
+fn the_newest_snapshot_replaces_undelivered_ones() {
     let host = CountingHost::new(State::default());
     let (reports, engine) = start(&host, SHORT, 1);
     host.wait_for_scans(6);
@@ -291,7 +291,7 @@ fn the_newest_snapshot_wins_over_those_that_found_no_room() {
 }
 
 #[test]
-fn snapshots_that_were_let_go_are_filled_again() {
+fn released_snapshots_are_reused() {
     let host = CountingHost::new(State::default());
     let (reports, _engine) = start(&host, SHORT, 1);
     let mut shown = next_snapshot(&reports);
@@ -305,7 +305,7 @@ fn snapshots_that_were_let_go_are_filled_again() {
 }
 
 #[test]
-fn a_snapshot_that_somebody_keeps_is_not_changed() {
+fn a_snapshot_still_in_use_is_not_changed() {
     let host = CountingHost::new(State::default());
     let (reports, _engine) = start(&host, SHORT, 1);
     let kept: Vec<Arc<Snapshot>> = (0..8).map(|_| next_snapshot(&reports)).collect();
@@ -314,7 +314,7 @@ fn a_snapshot_that_somebody_keeps_is_not_changed() {
 }
 
 #[test]
-fn new_owners_are_described_once_and_those_that_own_nothing_are_forgotten() {
+fn new_owners_are_described_once_and_others_are_dropped() {
     let host = CountingHost::new(State { pids: vec![7, 3, 7], ..State::default() });
     let (reports, _engine) = start(&host, SHORT, 1);
     next_table(&reports, |table| pids(table) == [3, 7]);
@@ -326,7 +326,7 @@ fn new_owners_are_described_once_and_those_that_own_nothing_are_forgotten() {
 }
 
 #[test]
-fn a_pid_that_came_back_as_another_process_is_described_again_at_once() {
+fn a_reused_pid_is_described_again_at_once() {
     let host = CountingHost::new(State { pids: vec![3, 7], ..State::default() });
     let (reports, _engine) = start(&host, SHORT, 1);
     let are_named = |name: &'static str| {
@@ -343,7 +343,7 @@ fn a_pid_that_came_back_as_another_process_is_described_again_at_once() {
 }
 
 #[test]
-fn a_process_that_closed_its_socket_keeps_its_name_when_its_pid_comes_back() {
+fn a_departed_process_keeps_its_name_if_its_pid_is_reused() {
     let state = State { pids: vec![3], departed: Some(7), ..State::default() };
     let host = CountingHost::new(state);
     let (reports, _engine) = start(&host, SHORT, 1);
@@ -377,7 +377,7 @@ fn a_panic_in_the_scanner_is_reported() {
 }
 
 #[test]
-fn stopping_does_not_wait_for_a_scan_that_is_stuck() {
+fn stopping_does_not_wait_for_a_stuck_scan() {
     let host = CountingHost::new(State { is_stuck: true, ..State::default() });
     let (reports, engine) = start(&host, SHORT, 1);
     let started = Instant::now();

@@ -41,7 +41,7 @@ fn the_inspector_shows_all_sockets_and_owners_of_a_shared_port() {
 }
 
 #[test]
-fn many_sockets_on_one_port_are_listed_as_far_as_they_fit() {
+fn sockets_on_one_port_are_listed_as_far_as_they_fit() {
     let mut builder = SimulatedHost::builder().process(7, "resolver", "/usr/sbin/resolver", 0);
     for number in 1..=30 {
         builder = builder.udp(([127, 0, 0, number], 40_053)).owned_by(&[7]);
@@ -52,48 +52,48 @@ fn many_sockets_on_one_port_are_listed_as_far_as_they_fit() {
 }
 
 #[test]
-fn help_lists_the_keys_and_what_the_scan_could_not_see() {
+fn help_lists_the_keys_and_the_gaps() {
     Session::of(&busy(), dark(), 80, 24).press("?").golden("help-80x24");
     Session::of(&busy(), ascii(), 120, 40).press("4?").golden("help-allocate-ascii-120x40");
 }
 
 #[test]
-fn the_prompt_says_which_numbers_are_no_port() {
+fn the_port_prompt_rejects_invalid_numbers() {
     Session::of(&busy(), dark(), 80, 24).press("g70000\n").golden("goto-80x24");
 }
 
 #[test]
-fn before_the_first_scan_the_screen_says_so() {
+fn the_screen_shows_that_no_scan_was_made_yet() {
     Session::new(dark(), 80, 24).golden("empty-80x24");
     Session::new(dark(), 120, 40).golden("empty-120x40");
 }
 
 #[test]
-fn a_failed_scan_is_told_in_words() {
+fn a_failed_scan_is_shown_with_its_reason() {
     let why = "could not open a netlink socket: Operation not permitted";
     let failed = || Event::Report(Report::ScanFailed(Text::scrub(why)));
     let mut session = Session::new(dark(), 80, 24);
-    session.say(failed());
+    session.update(failed());
     session.golden("failed-first-80x24");
     let mut session = Session::of(&busy(), dark(), 80, 24);
-    session.say(failed());
+    session.update(failed());
     session.golden("failed-later-80x24");
 }
 
 #[test]
-fn a_quiet_machine_is_no_error() {
+fn a_machine_without_sockets_is_no_error() {
     Session::of(&SimulatedHost::builder().build(), dark(), 80, 24).golden("quiet-80x24");
 }
 
 #[test]
-fn without_colour_the_map_tells_the_same_by_glyphs() {
+fn without_colour_the_map_shows_the_same_by_glyphs() {
     let theme = || Theme::MONOCHROME;
     Session::of(&busy(), theme(), 80, 24).press("a").golden("nocolor-80x24");
     Session::of(&busy(), theme(), 120, 40).press("g49152\n").golden("nocolor-120x40");
 }
 
 #[test]
-fn ascii_shows_the_letter_of_the_most_telling_state() {
+fn ascii_shows_the_letter_of_the_state_with_the_largest_weight() {
     let session = Session::of(&busy(), ascii(), 80, 24).press("g49152\n");
     session.golden("ascii-80x24");
     assert!(text(&session.draw()).is_ascii());
@@ -111,7 +111,7 @@ fn light_and_sixteen_colour_terminals_have_their_own_palettes() {
 }
 
 #[test]
-fn small_terminals_get_words_and_numbers() {
+fn small_terminals_show_text_only() {
     for (columns, rows) in [(40, 10), (20, 5), (5, 1), (1, 1)] {
         Session::of(&busy(), dark(), columns, rows).golden(&format!("small-{columns}x{rows}"));
     }
@@ -135,14 +135,14 @@ fn no_size_panics() {
                 // The app may still believe in the old size when a frame is drawn.
                 (session.columns, session.rows) = (columns, rows);
                 session.draw();
-                session.say(Event::Resized { columns, rows });
+                session.update(Event::Resized { columns, rows });
             }
         }
     }
 }
 
 #[test]
-fn gaps_are_told_even_where_their_words_have_no_room() {
+fn gaps_are_marked_if_their_text_does_not_fit() {
     let host = SimulatedHost::builder()
         .name("a-machine-with-a-very-long-name")
         .gap(Gap::BoundInactiveUnlisted { assumed: false })

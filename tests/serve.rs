@@ -48,7 +48,7 @@ fn each_request_gets_another_port_which_can_be_bound_on_both_protocols() {
 }
 
 #[test]
-fn a_port_that_somebody_has_on_one_protocol_is_not_leased() {
+fn a_port_in_use_on_one_protocol_is_not_leased() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let _tcp = TcpListener::bind(("127.0.0.1", 20_001)).unwrap();
@@ -62,7 +62,7 @@ fn a_port_that_somebody_has_on_one_protocol_is_not_leased() {
 }
 
 #[test]
-fn a_process_that_cannot_be_a_tenant_gets_no_answer() {
+fn a_pid_that_cannot_hold_a_lease_gets_no_answer() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let server = Server::start(&folder.path("s"), &["--range", "20000-20003", "--trace"]);
@@ -81,7 +81,7 @@ fn a_process_that_cannot_be_a_tenant_gets_no_answer() {
 }
 
 #[test]
-fn a_line_without_its_newline_counts_where_the_client_says_no_more() {
+fn a_line_without_newline_is_accepted_after_shutdown() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let server = Server::start(&folder.path("s"), &["--range", "20000"]);
@@ -93,7 +93,7 @@ fn a_line_without_its_newline_counts_where_the_client_says_no_more() {
 }
 
 #[test]
-fn a_pid_without_newline_from_a_client_that_waits_is_answered() {
+fn a_pid_without_newline_is_answered_after_a_delay() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let server = Server::start(&folder.path("s"), &["--range", "20000-20003"]);
@@ -110,7 +110,7 @@ fn a_pid_without_newline_from_a_client_that_waits_is_answered() {
 }
 
 #[test]
-fn a_pid_that_comes_in_pieces_is_taken_as_a_whole() {
+fn a_pid_received_in_pieces_is_assembled() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let server = Server::start(&folder.path("s"), &["--range", "20000", "--trace"]);
@@ -157,7 +157,7 @@ fn kernel_threads() -> Vec<u32> {
 }
 
 #[test]
-fn sigusr1_prints_statistics_and_the_server_goes_on() {
+fn sigusr1_prints_statistics_without_ending_the_server() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let options = ["--range", "20000-20009", "--quarantine", "60"];
@@ -185,7 +185,7 @@ fn sigusr1_prints_statistics_and_the_server_goes_on() {
 }
 
 #[test]
-fn a_port_comes_back_when_its_process_is_gone_but_not_while_somebody_has_it() {
+fn a_port_is_reclaimed_after_its_process_ended_unless_it_is_in_use() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let options = ["--range", "20000", "--quarantine", "0", "--trace"];
@@ -209,7 +209,7 @@ fn a_port_comes_back_when_its_process_is_gone_but_not_while_somebody_has_it() {
 }
 
 #[test]
-fn nobody_has_to_ask_for_a_port_to_come_back() {
+fn ports_are_reclaimed_without_requests() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let server = Server::start(&folder.path("s"), &["--range", "20000-20009", "--trace"]);
@@ -222,7 +222,7 @@ fn nobody_has_to_ask_for_a_port_to_come_back() {
 }
 
 #[test]
-fn a_released_port_rests_before_it_is_leased_again() {
+fn a_released_port_is_quarantined_before_it_is_leased_again() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let options = ["--range", "20000", "--quarantine", "1.5"];
@@ -237,7 +237,7 @@ fn a_released_port_rests_before_it_is_leased_again() {
 }
 
 #[test]
-fn a_port_that_is_drained_stays_bound_until_no_stray_came_for_so_long() {
+fn a_drained_port_stays_bound_until_no_stray_datagram_arrives() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let options = ["--range", "20000", "--drain", "1", "--trace"];

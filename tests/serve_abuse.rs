@@ -26,7 +26,7 @@ use rustix::process::Signal;
 const DEADLINE: Duration = Duration::from_secs(5);
 
 #[test]
-fn what_is_no_pid_is_closed_without_an_answer_and_costs_no_port() {
+fn an_invalid_request_is_closed_without_answer_and_leases_no_port() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let server = Server::start(&folder.path("s"), &["--range", "20000-20003", "--trace"]);
@@ -57,18 +57,18 @@ fn what_is_no_pid_is_closed_without_an_answer_and_costs_no_port() {
 }
 
 #[test]
-fn who_says_nothing_or_half_a_line_is_closed_after_five_seconds_and_holds_up_nobody() {
+fn silent_clients_are_closed_after_5_seconds_and_delay_nobody() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let server = Server::start(&folder.path("s"), &["--range", "20000-20003"]);
         let holder = LeaseHolder::new();
         let begin = Instant::now();
         let mut silent = server.connect();
-        let mut hesitant = server.connect();
-        hesitant.write_all(b" ").unwrap();
+        let mut half_line_client = server.connect();
+        half_line_client.write_all(b" ").unwrap();
         // Two bytes a second do not put off the end.
         let mut slow = server.connect();
-        let dripping = thread::spawn(move || {
+        let byte_by_byte = thread::spawn(move || {
             while slow.write_all(b" ").is_ok() {
                 thread::sleep(Duration::from_millis(500));
             }
@@ -76,18 +76,18 @@ fn who_says_nothing_or_half_a_line_is_closed_after_five_seconds_and_holds_up_nob
         });
         assert!(server.lease(holder.pid()).is_some());
         assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
-        for stream in [&mut silent, &mut hesitant] {
+        for stream in [&mut silent, &mut half_line_client] {
             assert_eq!(answer(stream), b"");
             let took = begin.elapsed();
             assert!(took >= DEADLINE && took < DEADLINE * 2, "{took:?}");
         }
-        assert!(dripping.join().unwrap() < DEADLINE * 2);
+        assert!(byte_by_byte.join().unwrap() < DEADLINE * 2);
         assert_eq!((0..4).filter_map(|_| server.lease(holder.pid())).count(), 3);
     });
 }
 
 #[test]
-fn clients_without_newline_or_with_pids_of_no_use_hold_up_nobody() {
+fn clients_with_incomplete_or_invalid_requests_delay_nobody() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let server = Server::start(&folder.path("s"), &["--range", "20000-20099"]);
@@ -185,7 +185,7 @@ fn a_client_that_left_before_its_answer_costs_no_port() {
 }
 
 #[test]
-fn who_reads_its_answer_late_gets_it() {
+fn a_late_reader_gets_its_answer() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let server = Server::start(&folder.path("s"), &["--range", "20000-20099"]);

@@ -123,7 +123,7 @@ fn may_unshare() -> bool {
 }
 
 #[test]
-fn a_pid_of_a_container_is_leased_to_the_process_that_it_names_there() {
+fn a_pid_of_a_container_is_translated_to_the_host_pid() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let server = Server::start(&folder.path("s"), &OPTIONS);
@@ -145,7 +145,7 @@ fn a_pid_of_a_container_is_leased_to_the_process_that_it_names_there() {
 }
 
 #[test]
-fn a_pid_that_means_something_else_here_costs_no_port() {
+fn a_pid_unknown_in_the_clients_namespace_leases_no_port() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let server = Server::start(&folder.path("s"), &OPTIONS);

@@ -24,13 +24,13 @@ use lease_server::{Server, answer, parse, signal_to};
 use namespace::in_new_namespace;
 use rustix::process::Signal;
 
-const RACERS: usize = 16;
+const PORT_CLIENTS: usize = 16;
 const EACH: usize = 4;
 const ROUNDS: u32 = 50;
 
 /// Names the socket to the processes that this test starts of itself.
 const SOCKET: &str = "PORTSCOPE_RACE_SOCKET";
-const NAME: &str = "sixteen_processes_race_for_64_ports_and_none_is_given_twice_lost_or_leaked";
+const NAME: &str = "concurrent_clients_never_share_lose_or_leak_a_port";
 
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Figures {
@@ -42,15 +42,15 @@ struct Figures {
 }
 
 /// What came of one request.
-enum Raced {
+enum ClientResult {
     Port(u16),
     /// Leased, but somebody had bound it.
-    Taken,
+    Occupied,
     Refused,
 }
 
 #[test]
-fn sixteen_processes_race_for_64_ports_and_none_is_given_twice_lost_or_leaked() {
+fn concurrent_clients_never_share_lose_or_leak_a_port() {
     if std::env::var_os(SOCKET).is_some() {
         return race();
     }
@@ -66,52 +66,53 @@ fn sixteen_processes_race_for_64_ports_and_none_is_given_twice_lost_or_leaked() 
             run_round(&server, &mut figures);
         }
         eprintln!("{rounds} rounds and one more: {figures:?}\n{}", server.reported());
-        let leases = (rounds + 1) * (RACERS * EACH) as u32;
+        let leases = (rounds + 1) * (PORT_CLIENTS * EACH) as u32;
         assert_eq!(figures, Figures { leases, ..Figures::default() });
     });
 }
 
 fn run_round(server: &Server, figures: &mut Figures) {
-    let (starter, start) = pipe().unwrap();
-    let mut racers: Vec<Child> = (0..RACERS).map(|_| racer(server, &starter)).collect();
+    let (start_pipe, start) = pipe().unwrap();
+    let mut port_clients: Vec<Child> =
+        (0..PORT_CLIENTS).map(|_| port_client(server, &start_pipe)).collect();
     // All of them hear it at once.
     drop(start);
     let mut ports = BTreeSet::new();
-    for result in racers.iter_mut().flat_map(reported) {
+    for result in port_clients.iter_mut().flat_map(reported) {
         match result {
-            Raced::Refused => figures.lost += 1,
-            Raced::Port(port) if ports.insert(port) => figures.leases += 1,
-            Raced::Port(_) | Raced::Taken => figures.duplicates += 1,
+            ClientResult::Refused => figures.lost += 1,
+            ClientResult::Port(port) if ports.insert(port) => figures.leases += 1,
+            ClientResult::Port(_) | ClientResult::Occupied => figures.duplicates += 1,
         }
     }
     // Half of them have no time to put anything away.
-    for (number, racer) in racers.iter_mut().enumerate() {
+    for (number, port_client) in port_clients.iter_mut().enumerate() {
         let signal = if number % 2 == 0 { Signal::KILL } else { Signal::TERM };
-        signal_to(racer.id(), signal);
+        signal_to(port_client.id(), signal);
     }
-    for mut racer in racers {
-        racer.wait().unwrap();
+    for mut port_client in port_clients {
+        port_client.wait().unwrap();
     }
 }
 
-fn reported(racer: &mut Child) -> Vec<Raced> {
-    let lines = BufReader::new(racer.stdout.take().unwrap()).lines();
+fn reported(port_client: &mut Child) -> Vec<ClientResult> {
+    let lines = BufReader::new(port_client.stdout.take().unwrap()).lines();
     let mut words = lines.filter_map(|line| Some(line.unwrap().split_once("raced:")?.1.to_owned()));
     let words = words.next().expect("a racer tells what it got");
     let result = |word: &str| match word {
-        "refused" => Raced::Refused,
-        "taken" => Raced::Taken,
-        port => Raced::Port(port.parse().unwrap()),
+        "refused" => ClientResult::Refused,
+        "taken" => ClientResult::Occupied,
+        port => ClientResult::Port(port.parse().unwrap()),
     };
     words.split_whitespace().map(result).collect()
 }
 
-/// This test once more, as a client; it runs when the other end of `starter` is closed.
-fn racer(server: &Server, starter: &PipeReader) -> Child {
+/// This test once more, as a client; it runs when the other end of `start_pipe` is closed.
+fn port_client(server: &Server, start_pipe: &PipeReader) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--nocapture", "--exact", NAME])
         .env(SOCKET, &server.socket)
-        .stdin(starter.try_clone().unwrap())
+        .stdin(start_pipe.try_clone().unwrap())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap()

@@ -60,7 +60,7 @@ fn is_ignored(signal: Signal) -> bool {
 }
 
 #[test]
-fn a_signal_ends_it_with_nothing_left() {
+fn a_signal_ends_the_server_and_removes_its_files() {
     in_new_namespace(|| {
         for signal in [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT] {
             if is_ignored(signal) {
@@ -82,7 +82,7 @@ fn a_signal_ends_it_with_nothing_left() {
 }
 
 #[test]
-fn the_socket_has_the_rights_that_the_umask_leaves() {
+fn the_socket_mode_follows_the_umask() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let _server = Server::start(&folder.path("s"), &RANGE);
@@ -95,7 +95,7 @@ fn the_socket_has_the_rights_that_the_umask_leaves() {
 }
 
 #[test]
-fn what_a_killed_server_left_is_replaced_and_all_its_ports_are_free() {
+fn the_socket_of_a_killed_server_is_replaced_and_its_ports_are_free() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let holder = LeaseHolder::new();
@@ -110,7 +110,7 @@ fn what_a_killed_server_left_is_replaced_and_all_its_ports_are_free() {
 }
 
 #[test]
-fn a_second_server_is_refused_and_the_first_goes_on() {
+fn a_second_server_is_refused_and_the_first_continues() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let server = Server::start(&folder.path("s"), &RANGE);
@@ -123,7 +123,7 @@ fn a_second_server_is_refused_and_the_first_goes_on() {
 }
 
 #[test]
-fn of_many_that_start_at_once_where_one_was_killed_one_serves() {
+fn of_many_servers_started_after_a_kill_exactly_one_serves() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let mut killed = Server::start(&folder.path("s"), &RANGE);
@@ -162,7 +162,7 @@ fn of_many_that_start_at_once_where_one_was_killed_one_serves() {
 }
 
 #[test]
-fn a_socket_of_another_program_is_left_alone_and_never_connected_to() {
+fn a_socket_of_another_program_is_not_removed_or_connected_to() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let listener = UnixListener::bind(folder.path("s")).unwrap();
@@ -179,7 +179,7 @@ fn a_socket_of_another_program_is_left_alone_and_never_connected_to() {
 }
 
 #[test]
-fn an_empty_lock_proves_nothing_of_a_socket_whose_listener_is_not_seen() {
+fn an_empty_lock_does_not_allow_to_remove_a_socket_without_visible_listener() {
     in_new_namespace(|| {
         let folder = Folder::new();
         // Of another network namespace, whose sockets /proc/net/unix does not list here.
@@ -193,7 +193,7 @@ fn an_empty_lock_proves_nothing_of_a_socket_whose_listener_is_not_seen() {
 }
 
 #[test]
-fn a_lock_that_records_another_socket_proves_nothing() {
+fn a_lock_that_records_another_socket_does_not_allow_its_removal() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let mut server = Server::start(&folder.path("s"), &RANGE);
@@ -217,7 +217,7 @@ fn a_lock_that_records_another_socket_proves_nothing() {
 }
 
 #[test]
-fn a_datagram_socket_and_one_that_does_not_listen_yet_are_in_use() {
+fn datagram_and_not_yet_listening_sockets_count_as_in_use() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let _datagram = UnixDatagram::bind(folder.path("d")).unwrap();
@@ -233,7 +233,7 @@ fn a_datagram_socket_and_one_that_does_not_listen_yet_are_in_use() {
 }
 
 #[test]
-fn a_lock_or_socket_of_another_user_is_left_alone() {
+fn a_lock_or_socket_of_another_user_is_not_touched() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let owned = |name: &str| {
@@ -255,7 +255,7 @@ fn a_lock_or_socket_of_another_user_is_left_alone() {
 }
 
 #[test]
-fn a_name_is_at_most_as_long_as_clients_take() {
+fn socket_names_are_limited_to_107_bytes() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let room = 107 - folder.path("").as_os_str().len();
@@ -275,7 +275,7 @@ fn a_name_is_at_most_as_long_as_clients_take() {
 }
 
 #[test]
-fn few_descriptors_are_enough_or_refused_with_what_to_raise() {
+fn few_descriptors_are_enough_or_the_error_names_the_limit() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let holder = LeaseHolder::new();
@@ -313,7 +313,7 @@ fn few_descriptors_are_enough_or_refused_with_what_to_raise() {
 }
 
 #[test]
-fn what_is_no_socket_is_left_alone() {
+fn a_file_that_is_not_a_socket_is_not_removed() {
     in_new_namespace(|| {
         let folder = Folder::new();
         fs::write(folder.path("file"), "precious").unwrap();
@@ -335,7 +335,7 @@ fn what_is_no_socket_is_left_alone() {
 }
 
 #[test]
-fn a_lock_that_is_somebody_elses_is_left_alone() {
+fn a_foreign_lock_file_is_not_touched() {
     in_new_namespace(|| {
         let folder = Folder::new();
         fs::write(folder.path("a.lock"), "pid 7").unwrap();
@@ -354,7 +354,7 @@ fn a_lock_that_is_somebody_elses_is_left_alone() {
 }
 
 #[test]
-fn a_socket_that_took_its_place_meanwhile_is_not_removed() {
+fn a_socket_that_replaced_ours_is_not_removed() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let mut server = Server::start(&folder.path("s"), &RANGE);
@@ -367,7 +367,7 @@ fn a_socket_that_took_its_place_meanwhile_is_not_removed() {
 }
 
 #[test]
-fn an_abstract_name_needs_no_file_and_is_taken_by_one_server() {
+fn an_abstract_name_is_used_by_one_server() {
     in_new_namespace(|| {
         let mut server = Server::start(Path::new("@portscope-test"), &RANGE);
         assert_refused(Path::new("@portscope-test"), "listens at @portscope-test");
@@ -384,7 +384,7 @@ fn an_abstract_name_needs_no_file_and_is_taken_by_one_server() {
 }
 
 #[test]
-fn options_that_make_no_sense_are_refused_before_anything_is_made() {
+fn invalid_options_are_refused_before_files_are_created() {
     let folder = Folder::new();
     for (options, words) in [
         (&["--range", "0-9"][..], "use 1-9"),

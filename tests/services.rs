@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use portscope::domain::{Protocol, ServiceNames};
 
 #[test]
-fn well_known_ports_have_the_names_that_everybody_uses() {
+fn well_known_ports_have_their_usual_names() {
     let names = ServiceNames::default();
     for (protocol, port, name) in [
         (Protocol::Tcp, 22, "ssh"),
@@ -37,7 +37,7 @@ fn a_port_can_mean_another_service_over_udp_than_over_tcp() {
 }
 
 #[test]
-fn dynamic_ports_are_registered_for_nothing() {
+fn dynamic_ports_have_no_registered_name() {
     let names = ServiceNames::default();
     for port in 49_152..=65_535 {
         assert_eq!(names.name(Protocol::Tcp, port), None, "{port}");
@@ -46,7 +46,7 @@ fn dynamic_ports_are_registered_for_nothing() {
 }
 
 #[test]
-fn the_registry_is_ready_before_anybody_notices() {
+fn the_registry_is_decoded_in_milliseconds() {
     let names = ServiceNames::default();
     let begin = Instant::now();
     assert!(names.name(Protocol::Tcp, 22).is_some());
@@ -58,7 +58,7 @@ fn the_registry_is_ready_before_anybody_notices() {
 /// The folded registry against a list that was never folded.
 #[cfg(target_os = "linux")]
 #[test]
-fn the_registry_and_the_machines_own_list_name_most_ports_alike() {
+fn the_registry_agrees_with_etc_services() {
     use portscope::host::linux::services;
 
     let Ok(list) = std::fs::read("/etc/services") else {

@@ -54,12 +54,12 @@ impl Session {
         session
     }
 
-    fn say(&mut self, event: Event) -> Vec<Effect> {
+    fn update(&mut self, event: Event) -> Vec<Effect> {
         self.0.update(Duration::from_secs(1), event)
     }
 
     fn press(&mut self, key: Key) -> Vec<Effect> {
-        self.say(Event::Key(key))
+        self.update(Event::Key(key))
     }
 
     fn type_keys(&mut self, keys: &str) -> Vec<Effect> {
@@ -67,7 +67,7 @@ impl Session {
     }
 
     fn scanned(&mut self, snapshot: Snapshot) -> Vec<Effect> {
-        self.say(Event::Report(Report::Scanned(Arc::new(snapshot))))
+        self.update(Event::Report(Report::Scanned(Arc::new(snapshot))))
     }
 
     fn cursor(&self) -> u16 {
@@ -94,7 +94,7 @@ fn an_older_snapshot_never_replaces_a_newer_one() {
 }
 
 #[test]
-fn the_snapshots_age_grows_until_the_next_one() {
+fn the_age_of_the_snapshot_grows_until_the_next_one() {
     let mut session = Session::started();
     session.0.update(Duration::from_secs(9), Event::Tick);
     assert_eq!(session.0.age(), Some(Duration::from_secs(8)));
@@ -105,7 +105,7 @@ fn the_snapshots_age_grows_until_the_next_one() {
 }
 
 #[test]
-fn a_block_is_entered_at_the_port_that_gives_it_its_colour() {
+fn the_cursor_enters_a_block_at_the_port_that_gives_its_colour() {
     let mut session = Session::started();
     session.type_keys("g39999");
     session.press(Key::Enter);
@@ -115,7 +115,7 @@ fn a_block_is_entered_at_the_port_that_gives_it_its_colour() {
     assert_eq!(session.cursor(), 40_006);
     session.press(Key::Left);
     assert_eq!(session.cursor(), 39_980);
-    session.say(Event::Mouse(
+    session.update(Event::Mouse(
         Gesture::Press,
         Some(PointerTarget::Ports(PortRange::new(40_000, 40_019).unwrap())),
     ));
@@ -123,7 +123,7 @@ fn a_block_is_entered_at_the_port_that_gives_it_its_colour() {
 }
 
 #[test]
-fn a_port_is_gone_to_by_its_digits() {
+fn digits_go_to_a_port() {
     let mut session = Session::started();
     session.type_keys("g44");
     session.press(Key::Backspace);
@@ -136,7 +136,7 @@ fn a_port_is_gone_to_by_its_digits() {
 }
 
 #[test]
-fn a_number_that_is_no_port_stays_in_the_prompt() {
+fn an_invalid_port_number_stays_in_the_prompt() {
     let mut session = Session::started();
     session.type_keys("g99999");
     session.press(Key::Enter);
@@ -146,29 +146,29 @@ fn a_number_that_is_no_port_stays_in_the_prompt() {
 }
 
 #[test]
-fn a_port_of_the_command_line_is_where_the_cursor_starts() {
+fn the_cursor_starts_at_the_port_argument() {
     let mut session = Session::new(Some(Find::Port(443)));
     session.scanned(machine().snapshot());
     assert_eq!((session.cursor(), session.0.map().extent), (443, Extent::All));
 }
 
 #[test]
-fn a_process_of_the_command_line_is_found_as_soon_as_it_is_described() {
+fn the_process_argument_is_selected_once_described() {
     let mut session = Session::new(Some(Find::Process("payments".to_owned())));
     let host = machine();
     let snapshot = host.snapshot();
     let table: ProcessTable = host.describer().describe(&snapshot.pids).into_iter().collect();
     session.scanned(snapshot);
     assert_eq!(session.cursor(), 32_768);
-    session.say(Event::Report(Report::Described(Arc::new(table.clone()))));
+    session.update(Event::Report(Report::Described(Arc::new(table.clone()))));
     assert_eq!(session.cursor(), 40_007);
     session.press(Key::Home);
-    session.say(Event::Report(Report::Described(Arc::new(table))));
+    session.update(Event::Report(Report::Described(Arc::new(table))));
     assert_eq!(session.cursor(), 32_768, "it is looked for once");
 }
 
 #[test]
-fn lens_and_protocol_go_round() {
+fn lens_and_protocol_keys_cycle() {
     let mut session = Session::started();
     session.type_keys("c");
     assert_eq!(session.0.map().lens, Lens::Owner);
@@ -177,13 +177,13 @@ fn lens_and_protocol_go_round() {
     assert_eq!(session.0.map().lens, Lens::State);
     session.type_keys("pp");
     assert_eq!(session.0.map().protocols, Protocols::Udp);
-    assert_eq!(session.0.scan().unwrap().tally.occupied, 0);
+    assert_eq!(session.0.scan().unwrap().lens_counts.occupied, 0);
     session.type_keys("p");
-    assert_eq!(session.0.scan().unwrap().tally.occupied, 2);
+    assert_eq!(session.0.scan().unwrap().lens_counts.occupied, 2);
 }
 
 #[test]
-fn space_freezes_the_map_and_runs_the_allocator() {
+fn space_pauses_the_map_and_runs_the_allocator() {
     let mut session = Session::started();
     assert_eq!(session.type_keys(" "), [Effect::Ask(Request::Freeze(true))]);
     assert!(session.0.is_frozen());
@@ -202,14 +202,14 @@ fn space_freezes_the_map_and_runs_the_allocator() {
 }
 
 #[test]
-fn r_scans_now() {
+fn key_r_scans_now() {
     assert_eq!(Session::started().type_keys("r"), [Effect::Ask(Request::ScanNow)]);
 }
 
 #[test]
-fn a_failed_scan_is_remembered_until_one_works() {
+fn a_scan_error_is_shown_until_a_scan_succeeds() {
     let mut session = Session::started();
-    session.say(Event::Report(Report::ScanFailed(Text::scrub("no"))));
+    session.update(Event::Report(Report::ScanFailed(Text::scrub("no"))));
     assert_eq!(session.0.failure().map(Text::as_str), Some("no"));
     assert!(session.0.scan().is_some());
     let mut next = machine().snapshot();
@@ -219,10 +219,10 @@ fn a_failed_scan_is_remembered_until_one_works() {
 }
 
 #[test]
-fn a_dead_worker_ends_the_program_with_its_words() {
+fn a_panicked_worker_ends_the_program_with_its_message() {
     let mut session = Session::started();
     let died = Report::WorkerDied(Text::scrub("scanner: index out of bounds"));
-    assert_eq!(session.say(Event::Report(died)), [Effect::Quit]);
+    assert_eq!(session.update(Event::Report(died)), [Effect::Quit]);
     assert_eq!(session.0.fault().map(Text::as_str), Some("scanner: index out of bounds"));
 }
 
@@ -250,7 +250,7 @@ fn escape_closes_what_is_open_and_never_quits() {
 }
 
 #[test]
-fn a_key_that_does_nothing_here_says_nothing() {
+fn an_unbound_key_has_no_effect() {
     let mut session = Session::started();
     assert_eq!(session.type_keys("zZ."), []);
     assert_eq!((session.cursor(), session.0.overlay()), (32_768, &Overlay::None));
@@ -265,6 +265,6 @@ fn a_key_that_does_nothing_here_says_nothing() {
 #[test]
 fn a_click_on_a_tab_shows_its_screen() {
     let mut session = Session::started();
-    session.say(Event::Mouse(Gesture::Press, Some(PointerTarget::Screen(Screen::Allocate))));
+    session.update(Event::Mouse(Gesture::Press, Some(PointerTarget::Screen(Screen::Allocate))));
     assert_eq!(session.0.screen(), Screen::Allocate);
 }

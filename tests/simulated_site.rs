@@ -2,14 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
-#[path = "support/site.rs"]
+#[path = "support/target.rs"]
 mod session;
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use portscope::{
     app::allocation::{
-        ActivePanel, AllocationAction as Action, HolderSeen, Reached, Site, Speed, Who,
+        ActivePanel, AllocationAction as Action, AllocatorTarget, HolderOwner, HolderSeen, Reached,
+        Speed,
     },
     domain::{Binder, MachineKind, PortRange, Protocols, Snapshot, State, port::IANA_DYNAMIC},
     host::{Host, simulated::SimulatedHost},
@@ -22,17 +23,17 @@ fn ports(snapshot: &Snapshot) -> BTreeSet<u16> {
 }
 
 #[test]
-fn t_and_space_are_a_running_allocator_at_90_percent_four_a_second() {
+fn keys_t_and_space_start_the_simulated_allocator() {
     let mut session = Session::shared();
-    session.act(Action::ToggleSite);
+    session.act(Action::ToggleTarget);
     assert!(!session.allocation.is_running());
     session.act(Action::RunOrPause);
-    assert_eq!(session.allocation.site(), Site::Simulated { share: 0.9 });
+    assert_eq!(session.allocation.target(), AllocatorTarget::Simulated { share: 0.9 });
     assert_eq!((session.allocation.speed(), session.allocation.is_running()), (Speed::Four, true));
     session.wait_for(|allocation| allocation.figures().attempts >= 2);
 
-    let ground = session.allocation.ground().unwrap();
-    assert_eq!((ground.candidates, ground.occupied), (16_384, 14_746));
+    let occupancy_counts = session.allocation.occupancy_counts().unwrap();
+    assert_eq!((occupancy_counts.candidates, occupancy_counts.occupied), (16_384, 14_746));
     assert_eq!(session.allocation.hold_limit(), Some(1_638));
     let scan = session.allocation.scan(None).unwrap();
     assert_eq!(scan.snapshot.machine.kind, MachineKind::Simulated);
@@ -40,65 +41,68 @@ fn t_and_space_are_a_running_allocator_at_90_percent_four_a_second() {
 }
 
 #[test]
-fn t_needs_no_scan_of_the_machine() {
+fn key_t_works_before_the_first_scan() {
     let mut session = Session::unseen();
-    session.act(Action::ToggleSite);
+    session.act(Action::ToggleTarget);
     session.act(Action::Step);
     session.wait_for(|allocation| allocation.figures().attempts == 1);
 }
 
 #[test]
-fn the_picture_is_the_machines_again_after_another_t() {
+fn key_t_again_shows_the_machine() {
     let mut session = Session::shared();
-    let real = session.allocation.ground();
-    session.act(Action::ToggleSite);
-    assert_eq!((session.allocation.ground(), session.allocation.model()), (None, None));
+    let real = session.allocation.occupancy_counts();
+    session.act(Action::ToggleTarget);
+    assert_eq!((session.allocation.occupancy_counts(), session.allocation.model()), (None, None));
     assert!(session.simulated_scan().is_none());
-    session.wait_for(|allocation| allocation.ground().is_some());
-    session.act(Action::ToggleSite);
-    assert_eq!((session.allocation.site(), session.allocation.ground()), (Site::Machine, real));
+    session.wait_for(|allocation| allocation.occupancy_counts().is_some());
+    session.act(Action::ToggleTarget);
+    assert_eq!(
+        (session.allocation.target(), session.allocation.occupancy_counts()),
+        (AllocatorTarget::Machine, real)
+    );
     assert_eq!(session.allocation.scan(None).map(|_| ()), None);
 }
 
 #[test]
-fn another_site_ends_the_run_and_releases_what_it_held_there() {
+fn changing_the_target_ends_the_run_and_releases_held_ports() {
     let mut session = Session::alone();
     session.act(Action::ToggleHold);
     session.act(Action::Step);
     session.wait_for(|allocation| allocation.held().len() == 1);
     assert_eq!(session.host_held().len(), 1);
-    session.act(Action::ToggleSite);
+    session.act(Action::ToggleTarget);
     assert!(session.allocation.held().is_empty());
-    session.wait_for(|allocation| allocation.ground().is_some());
+    session.wait_for(|allocation| allocation.occupancy_counts().is_some());
     assert!(session.host_held().is_empty());
-    assert!(session.allocation.keeps_what_it_wins());
+    assert!(session.allocation.keeps_bound_ports());
 }
 
 #[test]
-fn no_speed_needs_leave_on_the_simulated_site_and_none_is_taken_to_the_machine() {
+fn simulated_speeds_need_no_confirmation_and_are_reset_on_the_machine() {
     let mut session = Session::shared();
-    session.act(Action::ToggleSite);
+    session.act(Action::ToggleTarget);
     for _ in 0..3 {
         session.act(Action::Faster);
     }
     assert_eq!((session.allocation.speed(), session.allocation.panel()), (Speed::Max, None));
-    session.act(Action::ToggleSite);
+    session.act(Action::ToggleTarget);
     assert_eq!(session.allocation.speed(), Speed::Twenty);
     session.act(Action::Faster);
     assert_eq!(session.allocation.panel(), Some(&ActivePanel::ConfirmSpeed(Speed::Thousand)));
-    session.act(Action::ToggleSite);
+    session.act(Action::ToggleTarget);
     assert_eq!((session.allocation.speed(), session.allocation.panel()), (Speed::Twenty, None));
 }
 
 #[test]
-fn the_share_moves_in_steps_that_are_finer_where_they_matter_more() {
+fn fill_steps_are_finer_near_a_full_range() {
     let mut session = Session::shared();
     assert_eq!(session.ask(Action::Fuller), [], "nothing is filled on the machine");
-    session.act(Action::ToggleSite);
+    session.act(Action::ToggleTarget);
     let mut shares = Vec::new();
     for action in [[Action::Fuller; 30], [Action::Emptier; 30]].concat() {
         session.act(action);
-        let Site::Simulated { share } = session.allocation.site() else { panic!() };
+        let AllocatorTarget::Simulated { share } = session.allocation.target() else { panic!() };
         shares.push((share * 1000.0).round() as u32);
     }
     assert_eq!(shares[..10], [910, 920, 930, 940, 950, 960, 970, 980, 981, 982]);
@@ -107,13 +111,13 @@ fn the_share_moves_in_steps_that_are_finer_where_they_matter_more() {
     for _ in 0..100 {
         session.act(Action::Emptier);
     }
-    assert_eq!(session.allocation.site(), Site::Simulated { share: 0.0 });
+    assert_eq!(session.allocation.target(), AllocatorTarget::Simulated { share: 0.0 });
     session.act(Action::Fuller);
-    assert_eq!(session.allocation.site(), Site::Simulated { share: 0.05 });
+    assert_eq!(session.allocation.target(), AllocatorTarget::Simulated { share: 0.05 });
 }
 
 #[test]
-fn fuller_keeps_what_was_taken_and_emptier_gives_the_newest_back() {
+fn increasing_the_fill_keeps_ports_and_decreasing_frees_the_newest() {
     let host = SimulatedHost::builder().fill(IANA_DYNAMIC, 0.3, State::Bound, 5).build();
     let start = ports(&host.population());
     let mut before = start.clone();
@@ -133,9 +137,11 @@ fn every_occupied_port_refuses_and_every_free_one_binds() {
     for protocols in [Protocols::Tcp, Protocols::Udp, Protocols::Both] {
         let mut session = Session::shared();
         session.choose(protocols);
-        session.act(Action::ToggleSite);
+        session.act(Action::ToggleTarget);
         session.act(Action::Fuller);
-        session.wait_for(|allocation| allocation.ground().is_some_and(|g| g.occupied == 14_909));
+        session.wait_for(|allocation| {
+            allocation.occupancy_counts().is_some_and(|g| g.occupied == 14_909)
+        });
         let scan = session.allocation.scan(None).unwrap();
         let taken: Vec<u16> = IANA_DYNAMIC
             .ports()
@@ -153,12 +159,12 @@ fn every_occupied_port_refuses_and_every_free_one_binds() {
         session.act(Action::RunOrPause);
         let held = session.allocation.held();
         assert!(held.iter().all(|port| taken.binary_search(port).is_err()));
-        assert_eq!(session.allocation.ground().unwrap().free(), 0);
+        assert_eq!(session.allocation.occupancy_counts().unwrap().free(), 0);
     }
 }
 
 #[test]
-fn what_is_held_stays_held_while_the_site_fills_and_never_has_two_owners() {
+fn held_ports_stay_held_while_the_fill_increases() {
     let host = SimulatedHost::builder().fill(IANA_DYNAMIC, 0.5, State::Unconnected, 9).build();
     let mut binder = host.binder(Protocols::Udp, None).unwrap();
     let held: Vec<_> = IANA_DYNAMIC.ports().filter_map(|port| binder.bind(port).0.ok()).collect();
@@ -175,9 +181,9 @@ fn what_is_held_stays_held_while_the_site_fills_and_never_has_two_owners() {
 }
 
 #[test]
-fn figures_begin_anew_when_the_site_was_filled_and_held_ports_stay() {
+fn a_changed_fill_resets_the_figures_and_keeps_held_ports() {
     let mut session = Session::shared();
-    session.act(Action::ToggleSite);
+    session.act(Action::ToggleTarget);
     session.act(Action::ToggleHold);
     for _ in 0..100 {
         session.act(Action::Step);
@@ -195,7 +201,7 @@ fn figures_begin_anew_when_the_site_was_filled_and_held_ports_stay() {
 #[test]
 fn a_refused_attempt_is_explained_with_a_named_holder() {
     let mut session = Session::shared();
-    session.act(Action::ToggleSite);
+    session.act(Action::ToggleTarget);
     session.act(Action::Step);
     for _ in 0..60 {
         session.act(Action::Step);
@@ -206,10 +212,10 @@ fn a_refused_attempt_is_explained_with_a_named_holder() {
     let mut names = BTreeSet::new();
     for entry in session.allocation.log().entries() {
         match entry.holder {
-            HolderSeen::NoneNeeded => {}
+            HolderSeen::NotApplicable => {}
             HolderSeen::Socket {
                 state: State::Unconnected,
-                who: Who::Process { pid, others: 0 },
+                holder_owner: HolderOwner::Process { pid, others: 0 },
             } => {
                 names.insert(processes.get(pid).unwrap().name.as_str().to_owned());
             }
@@ -223,10 +229,10 @@ fn a_refused_attempt_is_explained_with_a_named_holder() {
 fn reserved_ports_of_the_machine_stay_reserved_and_are_not_filled() {
     let reserved = PortRange::new(50_000, 50_383).unwrap();
     let mut session = Session::reserving(reserved);
-    session.act(Action::ToggleSite);
-    session.wait_for(|allocation| allocation.ground().is_some());
-    let ground = session.allocation.ground().unwrap();
-    assert_eq!((ground.candidates, ground.occupied), (16_000, 14_400));
+    session.act(Action::ToggleTarget);
+    session.wait_for(|allocation| allocation.occupancy_counts().is_some());
+    let occupancy_counts = session.allocation.occupancy_counts().unwrap();
+    assert_eq!((occupancy_counts.candidates, occupancy_counts.occupied), (16_000, 14_400));
     let scan = session.allocation.scan(None).unwrap();
     assert_eq!(scan.occupancy.occupied_in(reserved, Protocols::Both), 0);
 }
@@ -234,7 +240,7 @@ fn reserved_ports_of_the_machine_stay_reserved_and_are_not_filled() {
 #[test]
 fn the_same_seed_shows_the_same_run_again() {
     let mut session = Session::shared();
-    session.act(Action::ToggleSite);
+    session.act(Action::ToggleTarget);
     let mut runs = [(); 2].map(|()| {
         for _ in 0..50 {
             session.act(Action::Step);
@@ -250,9 +256,9 @@ fn the_same_seed_shows_the_same_run_again() {
 }
 
 #[test]
-fn the_mean_agrees_with_the_law_at_90_percent() {
+fn the_mean_matches_the_model_at_90_percent() {
     let mut session = Session::shared();
-    session.act(Action::ToggleSite);
+    session.act(Action::ToggleTarget);
     for _ in 0..3 {
         session.act(Action::Faster);
     }
@@ -268,7 +274,7 @@ fn the_mean_agrees_with_the_law_at_90_percent() {
 }
 
 #[test]
-fn screen_and_engine_agree_on_a_whole_run() {
+fn screen_and_engine_agree_on_a_complete_run() {
     let mut session = Session::alone();
     session.act(Action::ToggleHold);
     for _ in 0..3 {
@@ -291,20 +297,20 @@ fn screen_and_engine_agree_on_a_whole_run() {
 }
 
 #[test]
-fn late_news_of_another_run_are_ignored() {
+fn late_reports_of_another_run_are_ignored() {
     let mut session = Session::shared();
-    session.act(Action::ToggleSite);
-    session.wait_for(|allocation| allocation.ground().is_some());
+    session.act(Action::ToggleTarget);
+    session.wait_for(|allocation| allocation.occupancy_counts().is_some());
     let late = Arc::new(session.simulated_scan().unwrap().clone());
     session.choose(Protocols::Tcp);
-    session.allocation.see_simulated(late.clone());
-    assert_eq!(session.allocation.ground(), None, "those were UDP sockets");
-    session.wait_for(|allocation| allocation.ground().is_some());
-    assert_eq!(session.allocation.ground().unwrap().occupied, 14_746);
-    session.act(Action::ToggleSite);
-    let ground = session.allocation.ground();
-    session.allocation.see_simulated(late);
-    assert_eq!(session.allocation.ground(), ground);
+    session.allocation.set_simulated(late.clone());
+    assert_eq!(session.allocation.occupancy_counts(), None, "those were UDP sockets");
+    session.wait_for(|allocation| allocation.occupancy_counts().is_some());
+    assert_eq!(session.allocation.occupancy_counts().unwrap().occupied, 14_746);
+    session.act(Action::ToggleTarget);
+    let occupancy_counts = session.allocation.occupancy_counts();
+    session.allocation.set_simulated(late);
+    assert_eq!(session.allocation.occupancy_counts(), occupancy_counts);
 }
 
 fn actions() -> impl Strategy<Value = Action> {
@@ -314,7 +320,7 @@ fn actions() -> impl Strategy<Value = Action> {
         Just(Action::Slower),
         Just(Action::Faster),
         Just(Action::OpenSettings),
-        Just(Action::ToggleSite),
+        Just(Action::ToggleTarget),
         Just(Action::Emptier),
         Just(Action::Fuller),
         Just(Action::NextStrategy),
@@ -330,11 +336,11 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 24, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_storm_of_wishes_breaks_a_run(actions in vec(actions(), 1..60), seen in any::<bool>()) {
+    fn random_actions_keep_a_run_consistent(actions in vec(actions(), 1..60), seen in any::<bool>()) {
         let mut session = if seen { Session::small() } else { Session::unseen() };
         for action in actions {
             session.act(action);
-            if action == Action::ToggleSite {
+            if action == Action::ToggleTarget {
                 prop_assert!(!session.allocation.is_running());
                 prop_assert_eq!(session.allocation.figures().attempts, 0);
             }
@@ -343,8 +349,8 @@ proptest! {
             if let Some(limit) = allocation.hold_limit() {
                 prop_assert!(allocation.held().len() <= limit as usize, "{} held", allocation.held().len());
             }
-            if let Some(ground) = allocation.ground() {
-                prop_assert!(ground.occupied <= ground.candidates);
+            if let Some(occupancy_counts) = allocation.occupancy_counts() {
+                prop_assert!(occupancy_counts.occupied <= occupancy_counts.candidates);
             }
         }
         session.act(Action::Reset);

@@ -45,7 +45,7 @@ fn decoded(table: Table) -> Vec<Socket> {
     let mut dump = SocketDump::new(table, SEQUENCE);
     dump.take(captured(table), &mut sockets);
     assert!(dump.is_done());
-    assert_eq!(dump.flaw(), None);
+    assert_eq!(dump.dump_error(), None);
     sockets
 }
 
@@ -115,7 +115,7 @@ fn one_walk_equals_the_dumps_of_both_families() {
 }
 
 #[test]
-fn captured_tables_of_proc_net_tell_the_same() {
+fn captured_proc_net_tables_list_the_same_sockets() {
     for table in [Table::Tcp4, Table::Tcp6, Table::Udp4, Table::Udp6] {
         let mut text = Vec::new();
         assert_eq!(procfs::parse_table(table, captured_text(table), &mut text), Ok(()));
@@ -180,7 +180,7 @@ fn an_independent_encoder_writes_the_same_requests() {
 }
 
 #[test]
-fn the_one_walk_request_has_the_old_layout() {
+fn the_combined_dump_request_uses_the_old_layout() {
     let mut body = Req::new();
     body.states = ALL_STATES;
     body.sockid.cookie = [0xff; 8];

@@ -24,7 +24,7 @@ use portscope::{
 const ALLOWED: u64 = 100;
 
 #[test]
-fn a_steady_refresh_allocates_nothing_per_socket() {
+fn an_unchanged_refresh_allocates_no_memory_per_socket() {
     population::raise_descriptor_limit().unwrap();
     namespace::in_new_namespace(|| {
         let population = mixture::build().unwrap();

@@ -12,7 +12,7 @@ use std::{
 
 use portscope::{
     domain::{Protocols, port::IANA_DYNAMIC},
-    engine::{AllocationRequest, Outbox, Report, Setup, Site, Speed, allocation::spawn},
+    engine::{AllocationRequest, AllocatorTarget, Outbox, Report, Setup, Speed, allocation::spawn},
     host::simulated::SimulatedHost,
 };
 
@@ -33,13 +33,13 @@ impl Outbox for Mailbox {
 }
 
 #[test]
-fn refused_attempts_at_full_speed_ask_for_no_memory() {
+fn refused_attempts_allocate_no_memory() {
     let (reports, inbox) = mpsc::channel();
     let host = Arc::new(SimulatedHost::builder().build());
     let thread = spawn(host, Box::new(Mailbox(reports))).unwrap();
     let setup = Setup {
         strategy: 0,
-        site: Site::Simulated { share: 1.0 },
+        target: AllocatorTarget::Simulated { share: 1.0 },
         protocols: Protocols::Udp,
         range: IANA_DYNAMIC,
         max_attempts: ATTEMPTS_EACH,

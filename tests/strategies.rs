@@ -2,12 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
-#[path = "support/drill.rs"]
-mod drill;
+#[path = "support/harness.rs"]
+mod harness;
 
 use std::collections::BTreeSet;
 
-use drill::{Drill, all, every};
+use harness::{StrategyHarness, all, every};
 use portscope::{
     allocator::{ALLOCATORS, Candidates, Tuning, banded},
     domain::PortRange,
@@ -33,43 +33,44 @@ fn sorted(ports: &[u16]) -> Vec<u16> {
 }
 
 #[test]
-fn a_strategy_that_promises_it_tries_each_candidate_once_and_then_stops() {
+fn a_strategy_marked_tries_each_once_does_so() {
     for name in TRIES_EACH_ONCE {
         for reserved in [vec![], vec![PortRange::new(50_003, 50_010).unwrap()]] {
             let candidates = Candidates::new(every(64), &reserved);
-            let mut drill = Drill::of(name, candidates, 3);
+            let mut harness = StrategyHarness::of(name, candidates, 3);
             for destination in 0..4 {
-                drill.destination = destination;
-                let tried = drill.attempts(200);
-                assert_eq!(sorted(&tried), all(&drill.candidates), "{name}");
+                harness.destination = destination;
+                let tried = harness.attempts(200);
+                assert_eq!(sorted(&tried), all(&harness.candidates), "{name}");
             }
         }
     }
 }
 
 #[test]
-fn a_strategy_that_promises_it_finds_the_only_free_port() {
+fn a_strategy_marked_exhaustive_finds_the_only_free_port() {
     for name in TRIES_EACH_ONCE.into_iter().chain(["bitmap"]) {
         for free in all(&Candidates::new(every(32), &[])) {
-            let mut drill = Drill::new(name, 32, u64::from(free));
-            drill.occupied = all(&drill.candidates).into_iter().filter(|&p| p != free).collect();
-            assert_eq!(drill.allocate().1, Some(free), "{name}");
+            let mut harness = StrategyHarness::new(name, 32, u64::from(free));
+            harness.occupied =
+                all(&harness.candidates).into_iter().filter(|&p| p != free).collect();
+            assert_eq!(harness.allocate().1, Some(free), "{name}");
         }
     }
 }
 
 #[test]
-fn each_strategy_names_a_port_of_a_range_of_one_and_gets_along_with_a_full_range() {
+fn each_strategy_handles_a_range_of_one_port_and_a_full_range() {
     for row in ALLOCATORS {
-        let mut drill = Drill::new(row.name, 1, 1);
+        let mut harness = StrategyHarness::new(row.name, 1, 1);
         let first = if row.lets_machine_choose { 0 } else { 50_000 };
-        assert_eq!(drill.attempts(1), [first], "{}", row.name);
-        let mut drill = Drill::new(row.name, 40, 1);
-        drill.occupied = all(&drill.candidates).into_iter().collect();
-        let (tried, port) = drill.allocate();
+        assert_eq!(harness.attempts(1), [first], "{}", row.name);
+        let mut harness = StrategyHarness::new(row.name, 40, 1);
+        harness.occupied = all(&harness.candidates).into_iter().collect();
+        let (tried, port) = harness.allocate();
         assert_eq!(port, None);
         let expected = match row.name {
-            "random" | "kernel-bind" => drill::TIMEOUT,
+            "random" | "kernel-bind" => harness::TIMEOUT,
             "bitmap" => 0,
             _ => 40,
         };
@@ -78,12 +79,12 @@ fn each_strategy_names_a_port_of_a_range_of_one_and_gets_along_with_a_full_range
 }
 
 #[test]
-fn the_same_seed_tries_the_same_ports_and_another_one_others() {
+fn equal_seeds_try_equal_ports() {
     for row in ALLOCATORS {
         let tried = |seed| {
-            let mut drill = Drill::new(row.name, 512, seed);
-            drill.occupied = (50_100..50_400).collect();
-            (0..20).flat_map(|_| drill.allocate().0).collect::<Vec<u16>>()
+            let mut harness = StrategyHarness::new(row.name, 512, seed);
+            harness.occupied = (50_100..50_400).collect();
+            (0..20).flat_map(|_| harness.allocate().0).collect::<Vec<u16>>()
         };
         assert_eq!(tried(1), tried(1), "{}", row.name);
         let is_fixed = ["sequential", "next-fit", "kernel-bind"].contains(&row.name);
@@ -92,11 +93,11 @@ fn the_same_seed_tries_the_same_ports_and_another_one_others() {
 }
 
 #[test]
-fn random_retry_tries_as_often_as_there_are_candidates_and_may_miss_a_free_port() {
+fn random_retry_makes_as_many_attempts_as_candidates_and_may_miss_a_free_port() {
     let gave_up = (0..100).filter(|&seed| {
-        let mut drill = Drill::new("random-retry", 50, seed);
-        drill.occupied = (50_001..50_050).collect();
-        let (tried, port) = drill.allocate();
+        let mut harness = StrategyHarness::new("random-retry", 50, seed);
+        harness.occupied = (50_001..50_050).collect();
+        let (tried, port) = harness.allocate();
         assert!(tried.len() <= 50);
         port.is_none()
     });
@@ -106,14 +107,14 @@ fn random_retry_tries_as_often_as_there_are_candidates_and_may_miss_a_free_port(
 }
 
 #[test]
-fn exo_history_gives_no_port_again_until_20_others_were_given() {
-    let mut drill = Drill::new("exo-history", 64, 5);
-    let given: Vec<u16> = (0..2_000).map(|_| drill.allocate().1.unwrap()).collect();
+fn exo_history_does_not_repeat_a_port_within_20() {
+    let mut harness = StrategyHarness::new("exo-history", 64, 5);
+    let given: Vec<u16> = (0..2_000).map(|_| harness.allocate().1.unwrap()).collect();
     for window in given.windows(21) {
         assert_eq!(window.iter().collect::<BTreeSet<_>>().len(), 21);
     }
     assert!(given.windows(22).any(|window| window[0] == window[21]), "it remembers more than 20");
-    let mut small = Drill::new("exo-history", 20, 5);
+    let mut small = StrategyHarness::new("exo-history", 20, 5);
     for _ in 0..20 {
         small.allocate().1.unwrap();
     }
@@ -122,32 +123,32 @@ fn exo_history_gives_no_port_again_until_20_others_were_given() {
 
 #[test]
 fn sequential_gives_the_lowest_free_port() {
-    let mut drill = Drill::new("sequential", 64, 1);
-    drill.occupied = (50_000..50_007).chain([50_008]).collect();
-    assert_eq!(drill.allocate(), ((50_000..=50_007).collect(), Some(50_007)));
-    assert_eq!(drill.allocate().1, Some(50_007), "it was released");
+    let mut harness = StrategyHarness::new("sequential", 64, 1);
+    harness.occupied = (50_000..50_007).chain([50_008]).collect();
+    assert_eq!(harness.allocate(), ((50_000..=50_007).collect(), Some(50_007)));
+    assert_eq!(harness.allocate().1, Some(50_007), "it was released");
 }
 
 #[test]
-fn next_fit_comes_back_to_a_port_last() {
-    let mut drill = Drill::new("next-fit", 16, 1);
-    let given: Vec<u16> = (0..33).map(|_| drill.allocate().1.unwrap()).collect();
-    let twice = [all(&drill.candidates), all(&drill.candidates), vec![50_000]].concat();
+fn next_fit_reuses_a_port_last() {
+    let mut harness = StrategyHarness::new("next-fit", 16, 1);
+    let given: Vec<u16> = (0..33).map(|_| harness.allocate().1.unwrap()).collect();
+    let twice = [all(&harness.candidates), all(&harness.candidates), vec![50_000]].concat();
     assert_eq!(given, twice);
-    drill.occupied = [50_001, 50_002].into();
-    assert_eq!(drill.allocate(), (vec![50_001, 50_002, 50_003], Some(50_003)));
-    drill.occupied = every(16).ports().collect();
-    assert_eq!(drill.allocate().1, None);
-    drill.occupied.clear();
-    assert_eq!(drill.allocate().1, Some(50_004), "a failure leaves it where it was");
+    harness.occupied = [50_001, 50_002].into();
+    assert_eq!(harness.allocate(), (vec![50_001, 50_002, 50_003], Some(50_003)));
+    harness.occupied = every(16).ports().collect();
+    assert_eq!(harness.allocate().1, None);
+    harness.occupied.clear();
+    assert_eq!(harness.allocate().1, Some(50_004), "a failure leaves it where it was");
 }
 
 #[test]
-fn simple_random_starts_anywhere_and_goes_on_one_by_one_round_the_end() {
-    let mut drill = Drill::new("simple-random", 32, 8);
+fn simple_random_starts_at_random_and_scans_upwards_with_wrap() {
+    let mut harness = StrategyHarness::new("simple-random", 32, 8);
     let mut starts = BTreeSet::new();
     for _ in 0..500 {
-        let tried = drill.attempts(32);
+        let tried = harness.attempts(32);
         starts.insert(tried[0]);
         let is_next =
             |pair: &[u16]| pair[1] == pair[0] + 1 || (pair[0], pair[1]) == (50_031, 50_000);
@@ -163,31 +164,31 @@ fn steps(ports: &[u16], count: u16) -> Vec<u16> {
 
 #[test]
 fn hash_keeps_an_offset_for_each_destination_and_one_counter_for_all() {
-    let mut drill = Drill::new("hash", 1_000, 2);
-    let firsts: Vec<u16> = (0..50).map(|_| drill.allocate().1.unwrap()).collect();
-    assert_eq!(steps(&firsts, 1_000), [1; 49]);
+    let mut harness = StrategyHarness::new("hash", 1_000, 2);
+    let first_ports: Vec<u16> = (0..50).map(|_| harness.allocate().1.unwrap()).collect();
+    assert_eq!(steps(&first_ports, 1_000), [1; 49]);
     // What others take from the counter is skipped towards the first destination.
-    drill.destination = 1;
-    let others: Vec<u16> = (0..7).map(|_| drill.allocate().1.unwrap()).collect();
+    harness.destination = 1;
+    let others: Vec<u16> = (0..7).map(|_| harness.allocate().1.unwrap()).collect();
     assert_eq!(steps(&others, 1_000), [1; 6]);
-    assert_ne!(steps(&[firsts[49], others[0]], 1_000), [1], "the offsets differ");
-    drill.destination = 0;
-    let again = drill.allocate().1.unwrap();
-    assert_eq!(steps(&[firsts[49], again], 1_000), [8]);
+    assert_ne!(steps(&[first_ports[49], others[0]], 1_000), [1], "the offsets differ");
+    harness.destination = 0;
+    let again = harness.allocate().1.unwrap();
+    assert_eq!(steps(&[first_ports[49], again], 1_000), [8]);
 }
 
 #[test]
-fn double_hash_counts_apart_for_destinations_of_different_slots() {
-    let mut drill = Drill::new("double-hash", 1_000, 2);
+fn double_hash_has_one_counter_per_table_slot() {
+    let mut harness = StrategyHarness::new("double-hash", 1_000, 2);
     let mut apart = 0;
     for other in 1..=200 {
-        drill.destination = 0;
-        let before = drill.allocate().1.unwrap();
-        drill.destination = other;
-        let theirs: Vec<u16> = (0..3).map(|_| drill.allocate().1.unwrap()).collect();
-        assert_eq!(steps(&theirs, 1_000), [1, 1]);
-        drill.destination = 0;
-        let after = drill.allocate().1.unwrap();
+        harness.destination = 0;
+        let before = harness.allocate().1.unwrap();
+        harness.destination = other;
+        let other_ports: Vec<u16> = (0..3).map(|_| harness.allocate().1.unwrap()).collect();
+        assert_eq!(steps(&other_ports, 1_000), [1, 1]);
+        harness.destination = 0;
+        let after = harness.allocate().1.unwrap();
         let step = steps(&[before, after], 1_000)[0];
         assert!(step == 1 || step == 4, "{step}");
         apart += u32::from(step == 1);
@@ -197,9 +198,9 @@ fn double_hash_counts_apart_for_destinations_of_different_slots() {
 }
 
 #[test]
-fn random_increment_goes_up_by_1_to_500_each_as_likely() {
-    let mut drill = Drill::new("random-increment", 4_096, 4);
-    let given: Vec<u16> = (0..100_001).map(|_| drill.allocate().1.unwrap()).collect();
+fn random_increment_steps_are_uniform_from_1_to_500() {
+    let mut harness = StrategyHarness::new("random-increment", 4_096, 4);
+    let given: Vec<u16> = (0..100_001).map(|_| harness.allocate().1.unwrap()).collect();
     let mut counts = [0_u32; 501];
     for step in steps(&given, 4_096) {
         counts[usize::from(step)] += 1;
@@ -211,14 +212,14 @@ fn random_increment_goes_up_by_1_to_500_each_as_likely() {
 }
 
 #[test]
-fn kernel_bind_names_port_0_alone() {
-    assert_eq!(Drill::new("kernel-bind", 64, 1).attempts(3), [0, 0, 0]);
+fn kernel_bind_tries_only_port_0() {
+    assert_eq!(StrategyHarness::new("kernel-bind", 64, 1).attempts(3), [0, 0, 0]);
 }
 
 #[test]
-fn linux_connect_steps_by_2_to_16_towards_one_destination_each_as_likely() {
-    let mut drill = Drill::new("linux-connect", 4_096, 6);
-    let given: Vec<u16> = (0..8_001).map(|_| drill.allocate().1.unwrap()).collect();
+fn linux_connect_steps_to_one_destination_are_uniform_even_from_2_to_16() {
+    let mut harness = StrategyHarness::new("linux-connect", 4_096, 6);
+    let given: Vec<u16> = (0..8_001).map(|_| harness.allocate().1.unwrap()).collect();
     let mut counts = [0_u32; 17];
     for step in steps(&given, 4_096) {
         counts[usize::from(step)] += 1;
@@ -234,10 +235,10 @@ fn linux_connect_steps_by_2_to_16_towards_one_destination_each_as_likely() {
 fn linux_connect_tries_no_port_of_the_second_parity_before_all_of_the_first() {
     for first in [50_000, 50_001] {
         let range = PortRange::new(first, first + 63).unwrap();
-        let mut drill = Drill::of("linux-connect", Candidates::new(range, &[]), 9);
+        let mut harness = StrategyHarness::of("linux-connect", Candidates::new(range, &[]), 9);
         for destination in 0..20 {
-            drill.destination = destination;
-            let tried = drill.attempts(64);
+            harness.destination = destination;
+            let tried = harness.attempts(64);
             assert!(tried[..32].iter().all(|port| port % 2 == first % 2));
             assert!(tried[32..].iter().all(|port| port % 2 != first % 2));
             assert_eq!(tried[32], tried[0] + 1, "the second search begins beside the first");
@@ -246,12 +247,12 @@ fn linux_connect_tries_no_port_of_the_second_parity_before_all_of_the_first() {
 }
 
 #[test]
-fn linux_connect_leaves_out_one_end_of_an_odd_number_of_ports() {
+fn linux_connect_skips_one_end_of_a_range_of_odd_size() {
     let mut left_out = BTreeSet::new();
-    let mut drill = Drill::new("linux-connect", 5, 9);
+    let mut harness = StrategyHarness::new("linux-connect", 5, 9);
     for destination in 0..100 {
-        drill.destination = destination;
-        let tried: BTreeSet<u16> = drill.attempts(5).into_iter().collect();
+        harness.destination = destination;
+        let tried: BTreeSet<u16> = harness.attempts(5).into_iter().collect();
         assert_eq!(tried.len(), 4);
         left_out.extend(every(5).ports().filter(|port| !tried.contains(port)));
     }
@@ -259,24 +260,24 @@ fn linux_connect_leaves_out_one_end_of_an_odd_number_of_ports() {
 }
 
 #[test]
-fn linux_connect_goes_on_behind_what_it_searched_when_that_was_more_than_its_noise() {
-    let mut drill = Drill::new("linux-connect", 4_096, 3);
-    let first = drill.allocate().1.unwrap();
-    drill.occupied = (1..=50).map(|n| 50_000 + (first - 50_000 + 2 * n) % 4_096).collect();
-    let second = drill.allocate().1.unwrap();
+fn linux_connect_continues_after_the_ports_it_searched() {
+    let mut harness = StrategyHarness::new("linux-connect", 4_096, 3);
+    let first = harness.allocate().1.unwrap();
+    harness.occupied = (1..=50).map(|n| 50_000 + (first - 50_000 + 2 * n) % 4_096).collect();
+    let second = harness.allocate().1.unwrap();
     assert_eq!(steps(&[first, second], 4_096), [102]);
-    drill.occupied.clear();
-    let third = drill.allocate().1.unwrap();
+    harness.occupied.clear();
+    let third = harness.allocate().1.unwrap();
     assert!((2..=102).contains(&steps(&[second, third], 4_096)[0]));
 }
 
 #[test]
 fn bitmap_takes_one_attempt_and_any_free_port() {
-    let mut drill = Drill::new("bitmap", 100, 7);
-    drill.occupied = (50_000..50_090).collect();
+    let mut harness = StrategyHarness::new("bitmap", 100, 7);
+    harness.occupied = (50_000..50_090).collect();
     let mut counts = [0_u32; 10];
     for _ in 0..10_000 {
-        let (tried, port) = drill.allocate();
+        let (tried, port) = harness.allocate();
         assert_eq!(tried.len(), 1);
         counts[usize::from(port.unwrap() - 50_090)] += 1;
     }
@@ -285,12 +286,12 @@ fn bitmap_takes_one_attempt_and_any_free_port() {
 }
 
 #[test]
-fn bitmap_tries_no_port_twice_when_what_it_saw_is_old() {
-    let mut drill = Drill::new("bitmap", 100, 7);
-    drill.occupied = (50_000..50_080).collect();
-    drill.unseen = (50_080..50_099).collect();
+fn bitmap_tries_no_port_twice_with_an_outdated_snapshot() {
+    let mut harness = StrategyHarness::new("bitmap", 100, 7);
+    harness.occupied = (50_000..50_080).collect();
+    harness.unlisted = (50_080..50_099).collect();
     for _ in 0..100 {
-        let (tried, port) = drill.allocate();
+        let (tried, port) = harness.allocate();
         assert_eq!(port, Some(50_099));
         assert_eq!(tried.iter().collect::<BTreeSet<_>>().len(), tried.len());
         assert!(tried.iter().all(|port| *port >= 50_080));
@@ -298,24 +299,24 @@ fn bitmap_tries_no_port_twice_when_what_it_saw_is_old() {
 }
 
 #[test]
-fn banded_leaves_its_static_band_until_all_above_is_taken() {
-    let mut drill = Drill::new("banded", 1_024, 7);
+fn banded_uses_its_static_band_last() {
+    let mut harness = StrategyHarness::new("banded", 1_024, 7);
     let mut starts = BTreeSet::new();
     for _ in 0..200 {
-        let tried = drill.attempts(1_024);
+        let tried = harness.attempts(1_024);
         let (above, within) = tried.split_at(1_024 - 32);
         assert!(above.iter().all(|&port| port >= 50_032) && within.iter().all(|&p| p < 50_032));
         starts.insert((above[0], within[0]));
     }
     assert!(starts.len() > 190);
-    let mut asked = Drill::tuned("banded", 64, 1, Tuning { band: Some(60) });
+    let mut asked = StrategyHarness::tuned("banded", 64, 1, Tuning { band: Some(60) });
     assert!(asked.attempts(64)[..4].iter().all(|&port| port >= 50_060));
-    let mut none = Drill::tuned("banded", 64, 1, Tuning { band: Some(0) });
+    let mut none = StrategyHarness::tuned("banded", 64, 1, Tuning { band: Some(0) });
     assert_eq!(sorted(&none.attempts(64)), all(&none.candidates));
 }
 
 #[test]
-fn the_band_is_that_of_kubernetes() {
+fn the_static_band_size_matches_kubernetes() {
     let bands = [1, 16, 17, 512, 544, 2_768, 4_096, 16_384].map(banded::band_of);
     assert_eq!(bands, [0, 0, 16, 16, 17, 86, 128, 128]);
 }

@@ -4,8 +4,8 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
-#[path = "support/drill.rs"]
-mod drill;
+#[path = "support/harness.rs"]
+mod harness;
 #[path = "support/namespace.rs"]
 mod namespace;
 
@@ -17,7 +17,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use drill::Drill;
+use harness::StrategyHarness;
 use namespace::{needs_linux, set_sysctl};
 use portscope::{
     Allocator,
@@ -78,7 +78,7 @@ fn said(output: &Output) -> &str {
 }
 
 #[test]
-fn what_each_strategy_gives_is_really_bound() {
+fn each_strategy_returns_a_bound_port() {
     in_new_namespace(|| {
         for row in strategies() {
             for protocols in [Protocols::Tcp, Protocols::Udp, Protocols::Both] {
@@ -100,7 +100,7 @@ fn what_each_strategy_gives_is_really_bound() {
 }
 
 #[test]
-fn each_strategy_that_tries_all_finds_the_tenth_of_ten_ports() {
+fn each_exhaustive_strategy_finds_the_only_free_port_of_ten() {
     in_new_namespace(|| {
         for free in [50_000, 50_001, 50_006, 50_009] {
             let _held = hold(Protocols::Both, ten().ports().filter(|&port| port != free));
@@ -113,7 +113,7 @@ fn each_strategy_that_tries_all_finds_the_tenth_of_ten_ports() {
 }
 
 #[test]
-fn reserved_ports_are_skipped_unless_they_are_asked_for() {
+fn reserved_ports_are_skipped_without_ignore_reserved() {
     in_new_namespace(|| {
         set_sysctl("ip_local_reserved_ports", "50000-50007");
         for row in strategies() {
@@ -149,7 +149,7 @@ fn the_same_seed_picks_the_same_ports() {
 }
 
 #[test]
-fn bitmap_needs_one_attempt_a_port_and_none_to_see_that_there_is_no_port() {
+fn bitmap_needs_one_attempt_per_port_and_none_in_a_full_range() {
     in_new_namespace(|| {
         let _held = hold(Protocols::Udp, 50_000..50_005);
         let five = pick("bitmap", "--range 50000-50009 --count 5 --seed 1 --format json");
@@ -167,7 +167,7 @@ fn bitmap_needs_one_attempt_a_port_and_none_to_see_that_there_is_no_port() {
 }
 
 #[test]
-fn kernel_bind_keeps_to_the_range_and_says_so_where_the_kernel_does_not_use_all_of_it() {
+fn kernel_bind_stays_in_the_range_and_reports_unused_parts() {
     if !needs_linux((6, 3), "has IP_LOCAL_PORT_RANGE") {
         return;
     }
@@ -193,7 +193,7 @@ fn kernel_bind_keeps_to_the_range_and_says_so_where_the_kernel_does_not_use_all_
 }
 
 #[test]
-fn a_port_that_the_kernel_chose_for_udp_and_tcp_refuses_is_a_miss_of_that_port() {
+fn a_port_chosen_for_udp_and_refused_on_tcp_is_recorded_by_number() {
     if !needs_linux((6, 3), "has IP_LOCAL_PORT_RANGE") {
         return;
     }
@@ -217,7 +217,7 @@ fn a_port_that_the_kernel_chose_for_udp_and_tcp_refuses_is_a_miss_of_that_port()
 }
 
 #[test]
-fn a_range_without_a_free_port_is_refused_to_kernel_bind_as_in_use() {
+fn kernel_bind_in_a_full_range_fails_with_eaddrinuse() {
     if !needs_linux((6, 3), "has IP_LOCAL_PORT_RANGE") {
         return;
     }
@@ -243,7 +243,7 @@ fn a_range_without_a_free_port_is_refused_to_kernel_bind_as_in_use() {
 
 /// The model of `domain::automatic` beside the kernel, where one port is free.
 #[test]
-fn the_kernel_leaves_out_what_the_model_leaves_out() {
+fn bind_to_0_skips_the_ports_that_the_model_skips() {
     const ROUNDS: u32 = 400;
     in_new_namespace(|| {
         let five = PortRange::new(50_000, 50_004).unwrap();
@@ -265,7 +265,7 @@ fn the_kernel_leaves_out_what_the_model_leaves_out() {
 }
 
 #[test]
-fn the_kernel_prefers_odd_ports_on_tcp_as_the_model_does_and_none_on_udp() {
+fn bind_to_0_prefers_odd_ports_on_tcp_only_like_the_model() {
     in_new_namespace(|| {
         for (protocols, expected) in [(Protocols::Tcp, 400), (Protocols::Udp, 200)] {
             let mut binder = RealBinder::new(protocols, None).unwrap();
@@ -283,10 +283,10 @@ fn the_kernel_prefers_odd_ports_on_tcp_as_the_model_does_and_none_on_udp() {
 
 /// The model `linux-connect` beside the kernel, towards ports at which nobody listens.
 #[test]
-fn connect_leaves_out_what_the_model_leaves_out() {
+fn connect_skips_the_ports_that_the_model_skips() {
     in_new_namespace(|| {
-        let five = drill::every(5);
-        let mut drill = Drill::new("linux-connect", 5, 1);
+        let five = harness::every(5);
+        let mut harness = StrategyHarness::new("linux-connect", 5, 1);
         set_sysctl("ip_local_port_range", "50000 50004");
         for free in five.ports() {
             let others: BTreeSet<u16> = five.ports().filter(|&port| port != free).collect();
@@ -299,10 +299,10 @@ fn connect_leaves_out_what_the_model_leaves_out() {
                     _ => panic!("{error}"),
                 }
             });
-            drill.occupied = others;
+            harness.occupied = others;
             let model = (0..400).filter(|&destination| {
-                drill.destination = destination;
-                drill.allocate().1.is_some()
+                harness.destination = destination;
+                harness.allocate().1.is_some()
             });
             let (real, model) = (real.count(), model.count());
             eprintln!("{free}: {real} of 400, model {model}");

@@ -2,12 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
-#[path = "support/drill.rs"]
-mod drill;
+#[path = "support/harness.rs"]
+mod harness;
 
 use std::collections::BTreeSet;
 
-use drill::Drill;
+use harness::StrategyHarness;
 use portscope::{
     Allocator,
     allocator::{ALLOCATORS, Candidates},
@@ -42,7 +42,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_strategy_tries_a_port_that_is_no_candidate(
+    fn strategies_try_only_candidates(
         range in ranges(),
         gaps in vec((0..400u16, 0..60u16), 0..5),
         occupied in vec(0..400u16, 0..300),
@@ -53,14 +53,14 @@ proptest! {
         let candidates = Candidates::new(range, &reserved);
         prop_assume!(candidates.len() > 0);
         for row in ALLOCATORS.iter().filter(|row| !row.lets_machine_choose) {
-            let mut drill = Drill::of(row.name, candidates.clone(), seed);
-            drill.occupied =
+            let mut harness = StrategyHarness::of(row.name, candidates.clone(), seed);
+            harness.occupied =
                 occupied.iter().map(|&after| range.first().saturating_add(after)).collect();
             for &destination in destinations.iter().cycle().take(6) {
-                drill.destination = destination;
-                let (tried, _) = drill.allocate();
-                let strays: Vec<_> = tried.iter().filter(|&&p| !candidates.contains(p)).collect();
-                prop_assert!(strays.is_empty(), "{}: {strays:?}", row.name);
+                harness.destination = destination;
+                let (tried, _) = harness.allocate();
+                let stray_datagrams: Vec<_> = tried.iter().filter(|&&p| !candidates.contains(p)).collect();
+                prop_assert!(stray_datagrams.is_empty(), "{}: {stray_datagrams:?}", row.name);
                 let different: BTreeSet<u16> = tried.iter().copied().collect();
                 let may_repeat = ["random", "random-retry", "random-increment"].contains(&row.name);
                 prop_assert!(may_repeat || different.len() == tried.len(), "{} repeats", row.name);
@@ -69,7 +69,7 @@ proptest! {
     }
 
     #[test]
-    fn what_a_machine_chooses_is_in_range_not_reserved_and_was_free(
+    fn a_port_chosen_by_the_machine_is_in_range_unreserved_and_was_free(
         range in ranges(),
         gaps in vec((0..400u16, 0..60u16), 0..5),
         tcp in 0.0..=1.0,
@@ -104,15 +104,15 @@ proptest! {
 /// A 16-bit random number modulo 28,232 would give the lower 9,072 ports half as often again
 /// (RFC 6056, section 3.1): chi-square over the two parts, and over all ports.
 #[test]
-fn draws_favour_no_part_of_the_default_range() {
+fn random_draws_are_uniform_over_the_default_range() {
     const DRAWS: u32 = 282_320;
     let range = port::LINUX_DEFAULT;
     assert_eq!(range.len(), 28_232);
     for name in ["random", "random-retry", "random-unique", "simple-random", "bitmap"] {
-        let mut drill = Drill::of(name, Candidates::new(range, &[]), 1);
+        let mut harness = StrategyHarness::of(name, Candidates::new(range, &[]), 1);
         let mut counts = vec![0_u32; range.len() as usize];
         for _ in 0..DRAWS {
-            counts[usize::from(drill.attempts(1)[0] - range.first())] += 1;
+            counts[usize::from(harness.attempts(1)[0] - range.first())] += 1;
         }
         let draws = f64::from(counts.iter().sum::<u32>());
         let low = f64::from(counts[..9_072].iter().sum::<u32>());

@@ -69,12 +69,12 @@ impl Load {
     }
 }
 
-fn says_that_it_fails(contents: &str) -> bool {
+fn shows_failing(contents: &str) -> bool {
     contents.contains("!! FAILING") || contents.contains("!! EXHAUSTED")
 }
 
 #[test]
-fn whenever_connect_fails_the_screen_says_failing_or_exhausted() {
+fn the_screen_shows_failing_or_exhausted_whenever_connect_fails() {
     in_new_namespace(|| {
         let mut load = Load::new();
         load.open(64);
@@ -93,7 +93,7 @@ fn whenever_connect_fails_the_screen_says_failing_or_exhausted() {
             failures += 1;
             session.read_for(Duration::from_millis(60));
             let contents = session.contents();
-            assert!(says_that_it_fails(&contents), "{contents}");
+            assert!(shows_failing(&contents), "{contents}");
             frames_with_ports += usize::from(contents.contains("!! FAILING"));
         }
         load.close(3);
@@ -122,7 +122,7 @@ fn json(arguments: &str) -> Value {
 }
 
 #[test]
-fn near_the_limit_one_sample_says_that_it_is_too_little_to_know() {
+fn a_short_sample_near_the_limit_is_reported_as_insufficient() {
     in_new_namespace(|| {
         let mut load = Load::new();
         load.open(63);
@@ -144,7 +144,7 @@ fn near_the_limit_one_sample_says_that_it_is_too_little_to_know() {
 }
 
 #[test]
-fn a_longer_sample_scans_each_second_and_counts_what_was_full() {
+fn a_longer_sample_scans_each_second_and_counts_full_scans() {
     in_new_namespace(|| {
         let mut load = Load::new();
         load.open(64);

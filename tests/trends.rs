@@ -7,21 +7,21 @@ mod churn;
 
 use std::time::Duration;
 
-use churn::{Churn, Watch, destination, snapshot_of, tcp};
+use churn::{Churn, TrendWatch, destination, snapshot_of, tcp};
 use portscope::domain::{
-    Drain, Forecast, Gap, Lane, Protocol, Socket, State, Subject, Table, Trend,
-    trends::MOST_FOLLOWED,
+    Drain, Forecast, Gap, Protocol, ProtocolFamily, Socket, State, Subject, Table, Trend,
+    trends::MAX_TRACKED,
 };
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 
 /// What was foretold in the second half of a run, and what came.
-struct Foretold {
+struct ForecastSample {
     /// Seconds until it really happened.
     real: f64,
     forecast: Option<Forecast>,
 }
 
-impl Foretold {
+impl ForecastSample {
     fn error(&self) -> f64 {
         self.forecast.map_or(f64::INFINITY, |forecast| (forecast.seconds / self.real - 1.0).abs())
     }
@@ -35,40 +35,41 @@ impl Foretold {
 }
 
 /// Runs until no port is left; `interval` gives the time to the next snapshot.
-fn second_half(mut churn: Churn, mut interval: impl FnMut() -> f64) -> Vec<Foretold> {
-    let mut watch = Watch::default();
+fn second_half(mut churn: Churn, mut interval: impl FnMut() -> f64) -> Vec<ForecastSample> {
+    let mut trend_watch = TrendWatch::default();
     let mut forecasts = Vec::new();
     while churn.full_at.is_none() {
-        watch.look(&churn.snapshot());
-        forecasts.push((churn.now, watch.forecast(churn.left())));
+        trend_watch.observe(&churn.snapshot());
+        forecasts.push((churn.now, trend_watch.forecast(churn.left())));
         let next = churn.now + interval();
         churn.run_until(next);
     }
     let full_at = churn.full_at.unwrap();
     let late = forecasts.into_iter().filter(|(at, _)| *at >= full_at / 2.0);
-    late.map(|(at, forecast)| Foretold { real: full_at - at, forecast }).collect()
+    late.map(|(at, forecast)| ForecastSample { real: full_at - at, forecast }).collect()
 }
 
 fn every(seconds: f64) -> impl FnMut() -> f64 {
     move || seconds
 }
 
-fn share(all: &[Foretold], holds: impl Fn(&Foretold) -> bool) -> f64 {
+fn share(all: &[ForecastSample], holds: impl Fn(&ForecastSample) -> bool) -> f64 {
     all.iter().filter(|reported| holds(reported)).count() as f64 / all.len() as f64
 }
 
-fn of_seeds(seeds: u64, run: impl Fn(u64) -> Vec<Foretold>) -> Vec<Foretold> {
+fn of_seeds(seeds: u64, run: impl Fn(u64) -> Vec<ForecastSample>) -> Vec<ForecastSample> {
     (0..seeds).flat_map(run).collect()
 }
 
 /// The noise of the load itself: so many connections still to come may be late or early.
 const LAST_SECONDS: f64 = 10.0;
 
-fn assert_right(name: &str, all: &[Foretold]) {
-    let worst = all.iter().filter(|reported| reported.real >= LAST_SECONDS).map(Foretold::error);
+fn assert_right(name: &str, all: &[ForecastSample]) {
+    let worst =
+        all.iter().filter(|reported| reported.real >= LAST_SECONDS).map(ForecastSample::error);
     let worst = worst.fold(0.0, f64::max);
     let near = share(all, |reported| reported.error() <= 0.2);
-    let covered = share(all, Foretold::is_covered);
+    let covered = share(all, ForecastSample::is_covered);
     eprintln!(
         "{name}: {} forecasts, worst {worst:.3}, within 20 %: {near:.3}, covered {covered:.3}",
         all.len()
@@ -78,7 +79,7 @@ fn assert_right(name: &str, all: &[Foretold]) {
 }
 
 #[test]
-fn a_steady_load_of_50_a_second_and_more_is_foretold_within_a_fifth_from_half_way_on() {
+fn exhaustion_under_steady_load_is_forecast_within_20_percent_from_half_way() {
     assert_right(
         "50/s",
         &of_seeds(6, |seed| second_half(Churn::new(50.0, 4096, seed), every(1.0))),
@@ -90,11 +91,11 @@ fn a_steady_load_of_50_a_second_and_more_is_foretold_within_a_fifth_from_half_wa
 }
 
 #[test]
-fn below_that_the_interval_shown_covers_what_comes() {
+fn the_forecast_interval_covers_lower_rates() {
     for rate in [1.0, 5.0, 20.0] {
         let ports = (rate * 100.0) as u16;
         let all = of_seeds(20, |seed| second_half(Churn::new(rate, ports, seed), every(1.0)));
-        let covered = share(&all, Foretold::is_covered);
+        let covered = share(&all, ForecastSample::is_covered);
         eprintln!("{rate}/s: {covered:.3} covered of {}", all.len());
         assert!(covered >= 0.93, "{rate}/s: {covered} covered");
     }
@@ -114,24 +115,24 @@ fn snapshots_may_be_rare_or_irregular() {
 }
 
 #[test]
-fn connections_in_time_wait_fill_the_range_when_they_come_faster_than_they_go() {
+fn time_wait_fills_the_range_if_it_grows_faster_than_it_expires() {
     // 60 s of 100 a second are 6,000 ports; of 4,096 the last is taken after 41 s.
-    let load = |seed| Churn::new(100.0, 4096, seed).living(0.1);
+    let load = |seed| Churn::new(100.0, 4096, seed).with_lifetime(0.1);
     assert_right("churn", &of_seeds(12, |seed| second_half(load(seed), every(1.0))));
 }
 
 #[test]
-fn a_churn_that_the_range_can_bear_is_never_said_to_fill_it_for_certain() {
-    let mut churn = Churn::new(100.0, 28_232, 1).living(0.1);
-    let mut watch = Watch::default();
+fn a_sustainable_churn_is_never_forecast_to_fill_the_range_with_certainty() {
+    let mut churn = Churn::new(100.0, 28_232, 1).with_lifetime(0.1);
+    let mut trend_watch = TrendWatch::default();
     for step in 1..200 {
         churn.run_until(f64::from(step));
-        watch.look(&churn.snapshot());
-        let Some(forecast) = watch.forecast(churn.left()) else { continue };
+        trend_watch.observe(&churn.snapshot());
+        let Some(forecast) = trend_watch.forecast(churn.left()) else { continue };
         // TIME-WAIT alone explains the growth: it ends after a minute.
         assert_eq!(forecast.latest, None, "{step} s: {forecast:?}");
     }
-    let trend = watch.trend().unwrap();
+    let trend = trend_watch.trend().unwrap();
     assert!(trend.per_second.abs() < trend.uncertainty, "{trend:?}");
     assert!((trend.opened_per_second - 100.0).abs() < 12.0, "{trend:?}");
     assert!((trend.closed_per_second - 100.0).abs() < 12.0, "{trend:?}");
@@ -140,17 +141,17 @@ fn a_churn_that_the_range_can_bear_is_never_said_to_fill_it_for_certain() {
 }
 
 #[test]
-fn two_snapshots_are_enough_and_say_how_little_they_know() {
+fn two_snapshots_give_a_forecast_with_large_uncertainty() {
     let mut covered = 0;
     for seed in 0..200 {
         let mut churn = Churn::new(10.0, 4096, seed);
-        let mut watch = Watch::default();
+        let mut trend_watch = TrendWatch::default();
         churn.run_until(20.0);
-        watch.look(&churn.snapshot());
-        assert_eq!(watch.trend(), None);
+        trend_watch.observe(&churn.snapshot());
+        assert_eq!(trend_watch.trend(), None);
         churn.run_until(21.0);
-        watch.look(&churn.snapshot());
-        let trend = watch.trend().unwrap();
+        trend_watch.observe(&churn.snapshot());
+        let trend = trend_watch.trend().unwrap();
         assert_eq!(trend.window, Duration::from_secs(1));
         covered += u32::from((trend.per_second - 10.0).abs() <= trend.uncertainty);
     }
@@ -158,19 +159,19 @@ fn two_snapshots_are_enough_and_say_how_little_they_know() {
 }
 
 #[test]
-fn a_load_in_bursts_is_told_with_more_doubt_than_a_steady_one() {
-    let doubt = |counts: &[u16]| {
-        let mut watch = Watch::default();
+fn a_bursty_load_has_more_uncertainty_than_a_steady_one() {
+    let uncertainty_of = |counts: &[u16]| {
+        let mut trend_watch = TrendWatch::default();
         for (number, &count) in (1..).zip(counts) {
             let sockets = (0..count).map(|n| tcp(40_000 + n, State::Established, 443)).collect();
-            watch.look(&snapshot_of(number, number as f64, sockets));
+            trend_watch.observe(&snapshot_of(number, number as f64, sockets));
         }
-        let trend = watch.trend().unwrap();
+        let trend = trend_watch.trend().unwrap();
         assert!((trend.per_second - 20.0).abs() < 5.0, "{trend:?}");
         trend.uncertainty
     };
-    let steady = doubt(&[20, 40, 60, 80, 100, 120, 140, 160, 180]);
-    let bursts = doubt(&[20, 20, 20, 80, 80, 140, 140, 140, 180]);
+    let steady = uncertainty_of(&[20, 40, 60, 80, 100, 120, 140, 160, 180]);
+    let bursts = uncertainty_of(&[20, 20, 20, 80, 80, 140, 140, 140, 180]);
     assert!(bursts > 2.0 * steady, "{bursts} and {steady}");
 }
 
@@ -179,45 +180,45 @@ fn a_clock_set_back_and_a_table_not_listed_make_no_false_rates() {
     let connections = |count: u16| -> Vec<Socket> {
         (0..count).map(|n| tcp(40_000 + n, State::Established, 443)).collect()
     };
-    let mut watch = Watch::default();
-    watch.look(&snapshot_of(1, 1.0, connections(100)));
-    watch.look(&snapshot_of(2, 2.0, connections(110)));
+    let mut trend_watch = TrendWatch::default();
+    trend_watch.observe(&snapshot_of(1, 1.0, connections(100)));
+    trend_watch.observe(&snapshot_of(2, 2.0, connections(110)));
     let mut refused = snapshot_of(3, 3.0, Vec::new());
     let error = portscope::domain::Errno::EACCES;
     refused.gaps.push(Gap::TableRefused { table: Table::Tcp, error });
-    watch.look(&refused);
-    watch.look(&snapshot_of(4, 4.0, connections(130)));
-    let trend = watch.trend().unwrap();
+    trend_watch.observe(&refused);
+    trend_watch.observe(&snapshot_of(4, 4.0, connections(130)));
+    let trend = trend_watch.trend().unwrap();
     assert!((trend.per_second - 10.0).abs() < 1e-6, "{trend:?}");
     assert!((trend.opened_per_second - 10.0).abs() < 1e-6, "{trend:?}");
     assert!(trend.closed_per_second < 1e-6, "{trend:?}");
 
-    let mut watch = Watch::default();
-    watch.look(&snapshot_of(1, 3600.0, connections(100)));
-    watch.look(&snapshot_of(2, 3601.0, connections(110)));
-    watch.look(&snapshot_of(3, 0.0, connections(120)));
-    assert_eq!(watch.trend(), None, "who knows how long that took");
-    watch.look(&snapshot_of(4, 1.0, connections(130)));
-    assert!((watch.trend().unwrap().per_second - 10.0).abs() < 1e-6);
-    watch.look(&snapshot_of(4, 2.0, Vec::new()));
-    assert!((watch.trend().unwrap().per_second - 10.0).abs() < 1e-6, "not newer");
+    let mut trend_watch = TrendWatch::default();
+    trend_watch.observe(&snapshot_of(1, 3600.0, connections(100)));
+    trend_watch.observe(&snapshot_of(2, 3601.0, connections(110)));
+    trend_watch.observe(&snapshot_of(3, 0.0, connections(120)));
+    assert_eq!(trend_watch.trend(), None, "who knows how long that took");
+    trend_watch.observe(&snapshot_of(4, 1.0, connections(130)));
+    assert!((trend_watch.trend().unwrap().per_second - 10.0).abs() < 1e-6);
+    trend_watch.observe(&snapshot_of(4, 2.0, Vec::new()));
+    assert!((trend_watch.trend().unwrap().per_second - 10.0).abs() < 1e-6, "not newer");
 }
 
 #[test]
 fn ranges_and_lanes_have_trends_of_their_own() {
     let mut churn = Churn::new(50.0, 4096, 1);
-    let mut watch = Watch::default();
+    let mut trend_watch = TrendWatch::default();
     for second in 1..=10 {
         churn.run_until(f64::from(second));
-        watch.look(&churn.snapshot());
+        trend_watch.observe(&churn.snapshot());
     }
-    let of = |subject| watch.trends.of(subject).unwrap();
+    let of = |subject| trend_watch.trends.of(subject).unwrap();
     let destination = of(Subject::Destination(destination(443)));
     assert_eq!(of(Subject::Range(Protocol::Tcp)), destination);
-    assert_eq!(of(Subject::Lane(Lane::Tcp4)), destination);
-    assert!(of(Subject::Lane(Lane::Tcp6)).per_second.abs() < 1e-6);
+    assert_eq!(of(Subject::ProtocolFamily(ProtocolFamily::Tcp4)), destination);
+    assert!(of(Subject::ProtocolFamily(ProtocolFamily::Tcp6)).per_second.abs() < 1e-6);
     assert!(of(Subject::Range(Protocol::Udp)).opened_per_second < 1e-6);
-    let series = watch.trends.series(Subject::Range(Protocol::Tcp));
+    let series = trend_watch.trends.series(Subject::Range(Protocol::Tcp));
     assert_eq!(series.len(), 10);
     assert_eq!(series[9], (Duration::ZERO, 4096 - churn.left()));
     assert_eq!(series[0].0, Duration::from_secs(9));
@@ -225,13 +226,13 @@ fn ranges_and_lanes_have_trends_of_their_own() {
 
 #[test]
 fn a_long_run_keeps_a_bounded_series_from_its_first_snapshot_to_its_last() {
-    let mut watch = Watch::default();
+    let mut trend_watch = TrendWatch::default();
     for second in 0..5_000_u32 {
         let port = 40_000 + second as u16;
         let sockets = vec![tcp(port, State::Established, 443)];
-        watch.look(&snapshot_of(u64::from(second) + 1, f64::from(second), sockets));
+        trend_watch.observe(&snapshot_of(u64::from(second) + 1, f64::from(second), sockets));
     }
-    let series = watch.trends.series(Subject::Range(Protocol::Tcp));
+    let series = trend_watch.trends.series(Subject::Range(Protocol::Tcp));
     assert!((100..=300).contains(&series.len()), "{}", series.len());
     assert_eq!(series[0].0, Duration::from_secs(4_999));
     assert_eq!(series.last().unwrap().0, Duration::ZERO);
@@ -240,7 +241,7 @@ fn a_long_run_keeps_a_bounded_series_from_its_first_snapshot_to_its_last() {
 }
 
 #[test]
-fn of_ten_thousand_destinations_those_with_most_ports_are_followed_and_stay_so() {
+fn the_largest_of_10000_destinations_are_followed_continuously() {
     // 100 big ones; of the rest, of about three ports each, nobody is worth it.
     let sockets = |seed: u64| {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
@@ -252,22 +253,22 @@ fn of_ten_thousand_destinations_those_with_most_ports_are_followed_and_stay_so()
         }
         sockets
     };
-    let mut watch = Watch::default();
+    let mut trend_watch = TrendWatch::default();
     for second in 1..=4 {
-        watch.look(&snapshot_of(second, second as f64, sockets(second)));
+        trend_watch.observe(&snapshot_of(second, second as f64, sockets(second)));
     }
     let followed =
-        |remote: &u16| watch.trends.of(Subject::Destination(destination(*remote))).is_some();
+        |remote: &u16| trend_watch.trends.of(Subject::Destination(destination(*remote))).is_some();
     let count = (0..10_000).filter(followed).count();
     assert_eq!(count, 100);
     assert!((0..100).all(|n| followed(&(n * 100 + 7))));
 }
 
 #[test]
-fn equals_do_not_drive_each_other_out() {
+fn destinations_of_equal_size_do_not_replace_each_other() {
     // 400 destinations of 20 to 22 ports, in another order each second.
     let mut random = ChaCha8Rng::seed_from_u64(1);
-    let mut watch = Watch::default();
+    let mut trend_watch = TrendWatch::default();
     let mut followed = Vec::new();
     for second in 1..=10 {
         let mut sockets = Vec::new();
@@ -277,11 +278,12 @@ fn equals_do_not_drive_each_other_out() {
                 (0..used).map(|n| tcp(33_000 + remote * 25 + n, State::Established, remote)),
             );
         }
-        watch.look(&snapshot_of(second, second as f64, sockets));
-        let of =
-            |remote: &u16| watch.trends.series(Subject::Destination(destination(*remote))).len();
+        trend_watch.observe(&snapshot_of(second, second as f64, sockets));
+        let of = |remote: &u16| {
+            trend_watch.trends.series(Subject::Destination(destination(*remote))).len()
+        };
         let now: Vec<u16> = (0..400).filter(|remote| of(remote) > 0).collect();
-        assert_eq!(now.len(), MOST_FOLLOWED);
+        assert_eq!(now.len(), MAX_TRACKED);
         if second > 1 {
             assert_eq!(now, followed);
         }
@@ -290,7 +292,7 @@ fn equals_do_not_drive_each_other_out() {
 }
 
 #[test]
-fn a_forecast_knows_nothing_to_do_never_and_now() {
+fn forecasts_of_zero_growth_are_none_and_of_no_ports_left_zero() {
     let trend = |per_second, uncertainty| Trend {
         opened_per_second: 0.0,
         closed_per_second: 0.0,
@@ -307,15 +309,15 @@ fn a_forecast_knows_nothing_to_do_never_and_now() {
     assert_eq!(trend(-1.0, 10.0).until(10), None);
     let exact = trend(2.0, 0.0).until(500).unwrap();
     assert_eq!(exact, Forecast { seconds: 250.0, earliest: 250.0, latest: Some(250.0) });
-    let doubtful = trend(1.0, 2.0).until(100).unwrap();
-    assert!(doubtful.earliest < 100.0 / 2.9 && doubtful.latest.is_none(), "{doubtful:?}");
-    let sure = trend(10.0, 1.0).until(1_000).unwrap();
-    assert!((86.0..91.0).contains(&sure.earliest), "{sure:?}");
-    assert!((111.0..117.0).contains(&sure.latest.unwrap()), "{sure:?}");
+    let uncertain = trend(1.0, 2.0).until(100).unwrap();
+    assert!(uncertain.earliest < 100.0 / 2.9 && uncertain.latest.is_none(), "{uncertain:?}");
+    let certain = trend(10.0, 1.0).until(1_000).unwrap();
+    assert!((86.0..91.0).contains(&certain.earliest), "{certain:?}");
+    assert!((111.0..117.0).contains(&certain.latest.unwrap()), "{certain:?}");
 }
 
 #[test]
-fn ports_come_back_with_the_last_time_wait_on_them() {
+fn ports_become_free_with_their_last_time_wait() {
     let waiting = |port, remote, left| Socket {
         expires_ms: Some(left),
         ..tcp(port, State::TimeWait, remote)

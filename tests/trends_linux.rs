@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use churn::Watch;
+use churn::TrendWatch;
 use namespace::{in_new_namespace, set_sysctl};
 use portscope::{
     domain::{Analysis, Destination, Forecast, Snapshot, Source, Subject},
@@ -51,27 +51,27 @@ fn load(server: SocketAddr, full: &Sender<Instant>) -> Vec<TcpStream> {
 }
 
 /// What each scan foretold, until the range is full; and when it was.
-fn watch(
+fn trend_watch(
     destination: Destination,
     full: &Receiver<Instant>,
 ) -> (Vec<(Instant, Forecast)>, Instant) {
     let host = LinuxHost::new();
     let mut scanner = host.scanner().unwrap();
     let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
-    let mut watch = Watch::default();
-    let mut foretold = Vec::new();
+    let mut trend_watch = TrendWatch::default();
+    let mut forecasts = Vec::new();
     loop {
         scanner.scan(OwnerDepth::Skip, &mut snapshot).unwrap();
         let now = Instant::now();
         let analysis = Analysis::of(&snapshot);
-        watch.history.observe(&snapshot);
-        watch.trends.observe(&snapshot, &analysis, &watch.history);
-        if let Some(trend) = watch.trends.of(Subject::Destination(destination)) {
+        trend_watch.history.observe(&snapshot);
+        trend_watch.trends.observe(&snapshot, &analysis, &trend_watch.history);
+        if let Some(trend) = trend_watch.trends.of(Subject::Destination(destination)) {
             let left = analysis.destination(&destination).unwrap().available();
-            foretold.extend(trend.until(left).map(|forecast| (now, forecast)));
+            forecasts.extend(trend.until(left).map(|forecast| (now, forecast)));
         }
         match full.recv_timeout(SCAN_EACH) {
-            Ok(at) => return (foretold, at),
+            Ok(at) => return (forecasts, at),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => panic!("the load ended early"),
         }
@@ -79,7 +79,7 @@ fn watch(
 }
 
 #[test]
-fn the_end_of_a_real_range_is_foretold_within_a_fifth_from_half_way_on() {
+fn exhaustion_of_a_real_range_is_forecast_within_20_percent_from_half_way() {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
     in_new_namespace(|| {
@@ -89,19 +89,19 @@ fn the_end_of_a_real_range_is_foretold_within_a_fifth_from_half_way_on() {
         let source = IpAddr::from(Ipv4Addr::LOCALHOST);
         let destination =
             Destination { source, remote: (source, server.port()).into(), interface: None };
-        let (say, full) = mpsc::channel();
+        let (tell_full, full) = mpsc::channel();
         let start = Instant::now();
-        let (foretold, at) = thread::scope(|scope| {
+        let (forecasts, at) = thread::scope(|scope| {
             scope.spawn(|| (0..PORTS).map(|_| listener.accept().unwrap()).collect::<Vec<_>>());
-            scope.spawn(move || load(server, &say));
-            watch(destination, &full)
+            scope.spawn(move || load(server, &tell_full));
+            trend_watch(destination, &full)
         });
         let half = start + (at - start) / 2;
         let last = at.checked_sub(Duration::from_secs(1)).unwrap();
-        let late = foretold.iter().filter(|(told_at, _)| (half..last).contains(told_at));
+        let late = forecasts.iter().filter(|(forecast_at, _)| (half..last).contains(forecast_at));
         let mut worst = 0.0_f64;
-        for (told_at, forecast) in late.clone() {
-            let real = (at - *told_at).as_secs_f64();
+        for (forecast_at, forecast) in late.clone() {
+            let real = (at - *forecast_at).as_secs_f64();
             eprintln!("in {real:.2} s: {forecast:.2?}");
             worst = worst.max((forecast.seconds / real - 1.0).abs());
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rand::Rng;
 
 use crate::{
-    allocator::{Candidates, FreePorts, PortView, Strategy, strategy::Surroundings},
+    allocator::{Candidates, FreePorts, PortView, Strategy, strategy::StrategyContext},
     domain::{Binder, Bound, Miss, Outcome, Refusal},
 };
 
@@ -56,23 +56,23 @@ pub struct EarlyEnd {
 
 /// Refusals of the current allocation, tracked for `EarlyEnd`.
 #[derive(Default)]
-struct Met {
+struct RefusalTracker {
     /// Whether each candidate was refused, by the candidate's number. Empty if this is not tracked.
     refused: Vec<bool>,
     /// Number of candidates not yet refused.
     left: u32,
     denied: u32,
     /// An attempt failed for another reason than a denial.
-    is_other: bool,
+    has_other_failure: bool,
 }
 
-impl Met {
+impl RefusalTracker {
     /// Tracks refused candidates only if `max_attempts` attempts can reach all of them.
     fn begin(&mut self, rule: EarlyEnd, candidates: u32, max_attempts: u32) {
         let is_kept = rule.all_refused && candidates <= max_attempts;
         self.refused.clear();
         self.refused.resize(if is_kept { candidates as usize } else { 0 }, false);
-        (self.left, self.denied, self.is_other) = (candidates, 0, false);
+        (self.left, self.denied, self.has_other_failure) = (candidates, 0, false);
     }
 
     /// Records a refusal. Returns true if the allocation ends with this attempt.
@@ -83,17 +83,17 @@ impl Met {
 
     fn is_last(&mut self, rule: EarlyEnd, candidates: &Candidates, miss: Miss) -> bool {
         let outcome = miss.refusal.outcome();
-        self.is_other |= outcome != Outcome::Denied;
+        self.has_other_failure |= outcome != Outcome::Denied;
         self.denied += u32::from(outcome == Outcome::Denied);
-        if !self.is_other && rule.all_denied.is_some_and(|limit| self.denied >= limit) {
+        if !self.has_other_failure && rule.all_denied.is_some_and(|limit| self.denied >= limit) {
             return true;
         }
         if !rule.all_refused || outcome == Outcome::Unknown {
             return false;
         }
         let number = candidates.number_of(miss.port).map(|number| number as usize);
-        let place = number.and_then(|number| self.refused.get_mut(number));
-        if place.is_some_and(|place| !std::mem::replace(place, true)) {
+        let was_refused = number.and_then(|number| self.refused.get_mut(number));
+        if was_refused.is_some_and(|was_refused| !std::mem::replace(was_refused, true)) {
             self.left -= 1;
         }
         self.left == 0
@@ -106,19 +106,19 @@ pub struct AttemptSearch<B, S, R, V = FreePorts> {
     strategy: S,
     random: R,
     candidates: Candidates,
-    sight: V,
+    port_view: V,
     destination: u32,
     max_attempts: u32,
     attempts: u32,
     /// `Strategy::begin` was called for the current allocation.
     has_begun: bool,
     early_end: EarlyEnd,
-    met: Met,
+    refusal_tracker: RefusalTracker,
 }
 
 impl<B: Binder, S: Strategy, R: Rng> AttemptSearch<B, S, R> {
     /// Creates a search that makes at most `max_attempts` attempts per allocation. The destination
-    /// is 0. All ports look free until `seeing` is called.
+    /// is 0. All ports look free until `with_port_view` is called.
     pub fn new(
         binder: B,
         strategy: S,
@@ -131,32 +131,32 @@ impl<B: Binder, S: Strategy, R: Rng> AttemptSearch<B, S, R> {
             strategy,
             random,
             candidates,
-            sight: FreePorts::everything(),
+            port_view: FreePorts::all_free(),
             destination: 0,
             max_attempts,
             attempts: 0,
             has_begun: false,
             early_end: EarlyEnd::default(),
-            met: Met::default(),
+            refusal_tracker: RefusalTracker::default(),
         }
     }
 
     /// Replaces the source of information about which ports look free.
-    pub fn seeing<V: PortView>(self, sight: V) -> AttemptSearch<B, S, R, V> {
+    pub fn with_port_view<V: PortView>(self, port_view: V) -> AttemptSearch<B, S, R, V> {
         let Self { binder, strategy, random, candidates, destination, .. } = self;
-        let Self { max_attempts, attempts, has_begun, early_end, met, .. } = self;
+        let Self { max_attempts, attempts, has_begun, early_end, refusal_tracker, .. } = self;
         AttemptSearch {
             binder,
             strategy,
             random,
             candidates,
-            sight,
+            port_view,
             destination,
             max_attempts,
             attempts,
             has_begun,
             early_end,
-            met,
+            refusal_tracker,
         }
     }
 
@@ -174,17 +174,17 @@ impl<B: Binder, S: Strategy, R: Rng, V: PortView> AttemptSearch<B, S, R, V> {
     }
 
     /// Returns the information about which ports look free; the caller keeps it up to date.
-    pub fn sight_mut(&mut self) -> &mut V {
-        &mut self.sight
+    pub fn port_view_mut(&mut self) -> &mut V {
+        &mut self.port_view
     }
 
     /// Sets the destination, from the next allocation on.
-    pub fn turn_to(&mut self, destination: u32) {
+    pub fn set_destination(&mut self, destination: u32) {
         self.destination = destination;
     }
 
     /// Sets the maximum number of attempts per allocation, from now on.
-    pub fn allow(&mut self, max_attempts: u32) {
+    pub fn set_max_attempts(&mut self, max_attempts: u32) {
         self.max_attempts = max_attempts;
     }
 
@@ -193,31 +193,31 @@ impl<B: Binder, S: Strategy, R: Rng, V: PortView> AttemptSearch<B, S, R, V> {
         self.steps(1, |_| ())
     }
 
-    /// Makes `limit` attempts, or fewer if the allocation ends before. Calls `seen` with each
+    /// Makes `limit` attempts, or fewer if the allocation ends before. Calls `on_attempt` with each
     /// attempt.
-    pub fn steps(&mut self, limit: u32, mut seen: impl FnMut(&Attempt)) -> Progress<B::Held> {
-        let Self { binder, strategy, random, candidates, sight, destination, .. } = self;
-        let Self { max_attempts, attempts, has_begun, early_end: rule, met, .. } = self;
-        let about = Surroundings { candidates, sight, destination: *destination };
+    pub fn steps(&mut self, limit: u32, mut on_attempt: impl FnMut(&Attempt)) -> Progress<B::Held> {
+        let Self { binder, strategy, random, candidates, port_view, destination, .. } = self;
+        let Self { max_attempts, attempts, has_begun, early_end: rule, refusal_tracker, .. } = self;
+        let context = StrategyContext { candidates, port_view, destination: *destination };
         if candidates.len() > 0 && !std::mem::replace(has_begun, true) {
-            strategy.begin(&about, random);
-            met.begin(*rule, about.candidates.len(), *max_attempts);
+            strategy.begin(&context, random);
+            refusal_tracker.begin(*rule, context.candidates.len(), *max_attempts);
         }
-        let until = attempts.saturating_add(limit).min(*max_attempts);
+        let last_number = attempts.saturating_add(limit).min(*max_attempts);
         let (mut last, mut is_exhausted) = (None, false);
         let bound = binder.bind_first(&mut |miss| {
             if let Some(miss) = miss {
                 let Miss { port, refusal, took } = miss;
                 let attempt = Attempt { number: *attempts, port, refusal: Some(refusal), took };
-                seen(&attempt);
+                on_attempt(&attempt);
                 last = Some(attempt);
-                is_exhausted = met.ends_with(*rule, about.candidates, miss);
-                if is_exhausted || *attempts >= until {
+                is_exhausted = refusal_tracker.ends_with(*rule, context.candidates, miss);
+                if is_exhausted || *attempts >= last_number {
                     return None;
                 }
             }
-            let is_empty = about.candidates.len() == 0;
-            let port = if is_empty { None } else { strategy.next(&about, random) };
+            let is_empty = context.candidates.len() == 0;
+            let port = if is_empty { None } else { strategy.next(&context, random) };
             is_exhausted = port.is_none();
             *attempts += u32::from(!is_exhausted);
             port
@@ -226,7 +226,7 @@ impl<B: Binder, S: Strategy, R: Rng, V: PortView> AttemptSearch<B, S, R, V> {
             let attempt = Attempt { number: std::mem::take(attempts), port, refusal: None, took };
             *has_begun = false;
             strategy.bound(port);
-            seen(&attempt);
+            on_attempt(&attempt);
             return Progress::Bound(attempt, held);
         }
         match last {
@@ -240,14 +240,17 @@ impl<B: Binder, S: Strategy, R: Rng, V: PortView> AttemptSearch<B, S, R, V> {
         }
     }
 
-    /// Makes attempts until a port is bound or the allocation gives up. Calls `seen` with each
+    /// Makes attempts until a port is bound or the allocation gives up. Calls `on_attempt` with each
     /// attempt.
-    pub fn allocate(&mut self, mut seen: impl FnMut(&Attempt)) -> Result<(u16, B::Held), GaveUp> {
+    pub fn allocate(
+        &mut self,
+        mut on_attempt: impl FnMut(&Attempt),
+    ) -> Result<(u16, B::Held), GaveUp> {
         let mut attempts = 0;
         loop {
             let progress = self.steps(u32::MAX, |attempt| {
                 attempts = attempt.number;
-                seen(attempt);
+                on_attempt(attempt);
             });
             match progress {
                 Progress::Refused(_) => {}

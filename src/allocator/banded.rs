@@ -7,7 +7,7 @@
 
 use rand::{Rng, RngExt};
 
-use crate::allocator::{Strategy, strategy::Surroundings};
+use crate::allocator::{Strategy, strategy::StrategyContext};
 
 pub struct Banded {
     /// Configured size of the band; `None` if the formula determines it.
@@ -32,16 +32,16 @@ pub fn band_of(candidates: u32) -> u32 {
 }
 
 impl Strategy for Banded {
-    fn begin(&mut self, about: &Surroundings<'_>, random: &mut dyn Rng) {
-        let count = about.candidates.len();
+    fn begin(&mut self, context: &StrategyContext<'_>, random: &mut dyn Rng) {
+        let count = context.candidates.len();
         self.band = self.asked.unwrap_or_else(|| band_of(count)).min(count - 1);
         let mut start = |ports: u32| if ports == 0 { 0 } else { random.random_range(0..ports) };
         self.starts = [start(count - self.band), start(self.band)];
         self.tries = 0;
     }
 
-    fn next(&mut self, about: &Surroundings<'_>, _: &mut dyn Rng) -> Option<u16> {
-        let count = about.candidates.len();
+    fn next(&mut self, context: &StrategyContext<'_>, _: &mut dyn Rng) -> Option<u16> {
+        let count = context.candidates.len();
         let above = count - self.band;
         if self.tries == count {
             return None;
@@ -51,6 +51,6 @@ impl Strategy for Banded {
             Some(tries) => (self.starts[1] + tries) % self.band,
         };
         self.tries += 1;
-        Some(about.candidates.nth(number))
+        Some(context.candidates.nth(number))
     }
 }

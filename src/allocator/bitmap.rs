@@ -4,7 +4,7 @@
 
 use rand::{Rng, RngExt};
 
-use crate::allocator::{Strategy, strategy::Surroundings};
+use crate::allocator::{Strategy, strategy::StrategyContext};
 
 /// Remembers the ports tried in this allocation, to try none of them again.
 #[derive(Default)]
@@ -13,20 +13,20 @@ pub struct Bitmap {
 }
 
 impl Strategy for Bitmap {
-    fn begin(&mut self, _: &Surroundings<'_>, _: &mut dyn Rng) {
+    fn begin(&mut self, _: &StrategyContext<'_>, _: &mut dyn Rng) {
         self.refused.clear();
     }
 
     /// Draws until it finds a port that looks free, because checking a port in the snapshot is
     /// cheap. After as many draws as there are candidates, lists all free ports and draws one of
     /// them.
-    fn next(&mut self, about: &Surroundings<'_>, random: &mut dyn Rng) -> Option<u16> {
-        let Surroundings { candidates, sight, .. } = about;
-        let is_hope = |port: u16| sight.looks_free(port) && !self.refused.contains(&port);
+    fn next(&mut self, context: &StrategyContext<'_>, random: &mut dyn Rng) -> Option<u16> {
+        let StrategyContext { candidates, port_view, .. } = context;
+        let looks_untried = |port: u16| port_view.looks_free(port) && !self.refused.contains(&port);
         let mut draws =
             (0..candidates.len()).map(|_| candidates.nth(random.random_range(0..candidates.len())));
-        let found = draws.find(|&port| is_hope(port)).or_else(|| {
-            let free: Vec<u16> = candidates.ports().filter(|&port| is_hope(port)).collect();
+        let found = draws.find(|&port| looks_untried(port)).or_else(|| {
+            let free: Vec<u16> = candidates.ports().filter(|&port| looks_untried(port)).collect();
             (!free.is_empty()).then(|| free[random.random_range(0..free.len())])
         });
         self.refused.extend(found);

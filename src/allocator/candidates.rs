@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reserved_ports_are_no_candidates_and_both_ends_are() {
+    fn reserved_ports_are_excluded_and_both_ends_of_the_range_are_candidates() {
         let range = PortRange::new(10, 20).unwrap();
         let reserved = [PortRange::new(5, 10).unwrap(), PortRange::new(13, 15).unwrap()];
         let candidates = Candidates::new(range, &reserved);
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_do_not_reach_over_a_hole_or_the_end() {
+    fn blocks_of_ports_do_not_span_a_reserved_port_or_the_end_of_the_range() {
         let range = PortRange::new(10, 20).unwrap();
         let candidates = Candidates::new(range, &[PortRange::new(13, 15).unwrap()]);
         let starts = |count| candidates.followed_by(count).ports().collect::<Vec<u16>>();

@@ -6,7 +6,7 @@
 
 use rand::{Rng, RngExt};
 
-use crate::allocator::{Strategy, hash::keyed, strategy::Surroundings};
+use crate::allocator::{Strategy, hash::keyed, strategy::StrategyContext};
 
 /// Number of counters in the table, as in Linux 5.12.
 const SLOTS: usize = 256;
@@ -23,19 +23,19 @@ pub struct DoubleHash {
 }
 
 impl Strategy for DoubleHash {
-    fn begin(&mut self, about: &Surroundings<'_>, random: &mut dyn Rng) {
-        let count = about.candidates.len();
+    fn begin(&mut self, context: &StrategyContext<'_>, random: &mut dyn Rng) {
+        let count = context.candidates.len();
         if self.table.is_empty() {
             self.table = (0..SLOTS).map(|_| random.random_range(0..count)).collect();
         }
         let [first, second] = *self.keys.get_or_insert_with(|| random.random());
-        self.offset = keyed(first, about.destination) as u32 % count;
-        self.slot = keyed(second, about.destination) as usize % SLOTS;
+        self.offset = keyed(first, context.destination) as u32 % count;
+        self.slot = keyed(second, context.destination) as usize % SLOTS;
         self.tries = 0;
     }
 
-    fn next(&mut self, about: &Surroundings<'_>, _: &mut dyn Rng) -> Option<u16> {
-        let count = about.candidates.len();
+    fn next(&mut self, context: &StrategyContext<'_>, _: &mut dyn Rng) -> Option<u16> {
+        let count = context.candidates.len();
         if self.tries == count {
             return None;
         }
@@ -43,6 +43,6 @@ impl Strategy for DoubleHash {
         let number = (self.offset + *counter) % count;
         *counter = (*counter + 1) % count;
         self.tries += 1;
-        Some(about.candidates.nth(number))
+        Some(context.candidates.nth(number))
     }
 }

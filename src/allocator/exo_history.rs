@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 use rand::Rng;
 
-use crate::allocator::{Strategy, random_unique::RandomUnique, strategy::Surroundings};
+use crate::allocator::{Strategy, random_unique::RandomUnique, strategy::StrategyContext};
 
 /// Number of most recently given ports that are not tried.
 const HISTORY: usize = 20;
@@ -22,13 +22,13 @@ pub struct ExoHistory {
 }
 
 impl Strategy for ExoHistory {
-    fn begin(&mut self, about: &Surroundings<'_>, random: &mut dyn Rng) {
-        self.draw.begin(about, random);
+    fn begin(&mut self, context: &StrategyContext<'_>, random: &mut dyn Rng) {
+        self.draw.begin(context, random);
     }
 
-    fn next(&mut self, about: &Surroundings<'_>, random: &mut dyn Rng) -> Option<u16> {
+    fn next(&mut self, context: &StrategyContext<'_>, random: &mut dyn Rng) -> Option<u16> {
         loop {
-            let port = self.draw.next(about, random)?;
+            let port = self.draw.next(context, random)?;
             if !self.given.contains(&port) {
                 return Some(port);
             }

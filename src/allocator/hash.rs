@@ -6,7 +6,7 @@
 
 use rand::{Rng, RngExt};
 
-use crate::allocator::{Strategy, strategy::Surroundings};
+use crate::allocator::{Strategy, strategy::StrategyContext};
 
 #[derive(Default)]
 pub struct Hash {
@@ -18,21 +18,21 @@ pub struct Hash {
 }
 
 impl Strategy for Hash {
-    fn begin(&mut self, about: &Surroundings<'_>, random: &mut dyn Rng) {
+    fn begin(&mut self, context: &StrategyContext<'_>, random: &mut dyn Rng) {
         let key = *self.key.get_or_insert_with(|| random.random());
-        self.offset = keyed(key, about.destination) as u32 % about.candidates.len();
+        self.offset = keyed(key, context.destination) as u32 % context.candidates.len();
         self.tries = 0;
     }
 
-    fn next(&mut self, about: &Surroundings<'_>, _: &mut dyn Rng) -> Option<u16> {
-        let count = about.candidates.len();
+    fn next(&mut self, context: &StrategyContext<'_>, _: &mut dyn Rng) -> Option<u16> {
+        let count = context.candidates.len();
         if self.tries == count {
             return None;
         }
         let number = (self.next + self.offset) % count;
         self.next = (self.next + 1) % count;
         self.tries += 1;
-        Some(about.candidates.nth(number))
+        Some(context.candidates.nth(number))
     }
 }
 

@@ -8,12 +8,12 @@
 
 use rand::Rng;
 
-use crate::allocator::{Strategy, strategy::Surroundings};
+use crate::allocator::{Strategy, strategy::StrategyContext};
 
 pub struct KernelBind;
 
 impl Strategy for KernelBind {
-    fn next(&mut self, _: &Surroundings<'_>, _: &mut dyn Rng) -> Option<u16> {
+    fn next(&mut self, _: &StrategyContext<'_>, _: &mut dyn Rng) -> Option<u16> {
         Some(0)
     }
 }

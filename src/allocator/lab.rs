@@ -1,17 +1,17 @@
 //! Comparison of strategies on the same occupancies, and their statistics. Reads no clock.
 
-mod contest;
-mod entrant;
 mod expectation;
+mod lab_strategy;
+mod simulated_lab;
 mod tally;
 
 use std::time::Duration;
 
 use crate::allocator::{Model, Predictability};
 
-pub use contest::{Contest, LabConfig};
-pub use entrant::{AllocationEnd, Entrant, StrategyColumn};
 pub use expectation::{Expectation, Given};
+pub use lab_strategy::{AllocationEnd, LabStrategy, StrategyColumn};
+pub use simulated_lab::{LabConfig, SimulatedLab};
 pub use tally::{LabTally, RECENT};
 
 /// Statistics of one strategy's runs.

@@ -14,7 +14,7 @@
 
 use rand::{Rng, RngExt};
 
-use crate::allocator::{Strategy, hash::keyed, strategy::Surroundings};
+use crate::allocator::{Strategy, hash::keyed, strategy::StrategyContext};
 
 /// Number of slots, `INET_TABLE_PERTURB_SIZE`.
 const SLOTS: usize = 1 << 16;
@@ -41,27 +41,27 @@ pub struct LinuxConnect {
 impl LinuxConnect {
     /// Returns the number of ports after which the search wraps around. It is even, or 1 if the
     /// range has one port.
-    fn span(about: &Surroundings<'_>) -> u32 {
-        let length = about.candidates.range().len();
+    fn span(context: &StrategyContext<'_>) -> u32 {
+        let length = context.candidates.range().len();
         if length > 1 { length & !1 } else { length }
     }
 }
 
 impl Strategy for LinuxConnect {
-    fn begin(&mut self, about: &Surroundings<'_>, random: &mut dyn Rng) {
+    fn begin(&mut self, context: &StrategyContext<'_>, random: &mut dyn Rng) {
         if self.table.is_empty() {
             self.table = (0..SLOTS).map(|_| random.random()).collect();
         }
-        let hashed = keyed(*self.key.get_or_insert_with(|| random.random()), about.destination);
+        let hashed = keyed(*self.key.get_or_insert_with(|| random.random()), context.destination);
         self.slot = hashed as usize % SLOTS;
         let start = self.table[self.slot].wrapping_add((hashed >> 32) as u32);
-        self.offset = (start % Self::span(about)) & !1;
+        self.offset = (start % Self::span(context)) & !1;
         (self.walked, self.on_second_parity) = (0, false);
         self.noise = random.random_range(0..8) * STEP;
     }
 
-    fn next(&mut self, about: &Surroundings<'_>, _: &mut dyn Rng) -> Option<u16> {
-        let (span, range) = (Self::span(about), about.candidates.range());
+    fn next(&mut self, context: &StrategyContext<'_>, _: &mut dyn Rng) -> Option<u16> {
+        let (span, range) = (Self::span(context), context.candidates.range());
         loop {
             if self.walked >= span {
                 if self.on_second_parity || span == 1 {
@@ -74,7 +74,7 @@ impl Strategy for LinuxConnect {
             let round = if distance < range.len() { 0 } else { span };
             let port = range.first() + (distance - round) as u16;
             self.walked += STEP;
-            if about.candidates.contains(port) {
+            if context.candidates.contains(port) {
                 return Some(port);
             }
         }

@@ -4,7 +4,7 @@
 
 use rand::Rng;
 
-use crate::allocator::{Strategy, strategy::Surroundings};
+use crate::allocator::{Strategy, strategy::StrategyContext};
 
 #[derive(Default)]
 pub struct NextFit {
@@ -15,20 +15,20 @@ pub struct NextFit {
 }
 
 impl Strategy for NextFit {
-    fn begin(&mut self, about: &Surroundings<'_>, _: &mut dyn Rng) {
-        let last = self.given_last.and_then(|port| about.candidates.number_of(port));
-        self.number = last.map_or(0, |number| (number + 1) % about.candidates.len());
+    fn begin(&mut self, context: &StrategyContext<'_>, _: &mut dyn Rng) {
+        let last = self.given_last.and_then(|port| context.candidates.number_of(port));
+        self.number = last.map_or(0, |number| (number + 1) % context.candidates.len());
         self.tries = 0;
     }
 
-    fn next(&mut self, about: &Surroundings<'_>, _: &mut dyn Rng) -> Option<u16> {
-        if self.tries == about.candidates.len() {
+    fn next(&mut self, context: &StrategyContext<'_>, _: &mut dyn Rng) -> Option<u16> {
+        if self.tries == context.candidates.len() {
             return None;
         }
         let number = self.number;
-        self.number = (number + 1) % about.candidates.len();
+        self.number = (number + 1) % context.candidates.len();
         self.tries += 1;
-        Some(about.candidates.nth(number))
+        Some(context.candidates.nth(number))
     }
 
     fn bound(&mut self, port: u16) {

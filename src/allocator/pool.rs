@@ -10,7 +10,7 @@ mod bands;
 mod estimate;
 mod free_list;
 mod search;
-mod terms;
+mod setup;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,22 +27,22 @@ use estimate::Estimate;
 use free_list::FreeList;
 
 pub use bands::BandUse;
-pub use terms::{
-    Bands, BandsTooLarge, Lease, LeaseHolder, PoolCounts, PoolSetup, Priority, Quarantine, Resting,
-    Shortage,
+pub use setup::{
+    Bands, BandsTooLarge, Lease, LeaseHolder, PoolCounts, PoolSetup, Priority, Quarantine,
+    QuarantineEntry, Shortage,
 };
 
-/// Maximum number of quarantined ports checked for datagrams in one `pass`, besides those whose
+/// Maximum number of quarantined ports checked for datagrams in one `update_quarantine`, besides those whose
 /// quarantine is over. Each check is a system call.
-const LOOKS: usize = 512;
+const MAX_CHECKS: usize = 512;
 
-struct Kept<H> {
+struct LeaseEntry<H> {
     lease: Lease,
     held: Option<H>,
 }
 
 struct QuarantinedPort<H> {
-    resting: Resting,
+    quarantined: QuarantineEntry,
     held: Option<H>,
 }
 
@@ -52,13 +52,13 @@ pub struct Pool<B: Binder, R> {
     binder: B,
     random: R,
     /// Free ports of each band: for every class, for `Normal` and `High`, and for `High` only.
-    shelves: [FreeList; 3],
-    leases: BTreeMap<u16, Kept<B::Held>>,
-    resting: BTreeMap<u16, QuarantinedPort<B::Held>>,
-    /// `Resting::until` of all quarantined ports, in order of time.
+    free_lists: [FreeList; 3],
+    leases: BTreeMap<u16, LeaseEntry<B::Held>>,
+    quarantined: BTreeMap<u16, QuarantinedPort<B::Held>>,
+    /// `QuarantineEntry::until` of all quarantined ports, in order of time.
     ends: BTreeSet<(Duration, u16)>,
     /// Port at which the next check of quarantined ports starts.
-    looked: u16,
+    next_check: u16,
     /// Number of leases and quarantined ports that keep a socket.
     held: u32,
     occupied: Estimate,
@@ -77,11 +77,11 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         Ok(Self {
             binder,
             random,
-            shelves: [candidates - high - normal, normal, high].map(FreeList::of),
+            free_lists: [candidates - high - normal, normal, high].map(FreeList::of),
             leases: BTreeMap::new(),
-            resting: BTreeMap::new(),
+            quarantined: BTreeMap::new(),
             ends: BTreeSet::new(),
-            looked: 0,
+            next_check: 0,
             held: 0,
             occupied: Estimate::default(),
             counts: PoolCounts::default(),
@@ -99,27 +99,27 @@ impl<B: Binder, R: Rng> Pool<B, R> {
 
     /// Returns the leases in order of port.
     pub fn leases(&self) -> impl ExactSizeIterator<Item = &Lease> {
-        self.leases.values().map(|kept| &kept.lease)
+        self.leases.values().map(|lease_entry| &lease_entry.lease)
     }
 
     pub fn lease(&self, port: u16) -> Option<&Lease> {
-        self.leases.get(&port).map(|kept| &kept.lease)
+        self.leases.get(&port).map(|lease_entry| &lease_entry.lease)
     }
 
     /// Returns the ports in quarantine, ascending.
-    pub fn resting(&self) -> impl ExactSizeIterator<Item = &Resting> {
-        self.resting.values().map(|rest| &rest.resting)
+    pub fn quarantined(&self) -> impl ExactSizeIterator<Item = &QuarantineEntry> {
+        self.quarantined.values().map(|entry| &entry.quarantined)
     }
 
     /// Returns the number of ports that the class may use and that are neither leased nor in
     /// quarantine. Other programs may have bound some of them.
     pub fn left_for(&self, class: Priority) -> u32 {
-        self.shelves[..=class as usize].iter().map(FreeList::len).sum()
+        self.free_lists[..=class as usize].iter().map(FreeList::len).sum()
     }
 
     /// Returns the lowest class that may use a port; `None` if the port is not in the pool.
     pub fn band_of(&self, port: u16) -> Option<Priority> {
-        self.place_of(port).map(|(class, _)| class)
+        self.band_and_index(port).map(|(class, _)| class)
     }
 
     /// Returns the number of leases and quarantined ports that keep a socket.
@@ -147,24 +147,24 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         // be enough, but the exact formula would cost more time than the extra attempts.
         let occupied = (self.occupied.at_most() * f64::from(ports)).ceil() as u32;
         let model =
-            Model::by_chance(Order::Replacement, occupied.min(ports.saturating_sub(1)), ports);
+            Model::at_random(Order::Replacement, occupied.min(ports.saturating_sub(1)), ports);
         let needed = model.and_then(|model| model.attempts_for(self.setup.failure_rate));
         needed.unwrap_or(u32::MAX).min(self.setup.max_attempts.max(1)).min(ports)
     }
 
-    /// Binds a port and keeps it bound for the lease holder; calls `seen` with each attempt.
+    /// Binds a port and keeps it bound for the lease holder; calls `on_attempt` with each attempt.
     pub fn take(
         &mut self,
         now: Duration,
         class: Priority,
         holder: LeaseHolder,
-        seen: impl FnMut(&Attempt),
+        on_attempt: impl FnMut(&Attempt),
     ) -> Result<Lease, Shortage> {
         if self.held >= self.setup.max_held {
             return Err(Shortage::Limit { held: self.held });
         }
-        let (port, held) = self.search(class, seen)?;
-        Ok(self.enter(now, class, holder, port, Some(held)))
+        let (port, held) = self.search(class, on_attempt)?;
+        Ok(self.add_lease(now, class, holder, port, Some(held)))
     }
 
     /// Leases a port like `take`, but closes its socket at once, so that the lease holder can bind
@@ -174,18 +174,18 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         now: Duration,
         class: Priority,
         holder: LeaseHolder,
-        seen: impl FnMut(&Attempt),
+        on_attempt: impl FnMut(&Attempt),
     ) -> Result<Lease, Shortage> {
-        let (port, held) = self.search(class, seen)?;
+        let (port, held) = self.search(class, on_attempt)?;
         drop(held);
-        Ok(self.enter(now, class, holder, port, None))
+        Ok(self.add_lease(now, class, holder, port, None))
     }
 
     /// Returns the socket of a held lease. The lease becomes a booked one.
     pub fn hand_over(&mut self, port: u16) -> Option<B::Held> {
-        let kept = self.leases.get_mut(&port)?;
-        let held = kept.held.take()?;
-        kept.lease.is_held = false;
+        let lease_entry = self.leases.get_mut(&port)?;
+        let held = lease_entry.held.take()?;
+        lease_entry.lease.is_held = false;
         self.held -= 1;
         Some(held)
     }
@@ -197,10 +197,10 @@ impl<B: Binder, R: Rng> Pool<B, R> {
 
     /// Ends a lease and puts its port in quarantine. Returns false if the port has no lease.
     pub fn release(&mut self, now: Duration, port: u16) -> bool {
-        let Some(kept) = self.leases.remove(&port) else { return false };
+        let Some(lease_entry) = self.leases.remove(&port) else { return false };
         self.counts.released += 1;
-        self.held -= u32::from(kept.held.is_some());
-        self.rest(now, port, kept.held);
+        self.held -= u32::from(lease_entry.held.is_some());
+        self.quarantine(now, port, lease_entry.held);
         true
     }
 
@@ -226,22 +226,22 @@ impl<B: Binder, R: Rng> Pool<B, R> {
 
     /// Ends expired quarantines and checks quarantined ports for datagrams. The caller calls this
     /// at intervals that are short compared with the quarantine.
-    pub fn pass(&mut self, now: Duration) {
-        self.pass_some(now, usize::MAX);
+    pub fn update_quarantine(&mut self, now: Duration) {
+        self.update_some_quarantines(now, usize::MAX);
     }
 
-    /// Works like `pass`, but checks and ends at most `most` quarantines, because closing grouped
+    /// Works like `update_quarantine`, but checks and ends at most `most` quarantines, because closing grouped
     /// of sockets takes milliseconds. Returns true if further quarantines have expired.
-    pub fn pass_some(&mut self, now: Duration, most: usize) -> bool {
-        if let Quarantine::Drain(quiet) = self.setup.quarantine {
-            self.look_around(now.saturating_add(quiet), most.min(LOOKS));
+    pub fn update_some_quarantines(&mut self, now: Duration, most: usize) -> bool {
+        if let Quarantine::Drain(quiet_time) = self.setup.quarantine {
+            self.check_quarantined(now.saturating_add(quiet_time), most.min(MAX_CHECKS));
         }
         let mut over = self.ends.range(..=(now, u16::MAX)).map(|&(_, port)| port);
         let ending: Vec<u16> = over.by_ref().take(most).collect();
         let are_more = over.next().is_some();
         for port in ending {
-            if !self.rests_on(now, port) {
-                self.put_back(port);
+            if !self.stays_quarantined(now, port) {
+                self.make_free(port);
             }
         }
         are_more
@@ -250,53 +250,54 @@ impl<B: Binder, R: Rng> Pool<B, R> {
     /// Ends all leases at once, without quarantine, and all quarantines.
     pub fn clear(&mut self) {
         let leased = std::mem::take(&mut self.leases).into_keys();
-        let resting = std::mem::take(&mut self.resting).into_keys();
+        let quarantined = std::mem::take(&mut self.quarantined).into_keys();
         self.ends.clear();
         self.held = 0;
-        for port in leased.chain(resting) {
-            self.put_back(port);
+        for port in leased.chain(quarantined) {
+            self.make_free(port);
         }
     }
 
     /// Checks at most `most` quarantined ports for datagrams, starting after the ports that the
     /// last call checked. A port that received a datagram stays in quarantine until `until`.
-    fn look_around(&mut self, until: Duration, most: usize) {
-        let Self { binder, resting, ends, counts, looked, .. } = self;
+    fn check_quarantined(&mut self, until: Duration, most: usize) {
+        let Self { binder, quarantined, ends, counts, next_check, .. } = self;
         let mut next = 0;
-        for (count, (&port, rest)) in resting.range_mut(*looked..).enumerate() {
+        for (count, (&port, entry)) in quarantined.range_mut(*next_check..).enumerate() {
             if count == most {
                 next = port;
                 break;
             }
-            rest.look(port, until, binder, ends, counts);
+            entry.check_datagrams(port, until, binder, ends, counts);
         }
-        *looked = next;
+        *next_check = next;
     }
 
     /// Returns whether the expired quarantine of a port continues, because a datagram arrived or
     /// because the port could be bound only now.
-    fn rests_on(&mut self, now: Duration, port: u16) -> bool {
-        let Self { binder, resting, ends, counts, held, setup, .. } = self;
-        let (Quarantine::Drain(quiet), Some(rest)) = (setup.quarantine, resting.get_mut(&port))
+    fn stays_quarantined(&mut self, now: Duration, port: u16) -> bool {
+        let Self { binder, quarantined, ends, counts, held, setup, .. } = self;
+        let (Quarantine::Drain(quiet_time), Some(entry)) =
+            (setup.quarantine, quarantined.get_mut(&port))
         else {
             return false;
         };
-        let until = now.saturating_add(quiet);
-        if rest.held.is_some() {
-            return rest.look(port, until, binder, ends, counts);
+        let until = now.saturating_add(quiet_time);
+        if entry.held.is_some() {
+            return entry.check_datagrams(port, until, binder, ends, counts);
         }
         if *held < setup.max_held {
-            rest.held = binder.bind(port).0.ok();
+            entry.held = binder.bind(port).0.ok();
         }
-        rest.resting.is_held = rest.held.is_some();
-        *held += u32::from(rest.resting.is_held);
-        if rest.resting.is_held {
-            rest.put_off(port, until, ends);
+        entry.quarantined.is_held = entry.held.is_some();
+        *held += u32::from(entry.quarantined.is_held);
+        if entry.quarantined.is_held {
+            entry.extend(port, until, ends);
         }
-        rest.resting.is_held
+        entry.quarantined.is_held
     }
 
-    fn enter(
+    fn add_lease(
         &mut self,
         since: Duration,
         class: Priority,
@@ -308,22 +309,25 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         self.held += u32::from(held.is_some());
         let number = self.counts.given;
         let lease = Lease { port, number, class, holder, since, is_held: held.is_some() };
-        self.leases.insert(port, Kept { lease, held });
+        self.leases.insert(port, LeaseEntry { lease, held });
         lease
     }
 
-    fn rest(&mut self, now: Duration, port: u16, held: Option<B::Held>) {
+    fn quarantine(&mut self, now: Duration, port: u16, held: Option<B::Held>) {
         let (until, held) = match self.setup.quarantine {
             Quarantine::Time(time) => (now.saturating_add(time), None),
-            Quarantine::Drain(quiet) => (now.saturating_add(quiet), self.held_to_rest(port, held)),
+            Quarantine::Drain(quiet_time) => {
+                (now.saturating_add(quiet_time), self.keep_bound(port, held))
+            }
         };
         self.held += u32::from(held.is_some());
-        let resting = Resting { port, until, strays: 0, is_held: held.is_some() };
+        let quarantined =
+            QuarantineEntry { port, until, stray_datagrams: 0, is_held: held.is_some() };
         self.ends.insert((until, port));
-        self.resting.insert(port, QuarantinedPort { resting, held });
+        self.quarantined.insert(port, QuarantinedPort { quarantined, held });
     }
 
-    fn held_to_rest(&mut self, port: u16, held: Option<B::Held>) -> Option<B::Held> {
+    fn keep_bound(&mut self, port: u16, held: Option<B::Held>) -> Option<B::Held> {
         match held {
             Some(mut held) => {
                 self.binder.retire(&mut held);
@@ -336,22 +340,22 @@ impl<B: Binder, R: Rng> Pool<B, R> {
 
     /// Ends a port's quarantine, if any, and makes it free. The port must be neither leased nor
     /// free.
-    fn put_back(&mut self, port: u16) {
-        if let Some(rest) = self.resting.remove(&port) {
-            self.ends.remove(&(rest.resting.until, port));
-            self.held -= u32::from(rest.held.is_some());
+    fn make_free(&mut self, port: u16) {
+        if let Some(entry) = self.quarantined.remove(&port) {
+            self.ends.remove(&(entry.quarantined.until, port));
+            self.held -= u32::from(entry.held.is_some());
         }
-        if let Some((band, place)) = self.place_of(port) {
-            self.shelves[band as usize].put(place);
+        if let Some((band, index)) = self.band_and_index(port) {
+            self.free_lists[band as usize].put(index);
         }
     }
 
-    fn port_at(&self, band: Priority, place: u32) -> u16 {
-        self.setup.candidates.nth(self.first_of(band) + place)
+    fn port_at(&self, band: Priority, index: u32) -> u16 {
+        self.setup.candidates.nth(self.first_of(band) + index)
     }
 
     /// Returns the band of a port, and the port's index in the band.
-    fn place_of(&self, port: u16) -> Option<(Priority, u32)> {
+    fn band_and_index(&self, port: u16) -> Option<(Priority, u32)> {
         let number = self.setup.candidates.number_of(port)?;
         let is_in = |&band: &Priority| number >= self.first_of(band);
         let band = Priority::EACH.into_iter().find(is_in)?;
@@ -372,7 +376,7 @@ impl<B: Binder, R: Rng> Pool<B, R> {
 impl<H> QuarantinedPort<H> {
     /// Counts the datagrams that arrived; if any did, the quarantine lasts until `until`. Returns
     /// false if none arrived.
-    fn look<B: Binder<Held = H>>(
+    fn check_datagrams<B: Binder<Held = H>>(
         &mut self,
         port: u16,
         until: Duration,
@@ -380,18 +384,18 @@ impl<H> QuarantinedPort<H> {
         ends: &mut BTreeSet<(Duration, u16)>,
         counts: &mut PoolCounts,
     ) -> bool {
-        let strays = self.held.as_mut().map_or(0, |held| binder.strays(held));
-        if strays > 0 {
-            self.resting.strays += strays;
-            counts.strays += strays;
-            self.put_off(port, until, ends);
+        let stray_datagrams = self.held.as_mut().map_or(0, |held| binder.stray_datagrams(held));
+        if stray_datagrams > 0 {
+            self.quarantined.stray_datagrams += stray_datagrams;
+            counts.stray_datagrams += stray_datagrams;
+            self.extend(port, until, ends);
         }
-        strays > 0
+        stray_datagrams > 0
     }
 
-    fn put_off(&mut self, port: u16, until: Duration, ends: &mut BTreeSet<(Duration, u16)>) {
-        ends.remove(&(self.resting.until, port));
+    fn extend(&mut self, port: u16, until: Duration, ends: &mut BTreeSet<(Duration, u16)>) {
+        ends.remove(&(self.quarantined.until, port));
         ends.insert((until, port));
-        self.resting.until = until;
+        self.quarantined.until = until;
     }
 }

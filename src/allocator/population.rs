@@ -76,7 +76,7 @@ pub struct Population {
     random: RefCell<ChaCha8Rng>,
 }
 
-/// Stream of the generator that decides ports when they are first looked at. `picture` and `settle`
+/// Stream of the generator that decides ports when they are first looked at. `free_ports` and `draw_all`
 /// use the streams after it.
 const STREAM: u64 = 1 << 63;
 
@@ -107,7 +107,7 @@ impl Population {
     }
 
     /// Creates a fixed occupancy in which exactly the ports in `taken` are occupied.
-    pub fn standing(
+    pub fn of_occupied(
         candidates: Candidates,
         protocols: Protocols,
         taken: impl IntoIterator<Item = u16>,
@@ -122,7 +122,7 @@ impl Population {
         // Restarts the numbering before it overflows, because a number could then match a stamp of
         // an old occupancy.
         if self.number.get() >= u32::MAX >> 1 {
-            self.decided.iter().for_each(|stamp| stamp.set(0));
+            self.decided.iter().for_each(|set_drawn| set_drawn.set(0));
             self.number.set(0);
             self.full.set(0);
         }
@@ -139,39 +139,39 @@ impl Population {
     }
 
     pub fn is_taken(&self, port: u16) -> bool {
-        let stamp = self.decided[usize::from(port)].get();
-        if stamp >> 1 == self.number.get() { stamp & 1 == 1 } else { self.decide(port) }
+        let set_drawn = self.decided[usize::from(port)].get();
+        if set_drawn >> 1 == self.number.get() { set_drawn & 1 == 1 } else { self.decide(port) }
     }
 
     /// Marks a port as occupied in the current occupancy.
     pub fn take(&self, port: u16) {
-        self.stamp(port, true);
+        self.set_drawn(port, true);
     }
 
-    /// Decides every port, so that later attempts see the occupancy that `picture` shows.
-    pub fn settle(&self) {
+    /// Decides every port, so that later attempts see the occupancy that `free_ports` shows.
+    pub fn draw_all(&self) {
         if self.pattern != Pattern::Uniform || self.left.get().0 == 0 {
             return;
         }
-        self.complete(|port, is_taken| self.stamp(port, is_taken));
+        self.complete(|port, is_taken| self.set_drawn(port, is_taken));
         self.left.set((0, 0));
     }
 
     /// Returns the whole occupancy and does not affect later draws. Undecided ports are shown as
-    /// `settle` would decide them now.
-    pub fn picture(&self) -> FreePorts {
-        let mut picture = FreePorts::everything();
+    /// `draw_all` would decide them now.
+    pub fn free_ports(&self) -> FreePorts {
+        let mut free_ports = FreePorts::all_free();
         self.complete(|port, is_taken| {
             if is_taken {
-                picture.take(port);
+                free_ports.mark_occupied(port);
             }
         });
-        picture
+        free_ports
     }
 
     /// Calls the closure with each port and whether it is occupied. Undecided ports are drawn by a
     /// separate generator.
-    fn complete(&self, mut say: impl FnMut(u16, bool)) {
+    fn complete(&self, mut visit: impl FnMut(u16, bool)) {
         let mut random = generator(self.seed, STREAM + u64::from(self.number.get()));
         let mut left = self.left.get();
         for port in self.candidates.ports() {
@@ -180,7 +180,7 @@ impl Population {
             } else {
                 self.is_taken(port)
             };
-            say(port, is_taken);
+            visit(port, is_taken);
         }
     }
 
@@ -201,7 +201,7 @@ impl Population {
         self.decided[usize::from(port)].get() >> 1 == self.number.get()
     }
 
-    fn stamp(&self, port: u16, is_taken: bool) {
+    fn set_drawn(&self, port: u16, is_taken: bool) {
         self.decided[usize::from(port)].set(self.number.get() << 1 | u32::from(is_taken));
     }
 
@@ -219,7 +219,7 @@ impl Population {
             }
             Pattern::Built => false,
         };
-        self.stamp(port, is_taken);
+        self.set_drawn(port, is_taken);
         is_taken
     }
 

@@ -41,14 +41,14 @@ pub struct Predictability {
 
 /// Minimum number of ports for an assessment. At random, 16 ports are all of one parity once in
 /// 32,768 times; every other habit is rarer.
-pub const ENOUGH: usize = 16;
+pub const MIN_PORTS: usize = 16;
 
 /// A step or a spread is small if it is at most the range's length divided by this.
 const SMALL_PART: u32 = 16;
 
 /// Assesses ports of `range`, oldest first.
-pub fn judge(ports: &[u16], range: PortRange) -> Predictability {
-    let (Some(&last), true) = (ports.last(), ports.len() >= ENOUGH) else {
+pub fn assess(ports: &[u16], range: PortRange) -> Predictability {
+    let (Some(&last), true) = (ports.last(), ports.len() >= MIN_PORTS) else {
         return Predictability::default();
     };
     let row = SequenceStats::of(ports, range);
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn twenty_ports_are_enough_to_name_each_habit() {
+    fn each_habit_is_recognized_from_20_ports() {
         let even = walk(LINUX_DEFAULT, 40_000, 20, |n| 2 + 2 * (n as u32 * 5 % 8));
         let steps = walk(IANA_DYNAMIC, 65_000, 20, |n| 1 + n as u32 * 97 % 500);
         let odd: Vec<u16> = scattered(20).into_iter().map(|port| port | 1).collect();
@@ -192,23 +192,23 @@ mod tests {
             (scattered(20), IANA_DYNAMIC, Habit::Uniform),
             (scattered(15), IANA_DYNAMIC, Habit::Unseen),
         ] {
-            assert_eq!(judge(&ports, range).habit, habit, "{ports:?}");
+            assert_eq!(assess(&ports, range).habit, habit, "{ports:?}");
         }
-        let habit = judge(&narrow, IANA_DYNAMIC).habit;
+        let habit = assess(&narrow, IANA_DYNAMIC).habit;
         assert!(matches!(habit, Habit::Narrow { ports: 30..=40 }), "{habit:?}");
     }
 
     #[test]
-    fn the_guess_of_a_counter_goes_round_the_end_of_the_range() {
+    fn guess_of_a_counter_wraps_at_the_end_of_the_range() {
         let ports = walk(IANA_DYNAMIC, 65_516, 20, |_| 1);
         assert_eq!(ports.last(), Some(&65_535));
-        let judged = judge(&ports, IANA_DYNAMIC);
+        let judged = assess(&ports, IANA_DYNAMIC);
         assert_eq!((judged.guess, judged.bits_left), (Some(49_152), 0.0));
     }
 
     #[test]
-    fn the_bits_left_are_those_of_the_field() {
-        let bits = |ports: &[u16], range| judge(ports, range).bits_left;
+    fn remaining_entropy_matches_the_number_of_possible_ports() {
+        let bits = |ports: &[u16], range| assess(ports, range).bits_left;
         let even = walk(LINUX_DEFAULT, 40_000, 20, |n| 2 + 2 * (n as u32 * 5 % 8));
         assert!((bits(&even, LINUX_DEFAULT) - 3.0).abs() < f64::EPSILON);
         assert!((bits(&scattered(20), IANA_DYNAMIC) - 14.0).abs() < f64::EPSILON);

@@ -6,13 +6,13 @@
 
 use rand::{Rng, RngExt};
 
-use crate::allocator::{Strategy, strategy::Surroundings};
+use crate::allocator::{Strategy, strategy::StrategyContext};
 
 /// Draws uniformly from all candidates, both ends of the range included, with replacement.
 pub struct Random;
 
 impl Strategy for Random {
-    fn next(&mut self, about: &Surroundings<'_>, random: &mut dyn Rng) -> Option<u16> {
-        Some(about.candidates.nth(random.random_range(0..about.candidates.len())))
+    fn next(&mut self, context: &StrategyContext<'_>, random: &mut dyn Rng) -> Option<u16> {
+        Some(context.candidates.nth(random.random_range(0..context.candidates.len())))
     }
 }

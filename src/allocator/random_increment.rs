@@ -8,7 +8,7 @@
 
 use rand::{Rng, RngExt};
 
-use crate::allocator::{Strategy, strategy::Surroundings};
+use crate::allocator::{Strategy, strategy::StrategyContext};
 
 /// The maximum step (N in RFC 6056; above, N is the number of ports).
 const STEP: u32 = 500;
@@ -21,12 +21,12 @@ pub struct RandomIncrement {
 }
 
 impl Strategy for RandomIncrement {
-    fn begin(&mut self, _: &Surroundings<'_>, _: &mut dyn Rng) {
+    fn begin(&mut self, _: &StrategyContext<'_>, _: &mut dyn Rng) {
         self.tries = 0;
     }
 
-    fn next(&mut self, about: &Surroundings<'_>, random: &mut dyn Rng) -> Option<u16> {
-        let count = about.candidates.len();
+    fn next(&mut self, context: &StrategyContext<'_>, random: &mut dyn Rng) -> Option<u16> {
+        let count = context.candidates.len();
         if self.tries == count {
             return None;
         }
@@ -34,6 +34,6 @@ impl Strategy for RandomIncrement {
         let number = (before + random.random_range(1..=STEP)) % count;
         self.next = Some(number);
         self.tries += 1;
-        Some(about.candidates.nth(number))
+        Some(context.candidates.nth(number))
     }
 }

@@ -5,7 +5,7 @@
 
 use rand::{Rng, RngExt};
 
-use crate::allocator::{Strategy, strategy::Surroundings};
+use crate::allocator::{Strategy, strategy::StrategyContext};
 
 #[derive(Default)]
 pub struct RandomRetry {
@@ -13,13 +13,13 @@ pub struct RandomRetry {
 }
 
 impl Strategy for RandomRetry {
-    fn begin(&mut self, _: &Surroundings<'_>, _: &mut dyn Rng) {
+    fn begin(&mut self, _: &StrategyContext<'_>, _: &mut dyn Rng) {
         self.tries = 0;
     }
 
-    fn next(&mut self, about: &Surroundings<'_>, random: &mut dyn Rng) -> Option<u16> {
-        let count = about.candidates.len();
+    fn next(&mut self, context: &StrategyContext<'_>, random: &mut dyn Rng) -> Option<u16> {
+        let count = context.candidates.len();
         self.tries += 1;
-        (self.tries <= count).then(|| about.candidates.nth(random.random_range(0..count)))
+        (self.tries <= count).then(|| context.candidates.nth(random.random_range(0..count)))
     }
 }

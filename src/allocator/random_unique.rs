@@ -6,7 +6,7 @@
 
 use rand::{Rng, RngExt};
 
-use crate::allocator::{Strategy, strategy::Surroundings};
+use crate::allocator::{Strategy, strategy::StrategyContext};
 
 /// Fisher-Yates shuffle that makes one step per attempt.
 #[derive(Default)]
@@ -18,20 +18,20 @@ pub struct RandomUnique {
 
 impl Strategy for RandomUnique {
     /// Keeps the order of the last allocation: a shuffle may start from any order.
-    fn begin(&mut self, about: &Surroundings<'_>, _: &mut dyn Rng) {
+    fn begin(&mut self, context: &StrategyContext<'_>, _: &mut dyn Rng) {
         self.drawn = 0;
-        if self.order.len() != about.candidates.len() as usize {
-            self.order = (0..about.candidates.len()).map(|number| number as u16).collect();
+        if self.order.len() != context.candidates.len() as usize {
+            self.order = (0..context.candidates.len()).map(|number| number as u16).collect();
         }
     }
 
-    fn next(&mut self, about: &Surroundings<'_>, random: &mut dyn Rng) -> Option<u16> {
+    fn next(&mut self, context: &StrategyContext<'_>, random: &mut dyn Rng) -> Option<u16> {
         if self.drawn == self.order.len() {
             return None;
         }
         let chosen = random.random_range(self.drawn..self.order.len());
         self.order.swap(self.drawn, chosen);
         self.drawn += 1;
-        Some(about.candidates.nth(u32::from(self.order[self.drawn - 1])))
+        Some(context.candidates.nth(u32::from(self.order[self.drawn - 1])))
     }
 }

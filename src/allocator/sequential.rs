@@ -5,7 +5,7 @@
 
 use rand::Rng;
 
-use crate::allocator::{Strategy, strategy::Surroundings};
+use crate::allocator::{Strategy, strategy::StrategyContext};
 
 #[derive(Default)]
 pub struct Sequential {
@@ -14,13 +14,13 @@ pub struct Sequential {
 }
 
 impl Strategy for Sequential {
-    fn begin(&mut self, _: &Surroundings<'_>, _: &mut dyn Rng) {
+    fn begin(&mut self, _: &StrategyContext<'_>, _: &mut dyn Rng) {
         self.number = 0;
     }
 
-    fn next(&mut self, about: &Surroundings<'_>, _: &mut dyn Rng) -> Option<u16> {
+    fn next(&mut self, context: &StrategyContext<'_>, _: &mut dyn Rng) -> Option<u16> {
         let number = self.number;
         self.number += 1;
-        (number < about.candidates.len()).then(|| about.candidates.nth(number))
+        (number < context.candidates.len()).then(|| context.candidates.nth(number))
     }
 }

@@ -7,7 +7,7 @@
 
 use rand::{Rng, RngExt};
 
-use crate::allocator::{Strategy, strategy::Surroundings};
+use crate::allocator::{Strategy, strategy::StrategyContext};
 
 #[derive(Default)]
 pub struct SimpleRandom {
@@ -17,18 +17,18 @@ pub struct SimpleRandom {
 }
 
 impl Strategy for SimpleRandom {
-    fn begin(&mut self, about: &Surroundings<'_>, random: &mut dyn Rng) {
-        self.number = random.random_range(0..about.candidates.len());
+    fn begin(&mut self, context: &StrategyContext<'_>, random: &mut dyn Rng) {
+        self.number = random.random_range(0..context.candidates.len());
         self.tries = 0;
     }
 
-    fn next(&mut self, about: &Surroundings<'_>, _: &mut dyn Rng) -> Option<u16> {
-        if self.tries == about.candidates.len() {
+    fn next(&mut self, context: &StrategyContext<'_>, _: &mut dyn Rng) -> Option<u16> {
+        if self.tries == context.candidates.len() {
             return None;
         }
         let number = self.number;
-        self.number = (number + 1) % about.candidates.len();
+        self.number = (number + 1) % context.candidates.len();
         self.tries += 1;
-        Some(about.candidates.nth(number))
+        Some(context.candidates.nth(number))
     }
 }

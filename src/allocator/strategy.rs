@@ -16,21 +16,21 @@ use crate::{
 /// Chooses which port to try next.
 pub trait Strategy: Send {
     /// Starts an allocation and forgets what the previous one tried.
-    fn begin(&mut self, _about: &Surroundings<'_>, _random: &mut dyn Rng) {}
+    fn begin(&mut self, _about: &StrategyContext<'_>, _random: &mut dyn Rng) {}
 
     /// Returns the next port to try; `None` if none is left. Port 0 lets the kernel choose, as in
     /// bind(2).
-    fn next(&mut self, about: &Surroundings<'_>, random: &mut dyn Rng) -> Option<u16>;
+    fn next(&mut self, context: &StrategyContext<'_>, random: &mut dyn Rng) -> Option<u16>;
 
     /// Records that the port was bound, which ended the allocation.
     fn bound(&mut self, _port: u16) {}
 }
 
 /// What a strategy knows when it chooses a port.
-pub struct Surroundings<'a> {
+pub struct StrategyContext<'a> {
     /// Never empty.
     pub candidates: &'a Candidates,
-    pub sight: &'a dyn PortView,
+    pub port_view: &'a dyn PortView,
     /// Number of the remote endpoint that the port is for. Some strategies keep a sequence of ports
     /// for each destination.
     pub destination: u32,
@@ -52,7 +52,7 @@ pub struct AllocatorRow {
     /// Order of its attempts, which determines the formula for expected values.
     pub order: Order,
     /// Reads a snapshot before it binds.
-    pub needs_sight: bool,
+    pub needs_port_view: bool,
     /// Tries port 0, so that the kernel chooses.
     pub lets_machine_choose: bool,
     pub make: fn(Tuning) -> Box<dyn Strategy>,
@@ -65,7 +65,7 @@ impl AllocatorRow {
         order: Order,
         make: fn(Tuning) -> Box<dyn Strategy>,
     ) -> Self {
-        Self { name, summary, order, needs_sight: false, lets_machine_choose: false, make }
+        Self { name, summary, order, needs_port_view: false, lets_machine_choose: false, make }
     }
 
     /// Returns the row with this name.
@@ -149,7 +149,7 @@ pub const ALLOCATORS: &[AllocatorRow] = &[
         |_| Box::new(LinuxConnect::default()),
     ),
     AllocatorRow {
-        needs_sight: true,
+        needs_port_view: true,
         ..AllocatorRow::new(
             "bitmap",
             "random among ports free in a snapshot, verified by bind()",
@@ -189,12 +189,12 @@ impl Tuning {
 }
 
 impl<S: Strategy + ?Sized> Strategy for Box<S> {
-    fn begin(&mut self, about: &Surroundings<'_>, random: &mut dyn Rng) {
-        (**self).begin(about, random);
+    fn begin(&mut self, context: &StrategyContext<'_>, random: &mut dyn Rng) {
+        (**self).begin(context, random);
     }
 
-    fn next(&mut self, about: &Surroundings<'_>, random: &mut dyn Rng) -> Option<u16> {
-        (**self).next(about, random)
+    fn next(&mut self, context: &StrategyContext<'_>, random: &mut dyn Rng) -> Option<u16> {
+        (**self).next(context, random)
     }
 
     fn bound(&mut self, port: u16) {

@@ -5,19 +5,19 @@
 //! misses its first j tries if the j consecutive ports from its start on are all occupied. Each
 //! formula was verified by Monte Carlo simulation (tests/lab_model.rs repeats it).
 
-mod chance;
 mod clustering;
+mod next_port_entropy;
+mod probability;
 mod runs;
-mod secrecy;
 
 use std::sync::Arc;
 
 use crate::allocator::{Candidates, PortView};
 
-pub use chance::{birthday, draws_for_collision, theft};
 pub use clustering::scan_on_built;
+pub use next_port_entropy::{collision_probability, entropy_of_next};
+pub use probability::{birthday, draws_for_collision, stolen_probability};
 pub use runs::runs_of_taken;
-pub use secrecy::{entropy_of_next, rivals_collide};
 
 /// Order in which a strategy tries ports, as far as the formulas depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,13 +57,13 @@ impl Model {
     /// Returns the distribution for the strategy `random`; `None` if there are no candidates.
     /// `occupied` is limited to `candidates`.
     pub fn new(occupied: u32, candidates: u32) -> Option<Self> {
-        Self::by_chance(Order::Replacement, occupied, candidates)
+        Self::at_random(Order::Replacement, occupied, candidates)
     }
 
     /// Returns the distribution on occupancies that are drawn at random for each allocation. Every
     /// set of `occupied` ports has the same probability. `None` if there are no candidates or no
     /// formula is known.
-    pub fn by_chance(order: Order, occupied: u32, candidates: u32) -> Option<Self> {
+    pub fn at_random(order: Order, occupied: u32, candidates: u32) -> Option<Self> {
         let occupied = occupied.min(candidates);
         if candidates == 0 {
             return None;
@@ -86,17 +86,17 @@ impl Model {
 
     /// Returns the distribution on one fixed occupancy. `None` if there are no candidates or no
     /// formula is known.
-    pub fn on(order: Order, candidates: &Candidates, sight: &dyn PortView) -> Option<Self> {
+    pub fn on(order: Order, candidates: &Candidates, port_view: &dyn PortView) -> Option<Self> {
         let count = candidates.len();
         match order {
             Order::Fixed | Order::Unknown => None,
             Order::Scan if count > 0 => {
-                let runs = runs_of_taken(candidates, sight).into();
+                let runs = runs_of_taken(candidates, port_view).into();
                 Some(Self::Scan { candidates: count, runs })
             }
             _ => {
-                let taken = candidates.ports().filter(|&port| !sight.looks_free(port)).count();
-                Self::by_chance(order, taken as u32, count)
+                let taken = candidates.ports().filter(|&port| !port_view.looks_free(port)).count();
+                Self::at_random(order, taken as u32, count)
             }
         }
     }
@@ -155,9 +155,9 @@ impl Model {
     /// allocation can get one.
     pub fn expected_attempts_of_success(&self, max_attempts: u32) -> Option<f64> {
         let failure = self.failure(max_attempts);
-        let spent_in_vain = f64::from(max_attempts) * failure;
+        let failed_attempts = f64::from(max_attempts) * failure;
         (failure < 1.0)
-            .then(|| (self.expected_attempts(max_attempts) - spent_in_vain) / (1.0 - failure))
+            .then(|| (self.expected_attempts(max_attempts) - failed_attempts) / (1.0 - failure))
     }
 
     /// Returns the share of all allocations that get their port with exactly this attempt, counted
@@ -178,19 +178,19 @@ impl Model {
     /// Returns the smallest limit on attempts with which at most this share of allocations fails.
     /// It is at least 1; `None` if no limit is enough.
     pub fn attempts_for(&self, failure_rate: f64) -> Option<u32> {
-        let suffices = |attempts| self.failure(attempts) <= failure_rate;
-        if suffices(1) {
+        let is_enough = |attempts| self.failure(attempts) <= failure_rate;
+        if is_enough(1) {
             return Some(1);
         }
         let mut most = 2;
-        while !suffices(most) {
+        while !is_enough(most) {
             most = most.checked_mul(2)?;
         }
         // `few` attempts are not enough, `most` are.
         let mut few = most / 2;
         while most - few > 1 {
             let middle = few + (most - few) / 2;
-            *if suffices(middle) { &mut most } else { &mut few } = middle;
+            *if is_enough(middle) { &mut most } else { &mut few } = middle;
         }
         Some(most)
     }
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn the_law_gives_the_verified_table() {
+    fn expected_values_match_the_verified_table() {
         for (occupied, failure, expected, of_success, needed) in TABLE {
             let model = model(occupied);
             assert!(agree(model.failure(100), failure), "{occupied}: {}", model.failure(100));
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn the_attempts_needed_are_the_fewest_that_suffice() {
+    fn attempts_for_returns_the_minimum_for_a_failure_rate() {
         for occupied in (1..CANDIDATES).step_by(97) {
             for rate in [0.5, 0.1, 1e-3, 1e-6, 1e-9] {
                 let needed = model(occupied).attempts_for(rate).unwrap();
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn half_of_the_allocations_at_99_percent_take_69_attempts_and_70_percent_never_get_a_port() {
+    fn quantiles_at_99_percent_occupancy_and_with_a_low_attempt_limit() {
         assert_eq!(model(16_220).quantile(0.5, 100), Some(69));
         assert_eq!(model(16_220).quantile(0.7, 100), None);
     }
@@ -301,28 +301,29 @@ mod tests {
         assert_eq!(Model::new(0, 0), None);
     }
 
-    fn by_chance(order: Order, occupied: u32) -> Model {
-        Model::by_chance(order, occupied, CANDIDATES).unwrap()
+    fn at_random(order: Order, occupied: u32) -> Model {
+        Model::at_random(order, occupied, CANDIDATES).unwrap()
     }
 
     #[test]
-    fn without_replacement_the_verified_means_come_out() {
+    fn means_without_replacement_match_the_verified_values() {
         for (occupied, mean) in
             [(8_192, 1.999_88), (14_746, 9.996_95), (15_565, 19.982), (16_220, 99.303)]
         {
-            let model = by_chance(Order::Shuffled, occupied);
+            let model = at_random(Order::Shuffled, occupied);
             assert!(agree(model.expected_attempts(CANDIDATES), mean), "{occupied}");
             assert!(model.failure(CANDIDATES) < f64::MIN_POSITIVE);
         }
     }
 
     #[test]
-    fn a_mean_is_the_sum_of_the_survivals_whatever_the_bound() {
+    fn mean_attempts_is_the_sum_of_the_survival_function() {
         let candidates = Candidates::new(PortRange::new(1, 200).unwrap(), &[]);
-        let sight = FreePorts::without((1..=200).filter(|port| port % 7 != 0 && port % 31 != 3));
+        let port_view =
+            FreePorts::without((1..=200).filter(|port| port % 7 != 0 && port % 31 != 3));
         let orders =
             [Order::Replacement, Order::Shuffled, Order::Scan, Order::OnlyFree].into_iter();
-        for model in orders.filter_map(|order| Model::on(order, &candidates, &sight)) {
+        for model in orders.filter_map(|order| Model::on(order, &candidates, &port_view)) {
             for most in [1, 2, 3, 5, 17, 100, 200] {
                 let sum: f64 = (0..most).map(|attempts| model.survival(attempts)).sum();
                 assert!((model.expected_attempts(most) - sum).abs() < 1e-9, "{model:?} {most}");
@@ -332,12 +333,12 @@ mod tests {
 
     /// Compares the formula with a walk from every start.
     #[test]
-    fn the_law_of_a_scan_is_exact_for_any_bitmap() {
+    fn model_of_a_scan_is_exact_for_any_bitmap() {
         let candidates = Candidates::new(PortRange::new(10, 73).unwrap(), &[]);
         for pattern in [0_u64, 1, 0xffff_0000_ffff_0001, 0x8000_0000_0000_0001, u64::MAX - 1] {
             let taken = (0..64).filter(|bit| pattern >> bit & 1 == 1).map(|bit| bit + 10);
-            let sight = FreePorts::without(taken);
-            let model = Model::on(Order::Scan, &candidates, &sight).unwrap();
+            let port_view = FreePorts::without(taken);
+            let model = Model::on(Order::Scan, &candidates, &port_view).unwrap();
             let walk = |start: u32| {
                 (0..64).find(|by| pattern >> ((start + by) % 64) & 1 == 0).unwrap() + 1
             };
@@ -350,17 +351,17 @@ mod tests {
     }
 
     #[test]
-    fn whoever_tries_only_free_ports_needs_one_attempt_or_finds_none() {
-        let model = by_chance(Order::OnlyFree, CANDIDATES - 1);
+    fn a_strategy_that_tries_only_free_ports_needs_one_attempt() {
+        let model = at_random(Order::OnlyFree, CANDIDATES - 1);
         assert!((model.expected_attempts(100) - 1.0).abs() < f64::EPSILON);
         assert!(model.failure(1).abs() < f64::EPSILON);
-        assert_eq!(Model::by_chance(Order::OnlyFree, 9, 9), None);
+        assert_eq!(Model::at_random(Order::OnlyFree, 9, 9), None);
     }
 
     #[test]
-    fn an_order_that_stands_has_no_law_on_an_occupancy_that_stands() {
+    fn a_fixed_order_has_no_model_on_a_fixed_occupancy() {
         let candidates = Candidates::new(PortRange::new(1, 9).unwrap(), &[]);
-        assert_eq!(Model::on(Order::Fixed, &candidates, &FreePorts::everything()), None);
-        assert_eq!(Model::by_chance(Order::Unknown, 1, 9), None);
+        assert_eq!(Model::on(Order::Fixed, &candidates, &FreePorts::all_free()), None);
+        assert_eq!(Model::at_random(Order::Unknown, 1, 9), None);
     }
 }

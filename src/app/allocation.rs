@@ -1,15 +1,15 @@
 //! State of the Allocate screen: the options and the results of a run. Binds no port itself.
 
 mod act;
+mod attempt_marks;
 mod figures;
-mod ground;
 mod heat;
 mod log;
 mod marks;
 mod model;
+mod occupancy_counts;
 mod settings;
-mod site;
-mod trail;
+mod target;
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
     allocator::Attempt,
     app::{
         Effect,
-        run::{POLITE, RunControl, RunScreen as _, RunState},
+        run::{MAX_UNCONFIRMED_SPEED, RunControl, RunScreen as _, RunState},
     },
     domain::{LocalAddress, Occupancy, PortRange, Protocols, Snapshot, Text, port},
     engine::{
@@ -28,19 +28,19 @@ use crate::{
 
 pub use crate::{
     allocator::{AllocatorRow, Model},
-    engine::{Site, Speed},
+    engine::{AllocatorTarget, Speed},
 };
+pub use attempt_marks::Mark;
 pub use figures::{AllocationFigures, Reached};
-pub use ground::OccupancyCounts;
-pub use log::{AttemptLog, HolderSeen, LogEntry, Who};
+pub use log::{AttemptLog, HolderOwner, HolderSeen, LogEntry};
+pub use occupancy_counts::OccupancyCounts;
 pub use settings::{AllocationPanel, Field, next_strategy};
-pub use site::Share;
-pub use trail::Mark;
+pub use target::FillRatio;
 
+use attempt_marks::AttemptMarks;
 use heat::AttemptDensity;
-use model::Terrain;
-use site::Simulated;
-use trail::Trail;
+use model::OccupancyDetails;
+use target::Simulated;
 
 /// Options of a run of allocations.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ pub enum AllocationAction {
     Faster,
     OpenSettings,
     /// Switches between this machine and a simulated occupancy.
-    ToggleSite,
+    ToggleTarget,
     /// Lowers the simulated occupancy; `Fuller` raises it.
     Emptier,
     Fuller,
@@ -113,26 +113,26 @@ const LAST_ALLOCATIONS: usize = 200;
 #[derive(Clone, Debug)]
 pub struct Allocation {
     options: AllocationOptions,
-    site: Site,
+    target: AllocatorTarget,
     /// Fill of the simulated occupancy. Also set while the run uses the machine itself.
-    share: site::Share,
+    share: target::FillRatio,
     /// The simulated sockets; None until the engine has sent them.
     simulated: Option<Simulated>,
     /// Whether marks may fade and flash.
     motion: bool,
     speed: Speed,
-    keeps_what_it_wins: bool,
+    keeps_bound_ports: bool,
     run: RunControl,
     panel: Option<ActivePanel>,
-    ground: Option<OccupancyCounts>,
-    /// Known whenever `ground` is.
-    terrain: Option<Terrain>,
+    occupancy_counts: Option<OccupancyCounts>,
+    /// Known whenever `occupancy_counts` is.
+    occupancy_details: Option<OccupancyDetails>,
     figures: AllocationFigures,
     /// Number of allocations that ended in this run. `figures` may count fewer, because they are
     /// reset when the simulated occupancy changes.
     ended: u64,
     log: AttemptLog,
-    trail: Trail,
+    attempt_marks: AttemptMarks,
     heat: AttemptDensity,
     last_allocations: VecDeque<Finished>,
     last: Option<Finished>,
@@ -147,20 +147,20 @@ impl Allocation {
     pub fn new(options: &AllocationOptions, motion: bool) -> Self {
         Self {
             options: options.clone(),
-            site: Site::default(),
-            share: site::Share::default(),
+            target: AllocatorTarget::default(),
+            share: target::FillRatio::default(),
             simulated: None,
             motion,
             speed: Speed::Four,
-            keeps_what_it_wins: false,
+            keeps_bound_ports: false,
             run: RunControl::new(),
             panel: None,
-            ground: None,
-            terrain: None,
+            occupancy_counts: None,
+            occupancy_details: None,
             figures: AllocationFigures::default(),
             ended: 0,
             log: AttemptLog::default(),
-            trail: Trail::default(),
+            attempt_marks: AttemptMarks::default(),
             heat: AttemptDensity::default(),
             last_allocations: VecDeque::new(),
             last: None,
@@ -184,16 +184,16 @@ impl Allocation {
         }
         self.figures.add(&delta);
         self.ended += delta.successes + delta.failures;
-        self.trail.add(at, &delta.recent);
-        self.heat.add(at, delta.touched);
+        self.attempt_marks.add(at, &delta.recent);
+        self.heat.add(at, delta.attempts_by_port);
         self.last = delta.finished.or(self.last);
         self.last_allocations.extend(&delta.ended);
         let surplus = self.last_allocations.len().saturating_sub(LAST_ALLOCATIONS);
         self.last_allocations.drain(..surplus);
         let holds_others = self.held != delta.held;
         self.held = delta.held;
-        if holds_others && self.site != Site::Machine {
-            self.count_simulated_ground();
+        if holds_others && self.target != AllocatorTarget::Machine {
+            self.count_simulated_occupancy();
         }
         self.limitation = delta.limitation;
         self.hold_note = delta.hold_note;
@@ -215,27 +215,29 @@ impl Allocation {
                 || finished.is_some_and(has_run_out)
         };
         let newest = self.ended + u64::from(!attempts.last().is_some_and(is_end));
-        let snapshot = match (self.site, &self.simulated) {
-            (Site::Machine, _) => scan.map(|scan| scan.snapshot),
-            (Site::Simulated { .. }, simulated) => simulated.as_ref().map(Simulated::snapshot),
+        let snapshot = match (self.target, &self.simulated) {
+            (AllocatorTarget::Machine, _) => scan.map(|scan| scan.snapshot),
+            (AllocatorTarget::Simulated { .. }, simulated) => {
+                simulated.as_ref().map(Simulated::snapshot)
+            }
         };
         self.log.add(attempts, newest, &self.held, snapshot);
-        if let Site::Simulated { .. } = self.site {
+        if let AllocatorTarget::Simulated { .. } = self.target {
             // The simulated snapshot is complete: there is no later one to wait for.
             if let Some(snapshot) = snapshot {
-                self.log.look_again(snapshot);
+                self.log.resolve_holders(snapshot);
             }
             return Vec::new();
         }
-        let must_look = self.speed <= POLITE && self.log.wants_scan();
-        if must_look { vec![Effect::Ask(Request::ScanNow)] } else { Vec::new() }
+        let needs_scan = self.speed <= MAX_UNCONFIRMED_SPEED && self.log.wants_scan();
+        if needs_scan { vec![Effect::Ask(Request::ScanNow)] } else { Vec::new() }
     }
 
     /// Takes a new snapshot of the machine.
     pub fn observe(&mut self, scan: LastScan<'_>) {
-        if self.site == Site::Machine {
-            self.see_ground(OccupancyCounts::count(&self.options, scan), scan.snapshot);
-            self.log.look_again(scan.snapshot);
+        if self.target == AllocatorTarget::Machine {
+            self.store_occupancy(OccupancyCounts::count(&self.options, scan), scan.snapshot);
+            self.log.resolve_holders(scan.snapshot);
         }
     }
 
@@ -266,11 +268,11 @@ impl Allocation {
 
     /// Whether the run is so fast that only a sample of the attempts is shown.
     pub fn is_sampled(&self) -> bool {
-        self.speed > POLITE
+        self.speed > MAX_UNCONFIRMED_SPEED
     }
 
-    pub fn keeps_what_it_wins(&self) -> bool {
-        self.keeps_what_it_wins
+    pub fn keeps_bound_ports(&self) -> bool {
+        self.keeps_bound_ports
     }
 
     pub fn panel(&self) -> Option<&ActivePanel> {
@@ -278,8 +280,8 @@ impl Allocation {
     }
 
     /// None before the first snapshot of the machine, or of the simulated occupancy.
-    pub fn ground(&self) -> Option<OccupancyCounts> {
-        self.ground
+    pub fn occupancy_counts(&self) -> Option<OccupancyCounts> {
+        self.occupancy_counts
     }
 
     pub fn figures(&self) -> &AllocationFigures {
@@ -303,9 +305,11 @@ impl Allocation {
     /// Maximum number of ports that this run may hold. In a simulation these are all free ports.
     /// None: no run is prepared.
     pub fn hold_limit(&self) -> Option<u32> {
-        let limit = match self.site {
-            Site::Machine => Some(self.hold_limit),
-            Site::Simulated { .. } => self.ground.map(|g| g.free() + self.held.len() as u32),
+        let limit = match self.target {
+            AllocatorTarget::Machine => Some(self.hold_limit),
+            AllocatorTarget::Simulated { .. } => {
+                self.occupancy_counts.map(|g| g.free() + self.held.len() as u32)
+            }
         };
         limit.filter(|_| self.is_prepared())
     }

@@ -17,7 +17,7 @@ pub enum Action {
     FitAll,
     Zoom(Zooming),
     /// Switches between dots and blocks.
-    ToggleGrain,
+    ToggleResolution,
     /// Moves to the next run of occupied ports.
     NextRun,
     PreviousRun,
@@ -255,7 +255,7 @@ pub const COMMANDS: &[KeyCommand] = &[
     },
     KeyCommand {
         keys: "f",
-        bindings: &[(Key::Char('f'), Action::ToggleGrain)],
+        bindings: &[(Key::Char('f'), Action::ToggleResolution)],
         contexts: MAP,
         label: "dots",
         help: "dots or blocks; the legend shows if dots do not fit",
@@ -346,7 +346,7 @@ pub const COMMANDS: &[KeyCommand] = &[
     },
     KeyCommand {
         keys: "t",
-        bindings: &[(Key::Char('t'), own(AllocationAction::ToggleSite))],
+        bindings: &[(Key::Char('t'), own(AllocationAction::ToggleTarget))],
         contexts: ALLOCATE,
         label: "real/simulated",
         help: "switch between this machine and a simulated occupancy (90 %)",
@@ -467,7 +467,7 @@ pub const COMMANDS: &[KeyCommand] = &[
     },
     KeyCommand {
         keys: "t",
-        bindings: &[(Key::Char('t'), own(AllocationAction::ToggleSite))],
+        bindings: &[(Key::Char('t'), own(AllocationAction::ToggleTarget))],
         contexts: POOL,
         label: "real/simulated",
         help: "new pool on this machine or on the simulated occupancy",
@@ -597,7 +597,7 @@ pub const COMMANDS: &[KeyCommand] = &[
     },
     KeyCommand {
         keys: "t",
-        bindings: &[(Key::Char('t'), lab(LabAction::ToggleSite))],
+        bindings: &[(Key::Char('t'), lab(LabAction::ToggleTarget))],
         contexts: LAB,
         label: "real/simulated",
         help: "switch between a simulation and real binds on this machine",
@@ -749,7 +749,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_key_means_two_things_in_one_context() {
+    fn no_key_is_bound_twice_in_one_context() {
         for context in Context::EACH {
             let mut seen = HashSet::new();
             for (key, _) in here(context).flat_map(|command| command.bindings) {
@@ -791,7 +791,7 @@ mod tests {
             Action::FitAll,
             Action::Zoom(Zooming::In),
             Action::Zoom(Zooming::Out),
-            Action::ToggleGrain,
+            Action::ToggleResolution,
             Action::NextRun,
             Action::PreviousRun,
             Action::TurnPage(1),
@@ -837,7 +837,7 @@ mod tests {
                 Own::Slower,
                 Own::Faster,
                 Own::OpenSettings,
-                Own::ToggleSite,
+                Own::ToggleTarget,
                 Own::Emptier,
                 Own::Fuller,
                 Own::NextStrategy,
@@ -855,7 +855,7 @@ mod tests {
                 LabAction::Step,
                 LabAction::Slower,
                 LabAction::Faster,
-                LabAction::ToggleSite,
+                LabAction::ToggleTarget,
                 LabAction::Emptier,
                 LabAction::Fuller,
                 LabAction::NextPattern,
@@ -879,7 +879,7 @@ mod tests {
     }
 
     #[test]
-    fn the_keys_people_read_are_the_keys_bound() {
+    fn displayed_keys_are_the_bound_keys() {
         for command in COMMANDS {
             for (key, _) in command.bindings {
                 if let Key::Char(c) = key

@@ -2,13 +2,13 @@
 
 use crate::{
     app::Lens,
-    domain::{Destination, Party, PortSet, Snapshot, Socket},
+    domain::{Destination, OwnerKey, PortSet, Snapshot, Socket},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Focus {
     Destination(Destination),
-    Party(Party),
+    OwnerKey(OwnerKey),
 }
 
 impl Focus {
@@ -16,14 +16,14 @@ impl Focus {
     pub fn lens(self) -> Lens {
         match self {
             Self::Destination(_) => Lens::Connect,
-            Self::Party(_) => Lens::Owner,
+            Self::OwnerKey(_) => Lens::Owner,
         }
     }
 
     pub fn holds(self, snapshot: &Snapshot, socket: &Socket) -> bool {
         match self {
             Self::Destination(destination) => Destination::of(socket) == Some(destination),
-            Self::Party(party) => Party::of(snapshot, socket) == party,
+            Self::OwnerKey(owner_key) => OwnerKey::of(snapshot, socket) == owner_key,
         }
     }
 

@@ -18,7 +18,7 @@ const PORTS_PER_DOTS: u32 = 8;
 const NUMBER_WIDTH: u16 = 8;
 /// Maximum width of a numbered cell. A wider cell would show more of the owner's name, which is not
 /// needed.
-const WIDEST_NUMBER: u16 = 18;
+const MAX_NUMBER_WIDTH: u16 = 18;
 
 /// Columns left of the blocks: row labels of five digits, the range's bracket, IANA's bracket.
 pub const GUTTER: u16 = 7;
@@ -48,7 +48,7 @@ impl RowsPerLine {
 
 /// What a cell of the terminal shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Grain {
+pub enum Resolution {
     /// Two blocks of ports, or one block if a line shows one row.
     Blocks,
     /// Eight ports, one braille dot each.
@@ -74,7 +74,7 @@ pub struct Grid {
     row_length: u32,
     per_block: u32,
     rows_per_line: RowsPerLine,
-    grain: Grain,
+    resolution: Resolution,
 }
 
 /// Position of a block: column from the left, row of ports (not of the terminal) from the top.
@@ -102,7 +102,7 @@ impl Grid {
                     row_length,
                     per_block,
                     rows_per_line,
-                    grain: Grain::Blocks,
+                    resolution: Resolution::Blocks,
                 })
                 .filter(|grid| grid.columns() <= columns && grid.lines() <= lines)
                 .max_by_key(|grid| u32::from(grid.columns()) * u32::from(grid.rows()))
@@ -120,41 +120,44 @@ impl Grid {
     /// too many ports.
     pub fn fit_ports(range: PortRange, room: Room) -> Option<Self> {
         let numbered = NUMBER_ROWS.into_iter().rev().map(|length| {
-            let width = (room.columns / length as u16).min(WIDEST_NUMBER);
-            Self::ports(range, length, Grain::Numbers(width))
+            let width = (room.columns / length as u16).min(MAX_NUMBER_WIDTH);
+            Self::ports(range, length, Resolution::Numbers(width))
         });
         let is_wide = |grid: &Self| grid.cell_width() >= NUMBER_WIDTH;
-        let lettered = LETTER_ROWS.into_iter().rev().map(|l| Self::ports(range, l, Grain::Letters));
-        numbered.filter(is_wide).chain(lettered).find(|grid| grid.fits(room))
+        let with_letters =
+            LETTER_ROWS.into_iter().rev().map(|l| Self::ports(range, l, Resolution::Letters));
+        numbered.filter(is_wide).chain(with_letters).find(|grid| grid.fits(room))
     }
 
-    /// Returns as many rows of `range` as fit, in cells of `grain`. The first row is that of `top`,
-    /// or an earlier row if `top` is near the end of `range`. None: no row fits, or `grain` is
+    /// Returns as many rows of `range` as fit, in cells of `resolution`. The first row is that of `top`,
+    /// or an earlier row if `top` is near the end of `range`. None: no row fits, or `resolution` is
     /// `Blocks`.
-    pub fn window(range: PortRange, top: u16, grain: Grain, room: Room) -> Option<Self> {
-        let whole = match grain {
-            Grain::Blocks => return None,
-            Grain::Dots => DOT_ROWS.into_iter().rev().map(|l| Self::dots(range, l)).collect(),
-            Grain::Letters => {
+    pub fn window(range: PortRange, top: u16, resolution: Resolution, room: Room) -> Option<Self> {
+        let full_grid = match resolution {
+            Resolution::Blocks => return None,
+            Resolution::Dots => DOT_ROWS.into_iter().rev().map(|l| Self::dots(range, l)).collect(),
+            Resolution::Letters => {
                 let lengths = LETTER_ROWS.into_iter().rev();
-                lengths.map(|l| Self::ports(range, l, Grain::Letters)).collect::<Vec<_>>()
+                lengths.map(|l| Self::ports(range, l, Resolution::Letters)).collect::<Vec<_>>()
             }
-            Grain::Numbers(_) => {
-                let width = |l: u32| (room.columns / l as u16).min(WIDEST_NUMBER);
+            Resolution::Numbers(_) => {
+                let width = |l: u32| (room.columns / l as u16).min(MAX_NUMBER_WIDTH);
                 let lengths = NUMBER_ROWS.into_iter().rev();
                 let lengths = lengths.filter(|&l| width(l) >= NUMBER_WIDTH);
-                lengths.map(|l| Self::ports(range, l, Grain::Numbers(width(l)))).collect()
+                lengths.map(|l| Self::ports(range, l, Resolution::Numbers(width(l)))).collect()
             }
         };
-        let whole = whole.into_iter().find(|grid| grid.width() <= room.columns)?;
+        let full_grid = full_grid.into_iter().find(|grid| grid.width() <= room.columns)?;
         if room.lines == 0 {
             return None;
         }
-        let rows = whole.rows().min(room.lines);
-        let wanted = u32::from(top.max(range.first())) / whole.row_length - whole.first_row();
-        let first = (wanted as u16).min(whole.rows() - rows);
-        let shown = whole.clip(whole.row_start(first), whole.row_length * u32::from(rows))?;
-        Some(Self { range: shown, ..whole })
+        let rows = full_grid.rows().min(room.lines);
+        let wanted =
+            u32::from(top.max(range.first())) / full_grid.row_length - full_grid.first_row();
+        let first = (wanted as u16).min(full_grid.rows() - rows);
+        let shown = full_grid
+            .intersect(full_grid.row_start(first), full_grid.row_length * u32::from(rows))?;
+        Some(Self { range: shown, ..full_grid })
     }
 
     /// Returns the grid of the loupe: one block per port, in rows whose length divides the map's
@@ -169,17 +172,23 @@ impl Grid {
         let fitting =
             |&length: &u32| length <= u32::from(columns) && row_length.is_multiple_of(length);
         let row_length = lengths.into_iter().find(fitting)?;
-        let grain = Grain::Blocks;
-        Some(Self { range, row_length, per_block: 1, rows_per_line: rows, grain })
+        let resolution = Resolution::Blocks;
+        Some(Self { range, row_length, per_block: 1, rows_per_line: rows, resolution })
     }
 
     fn dots(range: PortRange, row_length: u32) -> Self {
         let rows_per_line = RowsPerLine::One;
-        Self { range, row_length, per_block: PORTS_PER_DOTS, rows_per_line, grain: Grain::Dots }
+        Self {
+            range,
+            row_length,
+            per_block: PORTS_PER_DOTS,
+            rows_per_line,
+            resolution: Resolution::Dots,
+        }
     }
 
-    fn ports(range: PortRange, row_length: u32, grain: Grain) -> Self {
-        Self { range, row_length, per_block: 1, rows_per_line: RowsPerLine::One, grain }
+    fn ports(range: PortRange, row_length: u32, resolution: Resolution) -> Self {
+        Self { range, row_length, per_block: 1, rows_per_line: RowsPerLine::One, resolution }
     }
 
     fn fits(&self, room: Room) -> bool {
@@ -196,14 +205,14 @@ impl Grid {
         self.range
     }
 
-    pub fn grain(&self) -> Grain {
-        self.grain
+    pub fn resolution(&self) -> Resolution {
+        self.resolution
     }
 
     /// Width of a block, in columns of the terminal.
     pub fn cell_width(&self) -> u16 {
-        match self.grain {
-            Grain::Numbers(width) => width,
+        match self.resolution {
+            Resolution::Numbers(width) => width,
             _ => 1,
         }
     }
@@ -242,7 +251,7 @@ impl Grid {
     }
 
     /// Returns the block that contains `port`. None: the port is outside of the range.
-    pub fn place(&self, port: u16) -> Option<GridBlock> {
+    pub fn block_position(&self, port: u16) -> Option<GridBlock> {
         if !self.range.contains(port) {
             return None;
         }
@@ -252,23 +261,24 @@ impl Grid {
     }
 
     /// The ports of a block that are in the range.
-    pub fn block(&self, place: GridBlock) -> Option<PortRange> {
-        if place.column >= self.columns() {
+    pub fn block(&self, block_position: GridBlock) -> Option<PortRange> {
+        if block_position.column >= self.columns() {
             return None;
         }
-        let first = self.row_start(place.row) + u32::from(place.column) * self.per_block;
-        self.clip(first, self.per_block)
+        let first =
+            self.row_start(block_position.row) + u32::from(block_position.column) * self.per_block;
+        self.intersect(first, self.per_block)
     }
 
     /// The ports of a row that are in the range.
     pub fn row(&self, row: u16) -> Option<PortRange> {
-        self.clip(self.row_start(row), self.row_length)
+        self.intersect(self.row_start(row), self.row_length)
     }
 
     /// The ports of a line of the terminal that are in the range.
     pub fn line(&self, line: u16) -> Option<PortRange> {
         let rows = self.rows_per_line.count();
-        self.clip(self.row_start(line * rows), self.row_length * u32::from(rows))
+        self.intersect(self.row_start(line * rows), self.row_length * u32::from(rows))
     }
 
     /// The label of a row: its first port, even if that is outside of the range.
@@ -285,7 +295,7 @@ impl Grid {
         u32::from(self.range.first()) / self.row_length
     }
 
-    fn clip(&self, first: u32, length: u32) -> Option<PortRange> {
+    fn intersect(&self, first: u32, length: u32) -> Option<PortRange> {
         let last = (first + length - 1).min(u32::from(u16::MAX)) as u16;
         let first = u16::try_from(first).ok()?;
         PortRange::new(first, last).ok()?.intersection(self.range)
@@ -321,23 +331,23 @@ mod tests {
     }
 
     #[test]
-    fn a_small_range_has_a_cell_a_port_and_numbers_where_they_fit() {
+    fn a_small_range_shows_one_cell_per_port_and_numbers_if_they_fit() {
         let range = PortRange::new(49_100, 49_299).unwrap();
         let shape = |columns, lines| {
             let grid = Grid::fit_ports(range, Room { columns, lines })?;
-            Some((grid.grain(), grid.row_length(), grid.lines()))
+            Some((grid.resolution(), grid.row_length(), grid.lines()))
         };
-        assert_eq!(shape(108, 34), Some((Grain::Numbers(10), 10, 20)));
-        assert_eq!(shape(68, 34), Some((Grain::Letters, 50, 4)));
+        assert_eq!(shape(108, 34), Some((Resolution::Numbers(10), 10, 20)));
+        assert_eq!(shape(68, 34), Some((Resolution::Letters, 50, 4)));
         assert_eq!(shape(68, 3), None);
     }
 
     #[test]
     fn a_window_shows_whole_rows_around_its_top() {
         let room = Room { columns: 100, lines: 20 };
-        let grid = Grid::window(LINUX_DEFAULT, 49_152, Grain::Letters, room).unwrap();
+        let grid = Grid::window(LINUX_DEFAULT, 49_152, Resolution::Letters, room).unwrap();
         assert_eq!((grid.range().first(), grid.range().last()), (49_100, 51_099));
-        let last = Grid::window(LINUX_DEFAULT, 60_999, Grain::Letters, room).unwrap();
+        let last = Grid::window(LINUX_DEFAULT, 60_999, Resolution::Letters, room).unwrap();
         assert_eq!((last.range().last(), last.rows()), (60_999, 20));
     }
 
@@ -353,7 +363,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_port_of_the_range_has_one_place_and_comes_back_from_it(
+        fn port_to_block_and_block_to_ports_are_inverse(
             range in ranges(), columns in 20_u16..400, lines in 10_u16..120, one in any::<bool>()
         ) {
             let rows = if one { RowsPerLine::One } else { RowsPerLine::Two };
@@ -362,11 +372,11 @@ mod tests {
             let mut next = u32::from(range.first());
             for row in 0..grid.rows() {
                 for column in 0..grid.columns() {
-                    let place = GridBlock { column, row };
-                    let Some(block) = grid.block(place) else { continue };
+                    let block_position = GridBlock { column, row };
+                    let Some(block) = grid.block(block_position) else { continue };
                     prop_assert_eq!(u32::from(block.first()), next);
-                    prop_assert_eq!(grid.place(block.first()), Some(place));
-                    prop_assert_eq!(grid.place(block.last()), Some(place));
+                    prop_assert_eq!(grid.block_position(block.first()), Some(block_position));
+                    prop_assert_eq!(grid.block_position(block.last()), Some(block_position));
                     next = u32::from(block.last()) + 1;
                 }
             }
@@ -374,9 +384,9 @@ mod tests {
         }
 
         #[test]
-        fn a_port_outside_of_the_range_has_no_place(range in ranges(), port in any::<u16>()) {
+        fn a_port_outside_the_range_has_no_block(range in ranges(), port in any::<u16>()) {
             let Some(grid) = Grid::fit(range, 100, 40, RowsPerLine::Two) else { return Ok(()) };
-            prop_assert_eq!(grid.place(port).is_some(), range.contains(port));
+            prop_assert_eq!(grid.block_position(port).is_some(), range.contains(port));
         }
     }
 }

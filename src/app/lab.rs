@@ -9,8 +9,8 @@ use std::{path::PathBuf, sync::Arc};
 use crate::{
     allocator::{ALLOCATORS, Model, Order, Tuning, theory},
     app::{
-        allocation::Share,
-        run::{POLITE, RunControl, RunState},
+        allocation::FillRatio,
+        run::{MAX_UNCONFIRMED_SPEED, RunControl, RunState},
     },
     domain::{PortRange, Protocols, Text, port},
 };
@@ -20,8 +20,10 @@ pub use crate::{
         AllocatorRow, Attempt, FreePorts, Habit, Pattern, PortView, Predictability, StrategyFigures,
     },
     engine::{
-        LabSite, Speed,
-        message::{Contender, CurvePoint, Finished, LabReport, RacePlace, RaceReport, Rounds},
+        LabTarget, Speed,
+        message::{
+            CurvePoint, Finished, LabReport, RaceBackend, RaceReport, Rounds, StrategyReport,
+        },
     },
 };
 pub use settings::{LabField, LabSettingsPanel};
@@ -35,7 +37,7 @@ pub enum LabAction {
     Slower,
     Faster,
     /// Switches between this machine and a simulated occupancy.
-    ToggleSite,
+    ToggleTarget,
     /// Lowers the simulated occupancy; `Fuller` raises it.
     Emptier,
     Fuller,
@@ -93,23 +95,23 @@ pub enum LabPanel {
 
 /// Occupancy of the range. In a simulation each run has this occupancy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LabGround {
+pub struct LabOccupancyCounts {
     pub candidates: u32,
     pub occupied: u32,
 }
 
 /// Names of the strategies that are in the columns at the start.
-const FIRST: [&str; 4] = ["random", "sequential", "linux-connect", "double-hash"];
+const INITIAL_STRATEGIES: [&str; 4] = ["random", "sequential", "linux-connect", "double-hash"];
 
 /// Maximum number of columns.
-pub const MOST_COLUMNS: usize = 4;
+pub const MAX_COLUMNS: usize = 4;
 
 #[derive(Clone, Debug)]
 pub struct LabScreen {
     options: LabOptions,
     is_simulated: bool,
     pattern: Pattern,
-    share: Share,
+    share: FillRatio,
     /// Indexes into `ALLOCATORS`.
     picked: Vec<usize>,
     selected: usize,
@@ -137,8 +139,8 @@ impl LabScreen {
             // Strategies differ on this pattern. On a uniform one all need the same number of
             // attempts.
             pattern: Pattern::Clustered,
-            share: Share::default(),
-            picked: FIRST.iter().filter_map(position).collect(),
+            share: FillRatio::default(),
+            picked: INITIAL_STRATEGIES.iter().filter_map(position).collect(),
             selected: 0,
             simulated_speed: Speed::Max,
             machine_speed: Speed::Four,
@@ -169,11 +171,11 @@ impl LabScreen {
         &self.options
     }
 
-    pub fn site(&self) -> LabSite {
+    pub fn target(&self) -> LabTarget {
         if self.is_simulated {
-            LabSite::Simulated { pattern: self.pattern, share: self.share.part() }
+            LabTarget::Simulated { pattern: self.pattern, share: self.share.ratio() }
         } else {
-            LabSite::Machine
+            LabTarget::Machine
         }
     }
 
@@ -186,15 +188,15 @@ impl LabScreen {
     /// Occupied share of the range, 0 to 1, in the simulation or on the machine. None: unknown.
     pub fn share(&self) -> Option<f64> {
         if self.is_simulated {
-            return Some(self.share.part());
+            return Some(self.share.ratio());
         }
-        self.ground().map(|g| f64::from(g.occupied) / f64::from(g.candidates.max(1)))
+        self.occupancy_counts().map(|g| f64::from(g.occupied) / f64::from(g.candidates.max(1)))
     }
 
     /// None before the engine's first report.
-    pub fn ground(&self) -> Option<LabGround> {
+    pub fn occupancy_counts(&self) -> Option<LabOccupancyCounts> {
         let report = self.report.as_ref()?;
-        Some(LabGround { candidates: report.candidates, occupied: report.occupied })
+        Some(LabOccupancyCounts { candidates: report.candidates, occupied: report.occupied })
     }
 
     /// The strategies of the columns, from left to right.
@@ -221,8 +223,8 @@ impl LabScreen {
     }
 
     /// Results of a column so far.
-    pub fn contender(&self, column: usize) -> Option<&Contender> {
-        self.report.as_ref()?.contenders.get(column)
+    pub fn strategy_report(&self, column: usize) -> Option<&StrategyReport> {
+        self.report.as_ref()?.strategy_reports.get(column)
     }
 
     pub fn panel(&self) -> Option<&LabPanel> {
@@ -236,13 +238,13 @@ impl LabScreen {
 
     /// Whether the lab is so fast that the screen shows only a sample.
     pub fn is_sampled(&self) -> bool {
-        self.speed() > POLITE
+        self.speed() > MAX_UNCONFIRMED_SPEED
     }
 
     /// Expected mean number of attempts at an occupied share (0 to 1) of the range. Used to draw a
     /// curve. None: no model is known.
     pub fn expected_mean(&self, row: &AllocatorRow, share: f64) -> Option<f64> {
-        let candidates = self.ground().map_or(self.options.range.len(), |g| g.candidates);
+        let candidates = self.occupancy_counts().map_or(self.options.range.len(), |g| g.candidates);
         let occupied = (share * f64::from(candidates)).round() as u32;
         let most = self.options.max_attempts;
         let is_by_chance = self.is_simulated && self.pattern == Pattern::Uniform;
@@ -254,7 +256,7 @@ impl LabScreen {
                 let has_formula = is_built && row.order == Order::Scan && most >= candidates;
                 has_formula.then(|| theory::scan_on_built(occupied, candidates)).flatten()
             }
-            order => Model::by_chance(order, occupied, candidates)
+            order => Model::at_random(order, occupied, candidates)
                 .map(|model| model.expected_attempts(most)),
         }
     }

@@ -4,9 +4,11 @@ mod categories;
 mod marks;
 mod owners;
 
-use crate::domain::{Ephemeral, Gauge, Lane, Occupancy, PortRange, Protocols, StateClass};
+use crate::domain::{
+    Ephemeral, Gauge, Occupancy, PortRange, ProtocolFamily, Protocols, StateClass,
+};
 
-pub use categories::{AGE_STEPS, Categories, CategoryInput, DENSITY_STEPS, OLDER_THAN_OUR_WATCH};
+pub use categories::{AGE_STEPS, Categories, CategoryInput, DENSITY_STEPS, OLDER_THAN_SESSION};
 pub use marks::{Marks, bind, connect};
 pub use owners::{OwnerName, OwnerRanks};
 
@@ -138,10 +140,14 @@ pub fn heaviest(by_class: &[u32; StateClass::EACH.len()]) -> Option<StateClass> 
 
 /// Counts how many of the ports that the kernel may choose are occupied in one lane. Reserved ports
 /// are left out.
-pub fn automatic_gauge(occupancy: &Occupancy, lane: Lane, ephemeral: &Ephemeral) -> Gauge {
-    let mut gauge = occupancy.gauge(lane, ephemeral.range);
+pub fn automatic_gauge(
+    occupancy: &Occupancy,
+    protocol_family: ProtocolFamily,
+    ephemeral: &Ephemeral,
+) -> Gauge {
+    let mut gauge = occupancy.gauge(protocol_family, ephemeral.range);
     for reserved in ephemeral.reserved().iter().filter_map(|r| r.intersection(ephemeral.range)) {
-        let skipped = occupancy.gauge(lane, reserved);
+        let skipped = occupancy.gauge(protocol_family, reserved);
         gauge.size -= skipped.size;
         gauge.occupied -= skipped.occupied;
         gauge.occupied_even -= skipped.occupied_even;
@@ -158,16 +164,16 @@ mod tests {
 
     #[test]
     fn one_listening_port_outweighs_nine_established_ones() {
-        let mut tally = LensCounts::default();
-        tally.by_class[StateClass::Listen as usize] = 1;
-        tally.by_class[StateClass::Established as usize] = 9;
-        assert_eq!(tally.heaviest(), Some(StateClass::Listen));
-        tally.by_class[StateClass::Established as usize] = 11;
-        assert_eq!(tally.heaviest(), Some(StateClass::Established));
+        let mut lens_counts = LensCounts::default();
+        lens_counts.by_class[StateClass::Listen as usize] = 1;
+        lens_counts.by_class[StateClass::Established as usize] = 9;
+        assert_eq!(lens_counts.heaviest(), Some(StateClass::Listen));
+        lens_counts.by_class[StateClass::Established as usize] = 11;
+        assert_eq!(lens_counts.heaviest(), Some(StateClass::Established));
     }
 
     #[test]
-    fn going_through_the_lenses_comes_back_to_the_first() {
+    fn next_lens_cycles_through_all_lenses() {
         let around = LENSES.iter().fold(Lens::State, |lens, _| lens.next());
         assert_eq!(around, Lens::State);
         assert_eq!(Lens::State.next().previous(), Lens::State);

@@ -4,7 +4,7 @@ mod moves;
 
 use crate::{
     app::{
-        Focus, Grain, Grid, Lens, RowsPerLine,
+        Focus, Grid, Lens, Resolution, RowsPerLine,
         grid::{AXIS, BAR, GUTTER, Room},
     },
     domain::{PortRange, Protocols, port},
@@ -17,13 +17,13 @@ const WIDE: u16 = 110;
 /// Width of the inspector beside the map: minimum, usual maximum, maximum on largest terminals.
 const INSPECTOR: [u16; 3] = [40, 46, 84];
 /// Minimum size of a terminal of the largest class.
-const LARGEST: Size = Size { columns: 190, rows: 56 };
+const MIN_LARGEST_CLASS: Size = Size { columns: 190, rows: 56 };
 /// Dots may move the inspector below the map if that leaves it at least this many lines.
 const LINES_BELOW: u16 = 8;
 /// Header, gauges, inspector line, legend and footer; the axis is counted separately.
 const OTHER_LINES: u16 = 5;
 /// Below this size the screen is text only.
-const LEAST: Size = Size { columns: 80, rows: 24 };
+const MIN_SIZE: Size = Size { columns: 80, rows: 24 };
 
 /// Size of the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,12 +35,12 @@ pub struct Size {
 impl Size {
     /// Whether the terminal is too small for a map.
     pub fn is_text_only(self) -> bool {
-        self.columns < LEAST.columns || self.rows < LEAST.rows
+        self.columns < MIN_SIZE.columns || self.rows < MIN_SIZE.rows
     }
 
     /// Whether the terminal is of the largest class, with more columns and a larger loupe.
     pub fn is_largest(self) -> bool {
-        self.columns >= LARGEST.columns && self.rows >= LARGEST.rows
+        self.columns >= MIN_LARGEST_CLASS.columns && self.rows >= MIN_LARGEST_CLASS.rows
     }
 }
 
@@ -74,7 +74,7 @@ enum ZoomLevel {
 
 /// What the user chose with `f`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum WantedGrain {
+enum WantedResolution {
     /// Dots where they fit.
     #[default]
     Finest,
@@ -115,9 +115,9 @@ pub struct Map {
     pub protocols: Protocols,
     glyphs: GlyphSet,
     /// The extent that is shown after zooming in from all ports.
-    home: Extent,
+    start_extent: Extent,
     level: ZoomLevel,
-    wanted: WantedGrain,
+    wanted: WantedResolution,
     /// A port of the first row shown, if not all rows fit.
     top: u16,
 }
@@ -131,17 +131,17 @@ impl Map {
             focus: None,
             protocols: Protocols::default(),
             glyphs,
-            home: Extent::default(),
+            start_extent: Extent::default(),
             level: ZoomLevel::default(),
-            wanted: WantedGrain::default(),
+            wanted: WantedResolution::default(),
             top: 0,
         }
     }
 
     /// Creates a map with the cursor on the first port shown.
     pub fn showing(extent: Extent, protocols: Protocols, glyphs: GlyphSet) -> Self {
-        let home = if extent == Extent::All { Extent::default() } else { extent };
-        let mut map = Self { extent, protocols, home, ..Self::new(glyphs) };
+        let start_extent = if extent == Extent::All { Extent::default() } else { extent };
+        let mut map = Self { extent, protocols, start_extent, ..Self::new(glyphs) };
         map.cursor = map.range(port::LINUX_DEFAULT).first();
         map
     }
@@ -162,7 +162,7 @@ impl Map {
     }
 
     /// Returns a grid of the whole ephemeral range in `room`, whatever the map itself shows.
-    pub fn picture(&self, ephemeral: PortRange, room: Room) -> Option<Grid> {
+    pub fn minimap(&self, ephemeral: PortRange, room: Room) -> Option<Grid> {
         Self::new(self.glyphs).fitted(ephemeral, room)
     }
 
@@ -171,31 +171,34 @@ impl Map {
         if size.is_text_only() {
             return None;
         }
-        let alone = Room {
+        let without_inspector = Room {
             columns: size.columns.saturating_sub(GUTTER + BAR),
             lines: size.rows.saturating_sub(OTHER_LINES + AXIS),
         };
         if size.columns < WIDE {
-            let grid = self.grid_in(self.range(ephemeral), alone)?;
+            let grid = self.grid_in(self.range(ephemeral), without_inspector)?;
             return Some(Plan { grid, inspector: InspectorPlace::Below });
         }
-        let beside = Room { columns: alone.columns - INSPECTOR[0], ..alone };
-        let grid = self.grid_in(self.range(ephemeral), beside)?;
-        if let Some(grid) = self.dots_alone(&grid, ephemeral, alone) {
+        let beside_inspector =
+            Room { columns: without_inspector.columns - INSPECTOR[0], ..without_inspector };
+        let grid = self.grid_in(self.range(ephemeral), beside_inspector)?;
+        if let Some(grid) = self.dots_without_inspector(&grid, ephemeral, without_inspector) {
             return Some(Plan { grid, inspector: InspectorPlace::Below });
         }
         let most = INSPECTOR[if size.is_largest() { 2 } else { 1 }];
-        let left = alone.columns - grid.width().min(alone.columns);
+        let left = without_inspector.columns - grid.width().min(without_inspector.columns);
         Some(Plan { grid, inspector: InspectorPlace::Beside(left.clamp(INSPECTOR[0], most)) })
     }
 
     fn grid_in(&self, range: PortRange, room: Room) -> Option<Grid> {
-        let window = |grain| Grid::window(range, self.top, grain, room);
+        let window = |resolution| Grid::window(range, self.top, resolution, room);
         match self.level {
             ZoomLevel::Fitted => self.fitted(range, room),
-            ZoomLevel::Dots => window(Grain::Dots),
-            ZoomLevel::Letters => window(Grain::Letters),
-            ZoomLevel::Numbers => window(Grain::Numbers(0)).or_else(|| window(Grain::Letters)),
+            ZoomLevel::Dots => window(Resolution::Dots),
+            ZoomLevel::Letters => window(Resolution::Letters),
+            ZoomLevel::Numbers => {
+                window(Resolution::Numbers(0)).or_else(|| window(Resolution::Letters))
+            }
         }
     }
 
@@ -209,57 +212,70 @@ impl Map {
     /// Returns a grid of dots for the room beside which no inspector is left; the inspector is then
     /// below. None: the map with the inspector beside it has dots already, or dots are not wanted
     /// or do not fit.
-    fn dots_alone(&self, beside: &Grid, ephemeral: PortRange, alone: Room) -> Option<Grid> {
-        let is_coarse = self.level == ZoomLevel::Fitted && beside.grain() == Grain::Blocks;
-        let is_asked = self.wanted == WantedGrain::Dots;
-        Grid::fit_dots(self.range(ephemeral), alone)
+    fn dots_without_inspector(
+        &self,
+        beside_inspector: &Grid,
+        ephemeral: PortRange,
+        without_inspector: Room,
+    ) -> Option<Grid> {
+        let is_coarse =
+            self.level == ZoomLevel::Fitted && beside_inspector.resolution() == Resolution::Blocks;
+        let is_asked = self.wanted == WantedResolution::Dots;
+        Grid::fit_dots(self.range(ephemeral), without_inspector)
             .filter(|_| is_coarse && self.may_have_dots())
-            .filter(|grid| is_asked || grid.lines() + LINES_BELOW <= alone.lines)
+            .filter(|grid| is_asked || grid.lines() + LINES_BELOW <= without_inspector.lines)
     }
 
     fn may_have_dots(&self) -> bool {
-        self.glyphs.has_dots && self.wanted != WantedGrain::Blocks
+        self.glyphs.has_dots && self.wanted != WantedResolution::Blocks
     }
 
     /// The reason why the map shows blocks although the user chose dots. None: it shows what the
     /// user chose.
     pub fn missing_dots(&self, grid: &Grid) -> Option<&'static str> {
-        match (self.wanted, grid.grain()) {
-            (WantedGrain::Dots, Grain::Blocks) if !self.glyphs.has_dots => Some("dots need UTF-8"),
-            (WantedGrain::Dots, Grain::Blocks) => Some("dots need more space: zoom in (+)"),
+        match (self.wanted, grid.resolution()) {
+            (WantedResolution::Dots, Resolution::Blocks) if !self.glyphs.has_dots => {
+                Some("dots need UTF-8")
+            }
+            (WantedResolution::Dots, Resolution::Blocks) => {
+                Some("dots need more space: zoom in (+)")
+            }
             _ => None,
         }
     }
 
     /// Zooms one step around the cursor. Skips steps that show no finer grain.
     pub fn zoom(&mut self, zooming: Zooming, ephemeral: PortRange, size: Size) {
-        let home = ports_of(self.home, ephemeral).contains(self.cursor).then_some(self.home);
-        let near = home.unwrap_or(Extent::All);
+        let start_extent = ports_of(self.start_extent, ephemeral)
+            .contains(self.cursor)
+            .then_some(self.start_extent);
+        let near = start_extent.unwrap_or(Extent::All);
         let fitted =
-            [Some(Extent::All), home].into_iter().flatten().map(|e| (e, ZoomLevel::Fitted));
+            [Some(Extent::All), start_extent].into_iter().flatten().map(|e| (e, ZoomLevel::Fitted));
         let levels =
             [ZoomLevel::Dots, ZoomLevel::Letters, ZoomLevel::Numbers].map(|level| (near, level));
-        let ladder: Vec<_> = fitted.chain(levels).collect();
-        let here = ladder
+        let zoom_steps: Vec<_> = fitted.chain(levels).collect();
+        let here = zoom_steps
             .iter()
             .position(|&(e, l)| l == self.level && (e == self.extent || l != ZoomLevel::Fitted));
         let here = here.unwrap_or_default();
         let mut steps: Vec<usize> = match zooming {
-            Zooming::In => (here + 1..ladder.len()).collect(),
+            Zooming::In => (here + 1..zoom_steps.len()).collect(),
             Zooming::Out => (0..here).rev().collect(),
         };
-        steps.retain(|&step| self.is_worth(ladder[step], ephemeral, size));
+        steps.retain(|&step| self.shows_more_than(zoom_steps[step], ephemeral, size));
         if let Some(&step) = steps.first() {
-            *self = self.at_step(ladder[step], ephemeral, size);
+            *self = self.at_step(zoom_steps[step], ephemeral, size);
         }
     }
 
     /// Whether a zoom step shows its range at a finer grain than the fitted view does.
-    fn is_worth(&self, step: (Extent, ZoomLevel), ephemeral: PortRange, size: Size) -> bool {
-        let grain = |step| Some(self.at_step(step, ephemeral, size).grid(ephemeral, size)?.grain());
+    fn shows_more_than(&self, step: (Extent, ZoomLevel), ephemeral: PortRange, size: Size) -> bool {
+        let resolution =
+            |step| Some(self.at_step(step, ephemeral, size).grid(ephemeral, size)?.resolution());
         let is_known = step.1 != ZoomLevel::Dots || self.glyphs.has_dots;
         let fitted = (step.0, ZoomLevel::Fitted);
-        is_known && (step == fitted || grain(step) > grain(fitted))
+        is_known && (step == fitted || resolution(step) > resolution(fitted))
     }
 
     fn at_step(
@@ -277,12 +293,12 @@ impl Map {
     }
 
     /// Switches from dots to blocks, or from blocks to dots if they fit.
-    pub fn toggle_grain(&mut self, ephemeral: PortRange, size: Size) {
-        let grain = self.grid(ephemeral, size).map(|grid| grid.grain());
+    pub fn toggle_resolution(&mut self, ephemeral: PortRange, size: Size) {
+        let resolution = self.grid(ephemeral, size).map(|grid| grid.resolution());
         self.wanted = match self.wanted {
-            _ if grain == Some(Grain::Dots) => WantedGrain::Blocks,
-            WantedGrain::Dots => WantedGrain::Finest,
-            WantedGrain::Finest | WantedGrain::Blocks => WantedGrain::Dots,
+            _ if resolution == Some(Resolution::Dots) => WantedResolution::Blocks,
+            WantedResolution::Dots => WantedResolution::Finest,
+            WantedResolution::Finest | WantedResolution::Blocks => WantedResolution::Dots,
         };
         self.level = ZoomLevel::Fitted;
     }
@@ -334,17 +350,17 @@ mod tests {
     const GLYPHS: GlyphSet = GlyphSet { rows_per_line: RowsPerLine::Two, has_dots: true };
 
     /// Returns grain, row length, columns, lines, and whether the inspector is beside the map.
-    fn shape(range: PortRange, columns: u16, rows: u16) -> (Grain, u32, u16, u16, bool) {
+    fn shape(range: PortRange, columns: u16, rows: u16) -> (Resolution, u32, u16, u16, bool) {
         let map = Map::showing(Extent::Ports(range), Protocols::Both, GLYPHS);
         let plan = map.plan(range, Size { columns, rows }).unwrap();
         let grid = plan.grid;
         let is_beside = plan.inspector != InspectorPlace::Below;
-        (grid.grain(), grid.row_length(), grid.columns(), grid.lines(), is_beside)
+        (grid.resolution(), grid.row_length(), grid.columns(), grid.lines(), is_beside)
     }
 
     #[test]
-    fn the_usual_terminals_have_the_grains_that_screens_md_lists() {
-        use Grain::{Blocks, Dots};
+    fn zoom_levels_on_usual_terminal_sizes_match_screens_md() {
+        use Resolution::{Blocks, Dots};
         let linux = |columns, rows| shape(port::LINUX_DEFAULT, columns, rows);
         let iana = |columns, rows| shape(port::IANA_DYNAMIC, columns, rows);
         assert_eq!(linux(80, 24), (Blocks, 1000, 50, 15, false));
@@ -360,16 +376,16 @@ mod tests {
     }
 
     #[test]
-    fn dots_need_the_sizes_that_screens_md_names() {
-        let grain = |columns, rows| shape(port::LINUX_DEFAULT, columns, rows).0;
-        assert_eq!(grain(152, 43), Grain::Dots);
-        assert_eq!(grain(177, 35), Grain::Dots);
-        assert_eq!(grain(152, 42), Grain::Blocks);
+    fn dots_are_used_from_the_sizes_in_screens_md() {
+        let resolution = |columns, rows| shape(port::LINUX_DEFAULT, columns, rows).0;
+        assert_eq!(resolution(152, 43), Resolution::Dots);
+        assert_eq!(resolution(177, 35), Resolution::Dots);
+        assert_eq!(resolution(152, 42), Resolution::Blocks);
         // With the inspector below the map.
-        assert_eq!(shape(port::LINUX_DEFAULT, 151, 43), (Grain::Dots, 1000, 125, 29, false));
+        assert_eq!(shape(port::LINUX_DEFAULT, 151, 43), (Resolution::Dots, 1000, 125, 29, false));
     }
 
-    fn ladder(size: Size) -> Vec<(Extent, Grain)> {
+    fn zoom_steps(size: Size) -> Vec<(Extent, Resolution)> {
         let mut map = Map::new(GLYPHS);
         map.cursor = 49_152;
         map.show(Extent::All, port::LINUX_DEFAULT);
@@ -377,24 +393,24 @@ mod tests {
         for _ in 0..6 {
             let grid = map.grid(port::LINUX_DEFAULT, size).unwrap();
             assert!(grid.range().contains(49_152), "{grid:?}");
-            steps.push((map.extent, grid.grain()));
+            steps.push((map.extent, grid.resolution()));
             map.zoom(Zooming::In, port::LINUX_DEFAULT, size);
         }
         steps.dedup();
         for step in steps.iter().rev() {
-            let grain = map.grid(port::LINUX_DEFAULT, size).unwrap().grain();
-            assert_eq!(*step, (map.extent, grain));
+            let resolution = map.grid(port::LINUX_DEFAULT, size).unwrap().resolution();
+            assert_eq!(*step, (map.extent, resolution));
             map.zoom(Zooming::Out, port::LINUX_DEFAULT, size);
         }
         steps
     }
 
     #[test]
-    fn the_ladder_leads_down_to_numbers_and_back_without_a_step_that_shows_nothing_new() {
+    fn each_zoom_step_shows_more_detail_down_to_port_numbers_and_back() {
         use Extent::{All, Ephemeral};
-        use Grain::{Blocks, Dots, Letters, Numbers};
+        use Resolution::{Blocks, Dots, Letters, Numbers};
         assert_eq!(
-            ladder(Size { columns: 120, rows: 40 }),
+            zoom_steps(Size { columns: 120, rows: 40 }),
             [
                 (All, Blocks),
                 (Ephemeral, Blocks),
@@ -404,13 +420,13 @@ mod tests {
             ]
         );
         assert_eq!(
-            ladder(Size { columns: 200, rows: 60 }),
+            zoom_steps(Size { columns: 200, rows: 60 }),
             [(All, Blocks), (Ephemeral, Dots), (Ephemeral, Letters), (Ephemeral, Numbers(14)),]
         );
     }
 
     #[test]
-    fn a_port_outside_of_the_range_is_shown_among_all_ports() {
+    fn selecting_a_port_outside_the_range_shows_all_ports() {
         let mut map = Map::new(GLYPHS);
         map.go_to(40_000, port::LINUX_DEFAULT);
         assert_eq!(map.extent, Extent::Ephemeral);

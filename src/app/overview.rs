@@ -4,7 +4,7 @@ pub mod headline;
 
 use crate::{
     app::{LatestScan, Move},
-    domain::{Destination, Finding, Party, diagnosis::About},
+    domain::{Destination, Finding, OwnerKey, diagnosis::About},
 };
 
 /// The lists of the screen, in the order in which the keys go through them.
@@ -40,7 +40,7 @@ impl OverviewList {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OverviewRow {
     Destination(Destination),
-    Owner(Party),
+    Owner(OwnerKey),
     /// The rule and the subject of a finding.
     Finding(&'static str, About),
 }
@@ -52,7 +52,7 @@ impl OverviewRow {
                 scan.analysis.destinations.get(index).map(|row| Self::Destination(row.destination))
             }
             OverviewList::Owners => {
-                scan.analysis.owners.get(index).map(|row| Self::Owner(row.party))
+                scan.analysis.owners.get(index).map(|row| Self::Owner(row.owner_key))
             }
             OverviewList::Findings => scan.diagnosis.findings.get(index).map(Self::of_finding),
         }
@@ -67,7 +67,9 @@ impl OverviewRow {
             Self::Destination(wanted) => {
                 scan.analysis.destinations.iter().position(|row| row.destination == wanted)
             }
-            Self::Owner(wanted) => scan.analysis.owners.iter().position(|row| row.party == wanted),
+            Self::Owner(wanted) => {
+                scan.analysis.owners.iter().position(|row| row.owner_key == wanted)
+            }
             Self::Finding(..) => {
                 scan.diagnosis.findings.iter().position(|row| Self::of_finding(row) == self)
             }

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{allocator::Bands, domain::Text};
 
 pub use crate::{
-    allocator::{Lease, Priority, Quarantine, Resting, pool::BandUse},
+    allocator::{Lease, Priority, Quarantine, QuarantineEntry, pool::BandUse},
     engine::{PoolPlan, PoolReport},
 };
 pub use act::PoolInput;
@@ -68,7 +68,7 @@ impl Default for PoolOptions {
 }
 
 #[derive(Clone, Debug, Default)]
-pub struct Leasing {
+pub struct PoolScreen {
     is_open: bool,
     options: PoolOptions,
     class: Priority,
@@ -84,7 +84,7 @@ pub struct Leasing {
     notice: Option<Text>,
 }
 
-impl Leasing {
+impl PoolScreen {
     /// Whether the pool is shown in place of the runs.
     pub fn is_open(&self) -> bool {
         self.is_open
@@ -107,10 +107,10 @@ impl Leasing {
     /// The port in the selected row.
     pub fn selected_port(&self) -> Option<u16> {
         let report = self.report()?;
-        let resting = self.selected.checked_sub(report.leases.len());
-        match resting {
+        let quarantined = self.selected.checked_sub(report.leases.len());
+        match quarantined {
             None => report.leases.get(self.selected).map(|lease| lease.port),
-            Some(at) => report.resting.get(at).map(|resting| resting.port),
+            Some(at) => report.quarantined.get(at).map(|quarantined| quarantined.port),
         }
     }
 
@@ -119,7 +119,7 @@ impl Leasing {
         self.report.as_deref()
     }
 
-    /// Returns the time on the pool's clock, which `Lease::since` and `Resting::until` use. `now`
+    /// Returns the time on the pool's clock, which `Lease::since` and `QuarantineEntry::until` use. `now`
     /// is the time since the program's start.
     pub fn clock(&self, now: Duration) -> Duration {
         let reported = self.report().map_or(Duration::ZERO, |report| report.now);
@@ -145,7 +145,7 @@ impl Leasing {
     /// None: they do not change.
     pub fn ages_after(&self, now: Duration) -> Option<Duration> {
         let report = self.report()?;
-        let is_fixed = report.leases.is_empty() && report.resting.is_empty();
+        let is_fixed = report.leases.is_empty() && report.quarantined.is_empty();
         let second = u64::from(self.clock(now).subsec_nanos());
         (!is_fixed).then(|| Duration::from_nanos(1_000_000_000 - second))
     }
@@ -166,7 +166,7 @@ impl Leasing {
     }
 
     fn rows(&self) -> usize {
-        self.report().map_or(0, |report| report.leases.len() + report.resting.len())
+        self.report().map_or(0, |report| report.leases.len() + report.quarantined.len())
     }
 
     /// Returns the row to select in a newer report: the row of the same port, else the row at the
@@ -179,8 +179,8 @@ impl Leasing {
             let found = newer.leases.binary_search_by_key(&port, |lease| lease.port);
             return found.unwrap_or(self.selected.min(leases.saturating_sub(1)));
         }
-        let found = newer.resting.binary_search_by_key(&port, |resting| resting.port);
-        let last = (leases + newer.resting.len()).saturating_sub(1);
+        let found = newer.quarantined.binary_search_by_key(&port, |quarantined| quarantined.port);
+        let last = (leases + newer.quarantined.len()).saturating_sub(1);
         found.map_or(self.selected.min(last), |at| leases + at)
     }
 

@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// The fastest speed that needs no confirmation on a machine that others use.
-pub(super) const POLITE: Speed = Speed::Twenty;
+pub(super) const MAX_UNCONFIRMED_SPEED: Speed = Speed::Twenty;
 
 /// State of a run in the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,12 +34,12 @@ pub(super) struct RunControl {
     /// Number of `Prepare` requests sent. Reports with another number are late and ignored.
     pub number: u64,
     /// The user allowed high speeds, for the rest of the program.
-    pub has_leave_for_speed: bool,
+    pub is_speed_confirmed: bool,
 }
 
 impl RunControl {
     pub fn new() -> Self {
-        Self { state: RunState::None, number: 0, has_leave_for_speed: false }
+        Self { state: RunState::None, number: 0, is_speed_confirmed: false }
     }
 
     pub fn is_running(&self) -> bool {
@@ -115,7 +115,7 @@ pub(super) trait RunScreen {
         let Some(faster) = Speed::EACH.into_iter().find(|&s| s > self.pace()) else {
             return Vec::new();
         };
-        if faster > POLITE && !self.may_be_fast(scan) {
+        if faster > MAX_UNCONFIRMED_SPEED && !self.may_be_fast(scan) {
             self.confirm(Some(faster));
             return Vec::new();
         }
@@ -125,7 +125,7 @@ pub(super) trait RunScreen {
     /// Whether high speeds are allowed: they affect no other process, or the user confirmed.
     fn may_be_fast(&self, scan: Option<LastScan<'_>>) -> bool {
         let is_alone = scan.is_some_and(|scan| scan.snapshot.machine.is_isolated);
-        !self.is_real() || is_alone || self.control().has_leave_for_speed
+        !self.is_real() || is_alone || self.control().is_speed_confirmed
     }
 
     fn set_speed(&mut self, speed: Speed) -> Vec<Effect> {
@@ -145,7 +145,7 @@ pub(super) trait RunScreen {
         match key {
             Key::Enter | Key::Char('y' | 'Y') => {
                 self.confirm(None);
-                self.control_mut().has_leave_for_speed = true;
+                self.control_mut().is_speed_confirmed = true;
                 self.set_speed(speed)
             }
             Key::Escape | Key::Char('n' | 'N') => {

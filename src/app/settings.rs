@@ -17,18 +17,18 @@ pub trait EditableSettings: Clone {
     fn value(&self, field: Self::Field) -> String;
 
     /// Whether `character` may follow `typed` in a value of this field.
-    fn takes(field: Self::Field, typed: &str, character: char) -> bool;
+    fn accepts_character(field: Self::Field, typed: &str, character: char) -> bool;
 
     /// Parses the typed text and stores the value. The error says what is wrong and what is
     /// accepted.
     fn read(&mut self, field: Self::Field, typed: &str) -> Result<(), String>;
 
     /// Selects the next (1) or previous (-1) of the usual values. `ephemeral` is the host's range.
-    fn turn(&mut self, field: Self::Field, by: isize, ephemeral: Option<PortRange>);
+    fn cycle(&mut self, field: Self::Field, by: isize, ephemeral: Option<PortRange>);
 }
 
 /// Length of the longest value: an IPv6 address with the name of an interface.
-const LONGEST: usize = 61;
+const MAX_LENGTH: usize = 61;
 const PROTOCOLS: [Protocols; 3] = [Protocols::Udp, Protocols::Tcp, Protocols::Both];
 const ATTEMPTS: [u32; 10] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
 
@@ -74,41 +74,41 @@ impl<S: EditableSettings> SettingsPanel<S> {
     /// Handles a key. Returns false to close the panel.
     pub(super) fn press(&mut self, key: Key) -> bool {
         match key {
-            Key::Escape if self.typed.is_some() => self.forget_typed(),
+            Key::Escape if self.typed.is_some() => self.discard_typed(),
             Key::Escape => return false,
             Key::Enter | Key::Char('o') if self.typed.is_none() => return false,
             Key::Enter => {
                 self.accept();
             }
-            Key::Up | Key::BackTab => self.go(-1),
-            Key::Down | Key::Tab => self.go(1),
-            Key::Left => self.turn(-1),
-            Key::Right => self.turn(1),
+            Key::Up | Key::BackTab => self.select_field(-1),
+            Key::Down | Key::Tab => self.select_field(1),
+            Key::Left => self.cycle(-1),
+            Key::Right => self.cycle(1),
             Key::Backspace => self.erase(),
-            Key::Char(character) if self.takes(character) => self.type_in(character),
+            Key::Char(character) if self.accepts_character(character) => self.type_in(character),
             _ => {}
         }
         true
     }
 
     pub(super) fn paste(&mut self, character: char) {
-        if self.takes(character) {
+        if self.accepts_character(character) {
             self.type_in(character);
         }
     }
 
-    fn forget_typed(&mut self) {
+    fn discard_typed(&mut self) {
         (self.typed, self.error) = (None, None);
     }
 
-    fn takes(&self, character: char) -> bool {
-        S::takes(self.field, self.typed.as_deref().unwrap_or_default(), character)
+    fn accepts_character(&self, character: char) -> bool {
+        S::accepts_character(self.field, self.typed.as_deref().unwrap_or_default(), character)
     }
 
     fn type_in(&mut self, character: char) {
         self.error = None;
         let typed = self.typed.get_or_insert_default();
-        if typed.len() < LONGEST {
+        if typed.len() < MAX_LENGTH {
             typed.push(character);
         }
     }
@@ -118,16 +118,17 @@ impl<S: EditableSettings> SettingsPanel<S> {
         self.error = None;
         let mut text = self.typed.take().unwrap_or_else(|| self.value(self.field));
         let mut characters = text.char_indices();
-        let is_typed =
-            characters.all(|(at, character)| S::takes(self.field, text.split_at(at).0, character));
+        let is_typed = characters.all(|(at, character)| {
+            S::accepts_character(self.field, text.split_at(at).0, character)
+        });
         text.pop();
         self.typed = is_typed.then_some(text);
     }
 
-    fn go(&mut self, by: isize) {
+    fn select_field(&mut self, by: isize) {
         if self.accept() {
             let at = S::FIELDS.iter().position(|&field| field == self.field).unwrap_or_default();
-            self.field = S::FIELDS[turned(at, by, S::FIELDS.len())];
+            self.field = S::FIELDS[wrapping_index(at, by, S::FIELDS.len())];
         }
     }
 
@@ -138,7 +139,7 @@ impl<S: EditableSettings> SettingsPanel<S> {
         match wanted.read(self.field, typed) {
             Ok(()) => {
                 self.options = wanted;
-                self.forget_typed();
+                self.discard_typed();
                 true
             }
             Err(error) => {
@@ -149,9 +150,9 @@ impl<S: EditableSettings> SettingsPanel<S> {
     }
 
     /// Selects another of the usual values and discards what was typed.
-    fn turn(&mut self, by: isize) {
-        self.forget_typed();
-        self.options.turn(self.field, by, self.ephemeral);
+    fn cycle(&mut self, by: isize) {
+        self.discard_typed();
+        self.options.cycle(self.field, by, self.ephemeral);
     }
 }
 
@@ -164,7 +165,7 @@ pub fn protocols(protocols: Protocols) -> String {
 
 pub fn next_protocols(protocols: Protocols, by: isize) -> Protocols {
     let at = PROTOCOLS.iter().position(|&usual| usual == protocols).unwrap_or_default();
-    PROTOCOLS[turned(at, by, PROTOCOLS.len())]
+    PROTOCOLS[wrapping_index(at, by, PROTOCOLS.len())]
 }
 
 pub fn next_range(range: PortRange, ephemeral: Option<PortRange>, by: isize) -> PortRange {
@@ -173,7 +174,7 @@ pub fn next_range(range: PortRange, ephemeral: Option<PortRange>, by: isize) -> 
         vec![port::IANA_DYNAMIC, ephemeral.unwrap_or(port::LINUX_DEFAULT), unprivileged];
     usual.dedup();
     let at = usual.iter().position(|&r| r == range);
-    usual[at.map_or(0, |at| turned(at, by, usual.len()))]
+    usual[at.map_or(0, |at| wrapping_index(at, by, usual.len()))]
 }
 
 pub fn next_attempts(attempts: u32, by: isize) -> u32 {
@@ -217,7 +218,7 @@ pub fn read_seed(typed: &str) -> Result<u64, String> {
     typed.parse().map_err(|_| format!("invalid seed '{typed}': expected 0 to {}", u64::MAX))
 }
 
-fn turned(at: usize, by: isize, length: usize) -> usize {
+fn wrapping_index(at: usize, by: isize, length: usize) -> usize {
     (at + length).saturating_add_signed(by) % length
 }
 
@@ -226,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wrong_range_is_told_what_would_be_right() {
+    fn invalid_range_errors_say_what_is_expected() {
         for (typed, words) in [
             ("9", "invalid range '9': expected two ports, such as 49152-65535"),
             ("9-", "invalid range '9-': expected two ports, such as 49152-65535"),

@@ -12,7 +12,8 @@ use crate::{
         pool::{PoolAction, PoolInput},
     },
     domain::{
-        Diagnosis, Lane, Occupancy, PortRange, ProcessTable, Protocols, Snapshot, diagnosis::About,
+        Diagnosis, Occupancy, PortRange, ProcessTable, ProtocolFamily, Protocols, Snapshot,
+        diagnosis::About,
     },
     engine::{Report, Request},
 };
@@ -152,8 +153,8 @@ impl App {
             Action::FitAll => self.fit(Extent::All),
             Action::OpenGoTo => self.overlay = Overlay::GoTo(String::new()),
             Action::GoTo => self.go_to_typed(),
-            Action::NextLens => self.look_through(self.map.lens.next()),
-            Action::PreviousLens => self.look_through(self.map.lens.previous()),
+            Action::NextLens => self.set_lens(self.map.lens.next()),
+            Action::PreviousLens => self.set_lens(self.map.lens.previous()),
             Action::NextProtocols => {
                 self.map.protocols = match self.map.protocols {
                     Protocols::Both => Protocols::Tcp,
@@ -170,7 +171,8 @@ impl App {
             Action::Allocation(action) => {
                 let scan = self.scan.as_ref().map(LatestScan::last);
                 let mut effects = self.allocation.act(action, scan);
-                effects.extend(self.pool.agree(PoolInput { allocation: &self.allocation, scan }));
+                effects
+                    .extend(self.pool.sync_pool(PoolInput { allocation: &self.allocation, scan }));
                 return effects;
             }
             Action::Pool(action) => return self.lease(action),
@@ -185,8 +187,8 @@ impl App {
                 return self.show_port(self.allocation.last().and_then(|finished| finished.port));
             }
             Action::Zoom(zooming) => self.zoom(zooming),
-            Action::ToggleGrain => {
-                self.toggle_grain();
+            Action::ToggleResolution => {
+                self.toggle_resolution();
                 self.recount_lens();
             }
             Action::NextRun => self.go_to_run(RunDirection::Next),
@@ -220,9 +222,9 @@ impl App {
         effects
     }
 
-    fn toggle_grain(&mut self) {
+    fn toggle_resolution(&mut self) {
         (self.hover, self.span) = (None, None);
-        self.map.toggle_grain(self.ephemeral(), self.size);
+        self.map.toggle_resolution(self.ephemeral(), self.size);
         self.recount();
     }
 
@@ -239,7 +241,7 @@ impl App {
             return self.lease(PoolAction::Toggle);
         }
         if let Some(lens) = self.visited_from.take() {
-            self.look_through(lens);
+            self.set_lens(lens);
             return self.show(Screen::Overview);
         }
         if self.map.focus.take().is_some() {
@@ -260,12 +262,12 @@ impl App {
         let Some(selected) = self.overview.selected(scan) else { return };
         let about = match selected.row {
             OverviewRow::Destination(destination) => About::Destination(destination),
-            OverviewRow::Owner(party) => About::Owner(party),
+            OverviewRow::Owner(owner_key) => About::Owner(owner_key),
             OverviewRow::Finding(_, about) => about,
         };
         let (focus, port) = match about {
             About::Destination(destination) => (Some(Focus::Destination(destination)), None),
-            About::Owner(party) => (Some(Focus::Party(party)), None),
+            About::Owner(owner_key) => (Some(Focus::OwnerKey(owner_key)), None),
             About::Port(_, port) => (None, Some(port)),
             About::Range(_) => (None, Some(scan.snapshot.ephemeral.range.first())),
             // The machine as a whole has no place on the map.
@@ -273,7 +275,7 @@ impl App {
         };
         let port = port.or_else(|| focus?.first_port(&scan.snapshot));
         let before = self.map.lens;
-        self.look_through(focus.map_or(Lens::State, Focus::lens));
+        self.set_lens(focus.map_or(Lens::State, Focus::lens));
         self.map.focus = focus;
         self.screen = Screen::Map;
         self.visited_from = Some(before);
@@ -315,13 +317,13 @@ impl App {
                 self.processes = processes;
                 self.recount_lens();
                 self.diagnose();
-                self.follow_find();
+                self.select_found();
             }
             Report::Allocation(delta) => {
                 let scan = self.scan.as_ref().map(LatestScan::last);
                 return self.allocation.apply(self.now, *delta, scan);
             }
-            Report::Simulated(snapshot) => self.allocation.see_simulated(snapshot),
+            Report::Simulated(snapshot) => self.allocation.set_simulated(snapshot),
             Report::AllocationFailed(why) => self.allocation.fail(why),
             Report::Lab(report) => self.lab.take(report),
             Report::LabFailed(why) => self.lab.fail(why),
@@ -343,8 +345,10 @@ impl App {
         }
         let is_first = self.scan.is_none();
         let occupancy = Occupancy::count(&snapshot);
-        let gauges = Lane::EACH.map(|lane| automatic_gauge(&occupancy, lane, &snapshot.ephemeral));
-        let (tally, owners) = (LensCounts::default(), OwnerRanks::default());
+        let gauges = ProtocolFamily::EACH.map(|protocol_family| {
+            automatic_gauge(&occupancy, protocol_family, &snapshot.ephemeral)
+        });
+        let (lens_counts, owners) = (LensCounts::default(), OwnerRanks::default());
         let (categories, marks) = (Categories::default(), None);
         let arrived = self.now;
         let (analysis, diagnosis) = (self.monitor.observe(&snapshot), Diagnosis::default());
@@ -352,7 +356,7 @@ impl App {
             snapshot,
             occupancy,
             gauges,
-            tally,
+            lens_counts,
             owners,
             categories,
             marks,
@@ -374,7 +378,7 @@ impl App {
             self.map.cursor = self.ephemeral().first();
         }
         self.map.keep_cursor_inside(self.ephemeral());
-        self.follow_find();
+        self.select_found();
         self.recount();
         self.diagnose();
         effects
@@ -439,7 +443,7 @@ impl App {
     fn enter(&mut self, block: PortRange) {
         self.find = None;
         self.hover = None;
-        self.map.cursor = self.telling_port(block);
+        self.map.cursor = self.port_of_shown_class(block);
         self.follow_cursor();
     }
 
@@ -477,7 +481,7 @@ impl App {
     }
 
     /// Changes the lens and clears the focus.
-    fn look_through(&mut self, lens: Lens) {
+    fn set_lens(&mut self, lens: Lens) {
         self.visited_from = None;
         self.map.focus = None;
         self.map.lens = lens;
@@ -494,7 +498,7 @@ impl App {
     }
 
     /// Moves the cursor to the port or process that the command line named, as soon as it is found.
-    fn follow_find(&mut self) {
+    fn select_found(&mut self) {
         let Some(scan) = &self.scan else { return };
         let found = match &self.find {
             None => None,
@@ -508,9 +512,9 @@ impl App {
 
     /// Counts again after a change of what the map shows.
     fn recount(&mut self) {
-        let tally = self.tally(self.shown());
+        let lens_counts = self.lens_counts(self.shown());
         if let Some(scan) = &mut self.scan {
-            scan.tally = tally;
+            scan.lens_counts = lens_counts;
         }
         self.recount_lens();
     }
@@ -528,7 +532,7 @@ impl App {
             Some(Focus::Destination(destination)) => Some(destination),
             _ => analysis.destinations.first().map(|row| row.destination),
         };
-        let seen = CategoryInput {
+        let input = CategoryInput {
             range,
             grid,
             protocols,
@@ -538,7 +542,7 @@ impl App {
             analysis,
             destination,
         };
-        scan.categories = Categories::count(lens, seen);
+        scan.categories = Categories::count(lens, input);
         scan.marks = match (lens, focus) {
             (Lens::Owner, Some(focus)) => {
                 Some(Marks::count(focus.ports(snapshot), range, protocols, occupancy))

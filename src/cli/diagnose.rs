@@ -27,19 +27,20 @@ pub fn run(settings: &DiagnoseSettings) -> anyhow::Result<CommandEnd> {
     let meter = Meter::start();
     match &settings.namespaces {
         Choices::One(choice) => {
-            let judged = namespaces::run_in(choice, |host| Judged::of(host, settings))??;
-            run_on(&judged, settings, &meter)
+            let diagnosed =
+                namespaces::run_in(choice, |host| DiagnosedNamespace::of(host, settings))??;
+            run_on(&diagnosed, settings, &meter)
         }
         Choices::All => run_on_each(settings, &meter),
     }
 }
 
 fn run_on(
-    judged: &Judged,
+    diagnosed: &DiagnosedNamespace,
     settings: &DiagnoseSettings,
     meter: &Meter,
 ) -> anyhow::Result<CommandEnd> {
-    let health = judged.health(settings);
+    let health = diagnosed.health(settings);
     let written = settings.destination.write(|out| match settings.format {
         DiagnoseFormat::Text => report::diagnose::text::write(&health, out),
         DiagnoseFormat::Json => report::diagnose::json::write(&health, out),
@@ -50,15 +51,15 @@ fn run_on(
         }
     });
     if is_read(written)? {
-        scan::report_gaps(&judged.sample.snapshot);
+        scan::report_gaps(&diagnosed.sample.snapshot);
     }
     Ok(CommandEnd::Status(health.status()))
 }
 
 fn run_on_each(settings: &DiagnoseSettings, meter: &Meter) -> anyhow::Result<CommandEnd> {
-    let each = namespaces::run_in_each(|host| Judged::of(host, settings))?;
-    let judged = each.answers.into_iter().collect::<Result<Vec<_>, HostError>>()?;
-    let healths: Vec<_> = judged.iter().map(|judged| judged.health(settings)).collect();
+    let each = namespaces::run_in_each(|host| DiagnosedNamespace::of(host, settings))?;
+    let diagnosed = each.answers.into_iter().collect::<Result<Vec<_>, HostError>>()?;
+    let healths: Vec<_> = diagnosed.iter().map(|diagnosed| diagnosed.health(settings)).collect();
     let written = settings.destination.write(|out| match settings.format {
         DiagnoseFormat::Text => report::diagnose::text::write_each(&healths, out),
         DiagnoseFormat::Json => report::diagnose::json::write_each(&healths, &each.unseen, out),
@@ -69,7 +70,7 @@ fn run_on_each(settings: &DiagnoseSettings, meter: &Meter) -> anyhow::Result<Com
         }
     });
     if is_read(written)? {
-        let snapshots = judged.iter().map(|judged| &judged.sample.snapshot);
+        let snapshots = diagnosed.iter().map(|diagnosed| &diagnosed.sample.snapshot);
         scan::report_gaps_of_each(snapshots, &each.unseen);
     }
     Ok(CommandEnd::Status(Status::worst(&healths, &each.unseen)))
@@ -90,12 +91,12 @@ fn is_read(written: Result<(), WriteError>) -> Result<bool, WriteError> {
 }
 
 /// The scans of one network namespace, and what the rules found in them.
-struct Judged {
+struct DiagnosedNamespace {
     sample: Sample,
     diagnosis: Diagnosis,
 }
 
-impl Judged {
+impl DiagnosedNamespace {
     fn of(host: &dyn Host, settings: &DiagnoseSettings) -> Result<Self, HostError> {
         let mut sample = Sample::take(host, settings.protocols, settings.sample)?;
         let diagnosis = judge(&mut sample, settings);

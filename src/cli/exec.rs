@@ -32,7 +32,7 @@ pub fn run(settings: &ExecSettings) -> anyhow::Result<CommandEnd> {
         return Err(BadInput(refusal.to_string()).into());
     }
     if let Some(error) = pick.error {
-        exit::say(format_args!("portscope: {error}"));
+        exit::print_stderr(format_args!("portscope: {error}"));
         return Ok(CommandEnd::NotStarted(NotStarted::NoPort));
     }
     let held = ports.into_iter().map(|(_, held)| held).collect();
@@ -66,7 +66,7 @@ fn hint_at_shell(program: &OsStr) {
     const SHELLS: [&str; 8] = ["sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "fish"];
     let name = Path::new(program).file_name().and_then(OsStr::to_str).unwrap_or_default();
     if SHELLS.contains(&name) && std::io::stderr().is_terminal() {
-        exit::say(format_args!(
+        exit::print_stderr(format_args!(
             "portscope: {name} passes the socket on as descriptor 3; a program that binds $PORT \
              itself fails with EADDRINUSE and needs --no-hold"
         ));
@@ -78,12 +78,12 @@ fn explain(settings: &ExecSettings, error: &io::Error) -> NotStarted {
     let is_name = !settings.program.as_bytes().contains(&b'/');
     match error.kind() {
         io::ErrorKind::NotFound if is_name => {
-            exit::say(format_args!("portscope: '{program}' not found in PATH"));
+            exit::print_stderr(format_args!("portscope: '{program}' not found in PATH"));
             NotStarted::NotFound
         }
         kind => {
             let error = output::described(error);
-            exit::say(format_args!("portscope: could not run '{program}': {error}"));
+            exit::print_stderr(format_args!("portscope: could not run '{program}': {error}"));
             let is_missing = kind == io::ErrorKind::NotFound;
             if is_missing { NotStarted::NotFound } else { NotStarted::NotExecutable }
         }

@@ -60,13 +60,13 @@ pub fn code(result: anyhow::Result<CommandEnd>, failed: u8) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            say(format_args!("portscope: {error}"));
+            print_stderr(format_args!("portscope: {error}"));
             ExitCode::from(failed)
         }
     }
 }
 
 /// Prints one line on stderr. A failure is ignored: there is nowhere else to report it.
-pub fn say(line: impl Display) {
+pub fn print_stderr(line: impl Display) {
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }

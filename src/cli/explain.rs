@@ -31,7 +31,7 @@ use crate::{
 
 /// Maximum number of destinations that are reported one by one. A server's port has one destination
 /// for each client.
-const MOST_DESTINATIONS: usize = 100;
+const MAX_DESTINATIONS: usize = 100;
 
 /// Addresses that are always checked; the output format promises them.
 const PROBES: [BindAddress; 5] = [
@@ -48,34 +48,39 @@ const START: &str = "ip_unprivileged_port_start";
 pub fn run(settings: &ExplainSettings) -> anyhow::Result<CommandEnd> {
     match &settings.namespaces {
         Choices::One(choice) => {
-            let looked = namespaces::run_in(choice, |host| Looked::at(host, settings))??;
-            run_on(&looked, settings)
+            let explained =
+                namespaces::run_in(choice, |host| ExplainedNamespace::at(host, settings))??;
+            run_on(&explained, settings)
         }
         Choices::All => run_on_each(settings),
     }
 }
 
-fn run_on(looked: &Looked, settings: &ExplainSettings) -> anyhow::Result<CommandEnd> {
-    let explanation = looked.explanation(settings);
+fn run_on(
+    explained: &ExplainedNamespace,
+    settings: &ExplainSettings,
+) -> anyhow::Result<CommandEnd> {
+    let explanation = explained.explanation(settings);
     settings.destination.write(|out| match settings.format {
         PlainFormat::Text => report::explain::text::write(&explanation, out),
         PlainFormat::Json => report::explain::json::write(&explanation, out),
     })?;
-    scan::report_gaps(&looked.snapshot);
-    Ok(verdict(settings, explanation.is_held(), looked.snapshot.is_complete()))
+    scan::report_gaps(&explained.snapshot);
+    Ok(verdict(settings, explanation.is_held(), explained.snapshot.is_complete()))
 }
 
 fn run_on_each(settings: &ExplainSettings) -> anyhow::Result<CommandEnd> {
-    let each = namespaces::run_in_each(|host| Looked::at(host, settings))?;
-    let looked = each.answers.into_iter().collect::<Result<Vec<_>, HostError>>()?;
-    let explanations: Vec<_> = looked.iter().map(|looked| looked.explanation(settings)).collect();
+    let each = namespaces::run_in_each(|host| ExplainedNamespace::at(host, settings))?;
+    let explained = each.answers.into_iter().collect::<Result<Vec<_>, HostError>>()?;
+    let explanations: Vec<_> =
+        explained.iter().map(|explained| explained.explanation(settings)).collect();
     settings.destination.write(|out| match settings.format {
         PlainFormat::Text => report::explain::text::write_each(&explanations, out),
         PlainFormat::Json => report::explain::json::write_each(&explanations, &each.unseen, out),
     })?;
-    scan::report_gaps_of_each(looked.iter().map(|looked| &looked.snapshot), &each.unseen);
+    scan::report_gaps_of_each(explained.iter().map(|explained| &explained.snapshot), &each.unseen);
     let is_held = explanations.iter().any(Explanation::is_held);
-    let is_complete = looked.iter().all(|looked| looked.snapshot.is_complete());
+    let is_complete = explained.iter().all(|explained| explained.snapshot.is_complete());
     Ok(verdict(settings, is_held, is_complete && each.unseen.is_empty()))
 }
 
@@ -85,14 +90,14 @@ fn verdict(settings: &ExplainSettings, is_held: bool, is_complete: bool) -> Comm
 }
 
 /// What was found in one network namespace.
-struct Looked {
+struct ExplainedNamespace {
     snapshot: Snapshot,
     processes: ProcessTable,
     publications: Publications,
     sides: Vec<ProtocolPort>,
 }
 
-impl Looked {
+impl ExplainedNamespace {
     fn at(host: &dyn Host, settings: &ExplainSettings) -> Result<Self, HostError> {
         let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
         let mut scanner = host.scanner()?;
@@ -103,9 +108,10 @@ impl Looked {
         let publications = scanner.publications(settings.port);
         keep_asked(&mut snapshot, settings);
         let processes = describe_or_miss(host, &mut snapshot);
-        let look = ExplainInput { host, settings, snapshot: &snapshot, services: &host.services() };
+        let input =
+            ExplainInput { host, settings, snapshot: &snapshot, services: &host.services() };
         let asked = Protocol::EACH.into_iter().filter(|&p| settings.protocols.includes(p));
-        let sides = asked.map(|protocol| look.side(protocol)).collect();
+        let sides = asked.map(|protocol| input.side(protocol)).collect();
         Ok(Self { snapshot, processes, publications, sides })
     }
 
@@ -157,7 +163,7 @@ impl ExplainInput<'_> {
             for reuse in Reuse::EACH {
                 let bind = Bind { protocol, address, reuse };
                 let answer = availability::bind_answer(self.snapshot, self.settings.port, bind);
-                let (answer, refusal) = judged(answer, refusal.clone());
+                let (answer, refusal) = combined_answer(answer, refusal.clone());
                 let probe = probe.clone();
                 rows.push(BindRow { probe, bind, answer, refusal, probed: Probed::NotAsked });
             }
@@ -223,8 +229,8 @@ impl ExplainInput<'_> {
         let port = self.settings.port;
         let sockets = self.snapshot.on_port(protocol, port);
         let destinations: BTreeSet<_> = sockets.iter().filter_map(Destination::of).collect();
-        let left_out = destinations.len().saturating_sub(MOST_DESTINATIONS);
-        let reported = destinations.into_iter().take(MOST_DESTINATIONS).map(Some);
+        let left_out = destinations.len().saturating_sub(MAX_DESTINATIONS);
+        let reported = destinations.into_iter().take(MAX_DESTINATIONS).map(Some);
         let row = |destination: Option<Destination>| ConnectRow {
             destination,
             answer: availability::connect_answer(
@@ -248,7 +254,10 @@ struct Asked {
 
 /// Combines the answer with the refusal. A policy was tried with port 0 only and may allow this
 /// port. Its refusal therefore makes a free port unknown instead of refused.
-fn judged(answer: Answer, refusal: Option<AddressRefusal>) -> (Answer, Option<AddressRefusal>) {
+fn combined_answer(
+    answer: Answer,
+    refusal: Option<AddressRefusal>,
+) -> (Answer, Option<AddressRefusal>) {
     match refusal {
         Some(refusal) if refusal.is_policy() && answer.verdict == Allowed::Free => {
             let because = format!("{}, but {refusal}", answer.because);

@@ -14,13 +14,14 @@ use crate::{
     domain::{PortRange, Protocols},
     engine::{
         self,
-        message::{LabReport, LabSetup, LabSite, RacePlace, RaceReport, RaceSetup, Rounds},
+        message::{LabReport, LabSetup, LabTarget, RaceBackend, RaceReport, RaceSetup, Rounds},
     },
     host::Host,
     report::{
         self, NoPort,
         lab::{
-            LabComparison, LabConditions, LabOutcome, LabSummary, RaceSummary, RaceTarget, Rival,
+            LabComparison, LabConditions, LabOutcome, LabSummary, RaceSummary, RaceTarget,
+            StrategyResult,
         },
     },
 };
@@ -44,7 +45,7 @@ fn compare(
     let report = result.map_err(anyhow::Error::msg)?;
     write(settings, &comparison(&setup, asked, &report))?;
     if let Some(limitation) = report.limitation {
-        exit::say(format_args!("portscope: partial: {limitation}"));
+        exit::print_stderr(format_args!("portscope: partial: {limitation}"));
     }
     Ok(CommandEnd::Done)
 }
@@ -68,7 +69,7 @@ fn setup(
         BadInput(format!("invalid value '{}' for --band: expected 0 to {most}", error.band))
     })?;
     Ok(LabSetup {
-        site: asked.site,
+        target: asked.target,
         strategies: asked.strategies.clone(),
         protocols: asked.protocols,
         range,
@@ -86,19 +87,19 @@ fn comparison<'a>(
     asked: &ComparisonSettings,
     report: &'a LabReport,
 ) -> LabSummary<'a> {
-    let LabReport { candidates, occupied, contenders, .. } = report;
-    let (occupancy, fill) = match setup.site {
-        LabSite::Machine => ("live", f64::from(*occupied) / f64::from(*candidates)),
-        LabSite::Simulated { pattern, share } => (pattern.name(), share),
+    let LabReport { candidates, occupied, strategy_reports, .. } = report;
+    let (occupancy, fill) = match setup.target {
+        LabTarget::Machine => ("live", f64::from(*occupied) / f64::from(*candidates)),
+        LabTarget::Simulated { pattern, share } => (pattern.name(), share),
     };
-    let rivals = contenders.iter().map(|contender| Rival {
-        row: &ALLOCATORS[contender.strategy],
-        figures: &contender.figures,
+    let results = strategy_reports.iter().map(|strategy_report| StrategyResult {
+        row: &ALLOCATORS[strategy_report.strategy],
+        figures: &strategy_report.figures,
     });
     LabSummary {
-        terms: LabConditions {
+        conditions: LabConditions {
             occupancy,
-            is_simulated: setup.site != LabSite::Machine,
+            is_simulated: setup.target != LabTarget::Machine,
             fill,
             seed: setup.seed,
             range: setup.range,
@@ -110,7 +111,7 @@ fn comparison<'a>(
             max_attempts: setup.max_attempts,
             destinations: setup.destinations,
             runs: u64::from(asked.runs.get()),
-            rivals: rivals.collect(),
+            results: results.collect(),
         }),
     }
 }
@@ -127,29 +128,29 @@ fn race(
         program: std::env::current_exe().ok(),
         rounds: asked.rounds.get(),
         window: asked.window,
-        thefts_per_second: asked.thefts_per_second,
+        competitor_binds_per_second: asked.competitor_binds_per_second,
         range: settings.range.resolve(&policy),
         share: asked.share,
         seed,
     };
     let report = engine::race::run(&setup, &mut |_| true);
-    if let (RacePlace::Unknown, Some(why)) = (&report.place, &report.trouble) {
+    if let (RaceBackend::Unknown, Some(why)) = (&report.backend, &report.failure) {
         return Err(BadInput(why.to_string()).into());
     }
     write(settings, &raced(&setup, &report))?;
-    if let Some(why) = &report.trouble {
-        exit::say(format_args!("portscope: partial: the race ended early: {why}"));
+    if let Some(why) = &report.failure {
+        exit::print_stderr(format_args!("portscope: partial: the race ended early: {why}"));
     }
     Ok(CommandEnd::Done)
 }
 
 fn raced(setup: &RaceSetup, report: &RaceReport) -> LabSummary<'static> {
-    let place = match &report.place {
-        RacePlace::Simulated { because } => RaceTarget::Simulated { because: because.clone() },
-        RacePlace::Unknown | RacePlace::Namespace => RaceTarget::Namespace,
+    let place = match &report.backend {
+        RaceBackend::Simulated { because } => RaceTarget::Simulated { because: because.clone() },
+        RaceBackend::Unknown | RaceBackend::Namespace => RaceTarget::Namespace,
     };
     LabSummary {
-        terms: LabConditions {
+        conditions: LabConditions {
             occupancy: "uniform",
             is_simulated: matches!(place, RaceTarget::Simulated { .. }),
             fill: setup.share,
@@ -162,10 +163,10 @@ fn raced(setup: &RaceSetup, report: &RaceReport) -> LabSummary<'static> {
         outcome: LabOutcome::Race(RaceSummary {
             place,
             window: setup.window,
-            competitor_per_second: setup.thefts_per_second,
+            competitor_per_second: setup.competitor_binds_per_second,
             rebound: rounds(&report.rebound),
             handed_over: rounds(&report.handed_over),
-            trouble: report.trouble.clone(),
+            failure: report.failure.clone(),
         }),
     }
 }

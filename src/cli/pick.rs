@@ -33,7 +33,7 @@ pub fn run(host: &dyn Host, settings: &PickSettings) -> anyhow::Result<CommandEn
         // A wrong --address is a usage error, as with `serve` and `lab`.
         Some(NoPort::AddressRefused(refusal)) => Err(BadInput(refusal.to_string()).into()),
         Some(error) => {
-            exit::say(format_args!("portscope: {error}"));
+            exit::print_stderr(format_args!("portscope: {error}"));
             Ok(CommandEnd::No)
         }
     }

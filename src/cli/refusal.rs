@@ -56,7 +56,7 @@ pub fn explain(error: &clap::Error, arguments: &[OsString]) -> BadInput {
             format!("unexpected value '{value}' for {option}: it takes no value")
         }
         ErrorKind::InvalidUtf8 => typed.not_utf8(),
-        _ => folded(error),
+        _ => on_one_line(error),
     })
 }
 
@@ -186,12 +186,12 @@ impl<'a> Typed<'a> {
 
 /// Describes a conflict of arguments. For an argument that is given twice, clap reports a conflict
 /// with itself or with no argument.
-fn conflict(option: &str, prior: &str) -> String {
-    let prior = without_placeholder(prior);
-    if prior.is_empty() || prior == option {
+fn conflict(option: &str, conflicting: &str) -> String {
+    let conflicting = without_placeholder(conflicting);
+    if conflicting.is_empty() || conflicting == option {
         return format!("{option} is given twice: expected once");
     }
-    format!("{option} cannot be used with {prior}")
+    format!("{option} cannot be used with {conflicting}")
 }
 
 /// Returns `--range` for `--range <RANGE>`.
@@ -208,9 +208,9 @@ fn shown(value: &ContextValue) -> String {
 }
 
 /// Returns the whole message of clap in one line.
-fn folded(error: &clap::Error) -> String {
-    let said = error.render().to_string();
-    let words: Vec<&str> = said.trim_start_matches("error: ").split_whitespace().collect();
+fn on_one_line(error: &clap::Error) -> String {
+    let rendered = error.render().to_string();
+    let words: Vec<&str> = rendered.trim_start_matches("error: ").split_whitespace().collect();
     Text::scrub(words.join(" ")).to_string()
 }
 

@@ -21,7 +21,7 @@ pub fn run(settings: &ScanSettings) -> anyhow::Result<CommandEnd> {
 }
 
 fn run_on(host: &dyn Host, settings: &ScanSettings) -> anyhow::Result<CommandEnd> {
-    let (snapshot, processes) = look_as_asked(host, settings)?;
+    let (snapshot, processes) = take_requested_snapshot(host, settings)?;
     let scan = Scan { snapshot: &snapshot, processes: &processes };
     settings.destination.write(|out| match settings.format {
         ScanFormat::Text => report::text::write_scan(scan, out),
@@ -33,17 +33,17 @@ fn run_on(host: &dyn Host, settings: &ScanSettings) -> anyhow::Result<CommandEnd
 }
 
 fn run_on_each(settings: &ScanSettings) -> anyhow::Result<CommandEnd> {
-    let each = namespaces::run_in_each(|host| look_as_asked(host, settings))?;
-    let looks = each.answers.into_iter().collect::<Result<Vec<_>, HostError>>()?;
+    let each = namespaces::run_in_each(|host| take_requested_snapshot(host, settings))?;
+    let all_snapshots = each.answers.into_iter().collect::<Result<Vec<_>, HostError>>()?;
     let scans: Vec<_> =
-        looks.iter().map(|(snapshot, processes)| Scan { snapshot, processes }).collect();
+        all_snapshots.iter().map(|(snapshot, processes)| Scan { snapshot, processes }).collect();
     settings.destination.write(|out| match settings.format {
         ScanFormat::Text => report::text::write_scans(&scans, out),
         ScanFormat::Json => report::json::write_scans(&scans, &each.unseen, out),
         ScanFormat::Csv => Err(std::io::ErrorKind::Unsupported.into()),
     })?;
-    report_gaps_of_each(looks.iter().map(|(snapshot, _)| snapshot), &each.unseen);
-    let is_complete = looks.iter().all(|(snapshot, _)| snapshot.is_complete());
+    report_gaps_of_each(all_snapshots.iter().map(|(snapshot, _)| snapshot), &each.unseen);
+    let is_complete = all_snapshots.iter().all(|(snapshot, _)| snapshot.is_complete());
     Ok(verdict(settings, is_complete && each.unseen.is_empty()))
 }
 
@@ -51,19 +51,19 @@ fn verdict(settings: &ScanSettings, is_complete: bool) -> CommandEnd {
     if is_complete || !settings.strict { CommandEnd::Done } else { CommandEnd::No }
 }
 
-fn look_as_asked(
+fn take_requested_snapshot(
     host: &dyn Host,
     settings: &ScanSettings,
 ) -> Result<(Snapshot, ProcessTable), HostError> {
     let depth = if settings.owners { OwnerDepth::Full } else { OwnerDepth::Skip };
-    let mut snapshot = look(host, depth)?;
+    let mut snapshot = take_snapshot(host, depth)?;
     keep_wanted(&mut snapshot, settings);
     let processes = describe_or_miss(host, &mut snapshot);
     Ok((snapshot, processes))
 }
 
 /// Takes one snapshot of the machine.
-pub fn look(host: &dyn Host, depth: OwnerDepth) -> Result<Snapshot, HostError> {
+pub fn take_snapshot(host: &dyn Host, depth: OwnerDepth) -> Result<Snapshot, HostError> {
     let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
     host.scanner()?.scan(depth, &mut snapshot)?;
     Ok(snapshot)
@@ -71,7 +71,7 @@ pub fn look(host: &dyn Host, depth: OwnerDepth) -> Result<Snapshot, HostError> {
 
 pub fn report_gaps(snapshot: &Snapshot) {
     for gap in &snapshot.gaps {
-        exit::say(format_args!("portscope: partial: {gap}"));
+        exit::print_stderr(format_args!("portscope: partial: {gap}"));
     }
 }
 
@@ -81,12 +81,12 @@ pub fn report_gaps_of_each<'a>(
     unseen: &[UnseenNamespaces],
 ) {
     for unseen in unseen {
-        exit::say(format_args!("portscope: partial: {unseen}"));
+        exit::print_stderr(format_args!("portscope: partial: {unseen}"));
     }
     for snapshot in snapshots {
         let namespace = report::text::NamespaceLine(&snapshot.machine);
         for gap in &snapshot.gaps {
-            exit::say(format_args!("portscope: partial: {namespace}: {gap}"));
+            exit::print_stderr(format_args!("portscope: partial: {namespace}: {gap}"));
         }
     }
 }

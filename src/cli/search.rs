@@ -8,7 +8,7 @@ use rand::{SeedableRng as _, rngs::ChaCha8Rng};
 use crate::{
     allocator::{
         Attempt, AttemptSearch, Candidates, EarlyEnd, FreePorts, Neighbours, PortView as _, Tuning,
-        Wanted, privileged,
+        WantedAddress, privileged,
     },
     cli::{
         exit, scan, seed,
@@ -20,12 +20,12 @@ use crate::{
     },
     engine::sample,
     host::{Held, Host, HostBinder, HostError, OwnerDepth},
-    report::{self, Collision, NoPort, Pick, Scan, Tried, pick::UnlistedCount},
+    report::{self, Collision, NoPort, Pick, Scan, TracedAttempt, pick::UnlistedCount},
     tui,
 };
 
 /// Maximum number of ports whose holders an error names.
-const MOST_HOLDERS: u32 = 3;
+const MAX_HOLDERS: u32 = 3;
 
 /// Options of the search that differ between commands.
 #[derive(Clone, Copy, Debug)]
@@ -118,7 +118,7 @@ pub fn report_automatic(pick: &Pick) {
         0 => (first.to_string(), "is", "it"),
         more => (format!("{first} and {more} more"), "are", "one"),
     };
-    exit::say(format_args!(
+    exit::print_stderr(format_args!(
         "portscope: {subject} {verb} in the kernel's ephemeral range {}: until your program binds \
          {it}, any connect() may take {it}; --range free avoids this",
         pick.ephemeral
@@ -127,13 +127,13 @@ pub fn report_automatic(pick: &Pick) {
 
 pub fn report_assumptions(gaps: &[Gap]) {
     for gap in gaps.iter().filter(|gap| matches!(gap, Gap::PolicyAssumed { .. })) {
-        exit::say(format_args!("portscope: partial: {gap}"));
+        exit::print_stderr(format_args!("portscope: partial: {gap}"));
     }
 }
 
 fn report_kept_reserved(ports: u32) {
     if ports > 0 {
-        exit::say(format_args!(
+        exit::print_stderr(format_args!(
             "portscope: partial: the kernel never chooses reserved ports ({} in the range)",
             notation::grouped(ports)
         ));
@@ -164,11 +164,11 @@ struct PortFinder<'a> {
     settings: &'a SearchSettings,
     options: SearchOptions,
     /// None unless the holders of refused ports are reported.
-    witness: Option<Witness<'a>>,
+    holder_finder: Option<HolderFinder<'a>>,
     /// Refusals that no socket caused: how many, and the errno of the last one.
     other: Option<(u32, Errno)>,
     /// Ports that were refused with EADDRINUSE, and the protocol that refused.
-    met: BTreeMap<u16, Protocol>,
+    in_use_ports: BTreeMap<u16, Protocol>,
     /// Set if a policy refused a bind() to port 0.
     policy: Option<AddressRefusal>,
     /// Number of ports of the range that are no candidates because they are reserved.
@@ -196,14 +196,14 @@ impl<'a> PortFinder<'a> {
             attempts: Vec::new(),
             error: None,
         };
-        let witness = is_reported.then(|| Witness::new(host));
+        let holder_finder = is_reported.then(|| HolderFinder::new(host));
         Ok(Self {
             host,
             settings,
             options,
-            witness,
+            holder_finder,
             other: None,
-            met: BTreeMap::new(),
+            in_use_ports: BTreeMap::new(),
             policy: None,
             reserved: 0,
             pick,
@@ -228,7 +228,7 @@ impl<'a> PortFinder<'a> {
             binder.choose_within(self.pick.range)?;
         }
         if let Some(limitation) = binder.limitation() {
-            exit::say(format_args!("portscope: partial: {limitation}"));
+            exit::print_stderr(format_args!("portscope: partial: {limitation}"));
         }
         check_capacity(self.settings.count.get(), self.options.raised_limit, &*binder)?;
         let start = policy.unprivileged_start;
@@ -259,7 +259,7 @@ impl<'a> PortFinder<'a> {
             return Some(candidates);
         }
         privileged::permitted(binder, candidates, start, left_out, |missing| {
-            exit::say(format_args!("portscope: partial: {missing}"));
+            exit::print_stderr(format_args!("portscope: partial: {missing}"));
         })
     }
 
@@ -289,10 +289,14 @@ impl<'a> PortFinder<'a> {
         ports_of: impl Fn(u16, B::Held) -> HeldPorts,
     ) -> anyhow::Result<HeldPorts> {
         let SearchSettings { strategy, protocols, address, .. } = *self.settings;
-        let sight = if strategy.needs_sight {
-            FreePorts::seen(&scan::look(self.host, OwnerDepth::Skip)?, protocols, address)
+        let port_view = if strategy.needs_port_view {
+            FreePorts::from_snapshot(
+                &scan::take_snapshot(self.host, OwnerDepth::Skip)?,
+                protocols,
+                address,
+            )
         } else {
-            FreePorts::everything()
+            FreePorts::all_free()
         };
         let all_denied = self.policy.is_some().then_some(privileged::DENIED_ATTEMPTS);
         let mut allocator = AttemptSearch::new(
@@ -303,18 +307,18 @@ impl<'a> PortFinder<'a> {
             self.settings.max_attempts.get(),
         )
         .ending_early(EarlyEnd { all_refused: true, all_denied })
-        .seeing(sight);
+        .with_port_view(port_view);
         let mut held = HeldPorts::new();
         for _ in 0..times {
-            match allocator.allocate(|attempt| self.see(attempt, &held)) {
-                Ok((port, won)) => {
-                    allocator.sight_mut().take(port);
-                    held.extend(ports_of(port, won));
+            match allocator.allocate(|attempt| self.record_attempt(attempt, &held)) {
+                Ok((port, bound)) => {
+                    allocator.port_view_mut().mark_occupied(port);
+                    held.extend(ports_of(port, bound));
                 }
                 Err(gave_up) => {
                     held.clear();
-                    if let Some(won) = self.beside_ended(allocator.candidates()) {
-                        held.push(won);
+                    if let Some(bound) = self.beside_ended(allocator.candidates()) {
+                        held.push(bound);
                         break;
                     }
                     let error = self.explain(gave_up.attempts, allocator.candidates());
@@ -331,10 +335,10 @@ impl<'a> PortFinder<'a> {
     fn beside_ended(&self, candidates: &Candidates) -> Option<(u16, Box<dyn Held>)> {
         let mut ports = candidates.ports();
         let (Some(port), None) = (ports.next(), ports.next()) else { return None };
-        if !self.options.beside_ended || self.met.get(&port) != Some(&Protocol::Tcp) {
+        if !self.options.beside_ended || self.in_use_ports.get(&port) != Some(&Protocol::Tcp) {
             return None;
         }
-        let snapshot = scan::look(self.host, OwnerDepth::Skip).ok()?;
+        let snapshot = scan::take_snapshot(self.host, OwnerDepth::Skip).ok()?;
         let sockets = snapshot.on_port(Protocol::Tcp, port);
         let have_ended = sockets.iter().all(Socket::is_closed_by_process);
         if sockets.is_empty() || !have_ended {
@@ -351,13 +355,13 @@ impl<'a> PortFinder<'a> {
         if self.settings.trace {
             let ports = notation::counted(candidates.len(), "port");
             let attempts = notation::counted(max_attempts, "attempt");
-            exit::say(format_args!(
+            exit::print_stderr(format_args!(
                 "strategy {strategy} · seed {seed} · range {range} · {ports} · at most {attempts}"
             ));
         }
     }
 
-    fn see(&mut self, attempt: &Attempt, held: &HeldPorts) {
+    fn record_attempt(&mut self, attempt: &Attempt, held: &HeldPorts) {
         if let Some(refusal) = attempt.refusal
             && refusal.outcome() != Outcome::InUse
         {
@@ -368,25 +372,26 @@ impl<'a> PortFinder<'a> {
         if let Some(refusal) = attempt.refusal.filter(|r| r.outcome() == Outcome::InUse)
             && !is_ours
         {
-            self.met.insert(attempt.port, refusal.protocol);
+            self.in_use_ports.insert(attempt.port, refusal.protocol);
         }
-        let Some(witness) = &mut self.witness else { return };
+        let Some(holder_finder) = &mut self.holder_finder else { return };
         // A refusal of port 0 is about no particular port: the kernel found none to choose.
         let collision = attempt.refusal.filter(|_| attempt.port > 0);
         let collision = collision.filter(|refusal| refusal.outcome() == Outcome::InUse);
         let length = if self.settings.is_block { self.settings.count.get() as u16 } else { 1 };
         let mut block = attempt.port..=attempt.port.saturating_add(length - 1);
         let holder = match collision {
-            Some(_) if is_ours => Some(ourselves()),
-            Some(refusal) => block.find_map(|port| witness.holder(refusal, port)),
+            Some(_) if is_ours => Some(own_process()),
+            Some(refusal) => block.find_map(|port| holder_finder.holder(refusal, port)),
             None => None,
         };
-        let tried = Tried { attempt: *attempt, asked: self.settings.protocols, holder };
+        let traced_attempt =
+            TracedAttempt { attempt: *attempt, asked: self.settings.protocols, holder };
         if self.settings.trace {
-            exit::say(&tried);
+            exit::print_stderr(&traced_attempt);
         }
         if self.options.attempts {
-            self.pick.attempts.push(tried);
+            self.pick.attempts.push(traced_attempt);
         }
     }
 
@@ -397,12 +402,12 @@ impl<'a> PortFinder<'a> {
             return NoPort::NoBlock { range, length, attempts };
         }
         if let Some(refusal) = &self.policy
-            && self.met.is_empty()
+            && self.in_use_ports.is_empty()
         {
             return NoPort::PolicyRefused { refusal: refusal.clone(), attempts };
         }
         let reserved = self.reserved;
-        let are_all_met = self.met.len() as u32 == of;
+        let are_all_met = self.in_use_ports.len() as u32 == of;
         let free = self.count_free(candidates);
         match free {
             Some(UnlistedCount { ports: 0, .. }) => {}
@@ -420,22 +425,26 @@ impl<'a> PortFinder<'a> {
         NoPort::RangeFull { range, of, reserved, holders: self.holders(candidates) }
     }
 
-    /// Names the holder of each candidate, if there are at most `MOST_HOLDERS` candidates. A port
+    /// Names the holder of each candidate, if there are at most `MAX_HOLDERS` candidates. A port
     /// that was not refused with EADDRINUSE may be in use on any protocol.
     fn holders(&self, candidates: &Candidates) -> Vec<(u16, String)> {
-        if candidates.len() > MOST_HOLDERS {
+        if candidates.len() > MAX_HOLDERS {
             return Vec::new();
         }
-        let Ok(snapshot) = scan::look(self.host, OwnerDepth::Full) else { return Vec::new() };
+        let Ok(snapshot) = scan::take_snapshot(self.host, OwnerDepth::Full) else {
+            return Vec::new();
+        };
         let processes = sample::describe(self.host, &snapshot);
         let scan = Scan { snapshot: &snapshot, processes: &processes };
         let SearchSettings { protocols, address, .. } = *self.settings;
-        let wanted = Wanted::of(&snapshot, address);
+        let wanted = WantedAddress::of(&snapshot, address);
         let holder = |port| {
-            let met = self.met.get(&port).copied().map_or(protocols, Protocols::from);
-            let asked = Protocol::EACH.into_iter().filter(|&protocol| met.includes(protocol));
+            let in_use_ports =
+                self.in_use_ports.get(&port).copied().map_or(protocols, Protocols::from);
+            let asked =
+                Protocol::EACH.into_iter().filter(|&protocol| in_use_ports.includes(protocol));
             let sockets = asked.flat_map(|protocol| snapshot.on_port(protocol, port));
-            let in_the_way = sockets.filter(|socket| wanted.meets(socket));
+            let in_the_way = sockets.filter(|socket| wanted.conflicts_with(socket));
             (port, report::pick::holder_words(scan, in_the_way))
         };
         candidates.ports().map(holder).collect()
@@ -443,59 +452,61 @@ impl<'a> PortFinder<'a> {
 
     /// Counts the candidates on which no socket is listed now; None if the scan failed.
     fn count_free(&self, candidates: &Candidates) -> Option<UnlistedCount> {
-        let look = |depth| scan::look(self.host, depth);
-        let hides_some = |seen: &Snapshot| seen.hides_bound_inactive();
-        let snapshot = match look(OwnerDepth::Skip) {
+        let take_snapshot = |depth| scan::take_snapshot(self.host, depth);
+        let hides_sockets = |scanned: &Snapshot| scanned.hides_bound_inactive();
+        let snapshot = match take_snapshot(OwnerDepth::Skip) {
             // A full scan also looks for hidden sockets among the descriptors of processes.
-            Ok(seen) if hides_some(&seen) => look(OwnerDepth::Full).unwrap_or(seen),
-            Ok(seen) => seen,
+            Ok(scanned) if hides_sockets(&scanned) => {
+                take_snapshot(OwnerDepth::Full).unwrap_or(scanned)
+            }
+            Ok(scanned) => scanned,
             Err(error) => {
-                exit::say(format_args!("portscope: partial: {error}"));
+                exit::print_stderr(format_args!("portscope: partial: {error}"));
                 return None;
             }
         };
         scan::report_gaps(&snapshot);
         let SearchSettings { protocols, address, .. } = *self.settings;
-        let sight = FreePorts::seen(&snapshot, protocols, address);
-        let ports = candidates.ports().filter(|&port| sight.looks_free(port)).count() as u32;
+        let port_view = FreePorts::from_snapshot(&snapshot, protocols, address);
+        let ports = candidates.ports().filter(|&port| port_view.looks_free(port)).count() as u32;
         let may_hide = |protocol, port| availability::may_be_unlisted(&snapshot, protocol, port);
         let asked = || Protocol::EACH.into_iter().filter(|&protocol| protocols.includes(protocol));
         let is_hidden =
             asked().any(|protocol| candidates.ports().any(|port| may_hide(protocol, port)));
-        let is_refused = |port: &&u16| candidates.contains(**port) && sight.looks_free(**port);
-        let refused = self.met.keys().filter(is_refused).count() as u32;
+        let is_refused = |port: &&u16| candidates.contains(**port) && port_view.looks_free(**port);
+        let refused = self.in_use_ports.keys().filter(is_refused).count() as u32;
         Some(UnlistedCount { ports, refused, is_doubtful: is_hidden })
     }
 }
 
 /// The holder of a port that this search itself allocated before.
-fn ourselves() -> Collision {
+fn own_process() -> Collision {
     Collision::with_process(std::process::id(), Text::scrub(env!("CARGO_PKG_NAME")))
 }
 
 /// Finds the holders of ports, with at most two scans of the machine.
-struct Witness<'a> {
+struct HolderFinder<'a> {
     host: &'a dyn Host,
-    seen: Option<(Snapshot, ProcessTable)>,
-    may_look_again: bool,
+    scanned: Option<(Snapshot, ProcessTable)>,
+    may_rescan: bool,
 }
 
-impl<'a> Witness<'a> {
+impl<'a> HolderFinder<'a> {
     fn new(host: &'a dyn Host) -> Self {
-        let mut witness = Self { host, seen: None, may_look_again: true };
-        witness.look();
-        witness
+        let mut holder_finder = Self { host, scanned: None, may_rescan: true };
+        holder_finder.rescan();
+        holder_finder
     }
 
-    fn look(&mut self) {
-        match scan::look(self.host, OwnerDepth::Full) {
+    fn rescan(&mut self) {
+        match scan::take_snapshot(self.host, OwnerDepth::Full) {
             Ok(snapshot) => {
                 let processes = sample::describe(self.host, &snapshot);
-                self.seen = Some((snapshot, processes));
+                self.scanned = Some((snapshot, processes));
             }
             Err(error) => {
-                exit::say(format_args!("portscope: partial: holders unknown: {error}"));
-                self.may_look_again = false;
+                exit::print_stderr(format_args!("portscope: partial: holders unknown: {error}"));
+                self.may_rescan = false;
             }
         }
     }
@@ -504,16 +515,16 @@ impl<'a> Witness<'a> {
     /// attempt.
     fn holder(&mut self, refusal: Refusal, port: u16) -> Option<Collision> {
         let known = self.find(refusal, port);
-        if known.is_some() || !self.may_look_again {
+        if known.is_some() || !self.may_rescan {
             return known;
         }
-        self.may_look_again = false;
-        self.look();
+        self.may_rescan = false;
+        self.rescan();
         self.find(refusal, port)
     }
 
     fn find(&self, refusal: Refusal, port: u16) -> Option<Collision> {
-        let (snapshot, processes) = self.seen.as_ref()?;
+        let (snapshot, processes) = self.scanned.as_ref()?;
         Collision::find(Scan { snapshot, processes }, refusal.protocol, port)
     }
 }

@@ -12,8 +12,8 @@ use crate::{
     domain::{AddressRefusal, PortRange, Protocols, Text, notation},
     engine::{
         lease_server::{
-            Done, LeaseServer, LeaseTable, MOST_WAITING, NoLease, PoolPorts, ServerEvent,
-            ServerWake, Statistics, Why,
+            CloseReason, EventCounts, LeaseServer, LeaseTable, MAX_WAITING, NoLease, PoolPorts,
+            ServerEvent, ServerWake, Statistics,
         },
         permit,
     },
@@ -63,13 +63,13 @@ pub fn run(host: &dyn Host, settings: &ServeSettings) -> anyhow::Result<CommandE
     let mut binder = binder.map_err(|refused| BadInput(refused.to_string()))?;
     let start = policy.unprivileged_start;
     let permitted = privileged::permitted(&mut *binder, candidates, start, reserved, |left_out| {
-        exit::say(format_args!("portscope: partial: {left_out}"));
+        exit::print_stderr(format_args!("portscope: partial: {left_out}"));
     });
     let missing = || BadInput(AddressRefusal::missing_right(start).to_string());
     let candidates = permitted.ok_or_else(missing)?;
     let ports = candidates.len();
     if let Some(limitation) = binder.limitation() {
-        exit::say(format_args!("portscope: partial: {limitation}"));
+        exit::print_stderr(format_args!("portscope: partial: {limitation}"));
     }
     let seed = seed::or_drawn(settings.seed)?;
     let capacity = Capacity::of(&*binder);
@@ -77,11 +77,11 @@ pub fn run(host: &dyn Host, settings: &ServeSettings) -> anyhow::Result<CommandE
     let lease_table = LeaseTable::new(setup, binder, seed)?;
     descriptors::check_left(MORE_DESCRIPTORS)
         .map_err(|error| HostError::new("open the files that a lease needs", error))?;
-    let socket = LeaseSocket::open(&settings.place)?;
+    let socket = LeaseSocket::open(&settings.socket_path)?;
     report_start(settings, range, ports, seed);
     let mut log = ServeLog { trace: settings.trace, complained: None };
-    let mut say = |event: &ServerEvent| log.say(event);
-    let server = LeaseServer::new(socket, lease_table, capacity.clients, &mut say);
+    let mut on_event = |event: &ServerEvent| log.write(event);
+    let server = LeaseServer::new(socket, lease_table, capacity.clients, &mut on_event);
     server.run(signals.as_fd(), || wake(&signals))?;
     Ok(CommandEnd::Ended(signals.last().map_or(tui::Exit::Quit, tui::Exit::Signal)))
 }
@@ -121,7 +121,7 @@ impl Capacity {
     fn of(binder: &dyn HostBinder) -> Self {
         let ports = binder.hold_capacity();
         // A port needs one or two descriptors; a client needs one.
-        let clients = (ports / 2).clamp(1, MOST_WAITING as u32);
+        let clients = (ports / 2).clamp(1, MAX_WAITING as u32);
         Self { clients: clients as usize, ports: ports.saturating_sub(clients) }
     }
 }
@@ -145,20 +145,20 @@ fn report_start(settings: &ServeSettings, range: PortRange, ports: u32, seed: u6
     };
     // Clients may run in another directory, so they need the absolute path, unless it is too long
     // for them.
-    let absolute = match &settings.place {
+    let absolute = match &settings.socket_path {
         SocketPath::Path(path) => std::path::absolute(path).ok().map(SocketPath::Path),
         SocketPath::Abstract(_) => None,
     };
     let absolute = absolute.filter(SocketPath::fits_clients);
-    let address = absolute.as_ref().unwrap_or(&settings.place);
+    let address = absolute.as_ref().unwrap_or(&settings.socket_path);
     let ports = notation::counted(ports, "port");
-    exit::say(format_args!(
+    exit::print_stderr(format_args!(
         "portscope: leasing {ports} of {range} ({protocols}) to clients of the portserver \
          protocol: PORTSERVER_ADDRESS={address}"
     ));
     if settings.trace {
         let attempts = notation::counted(settings.max_attempts.get(), "attempt");
-        exit::say(format_args!("seed {seed} · at most {attempts}"));
+        exit::print_stderr(format_args!("seed {seed} · at most {attempts}"));
     }
 }
 
@@ -170,17 +170,20 @@ struct ServeLog {
 }
 
 impl ServeLog {
-    fn say(&mut self, event: &ServerEvent) {
+    fn write(&mut self, event: &ServerEvent) {
         match event {
             ServerEvent::Refused { pid, why: why @ NoLease::Shortage(_), at } => {
                 let next = self.complained.map_or(Duration::ZERO, |at| at + COMPLAINT_INTERVAL);
                 if self.trace || *at >= next {
                     self.complained = Some(*at);
-                    exit::say(format_args!("portscope: no port for {}: {why}", named(*pid)));
+                    exit::print_stderr(format_args!(
+                        "portscope: no port for {}: {why}",
+                        named(*pid)
+                    ));
                 }
             }
-            ServerEvent::Counted(statistics) => exit::say(counted(statistics)),
-            event if self.trace => exit::say(trace(event)),
+            ServerEvent::Counted(statistics) => exit::print_stderr(counted(statistics)),
+            event if self.trace => exit::print_stderr(trace(event)),
             _ => {}
         }
     }
@@ -201,8 +204,12 @@ fn trace(event: &ServerEvent) -> String {
         // No name: the pid may be one of another pid namespace.
         ServerEvent::Refused { pid, why, .. } => format!("pid {pid} refused: {why}"),
         ServerEvent::NotUnderstood(line) => format!("refused: {line}"),
-        ServerEvent::Closed(Why::Silent) => "closed: the client sent no request in time".into(),
-        ServerEvent::Closed(Why::Crowded) => "closed: too many pending clients".into(),
+        ServerEvent::Closed(CloseReason::Silent) => {
+            "closed: the client sent no request in time".into()
+        }
+        ServerEvent::Closed(CloseReason::TooManyClients) => {
+            "closed: too many pending clients".into()
+        }
         ServerEvent::Reclaimed(port) => format!("port {port} released: its process has exited"),
         ServerEvent::Counted(statistics) => counted(statistics),
     }
@@ -226,9 +233,10 @@ fn endless(pid: u32) -> &'static str {
 }
 
 fn counted(statistics: &Statistics) -> String {
-    let Statistics { done, ports, waiting } = statistics;
+    let Statistics { event_counts, ports, waiting } = statistics;
     let PoolPorts { leased, free, in_quarantine } = ports;
-    let Done { leased: given, reclaimed, given_back, refused, not_understood, closed } = done;
+    let EventCounts { leased: given, reclaimed, given_back, refused, not_understood, closed } =
+        event_counts;
     format!(
         "portscope: ports: {leased} leased, {free} free, {in_quarantine} in quarantine; clients: \
          {waiting} waiting; since start: {given} leased, {reclaimed} released, {given_back} \

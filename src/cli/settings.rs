@@ -337,7 +337,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_that_make_no_sense_are_refused_with_what_is_right() {
+    fn invalid_range_arguments_are_refused_with_the_expected_form() {
         for (typed, reported) in [
             ("9-8", "use 8-9"),
             ("", "FIRST-LAST"),
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn named_ranges_begin_at_1_for_choosing_and_an_explicit_0_is_refused() {
+    fn named_ranges_start_at_port_1_for_pick_and_port_0_is_refused() {
         let chosen = |typed| RangeChoice::for_choosing(typed);
         assert_eq!(chosen("all"), Ok(RangeChoice::Ports(PortRange::new(1, 65_535).unwrap())));
         assert_eq!(chosen("system"), Ok(RangeChoice::Ports(PortRange::new(1, 1023).unwrap())));
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn seeds_stay_exact_in_every_json_reader() {
+    fn seeds_of_2_to_the_53_or_more_are_refused() {
         assert_eq!(seed("9007199254740991"), Ok(SEED_LIMIT - 1));
         assert!(seed("9007199254740992").is_err() && seed("-1").is_err());
     }

@@ -43,7 +43,7 @@ pub fn run(host: Arc<dyn Host>, settings: &LiveSettings) -> anyhow::Result<Comma
 /// Refuses a misspelt command. A process with sockets may have such a name.
 fn check_is_no_command(host: &dyn Host, name: &Text) -> Result<(), BadInput> {
     let Some(refused) = refusal::misspelt_command(name.as_str()) else { return Ok(()) };
-    let Ok(snapshot) = scan::look(host, OwnerDepth::Full) else { return Err(refused) };
+    let Ok(snapshot) = scan::take_snapshot(host, OwnerDepth::Full) else { return Err(refused) };
     let processes = sample::describe(host, &snapshot);
     if processes.iter().any(|process| process.name == *name) { Ok(()) } else { Err(refused) }
 }
@@ -64,7 +64,7 @@ fn options(
     tui::TuiOptions {
         interval: settings.interval,
         color,
-        ground: match settings.theme {
+        background: match settings.theme {
             ThemeName::Auto => None,
             ThemeName::Dark | ThemeName::HighContrast => Some(Background::Dark),
             ThemeName::Light | ThemeName::HighContrastLight => Some(Background::Light),
@@ -108,7 +108,8 @@ fn depth(name: ColorName) -> Depth {
         ColorName::Ansi => Some(Depth::Sixteen),
         ColorName::Never => Some(Depth::Monochrome),
     };
-    let said = |name| env::var(name).ok();
-    let (no_color, colorterm, term) = (said("NO_COLOR"), said("COLORTERM"), said("TERM"));
+    let env_value = |name| env::var(name).ok();
+    let (no_color, colorterm, term) =
+        (env_value("NO_COLOR"), env_value("COLORTERM"), env_value("TERM"));
     Depth::from_env(asked, no_color.as_deref(), colorterm.as_deref(), term.as_deref())
 }

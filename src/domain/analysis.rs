@@ -3,22 +3,22 @@
 
 mod choice;
 mod destinations;
-mod foremost;
+mod key_numbers;
 mod left;
 mod owners;
-mod places;
 mod ranges;
 mod suspicion;
+mod top_owners;
 
 use crate::domain::{Destination, Ephemeral, PortRange, Protocol, Snapshot, Socket, StateClass};
 
-pub use foremost::{Foremost, MOST_OWNERS};
 pub use left::Left;
+pub use top_owners::{MAX_OWNERS, TopOwners};
 
 use self::{
     choice::PortChoice,
     destinations::Destinations,
-    owners::Parties,
+    owners::OwnerTable,
     ranges::{PortState, Ranges, low_parity_in},
     suspicion::{Clients, Suspicion},
 };
@@ -115,13 +115,13 @@ pub struct DestinationUse {
     /// Of `capacity` and `used`: ports of the low parity.
     pub low_parity_capacity: u32,
     pub low_parity_used: u32,
-    /// Parties that hold or held the sockets, most sockets first. At most `MOST_OWNERS`.
-    pub owners: Foremost,
+    /// Parties that hold or held the sockets, most sockets first. At most `MAX_OWNERS`.
+    pub owners: TopOwners,
 }
 
 /// The owner of a socket, reduced to one process or one category.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Party {
+pub enum OwnerKey {
     /// The process that holds the socket, closed it, or has not accepted it yet. If several
     /// processes share the socket, the one with the lowest pid.
     Process(u32),
@@ -138,7 +138,7 @@ pub enum Party {
 /// The ports of the ephemeral range that one party holds, of both protocols.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnerUse {
-    pub party: Party,
+    pub owner_key: OwnerKey,
     /// Distinct (protocol, port) pairs in the range.
     pub ports: u32,
     /// `ports` by class, in the order of `StateClass::EACH`. A port with several classes counts as
@@ -159,15 +159,15 @@ impl Analysis {
     /// Counts a snapshot, which must be sorted so that the sockets of one port are adjacent.
     pub fn of(snapshot: &Snapshot) -> Self {
         let mut ranges = Ranges::of(&snapshot.ephemeral);
-        let mut owners = Parties::of(snapshot);
+        let mut owners = OwnerTable::of(snapshot);
         let mut destinations = Destinations::of(snapshot);
         let mut clients = Clients::default();
-        for sockets in snapshot.sockets.chunk_by(|a, b| place(a) == place(b)) {
+        for sockets in snapshot.sockets.chunk_by(|a, b| protocol_port(a) == protocol_port(b)) {
             let port = PortState::of(sockets, snapshot);
             ranges.add(&port, sockets);
             for socket in sockets {
-                let party = owners.add(&port, socket);
-                if let Some(connection) = destinations.add(&port, socket, party) {
+                let owner_key = owners.add(&port, socket);
+                if let Some(connection) = destinations.add(&port, socket, owner_key) {
                     clients.add(&port, socket, &connection);
                 }
             }
@@ -182,7 +182,7 @@ impl Analysis {
         (tcp.suspected, tcp.uncertain) = (suspected.len(), uncertain.len() + hidden);
         tcp.is_bind_refused = snapshot.is_bind_refused();
         tcp.unlisted = snapshot.unlisted_in_range();
-        destinations.doubt(tcp.unlisted);
+        destinations.subtract_unlisted(tcp.unlisted);
         Self {
             ranges,
             destinations: destinations.into_rows(&owners),
@@ -300,7 +300,7 @@ impl DestinationUse {
     }
 }
 
-fn place(socket: &Socket) -> (Protocol, u16) {
+fn protocol_port(socket: &Socket) -> (Protocol, u16) {
     (socket.protocol, socket.local.port)
 }
 

@@ -5,7 +5,7 @@ mod departed;
 #[cfg(test)]
 mod tests;
 
-use crate::domain::{Errno, Gap, Holder, Snapshot, Socket, gap::Lack, owner::Span};
+use crate::domain::{Errno, Gap, Holder, Snapshot, Socket, gap::MissingPrivilege, owner::Span};
 
 use self::backlog::Backlog;
 pub use self::departed::Departed;
@@ -28,7 +28,7 @@ pub struct Holders {
     /// during the walk, or held by a process that is not visible. Ascending.
     pub undecided: Vec<u32>,
     /// What portscope lacks to see all processes. None: it does not run as root.
-    pub lack: Option<Lack>,
+    pub missing_privilege: Option<MissingPrivilege>,
     /// The uid that the kernel shows for uids that our user namespace does not map; None: it maps
     /// all.
     pub unmapped_uid: Option<u32>,
@@ -54,7 +54,7 @@ impl Holders {
         self.hides_namespaces = false;
         self.unread_threads = None;
         self.undecided.clear();
-        self.lack = None;
+        self.missing_privilege = None;
         self.unmapped_uid = None;
         self.failed = None;
     }
@@ -86,17 +86,17 @@ pub struct UnreadableProcess {
 /// The snapshot must be sorted (`Snapshot::sort`): the sockets of one port must be adjacent.
 pub fn attribute(snapshot: &mut Snapshot, holders: &Holders) {
     let Snapshot { sockets, pids, gaps, .. } = snapshot;
-    let suspects = Suspects::of(holders);
+    let unreadable_holders = UnreadableHolders::of(holders);
     let mut spans = Spans { pairs: &holders.pairs, known: vec![None; holders.pairs.len()], pids };
     let mut backlog = Backlog::default();
-    for port in sockets.chunk_by_mut(|a, b| place(a) == place(b)) {
+    for port in sockets.chunk_by_mut(|a, b| protocol_port(a) == protocol_port(b)) {
         let mut has_backlog = false;
         for socket in port.iter_mut() {
             has_backlog |= socket.is_in_backlog();
             socket.holder = match socket.inode.map(|inode| (inode, spans.of(inode))) {
                 Some((_, Some(span))) => Holder::Process(span),
                 Some((inode, None)) if holders.is_undecided(inode) => Holder::Unresolved,
-                Some(_) if suspects.may_hold(socket) => Holder::Hidden,
+                Some(_) if unreadable_holders.may_hold(socket) => Holder::Hidden,
                 Some(_) => Holder::Nobody,
                 // No inode: the kernel has detached the socket from its file (sock_orphan), or it
                 // is in the backlog and has no file yet.
@@ -111,7 +111,7 @@ pub fn attribute(snapshot: &mut Snapshot, holders: &Holders) {
     gaps.extend(gap(holders, hidden));
 }
 
-fn place(socket: &Socket) -> (crate::domain::Protocol, u16) {
+fn protocol_port(socket: &Socket) -> (crate::domain::Protocol, u16) {
     (socket.protocol, socket.local.port)
 }
 
@@ -125,13 +125,15 @@ fn gap(holders: &Holders, sockets: u32) -> Option<Gap> {
         return None;
     }
     let processes = holders.unreadable.len() as u32;
-    Some(match (holders.unread_threads, holders.lack) {
+    Some(match (holders.unread_threads, holders.missing_privilege) {
         _ if holders.hides_namespaces => Gap::OwnersElsewhere { sockets },
         _ if holders.hides_processes => Gap::OwnersInvisible { sockets },
         (Some(UnreadThreads { threads, error }), _) if processes == 0 => {
             Gap::OwnersOfThreads { sockets, threads, error }
         }
-        (_, Some(lack)) => Gap::OwnersRefused { sockets, processes, lack },
+        (_, Some(missing_privilege)) => {
+            Gap::OwnersRefused { sockets, processes, missing_privilege }
+        }
         (_, None) => Gap::OwnersHidden { sockets, processes },
     })
 }
@@ -163,7 +165,7 @@ fn append(pool: &mut Vec<u32>, pids: impl Iterator<Item = u32>) -> Span {
 }
 
 /// The unreadable processes, which may hold sockets without a visible holder.
-struct Suspects {
+struct UnreadableHolders {
     /// Whether they may hold any socket: one of the processes belongs to root or an unknown user,
     /// or the walk did not read some process or thread.
     any_socket: bool,
@@ -172,7 +174,7 @@ struct Suspects {
     unmapped_uid: Option<u32>,
 }
 
-impl Suspects {
+impl UnreadableHolders {
     fn of(holders: &Holders) -> Self {
         let unmapped_uid = holders.unmapped_uid;
         let mapped = |uid: Option<u32>| uid.filter(|_| uid != unmapped_uid);

@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn tcp_takes_the_next_free_port_of_a_parity_and_goes_round() {
+    fn tcp_search_takes_the_next_free_port_of_a_parity_and_wraps() {
         let range = PortRange::new(100, 107).unwrap();
         let order: Vec<u32> = tcp_search(8, 4).collect();
         assert_eq!(order, [5, 7, 1, 3, 4, 6, 0, 2]);
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_free_port_is_found_and_nothing_where_there_is_none() {
+    fn choose_finds_the_only_free_port_and_returns_none_if_all_are_in_use() {
         for last in range().ports() {
             for protocols in [Protocols::Tcp, Protocols::Udp, Protocols::Both] {
                 assert_eq!(choose(protocols, range(), 5, |port| port == last), Some(last));
@@ -95,7 +95,7 @@ mod tests {
 
     /// Checked against the kernel in tests/strategies_linux.rs.
     #[test]
-    fn tcp_leaves_out_the_first_or_the_last_of_an_odd_number_of_ports() {
+    fn tcp_skips_the_first_or_the_last_port_of_a_range_of_odd_size() {
         let looked_at = |random| {
             let mut order: Vec<u32> = tcp_search(5, random).collect();
             order.sort_unstable();
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_of_one_port_gives_it() {
+    fn a_range_of_one_port_returns_that_port() {
         let one = PortRange::new(9, 9).unwrap();
         assert_eq!(choose(Protocols::Tcp, one, 3, |_| true), Some(9));
     }

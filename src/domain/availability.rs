@@ -5,9 +5,9 @@
 
 mod bind;
 mod blind_spot;
+mod bound_addresses;
 mod connect;
 pub mod probing;
-mod reach;
 mod release;
 mod scopes;
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub trait Binder {
     }
 
     /// Discards the datagrams that a held port received since the last call; returns their number.
-    fn strays(&mut self, _held: &mut Self::Held) -> u64 {
+    fn stray_datagrams(&mut self, _held: &mut Self::Held) -> u64 {
         0
     }
 
@@ -93,8 +93,8 @@ impl<B: Binder + ?Sized> Binder for Box<B> {
         (**self).refused_port(asked)
     }
 
-    fn strays(&mut self, held: &mut Self::Held) -> u64 {
-        (**self).strays(held)
+    fn stray_datagrams(&mut self, held: &mut Self::Held) -> u64 {
+        (**self).stray_datagrams(held)
     }
 
     fn retire(&mut self, held: &mut Self::Held) {

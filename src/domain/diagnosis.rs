@@ -39,7 +39,7 @@ use crate::domain::{
 };
 
 pub use finding::{About, Figure, Finding, Level, Severity};
-pub use verdict::{Standing, verdict};
+pub use verdict::{SubjectStatus, verdict};
 pub use wording::at_most;
 
 /// A diagnosis rule: a pure function from evidence to findings.
@@ -191,7 +191,7 @@ pub struct Thresholds {
 
 /// Forecast limit in seconds. A range or destination that is expected to be full within this time
 /// is EXHAUSTING if its used share is at least half of `Thresholds::warn`.
-pub const SOON: f64 = 300.0;
+pub const EXHAUSTING_SECONDS: f64 = 300.0;
 
 /// All findings and the highest severity among them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -224,9 +224,10 @@ impl Default for Thresholds {
 
 impl Thresholds {
     /// Returns the level of a used share with `available` ports left and this forecast. Ignores
-    /// earlier scans, which `Standing` considers.
+    /// earlier scans, which `SubjectStatus` considers.
     pub fn level(&self, share: f64, available: u32, forecast: Option<Forecast>) -> Level {
-        let is_soon = share >= self.warn / 2.0 && forecast.is_some_and(|f| f.seconds <= SOON);
+        let is_soon =
+            share >= self.warn / 2.0 && forecast.is_some_and(|f| f.seconds <= EXHAUSTING_SECONDS);
         match share {
             _ if available == 0 => Level::Exhausted,
             share if share >= self.critical || is_soon => Level::Exhausting,
@@ -246,11 +247,11 @@ impl Evidence<'_> {
         self.trend(Subject::Destination(row.destination))?.until(row.available())
     }
 
-    pub fn of_destination(&self, row: &DestinationUse) -> Standing {
-        Standing::of_destination(row, self.trends, self.thresholds)
+    pub fn of_destination(&self, row: &DestinationUse) -> SubjectStatus {
+        SubjectStatus::of_destination(row, self.trends, self.thresholds)
     }
 
-    pub fn of_range(&self, row: &RangeUse) -> Standing {
-        Standing::of_range(row, self.trends, self.thresholds)
+    pub fn of_range(&self, row: &RangeUse) -> SubjectStatus {
+        SubjectStatus::of_range(row, self.trends, self.thresholds)
     }
 }

@@ -20,7 +20,7 @@ const LOOPBACK: u32 = 1;
 pub enum TupleReuse {
     No,
     /// Depends on something unknown: a sysctl, or whether the peer sends timestamps.
-    Perhaps,
+    Unknown,
     Yes,
 }
 
@@ -64,7 +64,7 @@ impl Ephemeral {
     /// at least 1,024 ports. If there is none, as with a range of 1024 to 65535, returns all
     /// dynamic ports instead, which `range` may include.
     pub fn outside(&self) -> PortRange {
-        const ENOUGH: u32 = 1024;
+        const MIN_PORTS: u32 = 1024;
         let longest = |of: PortRange| {
             let before = self.range.first().checked_sub(1);
             let before = before.and_then(|last| PortRange::new(0, last).ok());
@@ -74,7 +74,7 @@ impl Ephemeral {
             parts.filter_map(|part| part.intersection(of)).max_by_key(|part| part.len())
         };
         let parts = [port::IANA_DYNAMIC, port::REGISTERED].into_iter().filter_map(longest);
-        let mut parts = parts.filter(|part| part.len() >= ENOUGH);
+        let mut parts = parts.filter(|part| part.len() >= MIN_PORTS);
         parts.next().unwrap_or(port::IANA_DYNAMIC)
     }
 
@@ -105,33 +105,33 @@ impl Ephemeral {
     /// `destination` (`tcp_twsk_unique`, net/ipv4/tcp_ipv4.c). Ignores how its port was bound.
     ///
     /// Reuse requires that the connection used timestamps. If both ends are on this machine, the
-    /// sysctl alone decides whether it did. `is_stamping` is whether a remote peer is known to send
+    /// sysctl alone decides whether it did. `sends_timestamps` is whether a remote peer is known to send
     /// timestamps.
     pub fn tuple_reuse(
         &self,
         socket: &Socket,
         destination: &Destination,
-        is_stamping: bool,
+        sends_timestamps: bool,
     ) -> TupleReuse {
         if socket.state != State::TimeWait {
             return TupleReuse::No;
         }
-        self.allows_reuse(destination, is_stamping).min(self.is_old_enough(socket))
+        self.allows_reuse(destination, sends_timestamps).min(self.is_old_enough(socket))
     }
 
     /// Returns what the sysctls allow for TIME-WAIT sockets to `destination`, whatever their age.
-    pub fn allows_reuse(&self, destination: &Destination, is_stamping: bool) -> TupleReuse {
+    pub fn allows_reuse(&self, destination: &Destination, sends_timestamps: bool) -> TupleReuse {
         let is_loopback = destination.is_loopback() || destination.interface == Some(LOOPBACK);
         let allowed = match self.tw_reuse {
             Some(0) => TupleReuse::No,
             Some(2) if !is_loopback => TupleReuse::No,
             Some(1 | 2) => TupleReuse::Yes,
-            _ => TupleReuse::Perhaps,
+            _ => TupleReuse::Unknown,
         };
         let stamped = match self.timestamps {
             Some(0) => TupleReuse::No,
-            Some(_) if is_stamping || destination.is_local() => TupleReuse::Yes,
-            _ => TupleReuse::Perhaps,
+            Some(_) if sends_timestamps || destination.is_local() => TupleReuse::Yes,
+            _ => TupleReuse::Unknown,
         };
         allowed.min(stamped)
     }
@@ -142,7 +142,7 @@ impl Ephemeral {
         match self.tw_reuse_delay_ms {
             Some(delay) if age_ms < delay.saturating_add(TICKS_MS) => TupleReuse::No,
             Some(_) => TupleReuse::Yes,
-            None => TupleReuse::Perhaps,
+            None => TupleReuse::Unknown,
         }
     }
 

@@ -46,7 +46,7 @@ pub enum Gap {
     OwnersHidden { sockets: u32, processes: u32 },
     /// As `OwnersHidden`, where running as root would not help: portscope already runs as root, or
     /// in a user namespace.
-    OwnersRefused { sockets: u32, processes: u32, lack: Lack },
+    OwnersRefused { sockets: u32, processes: u32, missing_privilege: MissingPrivilege },
     /// Sockets that may be held by a process that `/proc` does not list (`hidepid=`).
     OwnersInvisible { sockets: u32 },
     /// Sockets that may be held by a process of a pid namespace that `/proc` does not show.
@@ -85,7 +85,7 @@ pub enum Gap {
 
 /// What portscope lacks, other than being root, to see the descriptors of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lack {
+pub enum MissingPrivilege {
     /// CAP_SYS_PTRACE or CAP_DAC_READ_SEARCH.
     Capability,
     /// portscope runs in a user namespace other than the host's.
@@ -102,7 +102,7 @@ pub struct UnreadPorts {
 }
 
 /// Maximum number of processes or ports that `why` lists individually.
-const MOST_NAMED: usize = 3;
+const MAX_NAMED: usize = 3;
 
 impl Gap {
     /// The result of `what` for gaps that hide bound-inactive sockets.
@@ -166,9 +166,9 @@ impl Gap {
 
     /// Returns whether a sysctl that decides which ports the kernel may choose is assumed.
     pub fn hides_capacity(&self) -> bool {
-        const DECIDE: [&str; 2] =
+        const RANGE_SYSCTLS: [&str; 2] =
             ["net.ipv4.ip_local_port_range", "net.ipv4.ip_local_reserved_ports"];
-        matches!(self, Self::PolicyAssumed { sysctl, .. } if DECIDE.contains(&sysctl.as_str()))
+        matches!(self, Self::PolicyAssumed { sysctl, .. } if RANGE_SYSCTLS.contains(&sysctl.as_str()))
     }
 
     /// Returns the number of sockets with a hidden owner, for a gap about owners.
@@ -203,12 +203,13 @@ impl Gap {
             Self::OwnersHidden { processes, .. } => {
                 format!("permission denied on the descriptors of {}", of_processes(*processes))
             }
-            Self::OwnersRefused { processes, lack, .. } => format!(
+            Self::OwnersRefused { processes, missing_privilege, .. } => format!(
                 "permission denied on the descriptors of {}, {}",
                 of_processes(*processes),
-                match lack {
-                    Lack::UserNamespace => "in a user namespace",
-                    Lack::Capability | Lack::Unknown => "although running as root",
+                match missing_privilege {
+                    MissingPrivilege::UserNamespace => "in a user namespace",
+                    MissingPrivilege::Capability | MissingPrivilege::Unknown =>
+                        "although running as root",
                 }
             ),
             Self::OwnersInvisible { .. } => {
@@ -299,12 +300,12 @@ fn unread_threads(threads: u32, error: Option<Errno>) -> String {
 fn unread_ports(holders: &[UnreadPorts], error: Option<Errno>) -> String {
     let mut parts: Vec<String> = holders
         .iter()
-        .take(MOST_NAMED)
+        .take(MAX_NAMED)
         .map(|UnreadPorts { pid, sockets }| {
             format!("{} of pid {pid}", notation::counted(*sockets, "TCP socket"))
         })
         .collect();
-    let others = holders.iter().skip(MOST_NAMED);
+    let others = holders.iter().skip(MAX_NAMED);
     let more: u32 = others.clone().map(|holder| holder.sockets).sum();
     if more > 0 {
         let others = others.count() as u32;
@@ -322,9 +323,9 @@ fn unread_ports(holders: &[UnreadPorts], error: Option<Errno>) -> String {
 fn ports_in_doubt(ports: &PortSet) -> String {
     let count = ports.len();
     let mut names: Vec<String> =
-        ports.iter().take(MOST_NAMED).map(|port| port.to_string()).collect();
-    if count > MOST_NAMED as u32 {
-        names.push(format!("{} more", count - MOST_NAMED as u32));
+        ports.iter().take(MAX_NAMED).map(|port| port.to_string()).collect();
+    if count > MAX_NAMED as u32 {
+        names.push(format!("{} more", count - MAX_NAMED as u32));
     }
     let [noun, pronoun] = if count == 1 { ["port", "it"] } else { ["ports", "them"] };
     format!(

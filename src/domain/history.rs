@@ -1,7 +1,7 @@
 //! What the snapshots of one run showed on each port. Does not know what happened in between.
 
 mod known;
-mod sightings;
+mod port_events;
 mod unlisted;
 
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::domain::{Endpoint, Protocol, Snapshot, Socket, State};
 pub(in crate::domain) use self::known::endpoints;
 use self::{
     known::{KnownPorts, Tick},
-    sightings::Sightings,
+    port_events::PortEvents,
     unlisted::UnlistedPorts,
 };
 
@@ -28,7 +28,7 @@ pub struct History {
     /// Sockets of earlier snapshots that may still exist, but that the latest snapshot could not
     /// list.
     missing: Vec<KnownPorts>,
-    sightings: Sightings,
+    port_events: PortEvents,
     unpaired: Unpaired,
     /// Indexes into the sockets of the latest snapshot.
     arrived: Vec<u32>,
@@ -57,7 +57,7 @@ pub enum Age {
 
 /// Something that a snapshot showed on a port and the previous snapshot did not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sighting {
+pub struct PortEvent {
     /// Time since 1970 at which the snapshot was taken.
     pub at: Duration,
     pub protocol: Protocol,
@@ -70,9 +70,9 @@ pub struct Sighting {
 #[derive(Clone, Debug, Default)]
 struct Unpaired {
     /// Sockets of the previous snapshot, and whether each was found again.
-    lost: Vec<(KnownPorts, bool)>,
+    disappeared: Vec<(KnownPorts, bool)>,
     /// Indexes of sockets in the new snapshot.
-    came: Vec<u32>,
+    appeared: Vec<u32>,
 }
 
 /// A way to recognize a socket of the previous snapshot.
@@ -86,7 +86,7 @@ struct Pairing {
 /// TIME-WAIT socket has a different cookie than the connection that it replaces.
 const PAIRINGS: [Pairing; 2] = [
     Pairing { key: |known| known.identity, are_one: |_, _| true },
-    Pairing { key: |known| u64::from(known.endpoints), are_one: KnownPorts::goes_on_as },
+    Pairing { key: |known| u64::from(known.endpoints), are_one: KnownPorts::is_continued_by },
 ];
 
 impl History {
@@ -107,7 +107,7 @@ impl History {
         self.entered_time_wait.clear();
         if !self.missing.is_empty() {
             self.known.append(&mut self.missing);
-            self.known.sort_by_key(KnownPorts::place);
+            self.known.sort_by_key(KnownPorts::protocol_port);
         } else if is_same(&self.known, &snapshot.sockets) {
             return;
         }
@@ -156,14 +156,14 @@ impl History {
     }
 
     /// Returns what was found on a port, newest first.
-    pub fn on_port(&self, port: u16) -> impl Iterator<Item = Sighting> {
-        self.sightings.on_port(port)
+    pub fn on_port(&self, port: u16) -> impl Iterator<Item = PortEvent> {
+        self.port_events.on_port(port)
     }
 
     fn on(&self, protocol: Protocol, port: u16) -> &[KnownPorts] {
-        let start = self.known.partition_point(|known| known.place() < (protocol, port));
+        let start = self.known.partition_point(|known| known.protocol_port() < (protocol, port));
         let rest = &self.known[start..];
-        &rest[..rest.partition_point(|known| known.place() == (protocol, port))]
+        &rest[..rest.partition_point(|known| known.protocol_port() == (protocol, port))]
     }
 
     fn age_of(&self, known: &KnownPorts) -> Option<Age> {
@@ -187,12 +187,14 @@ impl Age {
 
 fn is_same(known: &[KnownPorts], sockets: &[Socket]) -> bool {
     let is_same = |(known, socket): (&KnownPorts, &Socket)| {
-        known.is(socket) && known.state == socket.state && known.place() == place(socket)
+        known.is(socket)
+            && known.state == socket.state
+            && known.protocol_port() == protocol_port(socket)
     };
     known.len() == sockets.len() && known.iter().zip(sockets).all(is_same)
 }
 
-fn place(socket: &Socket) -> (Protocol, u16) {
+fn protocol_port(socket: &Socket) -> (Protocol, u16) {
     (socket.protocol, socket.local.port)
 }
 
@@ -216,11 +218,11 @@ impl SnapshotComparison<'_> {
             next.reserve_exact(sockets.len() + sockets.len() / 64);
         }
         let mut old = known.as_slice();
-        for new in sockets.chunk_by(|a, b| place(a) == place(b)) {
-            let at = place(&new[0]);
-            self.vanish_until(&mut old, |known| known.place() < at);
+        for new in sockets.chunk_by(|a, b| protocol_port(a) == protocol_port(b)) {
+            let at = protocol_port(&new[0]);
+            self.vanish_until(&mut old, |known| known.protocol_port() < at);
             let (same_port, later) =
-                old.split_at(old.iter().take_while(|known| known.place() == at).count());
+                old.split_at(old.iter().take_while(|known| known.protocol_port() == at).count());
             old = later;
             if is_same(same_port, new) {
                 self.history.next.extend_from_slice(same_port);
@@ -237,13 +239,13 @@ impl SnapshotComparison<'_> {
         let count = old.iter().take_while(|known| is_before(known)).count();
         let (vanished, later) = old.split_at(count);
         *old = later;
-        for port in vanished.chunk_by(|a, b| a.place() == b.place()) {
+        for port in vanished.chunk_by(|a, b| a.protocol_port() == b.protocol_port()) {
             let mut is_empty = true;
             for known in port {
                 is_empty &= !self.keep_missing(known);
             }
             if is_empty {
-                self.say(port[0].port, port[0].protocol, None, None);
+                self.record_event(port[0].port, port[0].protocol, None, None);
             }
         }
     }
@@ -263,16 +265,16 @@ impl SnapshotComparison<'_> {
         let start = self.history.next.len();
         self.history.next.extend(new.iter().map(KnownPorts::of));
         let mut unpaired = std::mem::take(&mut self.history.unpaired);
-        unpaired.lost.clear();
-        unpaired.came.clear();
+        unpaired.disappeared.clear();
+        unpaired.appeared.clear();
         self.walk(old, start, &mut unpaired);
         for pairing in PAIRINGS {
             self.pair(&pairing, &mut unpaired);
         }
-        for &place in &unpaired.came {
-            self.arrive(place as usize);
+        for &index in &unpaired.appeared {
+            self.add_new(index as usize);
         }
-        for (known, is_found) in &unpaired.lost {
+        for (known, is_found) in &unpaired.disappeared {
             if !is_found {
                 self.keep_missing(known);
             }
@@ -291,71 +293,72 @@ impl SnapshotComparison<'_> {
                     (from, to) = (from + 1, to + 1);
                 }
                 std::cmp::Ordering::Less => {
-                    unpaired.lost.push((*known, false));
+                    unpaired.disappeared.push((*known, false));
                     from += 1;
                 }
                 std::cmp::Ordering::Greater => {
-                    unpaired.came.push(to as u32);
+                    unpaired.appeared.push(to as u32);
                     to += 1;
                 }
             }
         }
-        unpaired.lost.extend(old[from..].iter().map(|known| (*known, false)));
-        unpaired.came.extend(to as u32..self.history.next.len() as u32);
+        unpaired.disappeared.extend(old[from..].iter().map(|known| (*known, false)));
+        unpaired.appeared.extend(to as u32..self.history.next.len() as u32);
     }
 
     fn pair(&mut self, pairing: &Pairing, unpaired: &mut Unpaired) {
         let Pairing { key, are_one } = pairing;
-        let Unpaired { lost, came } = unpaired;
-        if lost.is_empty() || came.is_empty() {
+        let Unpaired { disappeared, appeared } = unpaired;
+        if disappeared.is_empty() || appeared.is_empty() {
             return;
         }
-        lost.retain(|(_, is_found)| !is_found);
-        lost.sort_unstable_by_key(|(known, _)| key(known));
-        came.retain(|&place| {
-            let new = self.history.next[place as usize];
-            let first = lost.partition_point(|(known, _)| key(known) < key(&new));
-            let alike = lost[first..].iter_mut().take_while(|(known, _)| key(known) == key(&new));
+        disappeared.retain(|(_, is_found)| !is_found);
+        disappeared.sort_unstable_by_key(|(known, _)| key(known));
+        appeared.retain(|&index| {
+            let new = self.history.next[index as usize];
+            let first = disappeared.partition_point(|(known, _)| key(known) < key(&new));
+            let alike =
+                disappeared[first..].iter_mut().take_while(|(known, _)| key(known) == key(&new));
             let mut free = alike.filter(|(known, is_found)| !is_found && are_one(known, &new));
             let Some((known, is_found)) = free.next() else { return true };
             *is_found = true;
-            self.follow(known, place as usize);
+            self.follow(known, index as usize);
             false
         });
     }
 
-    /// Records that the socket at `place` is the same one as `known`.
-    fn follow(&mut self, known: &KnownPorts, place: usize) {
-        let new = &mut self.history.next[place];
+    /// Records that the socket at `index` is the same one as `known`.
+    fn follow(&mut self, known: &KnownPorts, index: usize) {
+        let new = &mut self.history.next[index];
         (new.since, new.is_older) = (known.since, known.is_older);
         if new.state != known.state {
-            self.enter_state(place);
+            self.enter_state(index);
         }
     }
 
-    /// Handles the socket at `place`, which matches no socket of the previous snapshot.
-    fn arrive(&mut self, place: usize) {
-        let new = &mut self.history.next[place];
+    /// Handles the socket at `index`, which matches no socket of the previous snapshot.
+    fn add_new(&mut self, index: usize) {
+        let new = &mut self.history.next[index];
         match self.before {
             Some(before) if !before.unlisted.hides(new) => {
                 new.since = Tick::of(before.watched);
-                self.history.arrived.push(place as u32);
-                self.enter_state(place);
+                self.history.arrived.push(index as u32);
+                self.enter_state(index);
             }
             // The socket may have existed before without being listed.
             _ => (new.since, new.is_older) = (Tick::of(self.latest.watched), true),
         }
     }
 
-    fn enter_state(&mut self, place: usize) {
-        let socket = &self.snapshot.sockets[place];
+    fn enter_state(&mut self, index: usize) {
+        let socket = &self.snapshot.sockets[index];
         if socket.state == State::TimeWait {
-            self.history.entered_time_wait.push(place as u32);
+            self.history.entered_time_wait.push(index as u32);
         }
-        self.say(socket.local.port, socket.protocol, Some(socket.state), socket.remote);
+        self.record_event(socket.local.port, socket.protocol, Some(socket.state), socket.remote);
     }
 
-    fn say(
+    fn record_event(
         &mut self,
         port: u16,
         protocol: Protocol,
@@ -363,7 +366,7 @@ impl SnapshotComparison<'_> {
         remote: Option<Endpoint>,
     ) {
         let at = self.snapshot.taken_at;
-        self.history.sightings.push(port, Sighting { at, protocol, state, remote });
+        self.history.port_events.push(port, PortEvent { at, protocol, state, remote });
     }
 }
 

@@ -13,8 +13,8 @@ pub struct Interfaces {
 
 impl Interfaces {
     pub fn name(&self, index: u32) -> Option<&Text> {
-        let place = self.names.binary_search_by_key(&index, |&(index, _)| index).ok()?;
-        Some(&self.names[place].1)
+        let position = self.names.binary_search_by_key(&index, |&(index, _)| index).ok()?;
+        Some(&self.names[position].1)
     }
 
     pub fn index(&self, name: &str) -> Option<u32> {

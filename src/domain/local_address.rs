@@ -19,28 +19,28 @@ pub struct LocalAddress {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct InterfaceName {
     /// UTF-8 without control characters, padded with zeros.
-    bytes: [u8; InterfaceName::LONGEST],
+    bytes: [u8; InterfaceName::MAX_LENGTH],
 }
 
 impl InterfaceName {
     /// `IFNAMSIZ` without its terminating zero byte.
-    const LONGEST: usize = 15;
+    const MAX_LENGTH: usize = 15;
 
     /// Returns None if the name is empty, longer than 15 bytes, or contains white space, control
     /// characters, `/` or `%`. Accepts `.`, `..` and `:`, which `dev_valid_name` (net/core/dev.c)
     /// refuses.
     pub fn new(name: &str) -> Option<Self> {
         let is_unusable = |c: char| c.is_control() || c.is_whitespace() || c == '/' || c == '%';
-        if name.is_empty() || name.len() > Self::LONGEST || name.chars().any(is_unusable) {
+        if name.is_empty() || name.len() > Self::MAX_LENGTH || name.chars().any(is_unusable) {
             return None;
         }
-        let mut bytes = [0; Self::LONGEST];
+        let mut bytes = [0; Self::MAX_LENGTH];
         bytes[..name.len()].copy_from_slice(name.as_bytes());
         Some(Self { bytes })
     }
 
     pub fn as_str(&self) -> &str {
-        let end = self.bytes.iter().position(|&byte| byte == 0).unwrap_or(Self::LONGEST);
+        let end = self.bytes.iter().position(|&byte| byte == 0).unwrap_or(Self::MAX_LENGTH);
         str::from_utf8(&self.bytes[..end]).unwrap_or_default()
     }
 
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_says_what_is_expected() {
+    fn an_invalid_address_error_says_what_is_expected() {
         for (text, expected) in [
             ("", BadAddress::Address),
             ("localhost", BadAddress::Address),

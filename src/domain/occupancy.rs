@@ -53,14 +53,14 @@ impl StateClass {
 
 /// A protocol over an address family. A dual-stack socket is in both lanes of its protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Lane {
+pub enum ProtocolFamily {
     Tcp4,
     Tcp6,
     Udp4,
     Udp6,
 }
 
-impl Lane {
+impl ProtocolFamily {
     pub const EACH: [Self; 4] = [Self::Tcp4, Self::Tcp6, Self::Udp4, Self::Udp6];
 
     pub fn name(self) -> &'static str {
@@ -79,7 +79,7 @@ impl Lane {
         }
     }
 
-    pub fn takes(self, socket: &Socket) -> bool {
+    pub fn includes(self, socket: &Socket) -> bool {
         let speaks_ipv4 = socket.family != Family::Ipv6 || socket.is_mapped();
         let speaks_ipv6 = socket.family != Family::Ipv4 && !socket.is_mapped();
         let speaks_it = match self {
@@ -103,12 +103,12 @@ impl PortUse {
         self.classes(protocols) & class.bit() != 0
     }
 
-    pub fn lane_holds(self, lane: Lane, class: StateClass) -> bool {
-        self.0[lane as usize] & class.bit() != 0
+    pub fn family_holds(self, protocol_family: ProtocolFamily, class: StateClass) -> bool {
+        self.0[protocol_family as usize] & class.bit() != 0
     }
 
     /// Returns the class that is shown for this one port.
-    pub fn most_telling(self, protocols: Protocols) -> Option<StateClass> {
+    pub fn shown_class(self, protocols: Protocols) -> Option<StateClass> {
         first_class(self.classes(protocols))
     }
 
@@ -144,7 +144,7 @@ fn by_class(ports: impl Iterator<Item = (u16, u8)>) -> [ByClass; 2] {
 /// How much of a range is used in one lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gauge {
-    pub lane: Lane,
+    pub protocol_family: ProtocolFamily,
     /// Ports in the range.
     pub size: u32,
     /// Ports with at least one socket.
@@ -183,9 +183,9 @@ impl Occupancy {
 
     pub fn add(&mut self, socket: &Socket) {
         let port_use = &mut self.ports[usize::from(socket.local.port)];
-        for lane in Lane::EACH {
-            if lane.takes(socket) {
-                port_use.0[lane as usize] |= StateClass::of(socket.state).bit();
+        for protocol_family in ProtocolFamily::EACH {
+            if protocol_family.includes(socket) {
+                port_use.0[protocol_family as usize] |= StateClass::of(socket.state).bit();
             }
         }
     }
@@ -206,11 +206,12 @@ impl Occupancy {
         uses.iter().filter(|port_use| port_use.is_occupied(protocols)).count() as u32
     }
 
-    pub fn gauge(&self, lane: Lane, range: PortRange) -> Gauge {
-        let classes = self.ports(range).map(|(port, port_use)| (port, port_use.0[lane as usize]));
+    pub fn gauge(&self, protocol_family: ProtocolFamily, range: PortRange) -> Gauge {
+        let classes =
+            self.ports(range).map(|(port, port_use)| (port, port_use.0[protocol_family as usize]));
         let [even, odd] = by_class(classes);
         Gauge {
-            lane,
+            protocol_family,
             size: range.len(),
             occupied: even.iter().chain(&odd).sum(),
             occupied_even: even.iter().sum(),

@@ -8,7 +8,7 @@ use crate::domain::{Protocol, Text};
 const REGISTRY: &str = include_str!("../../assets/services.txt");
 
 /// Decoded at the first look-up, in less than a millisecond.
-static IANA: LazyLock<Registry> = LazyLock::new(|| Registry::unfold(REGISTRY));
+static IANA: LazyLock<Registry> = LazyLock::new(|| Registry::decode(REGISTRY));
 
 /// The registered names of ports, from the machine's services(5) or else from IANA's registry.
 #[derive(Clone, Debug, Default)]
@@ -53,10 +53,10 @@ struct ServiceEntry {
 }
 
 impl Registry {
-    fn unfold(folded: &'static str) -> Self {
+    fn decode(encoded: &'static str) -> Self {
         let mut registry = Self::default();
         let mut port = 0;
-        for line in folded.lines().filter(|line| !line.starts_with('#')) {
+        for line in encoded.lines().filter(|line| !line.starts_with('#')) {
             port = registry.push(line, port).unwrap_or(port);
         }
         registry
@@ -103,10 +103,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_line_of_the_registry_is_unfolded() {
+    fn every_line_of_the_registry_is_decoded() {
         let reported =
             REGISTRY.lines().find_map(|line| line.strip_prefix("# ")?.strip_suffix(" lines"));
-        let registry = Registry::unfold(REGISTRY);
+        let registry = Registry::decode(REGISTRY);
         assert_eq!(registry.entries.len(), reported.unwrap().parse::<usize>().unwrap());
         assert!(registry.entries.is_sorted_by_key(|entry| entry.port));
         for entry in &registry.entries {
@@ -116,8 +116,8 @@ mod tests {
     }
 
     #[test]
-    fn a_name_of_one_protocol_is_not_told_of_the_other() {
-        let registry = Registry::unfold("# head\n22Assh\ntAftp\n2Dps\n");
+    fn a_name_of_one_protocol_is_not_returned_for_the_other() {
+        let registry = Registry::decode("# head\n22Assh\ntAftp\n2Dps\n");
         let name = |protocol, port| registry.name(protocol, port);
         assert_eq!(name(Protocol::Tcp, 22), Some("ssh"));
         assert_eq!(name(Protocol::Udp, 22), Some("ssh"));
@@ -127,8 +127,8 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_are_none_are_passed_over() {
-        let registry = Registry::unfold("\n7Aecho\nt\n99999Ax\n1Zy\n2Dh-two\n");
+    fn malformed_lines_are_skipped() {
+        let registry = Registry::decode("\n7Aecho\nt\n99999Ax\n1Zy\n2Dh-two\n");
         assert_eq!(registry.entries.len(), 2);
         assert_eq!(registry.name(Protocol::Tcp, 9), Some("echh-two"));
     }

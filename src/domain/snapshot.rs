@@ -108,7 +108,7 @@ pub struct Snapshot {
     pub listened: Option<PortSet>,
     /// Remote endpoints with an open connection that uses TCP timestamps, ascending. Contains only
     /// peers whose connections were queried, see [`Snapshot::unknown_peers`].
-    pub stamping_peers: Vec<Endpoint>,
+    pub timestamp_peers: Vec<Endpoint>,
     /// CPU time that the scan took.
     pub cost: Duration,
 }
@@ -130,7 +130,7 @@ impl Snapshot {
             vitals: Vitals::default(),
             numbered: None,
             listened: None,
-            stamping_peers: Vec::new(),
+            timestamp_peers: Vec::new(),
             cost: Duration::ZERO,
         }
     }
@@ -145,7 +145,7 @@ impl Snapshot {
         self.refused_bind = None;
         self.vitals = Vitals::default();
         (self.numbered, self.listened) = (None, None);
-        self.stamping_peers.clear();
+        self.timestamp_peers.clear();
     }
 
     pub fn sort(&mut self) {
@@ -190,11 +190,11 @@ impl Snapshot {
     /// Selects a few connections for each of the peers with most TIME-WAIT sockets: these sockets
     /// hold many ports, and connect() may reuse them only if the peer sends timestamps.
     pub fn unknown_peers(&self) -> Vec<usize> {
-        const MOST_DESTINATIONS: usize = 16;
-        const MOST_OF_EACH: usize = 2;
+        const MAX_DESTINATIONS: usize = 16;
+        const MAX_PER_DESTINATION: usize = 2;
         let of_reuse = |socket: &Socket| {
             let to = Destination::of(socket)?;
-            (self.ephemeral.allows_reuse(&to, false) == TupleReuse::Perhaps).then_some(to.remote)
+            (self.ephemeral.allows_reuse(&to, false) == TupleReuse::Unknown).then_some(to.remote)
         };
         if matches!(self.ephemeral.tw_reuse, Some(0 | 2)) || self.ephemeral.timestamps == Some(0) {
             return Vec::new();
@@ -209,40 +209,40 @@ impl Snapshot {
         counts.retain(|_, count| *count * 16 >= self.ephemeral.automatic_capacity());
         let mut wanted: Vec<(Endpoint, u32)> = counts.into_iter().collect();
         wanted.sort_unstable_by_key(|&(remote, count)| (std::cmp::Reverse(count), remote));
-        wanted.truncate(MOST_DESTINATIONS);
-        let mut places = Vec::new();
+        wanted.truncate(MAX_DESTINATIONS);
+        let mut indexes = Vec::new();
         for (remote, _) in wanted {
             let is_open = |socket: &Socket| {
                 socket.state == State::Established && of_reuse(socket) == Some(remote)
             };
             let open = self.sockets.iter().enumerate().filter(|(_, socket)| is_open(socket));
-            places.extend(open.map(|(place, _)| place).take(MOST_OF_EACH));
+            indexes.extend(open.map(|(index, _)| index).take(MAX_PER_DESTINATION));
         }
-        places
+        indexes
     }
 
     /// Returns whether connect() may reuse the four-tuple of a socket that is connected to
     /// `destination`, provided that it may choose the socket's port.
     pub fn tuple_reuse(&self, socket: &Socket, destination: &Destination) -> TupleReuse {
-        self.ephemeral.tuple_reuse(socket, destination, self.is_stamping(destination))
+        self.ephemeral.tuple_reuse(socket, destination, self.sends_timestamps(destination))
     }
 
     /// Returns what the sysctls allow for TIME-WAIT sockets to `destination`, whatever their age.
     pub fn allows_reuse(&self, destination: &Destination) -> TupleReuse {
-        self.ephemeral.allows_reuse(destination, self.is_stamping(destination))
+        self.ephemeral.allows_reuse(destination, self.sends_timestamps(destination))
     }
 
     /// Returns whether a connection to the peer shows that it sends timestamps.
-    fn is_stamping(&self, destination: &Destination) -> bool {
-        self.stamping_peers.binary_search(&destination.remote).is_ok()
+    fn sends_timestamps(&self, destination: &Destination) -> bool {
+        self.timestamp_peers.binary_search(&destination.remote).is_ok()
     }
 
     /// Returns the sockets in the ephemeral range, reserved ports included.
     pub fn of_protocol_in_range(&self, protocol: Protocol) -> &[Socket] {
         let range = self.ephemeral.range;
-        let place = |socket: &Socket| (socket.protocol, socket.local.port);
-        let start = self.sockets.partition_point(|s| place(s) < (protocol, range.first()));
-        let end = self.sockets.partition_point(|s| place(s) <= (protocol, range.last()));
+        let protocol_port = |socket: &Socket| (socket.protocol, socket.local.port);
+        let start = self.sockets.partition_point(|s| protocol_port(s) < (protocol, range.first()));
+        let end = self.sockets.partition_point(|s| protocol_port(s) <= (protocol, range.last()));
         &self.sockets[start..end]
     }
 

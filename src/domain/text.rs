@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn characters_that_act_or_hide_stand_as_escapes() {
+    fn control_and_invisible_characters_are_escaped() {
         for (raw, clean) in [
             ("\u{1b}]0;PWN\u{7}", "\\u{1b}]0;PWN\\u{7}"),
             ("a\nb\rc\t", "a\\u{a}b\\u{d}c\\u{9}"),
@@ -130,19 +130,19 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_not_utf8_stand_as_hex() {
+    fn invalid_utf8_is_shown_as_hex() {
         assert_eq!(Text::scrub(b"a\xff\x9bz").as_str(), "a\\xff\\x9bz");
     }
 
     #[test]
-    fn a_pile_of_combining_marks_is_cut_after_two() {
+    fn more_than_two_combining_marks_are_dropped() {
         let scrubbed = Text::scrub(format!("e{}", "\u{301}".repeat(50)));
         assert!(scrubbed.as_str().starts_with("e\u{301}\u{301}\\u{301}"));
         assert_eq!(scrubbed.as_str().matches("\\u{301}").count(), 48);
     }
 
     #[test]
-    fn long_text_is_cut_and_says_so() {
+    fn long_text_is_cut_and_marked() {
         assert_eq!(Text::scrub_up_to(&[b'x'; 9], 4).as_str(), "xxxx…");
         assert_eq!(Text::scrub_up_to(b"xxxx", 4).as_str(), "xxxx");
     }

@@ -3,21 +3,21 @@
 
 mod destinations;
 mod drain;
-mod followed;
+mod family_counts;
 mod forecast;
-mod lane_counts;
 mod recent;
 mod series;
+mod tracked;
 
 use std::time::Duration;
 
 use self::{
     destinations::DestinationTrends,
-    followed::{Count, Followed},
-    lane_counts::{LaneCounts, is_automatic},
+    family_counts::{FamilyCounts, is_automatic},
+    tracked::{Count, TrackedSubject},
 };
 use crate::domain::{
-    Analysis, Destination, Ephemeral, History, Lane, Protocol, RangeUse, Snapshot, Socket,
+    Analysis, Destination, Ephemeral, History, Protocol, ProtocolFamily, RangeUse, Snapshot, Socket,
 };
 
 pub use self::{
@@ -35,23 +35,23 @@ pub enum Subject {
     /// Occupied ports of the range.
     Range(Protocol),
     /// Occupied ports of the range, of one address family.
-    Lane(Lane),
+    ProtocolFamily(ProtocolFamily),
     /// Used ports, without those that connect() may reuse (`DestinationUse::reusable`). If
-    /// there are many destinations, only the larger ones are followed, at most `MOST_FOLLOWED`.
+    /// there are many destinations, only the larger ones are followed, at most `MAX_TRACKED`.
     Destination(Destination),
 }
 
 /// Maximum number of destinations that are followed: those with most ports.
-pub const MOST_FOLLOWED: usize = 256;
+pub const MAX_TRACKED: usize = 256;
 
 /// Counts from the snapshots of one run. At most 3.3 MB, however many sockets the machine has.
 #[derive(Clone, Debug, Default)]
 pub struct Trends {
     latest: Option<LastCounts>,
     /// In the order of `Protocol::EACH`.
-    ranges: [Followed; 2],
-    /// In the order of `Lane::EACH`.
-    lanes: [Followed; 4],
+    ranges: [TrackedSubject; 2],
+    /// In the order of `ProtocolFamily::EACH`.
+    protocol_families: [TrackedSubject; 4],
     destinations: DestinationTrends,
 }
 
@@ -74,13 +74,17 @@ impl Trends {
         }
         let elapsed = self.advance(snapshot, history);
         self.count_arrivals(snapshot, analysis, history);
-        let lane_counts = LaneCounts::of(snapshot);
+        let family_counts = FamilyCounts::of(snapshot);
         for protocol in Protocol::EACH.into_iter().filter(|&protocol| history.lists(protocol)) {
-            let sockets = lane_counts.sockets[protocol as usize];
+            let sockets = family_counts.sockets[protocol as usize];
             self.ranges[protocol as usize]
                 .sample(elapsed, count(sockets, analysis.range(protocol)));
-            for lane in Lane::EACH.into_iter().filter(|lane| lane.protocol() == protocol) {
-                self.lanes[lane as usize].sample(elapsed, lane_counts.lanes[lane as usize]);
+            for protocol_family in ProtocolFamily::EACH
+                .into_iter()
+                .filter(|protocol_family| protocol_family.protocol() == protocol)
+            {
+                self.protocol_families[protocol_family as usize]
+                    .sample(elapsed, family_counts.protocol_families[protocol_family as usize]);
             }
             if protocol == Protocol::Tcp {
                 self.destinations.sample(elapsed, &analysis.destinations);
@@ -91,26 +95,28 @@ impl Trends {
     /// Returns the trend of a subject. None: it is not followed, or there were fewer than two
     /// snapshots.
     pub fn of(&self, subject: Subject) -> Option<Trend> {
-        self.followed(subject)?.trend(self.latest.as_ref()?.elapsed)
+        self.tracked(subject)?.trend(self.latest.as_ref()?.elapsed)
     }
 
     /// Returns what the scans of the last minute measured. None: not followed, or no scan yet.
     pub fn last_minute(&self, subject: Subject) -> Option<LastMinute> {
-        self.followed(subject)?.last_minute(self.latest.as_ref()?.elapsed)
+        self.tracked(subject)?.last_minute(self.latest.as_ref()?.elapsed)
     }
 
     /// Returns used ports over the run, oldest first: (time before the last snapshot, ports). At
     /// most 256 points, thinned out as the run gets longer.
     pub fn series(&self, subject: Subject) -> Vec<(Duration, u32)> {
         let elapsed = self.latest.as_ref().map(|latest| latest.elapsed);
-        let series = |followed: &Followed| Some(followed.series(elapsed?));
-        self.followed(subject).and_then(series).unwrap_or_default()
+        let series = |tracked: &TrackedSubject| Some(tracked.series(elapsed?));
+        self.tracked(subject).and_then(series).unwrap_or_default()
     }
 
-    fn followed(&self, subject: Subject) -> Option<&Followed> {
+    fn tracked(&self, subject: Subject) -> Option<&TrackedSubject> {
         match subject {
             Subject::Range(protocol) => self.ranges.get(protocol as usize),
-            Subject::Lane(lane) => self.lanes.get(lane as usize),
+            Subject::ProtocolFamily(protocol_family) => {
+                self.protocol_families.get(protocol_family as usize)
+            }
             Subject::Destination(destination) => self.destinations.get(&destination),
         }
     }
@@ -138,48 +144,55 @@ impl Trends {
         (latest.number, latest.taken_at, latest.lists_bound) = (number, taken_at, lists_bound);
         let elapsed = latest.elapsed;
         if !is_comparable {
-            self.each_followed().for_each(Followed::restart);
+            self.each_tracked().for_each(TrackedSubject::restart);
         }
         if has_other_ports {
-            self.each_followed().for_each(Followed::forget);
+            self.each_tracked().for_each(TrackedSubject::forget);
         }
         elapsed
     }
 
-    fn each_followed(&mut self) -> impl Iterator<Item = &mut Followed> {
-        let ranges = self.ranges.iter_mut().chain(&mut self.lanes);
+    fn each_tracked(&mut self) -> impl Iterator<Item = &mut TrackedSubject> {
+        let ranges = self.ranges.iter_mut().chain(&mut self.protocol_families);
         ranges.chain(self.destinations.each_mut())
     }
 
     fn count_arrivals(&mut self, snapshot: &Snapshot, analysis: &Analysis, history: &History) {
-        let at = |&place: &u32| snapshot.sockets.get(place as usize);
+        let at = |&index: &u32| snapshot.sockets.get(index as usize);
         let counts = |socket: &&Socket| is_automatic(socket, &snapshot.ephemeral);
         for socket in history.arrived().iter().filter_map(at).filter(counts) {
-            self.each_of(socket, analysis, |followed| followed.waiting.opened += 1);
-            if let Some(followed) = self.destination_of(socket, analysis) {
-                followed.waiting.ports += 1;
+            self.each_of(socket, analysis, |tracked| tracked.waiting.opened += 1);
+            if let Some(tracked) = self.destination_of(socket, analysis) {
+                tracked.waiting.ports += 1;
             }
         }
         for socket in first_on_their_ports(history.arrived(), &snapshot.sockets).filter(counts) {
             self.ranges[socket.protocol as usize].waiting.ports += 1;
         }
         for socket in history.entered_time_wait().iter().filter_map(at).filter(counts) {
-            self.each_of(socket, analysis, |followed| followed.waiting.into_time_wait += 1);
+            self.each_of(socket, analysis, |tracked| tracked.waiting.into_time_wait += 1);
         }
     }
 
     /// Calls `act` for each subject that includes the socket, which must be in the ephemeral range.
-    fn each_of(&mut self, socket: &Socket, analysis: &Analysis, act: impl Fn(&mut Followed)) {
+    fn each_of(&mut self, socket: &Socket, analysis: &Analysis, act: impl Fn(&mut TrackedSubject)) {
         act(&mut self.ranges[socket.protocol as usize]);
-        for lane in Lane::EACH.into_iter().filter(|lane| lane.takes(socket)) {
-            act(&mut self.lanes[lane as usize]);
+        for protocol_family in ProtocolFamily::EACH
+            .into_iter()
+            .filter(|protocol_family| protocol_family.includes(socket))
+        {
+            act(&mut self.protocol_families[protocol_family as usize]);
         }
-        if let Some(followed) = self.destination_of(socket, analysis) {
-            act(followed);
+        if let Some(tracked) = self.destination_of(socket, analysis) {
+            act(tracked);
         }
     }
 
-    fn destination_of(&mut self, socket: &Socket, analysis: &Analysis) -> Option<&mut Followed> {
+    fn destination_of(
+        &mut self,
+        socket: &Socket,
+        analysis: &Analysis,
+    ) -> Option<&mut TrackedSubject> {
         if analysis.unconnectable.contains(socket.local.port) {
             return None;
         }
@@ -193,13 +206,15 @@ fn first_on_their_ports<'a>(
     arrived: &'a [u32],
     sockets: &'a [Socket],
 ) -> impl Iterator<Item = &'a Socket> {
-    let place = |at: usize| sockets.get(at).map(|socket| (socket.protocol, socket.local.port));
-    let is_same_port = move |a: &u32, b: &u32| place(*a as usize) == place(*b as usize);
+    let protocol_port =
+        |at: usize| sockets.get(at).map(|socket| (socket.protocol, socket.local.port));
+    let is_same_port =
+        move |a: &u32, b: &u32| protocol_port(*a as usize) == protocol_port(*b as usize);
     arrived.chunk_by(is_same_port).filter_map(move |port| {
         let (first, last) = (port[0] as usize, *port.last()? as usize);
         let is_alone = last - first + 1 == port.len()
-            && (first == 0 || place(first - 1) != place(first))
-            && place(last + 1) != place(last);
+            && (first == 0 || protocol_port(first - 1) != protocol_port(first))
+            && protocol_port(last + 1) != protocol_port(last);
         sockets.get(first).filter(|_| is_alone)
     })
 }

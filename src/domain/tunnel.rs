@@ -190,8 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tunnel_that_does_not_report_its_port_is_only_probable_and_needs_a_socket_without_process()
-    {
+    fn a_tunnel_without_port_attribute_is_reported_as_probable_for_an_ownerless_socket() {
         let sockets = [Holder::Nobody, Holder::Hidden].map(|holder| socket(51_820, holder));
         let wireguard = (TunnelKind::Wireguard, "wg0", None);
         let snapshot = snapshot(&sockets, &[wireguard]);
@@ -201,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_tunnels_that_do_not_report_their_ports_none_is_named() {
+    fn two_tunnels_without_port_attribute_are_not_named() {
         let tunnels = ["wg0", "wg1"].map(|device| (TunnelKind::Wireguard, device, None));
         let snapshot = snapshot(&[socket(51_820, Holder::Nobody)], &tunnels);
         assert_eq!(names(&snapshot), [None]);

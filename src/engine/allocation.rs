@@ -2,13 +2,13 @@
 
 mod delta;
 mod run;
-pub(super) mod site;
+pub(super) mod target;
 mod worker;
 
 use std::{io, sync::Arc};
 
 pub use delta::merge;
-pub use site::simulated_processes;
+pub use target::simulated_processes;
 
 use crate::{
     engine::{AllocationRequest, Outbox, worker::Worker},

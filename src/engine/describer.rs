@@ -18,11 +18,11 @@ use crate::{
 /// appear gradually.
 const BATCH: usize = 64;
 /// Interval at which all owners are described again, because execve() changes names.
-const AGAIN_EVERY: Duration = Duration::from_secs(30);
+const REFRESH_INTERVAL: Duration = Duration::from_secs(30);
 /// After a batch that took t, the next batch of known owners starts after 20 t.
 const REST_FACTOR: u32 = 20;
 /// Interval at which a table that found no room is offered again.
-const OFFER_AGAIN: Duration = Duration::from_millis(50);
+const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
 #[derive(Clone, Default, PartialEq)]
 struct OwnerRequest {
@@ -51,7 +51,7 @@ pub fn departed_only(snapshot: &Snapshot) -> Vec<u32> {
 /// Owners of sockets in the last scan. A new list replaces the previous one even if the describer
 /// has not read it.
 #[derive(Default)]
-pub struct Roster {
+pub struct SharedOwnerList {
     list: Mutex<PidList>,
     changed: Condvar,
 }
@@ -63,7 +63,7 @@ struct PidList {
     stop: bool,
 }
 
-impl Roster {
+impl SharedOwnerList {
     /// Replaces the list. `pids` may be in any order and repeat; `departed` is the result of
     /// `departed_only`.
     pub fn post(&self, pids: &[u32], departed: Vec<u32>) {
@@ -106,7 +106,7 @@ impl Roster {
 
 /// State of the describer thread.
 pub struct DescriberLoop {
-    roster: Arc<Roster>,
+    owner_list: Arc<SharedOwnerList>,
     describer: Box<dyn Describer>,
     owners: OwnerRequest,
     /// Owners for which a description was requested, by pid, with the start time of the process.
@@ -120,16 +120,16 @@ pub struct DescriberLoop {
     new: VecDeque<u32>,
     old: VecDeque<u32>,
     next_round: Instant,
-    rest_until: Instant,
+    paused_until: Instant,
     table: ProcessTable,
     is_unsent: bool,
 }
 
 impl DescriberLoop {
-    pub fn new(host: &dyn Host, roster: Arc<Roster>) -> Self {
+    pub fn new(host: &dyn Host, owner_list: Arc<SharedOwnerList>) -> Self {
         let now = Instant::now();
         Self {
-            roster,
+            owner_list,
             describer: host.describer(),
             owners: OwnerRequest::default(),
             asked: BTreeMap::new(),
@@ -137,23 +137,23 @@ impl DescriberLoop {
             check_at: now,
             new: VecDeque::new(),
             old: VecDeque::new(),
-            next_round: now + AGAIN_EVERY,
-            rest_until: now,
+            next_round: now + REFRESH_INTERVAL,
+            paused_until: now,
             table: ProcessTable::default(),
             is_unsent: false,
         }
     }
 
-    /// Runs until `Roster::stop`.
+    /// Runs until `SharedOwnerList::stop`.
     pub fn run(mut self, outbox: &dyn Outbox) {
         let mut owners = OwnerRequest::default();
-        while let Some(is_new) = self.roster.wait(self.due(), &mut owners) {
+        while let Some(is_new) = self.owner_list.wait(self.due(), &mut owners) {
             self.is_unchecked |= is_new;
             owners.pids.sort_unstable();
             owners.pids.dedup();
             if owners != self.owners {
                 self.owners.clone_from(&owners);
-                self.welcome();
+                self.update_queues();
             }
             self.check();
             self.describe();
@@ -167,13 +167,13 @@ impl DescriberLoop {
         if !self.new.is_empty() {
             return now;
         }
-        let next = if self.old.is_empty() { self.next_round } else { self.rest_until };
+        let next = if self.old.is_empty() { self.next_round } else { self.paused_until };
         let next = if self.is_unchecked { next.min(self.check_at) } else { next };
-        if self.is_unsent { next.min(now + OFFER_AGAIN) } else { next }
+        if self.is_unsent { next.min(now + RETRY_INTERVAL) } else { next }
     }
 
     /// Forgets processes that own no socket any more, and queues new ones.
-    fn welcome(&mut self) {
+    fn update_queues(&mut self) {
         let owners = &self.owners.pids;
         let owns = |pid: u32| owners.binary_search(&pid).is_ok();
         self.table.retain(owns);
@@ -217,10 +217,10 @@ impl DescriberLoop {
             let OwnerRequest { pids, departed } = &self.owners;
             let is_kept = |pid: &&u32| departed.binary_search(pid).is_ok();
             self.old.extend(pids.iter().filter(|pid| !is_kept(pid)));
-            self.next_round = started + AGAIN_EVERY;
+            self.next_round = started + REFRESH_INTERVAL;
         }
         let is_new = !self.new.is_empty();
-        if !is_new && started < self.rest_until {
+        if !is_new && started < self.paused_until {
             return;
         }
         let queue = if is_new { &mut self.new } else { &mut self.old };
@@ -238,7 +238,7 @@ impl DescriberLoop {
                 self.is_unsent = true;
             }
         }
-        self.rest_until = Instant::now() + started.elapsed() * REST_FACTOR;
+        self.paused_until = Instant::now() + started.elapsed() * REST_FACTOR;
     }
 
     fn offer(&mut self, outbox: &dyn Outbox) {

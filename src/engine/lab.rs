@@ -1,7 +1,7 @@
 //! The lab thread: compares strategies on a simulated occupancy or on the host's own.
 
+mod backend;
 mod curve;
-mod ground;
 mod machine;
 mod races;
 mod worker;
@@ -22,7 +22,7 @@ use crate::{
     host::Host,
 };
 
-use self::{ground::LabBackend, races::Races, worker::LabWorker};
+use self::{backend::LabBackend, races::Races, worker::LabWorker};
 
 /// Number of attempts between two checks whether enough runs have ended.
 const BATCH: u32 = 1 << 20;
@@ -31,12 +31,12 @@ const BATCH: u32 = 1 << 20;
 ///
 /// Errors, as text: no socket could be created, or no port may be tried.
 pub fn complete(host: &dyn Host, setup: &LabSetup, runs: u64) -> Result<LabReport, Text> {
-    let mut ground = LabBackend::prepare(host, setup)?;
+    let mut backend = LabBackend::prepare(host, setup)?;
     let clock = clock();
-    while ground.runs() < runs {
-        ground.advance(BATCH, runs, &clock)?;
+    while backend.runs() < runs {
+        backend.advance(BATCH, runs, &clock)?;
     }
-    Ok(ground.report())
+    Ok(backend.report())
 }
 
 /// Returns a clock that starts now.

@@ -23,7 +23,7 @@ use crate::{
         peer,
     },
 };
-use waiting::{Said, Waiting};
+use waiting::{ReceivedRequest, Waiting};
 
 pub use lease_table::{LeaseTable, NoLease, PoolPorts};
 pub use line::NotAPid;
@@ -33,10 +33,10 @@ pub const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Maximum number of clients that sent no complete line yet. Beyond it, the oldest client is
 /// disconnected when a new one connects.
-pub const MOST_WAITING: usize = 512;
+pub const MAX_WAITING: usize = 512;
 
 /// Maximum number of clients accepted before the requests of waiting clients are read again.
-const MOST_AT_ONCE: usize = 64;
+const MAX_ACCEPTED_AT_ONCE: usize = 64;
 
 /// Pause after accept() failed (no descriptor, no memory).
 const RECOVERY: Duration = Duration::from_millis(50);
@@ -56,7 +56,7 @@ pub enum ServerEvent {
     /// The line that the client sent is not a pid.
     NotUnderstood(NotAPid),
     /// The client sent nothing, or an incomplete line.
-    Closed(Why),
+    Closed(CloseReason),
     /// The lease of this port ended, because its holder has ended and the port can be bound again.
     Reclaimed(u16),
     /// The statistics that a signal requested.
@@ -66,7 +66,7 @@ pub enum ServerEvent {
 /// Counters since the server started, and its current state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Statistics {
-    pub done: Done,
+    pub event_counts: EventCounts,
     pub ports: PoolPorts,
     /// Clients that sent no complete line, or wait for a port to be released.
     pub waiting: usize,
@@ -74,7 +74,7 @@ pub struct Statistics {
 
 /// Number of events of each kind since the server started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Done {
+pub struct EventCounts {
     /// Clients that received a port.
     pub leased: u64,
     pub given_back: u64,
@@ -84,7 +84,7 @@ pub struct Done {
     pub reclaimed: u64,
 }
 
-impl Done {
+impl EventCounts {
     fn count(&mut self, event: &ServerEvent) {
         let count = match event {
             ServerEvent::Leased(_) => &mut self.leased,
@@ -111,13 +111,13 @@ pub enum ServerWake {
 
 /// Reason why a client that sent no complete line was disconnected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum CloseReason {
     Silent,
-    Crowded,
+    TooManyClients,
 }
 
 /// Callback that receives each event as it occurs.
-pub type Say<'a> = &'a mut dyn FnMut(&ServerEvent);
+pub type EventSink<'a> = &'a mut dyn FnMut(&ServerEvent);
 
 pub struct LeaseServer<'a> {
     socket: LeaseSocket,
@@ -125,9 +125,9 @@ pub struct LeaseServer<'a> {
     /// Oldest first.
     waiting: VecDeque<Waiting>,
     /// Clients that found no port left; they are answered after the next check for ended processes.
-    in_need: VecDeque<(Client, u32)>,
+    without_port: VecDeque<(Client, u32)>,
     /// Maximum length of each of the two queues.
-    most_waiting: usize,
+    max_waiting: usize,
     /// No client is accepted before this time.
     recovered: Instant,
     log: ServerLog<'a>,
@@ -135,33 +135,33 @@ pub struct LeaseServer<'a> {
 
 /// Counts events, and passes them to the callback.
 struct ServerLog<'a> {
-    done: Done,
-    say: Say<'a>,
+    event_counts: EventCounts,
+    on_event: EventSink<'a>,
 }
 
 impl ServerLog<'_> {
-    fn note(&mut self, event: &ServerEvent) {
-        self.done.count(event);
-        (self.say)(event);
+    fn record(&mut self, event: &ServerEvent) {
+        self.event_counts.count(event);
+        (self.on_event)(event);
     }
 }
 
 impl<'a> LeaseServer<'a> {
-    /// Creates a server. `most_waiting` is limited to the range 1 to `MOST_WAITING`.
+    /// Creates a server. `max_waiting` is limited to the range 1 to `MAX_WAITING`.
     pub fn new(
         socket: LeaseSocket,
         lease_table: LeaseTable,
-        most_waiting: usize,
-        say: Say<'a>,
+        max_waiting: usize,
+        on_event: EventSink<'a>,
     ) -> Self {
         Self {
             socket,
             lease_table,
             waiting: VecDeque::new(),
-            in_need: VecDeque::new(),
-            most_waiting: most_waiting.clamp(1, MOST_WAITING),
+            without_port: VecDeque::new(),
+            max_waiting: max_waiting.clamp(1, MAX_WAITING),
             recovered: Instant::now(),
-            log: ServerLog { done: Done::default(), say },
+            log: ServerLog { event_counts: EventCounts::default(), on_event },
         }
     }
 
@@ -183,22 +183,25 @@ impl<'a> LeaseServer<'a> {
                 }
             }
             self.receive(&ready.clients);
-            if ready.somebody_knocks {
+            if ready.has_new_client {
                 self.admit();
             }
             let now = Instant::now();
             self.complete(now);
             self.close_silent(now);
-            self.relieve(now);
-            self.lease_table.keep(now, &mut |event| self.log.note(event));
+            self.retry_without_port(now);
+            self.lease_table.keep(now, &mut |event| self.log.record(event));
         }
     }
 
     fn count(&mut self) {
-        let waiting = self.waiting.len() + self.in_need.len();
-        let statistics =
-            Statistics { done: self.log.done, ports: self.lease_table.ports(), waiting };
-        self.log.note(&ServerEvent::Counted(statistics));
+        let waiting = self.waiting.len() + self.without_port.len();
+        let statistics = Statistics {
+            event_counts: self.log.event_counts,
+            ports: self.lease_table.ports(),
+            waiting,
+        };
+        self.log.record(&ServerEvent::Counted(statistics));
     }
 
     fn wait(&self, wake: BorrowedFd<'_>) -> io::Result<Ready> {
@@ -206,7 +209,7 @@ impl<'a> LeaseServer<'a> {
         let recovers = (self.recovered > now).then_some(self.recovered);
         let listener = recovers.is_none().then_some(&self.socket);
         let silent = self.waiting.front().map(|client| client.since + TIMEOUT);
-        let need = (!self.in_need.is_empty()).then(|| self.lease_table.next_look_in_need());
+        let need = (!self.without_port.is_empty()).then(|| self.lease_table.next_urgent_check());
         let complete = self.waiting.iter().filter_map(Waiting::complete_at).min();
         let due =
             [recovers, silent, complete, need, self.lease_table.due()].into_iter().flatten().min();
@@ -218,22 +221,26 @@ impl<'a> LeaseServer<'a> {
     /// Reads from the clients that sent something.
     fn receive(&mut self, ready: &[bool]) {
         let now = Instant::now();
-        let mut place = 0;
-        for &has_spoken in ready {
-            let said = if has_spoken { self.waiting[place].receive(now) } else { Said::Nothing };
-            if said == Said::Nothing {
-                place += 1;
-            } else if let Some(client) = self.waiting.remove(place) {
-                self.follow(client.client, said);
+        let mut index = 0;
+        for &is_readable in ready {
+            let received = if is_readable {
+                self.waiting[index].receive(now)
+            } else {
+                ReceivedRequest::Nothing
+            };
+            if received == ReceivedRequest::Nothing {
+                index += 1;
+            } else if let Some(client) = self.waiting.remove(index) {
+                self.handle(client.client, received);
             }
         }
     }
 
     /// Accepts clients. Most clients have already sent their line and are answered at once.
     fn admit(&mut self) {
-        for _ in 0..MOST_AT_ONCE {
+        for _ in 0..MAX_ACCEPTED_AT_ONCE {
             match self.socket.accept() {
-                Ok(Some(client)) => self.welcome(client),
+                Ok(Some(client)) => self.serve_new_client(client),
                 Ok(None) => return,
                 Err(_) => {
                     self.close_oldest();
@@ -244,14 +251,14 @@ impl<'a> LeaseServer<'a> {
         }
     }
 
-    fn welcome(&mut self, client: Client) {
+    fn serve_new_client(&mut self, client: Client) {
         let now = Instant::now();
         let mut client = Waiting::new(client, now);
-        let said = client.receive(now);
-        if said != Said::Nothing {
-            return self.follow(client.client, said);
+        let received = client.receive(now);
+        if received != ReceivedRequest::Nothing {
+            return self.handle(client.client, received);
         }
-        if self.waiting.len() >= self.most_waiting {
+        if self.waiting.len() >= self.max_waiting {
             self.close_oldest();
         }
         self.waiting.push_back(client);
@@ -259,17 +266,17 @@ impl<'a> LeaseServer<'a> {
 
     fn close_oldest(&mut self) {
         if self.waiting.pop_front().is_some() {
-            self.log.note(&ServerEvent::Closed(Why::Crowded));
+            self.log.record(&ServerEvent::Closed(CloseReason::TooManyClients));
         }
     }
 
     /// Answers clients that sent a pid without a newline and nothing after it.
     fn complete(&mut self, now: Instant) {
         let is_complete = |client: &Waiting| client.complete_at().is_some_and(|at| now >= at);
-        while let Some(place) = self.waiting.iter().position(is_complete) {
-            if let Some(client) = self.waiting.remove(place) {
+        while let Some(index) = self.waiting.iter().position(is_complete) {
+            if let Some(client) = self.waiting.remove(index) {
                 let line = client.line();
-                self.follow(client.client, Said::Line(line));
+                self.handle(client.client, ReceivedRequest::Line(line));
             }
         }
     }
@@ -277,15 +284,17 @@ impl<'a> LeaseServer<'a> {
     fn close_silent(&mut self, now: Instant) {
         while self.waiting.front().is_some_and(|client| now >= client.since + TIMEOUT) {
             self.waiting.pop_front();
-            self.log.note(&ServerEvent::Closed(Why::Silent));
+            self.log.record(&ServerEvent::Closed(CloseReason::Silent));
         }
     }
 
-    fn follow(&mut self, client: Client, said: Said) {
-        let pid = match said {
-            Said::Nothing | Said::Shutdown => return,
-            Said::Line(Ok(pid)) => pid,
-            Said::Line(Err(line)) => return self.log.note(&ServerEvent::NotUnderstood(line)),
+    fn handle(&mut self, client: Client, received: ReceivedRequest) {
+        let pid = match received {
+            ReceivedRequest::Nothing | ReceivedRequest::Shutdown => return,
+            ReceivedRequest::Line(Ok(pid)) => pid,
+            ReceivedRequest::Line(Err(line)) => {
+                return self.log.record(&ServerEvent::NotUnderstood(line));
+            }
         };
         let pid = match peer::translate(&client, pid) {
             Ok(pid) => pid,
@@ -293,9 +302,9 @@ impl<'a> LeaseServer<'a> {
         };
         match self.lease_table.lease(pid) {
             Err(NoLease::Shortage(Shortage::NoneLeft { .. }))
-                if self.in_need.len() < self.most_waiting =>
+                if self.without_port.len() < self.max_waiting =>
             {
-                self.in_need.push_back((client, pid));
+                self.without_port.push_back((client, pid));
             }
             outcome => self.answer(&client, pid, outcome),
         }
@@ -303,12 +312,12 @@ impl<'a> LeaseServer<'a> {
 
     /// Checks for ended processes once for all clients that need a port, so that the cost does not
     /// grow with the number of clients.
-    fn relieve(&mut self, now: Instant) {
-        if self.in_need.is_empty() || now < self.lease_table.next_look_in_need() {
+    fn retry_without_port(&mut self, now: Instant) {
+        if self.without_port.is_empty() || now < self.lease_table.next_urgent_check() {
             return;
         }
-        self.lease_table.look(&mut |event| self.log.note(event));
-        for (client, pid) in std::mem::take(&mut self.in_need) {
+        self.lease_table.reclaim_ended(&mut |event| self.log.record(event));
+        for (client, pid) in std::mem::take(&mut self.without_port) {
             let outcome = self.lease_table.lease(pid);
             self.answer(&client, pid, outcome);
         }
@@ -319,7 +328,7 @@ impl<'a> LeaseServer<'a> {
     /// that it owns.
     fn answer(&mut self, client: &Client, pid: u32, outcome: Result<Lease, NoLease>) {
         let event = match outcome {
-            Ok(lease) if client.say(format!("{}\n", lease.port).as_bytes()).is_ok() => {
+            Ok(lease) if client.send(format!("{}\n", lease.port).as_bytes()).is_ok() => {
                 ServerEvent::Leased(lease)
             }
             Ok(lease) => {
@@ -328,6 +337,6 @@ impl<'a> LeaseServer<'a> {
             }
             Err(why) => ServerEvent::Refused { pid, why, at: self.lease_table.now() },
         };
-        self.log.note(&event);
+        self.log.record(&event);
     }
 }

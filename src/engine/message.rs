@@ -4,8 +4,8 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
     allocator::{
-        Attempt, Bands, FreePorts, Lease, Pattern, PoolCounts, Priority, Quarantine, Resting,
-        StrategyFigures, Tuning, pool::BandUse,
+        Attempt, Bands, FreePorts, Lease, Pattern, PoolCounts, Priority, Quarantine,
+        QuarantineEntry, StrategyFigures, Tuning, pool::BandUse,
     },
     domain::{LocalAddress, PortRange, ProcessTable, Protocols, Snapshot, Text},
 };
@@ -45,7 +45,7 @@ pub enum PoolRequest {
 /// Configuration of a pool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PoolPlan {
-    pub site: Site,
+    pub target: AllocatorTarget,
     pub protocols: Protocols,
     pub range: PortRange,
     /// Ports that are not candidates, ascending.
@@ -69,12 +69,12 @@ pub struct PoolPlan {
 pub struct PoolReport {
     /// Number of the `Open` request that this report belongs to, counted from 1.
     pub number: u64,
-    /// Time of the report, on the clock of `Lease::since` and `Resting::until`.
+    /// Time of the report, on the clock of `Lease::since` and `QuarantineEntry::until`.
     pub now: Duration,
     /// In order of port.
     pub leases: Vec<Lease>,
     /// In order of port.
-    pub resting: Vec<Resting>,
+    pub quarantined: Vec<QuarantineEntry>,
     /// In the order of `Priority::EACH`. Every class may use the band of `Low`.
     pub bands: [BandUse; 3],
     pub counts: PoolCounts,
@@ -87,7 +87,7 @@ pub struct PoolReport {
     /// The last attempts of the last `Take`, at most 64.
     pub attempts: Vec<Attempt>,
     /// Why the last `Take` got fewer leases than requested, or what the pool cannot do.
-    pub trouble: Option<Text>,
+    pub failure: Option<Text>,
 }
 
 /// Request to the thread that owns the strategy, the binder and all held sockets.
@@ -113,7 +113,7 @@ pub enum AllocationRequest {
 
 /// Where the ports of a run are.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub enum Site {
+pub enum AllocatorTarget {
     /// Real bind() on the host.
     #[default]
     Machine,
@@ -125,7 +125,7 @@ pub enum Site {
 /// Parameters of a run, which make it reproducible.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Setup {
-    pub site: Site,
+    pub target: AllocatorTarget,
     /// Index into `ALLOCATORS`.
     pub strategy: usize,
     pub protocols: Protocols,
@@ -219,7 +219,7 @@ pub struct AllocationDelta {
     pub successes: u64,
     pub failures: u64,
     /// Number of attempts of the allocations that failed.
-    pub in_vain: u64,
+    pub failed_attempts: u64,
     /// Time spent in attempts.
     pub busy: Duration,
     /// Number of snapshots that the strategy needed, and the total time to take them.
@@ -227,7 +227,7 @@ pub struct AllocationDelta {
     /// Successful allocations by number of attempts: (attempts, count).
     pub histogram: Vec<(u32, u64)>,
     /// Ports tried, and how often.
-    pub touched: Vec<(u16, u32)>,
+    pub attempts_by_port: Vec<(u16, u32)>,
     /// The last attempts, at most 64, oldest first.
     pub recent: Vec<Attempt>,
     /// The last allocation that ended.
@@ -273,7 +273,7 @@ pub enum LabRequest {
 
 /// Where the strategies of a lab run.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum LabSite {
+pub enum LabTarget {
     /// Real bind() on the host.
     Machine,
     /// In memory, with a new occupancy for each run. All strategies share it, except with `Built`,
@@ -284,7 +284,7 @@ pub enum LabSite {
 /// Parameters of a lab, which make it reproducible.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LabSetup {
-    pub site: LabSite,
+    pub target: LabTarget,
     /// Indexes into `ALLOCATORS`.
     pub strategies: Vec<usize>,
     pub protocols: Protocols,
@@ -308,7 +308,7 @@ pub struct LabReport {
     /// Number of occupied candidates. In a simulation, it is the number in each run.
     pub occupied: u32,
     /// In the order of `LabSetup::strategies`.
-    pub contenders: Vec<Contender>,
+    pub strategy_reports: Vec<StrategyReport>,
     /// Measured mean attempts by occupancy; ascending by share.
     pub curve: Vec<CurvePoint>,
     pub is_running: bool,
@@ -318,14 +318,14 @@ pub struct LabReport {
 
 /// State of one strategy in a lab.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Contender {
+pub struct StrategyReport {
     /// Index into `ALLOCATORS`.
     pub strategy: usize,
     pub figures: StrategyFigures,
     /// Current occupancy of the strategy.
     pub ports: Arc<FreePorts>,
     /// Attempts of the current or last allocation, oldest first, at most the last 64.
-    pub trail: Vec<Attempt>,
+    pub last_attempts: Vec<Attempt>,
     /// Result of the last allocation.
     pub last: Option<Finished>,
 }
@@ -349,7 +349,7 @@ pub struct RaceSetup {
     /// Time between close and rebind.
     pub window: Duration,
     /// Number of ports that the competitor binds per second.
-    pub thefts_per_second: f64,
+    pub competitor_binds_per_second: f64,
     pub range: PortRange,
     /// Share of the range's ports, 0 to 1, that are held by others.
     pub share: f64,
@@ -361,19 +361,19 @@ pub struct RaceSetup {
 pub struct RaceReport {
     /// Number of the `Race` request that this report belongs to, counted from 1.
     pub number: u64,
-    pub place: RacePlace,
+    pub backend: RaceBackend,
     /// Rounds in which the port is closed and bound again after the window.
     pub rebound: Rounds,
     /// Rounds in which the socket is kept and handed over.
     pub handed_over: Rounds,
     /// Why the race ended before its last round; `None` if it did not.
-    pub trouble: Option<Text>,
+    pub failure: Option<Text>,
     pub is_over: bool,
 }
 
 /// Where a race runs.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub enum RacePlace {
+pub enum RaceBackend {
     #[default]
     Unknown,
     /// Two processes in a network namespace of their own.

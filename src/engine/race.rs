@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use crate::{
     domain::{PortRange, Text},
-    engine::message::{RacePlace, RaceReport, RaceSetup},
-    host::course::Course,
+    engine::message::{RaceBackend, RaceReport, RaceSetup},
+    host::race_config::RaceConfig,
 };
 
 use tally::RaceTally;
@@ -25,10 +25,10 @@ const HOLD: (u32, Duration) = (2, Duration::from_millis(2));
 
 /// Minimum number of free ports for a race. The holder uses two ports, and the competitor up to
 /// half of the free ports.
-const LEAST_FREE: u32 = 8;
+const MIN_FREE: u32 = 8;
 
 /// Maximum window; a larger value is considered a mistake.
-const LONGEST_WINDOW: Duration = Duration::from_mins(1);
+const MAX_WINDOW: Duration = Duration::from_mins(1);
 
 /// Maximum number of ports that the competitor binds per second; a larger value is considered a
 /// mistake.
@@ -41,58 +41,60 @@ const FASTEST_COMPETITOR: f64 = 1e6;
 /// program's processes create. If there is no program, or no namespace can be created, the race is
 /// simulated, and the report says why.
 pub fn run(setup: &RaceSetup, reported: &mut dyn FnMut(&RaceReport) -> bool) -> RaceReport {
-    let course = match course(setup) {
-        Ok(course) => course,
+    let config = match config(setup) {
+        Ok(config) => config,
         Err(why) => {
-            return RaceReport { trouble: Some(why), is_over: true, ..RaceReport::default() };
+            return RaceReport { failure: Some(why), is_over: true, ..RaceReport::default() };
         }
     };
     let because = match &setup.program {
         None => Text::scrub("no program is given for the processes of the race"),
         #[cfg(target_os = "linux")]
-        Some(program) => match real::run(program, &course, reported) {
+        Some(program) => match real::run(program, &config, reported) {
             Ok(report) => return report,
             Err(real::Impossible(why)) => why,
         },
         #[cfg(not(target_os = "linux"))]
         Some(_) => Text::scrub("network namespaces need Linux"),
     };
-    let mut tally = RaceTally::at(RacePlace::Simulated { because });
-    simulated::run(&course, &mut tally, reported);
+    let mut tally = RaceTally::at(RaceBackend::Simulated { because });
+    simulated::run(&config, &mut tally, reported);
     tally.report(true)
 }
 
 /// Returns the race configuration for the processes.
 ///
 /// Errors, as text: a value of `setup` is invalid, or too few ports are free.
-fn course(setup: &RaceSetup) -> Result<Course, Text> {
+fn config(setup: &RaceSetup) -> Result<RaceConfig, Text> {
     let range = setup.range;
     let range = PortRange::new(range.first().max(1), range.last())
         .map_err(|_| Text::scrub("invalid range: expected a port above 0"))?;
-    if !(setup.thefts_per_second > 0.0 && setup.thefts_per_second <= FASTEST_COMPETITOR) {
+    if !(setup.competitor_binds_per_second > 0.0
+        && setup.competitor_binds_per_second <= FASTEST_COMPETITOR)
+    {
         return Err(Text::scrub(
             "invalid competitor rate: expected more than 0 and at most 1000000 ports/s",
         ));
     }
-    if setup.window > LONGEST_WINDOW {
+    if setup.window > MAX_WINDOW {
         return Err(Text::scrub("invalid window: expected at most 60s"));
     }
     let others = (f64::from(range.len()) * setup.share.clamp(0.0, 1.0)).round() as u32;
     let free = range.len() - others;
-    if free < LEAST_FREE {
+    if free < MIN_FREE {
         return Err(Text::scrub(format!(
-            "a race needs {LEAST_FREE} free ports, range {range} has {free}: lower the fill or \
+            "a race needs {MIN_FREE} free ports, range {range} has {free}: lower the fill or \
              widen the range"
         )));
     }
     let (windows, least) = HOLD;
-    Ok(Course {
+    Ok(RaceConfig {
         range,
         others,
         window: setup.window,
         hold: (setup.window * windows).max(least),
         most: free / 2,
-        per_second: setup.thefts_per_second,
+        per_second: setup.competitor_binds_per_second,
         rounds: setup.rounds,
         seed: setup.seed,
     })

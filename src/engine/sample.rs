@@ -31,16 +31,17 @@ impl Sample {
     pub fn take(host: &dyn Host, protocols: Protocols, apart: Duration) -> Result<Self, HostError> {
         let mut scanner = host.scanner()?;
         let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
-        let mut watch = Watch { protocols, monitor: Monitor::default() };
-        let mut analysis = watch.look(&mut *scanner, OwnerDepth::Full, &mut snapshot)?;
+        let mut trend_watch = TrendWatch { protocols, monitor: Monitor::default() };
+        let mut analysis = trend_watch.scan(&mut *scanner, OwnerDepth::Full, &mut snapshot)?;
         if !apart.is_zero() {
             let mut due = Due::first(apart);
             while due.wait(snapshot.cost) {
-                analysis = watch.look(&mut *scanner, OwnerDepth::Incremental, &mut snapshot)?;
+                analysis =
+                    trend_watch.scan(&mut *scanner, OwnerDepth::Incremental, &mut snapshot)?;
             }
         }
         let processes = describe_or_miss(host, &mut snapshot);
-        Ok(Self { snapshot, analysis, monitor: watch.monitor, processes })
+        Ok(Self { snapshot, analysis, monitor: trend_watch.monitor, processes })
     }
 }
 
@@ -83,13 +84,13 @@ fn pause(left: Duration, cost: Duration) -> Duration {
 }
 
 /// State kept from one scan to the next.
-struct Watch {
+struct TrendWatch {
     protocols: Protocols,
     monitor: Monitor,
 }
 
-impl Watch {
-    fn look(
+impl TrendWatch {
+    fn scan(
         &mut self,
         scanner: &mut dyn Scanner,
         owners: OwnerDepth,
@@ -177,13 +178,13 @@ mod tests {
     }
 
     #[test]
-    fn a_second_takes_two_scans_and_a_minute_one_each_second() {
+    fn a_sample_of_one_second_scans_twice_and_a_longer_one_each_second() {
         assert_eq!(pauses(1, 10), [Duration::from_secs(1)]);
         assert_eq!(pauses(60, 10), [Duration::from_secs(1); 60]);
     }
 
     #[test]
-    fn scans_cost_a_twentieth_of_the_time_at_most_but_for_the_last() {
+    fn scans_take_at_most_a_twentieth_of_the_time_except_the_last() {
         assert_eq!(pauses(60, 500), [Duration::from_secs(10); 6]);
         assert_eq!(pauses(1, 500), [Duration::from_secs(1)], "two scans were asked for");
         let odd = pauses(60, 200);

@@ -9,7 +9,7 @@ use crate::{
     domain::{Snapshot, Source, Text},
     engine::{
         Outbox, Report,
-        describer::{Roster, departed_only},
+        describer::{SharedOwnerList, departed_only},
     },
     host::{Host, HostError, OwnerDepth, Scanner},
 };
@@ -17,21 +17,21 @@ use crate::{
 /// After a scan that cost t, the next one starts after 20 t at the earliest: 5 % of a core.
 pub(super) const COST_FACTOR: u32 = 20;
 /// Minimum time between scans that `ScanNow` requests.
-const SHORTEST: Duration = Duration::from_millis(250);
+const MIN_REQUESTED_INTERVAL: Duration = Duration::from_millis(250);
 /// Minimum configured interval: zero would be a busy loop on a host whose scans cost nothing.
-const SHORTEST_ASKED: Duration = Duration::from_millis(50);
+const MIN_SELECTABLE_INTERVAL: Duration = Duration::from_millis(50);
 /// Interval of full searches for owners. They are necessary because fork() and descriptor passing
 /// change the owners of a socket without a new inode.
-const FULL_WALK_EVERY: Duration = Duration::from_secs(30);
+const FULL_WALK_INTERVAL: Duration = Duration::from_secs(30);
 /// Interval at which a snapshot that found no room is offered again.
-const OFFER_AGAIN: Duration = Duration::from_millis(50);
+const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 /// Number of snapshots kept: one is being filled, one waits to be sent, the app uses one, and one
 /// is spare.
 const KEPT_SNAPSHOTS: usize = 4;
 
 /// Orders to the scanner. A new order replaces the last one, so that nothing accumulates.
 #[derive(Default)]
-pub struct Orders {
+pub struct ScanControl {
     options: Mutex<ScanOptions>,
     changed: Condvar,
 }
@@ -43,13 +43,13 @@ struct ScanOptions {
     stop: bool,
 }
 
-impl Orders {
+impl ScanControl {
     pub fn scan_now(&self) {
         self.change(|options| options.scan_now = true);
     }
 
-    pub fn freeze(&self, frozen: bool) {
-        self.change(|options| options.is_frozen = frozen);
+    pub fn set_paused(&self, is_paused: bool) {
+        self.change(|options| options.is_frozen = is_paused);
     }
 
     pub fn stop(&self) {
@@ -72,16 +72,16 @@ struct ScanPace {
     /// CPU time of the last scan.
     cost: Duration,
     /// The last scan left out the owners, so that the next scan follows at once.
-    owes_owners: bool,
+    needs_owner_scan: bool,
 }
 
 impl ScanPace {
     fn interval(&self) -> Duration {
-        if self.owes_owners { Duration::ZERO } else { self.asked.max(self.budget()) }
+        if self.needs_owner_scan { Duration::ZERO } else { self.asked.max(self.budget()) }
     }
 
     fn shortest(&self) -> Duration {
-        SHORTEST.max(self.budget())
+        MIN_REQUESTED_INTERVAL.max(self.budget())
     }
 
     fn budget(&self) -> Duration {
@@ -122,8 +122,8 @@ impl SnapshotBuffers {
 /// State of the scanner thread.
 pub struct ScanLoop {
     host: Arc<dyn Host>,
-    orders: Arc<Orders>,
-    roster: Arc<Roster>,
+    scan_control: Arc<ScanControl>,
+    owner_list: Arc<SharedOwnerList>,
     pace: ScanPace,
     pool: SnapshotBuffers,
     /// Newest snapshot, if there was no room for it yet.
@@ -136,17 +136,17 @@ impl ScanLoop {
     pub fn new(
         host: Arc<dyn Host>,
         asked: Duration,
-        orders: Arc<Orders>,
-        roster: Arc<Roster>,
+        scan_control: Arc<ScanControl>,
+        owner_list: Arc<SharedOwnerList>,
     ) -> Self {
         Self {
             host,
-            orders,
-            roster,
+            scan_control,
+            owner_list,
             pace: ScanPace {
-                asked: asked.max(SHORTEST_ASKED),
+                asked: asked.max(MIN_SELECTABLE_INTERVAL),
                 cost: Duration::ZERO,
-                owes_owners: false,
+                needs_owner_scan: false,
             },
             pool: SnapshotBuffers::default(),
             waiting: None,
@@ -155,12 +155,12 @@ impl ScanLoop {
         }
     }
 
-    /// Runs until `Orders::stop`.
+    /// Runs until `ScanControl::stop`.
     pub fn run(mut self, outbox: &dyn Outbox) {
         let mut scanner = None;
         loop {
             let started = Instant::now();
-            if let Err(error) = self.look(&mut scanner, started) {
+            if let Err(error) = self.scan_once(&mut scanner, started) {
                 // If there is no room, the report is dropped. A later failure is reported again.
                 let _ = outbox.offer(Report::ScanFailed(Text::around_scrubbed(error.to_string())));
             }
@@ -171,7 +171,7 @@ impl ScanLoop {
         }
     }
 
-    fn look(
+    fn scan_once(
         &mut self,
         scanner: &mut Option<Box<dyn Scanner>>,
         now: Instant,
@@ -191,13 +191,13 @@ impl ScanLoop {
             }
             scanner.ask_timestamps(snapshot);
             self.pace.cost = snapshot.cost;
-            self.pace.owes_owners = depth == OwnerDepth::Skip;
+            self.pace.needs_owner_scan = depth == OwnerDepth::Skip;
             self.has_scanned = true;
             self.note_walk(depth, now);
-            self.roster.post(&snapshot.pids, departed_only(snapshot));
+            self.owner_list.post(&snapshot.pids, departed_only(snapshot));
             self.waiting = Some(shared.clone());
         } else {
-            self.pace.owes_owners = false;
+            self.pace.needs_owner_scan = false;
         }
         self.pool.keep(shared);
         result
@@ -206,7 +206,7 @@ impl ScanLoop {
     fn depth(&self, now: Instant) -> OwnerDepth {
         match self.last_full_walk {
             _ if !self.has_scanned => OwnerDepth::Skip,
-            Some(walked) if now.duration_since(walked) >= FULL_WALK_EVERY => OwnerDepth::Full,
+            Some(walked) if now.duration_since(walked) >= FULL_WALK_INTERVAL => OwnerDepth::Full,
             _ => OwnerDepth::Incremental,
         }
     }
@@ -230,8 +230,8 @@ impl ScanLoop {
 
     /// Waits until the next scan is due. Returns false on stop.
     fn wait(&mut self, started: Instant, outbox: &dyn Outbox) -> bool {
-        let orders = self.orders.clone();
-        let mut options = orders.lock();
+        let scan_control = self.scan_control.clone();
+        let mut options = scan_control.lock();
         while !options.stop {
             let since = started.elapsed();
             let left = self.pace.after(&options).map(|after| after.saturating_sub(since));
@@ -239,13 +239,13 @@ impl ScanLoop {
                 options.scan_now = false;
                 return true;
             }
-            let again = self.waiting.is_some().then_some(OFFER_AGAIN);
+            let again = self.waiting.is_some().then_some(RETRY_INTERVAL);
             options = match left.into_iter().chain(again).min() {
                 Some(pause) => {
-                    let waited = orders.changed.wait_timeout(options, pause);
+                    let waited = scan_control.changed.wait_timeout(options, pause);
                     waited.unwrap_or_else(PoisonError::into_inner).0
                 }
-                None => orders.changed.wait(options).unwrap_or_else(PoisonError::into_inner),
+                None => scan_control.changed.wait(options).unwrap_or_else(PoisonError::into_inner),
             };
             self.offer(outbox);
         }

@@ -147,7 +147,7 @@ pub(super) fn spawn(
 ) -> io::Result<()> {
     let body = move || {
         let _alive = alive;
-        let watch = DeathWatch { name, outbox };
+        let watch = PanicGuard { name, outbox };
         work(&*watch.outbox);
     };
     Builder::new().name(name.to_owned()).spawn(body).map(drop)
@@ -155,12 +155,12 @@ pub(super) fn spawn(
 
 /// Reports a panic of its thread, when it is dropped during unwinding. By then the thread has
 /// released what it held.
-struct DeathWatch {
+struct PanicGuard {
     name: &'static str,
     outbox: Box<dyn Outbox>,
 }
 
-impl Drop for DeathWatch {
+impl Drop for PanicGuard {
     fn drop(&mut self) {
         if thread::panicking() {
             let words = format!("the {} thread panicked", self.name);

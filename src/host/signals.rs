@@ -22,7 +22,7 @@ const FAULTS: [c_int; 7] = [
     libc::SIGTRAP,
 ];
 /// Signals that do not end the process by default, and those that cannot be caught (signal(7)).
-const NOT_ENDING: [c_int; 9] = [
+const NOT_TERMINATING: [c_int; 9] = [
     libc::SIGKILL,
     libc::SIGSTOP,
     libc::SIGCHLD,
@@ -38,7 +38,7 @@ const STANDARD: RangeInclusive<c_int> = 1..=31;
 /// Returns all signals that end the process and are not faults, including real-time signals.
 pub fn ending() -> impl Iterator<Item = c_int> {
     let all = STANDARD.chain(libc::SIGRTMIN()..=libc::SIGRTMAX());
-    all.filter(|signal| !FAULTS.contains(signal) && !NOT_ENDING.contains(signal))
+    all.filter(|signal| !FAULTS.contains(signal) && !NOT_TERMINATING.contains(signal))
 }
 
 static LAST_ACT: OnceLock<fn()> = OnceLock::new();
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signal_waits_for_what_must_not_be_interrupted() {
+    fn without_interruption_runs_the_closure_on_the_same_thread() {
         assert_eq!(
             without_interruption(|| std::thread::current().id()),
             std::thread::current().id()

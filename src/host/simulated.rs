@@ -2,7 +2,7 @@
 
 mod binder;
 mod builder;
-mod standing;
+mod changes;
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +14,7 @@ use std::{
 pub use builder::SimulatedHostBuilder;
 
 use binder::SimulatedBinder;
-use standing::{Fill, SimulatedChanges};
+use changes::{Fill, SimulatedChanges};
 
 use crate::{
     domain::{
@@ -51,7 +51,7 @@ struct World {
     refusals: Vec<(PortRange, Errno)>,
     /// Time of scan 0; each scan is one second later than the one before.
     begin: Duration,
-    standing: Mutex<SimulatedChanges>,
+    changes: Mutex<SimulatedChanges>,
 }
 
 impl SimulatedHost {
@@ -69,39 +69,39 @@ impl SimulatedHost {
     /// Like `snapshot`, without the ports that binders of this host hold.
     pub fn population(&self) -> Snapshot {
         let mut snapshot = Snapshot::empty(self.machine(), Source::Simulated);
-        self.world.populate(&mut snapshot, &self.world.standing());
+        self.world.populate(&mut snapshot, &self.world.changes());
         snapshot.sort();
         snapshot
     }
 
     /// Returns the ports that binders of this host hold now.
     pub fn held(&self) -> Vec<(Protocol, u16)> {
-        self.world.standing().held().collect()
+        self.world.changes().held().collect()
     }
 
     /// Changes the share (0 to 1, rounded to ports) of each fill's ports that are in use. A larger
     /// share keeps the ports already in use. Skips ports that a binder of this host holds.
     pub fn refill(&self, share: f64) {
-        let mut standing = self.world.standing();
+        let mut changes = self.world.changes();
         for &fill in &self.world.fills {
-            standing.refill(fill, share, &self.world.sockets);
+            changes.refill(fill, share, &self.world.sockets);
         }
     }
 }
 
 impl World {
-    fn standing(&self) -> MutexGuard<'_, SimulatedChanges> {
+    fn changes(&self) -> MutexGuard<'_, SimulatedChanges> {
         // Ignores poisoning: each method of `SimulatedChanges` leaves it consistent, even if
         // another thread panicked.
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn populate(&self, snapshot: &mut Snapshot, standing: &SimulatedChanges) {
+    fn populate(&self, snapshot: &mut Snapshot, changes: &SimulatedChanges) {
         snapshot.taken_at = self.begin + Duration::from_secs(snapshot.number);
         snapshot.machine = Arc::clone(&self.machine);
         snapshot.source = Source::Simulated;
         snapshot.ephemeral.clone_from(&self.ephemeral);
-        snapshot.sockets.extend(standing.among(&self.sockets).copied());
+        snapshot.sockets.extend(changes.among(&self.sockets).copied());
         snapshot.pids.extend_from_slice(&self.pids);
         snapshot.gaps.extend_from_slice(&self.gaps);
         snapshot.cost = Duration::from_millis(1);
@@ -167,14 +167,14 @@ struct SimulatedScanner {
 impl SimulatedScanner {
     fn fill(&mut self, snapshot: &mut Snapshot) {
         let world = &self.world;
-        let standing = world.standing();
+        let changes = world.changes();
         self.number += 1;
         snapshot.clear();
         snapshot.number = self.number;
-        world.populate(snapshot, &standing);
+        world.populate(snapshot, &changes);
         let own = Span { first: snapshot.pids.len() as u32, length: 1 };
         snapshot.pids.push(OWN_PID);
-        snapshot.sockets.extend(standing.held().map(|held| held_socket(held, own)));
+        snapshot.sockets.extend(changes.held().map(|held| held_socket(held, own)));
         snapshot.sort();
     }
 }

@@ -7,16 +7,16 @@ use std::{
 
 static WAS_CLOSED: AtomicBool = AtomicBool::new(false);
 
-/// Calls `look` before std's runtime starts. The runtime opens /dev/null in place of a closed
+/// Calls `check_descriptors` before std's runtime starts. The runtime opens /dev/null in place of a closed
 /// standard output, so a later check would not notice it, and all output would be lost silently.
 #[expect(unsafe_code, reason = "the section must hold pointers to functions, and this is one")]
 #[cfg(target_os = "linux")]
 #[used]
 #[unsafe(link_section = ".init_array")]
-static BEFORE_MAIN: extern "C" fn() = look;
+static BEFORE_MAIN: extern "C" fn() = check_descriptors;
 
 #[cfg(target_os = "linux")]
-extern "C" fn look() {
+extern "C" fn check_descriptors() {
     let is_open = rustix::io::fcntl_getfd(rustix::stdio::stdout()).is_ok();
     WAS_CLOSED.store(!is_open, Ordering::Relaxed);
 }

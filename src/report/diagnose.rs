@@ -7,9 +7,9 @@ pub mod text;
 
 use crate::{
     domain::{
-        Analysis, DestinationUse, Diagnosis, Gap, Level, Party, Protocol, Protocols, RangeUse,
+        Analysis, DestinationUse, Diagnosis, Gap, Level, OwnerKey, Protocol, Protocols, RangeUse,
         Severity, Thresholds, Trends, UnseenNamespaces,
-        diagnosis::{self, Standing},
+        diagnosis::{self, SubjectStatus},
         notation,
     },
     report::Scan,
@@ -75,7 +75,7 @@ impl<'a> Health<'a> {
         self.diagnosis.severity.max(self.worst().level.severity())
     }
 
-    fn worst(&self) -> Standing {
+    fn worst(&self) -> SubjectStatus {
         diagnosis::verdict(self.analysis, self.trends, self.thresholds)
     }
 
@@ -86,8 +86,8 @@ impl<'a> Health<'a> {
     }
 
     /// Returns the name of a level; UNKNOWN instead of OK where the range is assumed.
-    fn level_name(&self, standing: &Standing) -> &'static str {
-        match standing.level {
+    fn level_name(&self, subject_status: &SubjectStatus) -> &'static str {
+        match subject_status.level {
             Level::Ok if !self.knows_range() => "UNKNOWN",
             level => level.name(),
         }
@@ -119,33 +119,33 @@ impl<'a> Health<'a> {
         self.analysis.destinations.iter().filter(|row| row.used > 0)
     }
 
-    fn of_range(&self, row: &RangeUse) -> Standing {
-        Standing::of_range(row, self.trends, self.thresholds)
+    fn of_range(&self, row: &RangeUse) -> SubjectStatus {
+        SubjectStatus::of_range(row, self.trends, self.thresholds)
     }
 
-    fn of_destination(&self, row: &DestinationUse) -> Standing {
-        Standing::of_destination(row, self.trends, self.thresholds)
+    fn of_destination(&self, row: &DestinationUse) -> SubjectStatus {
+        SubjectStatus::of_destination(row, self.trends, self.thresholds)
     }
 
     /// Names an owner for a table: `nginx[812]`, `hidden (user ann)`, `kernel`.
-    fn party(&self, party: Party) -> String {
-        match party {
-            Party::Process(pid) => {
+    fn owner_key(&self, owner_key: OwnerKey) -> String {
+        match owner_key {
+            OwnerKey::Process(pid) => {
                 let process = self.scan.processes.get(pid);
                 notation::NamedProcess { name: process.map(|process| &process.name), pid }
                     .to_string()
             }
-            Party::Hidden(uid) => {
+            OwnerKey::Hidden(uid) => {
                 let users = &self.scan.snapshot.machine.users;
                 let Some(uid) = uid else { return "hidden".to_owned() };
                 let name = users.name(uid).map(|name| format!("user {name}"));
                 let user = name.or_else(|| users.unmapped(uid));
                 format!("hidden ({})", user.unwrap_or_else(|| format!("user {uid}")))
             }
-            Party::Kernel => "kernel".to_owned(),
-            Party::Nobody => "none".to_owned(),
-            Party::Unresolved => "unresolved".to_owned(),
-            Party::NotAsked => "-".to_owned(),
+            OwnerKey::Kernel => "kernel".to_owned(),
+            OwnerKey::Nobody => "none".to_owned(),
+            OwnerKey::Unresolved => "unresolved".to_owned(),
+            OwnerKey::NotAsked => "-".to_owned(),
         }
     }
 
@@ -155,13 +155,13 @@ impl<'a> Health<'a> {
 }
 
 /// Returns the kind of owner, as in `owner.kind` of `scan`.
-fn kind(party: Party) -> Option<&'static str> {
-    match party {
-        Party::Process(_) => Some("process"),
-        Party::Hidden(_) => Some("hidden"),
-        Party::Kernel => Some("kernel"),
-        Party::Nobody => Some("none"),
-        Party::Unresolved => Some("unresolved"),
-        Party::NotAsked => None,
+fn kind(owner_key: OwnerKey) -> Option<&'static str> {
+    match owner_key {
+        OwnerKey::Process(_) => Some("process"),
+        OwnerKey::Hidden(_) => Some("hidden"),
+        OwnerKey::Kernel => Some("kernel"),
+        OwnerKey::Nobody => Some("none"),
+        OwnerKey::Unresolved => Some("unresolved"),
+        OwnerKey::NotAsked => None,
     }
 }

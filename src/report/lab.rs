@@ -12,7 +12,7 @@ use crate::{
 
 /// The whole report.
 pub struct LabSummary<'a> {
-    pub terms: LabConditions,
+    pub conditions: LabConditions,
     pub outcome: LabOutcome<'a>,
 }
 
@@ -45,11 +45,11 @@ pub struct LabComparison<'a> {
     /// Number of destinations, used in turn by the runs.
     pub destinations: u32,
     pub runs: u64,
-    pub rivals: Vec<Rival<'a>>,
+    pub results: Vec<StrategyResult<'a>>,
 }
 
 /// A strategy and its results.
-pub struct Rival<'a> {
+pub struct StrategyResult<'a> {
     pub row: &'static AllocatorRow,
     pub figures: &'a StrategyFigures,
 }
@@ -65,7 +65,7 @@ pub struct RaceSummary {
     pub rebound: RaceRounds,
     pub handed_over: RaceRounds,
     /// Why the race ended before its last round.
-    pub trouble: Option<Text>,
+    pub failure: Option<Text>,
 }
 
 /// Where a race was run.
@@ -95,7 +95,7 @@ pub struct RaceRounds {
     pub free: f64,
 }
 
-impl Rival<'_> {
+impl StrategyResult<'_> {
     /// Returns the name of the model behind the expected figures.
     fn model(&self) -> Option<&'static str> {
         self.figures.expected?;

@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_end_before_column_100_and_hang_below_the_first_word() {
+    fn lines_wrap_before_column_100_with_a_hanging_indent() {
         let mut out = Vec::new();
         write("do: ", &"word ".repeat(40), &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();

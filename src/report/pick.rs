@@ -32,19 +32,19 @@ pub struct Pick {
     /// `ephemeral`.
     pub automatic: Vec<u16>,
     pub ephemeral: PortRange,
-    pub attempts: Vec<Tried>,
+    pub attempts: Vec<TracedAttempt>,
     pub error: Option<NoPort>,
 }
 
 /// One attempt, and the holder if the port was in use.
 #[derive(Clone, Debug)]
-pub struct Tried {
+pub struct TracedAttempt {
     pub attempt: Attempt,
     pub asked: Protocols,
     pub holder: Option<Collision>,
 }
 
-impl Tried {
+impl TracedAttempt {
     /// Returns the protocol that refused the port, or all protocols on which it was bound.
     fn protocols(&self) -> Protocols {
         self.attempt.refusal.map_or(self.asked, |refusal| refusal.protocol.into())
@@ -117,7 +117,7 @@ impl fmt::Display for Collision {
 }
 
 /// The line that `--trace` prints.
-impl fmt::Display for Tried {
+impl fmt::Display for TracedAttempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Attempt { number, port, refusal, took } = self.attempt;
         write!(f, "attempt {number} · ")?;
@@ -435,7 +435,7 @@ struct ErrorRow {
     message: String,
 }
 
-struct Attempts<'a>(&'a [Tried]);
+struct Attempts<'a>(&'a [TracedAttempt]);
 
 impl Serialize for Attempts<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -454,17 +454,17 @@ struct AttemptRow<'a> {
     holder: Option<PickHolder<'a>>,
 }
 
-impl<'a> From<&'a Tried> for AttemptRow<'a> {
-    fn from(tried: &'a Tried) -> Self {
-        let Attempt { number, port, refusal, took } = tried.attempt;
+impl<'a> From<&'a TracedAttempt> for AttemptRow<'a> {
+    fn from(traced_attempt: &'a TracedAttempt) -> Self {
+        let Attempt { number, port, refusal, took } = traced_attempt.attempt;
         Self {
             number,
             port,
-            protocol: tried.protocols().name(),
-            outcome: tried.attempt.outcome().name(),
+            protocol: traced_attempt.protocols().name(),
+            outcome: traced_attempt.attempt.outcome().name(),
             errno: refusal.map(|refusal| refusal.errno.name()),
             nanoseconds: u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
-            holder: tried.holder.as_ref().map(PickHolder::from),
+            holder: traced_attempt.holder.as_ref().map(PickHolder::from),
         }
     }
 }

@@ -8,9 +8,9 @@ use std::{str, time::Duration};
 use crate::app::{Gesture, Key};
 
 /// Maximum length of a sequence. All known sequences are shorter; longer ones are garbage.
-const LONGEST: usize = 64;
+const MAX_SEQUENCE_LENGTH: usize = 64;
 /// Maximum number of characters passed on from a paste. No text field takes more.
-const LONGEST_PASTE: usize = 256;
+const MAX_PASTE_LENGTH: usize = 256;
 const ESCAPE: u8 = 0x1b;
 const CONTROL_C: u8 = 0x03;
 const BELL: u8 = 0x07;
@@ -59,13 +59,13 @@ enum DecodeStep {
     /// The number of bytes decoded, and their input. None: they have no meaning here.
     Done(usize, Option<Input>),
     /// The number of bytes that begin a sequence, string or paste of any length.
-    Begin(usize, Within),
+    Begin(usize, InputState),
     More,
 }
 
 /// What the next byte belongs to.
 #[derive(Clone, Copy, Debug, Default)]
-enum Within {
+enum InputState {
     #[default]
     Keys,
     /// A control sequence that has no meaning here.
@@ -90,7 +90,7 @@ struct StringKind {
 #[derive(Default)]
 pub struct Decoder {
     pending: Vec<u8>,
-    within: Within,
+    state: InputState,
     /// The beginning of the current OSC string.
     command: Vec<u8>,
 }
@@ -98,11 +98,11 @@ pub struct Decoder {
 impl Decoder {
     /// How long to wait for the rest before `give_up`; None: nothing has begun.
     pub fn timeout(&self) -> Option<Duration> {
-        match self.within {
-            Within::Keys if self.pending.is_empty() => None,
-            Within::Keys if self.pending.len() <= 2 => Some(REST_OF_KEY),
-            Within::Keys | Within::Sequence | Within::String(_) => Some(REST_OF_STRING),
-            Within::Paste { .. } => Some(REST_OF_PASTE),
+        match self.state {
+            InputState::Keys if self.pending.is_empty() => None,
+            InputState::Keys if self.pending.len() <= 2 => Some(REST_OF_KEY),
+            InputState::Keys | InputState::Sequence | InputState::String(_) => Some(REST_OF_STRING),
+            InputState::Paste { .. } => Some(REST_OF_PASTE),
         }
     }
 
@@ -126,32 +126,32 @@ impl Decoder {
 
     /// Ends the wait for the rest: a lone ESC is the Escape key, anything else is discarded.
     pub fn give_up(&mut self) -> Option<Input> {
-        let is_key = matches!(self.within, Within::Keys) && self.pending == [ESCAPE];
+        let is_key = matches!(self.state, InputState::Keys) && self.pending == [ESCAPE];
         self.pending.clear();
-        self.within = Within::Keys;
+        self.state = InputState::Keys;
         is_key.then_some(Input::Key(Key::Escape))
     }
 
     /// Returns how many bytes were decoded, and their input. None: more bytes are needed. `bytes`
     /// must not be empty.
     fn step(&mut self, bytes: &[u8]) -> Option<(usize, Option<Input>)> {
-        match self.within {
-            Within::Keys => match decode(bytes) {
+        match self.state {
+            InputState::Keys => match decode(bytes) {
                 DecodeStep::Done(length, input) => Some((length, input)),
-                DecodeStep::Begin(length, within) => {
-                    self.within = within;
+                DecodeStep::Begin(length, state) => {
+                    self.state = state;
                     self.command.clear();
                     Some((length, None))
                 }
-                DecodeStep::More if bytes.len() < LONGEST => None,
+                DecodeStep::More if bytes.len() < MAX_SEQUENCE_LENGTH => None,
                 DecodeStep::More => {
-                    self.within = Within::Sequence;
+                    self.state = InputState::Sequence;
                     Some((2, None))
                 }
             },
-            Within::Sequence => Some((self.skip_sequence(bytes), None)),
-            Within::String(kind) => self.read_string(kind, bytes),
-            Within::Paste { left } => self.read_paste(left, bytes),
+            InputState::Sequence => Some((self.skip_sequence(bytes), None)),
+            InputState::String(kind) => self.read_string(kind, bytes),
+            InputState::Paste { left } => self.read_paste(left, bytes),
         }
     }
 
@@ -159,7 +159,7 @@ impl Decoder {
         let Some(end) = bytes.iter().position(|byte| !(0x20..0x40).contains(byte)) else {
             return bytes.len();
         };
-        self.within = Within::Keys;
+        self.state = InputState::Keys;
         end + usize::from((0x40..0x7f).contains(&bytes[end]))
     }
 
@@ -173,7 +173,7 @@ impl Decoder {
         };
         let text = bytes.iter().position(is_special).unwrap_or(bytes.len());
         if text > 0 {
-            let room = LONGEST.saturating_sub(self.command.len());
+            let room = MAX_SEQUENCE_LENGTH.saturating_sub(self.command.len());
             self.command.extend_from_slice(&bytes[..text.min(room)]);
             return Some((text, None));
         }
@@ -183,22 +183,22 @@ impl Decoder {
             [ESCAPE, ..] => {
                 // Not the terminator: the string is no answer, and what follows is still part of
                 // it, even if it looks like a key.
-                self.command.resize(LONGEST, ESCAPE);
+                self.command.resize(MAX_SEQUENCE_LENGTH, ESCAPE);
                 return Some((1, None));
             }
             [CONTROL_C, ..] => 0,
             _ => 1,
         };
-        self.within = Within::Keys;
+        self.state = InputState::Keys;
         let is_whole = matches!(bytes[0], ESCAPE | BELL | TERMINATOR);
-        let is_answer = kind.is_command && is_whole && self.command.len() < LONGEST;
+        let is_answer = kind.is_command && is_whole && self.command.len() < MAX_SEQUENCE_LENGTH;
         let answer = || background(str::from_utf8(&self.command).ok()?);
         Some((length, if is_answer { answer() } else { None }))
     }
 
     fn read_paste(&mut self, left: usize, bytes: &[u8]) -> Option<(usize, Option<Input>)> {
         if bytes.starts_with(PASTE_END) {
-            self.within = Within::Keys;
+            self.state = InputState::Keys;
             return Some((PASTE_END.len(), None));
         }
         if PASTE_END.starts_with(bytes) {
@@ -206,12 +206,12 @@ impl Decoder {
         }
         let DecodeStep::Done(length, input) = decode_char(bytes) else { return None };
         let pasted = match input {
-            Some(Input::Key(Key::Char('\r' | '\n'))) if left < LONGEST_PASTE => {
-                self.within = Within::Paste { left: 0 };
+            Some(Input::Key(Key::Char('\r' | '\n'))) if left < MAX_PASTE_LENGTH => {
+                self.state = InputState::Paste { left: 0 };
                 None
             }
             Some(Input::Key(Key::Char(c))) if left > 0 && !c.is_control() => {
-                self.within = Within::Paste { left: left - 1 };
+                self.state = InputState::Paste { left: left - 1 };
                 Some(Input::Pasted(c))
             }
             _ => None,
@@ -231,10 +231,10 @@ fn decode(bytes: &[u8]) -> DecodeStep {
         control @ 0x01..=0x1a => key(Key::Ctrl(char::from(control - 1 + b'a'))),
         0x00..0x20 => DecodeStep::Done(1, None),
         // C1 controls as single bytes. No UTF-8 character begins with one of them.
-        0x9b => DecodeStep::Begin(1, Within::Sequence),
+        0x9b => DecodeStep::Begin(1, InputState::Sequence),
         0x90 | 0x98 | 0x9d | 0x9e | 0x9f => {
             let kind = StringKind { is_command: bytes[0] == 0x9d, is_c1: true };
-            DecodeStep::Begin(1, Within::String(kind))
+            DecodeStep::Begin(1, InputState::String(kind))
         }
         _ => decode_char(bytes),
     }
@@ -269,14 +269,14 @@ fn decode_escape(bytes: &[u8]) -> DecodeStep {
         // Alt with one of these keys sends the same bytes, but no more bytes follow them.
         Some(byte @ (b']' | b'P' | b'X' | b'^' | b'_')) => DecodeStep::Begin(
             2,
-            Within::String(StringKind { is_command: *byte == b']', is_c1: false }),
+            InputState::String(StringKind { is_command: *byte == b']', is_c1: false }),
         ),
         // The control character is decoded separately, so that Ctrl-C always works.
         Some(0x00..0x20 | 0x7f) => DecodeStep::Done(1, Some(Input::Key(Key::Escape))),
         // Alt with a key. No command uses Alt.
         Some(_) => match decode(&bytes[1..]) {
             DecodeStep::Done(length, _) => DecodeStep::Done(1 + length, None),
-            DecodeStep::Begin(length, within) => DecodeStep::Begin(1 + length, within),
+            DecodeStep::Begin(length, state) => DecodeStep::Begin(1 + length, state),
             DecodeStep::More => DecodeStep::More,
         },
     }
@@ -306,9 +306,9 @@ fn decode_control_sequence(bytes: &[u8]) -> DecodeStep {
     let parameters = str::from_utf8(&body[..end]).unwrap_or_default();
     let following = &body[end + 1..];
     match body[end] {
-        _ if length > LONGEST => DecodeStep::Begin(2, Within::Sequence),
+        _ if length > MAX_SEQUENCE_LENGTH => DecodeStep::Begin(2, InputState::Sequence),
         b'~' if parameters == "200" => {
-            DecodeStep::Begin(length, Within::Paste { left: LONGEST_PASTE })
+            DecodeStep::Begin(length, InputState::Paste { left: MAX_PASTE_LENGTH })
         }
         // A mouse report without SGR encoding: three bytes follow.
         b'M' if end == 0 => match following {
@@ -433,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_known_in_the_codings_of_xterm_and_of_the_linux_console() {
+    fn keys_of_xterm_and_the_linux_console_are_decoded() {
         for (bytes, key) in [
             (&b"\x1b[A"[..], Key::Up),
             (b"\x1bOA", Key::Up),
@@ -460,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn what_means_nothing_to_us_is_swallowed_whole() {
+    fn unknown_sequences_are_discarded_completely() {
         for bytes in [
             &b"\x1b[15~"[..],
             b"\x1b[3~",
@@ -477,7 +477,7 @@ mod tests {
     }
 
     #[test]
-    fn gestures_are_known_in_both_codings_with_and_without_modifiers() {
+    fn mouse_gestures_are_decoded_in_both_encodings_with_and_without_modifiers() {
         for (bytes, gesture) in [
             (&b"\x1b[<0;3;90M"[..], Gesture::Press),
             (b"\x1b[<4;3;90M", Gesture::Press),
@@ -503,7 +503,7 @@ mod tests {
     }
 
     #[test]
-    fn other_buttons_and_places_outside_of_the_screen_are_no_gestures() {
+    fn other_buttons_and_positions_outside_the_screen_are_ignored() {
         for bytes in [
             &b"\x1b[<1;3;3M"[..],
             b"\x1b[<2;3;3M",
@@ -525,7 +525,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_known_and_never_typed() {
+    fn terminal_answers_are_decoded_and_never_treated_as_keys() {
         let white = Input::Background([1.0; 3]);
         assert_eq!(decode_all(&[b"\x1b]11;rgb:ffff/ffff/ffff\x1b\\"]), [white]);
         assert_eq!(decode_all(&[b"\x1b]11;rgb:ff/ff/ff\x07"]), [white]);
@@ -539,7 +539,7 @@ mod tests {
     }
 
     #[test]
-    fn no_byte_of_a_string_is_a_key() {
+    fn no_byte_of_a_control_string_is_a_key() {
         let body = "q 4pf\r\n\t日本\x07\x1b[A\x1bq";
         for begin in ["P", "X", "^", "_", "]"] {
             // BEL ends an OSC.
@@ -563,7 +563,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_answer_is_not_typed_either() {
+    fn a_long_answer_is_not_treated_as_keys() {
         let long = format!("\x1b[?62{}cl", ";22".repeat(500));
         assert_eq!(keys(long.as_bytes()), [Key::Char('l')]);
         let (head, tail) = long.as_bytes().split_at(700);
@@ -571,7 +571,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_pasted_is_text_of_one_line() {
+    fn pasted_text_is_limited_to_one_line() {
         let pasted = |text: &str| -> String {
             let bytes = format!("\x1b[200~{text}\x1b[201~l");
             let chunks: Vec<&[u8]> = bytes.as_bytes().chunks(1).collect();
@@ -587,12 +587,12 @@ mod tests {
         assert_eq!(pasted("4pf"), "4pf");
         assert_eq!(pasted("é日\x1b[Aq\x03"), "é日[Aq");
         assert_eq!(pasted("\n8080\r\n9090\n"), "8080");
-        assert_eq!(pasted(&"q".repeat(100_000)).len(), LONGEST_PASTE);
+        assert_eq!(pasted(&"q".repeat(100_000)).len(), MAX_PASTE_LENGTH);
         assert_eq!(pasted("\x1bP\x1b[200~"), "P[200~");
     }
 
     #[test]
-    fn a_string_or_a_paste_that_never_ends_is_given_up() {
+    fn an_unterminated_string_or_paste_times_out() {
         for begin in [&b"\x1bPq"[..], b"\x1b]q", b"\x1b[200~\n", b"\x1b[200~\x1b", b"\x1bP\x1b"] {
             let mut decoder = Decoder::default();
             decoder.feed(begin, |input| panic!("{input:?}"));
@@ -608,7 +608,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_behind_a_broken_sequence_are_known_again() {
+    fn keys_after_a_broken_sequence_are_decoded() {
         assert_eq!(keys(b"\x1b[12\x1b[Aq"), [Key::Up, Key::Char('q')]);
         assert_eq!(keys(b"\x1b\x1b[A"), [Key::Escape, Key::Up]);
         assert_eq!(keys(b"\x1b\x1b\x03"), [Key::Escape, Key::Escape, Key::Ctrl('c')]);
@@ -618,7 +618,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_enough_is_given_no_more() {
+    fn feed_stops_when_the_consumer_returns_false() {
         let (mut decoder, mut count) = (Decoder::default(), 0);
         let goes_on = decoder.feed(b"abc", |_| {
             count += 1;
@@ -630,14 +630,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn garbage_never_panics_and_never_piles_up(bytes: Vec<u8>) {
+        fn random_bytes_never_panic_and_never_accumulate(bytes: Vec<u8>) {
             let mut decoder = Decoder::default();
             decoder.feed(&bytes, |_| true);
-            prop_assert!(decoder.pending.len() < LONGEST);
+            prop_assert!(decoder.pending.len() < MAX_SEQUENCE_LENGTH);
         }
 
         #[test]
-        fn it_does_not_matter_where_the_bytes_are_cut(
+        fn decoding_does_not_depend_on_chunk_boundaries(
             bytes in prop::collection::vec(prop::sample::select(b"\x1b\x1b[]PO<;0012MmA~\xc3\xa9\x90q\x03\x07\\".to_vec()), 0..24),
             at in 0_usize..24,
         ) {

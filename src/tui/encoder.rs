@@ -85,7 +85,7 @@ impl Encoder {
         }
     }
 
-    fn dress(&mut self, mut old: NextCell, new: NextCell) {
+    fn write_style(&mut self, mut old: NextCell, new: NextCell) {
         if !new.modifier.contains(old.modifier) {
             self.put(PLAIN);
             old = NextCell::default();
@@ -114,20 +114,20 @@ impl Backend for Encoder {
         I: Iterator<Item = (u16, u16, &'a Cell)>,
     {
         let start = self.bytes.len();
-        let (mut at, mut look) = (None, NextCell::default());
+        let (mut at, mut written_style) = (None, NextCell::default());
         for (x, y, cell) in content {
             self.go_to(at, Position::new(x, y));
             let new =
                 NextCell { foreground: cell.fg, background: cell.bg, modifier: cell.modifier };
-            self.dress(look, new);
-            look = new;
+            self.write_style(written_style, new);
+            written_style = new;
             self.put(Print(cell.symbol()));
             // After the last column, and after characters that are not one column wide, the
             // position of the cursor depends on the terminal.
-            let is_sure = cell.symbol().width() == 1 && x + 1 < self.size.width;
-            at = is_sure.then(|| Position::new(x + 1, y));
+            let is_position_known = cell.symbol().width() == 1 && x + 1 < self.size.width;
+            at = is_position_known.then(|| Position::new(x + 1, y));
         }
-        if self.bytes.len() > start && look != NextCell::default() {
+        if self.bytes.len() > start && written_style != NextCell::default() {
             self.put(PLAIN);
         }
         Ok(())
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_without_a_difference_is_no_byte() {
+    fn an_unchanged_frame_writes_nothing() {
         let mut terminal = terminal();
         let fill = |buffer: &mut Buffer| buffer.set_string(1, 1, "ab", Style::new());
         assert_eq!(draw(&mut terminal, fill), "\x1b[2;2Hab");
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_changes_between_neighbours_is_said() {
+    fn only_style_changes_between_cells_are_written() {
         crossterm::style::force_color_output(true);
         let bytes = draw(&mut terminal(), |buffer| {
             let red = Style::new().fg(Color::Red).bg(Color::Rgb(1, 2, 3));
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn the_picture_survives_wide_characters_and_the_last_column() {
+    fn wide_characters_and_the_last_column_are_drawn_correctly() {
         let mut terminal = terminal();
         let mut shown = vt100::Parser::new(3.try_into().unwrap(), 10.try_into().unwrap(), 0);
         for text in ["0123456789", "日本x語y", "a日b本c语", "é●→▀⡇······"] {

@@ -75,7 +75,7 @@ impl EventLoop<'_> {
     fn take_events(&mut self) -> Option<Exit> {
         let wait = self.pace.wait(Instant::now()).unwrap_or(TICK).min(TICK);
         let Ok(first) = self.inbox.recv_timeout(wait) else {
-            self.say(Duration::ZERO);
+            self.schedule_frame(Duration::ZERO);
             return self.update(Event::Tick);
         };
         let mut next = Some(first);
@@ -94,7 +94,7 @@ impl EventLoop<'_> {
         match wake {
             // A nudge only wakes the loop. An answer of the terminal is late here, or was not
             // requested.
-            LoopWake::Nudge | LoopWake::Input(Input::Background(_) | Input::Attributes) => None,
+            LoopWake::Check | LoopWake::Input(Input::Background(_) | Input::Attributes) => None,
             LoopWake::Input(Input::Key(key)) => {
                 self.answer();
                 self.update(Event::Key(key))
@@ -109,7 +109,7 @@ impl EventLoop<'_> {
             LoopWake::Report(Report::WorkerDied(words), _) => Some(Exit::Panicked(words)),
             LoopWake::Report(report, _) => {
                 let exit = self.update(Event::Report(report));
-                self.say(Duration::ZERO);
+                self.schedule_frame(Duration::ZERO);
                 exit
             }
         }
@@ -128,7 +128,7 @@ impl EventLoop<'_> {
         if !matches!(gesture, Gesture::Hover | Gesture::Drag) {
             self.answer();
         } else if before != (self.app.hover(), self.app.span()) {
-            self.say(Duration::ZERO);
+            self.schedule_frame(Duration::ZERO);
         }
         exit
     }
@@ -139,8 +139,8 @@ impl EventLoop<'_> {
     }
 
     /// Requests a frame after the time `after`, for a change that the user does not wait for.
-    fn say(&mut self, after: Duration) {
-        self.pace.say(Instant::now() + after, self.app.frame_gap());
+    fn schedule_frame(&mut self, after: Duration) {
+        self.pace.schedule_frame(Instant::now() + after, self.app.frame_gap());
     }
 
     fn update(&mut self, event: Event) -> Option<Exit> {
@@ -171,7 +171,7 @@ impl EventLoop<'_> {
             Err(_) => self.ending.call(Reason::TerminalGone),
         }
         if let Some(after) = self.app.redraw_after() {
-            self.say(after);
+            self.schedule_frame(after);
         }
         assert!(self.fault != Some(Fault::PanicMain), "asked for by --fault panic-main");
     }
@@ -180,7 +180,7 @@ impl EventLoop<'_> {
         let stop = self.arrived.take_stop();
         if stop {
             self.terminal.give_back();
-            signals::stop_here();
+            signals::stop_process();
         }
         if self.arrived.take_continued() || stop {
             self.resume()?;
@@ -193,7 +193,7 @@ impl EventLoop<'_> {
         if !terminal::is_in_foreground() && !self.ending.is_called_within(SECOND_SIGNAL) {
             // The process was continued with `bg`. A full-screen program has nothing to do in the
             // background, so it stops again.
-            signals::stop_here();
+            signals::stop_process();
         }
         if !self.ending.is_called() {
             // The kernel sends SIGCONT after SIGHUP when a terminal hangs up.

@@ -92,7 +92,7 @@ mod tests {
     use crate::app::{Gesture, Key};
 
     #[test]
-    fn of_motions_in_a_row_only_the_last_counts() {
+    fn consecutive_mouse_motions_are_coalesced() {
         let bytes =
             b"\x1b[<35;1;1M\x1b[<35;2;1Ma\x1b[<35;3;1M\x1b[<32;4;1M\x1b[<32;5;1M\x1b[<0;5;1m";
         let mut passed = Vec::new();
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn presses_and_the_wheel_are_all_passed_on() {
+    fn presses_and_wheel_events_are_not_coalesced() {
         let mut count = 0;
         pass_on(&b"\x1b[<64;1;1M".repeat(9), &mut Decoder::default(), |_| {
             count += 1;

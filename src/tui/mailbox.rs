@@ -23,7 +23,7 @@ pub enum LoopWake {
         Option<ReportSlot>,
     ),
     /// Check the signals, the size, and whether the program must end.
-    Nudge,
+    Check,
 }
 
 pub fn channel() -> (SyncSender<LoopWake>, Receiver<LoopWake>) {
@@ -36,8 +36,8 @@ pub fn channel() -> (SyncSender<LoopWake>, Receiver<LoopWake>) {
 pub struct ReportSlot(Arc<AtomicBool>);
 
 impl ReportSlot {
-    fn occupy(place: &Arc<AtomicBool>) -> Option<Self> {
-        (!place.swap(true, Ordering::AcqRel)).then(|| Self(place.clone()))
+    fn occupy(slot: &Arc<AtomicBool>) -> Option<Self> {
+        (!slot.swap(true, Ordering::AcqRel)).then(|| Self(slot.clone()))
     }
 }
 
@@ -50,18 +50,18 @@ impl Drop for ReportSlot {
 /// Sends the reports of one worker to the event loop.
 pub struct LoopOutbox {
     to_loop: SyncSender<LoopWake>,
-    place: Arc<AtomicBool>,
+    slot: Arc<AtomicBool>,
 }
 
 impl LoopOutbox {
     pub fn new(to_loop: SyncSender<LoopWake>) -> Self {
-        Self { to_loop, place: Arc::default() }
+        Self { to_loop, slot: Arc::default() }
     }
 }
 
 impl Outbox for LoopOutbox {
     fn offer(&self, report: Report) -> Result<(), Report> {
-        let Some(slot) = ReportSlot::occupy(&self.place) else {
+        let Some(slot) = ReportSlot::occupy(&self.slot) else {
             return Err(report);
         };
         let sent = self.to_loop.try_send(LoopWake::Report(report, Some(slot)));
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn one_offered_report_may_wait_and_the_next_is_given_back() {
+    fn a_second_offered_report_is_returned_while_one_waits() {
         let (to_loop, inbox) = channel();
         let outbox = LoopOutbox::new(to_loop.clone());
         let other = LoopOutbox::new(to_loop);
@@ -99,10 +99,10 @@ mod tests {
     }
 
     #[test]
-    fn a_full_channel_takes_no_offer_and_leaves_the_place_free() {
+    fn an_offer_to_a_full_channel_is_refused_and_frees_the_slot() {
         let (to_loop, inbox) = channel();
         for _ in 0..CAPACITY {
-            to_loop.send(LoopWake::Nudge).unwrap();
+            to_loop.send(LoopWake::Check).unwrap();
         }
         let outbox = LoopOutbox::new(to_loop);
         assert!(outbox.offer(report("no room")).is_err());

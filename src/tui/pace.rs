@@ -4,9 +4,9 @@
 use std::time::{Duration, Instant};
 
 /// Minimum time between frames for reports: screens do not show more frames.
-const SHORTEST_GAP: Duration = Duration::from_millis(16);
+const MIN_GAP: Duration = Duration::from_millis(16);
 /// Maximum pause after a frame, even if the terminal was slow or blocked for longer.
-const LONGEST_REST: Duration = Duration::from_millis(500);
+const MAX_PAUSE: Duration = Duration::from_millis(500);
 
 /// Schedules the frames.
 pub struct FramePace {
@@ -15,7 +15,7 @@ pub struct FramePace {
     /// When the last frame began.
     began: Instant,
     /// The end of the pause after the last frame. The pause is as long as writing the frame took,
-    /// at most `LONGEST_REST`. So writing takes at most half of the time, unless the terminal is
+    /// at most `MAX_PAUSE`. So writing takes at most half of the time, unless the terminal is
     /// very slow.
     rested: Instant,
 }
@@ -42,8 +42,8 @@ impl FramePace {
 
     /// Makes a frame due at `at` or later, for a change that the user does not wait for. Such
     /// frames are at least `gap` apart.
-    pub fn say(&mut self, at: Instant, gap: Duration) {
-        let due = at.max(self.began + gap.max(SHORTEST_GAP)).max(self.rested);
+    pub fn schedule_frame(&mut self, at: Instant, gap: Duration) {
+        let due = at.max(self.began + gap.max(MIN_GAP)).max(self.rested);
         self.due = Some(self.due.map_or(due, |other| other.min(due)));
     }
 
@@ -51,7 +51,7 @@ impl FramePace {
     pub fn drawn(&mut self, began: Instant, now: Instant, writing: Duration) {
         self.due = None;
         self.began = began;
-        self.rested = now + writing.min(LONGEST_REST);
+        self.rested = now + writing.min(MAX_PAUSE);
     }
 }
 
@@ -75,38 +75,38 @@ mod tests {
     }
 
     #[test]
-    fn nothing_new_is_no_frame() {
+    fn no_frame_is_due_without_news() {
         let (pace, start) = drawn();
         assert_eq!(pace.wait(start + ms(1)), None);
         assert!(!pace.is_due(start + ms(9_000)));
     }
 
     #[test]
-    fn news_keep_their_distance_and_an_answer_does_not_wait_for_them() {
+    fn reports_are_spaced_and_input_is_answered_at_once() {
         let (mut pace, start) = drawn();
-        pace.say(start + ms(5), GAP);
+        pace.schedule_frame(start + ms(5), GAP);
         assert_eq!(pace.wait(start + ms(5)), Some(ms(95)));
         pace.answer(start + ms(6));
         assert!(pace.is_due(start + ms(6)));
     }
 
     #[test]
-    fn the_earliest_of_several_news_counts() {
+    fn the_earliest_of_several_scheduled_frames_is_used() {
         let (mut pace, start) = drawn();
-        pace.say(start + ms(700), ms(0));
-        pace.say(start + ms(30), ms(0));
-        pace.say(start + ms(600), ms(0));
+        pace.schedule_frame(start + ms(700), ms(0));
+        pace.schedule_frame(start + ms(30), ms(0));
+        pace.schedule_frame(start + ms(600), ms(0));
         assert_eq!(pace.wait(start + ms(30)), Some(ms(0)));
     }
 
     #[test]
-    fn a_slow_terminal_rests_as_long_as_it_reads() {
+    fn frames_pause_as_long_as_a_slow_terminal_took_to_read() {
         let (mut pace, start) = drawn();
         pace.drawn(start, start + ms(300), ms(280));
-        pace.say(start + ms(300), GAP);
+        pace.schedule_frame(start + ms(300), GAP);
         assert_eq!(pace.wait(start + ms(300)), Some(ms(280)));
         pace.drawn(start, start + ms(60_000), ms(59_000));
-        pace.say(start + ms(60_000), GAP);
-        assert_eq!(pace.wait(start + ms(60_000)), Some(LONGEST_REST));
+        pace.schedule_frame(start + ms(60_000), GAP);
+        assert_eq!(pace.wait(start + ms(60_000)), Some(MAX_PAUSE));
     }
 }

@@ -32,7 +32,7 @@ const QUESTION: &[u8] = b"\x1b]11;?\x07\x1b[c";
 #[derive(Default)]
 pub struct TerminalAnswer {
     /// None: the terminal did not answer.
-    pub ground: Option<Background>,
+    pub background: Option<Background>,
     /// Inputs for the app that were typed during the wait.
     pub typed: Vec<Input>,
     /// Holds the beginning of an incomplete input.
@@ -40,7 +40,7 @@ pub struct TerminalAnswer {
 }
 
 /// Asks for the background. Needs raw mode, and must run before anything else reads the input.
-pub fn ask_ground(terminal: &Terminal, ending: &Ending) -> io::Result<TerminalAnswer> {
+pub fn query_background(terminal: &Terminal, ending: &Ending) -> io::Result<TerminalAnswer> {
     let mut answer = TerminalAnswer::default();
     // GNU screen answers in the wrong order, Eterm does not answer.
     let term = env::var("TERM").unwrap_or_default();
@@ -68,10 +68,10 @@ impl TerminalAnswer {
         // If the terminal has failed, the input thread detects it.
         let Ok(length @ 1..) = rustix::io::read(terminal, &mut buffer[..]) else { return false };
         let mut is_answered = false;
-        let Self { ground, typed, decoder } = self;
+        let Self { background, typed, decoder } = self;
         decoder.feed(&buffer[..length], |input| {
             match input {
-                Input::Background(color) => *ground = Some(ground_of(color)),
+                Input::Background(color) => *background = Some(background_of(color)),
                 Input::Attributes => is_answered = true,
                 input => typed.push(input),
             }
@@ -82,7 +82,7 @@ impl TerminalAnswer {
 }
 
 /// Classifies a background by its luma (Rec. 601), computed from gamma-encoded values.
-fn ground_of([red, green, blue]: [f32; 3]) -> Background {
+fn background_of([red, green, blue]: [f32; 3]) -> Background {
     let is_light = 0.299 * red + 0.587 * green + 0.114 * blue > 0.5;
     if is_light { Background::Light } else { Background::Dark }
 }
@@ -92,15 +92,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_backgrounds_are_told_apart() {
-        let ground =
-            |rgb: u32| ground_of([16, 8, 0].map(|shift| f32::from((rgb >> shift) as u8) / 255.0));
+    fn dark_and_light_backgrounds_are_classified() {
+        let background = |rgb: u32| {
+            background_of([16, 8, 0].map(|shift| f32::from((rgb >> shift) as u8) / 255.0))
+        };
         // Solarized, Gruvbox, Dracula, plain ones.
         for dark in [0x00_2b36, 0x28_2828, 0x28_2a36, 0, 0x30_0a24] {
-            assert_eq!(ground(dark), Background::Dark, "{dark:06x}");
+            assert_eq!(background(dark), Background::Dark, "{dark:06x}");
         }
         for light in [0xfd_f6e3, 0xfb_f1c7, 0xff_ffff, 0xff_ffdd, 0xc0_c0c0] {
-            assert_eq!(ground(light), Background::Light, "{light:06x}");
+            assert_eq!(background(light), Background::Light, "{light:06x}");
         }
     }
 }

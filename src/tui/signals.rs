@@ -60,13 +60,13 @@ impl Arrived {
     }
 }
 
-/// Starts the thread. It calls `nudge`, which must not block, after each signal.
+/// Starts the thread. It calls `wake_loop`, which must not block, after each signal.
 ///
 /// A signal that is ignored at the start (nohup) stays ignored.
 pub fn watch(
     arrived: Arc<Arrived>,
     ending: Arc<Ending>,
-    nudge: impl Fn() + Send + 'static,
+    wake_loop: impl Fn() + Send + 'static,
 ) -> io::Result<()> {
     let ignored = ignored_signals().unwrap_or(0);
     let is_wanted = |signal: &i32| ignored >> (signal - 1) & 1 == 0;
@@ -86,7 +86,7 @@ pub fn watch(
                 SIGWINCH => arrived.resized.store(true, Ordering::SeqCst),
                 ending_one => ending.call(Reason::Signal(ending_one)),
             }
-            nudge();
+            wake_loop();
         }
     };
     thread::Builder::new().name("signals".to_owned()).spawn(watch).map(drop)
@@ -100,7 +100,7 @@ pub fn ask_group_to_stop() {
 }
 
 /// Stops this process until SIGCONT. Uses SIGSTOP, because SIGTSTP is dropped in an orphaned group.
-pub fn stop_here() {
+pub fn stop_process() {
     // raise() signals this very thread, which therefore stops before the call returns.
     let _ = low_level::raise(SIGSTOP);
 }

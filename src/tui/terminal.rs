@@ -55,11 +55,11 @@ const TIMEOUT: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 
 /// Maximum number of times that a fault handler waits for another thread to finish its write. Each
 /// wait lasts `WAIT`.
-const MOST_WAITS: u32 = 100;
+const MAX_WAITS: u32 = 100;
 const WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
 /// Maximum columns and rows, more than any real terminal has. Cells beyond them are not drawn.
-const MOST_COLUMNS: u16 = 2000;
-const MOST_ROWS: u16 = 1000;
+const MAX_COLUMNS: u16 = 2000;
+const MAX_ROWS: u16 = 1000;
 
 /// Returns why the TUI cannot run here; `None` if it can.
 pub fn refuse_reason() -> Option<String> {
@@ -95,9 +95,9 @@ impl Terminal {
         let cooked = tcgetattr(stdin())?;
         // Opened again, because O_NONBLOCK on the descriptor itself would affect the shell as well.
         let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let anew = rustix::fs::open("/dev/fd/1", flags, Mode::empty());
-        let never_blocks = anew.is_ok();
-        let output = anew.or_else(|_| rustix::io::fcntl_dupfd_cloexec(stdout(), 3))?;
+        let reopened = rustix::fs::open("/dev/fd/1", flags, Mode::empty());
+        let never_blocks = reopened.is_ok();
+        let output = reopened.or_else(|_| rustix::io::fcntl_dupfd_cloexec(stdout(), 3))?;
         Ok(Self {
             cooked,
             output,
@@ -154,7 +154,7 @@ impl Terminal {
 
     /// Waits for the lock. None: the writing thread did not finish in time.
     fn wait_for_lock(&self) -> Option<MutexGuard<'_, ()>> {
-        for _ in 0..MOST_WAITS {
+        for _ in 0..MAX_WAITS {
             match self.writing.try_lock() {
                 Ok(lock) => return Some(lock),
                 Err(TryLockError::Poisoned(lock)) => return Some(lock.into_inner()),
@@ -185,7 +185,7 @@ impl Terminal {
     /// Returns the columns and rows to draw, at least 1 each: a pty without a size reports 0.
     pub fn size(&self) -> io::Result<(u16, u16)> {
         let size = tcgetwinsize(&self.output)?;
-        Ok((size.ws_col.clamp(1, MOST_COLUMNS), size.ws_row.clamp(1, MOST_ROWS)))
+        Ok((size.ws_col.clamp(1, MAX_COLUMNS), size.ws_row.clamp(1, MAX_ROWS)))
     }
 
     /// Writes a frame as one synchronized update.
@@ -281,13 +281,13 @@ pub fn restore_at_fault(terminal: Arc<Terminal>) {
 pub fn restore_on_panic(
     terminal: Arc<Terminal>,
     ending: Arc<Ending>,
-    nudge: impl Fn() + Send + Sync + 'static,
+    wake_loop: impl Fn() + Send + Sync + 'static,
 ) {
     panic::set_hook(Box::new(move |panic| {
         terminal.give_back();
         report_bug(panic);
         ending.call(Reason::Panic);
-        nudge();
+        wake_loop();
     }));
 }
 

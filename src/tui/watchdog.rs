@@ -22,7 +22,7 @@ use crate::tui::{signals, terminal::Terminal};
 /// second.
 const GRACE: Duration = Duration::from_secs(1);
 /// 128 + SIGHUP: the exit code when the terminal is gone, even if the signal itself is ignored.
-pub const GONE: i32 = 129;
+pub const EXIT_TERMINAL_GONE: i32 = 129;
 /// The exit code of a panic in any thread; Rust uses the same for the main thread.
 pub const PANICKED: i32 = 101;
 
@@ -129,6 +129,6 @@ fn die(reason: Option<Reason>) -> ! {
     match reason {
         Some(Reason::Signal(signal)) => signals::die_by(signal),
         Some(Reason::Panic) => low_level::exit(PANICKED),
-        _ => low_level::exit(GONE),
+        _ => low_level::exit(EXIT_TERMINAL_GONE),
     }
 }

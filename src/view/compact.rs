@@ -102,12 +102,12 @@ fn overview_lines(
 ) -> Vec<Vec<Line<'static>>> {
     let Some(scan) = app.scan() else { return Vec::new() };
     let own = headline.own_finding(scan);
-    let (badge, role) = overview::badge(own, headline.standing.level);
+    let (badge, role) = overview::badge(own, headline.subject_status.level);
     let texts = match own {
         Some(finding) => {
             vec![overview::whole_words(&finding.summary, room.saturating_sub(badge.len() + 2))]
         }
-        None => overview::headline(&headline.standing, 1, theme),
+        None => overview::headline(&headline.subject_status, 1, theme),
     };
     let mut wordings: Vec<Line<'static>> = texts
         .iter()

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Number of commands that are dropped last. These are help and quit.
-const KEPT: usize = 2;
+const KEPT_COMMANDS: usize = 2;
 
 pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     if area.is_empty() {
@@ -48,7 +48,8 @@ fn fitting(app: &App, room: usize) -> Vec<&'static KeyCommand> {
         command::here(app.context()).filter(|command| !command.label.is_empty()).collect();
     let width = |c: &&KeyCommand| c.keys.len() + 1 + c.label.len() + 2;
     while commands.iter().map(width).sum::<usize>() > room + 2 && !commands.is_empty() {
-        let dropped = if commands.len() > KEPT { commands.len() - 1 - KEPT } else { 0 };
+        let dropped =
+            if commands.len() > KEPT_COMMANDS { commands.len() - 1 - KEPT_COMMANDS } else { 0 };
         commands.remove(dropped);
     }
     commands

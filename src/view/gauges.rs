@@ -9,7 +9,7 @@ use ratatui::{
 
 use crate::{
     app::Lens,
-    domain::{Gauge, Lane, StateClass, notation},
+    domain::{Gauge, ProtocolFamily, StateClass, notation},
     view::{
         Role, Theme,
         heatmap::{level, put},
@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Maximum width of a bar.
-const WIDEST: u16 = 60;
+const MAX_BAR_WIDTH: u16 = 60;
 /// Width of `TCP IPv4 `.
 const NAME_WIDTH: u16 = 9;
 /// Width of ` >99.9 %  28,232 of 28,232`.
@@ -57,10 +57,10 @@ pub fn render(gauges: &[Gauge], colors: Colors, theme: &Theme, area: Rect, buffe
 pub fn lines(gauges: &[Gauge], colors: Colors, theme: &Theme, width: u16) -> Vec<Line<'static>> {
     let with_counts = width >= NAME_WIDTH + FIGURES_WIDTH + 10;
     let figures_width = if with_counts { FIGURES_WIDTH } else { 8 };
-    let bar = usize::from(width.saturating_sub(NAME_WIDTH + figures_width).min(WIDEST));
+    let bar = usize::from(width.saturating_sub(NAME_WIDTH + figures_width).min(MAX_BAR_WIDTH));
     let name_width = usize::from(NAME_WIDTH);
     let line = |gauge: &Gauge| {
-        let name = format!("{:name_width$}", gauge.lane.name());
+        let name = format!("{:name_width$}", gauge.protocol_family.name());
         let mut line = Line::from(Span::styled(name, Style::reset()));
         line.spans.extend(stacked(&gauge.by_class, gauge.size, colors, theme, bar));
         let share = notation::percent_of(gauge.occupied, gauge.size);
@@ -85,7 +85,11 @@ pub fn render_line(
 ) {
     let each = area.width.saturating_sub(1) / gauges.len().max(1) as u16;
     for (gauge, x) in gauges.iter().zip((area.x + 1..area.right()).step_by(usize::from(each))) {
-        let name = if each < NAMED_WIDTH { short_name(gauge.lane) } else { gauge.lane.name() };
+        let name = if each < NAMED_WIDTH {
+            short_name(gauge.protocol_family)
+        } else {
+            gauge.protocol_family.name()
+        };
         let share = notation::percent_of(gauge.occupied, gauge.size);
         put(buffer, area, x, area.y, name, Style::reset());
         let bar_start = x + name.len() as u16 + 1;
@@ -102,17 +106,17 @@ pub fn render_line(
 pub fn line(gauge: &Gauge, theme: &Theme) -> Line<'static> {
     let share = notation::percent_of(gauge.occupied, gauge.size);
     Line::from(vec![
-        Span::raw(format!("{} ", gauge.lane.name())),
+        Span::raw(format!("{} ", gauge.protocol_family.name())),
         Span::styled(share, theme.style(level(share_of(gauge)))),
     ])
 }
 
-fn short_name(lane: Lane) -> &'static str {
-    match lane {
-        Lane::Tcp4 => "TCP4",
-        Lane::Tcp6 => "TCP6",
-        Lane::Udp4 => "UDP4",
-        Lane::Udp6 => "UDP6",
+fn short_name(protocol_family: ProtocolFamily) -> &'static str {
+    match protocol_family {
+        ProtocolFamily::Tcp4 => "TCP4",
+        ProtocolFamily::Tcp6 => "TCP6",
+        ProtocolFamily::Udp4 => "UDP4",
+        ProtocolFamily::Udp6 => "UDP6",
     }
 }
 

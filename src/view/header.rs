@@ -15,9 +15,9 @@ use crate::{
 
 const NAME: &str = " portscope ";
 /// Minimum width for the long labels of the tabs.
-const ROOMY: u16 = 100;
+const MIN_WIDTH_LONG_LABELS: u16 = 100;
 /// A machine's name is cut to this width.
-const LONGEST_NAME: usize = 16;
+const MAX_NAME_LENGTH: usize = 16;
 
 /// Each screen with its label and its short label. The number in a label never changes.
 const TABS: [(Screen, &str, &str); 4] = [
@@ -32,7 +32,8 @@ pub fn tabs(header: Rect) -> Vec<(Screen, Rect)> {
     let mut x = header.x.saturating_add(NAME.len() as u16 + 1);
     let mut tabs = Vec::new();
     for (screen, long, short) in TABS {
-        let width = if header.width < ROOMY { short.len() } else { long.len() } as u16;
+        let width =
+            if header.width < MIN_WIDTH_LONG_LABELS { short.len() } else { long.len() } as u16;
         tabs.push((screen, Rect { x, width, ..header }.intersection(header)));
         x = x.saturating_add(width);
     }
@@ -43,7 +44,7 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let name = theme.badge(Role::Accent).add_modifier(Modifier::BOLD);
     buffer.set_stringn(area.x, area.y, NAME, usize::from(area.width), name);
     for ((screen, tab), (_, long, short)) in tabs(area).into_iter().zip(TABS) {
-        let text = if area.width < ROOMY { short } else { long };
+        let text = if area.width < MIN_WIDTH_LONG_LABELS { short } else { long };
         let style = if screen == app.screen() {
             theme.style(Role::Selected).add_modifier(Modifier::BOLD)
         } else {
@@ -71,7 +72,7 @@ fn facts(app: &App, theme: &Theme, room: usize) -> Line<'static> {
         return Line::styled("no scan yet ", theme.style(Role::Dim));
     };
     let machine = &scan.snapshot.machine;
-    let name = Span::raw(words::shorten(machine.name.as_str(), LONGEST_NAME));
+    let name = Span::raw(words::shorten(machine.name.as_str(), MAX_NAME_LENGTH));
     let namespace = machine.network_namespace.map(|inode| format!("net {inode}"));
     let namespace = namespace.map(|text| Span::styled(text, theme.style(Role::Dim)));
     let kind = Some(kind(app, &scan.snapshot, theme));

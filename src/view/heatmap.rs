@@ -127,9 +127,9 @@ impl Pane {
     /// Returns the position of the first column of the cell that shows `port`. With half blocks the
     /// same cell also shows a block of another row.
     pub fn position(&self, grid: &Grid, port: u16) -> Option<Position> {
-        let place = grid.place(port)?;
-        let x = self.cells.x + place.column * grid.cell_width();
-        let position = Position::new(x, self.cells.y + grid.line_of(place.row));
+        let block_position = grid.block_position(port)?;
+        let x = self.cells.x + block_position.column * grid.cell_width();
+        let position = Position::new(x, self.cells.y + grid.line_of(block_position.row));
         self.cells.contains(position).then_some(position)
     }
 
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn both_halves_of_a_cell_are_painted_and_the_cursor_takes_one() {
+    fn both_halves_of_a_cell_are_painted_and_the_cursor_covers_one() {
         let theme = Theme::new(Depth::True, Background::Dark, false);
         let (pane, buffer, grid) = drawn(&theme, RowsPerLine::Two, 49_152);
         let cell = &buffer[pane.position(&grid, 49_152).unwrap()];
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn without_colour_blocks_show_how_much_is_taken() {
+    fn without_colour_blocks_show_the_occupied_share() {
         let (pane, buffer, grid) = drawn(&Theme::MONOCHROME, RowsPerLine::One, 49_152);
         assert_eq!(buffer[pane.position(&grid, 40_500).unwrap()].symbol(), "·");
         assert_eq!(buffer[pane.position(&grid, 40_200).unwrap()].symbol(), "▒");

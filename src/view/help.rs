@@ -2,10 +2,10 @@
 
 mod keys;
 mod lab;
+mod mark_table;
 mod overview;
 mod pool;
 mod ranges;
-mod sheet;
 mod states;
 
 use ratatui::{
@@ -22,16 +22,16 @@ use crate::{
 };
 
 /// Maximum width of the box; longer lines are hard to read.
-const WIDEST: u16 = 108;
+const MAX_WIDTH: u16 = 108;
 /// Minimum width beside the box. If less would be left, the box fills the whole width.
-const LEAST_ASIDE: u16 = 12;
+const MIN_WIDTH_BESIDE: u16 = 12;
 /// Columns and lines of the box that its text cannot use: the borders and blanks at the sides
 /// (`SIDES`), and the borders above and below (`RULES`).
 const SIDES: u16 = 4;
 const RULES: u16 = 2;
 
 /// Data from which a page is built, and its maximum size.
-struct Paper<'a> {
+struct PageContext<'a> {
     app: &'a App,
     theme: &'a Theme,
     width: usize,
@@ -40,8 +40,8 @@ struct Paper<'a> {
 }
 
 pub fn render(app: &App, page: HelpPage, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let width = if area.width < WIDEST + LEAST_ASIDE { area.width } else { WIDEST };
-    let paper = Paper {
+    let width = if area.width < MAX_WIDTH + MIN_WIDTH_BESIDE { area.width } else { MAX_WIDTH };
+    let page_context = PageContext {
         app,
         theme,
         width: usize::from(width.saturating_sub(SIDES)),
@@ -49,17 +49,17 @@ pub fn render(app: &App, page: HelpPage, theme: &Theme, area: Rect, buffer: &mut
     };
     let lines = cut(
         match page {
-            HelpPage::Keys => keys::lines(&paper),
-            HelpPage::States => states::lines(&paper),
-            HelpPage::Ranges => ranges::lines(&paper),
+            HelpPage::Keys => keys::lines(&page_context),
+            HelpPage::States => states::lines(&page_context),
+            HelpPage::Ranges => ranges::lines(&page_context),
         },
-        &paper,
+        &page_context,
     );
     let height = (lines.len() as u16 + RULES).min(area.height);
     let x = area.x + (area.width - width) / 2;
     let y = area.y + (area.height - height) / 2;
     let frame = Rect { x, y, width, height };
-    theme.recede(body(area), buffer);
+    theme.dim_area(body(area), buffer);
     Clear.render(frame, buffer);
     let block = block(page, theme, width);
     let inner = block.inner(frame);
@@ -76,12 +76,13 @@ fn body(area: Rect) -> Rect {
 }
 
 /// Cuts the page to the height; the last line then says that there is more.
-fn cut(mut lines: Vec<Line<'static>>, paper: &Paper) -> Vec<Line<'static>> {
-    if lines.len() > paper.height {
-        lines.truncate(paper.height.saturating_sub(1));
+fn cut(mut lines: Vec<Line<'static>>, page_context: &PageContext) -> Vec<Line<'static>> {
+    if lines.len() > page_context.height {
+        lines.truncate(page_context.height.saturating_sub(1));
         let hints = ["more on a larger terminal", "larger: more", ".."];
-        let hint = hints.into_iter().find(|hint| hint.len() <= paper.width).unwrap_or_default();
-        lines.push(Line::styled(hint, paper.theme.style(Role::Warn)));
+        let hint =
+            hints.into_iter().find(|hint| hint.len() <= page_context.width).unwrap_or_default();
+        lines.push(Line::styled(hint, page_context.theme.style(Role::Warn)));
     }
     lines
 }

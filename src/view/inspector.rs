@@ -4,8 +4,8 @@
 mod below;
 mod neighbours;
 mod port;
+mod port_history;
 mod range;
-mod seen;
 
 use ratatui::{
     buffer::Buffer,
@@ -35,7 +35,7 @@ const RIGHT_WIDTH: u16 = 46;
 /// not move when the pointer moves to another port.
 const PORT_LINES: usize = 14;
 /// Number of lines of the newest sighting, with a blank line and a title.
-const NEWEST_SEEN: usize = 3;
+const MIN_HISTORY_LINES: usize = 3;
 
 /// Data from which the parts of the inspector are drawn.
 #[derive(Clone, Copy)]
@@ -58,18 +58,20 @@ pub fn render(
     buffer: &mut Buffer,
 ) {
     let port = app.inspected();
-    let block = app.hover().or_else(|| grid.place(port).and_then(|place| grid.block(place)));
+    let block = app.hover().or_else(|| {
+        grid.block_position(port).and_then(|block_position| grid.block(block_position))
+    });
     let area = areas.inspector;
     let width = usize::from(area.width.saturating_sub(2));
     let context = InspectorContext { app, scan, theme, port, block, width };
-    let has_lanes = areas.gauges.is_empty();
+    let has_families = areas.gauges.is_empty();
     if areas.has_inspector_beside {
         let rule = theme.glyph("│", "|");
         for y in area.top()..area.bottom() {
             buffer.set_string(area.x, y, rule, theme.style(Role::Border));
         }
         let inner = Rect { x: area.x + 2, width: area.width.saturating_sub(2), ..area };
-        columns(context, inner, has_lanes, buffer);
+        columns(context, inner, has_families, buffer);
     } else if area.width >= WIDE_BELOW && area.height >= COLUMN_LINES {
         let inner = Rect { x: area.x + 1, width: area.width - 2, ..area };
         // The line above or below the map already has the gauges.
@@ -80,24 +82,29 @@ pub fn render(
 }
 
 /// Draws the port and its surroundings: side by side, or one below the other if there is less room.
-fn columns(context: InspectorContext<'_>, area: Rect, has_lanes: bool, buffer: &mut Buffer) {
+fn columns(context: InspectorContext<'_>, area: Rect, has_families: bool, buffer: &mut Buffer) {
     let height = usize::from(area.height);
     if area.width >= WIDE {
         let width = RIGHT_WIDTH.min((area.width - COLUMN_GAP) / 2);
         let left = Rect { width: area.width - COLUMN_GAP - width, ..area };
         let right = Rect { x: left.right() + COLUMN_GAP, width, ..area };
         draw(&about_port(&context.as_wide_as(left), height), left, buffer);
-        draw(&surroundings(&context.as_wide_as(right), has_lanes, height), right, buffer);
+        draw(
+            &range_and_neighbours(&context.as_wide_as(right), has_families, height),
+            right,
+            buffer,
+        );
     } else {
         let context = context.as_wide_as(area);
-        let mut around = surroundings(&context, has_lanes, height.saturating_sub(PORT_LINES + 1));
-        if !around.is_empty() {
-            around.insert(0, Line::default());
+        let mut range_lines =
+            range_and_neighbours(&context, has_families, height.saturating_sub(PORT_LINES + 1));
+        if !range_lines.is_empty() {
+            range_lines.insert(0, Line::default());
         }
-        let top = Rect { height: area.height.saturating_sub(around.len() as u16), ..area };
+        let top = Rect { height: area.height.saturating_sub(range_lines.len() as u16), ..area };
         draw(&about_port(&context, usize::from(top.height)), top, buffer);
         let bottom = Rect { y: top.bottom(), height: area.height - top.height, ..area };
-        draw(&around, bottom, buffer);
+        draw(&range_lines, bottom, buffer);
     }
 }
 
@@ -108,12 +115,12 @@ fn about_port(context: &InspectorContext<'_>, room: usize) -> Vec<Line<'static>>
         lines.push(Line::default());
     }
     let room = room.saturating_sub(lines.len());
-    let seen = seen::lines(context);
+    let history_lines = port_history::lines(context);
     // The newest sighting has priority over a second socket.
-    let newest = if seen.is_empty() { 0 } else { NEWEST_SEEN };
+    let newest = if history_lines.is_empty() { 0 } else { MIN_HISTORY_LINES };
     let kept = newest.min(room.saturating_sub(PORT_LINES));
     lines.extend(port::lines(context, room - kept));
-    append(&mut lines, seen, room);
+    append(&mut lines, history_lines, room);
     lines
 }
 
@@ -130,14 +137,14 @@ fn append(lines: &mut Vec<Line<'static>>, mut section: Vec<Line<'static>>, room:
 
 /// Returns the neighbours, the range and its use by lane. Leaves out each section that does not fit
 /// in full.
-fn surroundings(
+fn range_and_neighbours(
     context: &InspectorContext<'_>,
-    has_lanes: bool,
+    has_families: bool,
     room: usize,
 ) -> Vec<Line<'static>> {
-    let by_lane = if has_lanes { range::lane_lines(context) } else { Vec::new() };
+    let by_family = if has_families { range::family_lines(context) } else { Vec::new() };
     let mut lines: Vec<Line<'static>> = Vec::new();
-    for mut section in [neighbours::lines(context), range::lines(context), by_lane] {
+    for mut section in [neighbours::lines(context), range::lines(context), by_family] {
         let gap = usize::from(!lines.is_empty());
         if section.is_empty() || lines.len() + gap + section.len() > room {
             continue;
@@ -208,7 +215,7 @@ impl InspectorContext<'_> {
     /// Formats `40200-40219: 12 of 20 in use`; `None` for a single port.
     fn block_words(&self) -> Option<String> {
         let block = self.block.filter(|block| block.len() > 1)?;
-        let tally = self.app.tally(block);
-        Some(format!("{block}: {} of {} in use", tally.occupied, tally.size))
+        let lens_counts = self.app.lens_counts(block);
+        Some(format!("{block}: {} of {} in use", lens_counts.occupied, lens_counts.size))
     }
 }

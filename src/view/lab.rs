@@ -21,7 +21,7 @@ use ratatui::{
 use crate::{
     app::{
         App, LabScreen, RowsPerLine,
-        lab::{AllocatorRow, Contender, LabPanel},
+        lab::{AllocatorRow, LabPanel, StrategyReport},
     },
     view::{Role, Theme, allocate::column::TextColumn},
 };
@@ -35,7 +35,7 @@ struct LabColumn<'a> {
     /// Index from the left; it selects shape and colour.
     column: usize,
     row: &'static AllocatorRow,
-    contender: Option<&'a Contender>,
+    strategy_report: Option<&'a StrategyReport>,
     is_selected: bool,
 }
 
@@ -76,7 +76,7 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         title::notice(lab, theme, area, buffer);
     }
     if lab.panel().is_some() {
-        theme.recede(area, buffer);
+        theme.dim_area(area, buffer);
     }
     match lab.panel() {
         None => {}
@@ -101,7 +101,7 @@ fn entries(lab: &LabScreen) -> Vec<LabColumn<'_>> {
     let entry = |(column, row): (usize, &'static AllocatorRow)| LabColumn {
         column,
         row,
-        contender: lab.contender(column),
+        strategy_report: lab.strategy_report(column),
         is_selected: column == lab.selected(),
     };
     picked.map(entry).collect()

@@ -15,11 +15,11 @@ const FACTS_WIDTH: u16 = 18;
 /// Number of lines of the gauges: one per lane, and a blank one.
 const GAUGE_LINES: u16 = 5;
 /// Minimum number of spare lines for the loupe, including a blank line and its rule.
-const LEAST_LOUPE: u16 = 8;
-const USUAL_LOUPE: u16 = 10;
-const LARGEST_LOUPE: u16 = 17;
+const MIN_LOUPE_LINES: u16 = 8;
+const USUAL_LOUPE_LINES: u16 = 10;
+const MAX_LOUPE_LINES: u16 = 17;
 /// Minimum height of the inspector below the map, which has two columns there.
-const LEAST_INSPECTOR: u16 = 8;
+const MIN_INSPECTOR_LINES: u16 = 8;
 
 /// Areas of the parts of a frame; empty where there is no room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,14 +81,14 @@ pub fn areas(area: Rect, app: &App) -> FrameAreas {
 /// Places the loupe, the gauges and the inspector in the lines below the map.
 fn place_below(areas: &mut FrameAreas, app: &App, plan: &Plan, size: Size, spare: Rect) {
     let mut free = spare;
-    let inspector = if areas.has_inspector_beside { 0 } else { LEAST_INSPECTOR + 1 };
+    let inspector = if areas.has_inspector_beside { 0 } else { MIN_INSPECTOR_LINES + 1 };
     let mut left = spare.height.saturating_sub(inspector);
     let has_gauges = areas.has_inspector_beside && left >= GAUGE_LINES;
     left -= if has_gauges { GAUGE_LINES } else { 0 };
-    let most = if size.is_largest() { LARGEST_LOUPE } else { USUAL_LOUPE };
+    let most = if size.is_largest() { MAX_LOUPE_LINES } else { USUAL_LOUPE_LINES };
     // One blank line and one rule.
     let lines = left.min(most).saturating_sub(2);
-    if left >= LEAST_LOUPE && loupe::grid(app, plan, lines).is_some() {
+    if left >= MIN_LOUPE_LINES && loupe::grid(app, plan, lines).is_some() {
         take(&mut free, 1);
         areas.loupe = take(&mut free, 1 + lines);
     }
@@ -98,8 +98,8 @@ fn place_below(areas: &mut FrameAreas, app: &App, plan: &Plan, size: Size, spare
     }
     if !areas.has_inspector_beside {
         // If there is room, the gauges are placed below the map, and its title above it.
-        if free.height > LEAST_INSPECTOR {
-            let gap = u16::from(free.height > LEAST_INSPECTOR + 1);
+        if free.height > MIN_INSPECTOR_LINES {
+            let gap = u16::from(free.height > MIN_INSPECTOR_LINES + 1);
             take(&mut free, gap);
             areas.gauges = take(&mut free, 1);
         }

@@ -9,7 +9,7 @@ use ratatui::{
 
 use crate::{
     app::{
-        App, Extent, Focus, Grain, LatestScan, Lens,
+        App, Extent, Focus, LatestScan, Lens, Resolution,
         lens::{Marks, bind, connect},
     },
     domain::{Destination, StateClass, notation},
@@ -39,17 +39,19 @@ impl LegendEntry {
 }
 
 /// Owners' names are cut to this width.
-const LONGEST_NAME: usize = 14;
+const MAX_NAME_LENGTH: usize = 14;
 /// Maximum height of a legend.
-const MOST_LINES: u16 = 2;
+const MAX_LINES: u16 = 2;
 /// Minimum `LegendEntry::dropped` of entries that the facts beside the map show, too.
 const REPORTED_BESIDE: u8 = 100;
 
 /// Draws the legend of a map with this grain.
-pub fn render(app: &App, theme: &Theme, grain: Grain, area: Rect, buffer: &mut Buffer) {
+pub fn render(app: &App, theme: &Theme, resolution: Resolution, area: Rect, buffer: &mut Buffer) {
     let Some(scan) = app.scan() else { return };
     let entries = match app.map().lens {
-        Lens::State if !theme.has_color() && grain == Grain::Blocks => densities(scan, theme),
+        Lens::State if !theme.has_color() && resolution == Resolution::Blocks => {
+            densities(scan, theme)
+        }
         _ => entries(app, scan, theme),
     };
     let titles: Vec<Vec<String>> = headings(app, scan, theme)
@@ -57,7 +59,7 @@ pub fn render(app: &App, theme: &Theme, grain: Grain, area: Rect, buffer: &mut B
         .map(|heading| [heading, notes(app)].concat())
         .collect();
     let width = usize::from(area.width.saturating_sub(1));
-    let height = usize::from(area.height.min(MOST_LINES));
+    let height = usize::from(area.height.min(MAX_LINES));
     let lines = fitting(&titles, &entries, theme, width, height);
     for (line, y) in lines.iter().zip(area.top()..area.bottom()) {
         buffer.set_line(area.x + 1, y, line, area.width.saturating_sub(1));
@@ -158,10 +160,10 @@ fn binds(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
 /// Returns the owner in focus and all others, which are grey.
 fn focused(app: &App, marks: &Marks, theme: &Theme) -> Vec<LegendEntry> {
     let name = match app.map().focus {
-        Some(Focus::Party(party)) => words::party(app, party),
+        Some(Focus::OwnerKey(owner_key)) => words::owner_key(app, owner_key),
         _ => String::new(),
     };
-    let name = words::shorten(&name, 2 * LONGEST_NAME);
+    let name = words::shorten(&name, 2 * MAX_NAME_LENGTH);
     vec![
         entry(theme, Role::Category(0), owner_letter(0), &name, Some(marks.marked)),
         entry(theme, Role::Muted, OTHER_OWNER_LETTER, "all others", Some(marks.others)),
@@ -237,13 +239,18 @@ fn states(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
         ..entry(theme, role, letter, name, Some(count))
     };
     let dot = theme.glyph('·', '.');
-    let mut entries =
-        vec![free(Role::Available, dot, available, scan.tally.available, REPORTED_BESIDE + 1)];
+    let mut entries = vec![free(
+        Role::Available,
+        dot,
+        available,
+        scan.lens_counts.available,
+        REPORTED_BESIDE + 1,
+    )];
     entries.extend(CLASSES.map(|class| {
-        let count = Some(scan.tally.of(class));
+        let count = Some(scan.lens_counts.of(class));
         entry(theme, Role::Class(class), letter(class), class_name(class), count)
     }));
-    entries.push(free(Role::Reserved, 'x', "reserved", scan.tally.reserved, REPORTED_BESIDE));
+    entries.push(free(Role::Reserved, 'x', "reserved", scan.lens_counts.reserved, REPORTED_BESIDE));
     entries
 }
 
@@ -256,8 +263,8 @@ fn densities(scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
         count,
         dropped: 0,
     };
-    let available = plain(theme.glyph('·', '.'), "free", Some(scan.tally.available));
-    let reserved = plain('x', "reserved", Some(scan.tally.reserved));
+    let available = plain(theme.glyph('·', '.'), "free", Some(scan.lens_counts.available));
+    let reserved = plain('x', "reserved", Some(scan.lens_counts.reserved));
     let mut entries = vec![LegendEntry { dropped: REPORTED_BESIDE + 1, ..available }];
     if theme.ascii {
         // There are seven glyphs; four of them are named.
@@ -278,7 +285,7 @@ fn owners(scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
     let mut entries: Vec<LegendEntry> = (0u8..)
         .zip(named)
         .map(|(rank, (name, count))| {
-            let name = words::shorten(&name.words(), LONGEST_NAME);
+            let name = words::shorten(&name.words(), MAX_NAME_LENGTH);
             let role = Role::Category(rank);
             LegendEntry {
                 dropped: rank,

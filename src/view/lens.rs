@@ -3,7 +3,7 @@
 use crate::{
     app::{
         App, LatestScan, Lens,
-        lens::{self, AGE_STEPS, DENSITY_STEPS, Marks, OLDER_THAN_OUR_WATCH},
+        lens::{self, AGE_STEPS, DENSITY_STEPS, Marks, OLDER_THAN_SESSION},
     },
     domain::{PortRange, Protocols, StateClass, port::SYSTEM},
     view::{
@@ -89,7 +89,7 @@ const BINDS: [Category; 3] = [
     category('?', Role::OtherCategory, "unknown"),
 ];
 
-const _: () = assert!(OLDER_THAN_OUR_WATCH as usize == AGES.len() - 1);
+const _: () = assert!(OLDER_THAN_SESSION as usize == AGES.len() - 1);
 
 /// Returns the categories by number; empty for lenses without categories.
 pub fn categories(lens: Lens) -> &'static [Category] {
@@ -285,7 +285,7 @@ mod tests {
             if let Some(taken) = paint(app, scan, block).taken {
                 *letters.entry(taken.letter).or_default() += match app.map().lens {
                     Lens::Connect | Lens::Bind => block.len(),
-                    _ => app.tally(block).occupied,
+                    _ => app.lens_counts(block).occupied,
                 };
             }
         }
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn under_every_lens_the_legend_counts_what_the_map_paints() {
+    fn legend_counts_match_the_map_under_every_lens() {
         let mut app = app();
         let ports: Vec<PortRange> = port::ALL.ports().map(|p| range(p, p)).collect();
         for row in lens::LENSES {
@@ -315,7 +315,7 @@ mod tests {
                     app.update(Duration::from_secs(3), Event::Key(Key::Char('p')));
                     continue;
                 }
-                let occupied = app.scan().unwrap().tally.occupied;
+                let occupied = app.scan().unwrap().lens_counts.occupied;
                 assert_eq!(painted.values().sum::<u32>(), occupied, "{}", row.name);
                 if row.lens == Lens::Owner {
                     // A port shared by two owners is painted as the larger one's.
@@ -332,15 +332,21 @@ mod tests {
     /// Returns the blocks of the map on a terminal of this size.
     fn drawn(app: &App) -> Vec<PortRange> {
         let grid = app.grid(crate::app::Size { columns: 120, rows: 40 }).unwrap();
-        let mut blocks = vec![grid.place(0).and_then(|place| grid.block(place)).unwrap()];
+        let mut blocks = vec![
+            grid.block_position(0).and_then(|block_position| grid.block(block_position)).unwrap(),
+        ];
         while let Some(next) = blocks.last().and_then(|block| block.last().checked_add(1)) {
-            blocks.push(grid.place(next).and_then(|place| grid.block(place)).unwrap());
+            blocks.push(
+                grid.block_position(next)
+                    .and_then(|block_position| grid.block(block_position))
+                    .unwrap(),
+            );
         }
         blocks
     }
 
     #[test]
-    fn no_letter_of_a_lens_means_two_things() {
+    fn letters_are_unique_within_a_lens() {
         for row in lens::LENSES {
             let mut letters: Vec<char> = categories(row.lens).iter().map(|c| c.letter).collect();
             letters.sort_unstable();
@@ -350,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_of_both_protocols_or_both_halves_says_so() {
+    fn a_block_with_both_protocols_or_parities_has_its_own_category() {
         let mut app = app();
         let block = range(41_000, 42_999);
         let letter = |app: &App| paint(app, app.scan().unwrap(), block).taken.unwrap().letter;

@@ -9,7 +9,7 @@ use ratatui::{
 };
 
 use crate::{
-    app::{App, Grain, Grid, Plan},
+    app::{App, Grid, Plan, Resolution},
     domain::PortRange,
     view::{
         Role, Theme,
@@ -21,11 +21,13 @@ use crate::{
 /// Returns `None` if the map already shows single ports, or if there is no room.
 pub fn grid(app: &App, plan: &Plan, lines: u16) -> Option<Grid> {
     let map = &plan.grid;
-    if matches!(map.grain(), Grain::Letters | Grain::Numbers(_)) || map.per_block() == 1 {
+    if matches!(map.resolution(), Resolution::Letters | Resolution::Numbers(_))
+        || map.per_block() == 1
+    {
         return None;
     }
     let rows_per_line = app.map().rows_per_line();
-    let cursor_row = map.place(app.map().cursor)?.row;
+    let cursor_row = map.block_position(app.map().cursor)?.row;
     let row = map.row(cursor_row)?;
     let grid = Grid::loupe(row, map.row_length(), map.width(), rows_per_line)?;
     let rows_each = map.row_length() / grid.row_length();

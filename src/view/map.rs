@@ -11,7 +11,7 @@ use ratatui::{
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    app::{App, Extent, Grain, Grid, LatestScan, Lens, Plan, lens::LensCounts},
+    app::{App, Extent, Grid, LatestScan, Lens, Plan, Resolution, lens::LensCounts},
     domain::{PortRange, Protocols, notation},
     view::{
         Role, Theme,
@@ -36,7 +36,7 @@ pub fn render(app: &App, theme: &Theme, plan: &Plan, areas: &FrameAreas, buffer:
     ports(app, scan, theme, plan, areas, buffer);
     facts(app, scan, theme, grid, areas.facts, buffer);
     gauges(app, scan, theme, areas.gauges, buffer);
-    legend::render(app, theme, grid.grain(), areas.legend, buffer);
+    legend::render(app, theme, grid.resolution(), areas.legend, buffer);
     inspector::render(app, scan, theme, grid, areas, buffer);
 }
 
@@ -114,8 +114,8 @@ fn title(app: &App, scan: &LatestScan, theme: &Theme, grid: &Grid, width: usize)
         Some(measured) => span_words(app, measured),
         None => vec![
             block_size(grid),
-            format!("{} in use", notation::grouped(scan.tally.occupied)),
-            notation::percent_of(scan.tally.occupied, scan.tally.size),
+            format!("{} in use", notation::grouped(scan.lens_counts.occupied)),
+            notation::percent_of(scan.lens_counts.occupied, scan.lens_counts.size),
             protocols_name(app.map().protocols).to_owned(),
             format!("{} per row", notation::grouped(grid.row_length())),
         ],
@@ -135,16 +135,18 @@ fn extent_name(app: &App) -> &'static str {
 
 /// Formats how many ports a block or dot of the map shows.
 pub fn block_size(grid: &Grid) -> String {
-    match (grid.grain(), grid.per_block()) {
-        (Grain::Dots, _) => "1 port/dot".to_owned(),
-        (Grain::Letters | Grain::Numbers(_), _) | (Grain::Blocks, 1) => "1 port/block".to_owned(),
-        (Grain::Blocks, ports) => format!("{ports} ports/block"),
+    match (grid.resolution(), grid.per_block()) {
+        (Resolution::Dots, _) => "1 port/dot".to_owned(),
+        (Resolution::Letters | Resolution::Numbers(_), _) | (Resolution::Blocks, 1) => {
+            "1 port/block".to_owned()
+        }
+        (Resolution::Blocks, ports) => format!("{ports} ports/block"),
     }
 }
 
 /// Returns the counts of the selected span.
 fn span_words(app: &App, span: PortRange) -> Vec<String> {
-    let LensCounts { size, occupied, .. } = app.tally(span);
+    let LensCounts { size, occupied, .. } = app.lens_counts(span);
     let counts = [(size, "ports"), (occupied, "in use"), (size - occupied, "free")];
     counts.map(|(ports, what)| format!("{} {what}", notation::grouped(ports))).into()
 }
@@ -236,22 +238,22 @@ fn facts(
     area: Rect,
     buffer: &mut Buffer,
 ) {
-    let tally = &scan.tally;
+    let lens_counts = &scan.lens_counts;
     let dim = theme.style(Role::Dim);
     let plain = Style::reset();
-    let share = notation::percent_of(tally.occupied, tally.size);
+    let share = notation::percent_of(lens_counts.occupied, lens_counts.size);
     let mut lines = vec![
         (protocols_name(app.map().protocols).to_owned(), plain),
         (block_size(grid), dim),
         (String::new(), plain),
-        (format!("{} in use", notation::grouped(tally.occupied)), plain),
-        (share, theme.style(level(tally.share()))),
-        (format!("{} free", notation::grouped(tally.available)), plain),
+        (format!("{} in use", notation::grouped(lens_counts.occupied)), plain),
+        (share, theme.style(level(lens_counts.share()))),
+        (format!("{} free", notation::grouped(lens_counts.available)), plain),
     ];
     if app.map().extent != Extent::Ephemeral {
         lines.push(("in the range".to_owned(), dim));
     }
-    lines.push((format!("{} reserved", notation::grouped(tally.reserved)), plain));
+    lines.push((format!("{} reserved", notation::grouped(lens_counts.reserved)), plain));
     lines.push((String::new(), plain));
     let entries = legend::entries(app, scan, theme);
     let is_state = app.map().lens == Lens::State;

@@ -5,8 +5,8 @@ mod areas;
 mod destinations;
 mod findings;
 mod graphs;
+mod minimap;
 mod owners;
-mod picture;
 mod ranges;
 mod rule;
 mod table;
@@ -19,7 +19,7 @@ use crate::{
         App, LatestScan,
         overview::{Selected, headline::Headline},
     },
-    domain::{Destination, diagnosis::Standing},
+    domain::{Destination, diagnosis::SubjectStatus},
     view::{Theme, map},
 };
 
@@ -32,7 +32,7 @@ struct OverviewContext<'a> {
     scan: &'a LatestScan,
     theme: &'a Theme,
     headline: &'a Headline,
-    verdict: Standing,
+    verdict: SubjectStatus,
     selected: Option<Selected>,
     /// Number of distinct source addresses of the destinations.
     sources: usize,
@@ -44,9 +44,9 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         return;
     };
     let selected = app.overview().selected(scan);
-    let (verdict, sources) = (headline.standing, destinations::sources(scan));
+    let (verdict, sources) = (headline.subject_status, destinations::sources(scan));
     let context = OverviewContext { app, scan, theme, headline, verdict, selected, sources };
-    let lines = areas::OverviewSize::of(area).verdict(headline.is_trouble);
+    let lines = areas::OverviewSize::of(area).verdict(headline.is_bad);
     let verdict = verdict::lines(&context, area.width, lines);
     let areas = areas::OverviewAreas::within(&context, area, lines);
     verdict::render(&verdict, areas.verdict, buffer);
@@ -54,7 +54,7 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     destinations::render(&context, areas.destinations, buffer);
     owners::render(&context, areas.owners, buffer);
     findings::render(&context, areas.findings, buffer);
-    picture::render(&context, areas.map, buffer);
+    minimap::render(&context, areas.map, buffer);
     graphs::drain(&context, areas.drain, buffer);
     graphs::usage(&context, areas.usage, buffer);
 }

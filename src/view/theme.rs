@@ -2,12 +2,12 @@
 
 mod blend;
 mod depth;
+mod dim_area;
 mod fade;
 mod high;
 mod mix;
 mod palette;
 mod ramp;
-mod recede;
 
 use ratatui::{
     style::{Color, Modifier, Style},
@@ -100,7 +100,7 @@ pub const COLORED_OWNERS: usize = 7;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Theme {
     pub depth: Depth,
-    pub ground: Background,
+    pub background: Background,
     pub contrast: Contrast,
     /// Uses ASCII glyphs only.
     pub ascii: bool,
@@ -109,8 +109,8 @@ pub struct Theme {
 impl Theme {
     pub const MONOCHROME: Self = Self::new(Depth::Monochrome, Background::Dark, false);
 
-    pub const fn new(depth: Depth, ground: Background, ascii: bool) -> Self {
-        Self { depth, ground, contrast: Contrast::Normal, ascii }
+    pub const fn new(depth: Depth, background: Background, ascii: bool) -> Self {
+        Self { depth, background, contrast: Contrast::Normal, ascii }
     }
 
     #[must_use]
@@ -121,18 +121,18 @@ impl Theme {
     /// Returns the theme to which the key `T` switches.
     #[must_use]
     pub fn next(&self) -> Self {
-        let (ground, contrast) = match (self.ground, self.contrast) {
+        let (background, contrast) = match (self.background, self.contrast) {
             (Background::Dark, Contrast::Normal) => (Background::Light, Contrast::Normal),
             (Background::Light, Contrast::Normal) => (Background::Dark, Contrast::High),
             (Background::Dark, Contrast::High) => (Background::Light, Contrast::High),
             (Background::Light, Contrast::High) => (Background::Dark, Contrast::Normal),
         };
-        Self { ground, contrast, ..self.clone() }
+        Self { background, contrast, ..self.clone() }
     }
 
     /// Returns the name shown when `T` is pressed.
     pub fn name(&self) -> &'static str {
-        match (self.depth, self.ground, self.contrast) {
+        match (self.depth, self.background, self.contrast) {
             (Depth::Monochrome, ..) => "no colour",
             (_, Background::Dark, Contrast::Normal) => "dark",
             (_, Background::Light, Contrast::Normal) => "light",
@@ -152,7 +152,7 @@ impl Theme {
 
     pub fn color(&self, role: Role) -> Color {
         let swatch = self.swatch(role);
-        match (self.depth, self.ground) {
+        match (self.depth, self.background) {
             (Depth::Monochrome, _) => Color::Reset,
             (Depth::Sixteen, Background::Dark) => swatch.dark16,
             (Depth::Sixteen, Background::Light) => swatch.light16,
@@ -206,7 +206,7 @@ impl Theme {
 
     fn true_color(&self, role: Role) -> u32 {
         let swatch = self.swatch(role);
-        match self.ground {
+        match self.background {
             Background::Dark => swatch.dark,
             Background::Light => swatch.light,
         }
@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_colour_nothing_has_a_colour() {
+    fn the_monochrome_theme_uses_no_colours() {
         let classes = StateClass::EACH.map(Role::Class);
         for role in classes.into_iter().chain([Role::Dim, Role::Cursor, Role::Category(3)]) {
             assert_eq!(Theme::MONOCHROME.color(role), Color::Reset);
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn going_through_the_themes_comes_back_to_the_first() {
+    fn next_theme_cycles_through_all_themes() {
         let first = Theme::new(Depth::True, Background::Dark, false);
         let mut names = vec![first.name()];
         let mut theme = first.next();
@@ -259,10 +259,10 @@ mod tests {
     }
 
     #[test]
-    fn text_is_the_terminals_own() {
+    fn text_uses_the_default_colours_of_the_terminal() {
         for depth in [Depth::Sixteen, Depth::Indexed, Depth::True] {
-            for ground in [Background::Dark, Background::Light] {
-                assert_eq!(Theme::new(depth, ground, false).color(Role::Text), Color::Reset);
+            for background in [Background::Dark, Background::Light] {
+                assert_eq!(Theme::new(depth, background, false).color(Role::Text), Color::Reset);
             }
         }
     }

@@ -4,7 +4,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::{
     app::App,
-    domain::{Age, Gap, Owner, Party, Snapshot, Socket, State, Text, Timer, notation},
+    domain::{Age, Gap, Owner, OwnerKey, Snapshot, Socket, State, Text, Timer, notation},
 };
 
 /// Formats the age of a socket: `for 12s`, `seen for 3m` if the age is only a lower limit,
@@ -139,31 +139,31 @@ pub fn process(app: &App, snapshot: &Snapshot, pid: u32) -> String {
 }
 
 /// Formats the owner of sockets: `payments-api[4121]`, `hidden, alice`, `kernel`.
-pub fn party(app: &App, party: Party) -> String {
-    match party {
-        Party::Process(pid) => match app.processes().get(pid) {
+pub fn owner_key(app: &App, owner_key: OwnerKey) -> String {
+    match owner_key {
+        OwnerKey::Process(pid) => match app.processes().get(pid) {
             Some(process) => format!("{}[{pid}]", process.name),
             None => format!("pid {pid}"),
         },
-        other => party_name(app, other),
+        other => owner_key_name(app, other),
     }
 }
 
-/// Like [`party`], without the pid if the name is known.
-pub fn party_name(app: &App, party: Party) -> String {
-    match party {
-        Party::Process(pid) => match app.processes().get(pid) {
+/// Like [`owner_key`], without the pid if the name is known.
+pub fn owner_key_name(app: &App, owner_key: OwnerKey) -> String {
+    match owner_key {
+        OwnerKey::Process(pid) => match app.processes().get(pid) {
             Some(process) => process.name.to_string(),
             None => format!("pid {pid}"),
         },
-        Party::Hidden(uid) => match (uid, app.scan()) {
+        OwnerKey::Hidden(uid) => match (uid, app.scan()) {
             (Some(uid), Some(scan)) => format!("hidden, {}", user(&scan.snapshot, uid)),
             _ => "hidden".to_owned(),
         },
-        Party::Kernel => "kernel".to_owned(),
-        Party::Nobody => "none visible".to_owned(),
-        Party::Unresolved => "just opened or closed".to_owned(),
-        Party::NotAsked => "not looked up".to_owned(),
+        OwnerKey::Kernel => "kernel".to_owned(),
+        OwnerKey::Nobody => "none visible".to_owned(),
+        OwnerKey::Unresolved => "just opened or closed".to_owned(),
+        OwnerKey::NotAsked => "not looked up".to_owned(),
     }
 }
 

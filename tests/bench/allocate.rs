@@ -5,6 +5,8 @@
 
 #[path = "bare.rs"]
 mod bare;
+#[path = "harness.rs"]
+mod harness;
 #[path = "measure.rs"]
 mod measure;
 #[path = "../support/namespace.rs"]
@@ -13,8 +15,6 @@ mod namespace;
 mod pace;
 #[path = "../support/population.rs"]
 mod population;
-#[path = "stage.rs"]
-mod stage;
 #[path = "terminal.rs"]
 mod terminal;
 

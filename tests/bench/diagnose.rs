@@ -41,7 +41,7 @@ fn main() {
         "sockets", "", "occupancy", "analysis", "diagnose", "history", "trends", "departed"
     );
     for shape in &SHAPES {
-        let [small, large] = PASSES.map(|passes| World::of(shape, passes).measure());
+        let [small, large] = PASSES.map(|passes| BenchInput::of(shape, passes).measure());
         small.print(shape.name);
         large.print("");
         large.print_growth(&small);
@@ -121,7 +121,7 @@ fn scattered(builder: SimulatedHostBuilder, pass: u8) -> SimulatedHostBuilder {
 }
 
 /// Two snapshots that take turns, and who is in them.
-struct World {
+struct BenchInput {
     /// The second lacks every hundredth socket.
     snapshots: [Snapshot; 2],
     processes: ProcessTable,
@@ -133,7 +133,7 @@ struct Measured {
     times: [f64; 6],
 }
 
-impl World {
+impl BenchInput {
     fn of(shape: &Shape, passes: u8) -> Self {
         let named =
             |builder: SimulatedHostBuilder, pid| builder.process(pid, "client", "client", 1);
@@ -168,7 +168,7 @@ impl World {
                 thresholds: Thresholds::default(),
             };
             let (_, of_diagnosis) = timed(|| black_box(diagnose(&evidence)));
-            let ((), of_departed) = timed(|| departed.recall(snapshot));
+            let ((), of_departed) = timed(|| departed.restore_owners(snapshot));
             let all = [of_occupancy, of_analysis, of_diagnosis, of_history, of_trends, of_departed];
             for (times, time) in times.iter_mut().zip(all) {
                 times.push(time);

@@ -2,12 +2,12 @@
 
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 
+#[path = "harness.rs"]
+mod harness;
 #[path = "measure.rs"]
 mod measure;
 #[path = "../support/namespace.rs"]
 mod namespace;
-#[path = "stage.rs"]
-mod stage;
 #[path = "terminal.rs"]
 mod terminal;
 
@@ -17,10 +17,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use harness::{BenchInput, Change, Frame, Harness};
 use measure::{line, median, ms};
 use portscope::app::lens::LENSES;
 use ratatui::{buffer::Buffer, layout::Rect};
-use stage::{Change, Frame, Stage, World};
 use terminal::{Session, is_full_frame, shows_sockets};
 
 const FRAMES: usize = 101;
@@ -42,11 +42,11 @@ fn main() -> io::Result<()> {
          {:<8} {:<16} {:<15} {:>8} {:>9} {:>8} {:>8} {:>7} {:>7}",
         "size", "screen", "changed", "update", "render", "send", "draw us", "cells", "bytes"
     );
-    let world = World::new();
+    let bench_input = BenchInput::new();
     for size in [(80, 24), (120, 40), (160, 48), (200, 60)] {
-        map(&world, size)?;
-        lenses(&world, size)?;
-        allocate(&world, size)?;
+        map(&bench_input, size)?;
+        lenses(&bench_input, size)?;
+        allocate(&bench_input, size)?;
         println!();
     }
     diff_floor();
@@ -55,49 +55,50 @@ fn main() -> io::Result<()> {
 }
 
 /// Both grains under the lens of states.
-fn map(world: &World, size: (u16, u16)) -> io::Result<()> {
+fn map(bench_input: &BenchInput, size: (u16, u16)) -> io::Result<()> {
     let mut drawn = Vec::new();
     for keys in ["", "f"] {
-        let name = Stage::new(world, size, keys)?.grain()?;
+        let name = Harness::new(bench_input, size, keys)?.resolution()?;
         // A grain that does not fit changes nothing.
         if drawn.contains(&name) {
             continue;
         }
         drawn.push(name);
         for change in Change::OF_MAP {
-            measure(world, size, keys, name, change)?;
+            measure(bench_input, size, keys, name, change)?;
         }
     }
     Ok(())
 }
 
-fn lenses(world: &World, size: (u16, u16)) -> io::Result<()> {
+fn lenses(bench_input: &BenchInput, size: (u16, u16)) -> io::Result<()> {
     for (steps, lens) in LENSES.iter().enumerate().skip(1) {
         let name = format!("lens {}", lens.name);
         for change in [Change::HundredPorts, Change::EveryPort] {
-            measure(world, size, &"c".repeat(steps), &name, change)?;
+            measure(bench_input, size, &"c".repeat(steps), &name, change)?;
         }
     }
     Ok(())
 }
 
-fn allocate(world: &World, size: (u16, u16)) -> io::Result<()> {
-    measure(world, size, "4]]] ", "Allocate at max", Change::Delta)
+fn allocate(bench_input: &BenchInput, size: (u16, u16)) -> io::Result<()> {
+    measure(bench_input, size, "4]]] ", "Allocate at max", Change::Delta)
 }
 
 fn measure(
-    world: &World,
+    bench_input: &BenchInput,
     size: (u16, u16),
     keys: &str,
     screen: &str,
     change: Change,
 ) -> io::Result<()> {
-    let mut stage = Stage::new(world, size, keys)?;
+    let mut harness = Harness::new(bench_input, size, keys)?;
     // The first frames fill the screen and the caches.
     for _ in 0..4 {
-        stage.play(change)?;
+        harness.play(change)?;
     }
-    let frames: Vec<Frame> = (0..FRAMES).map(|_| stage.play(change)).collect::<io::Result<_>>()?;
+    let frames: Vec<Frame> =
+        (0..FRAMES).map(|_| harness.play(change)).collect::<io::Result<_>>()?;
     let time = |part: fn(&Frame) -> Duration| median(frames.iter().map(part));
     let update = time(|frame| frame.update);
     let draw = time(|frame| frame.render + frame.send);
@@ -110,7 +111,7 @@ fn measure(
         micros(time(|frame| frame.render)),
         micros(time(|frame| frame.send)),
         micros(draw),
-        stage.changed_cells(change)?,
+        harness.changed_cells(change)?,
         demanded(size, change, draw, bytes),
     );
     Ok(())

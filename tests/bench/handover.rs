@@ -12,7 +12,7 @@ mod namespace;
 
 use std::io;
 
-use handover::{RACERS, Way, race};
+use handover::{HandoverMethod, PORT_CLIENTS, race};
 use measure::line;
 use portscope::domain::PortRange;
 
@@ -22,16 +22,18 @@ fn main() -> io::Result<()> {
     // Cargo adds --bench.
     let rounds = std::env::args().find_map(|word| word.parse().ok()).unwrap_or(ROUNDS);
     let range = PortRange::new(40_000, 40_063).map_err(io::Error::other)?;
-    println!("{RACERS} processes at once for {} ports, {rounds} rounds each", range.len());
-    for (way, name, most) in
-        [(Way::Exec, "exec", Some(0.0)), (Way::CloseThenRebind, "pick, close, bind again", None)]
-    {
-        let Some(tally) = namespace::in_new_namespace(|| race(way, range, rounds)).transpose()?
+    println!("{PORT_CLIENTS} processes at once for {} ports, {rounds} rounds each", range.len());
+    for (method, name, most) in [
+        (HandoverMethod::Exec, "exec", Some(0.0)),
+        (HandoverMethod::CloseThenRebind, "pick, close, bind again", None),
+    ] {
+        let Some(tally) =
+            namespace::in_new_namespace(|| race(method, range, rounds)).transpose()?
         else {
             return Ok(());
         };
         println!("\n{name}");
-        println!("{}", line("processes", f64::from(tally.racers), "", None));
+        println!("{}", line("processes", f64::from(tally.port_clients), "", None));
         println!("{}", line("ports told twice", f64::from(tally.duplicates), "", most));
         println!("{}", line("processes that lost their port", f64::from(tally.lost), "", most));
         let leaked = f64::from(tally.leaked);

@@ -5,6 +5,8 @@
 
 #[path = "bare.rs"]
 mod bare;
+#[path = "harness.rs"]
+mod harness;
 #[path = "lab_pace.rs"]
 mod lab_pace;
 #[path = "measure.rs"]
@@ -13,8 +15,6 @@ mod measure;
 mod namespace;
 #[path = "../support/population.rs"]
 mod population;
-#[path = "stage.rs"]
-mod stage;
 #[path = "terminal.rs"]
 mod terminal;
 
@@ -29,7 +29,7 @@ use measure::{line, median, shortfall};
 use portscope::{
     allocator::{ALLOCATORS, Candidates, Pattern, StrategyFigures, Tuning},
     domain::{PortRange, Protocols, port::IANA_DYNAMIC},
-    engine::{LabReport, LabSetup, LabSite, lab},
+    engine::{LabReport, LabSetup, LabTarget, lab},
     host::{linux::LinuxHost, simulated::SimulatedHost},
 };
 use rand::{
@@ -43,10 +43,10 @@ use socket2::{Socket, Type};
 const ROUNDS: usize = 9;
 const RUNS: u64 = 100_000;
 const FILL: f64 = 0.9;
-const LEAST_PER_SECOND: f64 = 20e6;
-const MOST_SECONDS: f64 = 5.0;
+const MIN_PER_SECOND: f64 = 20e6;
+const MAX_SECONDS: f64 = 5.0;
 const MOST_ATTEMPTS: f64 = 1.05;
-const MOST_RATIO: f64 = 1.2;
+const MAX_RATIO: f64 = 1.2;
 const EVERYWHERE: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 /// All at once: the real ports need as many descriptors.
 const FIRST: u16 = 20_000;
@@ -65,7 +65,7 @@ fn main() -> io::Result<()> {
         alone(row);
     }
     for count in [10, ALLOCATORS.len()] {
-        together(count, Pattern::Uniform, Some(MOST_SECONDS));
+        together(count, Pattern::Uniform, Some(MAX_SECONDS));
     }
     together(ALLOCATORS.len(), Pattern::Clustered, None);
     namespace::in_new_namespace(|| {
@@ -78,9 +78,9 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-fn setup(site: LabSite, strategies: Vec<usize>, range: PortRange) -> LabSetup {
+fn setup(target: LabTarget, strategies: Vec<usize>, range: PortRange) -> LabSetup {
     LabSetup {
-        site,
+        target,
         strategies,
         protocols: Protocols::Tcp,
         range,
@@ -108,24 +108,24 @@ fn thread_cpu() -> Duration {
 }
 
 fn alone(row: usize) {
-    let site = LabSite::Simulated { pattern: Pattern::Uniform, share: FILL };
-    let setup = setup(site, vec![row], IANA_DYNAMIC);
+    let target = LabTarget::Simulated { pattern: Pattern::Uniform, share: FILL };
+    let setup = setup(target, vec![row], IANA_DYNAMIC);
     let pace = || {
         let (report, took) = complete(&setup, RUNS);
-        (report.contenders[0].figures.attempts as f64 / took.as_secs_f64()) as u64
+        (report.strategy_reports[0].figures.attempts as f64 / took.as_secs_f64()) as u64
     };
     let per_second = median((0..ROUNDS).map(|_| pace())) as f64;
     let name = ALLOCATORS[row].name;
     if name == "random" {
-        println!("{}", shortfall(name, per_second / 1e6, "M/s", LEAST_PER_SECOND / 1e6));
+        println!("{}", shortfall(name, per_second / 1e6, "M/s", MIN_PER_SECOND / 1e6));
     } else {
         println!("{}", line(name, per_second / 1e6, "M/s", None));
     }
 }
 
 fn together(count: usize, pattern: Pattern, most: Option<f64>) {
-    let site = LabSite::Simulated { pattern, share: FILL };
-    let setup = setup(site, (0..count).collect(), IANA_DYNAMIC);
+    let target = LabTarget::Simulated { pattern, share: FILL };
+    let setup = setup(target, (0..count).collect(), IANA_DYNAMIC);
     let took = median((0..3).map(|_| complete(&setup, RUNS).1));
     let what = format!("{count} strategies x {RUNS} runs, {}", pattern.name());
     println!("{}", line(&what, took.as_secs_f64(), "s", most));
@@ -151,11 +151,11 @@ fn on_real_sockets(range: PortRange) -> io::Result<()> {
 
 fn on_machine(name: &str, range: PortRange, runs: u64) -> io::Result<StrategyFigures> {
     let row = ALLOCATORS.iter().position(|row| row.name == name).expect("a row of the table");
-    let mut setup = setup(LabSite::Machine, vec![row], range);
+    let mut setup = setup(LabTarget::Machine, vec![row], range);
     setup.max_attempts = 1 << 14;
     let report = lab::complete(&LinuxHost::new(), &setup, runs);
     let mut report = report.map_err(|words| io::Error::other(words.to_string()))?;
-    Ok(report.contenders.swap_remove(0).figures)
+    Ok(report.strategy_reports.swap_remove(0).figures)
 }
 
 /// Attempts a second of `random` in the lab and of the loop, taken in turn.
@@ -171,7 +171,7 @@ fn against_bare(range: PortRange) -> io::Result<()> {
     };
     let ratios: Vec<u64> = (0..ROUNDS).map(|_| round()).collect::<io::Result<_>>()?;
     let ratio = median(ratios) as f64 / 1e3;
-    println!("{}", line("random: an attempt, of a bare loop's", ratio, "x", Some(MOST_RATIO)));
+    println!("{}", line("random: an attempt, of a bare loop's", ratio, "x", Some(MAX_RATIO)));
     Ok(())
 }
 

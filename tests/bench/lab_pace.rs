@@ -13,8 +13,8 @@ use portscope::{
 };
 
 use crate::{
+    harness,
     measure::{line, median, shortfall},
-    stage,
     terminal::{Session, shows_sockets},
 };
 
@@ -27,8 +27,8 @@ const ROWS: u16 = 48;
 /// From then on the curve over the fill is whole, which takes its share of the time.
 const WARM: u64 = 20_000;
 /// Of the runs a second without a screen.
-const LEAST_SHARE: f64 = 0.90;
-const MOST_FRAMES: f64 = 10.0;
+const MIN_SHARE: f64 = 0.90;
+const MAX_FRAMES: f64 = 10.0;
 
 /// Taken in turn, since a busy machine slows whoever runs.
 pub fn run() -> io::Result<()> {
@@ -42,8 +42,8 @@ pub fn run() -> io::Result<()> {
     }
     println!("\nthe lab as it opens, at full speed, {COLUMNS}x{ROWS}, medians of {ROUNDS} rounds");
     println!("{}", line("without a screen", middle(alone), "runs/s", None));
-    println!("{}", shortfall("the program, of that", middle(shares), "x", LEAST_SHARE));
-    println!("{}", line("frames a second", middle(frames), "", Some(MOST_FRAMES)));
+    println!("{}", shortfall("the program, of that", middle(shares), "x", MIN_SHARE));
+    println!("{}", line("frames a second", middle(frames), "", Some(MAX_FRAMES)));
     Ok(())
 }
 
@@ -57,7 +57,7 @@ fn without_screen() -> io::Result<f64> {
     let (reports, inbox) = mpsc::sync_channel(1);
     let outbox = || Box::new(Reports(reports.clone()));
     let thread = lab::spawn(Arc::new(LinuxHost::new()), outbox(), outbox())?;
-    let mut app = stage::app();
+    let mut app = harness::app();
     let size = Event::Resized { columns: COLUMNS, rows: ROWS };
     for event in [size, Event::Key(Key::Char('5'))] {
         for effect in app.update(Duration::ZERO, event) {
@@ -81,7 +81,12 @@ fn without_screen() -> io::Result<f64> {
 }
 
 fn runs(report: &LabReport) -> u64 {
-    report.contenders.iter().map(|contender| contender.figures.runs).min().unwrap_or(0)
+    report
+        .strategy_reports
+        .iter()
+        .map(|strategy_report| strategy_report.figures.runs)
+        .min()
+        .unwrap_or(0)
 }
 
 /// Runs a second, as the screen tells it, and frames a second.

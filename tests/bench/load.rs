@@ -8,7 +8,7 @@ use std::{
 
 use socket2::Type;
 
-use crate::population::{Population, Share, bound, connection, listener, plain, time_wait};
+use crate::population::{Population, SocketShare, bound, connection, listener, plain, time_wait};
 
 const LOCAL4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const LOCAL6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
@@ -70,7 +70,7 @@ impl Load {
     pub fn build(&self) -> io::Result<Population> {
         let mut population = Population::default();
         for _ in 0..self.background {
-            let mut share = Share::default();
+            let mut share = SocketShare::default();
             open_files(&mut share, self.background_files)?;
             population.give(share)?;
         }
@@ -84,20 +84,20 @@ impl Load {
     }
 
     fn add_time_wait(&self, population: &mut Population) -> io::Result<()> {
-        let mut share = Share::default();
-        let door = listener(LOCAL4, plain)?;
+        let mut share = SocketShare::default();
+        let listening_socket = listener(LOCAL4, plain)?;
         for _ in 0..self.time_wait {
-            share.expect(time_wait(&door, LOCAL4)?);
+            share.expect(time_wait(&listening_socket, LOCAL4)?);
         }
         population.keep(share);
         population.forget_rows();
         Ok(())
     }
 
-    fn share(&self, number: usize) -> io::Result<Share> {
+    fn share(&self, number: usize) -> io::Result<SocketShare> {
         let part =
             |whole: usize| whole * (number + 1) / self.processes - whole * number / self.processes;
-        let mut share = Share::default();
+        let mut share = SocketShare::default();
         connect(&mut share, LOCAL4, part(self.connections4))?;
         connect(&mut share, LOCAL6, part(self.connections6))?;
         for (address, count) in [(LOCAL4, self.listeners4), (LOCAL6, self.listeners6)] {
@@ -119,20 +119,20 @@ impl Load {
 }
 
 /// Connections to a listener of their own, so that the ephemeral range suffices for each share.
-fn connect(share: &mut Share, address: IpAddr, count: usize) -> io::Result<()> {
+fn connect(share: &mut SocketShare, address: IpAddr, count: usize) -> io::Result<()> {
     if count == 0 {
         return Ok(());
     }
-    let door = listener(address, plain)?;
+    let listening_socket = listener(address, plain)?;
     for _ in 0..count {
-        let (client, accepted) = connection(&door, address)?;
+        let (client, accepted) = connection(&listening_socket, address)?;
         share.take(client, "ESTABLISHED")?;
         share.take(accepted, "ESTABLISHED")?;
     }
-    share.take(door, "LISTEN")
+    share.take(listening_socket, "LISTEN")
 }
 
-fn open_files(share: &mut Share, count: usize) -> io::Result<()> {
+fn open_files(share: &mut SocketShare, count: usize) -> io::Result<()> {
     for _ in 0..count {
         share.take_file(File::open("/dev/null")?);
     }

@@ -10,7 +10,7 @@ use portscope::{
     app::{Effect, Event, Key},
     domain::{PortRange, Protocols, Snapshot, Source, port::IANA_DYNAMIC},
     engine::{
-        AllocationRequest, Outbox, Report, Request, Setup, Site, Speed,
+        AllocationRequest, AllocatorTarget, Outbox, Report, Request, Setup, Speed,
         allocation::{self, AllocationThread},
     },
     host::{Host as _, OwnerDepth, linux::LinuxHost},
@@ -19,8 +19,8 @@ use portscope::{
 use socket2::Socket;
 
 use crate::{
+    harness,
     measure::{line, median, shortfall},
-    stage,
     terminal::{Session, shows_sockets},
 };
 
@@ -32,8 +32,8 @@ const FRAME_GAP: Duration = Duration::from_millis(100);
 const COLUMNS: u16 = 160;
 const ROWS: u16 = 48;
 /// Of the attempts a second without a screen.
-const LEAST_SHARE: f64 = 0.90;
-const MOST_FRAMES: f64 = 10.0;
+const MIN_SHARE: f64 = 0.90;
+const MAX_FRAMES: f64 = 10.0;
 /// From the Map at four attempts a second to a run at full speed.
 const KEYS: &str = "4]]] ";
 
@@ -79,9 +79,9 @@ fn against_screens() -> io::Result<()> {
             let share = rounds.iter().map(|round| round[index].attempts / round[0].attempts);
             println!(
                 "{}",
-                shortfall("  of the pace without a screen", middle(share), "x", LEAST_SHARE)
+                shortfall("  of the pace without a screen", middle(share), "x", MIN_SHARE)
             );
-            println!("{}", line("  frames a second", frames, "", Some(MOST_FRAMES)));
+            println!("{}", line("  frames a second", frames, "", Some(MAX_FRAMES)));
         }
     }
     Ok(())
@@ -119,8 +119,8 @@ fn without_screen(protocols: Protocols) -> io::Result<Pace> {
 fn with_screen() -> io::Result<Pace> {
     let (thread, inbox) = start()?;
     let theme = Theme::new(Depth::True, Background::Dark, false);
-    let mut terminal = stage::silent_terminal(COLUMNS, ROWS)?;
-    let mut app = stage::app();
+    let mut terminal = harness::silent_terminal(COLUMNS, ROWS)?;
+    let mut app = harness::app();
     let started = Instant::now();
     let say = |app: &mut portscope::app::App, event| {
         for effect in app.update(started.elapsed(), event) {
@@ -218,7 +218,7 @@ fn scan() -> io::Result<Snapshot> {
 fn setup(protocols: Protocols) -> Setup {
     Setup {
         strategy: 0,
-        site: Site::Machine,
+        target: AllocatorTarget::Machine,
         protocols,
         range: IANA_DYNAMIC,
         max_attempts: 100,

@@ -34,9 +34,9 @@ const LEASES: u16 = 200;
 const STANDING: u16 = 1000;
 const MANY: u16 = 10_000;
 const FIRST: u16 = 20_000;
-const TENANT: LeaseHolder = LeaseHolder { pid: 1, started: 1 };
-const MOST_MICROS: f64 = 20.0;
-const MOST_MEGABYTES: f64 = 10.0;
+const HOLDER: LeaseHolder = LeaseHolder { pid: 1, started: 1 };
+const MAX_MICROS: f64 = 20.0;
+const MAX_MEGABYTES: f64 = 10.0;
 
 type RealPool = Pool<RealBinder, ChaCha8Rng>;
 
@@ -77,7 +77,7 @@ fn main() -> io::Result<()> {
         warm(Protocols::Both, 90, Protocols::Udp)?;
         warm(Protocols::Both, 90, Protocols::Tcp)?;
         by_library()?;
-        in_vain()?;
+        failed_attempts()?;
         ten_thousand()
     })
     .transpose()?;
@@ -121,7 +121,7 @@ fn pool(ports: u16, protocols: Protocols, quarantine: Quarantine) -> io::Result<
 }
 
 fn take(pool: &mut RealPool, count: u16) -> io::Result<Vec<u16>> {
-    let mut one = || pool.take(Duration::ZERO, Priority::Normal, TENANT, |_| ());
+    let mut one = || pool.take(Duration::ZERO, Priority::Normal, HOLDER, |_| ());
     let leases: Result<Vec<_>, _> = (0..count).map(|_| one()).collect();
     Ok(leases.map_err(io::Error::other)?.iter().map(|lease| lease.port).collect())
 }
@@ -142,12 +142,12 @@ fn warm(protocols: Protocols, full: usize, by: Protocols) -> io::Result<()> {
         taking.push(took);
         let ((), took) = timed(|| {
             release(&mut pool, &ports);
-            pool.pass(Duration::ZERO);
+            pool.update_quarantine(Duration::ZERO);
         });
         ending.push(took);
     }
     let what = format!("{}, {full} % in use by others on {}", protocols.name(), by.name());
-    let most = (full == 0).then_some(MOST_MICROS);
+    let most = (full == 0).then_some(MAX_MICROS);
     println!("{}", line(&format!("take: {what}"), micros(taking, LEASES), "us", most));
     println!("{}", line(&format!("release: {what}"), micros(ending, LEASES), "us", None));
     Ok(())
@@ -173,7 +173,7 @@ fn by_library() -> io::Result<()> {
         drop(copies?);
         ending.push(timed(|| drop(leases)).1);
     }
-    let most = Some(MOST_MICROS);
+    let most = Some(MAX_MICROS);
     println!("{}", line("LeasePool::take, both protocols", micros(taking, LEASES), "us", most));
     println!("{}", line("copies of both sockets of a lease", micros(copying, LEASES), "us", None));
     println!("{}", line("end of such a lease", micros(ending, LEASES), "us", None));
@@ -182,7 +182,7 @@ fn by_library() -> io::Result<()> {
 
 /// The dearest search there is: every port in use by others. And one of `find_free_port` in a range
 /// without any.
-fn in_vain() -> io::Result<()> {
+fn failed_attempts() -> io::Result<()> {
     let range = PortRange::new(FIRST, FIRST + 1999).map_err(io::Error::other)?;
     let find = || timed(|| find_free_port(range, Protocols::Both, 1000).is_ok()).1;
     let found: Vec<Duration> = (0..ROUNDS).map(|_| find()).collect();
@@ -213,22 +213,22 @@ fn ten_thousand() -> io::Result<()> {
     let all = megabytes(BYTES.load(Ordering::Relaxed) - of_ports, before);
     println!("\n{MANY} leases, 16,384 ports, UDP");
     println!("{}", line("memory of the empty pool", megabytes(empty, before), "MB", None));
-    println!("{}", line("with the leases", all, "MB", Some(MOST_MEGABYTES)));
+    println!("{}", line("with the leases", all, "MB", Some(MAX_MEGABYTES)));
     let ((), took) = timed(|| release(&mut pool, &ports));
     println!("{}", line("release into a drain", micros([took], MANY), "us", None));
     let all = megabytes(BYTES.load(Ordering::Relaxed) - of_ports, before);
-    println!("{}", line("memory while all of them rest", all, "MB", Some(MOST_MEGABYTES)));
-    let look = |second| timed(|| pool.pass(Duration::from_secs(second))).1;
+    println!("{}", line("memory while all of them rest", all, "MB", Some(MAX_MEGABYTES)));
+    let look = |second| timed(|| pool.update_quarantine(Duration::from_secs(second))).1;
     let looks: Vec<Duration> = (0..ROUNDS as u64).map(look).collect();
     println!("{}", line("a pass while they rest", micros(looks, 1), "us", None));
-    let ((), took) = timed(|| pool.pass(quiet));
+    let ((), took) = timed(|| pool.update_quarantine(quiet));
     println!("{}", line("the end of a rest", micros([took], MANY), "us", None));
     drop(pool);
-    take_beside_drains()
+    take_during_drain()
 }
 
 /// Takes while grouped of ports rest.
-fn take_beside_drains() -> io::Result<()> {
+fn take_during_drain() -> io::Result<()> {
     let range = PortRange::new(FIRST, FIRST + 16_383).map_err(io::Error::other)?;
     let builder = LeasePool::over(range).protocols(Protocols::Udp);
     let builder = builder.quarantine(Quarantine::Drain(Duration::from_hours(1)));
@@ -245,6 +245,6 @@ fn take_beside_drains() -> io::Result<()> {
         kept.push(leases?);
     }
     let what = "LeasePool::take, UDP, while all of them rest by drain";
-    println!("{}", line(what, micros(taking, LEASES / 4), "us", Some(MOST_MICROS)));
+    println!("{}", line(what, micros(taking, LEASES / 4), "us", Some(MAX_MICROS)));
     Ok(())
 }

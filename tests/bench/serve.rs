@@ -48,17 +48,17 @@ fn main() {
 
         let folder = Folder::new();
         let server = Server::start(&folder.path("s"), &["--range", "20000-20063"]);
-        let tenants: Vec<LeaseHolder> = (0..64).map(|_| LeaseHolder::new()).collect();
-        assert!(tenants.iter().all(|holder| server.lease(holder.pid()).is_some()));
+        let lease_holders: Vec<LeaseHolder> = (0..64).map(|_| LeaseHolder::new()).collect();
+        assert!(lease_holders.iter().all(|holder| server.lease(holder.pid()).is_some()));
         print_row("refusals, all of 64 ports leased to 64", &server, 16, false);
     });
 }
 
 fn print_row(what: &str, server: &Server, clients: u32, is_leased: bool) {
-    let tenants: Vec<LeaseHolder> = (0..clients).map(|_| LeaseHolder::new()).collect();
+    let lease_holders: Vec<LeaseHolder> = (0..clients).map(|_| LeaseHolder::new()).collect();
     let (begin, used) = (Instant::now(), cpu_time(server));
     thread::scope(|scope| {
-        for holder in &tenants {
+        for holder in &lease_holders {
             scope.spawn(move || {
                 for _ in 0..REQUESTS / clients {
                     assert_eq!(server.lease(holder.pid()).is_some(), is_leased);

@@ -47,7 +47,7 @@ fn is_settled(snapshot: &Snapshot) -> bool {
 }
 
 /// A socket without what /proc/net cannot tell, and without the clock.
-fn as_procfs_tells(socket: &Socket) -> Socket {
+fn as_procfs_lists(socket: &Socket) -> Socket {
     let send_queue = if socket.state == State::Listen { 0 } else { socket.send_queue };
     let family = if socket.family == Family::Dual { Family::Ipv6 } else { socket.family };
     let expires_ms = socket.expires_ms.map(|_| 0);
@@ -71,7 +71,7 @@ fn sorted(sockets: impl Iterator<Item = Socket>) -> Vec<Socket> {
 }
 
 #[test]
-fn proc_net_tells_the_same_but_for_bound_inactive_sockets() {
+fn proc_net_lists_the_same_sockets_except_bound_inactive_ones() {
     in_new_namespace(|| {
         let _held = mixture();
         let diag = eventually("the mixture at rest", || Some(scan()).filter(is_settled));
@@ -80,8 +80,8 @@ fn proc_net_tells_the_same_but_for_bound_inactive_sockets() {
         assert_eq!(diag.gaps, []);
         let error = Errno::EACCES;
         assert_eq!(procfs.gaps, [Gap::NetlinkRefused { error }, Gap::DualStackUnknown { error }]);
-        let expected = diag.sockets.iter().filter(|s| s.state != State::Bound).map(as_procfs_tells);
-        let found = procfs.sockets.iter().map(as_procfs_tells);
+        let expected = diag.sockets.iter().filter(|s| s.state != State::Bound).map(as_procfs_lists);
+        let found = procfs.sockets.iter().map(as_procfs_lists);
         assert_eq!(sorted(found), sorted(expected));
         assert_eq!(diag.sockets.iter().filter(|s| s.state == State::Bound).count(), 3);
         let expiry = |snapshot: &Snapshot| {
@@ -92,7 +92,7 @@ fn proc_net_tells_the_same_but_for_bound_inactive_sockets() {
 }
 
 #[test]
-fn two_dumps_stand_in_where_the_one_walk_is_refused() {
+fn two_dumps_replace_a_refused_combined_dump() {
     in_new_namespace(|| {
         let _held = mixture();
         let whole = eventually("the mixture at rest", || Some(scan()).filter(is_settled));
@@ -107,7 +107,7 @@ fn two_dumps_stand_in_where_the_one_walk_is_refused() {
 }
 
 #[test]
-fn refused_udp_dumps_cost_the_cookies_and_the_dual_stack_marks() {
+fn refused_udp_dumps_lose_cookies_and_dual_stack_information() {
     in_new_namespace(|| {
         let _held = mixture();
         let snapshot = scan_refusing(20);

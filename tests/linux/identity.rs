@@ -31,7 +31,7 @@ fn a_private_namespace_without_interfaces_is_isolated() {
 #[test]
 fn a_scanner_stays_in_the_namespace_it_was_made_in() {
     in_new_namespace(|| {
-        let _held = listening(V4, 3000, Stack::Only);
+        let _held = listening(V4, 3000, Stack::Ipv6Only);
         let cookie = only(Protocol::Tcp, 3000).cookie;
         let mut scanner = LinuxScanner::new(LinuxHost::new().machine());
         // Its threads inherit a namespace; another test's thread would not.

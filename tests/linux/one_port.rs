@@ -47,8 +47,8 @@ fn sockets_of_every_state_and_family_are_found_by_their_port() {
         let _dual = TcpListener::bind("[::]:4000").unwrap();
         let client = TcpStream::connect("127.0.0.1:4000").unwrap();
         drop(TcpStream::connect("127.0.0.1:4000").unwrap());
-        let _bound = bound(Type::STREAM, V4, 4002, Stack::Only);
-        let _bound6 = bound(Type::STREAM, V6, 4002, Stack::Only);
+        let _bound = bound(Type::STREAM, V4, 4002, Stack::Ipv6Only);
+        let _bound6 = bound(Type::STREAM, V6, 4002, Stack::Ipv6Only);
         let _udp = UdpSocket::bind("127.0.0.1:4000").unwrap();
         let _udp6 = UdpSocket::bind("[::1]:4000").unwrap();
         let server = TcpListener::bind("127.0.0.1:4003").unwrap();
@@ -78,9 +78,9 @@ fn sockets_of_every_state_and_family_are_found_by_their_port() {
 }
 
 #[test]
-fn an_old_kernel_is_found_out_for_one_port_too() {
+fn an_old_kernel_is_detected_in_a_scan_of_one_port() {
     in_new_namespace(|| {
-        let _held = bound(Type::STREAM, LOOPBACK, 4000, Stack::Only);
+        let _held = bound(Type::STREAM, LOOPBACK, 4000, Stack::Ipv6Only);
         let netlink = DiagSocket::over(Box::new(OldKernel(Netlink::open().unwrap())));
         let mut scanner = LinuxScanner::over(LinuxHost::new().machine(), Ok(netlink));
         let snapshot = scan_port(&mut scanner, 4000);
@@ -91,7 +91,7 @@ fn an_old_kernel_is_found_out_for_one_port_too() {
 }
 
 #[test]
-fn without_netlink_the_other_ports_are_left_out() {
+fn a_scan_of_one_port_without_netlink_omits_other_ports() {
     in_new_namespace(|| {
         let _one = TcpListener::bind("127.0.0.1:4000").unwrap();
         let _other = TcpListener::bind("127.0.0.1:4001").unwrap();
@@ -104,7 +104,7 @@ fn without_netlink_the_other_ports_are_left_out() {
 }
 
 #[test]
-fn our_own_socket_is_never_told_even_if_it_has_the_port() {
+fn the_self_test_socket_is_never_listed() {
     in_new_namespace(|| {
         set_sysctl("ip_local_port_range", "4000 4000");
         let snapshot = scan_port(&mut scanner(), 4000);

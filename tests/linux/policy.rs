@@ -22,7 +22,7 @@ fn a_new_namespace_has_the_kernels_defaults() {
 }
 
 #[test]
-fn the_policy_is_that_of_the_threads_namespace() {
+fn the_policy_is_read_in_the_namespace_of_the_thread() {
     in_new_namespace(|| {
         set_sysctl("ip_local_port_range", "40001 40008");
         set_sysctl("ip_local_reserved_ports", "40002-40003,50000");
@@ -45,7 +45,7 @@ fn a_range_of_one_port_is_a_range() {
 }
 
 #[test]
-fn two_thousand_scattered_reserved_ports_are_all_seen() {
+fn reads_2000_scattered_reserved_ports() {
     in_new_namespace(|| {
         let ports: Vec<u16> = (0..2000).map(|n| 20_001 + n * 7).collect();
         let mut list = String::new();

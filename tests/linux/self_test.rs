@@ -38,7 +38,7 @@ impl Link for OldKernel {
 }
 
 #[test]
-fn this_kernel_lists_them_and_the_test_leaves_nothing_behind() {
+fn this_kernel_lists_bound_inactive_sockets_and_the_probe_is_removed() {
     in_new_namespace(|| {
         let snapshot = scan();
         assert_eq!(snapshot.gaps, []);
@@ -47,9 +47,9 @@ fn this_kernel_lists_them_and_the_test_leaves_nothing_behind() {
 }
 
 #[test]
-fn an_old_kernel_is_found_out_by_trying() {
+fn an_old_kernel_is_detected_by_the_self_test() {
     in_new_namespace(|| {
-        let _held = bound(Type::STREAM, V4, 4000, Stack::Only);
+        let _held = bound(Type::STREAM, V4, 4000, Stack::Ipv6Only);
         let snapshot =
             scan_through(DiagSocket::over(Box::new(OldKernel(Netlink::open().unwrap()))));
         assert_eq!(snapshot.gaps, [Gap::BoundInactiveUnlisted { assumed: false }]);
@@ -58,10 +58,10 @@ fn an_old_kernel_is_found_out_by_trying() {
 }
 
 #[test]
-fn the_version_decides_when_no_port_can_be_had() {
+fn the_kernel_version_decides_if_no_port_can_be_bound() {
     in_new_namespace(|| {
         set_sysctl("ip_local_port_range", "40001 40001");
-        let _held = bound(Type::STREAM, LOOPBACK, 40_001, Stack::Only);
+        let _held = bound(Type::STREAM, LOOPBACK, 40_001, Stack::Ipv6Only);
         let test = SelfTest::start();
         assert!(!test.remove_probe(&mut scan().sockets));
         assert_eq!(test.gap("6.8.0-45-generic"), None);
@@ -70,10 +70,10 @@ fn the_version_decides_when_no_port_can_be_had() {
 }
 
 #[test]
-fn a_full_range_hides_nothing_on_this_kernel() {
+fn a_full_range_causes_no_gap_on_this_kernel() {
     in_new_namespace(|| {
         set_sysctl("ip_local_port_range", "40001 40001");
-        let _held = bound(Type::STREAM, LOOPBACK, 40_001, Stack::Only);
+        let _held = bound(Type::STREAM, LOOPBACK, 40_001, Stack::Ipv6Only);
         let snapshot = scan();
         let [socket] = snapshot.on_port(Protocol::Tcp, 40_001) else { panic!("{snapshot:#?}") };
         assert_eq!(socket.state, State::Bound);
@@ -82,11 +82,11 @@ fn a_full_range_hides_nothing_on_this_kernel() {
 
 /// Before Linux 6.18 connect() would not get that port again.
 #[test]
-fn the_test_does_not_bind_beside_a_connection_of_another_address() {
+fn the_self_test_does_not_bind_a_port_with_connections() {
     in_new_namespace(|| {
         set_sysctl("ip_local_port_range", "40001 40001");
         let server = TcpListener::bind("127.0.0.1:3000").unwrap();
-        let client = bound(Type::STREAM, Ipv4Addr::new(127, 0, 0, 9), 40_001, Stack::Only);
+        let client = bound(Type::STREAM, Ipv4Addr::new(127, 0, 0, 9), 40_001, Stack::Ipv6Only);
         client.connect(&server.local_addr().unwrap().into()).unwrap();
         assert_eq!(SelfTest::start().refusal(), Some(Errno::EADDRINUSE));
         let old = DiagSocket::over(Box::new(OldKernel(Netlink::open().unwrap())));

@@ -17,7 +17,7 @@ fn at(address: impl Into<IpAddr>, port: u16) -> Endpoint {
 }
 
 /// The TCP socket of a port, once it has this state.
-fn settled(port: u16, state: State) -> Socket {
+fn socket_in_state(port: u16, state: State) -> Socket {
     eventually(state.name(), || {
         let snapshot = scan();
         snapshot.on_port(Protocol::Tcp, port).iter().find(|s| s.state == state).copied()
@@ -29,8 +29,8 @@ fn listeners_show_their_family_and_have_no_peer() {
     in_new_namespace(|| {
         let mapped = LOOPBACK.to_ipv6_mapped();
         let cases: [(IpAddr, Stack, Family); 5] = [
-            (V4.into(), Stack::Only, Family::Ipv4),
-            (V6.into(), Stack::Only, Family::Ipv6),
+            (V4.into(), Stack::Ipv6Only, Family::Ipv4),
+            (V6.into(), Stack::Ipv6Only, Family::Ipv6),
             (V6.into(), Stack::Dual, Family::Dual),
             // An explicit bind to ::1 makes a socket IPv6-only (net/ipv6/af_inet6.c).
             (Ipv6Addr::LOCALHOST.into(), Stack::Dual, Family::Ipv6),
@@ -52,9 +52,9 @@ fn listeners_show_their_family_and_have_no_peer() {
 fn a_socket_that_is_only_bound_appears_as_bound() {
     in_new_namespace(|| {
         let cases: [(IpAddr, Stack, Family); 4] = [
-            (V4.into(), Stack::Only, Family::Ipv4),
-            (LOOPBACK.into(), Stack::Only, Family::Ipv4),
-            (V6.into(), Stack::Only, Family::Ipv6),
+            (V4.into(), Stack::Ipv6Only, Family::Ipv4),
+            (LOOPBACK.into(), Stack::Ipv6Only, Family::Ipv4),
+            (V6.into(), Stack::Ipv6Only, Family::Ipv6),
             (V6.into(), Stack::Dual, Family::Dual),
         ];
         for (port, (address, stack, family)) in (1200..).zip(cases) {
@@ -68,12 +68,12 @@ fn a_socket_that_is_only_bound_appears_as_bound() {
 }
 
 #[test]
-fn a_bound_socket_whose_connect_was_refused_is_bound_still() {
+fn a_bound_socket_stays_bound_after_a_refused_connect() {
     if !needs_linux((6, 8), "lists it") {
         return;
     }
     in_new_namespace(|| {
-        let held = bound(Type::STREAM, LOOPBACK, 1300, Stack::Only);
+        let held = bound(Type::STREAM, LOOPBACK, 1300, Stack::Ipv6Only);
         held.connect(&SocketAddr::from((LOOPBACK, 9)).into()).expect_err("nobody listens");
         let socket = only(Protocol::Tcp, 1300);
         assert_eq!((socket.state, socket.remote), (State::Bound, None));
@@ -82,9 +82,9 @@ fn a_bound_socket_whose_connect_was_refused_is_bound_still() {
 }
 
 #[test]
-fn a_listener_after_shutdown_is_bound_still() {
+fn a_listener_is_bound_after_shutdown() {
     in_new_namespace(|| {
-        let held = listening(V4, 1400, Stack::Only);
+        let held = listening(V4, 1400, Stack::Ipv6Only);
         held.shutdown(Shutdown::Both).unwrap();
         assert_eq!(only(Protocol::Tcp, 1400).state, State::Bound);
     });
@@ -105,7 +105,7 @@ fn both_ends_of_a_connection_appear() {
 }
 
 #[test]
-fn what_a_dual_stack_listener_accepts_over_ipv4_has_a_mapped_address() {
+fn ipv4_connections_of_a_dual_stack_listener_have_a_mapped_address() {
     in_new_namespace(|| {
         let listener = listening(V6, 1600, Stack::Dual);
         let _client = connected(1601, 1600);
@@ -121,15 +121,15 @@ fn what_a_dual_stack_listener_accepts_over_ipv4_has_a_mapped_address() {
 }
 
 #[test]
-fn a_connection_that_nobody_accepted_has_no_inode_until_someone_does() {
+fn a_connection_has_no_inode_until_it_is_accepted() {
     in_new_namespace(|| {
-        let listener = listening(V4, 1700, Stack::Only);
+        let listener = listening(V4, 1700, Stack::Ipv6Only);
         let _client = connected(1701, 1700);
-        let waiting = settled(1700, State::Established);
+        let waiting = socket_in_state(1700, State::Established);
         assert!(waiting.inode.is_none() && waiting.is_in_backlog());
-        assert_eq!(settled(1700, State::Listen).receive_queue, 1);
+        assert_eq!(socket_in_state(1700, State::Listen).receive_queue, 1);
         let _server = listener.accept().unwrap();
-        let accepted = settled(1700, State::Established);
+        let accepted = socket_in_state(1700, State::Established);
         assert!(accepted.inode.is_some());
         assert_eq!(accepted.cookie, waiting.cookie);
     });
@@ -140,8 +140,8 @@ fn a_half_closed_connection_keeps_its_owners() {
     in_new_namespace(|| {
         let (client, _server) = pair(1800, 1801);
         client.shutdown(Shutdown::Write).unwrap();
-        let closed = settled(1800, State::FinWait2);
-        let open = settled(1801, State::CloseWait);
+        let closed = socket_in_state(1800, State::FinWait2);
+        let open = socket_in_state(1801, State::CloseWait);
         assert!(closed.inode.is_some() && open.inode.is_some());
         assert!(!closed.is_closed_by_process());
         assert_eq!((closed.uid, open.uid), (Some(0), Some(0)));
@@ -149,7 +149,7 @@ fn a_half_closed_connection_keeps_its_owners() {
 }
 
 #[test]
-fn an_orphan_has_neither_inode_nor_uid_but_its_cookie() {
+fn an_orphan_has_a_cookie_but_no_inode_and_no_uid() {
     in_new_namespace(|| {
         let (mut unread, _reader) = pair(1900, 1901);
         let (orphan, _peer) = pair(1902, 1903);
@@ -157,7 +157,7 @@ fn an_orphan_has_neither_inode_nor_uid_but_its_cookie() {
         fill(&mut unread);
         drop((unread, orphan));
         for (port, state) in [(1900, State::FinWait1), (1902, State::FinWait2)] {
-            let socket = settled(port, state);
+            let socket = socket_in_state(port, state);
             assert_eq!((socket.inode, socket.uid), (None, None));
             assert!(socket.is_closed_by_process());
         }
@@ -172,7 +172,7 @@ fn time_wait_lasts_a_minute_and_has_no_uid() {
         let cookie = only(Protocol::Tcp, 2000).cookie;
         drop(client);
         drop(server);
-        let socket = settled(2000, State::TimeWait);
+        let socket = socket_in_state(2000, State::TimeWait);
         assert_eq!((socket.inode, socket.uid), (None, None));
         assert_eq!(socket.timer, Timer::TimeWait);
         let expires = socket.expires_ms.unwrap();
@@ -187,10 +187,10 @@ fn time_wait_lasts_a_minute_and_has_no_uid() {
 fn udp_is_unconnected_or_connected() {
     in_new_namespace(|| {
         let cases: [(IpAddr, Stack, Family); 4] = [
-            (V4.into(), Stack::Only, Family::Ipv4),
-            (V6.into(), Stack::Only, Family::Ipv6),
+            (V4.into(), Stack::Ipv6Only, Family::Ipv4),
+            (V6.into(), Stack::Ipv6Only, Family::Ipv6),
             (V6.into(), Stack::Dual, Family::Dual),
-            (Ipv4Addr::new(224, 0, 0, 251).into(), Stack::Only, Family::Ipv4),
+            (Ipv4Addr::new(224, 0, 0, 251).into(), Stack::Ipv6Only, Family::Ipv4),
         ];
         for (port, (address, stack, family)) in (2100..).zip(cases) {
             let held = bound(Type::DGRAM, address, port, stack);
@@ -199,7 +199,7 @@ fn udp_is_unconnected_or_connected() {
             assert_eq!((socket.local, socket.remote), (at(address, port), None));
             drop(held);
         }
-        let held = bound(Type::DGRAM, V4, 2150, Stack::Only);
+        let held = bound(Type::DGRAM, V4, 2150, Stack::Ipv6Only);
         held.connect(&SocketAddr::from((LOOPBACK, 53)).into()).unwrap();
         let socket = only(Protocol::Udp, 2150);
         assert_eq!(socket.state, State::Connected);
@@ -232,7 +232,7 @@ fn every_socket_of_a_reuseport_group_appears() {
 #[test]
 fn uid_and_device_are_those_of_the_socket() {
     in_new_namespace(|| {
-        let held = bound(Type::STREAM, V4, 2300, Stack::Only);
+        let held = bound(Type::STREAM, V4, 2300, Stack::Ipv6Only);
         SockRef::from(&held).bind_device(Some(b"lo")).unwrap();
         let user = rustix::fs::Uid::from_raw(1234);
         rustix::fs::fchown(&held, Some(user), None).unwrap();
@@ -244,13 +244,13 @@ fn uid_and_device_are_those_of_the_socket() {
 }
 
 #[test]
-fn what_waits_for_accept_has_its_listeners_uid_or_none() {
+fn a_connection_in_the_backlog_has_the_uid_of_its_listener_or_none() {
     in_new_namespace(|| {
-        let held = bound(Type::STREAM, V4, 2400, Stack::Only);
+        let held = bound(Type::STREAM, V4, 2400, Stack::Ipv6Only);
         rustix::fs::fchown(&held, Some(rustix::fs::Uid::from_raw(1234)), None).unwrap();
         held.listen(8).unwrap();
         let _client = connected(2401, 2400);
-        let waiting = settled(2400, State::Established);
+        let waiting = socket_in_state(2400, State::Established);
         assert!(matches!(waiting.uid, None | Some(1234)), "{:?}", waiting.uid);
     });
 }

@@ -68,12 +68,12 @@ fn hides_some(snapshot: &Snapshot) -> bool {
 }
 
 #[test]
-fn they_are_the_same_rows_as_those_of_a_kernel_that_lists_them() {
+fn sockets_found_through_descriptors_equal_those_the_kernel_lists() {
     in_new_namespace(|| {
         let _held = mixture();
         let _mapped = bound(Type::STREAM, LOOPBACK.to_ipv6_mapped(), 20_051, Stack::Dual);
         let _own = bound(Type::STREAM, Ipv6Addr::LOCALHOST, 20_052, Stack::Dual);
-        let device = bound(Type::STREAM, V4, 20_053, Stack::Only);
+        let device = bound(Type::STREAM, V4, 20_053, Stack::Ipv6Only);
         device.bind_device(Some(b"lo")).unwrap();
         let machine = LinuxHost::new().machine();
         let listed = scan(&mut LinuxScanner::new(machine), OwnerDepth::Full);
@@ -93,7 +93,7 @@ fn they_are_the_same_rows_as_those_of_a_kernel_that_lists_them() {
 
 /// An MPTCP socket has another cookie than the row of its first subflow.
 #[test]
-fn sockets_of_mptcp_are_found_too() {
+fn mptcp_sockets_are_found() {
     in_new_namespace(|| {
         let mptcp = Some(socket2::Protocol::from(262));
         let Ok(socket) = socket2::Socket::new(Domain::IPV4, Type::STREAM, mptcp) else {
@@ -114,9 +114,9 @@ fn sockets_of_mptcp_are_found_too() {
 }
 
 #[test]
-fn without_owners_nothing_is_looked_for_and_the_gap_stays() {
+fn a_scan_without_owners_keeps_the_gap() {
     in_new_namespace(|| {
-        let _held = bound(Type::STREAM, V4, 4000, Stack::Only);
+        let _held = bound(Type::STREAM, V4, 4000, Stack::Ipv6Only);
         for scanner in SCANNERS {
             let snapshot = scan(&mut scanner(), OwnerDepth::Skip);
             assert_eq!(snapshot.sockets, []);
@@ -128,10 +128,10 @@ fn without_owners_nothing_is_looked_for_and_the_gap_stays() {
 #[test]
 fn sockets_without_a_port_and_those_of_other_namespaces_are_left_out() {
     in_new_namespace(|| {
-        let _elsewhere = bound(Type::STREAM, V4, 4000, Stack::Only);
+        let _elsewhere = bound(Type::STREAM, V4, 4000, Stack::Ipv6Only);
         in_new_namespace(|| {
             let _unbound = socket2::Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-            let here = bound(Type::STREAM, V4, 4001, Stack::Only);
+            let here = bound(Type::STREAM, V4, 4001, Stack::Ipv6Only);
             let snapshot = scan(&mut refused(), OwnerDepth::Full);
             let ports: Vec<u16> = snapshot.sockets.iter().map(|s| s.local.port).collect();
             assert_eq!(ports, [4001]);
@@ -150,12 +150,12 @@ fn a_port_is_in_doubt_once_its_connection_has_ended() {
             socket.connect(&nobody).unwrap_err();
             socket
         };
-        let held = given_up(bound(Type::STREAM, V4, 4000, Stack::Only));
+        let held = given_up(bound(Type::STREAM, V4, 4000, Stack::Ipv6Only));
         let free = given_up(socket2::Socket::new(Domain::IPV4, Type::STREAM, None).unwrap());
-        let idle = bound(Type::STREAM, V4, 4001, Stack::Only);
+        let idle = bound(Type::STREAM, V4, 4001, Stack::Ipv6Only);
         let port = free.local_addr().unwrap().as_socket().unwrap().port();
         assert_ne!(port, 0, "getsockname() still gives it");
-        bound(Type::STREAM, V4, port, Stack::Only);
+        bound(Type::STREAM, V4, port, Stack::Ipv6Only);
         for scanner in SCANNERS {
             let snapshot = scan(&mut scanner(), OwnerDepth::Full);
             let ports: Vec<u16> = snapshot.sockets.iter().map(|s| s.local.port).collect();
@@ -170,10 +170,10 @@ fn a_port_is_in_doubt_once_its_connection_has_ended() {
 
 /// By the kernel's total: the sockets of other tests and of the machine count, too.
 #[test]
-fn as_many_may_be_bound_as_the_kernel_has_and_does_not_list() {
+fn unlisted_count_is_at_least_the_number_of_bound_sockets() {
     in_new_namespace(|| {
         let held: Vec<_> =
-            (0..20).map(|place| bound(Type::STREAM, V4, 4000 + place, Stack::Only)).collect();
+            (0..20).map(|offset| bound(Type::STREAM, V4, 4000 + offset, Stack::Ipv6Only)).collect();
         for scanner in SCANNERS {
             let snapshot = scan(&mut scanner(), OwnerDepth::Skip);
             let allocated = snapshot.vitals.allocated.unwrap();
@@ -184,10 +184,10 @@ fn as_many_may_be_bound_as_the_kernel_has_and_does_not_list() {
 }
 
 #[test]
-fn one_port_is_scanned_alike() {
+fn a_scan_of_one_port_finds_unlisted_sockets() {
     in_new_namespace(|| {
         let _held = bound(Type::STREAM, V6, 4000, Stack::Dual);
-        let _other = bound(Type::STREAM, V4, 4001, Stack::Only);
+        let _other = bound(Type::STREAM, V4, 4001, Stack::Ipv6Only);
         let _listener = TcpListener::bind("127.0.0.1:4002").unwrap();
         for scanner in SCANNERS {
             let mut snapshot = Snapshot::empty(LinuxHost::new().machine(), Source::Simulated);
@@ -201,24 +201,24 @@ fn one_port_is_scanned_alike() {
 }
 
 #[test]
-fn descriptors_are_copied_for_the_moment_of_the_scan() {
+fn copied_descriptors_are_closed_after_the_scan() {
     in_new_namespace(|| {
-        let held = bound(Type::STREAM, LOOPBACK, 4000, Stack::Only);
+        let held = bound(Type::STREAM, LOOPBACK, 4000, Stack::Ipv6Only);
         let mut scanner = refused();
         scan(&mut scanner, OwnerDepth::Full);
         drop(held);
         // Else the port would be in use.
-        drop(bound(Type::STREAM, LOOPBACK, 4000, Stack::Only));
+        drop(bound(Type::STREAM, LOOPBACK, 4000, Stack::Ipv6Only));
         assert_eq!(scan(&mut scanner, OwnerDepth::Incremental).sockets, []);
     });
 }
 
 /// A full range of one port, held by a socket that is only bound.
 #[test]
-fn our_own_bind_that_was_refused_is_in_each_snapshot_until_it_succeeds() {
+fn a_refused_self_test_bind_is_reported_until_it_succeeds() {
     in_new_namespace(|| {
         set_sysctl("ip_local_port_range", "4000 4000");
-        let held = bound(Type::STREAM, LOOPBACK, 4000, Stack::Only);
+        let held = bound(Type::STREAM, LOOPBACK, 4000, Stack::Ipv6Only);
         let machine = || LinuxHost::new().machine();
         let mut scanners = [refused(), old_kernel(), LinuxScanner::new(machine())];
         for scanner in &mut scanners {

@@ -17,9 +17,9 @@ use portscope::{
 use rustix::thread::UnshareFlags;
 
 use crate::{
-    NOBODY, as_nobody, full_look, inode, look, new_socket, owner,
+    NOBODY, as_nobody, inode, new_socket, owner,
     processes::{self, Sleeper, alone},
-    this_pid,
+    scan_owners, scan_owners_fully, this_pid,
 };
 
 #[test]
@@ -52,13 +52,13 @@ fn role_split_descriptors() {
     };
     let first = next();
     let mut finder = OwnerFinder::new();
-    let snapshot = look(&mut finder, OwnerDepth::Incremental, &[first]);
+    let snapshot = scan_owners(&mut finder, OwnerDepth::Incremental, &[first]);
     assert_eq!(owner(&snapshot, first), Owner::Process(&[this_pid()]));
     assert_eq!((finder.walks(), finder.searches()), (1, 1));
 
     let second = next();
     for depth in [OwnerDepth::Incremental, OwnerDepth::Full] {
-        let snapshot = look(&mut finder, depth, &[first, second]);
+        let snapshot = scan_owners(&mut finder, depth, &[first, second]);
         assert_eq!(owner(&snapshot, first), Owner::Process(&[this_pid()]));
         assert_eq!(owner(&snapshot, second), Owner::Process(&[this_pid()]));
     }
@@ -71,12 +71,12 @@ fn role_split_descriptors() {
 fn a_socket_of_a_process_whose_main_thread_has_ended_belongs_to_it() {
     let _alone = alone();
     let Some((child, inode)) = process_without_main_thread(|command| command) else { return };
-    let snapshot = full_look(inode);
+    let snapshot = scan_owners_fully(inode);
     assert_eq!(owner(&snapshot, inode), Owner::Process(&[child.pid()]));
 }
 
 #[test]
-fn without_privilege_the_own_process_whose_main_thread_has_ended_can_be_read() {
+fn an_own_process_without_main_thread_can_be_read_without_privilege() {
     let _alone = alone();
     if !rustix::process::geteuid().is_root() {
         return processes::not_tested("only root can start a process of another user");
@@ -85,7 +85,7 @@ fn without_privilege_the_own_process_whose_main_thread_has_ended_can_be_read() {
     let Some((child, inode)) = started else { return };
     as_nobody(|| {
         let mut finder = OwnerFinder::new();
-        let snapshot = look(&mut finder, OwnerDepth::Full, &[inode]);
+        let snapshot = scan_owners(&mut finder, OwnerDepth::Full, &[inode]);
         assert_eq!(owner(&snapshot, inode), Owner::Process(&[child.pid()]));
         let unreadable = &finder.find(OwnerDepth::Skip, &[]).unreadable;
         assert!(unreadable.iter().all(|process| process.pid != child.pid()));
@@ -97,7 +97,7 @@ fn a_socket_that_only_an_io_uring_holds_belongs_to_its_process() {
     let _alone = alone();
     let Some((child, inode)) = python(KEEP_IN_RING, |command| command) else { return };
     let Some(inode) = inode else { return processes::not_tested("io_uring is refused") };
-    let snapshot = full_look(inode);
+    let snapshot = scan_owners_fully(inode);
     assert_eq!(owner(&snapshot, inode), Owner::Process(&[child.pid()]));
 }
 
@@ -168,14 +168,14 @@ fn role_in_a_pid_namespace() {
     }
     let socket = new_socket();
     let all = [inode(&socket), u32::MAX];
-    let snapshot = look(&mut OwnerFinder::new(), OwnerDepth::Full, &all);
+    let snapshot = scan_owners(&mut OwnerFinder::new(), OwnerDepth::Full, &all);
     assert_eq!(owner(&snapshot, all[0]), Owner::Process(&[this_pid()]));
     assert_eq!(owner(&snapshot, all[1]), Owner::Hidden);
     assert_eq!(snapshot.gaps, [Gap::OwnersElsewhere { sockets: 1 }]);
 }
 
 #[test]
-fn in_a_pid_namespace_the_proc_of_the_first_one_shows_all_processes() {
+fn the_initial_proc_mount_shows_all_processes_in_a_pid_namespace() {
     let flags = ["--pid", "--fork", "--kill-child"];
     processes::in_namespaces(&flags, "", "elsewhere::role_with_the_proc_of_the_first_namespace");
 }

@@ -68,7 +68,7 @@ fn row(inode: u32) -> Socket {
     }
 }
 
-fn look(finder: &mut OwnerFinder, depth: OwnerDepth, inodes: &[u32]) -> Snapshot {
+fn scan_owners(finder: &mut OwnerFinder, depth: OwnerDepth, inodes: &[u32]) -> Snapshot {
     let rows: Vec<Socket> = inodes.iter().map(|&inode| row(inode)).collect();
     attributed(finder.find(depth, &rows), inodes)
 }
@@ -94,8 +94,8 @@ fn owner(snapshot: &Snapshot, inode: u32) -> Owner<'_> {
     snapshot.owner(snapshot.sockets.iter().find(|s| s.inode == Some(inode)).unwrap())
 }
 
-fn full_look(inode: u32) -> Snapshot {
-    look(&mut OwnerFinder::new(), OwnerDepth::Full, &[inode])
+fn scan_owners_fully(inode: u32) -> Snapshot {
+    scan_owners(&mut OwnerFinder::new(), OwnerDepth::Full, &[inode])
 }
 
 fn this_pid() -> u32 {
@@ -103,10 +103,10 @@ fn this_pid() -> u32 {
 }
 
 #[test]
-fn a_socket_that_only_we_hold_is_ours() {
+fn a_socket_held_by_this_process_is_owned_by_it() {
     let _alone = alone();
     let socket = new_socket();
-    let snapshot = full_look(inode(&socket));
+    let snapshot = scan_owners_fully(inode(&socket));
     assert_eq!(owner(&snapshot, inode(&socket)), Owner::Process(&[this_pid()]));
     assert!(snapshot.is_complete());
 }
@@ -116,7 +116,7 @@ fn a_socket_held_twice_by_one_process_has_one_owner() {
     let _alone = alone();
     let socket = new_socket();
     let _again = socket.try_clone().unwrap();
-    let snapshot = full_look(inode(&socket));
+    let snapshot = scan_owners_fully(inode(&socket));
     assert_eq!(owner(&snapshot, inode(&socket)), Owner::Process(&[this_pid()]));
 }
 
@@ -127,49 +127,49 @@ fn a_socket_shared_with_children_has_all_of_them_as_owners() {
     let children = [Sleeper::holding(&socket), Sleeper::holding(&socket)];
     let mut pids = [this_pid(), children[0].pid(), children[1].pid()];
     pids.sort_unstable();
-    let snapshot = full_look(inode(&socket));
+    let snapshot = scan_owners_fully(inode(&socket));
     assert_eq!(owner(&snapshot, inode(&socket)), Owner::Process(&pids));
 }
 
 #[test]
-fn a_full_walk_finds_out_who_a_socket_was_passed_on_to() {
+fn a_full_walk_finds_the_receiver_of_a_passed_socket() {
     let _alone = alone();
     let socket = new_socket();
     let inode = inode(&socket);
     let mut finder = OwnerFinder::new();
-    look(&mut finder, OwnerDepth::Incremental, &[inode]);
+    scan_owners(&mut finder, OwnerDepth::Incremental, &[inode]);
     let child = Sleeper::holding(&socket);
     drop(socket);
 
-    let unaware = look(&mut finder, OwnerDepth::Incremental, &[inode]);
-    assert_eq!(owner(&unaware, inode), Owner::Process(&[this_pid()]));
-    let aware = look(&mut finder, OwnerDepth::Full, &[inode]);
-    assert_eq!(owner(&aware, inode), Owner::Process(&[child.pid()]));
+    let before_walk = scan_owners(&mut finder, OwnerDepth::Incremental, &[inode]);
+    assert_eq!(owner(&before_walk, inode), Owner::Process(&[this_pid()]));
+    let after_walk = scan_owners(&mut finder, OwnerDepth::Full, &[inode]);
+    assert_eq!(owner(&after_walk, inode), Owner::Process(&[child.pid()]));
     assert_eq!(finder.walks(), 2);
 }
 
 #[test]
-fn an_incremental_look_walks_once_for_a_new_inode_and_not_for_known_ones() {
+fn an_incremental_scan_walks_once_per_new_inode() {
     let _alone = alone();
     let sockets = [new_socket(), new_socket()];
     let inodes = sockets.each_ref().map(inode);
     let mut finder = OwnerFinder::new();
     for _ in 0..3 {
-        look(&mut finder, OwnerDepth::Incremental, &inodes);
+        scan_owners(&mut finder, OwnerDepth::Incremental, &inodes);
     }
     assert_eq!(finder.walks(), 1);
 
-    let newcomer = new_socket();
-    let all = [inodes[0], inodes[1], inode(&newcomer)];
+    let new_owner = new_socket();
+    let all = [inodes[0], inodes[1], inode(&new_owner)];
     for _ in 0..3 {
-        let snapshot = look(&mut finder, OwnerDepth::Incremental, &all);
+        let snapshot = scan_owners(&mut finder, OwnerDepth::Incremental, &all);
         assert_eq!(owner(&snapshot, all[2]), Owner::Process(&[this_pid()]));
     }
     assert_eq!(finder.walks(), 2);
 }
 
 #[test]
-fn nothing_is_walked_while_no_socket_has_an_inode() {
+fn proc_is_not_walked_if_no_socket_has_an_inode() {
     let mut finder = OwnerFinder::new();
     let closed = Socket { inode: None, state: State::TimeWait, ..row(1) };
     finder.find(OwnerDepth::Incremental, &[closed]);
@@ -178,47 +178,47 @@ fn nothing_is_walked_while_no_socket_has_an_inode() {
 }
 
 #[test]
-fn an_inode_looked_for_in_vain_is_not_looked_for_again_until_the_next_walk_forgets_it() {
+fn an_inode_that_was_not_found_is_searched_again_only_after_the_next_walk() {
     let _alone = alone();
     let mut finder = OwnerFinder::new();
     for _ in 0..3 {
-        look(&mut finder, OwnerDepth::Incremental, &[u32::MAX]);
+        scan_owners(&mut finder, OwnerDepth::Incremental, &[u32::MAX]);
     }
     assert_eq!(finder.walks(), 1);
-    look(&mut finder, OwnerDepth::Incremental, &[u32::MAX, u32::MAX - 1]);
+    scan_owners(&mut finder, OwnerDepth::Incremental, &[u32::MAX, u32::MAX - 1]);
     assert_eq!(finder.walks(), 2);
-    look(&mut finder, OwnerDepth::Full, &[]);
-    look(&mut finder, OwnerDepth::Incremental, &[u32::MAX]);
+    scan_owners(&mut finder, OwnerDepth::Full, &[]);
+    scan_owners(&mut finder, OwnerDepth::Incremental, &[u32::MAX]);
     assert_eq!(finder.walks(), 4);
 }
 
 #[test]
-fn a_socket_that_a_later_walk_does_not_find_is_unresolved_until_the_next_look() {
+fn a_socket_missed_by_a_later_walk_is_unresolved_until_the_next_scan() {
     let _alone = alone();
     let socket = new_socket();
     let all = [inode(&socket), u32::MAX];
     let mut finder = OwnerFinder::new();
-    look(&mut finder, OwnerDepth::Incremental, &all[..1]);
-    let first = look(&mut finder, OwnerDepth::Incremental, &all);
+    scan_owners(&mut finder, OwnerDepth::Incremental, &all[..1]);
+    let first = scan_owners(&mut finder, OwnerDepth::Incremental, &all);
     assert_eq!(owner(&first, u32::MAX), Owner::Unresolved);
     assert!(first.is_complete(), "{:?}", first.gaps);
     assert_eq!((finder.walks(), finder.searches()), (2, 0), "one walk says nothing yet");
 
     // It was closed: nothing is to be looked for.
-    look(&mut finder, OwnerDepth::Incremental, &all[..1]);
+    scan_owners(&mut finder, OwnerDepth::Incremental, &all[..1]);
     assert_eq!((finder.walks(), finder.searches()), (2, 0));
 
     for _ in 0..3 {
-        let still = look(&mut finder, OwnerDepth::Incremental, &all);
-        assert!(matches!(owner(&still, u32::MAX), Owner::Hidden | Owner::Nobody));
+        let unchanged = scan_owners(&mut finder, OwnerDepth::Incremental, &all);
+        assert!(matches!(owner(&unchanged, u32::MAX), Owner::Hidden | Owner::Nobody));
         assert_eq!((finder.walks(), finder.searches()), (3, 1), "looked for once, everywhere");
     }
-    look(&mut finder, OwnerDepth::Full, &all);
+    scan_owners(&mut finder, OwnerDepth::Full, &all);
     assert_eq!((finder.walks(), finder.searches()), (4, 1), "and never again");
 }
 
 #[test]
-fn processes_that_die_during_the_walk_do_no_harm() {
+fn processes_that_end_during_the_walk_cause_no_error() {
     let _alone = alone();
     let socket = new_socket();
     let inode = inode(&socket);
@@ -233,7 +233,7 @@ fn processes_that_die_during_the_walk_do_no_harm() {
         }
         let mut finder = OwnerFinder::new();
         for _ in 0..20 {
-            let snapshot = look(&mut finder, OwnerDepth::Full, &[inode]);
+            let snapshot = scan_owners(&mut finder, OwnerDepth::Full, &[inode]);
             // Between fork and exec a child of ours holds it, too.
             assert!(owner(&snapshot, inode).pids().contains(&this_pid()));
             assert!(snapshot.is_complete(), "{:?}", snapshot.gaps);
@@ -251,7 +251,7 @@ fn without_privilege_other_users_sockets_are_hidden_and_counted() {
     drop(foreign);
     as_nobody(|| {
         let mut finder = OwnerFinder::new();
-        let snapshot = look(&mut finder, OwnerDepth::Full, &inodes);
+        let snapshot = scan_owners(&mut finder, OwnerDepth::Full, &inodes);
         assert_eq!(owner(&snapshot, inodes[0]), Owner::Process(&[this_pid()]));
         assert_eq!(owner(&snapshot, inodes[1]), Owner::Hidden);
 
@@ -264,7 +264,7 @@ fn without_privilege_other_users_sockets_are_hidden_and_counted() {
 }
 
 #[test]
-fn without_privilege_ones_own_other_processes_can_be_read() {
+fn other_processes_of_the_same_user_can_be_read_without_privilege() {
     let _alone = alone();
     let socket = new_socket();
     let inode = inode(&socket);
@@ -275,7 +275,7 @@ fn without_privilege_ones_own_other_processes_can_be_read() {
     as_nobody(|| {
         // Our spawn() ends a moment before the kernel lets the new program be looked into.
         let deadline = Instant::now() + Duration::from_secs(10);
-        while owner(&full_look(inode), inode) != Owner::Process(&[child.pid()]) {
+        while owner(&scan_owners_fully(inode), inode) != Owner::Process(&[child.pid()]) {
             assert!(Instant::now() < deadline);
         }
     });
@@ -314,7 +314,7 @@ fn role_socket_in_flight() {
     send_descriptor(&sender, &socket);
     drop(socket);
     let mut finder = OwnerFinder::new();
-    let snapshot = look(&mut finder, OwnerDepth::Full, &inodes);
+    let snapshot = scan_owners(&mut finder, OwnerDepth::Full, &inodes);
     assert_eq!(owner(&snapshot, inodes[0]), Owner::Hidden, "a process outside may hold it");
     assert_eq!(owner(&snapshot, inodes[1]), Owner::Process(&[this_pid()]));
     assert_eq!(snapshot.gaps, [Gap::OwnersElsewhere { sockets: 1 }]);
@@ -327,7 +327,7 @@ fn role_socket_in_flight() {
     assert!(snapshot.is_complete());
 
     let _arrived = receive_descriptor(&receiver);
-    let snapshot = look(&mut finder, OwnerDepth::Full, &inodes);
+    let snapshot = scan_owners(&mut finder, OwnerDepth::Full, &inodes);
     assert_eq!(owner(&snapshot, inodes[0]), Owner::Process(&[this_pid()]));
 }
 
@@ -369,17 +369,17 @@ fn role_under_hidepid() {
     let inode = inode(&foreign);
     let child = Sleeper::holding(&foreign);
     drop(foreign);
-    let as_root = full_look(inode);
+    let as_root = scan_owners_fully(inode);
     assert_eq!(owner(&as_root, inode), Owner::Process(&[child.pid()]), "root is exempt");
     as_nobody(|| {
-        let snapshot = full_look(inode);
+        let snapshot = scan_owners_fully(inode);
         assert_eq!(owner(&snapshot, inode), Owner::Hidden);
         assert_eq!(snapshot.gaps, [Gap::OwnersInvisible { sockets: 1 }]);
     });
 }
 
 #[test]
-fn a_proc_that_is_no_proc_is_not_taken_for_a_machine_without_processes() {
+fn a_directory_that_is_not_procfs_is_an_error() {
     processes::in_private_pid_namespace("mount -t tmpfs none /proc", "role_without_proc");
 }
 
@@ -390,14 +390,14 @@ fn role_without_proc() {
         return;
     }
     let socket = new_socket();
-    let snapshot = full_look(inode(&socket));
+    let snapshot = scan_owners_fully(inode(&socket));
     assert_eq!(owner(&snapshot, inode(&socket)), Owner::Hidden);
     let error = Errno::ENOENT;
     assert_eq!(snapshot.gaps, [Gap::OwnersUnreadable { sockets: 1, error }]);
 }
 
 #[test]
-fn running_out_of_descriptors_is_told_and_mended_by_the_next_look() {
+fn running_out_of_descriptors_is_reported_and_recovers_at_the_next_scan() {
     processes::in_process_of_its_own("role_out_of_descriptors");
 }
 
@@ -416,13 +416,13 @@ fn role_out_of_descriptors() {
     for spare in [0, 1] {
         let current = Some(lowest_free as u64 + spare);
         rustix::process::setrlimit(Resource::Nofile, Rlimit { current, ..before }).unwrap();
-        let snapshot = look(&mut finder, OwnerDepth::Incremental, &[inode]);
+        let snapshot = scan_owners(&mut finder, OwnerDepth::Incremental, &[inode]);
         assert_eq!(owner(&snapshot, inode), Owner::Hidden, "{spare} descriptors to spare");
         assert_eq!(snapshot.gaps, [Gap::OwnersUnreadable { sockets: 1, error }]);
     }
     let current = Some(lowest_free as u64 + 2);
     rustix::process::setrlimit(Resource::Nofile, Rlimit { current, ..before }).unwrap();
-    let snapshot = look(&mut finder, OwnerDepth::Incremental, &[inode]);
+    let snapshot = scan_owners(&mut finder, OwnerDepth::Incremental, &[inode]);
     assert_eq!(owner(&snapshot, inode), Owner::Process(&[this_pid()]), "two are enough");
     assert_eq!(finder.walks(), 3);
 }
@@ -432,7 +432,7 @@ fn walks_leave_no_descriptor_open() {
     let _alone = alone();
     let before = processes::open_descriptors();
     for _ in 0..10 {
-        full_look(u32::MAX);
+        scan_owners_fully(u32::MAX);
     }
     assert_eq!(processes::open_descriptors(), before);
 }

@@ -17,7 +17,7 @@ use portscope::{
 };
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 
-pub struct Stage {
+pub struct Harness {
     pub host: SimulatedHost,
     pub snapshot: Snapshot,
     pub occupancy: Occupancy,
@@ -26,7 +26,7 @@ pub struct Stage {
     pub now: Duration,
 }
 
-impl Stage {
+impl Harness {
     /// A simulated machine with that share of the IANA range taken by UDP sockets.
     pub fn simulated(share: f64) -> Self {
         let host = SimulatedHost::builder()
@@ -46,21 +46,21 @@ impl Stage {
 
     /// The same machine, but live and shared with other processes.
     pub fn real(share: f64) -> Self {
-        let mut stage = Self::simulated(share);
-        let mut machine = (*stage.snapshot.machine).clone();
+        let mut harness = Self::simulated(share);
+        let mut machine = (*harness.snapshot.machine).clone();
         machine.kind = MachineKind::Live;
         machine.is_isolated = false;
-        stage.snapshot.machine = Arc::new(machine);
-        stage
+        harness.snapshot.machine = Arc::new(machine);
+        harness
     }
 
     /// Switches to the simulated occupancy, with as many ports in use as on the machine. The run
     /// has number 1.
     pub fn move_to_simulated_site(&mut self) {
-        self.act(AllocationAction::ToggleSite);
+        self.act(AllocationAction::ToggleTarget);
         let mut snapshot = self.snapshot.clone();
         snapshot.number = 1;
-        self.allocation.see_simulated(Arc::new(snapshot));
+        self.allocation.set_simulated(Arc::new(snapshot));
     }
 
     pub fn speed_up(&mut self, times: usize) {
@@ -95,7 +95,7 @@ impl Stage {
         self.allocation.apply(self.now, delta, Some(scan))
     }
 
-    pub fn look_again(&mut self) {
+    pub fn observe_again(&mut self) {
         self.snapshot.number += 1;
         let scan = LastScan { snapshot: &self.snapshot, occupancy: &self.occupancy };
         self.allocation.observe(scan);
@@ -111,16 +111,16 @@ impl Stage {
         let mut finished = 0;
         for _ in 0..attempts / per_delta {
             let mut delta = empty(run);
-            let mut touched = BTreeMap::new();
+            let mut attempts_by_port = BTreeMap::new();
             for _ in 0..per_delta {
                 let attempt = match allocator.step() {
                     Progress::Refused(attempt) | Progress::Bound(attempt, _) => attempt,
                     Progress::GaveUp(attempt) => attempt.expect("random never runs out"),
                 };
                 finished = count(&mut delta, attempt, finished);
-                *touched.entry(attempt.port).or_insert(0) += 1;
+                *attempts_by_port.entry(attempt.port).or_insert(0) += 1;
             }
-            delta.touched = touched.into_iter().collect();
+            delta.attempts_by_port = attempts_by_port.into_iter().collect();
             let surplus = delta.recent.len().saturating_sub(64);
             delta.recent.drain(..surplus);
             let surplus = delta.ended.len().saturating_sub(64);
@@ -148,7 +148,7 @@ fn count(delta: &mut AllocationDelta, attempt: Attempt, finished: u64) -> u64 {
         delta.histogram.push((attempt.number, 1));
     } else {
         delta.failures += 1;
-        delta.in_vain += u64::from(attempt.number);
+        delta.failed_attempts += u64::from(attempt.number);
     }
     finished + 1
 }
@@ -168,7 +168,7 @@ pub fn attempt(
     let took = Duration::from_nanos(2_100 + 130 * u64::from(number));
     let mut delta = empty(run);
     count(&mut delta, Attempt { number, port, refusal, took }, 0);
-    delta.touched = vec![(port, 1)];
+    delta.attempts_by_port = vec![(port, 1)];
     delta
 }
 
@@ -181,10 +181,10 @@ pub fn bound(run: u64, number: u32, port: u16) -> AllocationDelta {
 }
 
 /// Returns `count` ports that are in use (`taken`) or free, spread over the range.
-pub fn ports(stage: &Stage, taken: bool, count: usize) -> Vec<u16> {
+pub fn ports(harness: &Harness, taken: bool, count: usize) -> Vec<u16> {
     let step = 16_384 / (count + 1);
     let from = |start: u16| {
-        (start..=65_535).find(|&p| stage.occupancy.port(p).is_occupied(Protocols::Udp) == taken)
+        (start..=65_535).find(|&p| harness.occupancy.port(p).is_occupied(Protocols::Udp) == taken)
     };
     // For the counts used, 5 and the count have no common factor, so that the ports are not in
     // ascending order.

@@ -30,10 +30,10 @@ pub struct Churn {
     /// New connections per second.
     pub rate: f64,
     /// Seconds until a connection is closed.
-    pub life: f64,
+    pub lifetime: f64,
     /// TIME-WAIT ends only at multiples of this many seconds, like the timers of the kernel; 0: at
     /// once.
-    pub wave: f64,
+    pub timer_period: f64,
     /// Seconds from one burst to the next, and connections per burst.
     pub burst: Option<(f64, u32)>,
     /// The times at which connect() found no port.
@@ -59,7 +59,7 @@ struct Connection {
 
 /// A machine that is scanned, and the data kept about it.
 #[derive(Default)]
-pub struct Watch {
+pub struct TrendWatch {
     pub history: History,
     pub trends: Trends,
 }
@@ -75,8 +75,8 @@ impl Churn {
             now: 0.0,
             full_at: None,
             rate,
-            life: f64::INFINITY,
-            wave: 0.0,
+            lifetime: f64::INFINITY,
+            timer_period: 0.0,
             burst: None,
             failed: Vec::new(),
             next_burst: 0.0,
@@ -94,8 +94,8 @@ impl Churn {
         churn
     }
 
-    pub fn living(mut self, seconds: f64) -> Self {
-        self.life = seconds;
+    pub fn with_lifetime(mut self, seconds: f64) -> Self {
+        self.lifetime = seconds;
         self
     }
 
@@ -113,10 +113,10 @@ impl Churn {
         {
             self.end_until(at);
             if self.next_arrival <= at {
-                self.open(at, self.life);
+                self.open(at, self.lifetime);
                 self.next_arrival = at + self.pause();
             } else if let Some((every, connections)) = self.burst {
-                (0..connections).for_each(|_| self.open(at, self.life));
+                (0..connections).for_each(|_| self.open(at, self.lifetime));
                 self.next_burst = at + every;
             }
         }
@@ -153,14 +153,14 @@ impl Churn {
         }
     }
 
-    fn open(&mut self, at: f64, life: f64) {
+    fn open(&mut self, at: f64, lifetime: f64) {
         let Some(port) = self.free.pop() else {
             self.failed.push(at);
             return;
         };
         self.cookie += 1;
-        self.connections.insert(port, Connection { cookie: self.cookie, closed_at: at + life });
-        if life.is_finite() {
+        self.connections.insert(port, Connection { cookie: self.cookie, closed_at: at + lifetime });
+        if lifetime.is_finite() {
             self.ending.push_back(port);
         }
         if self.free.is_empty() {
@@ -180,7 +180,11 @@ impl Churn {
 
     fn free_at(&self, port: u16) -> f64 {
         let ends = self.connections[&port].closed_at + TIME_WAIT;
-        if self.wave > 0.0 { (ends / self.wave).ceil() * self.wave } else { ends }
+        if self.timer_period > 0.0 {
+            (ends / self.timer_period).ceil() * self.timer_period
+        } else {
+            ends
+        }
     }
 
     fn pause(&mut self) -> f64 {
@@ -188,8 +192,8 @@ impl Churn {
     }
 }
 
-impl Watch {
-    pub fn look(&mut self, snapshot: &Snapshot) {
+impl TrendWatch {
+    pub fn observe(&mut self, snapshot: &Snapshot) {
         self.history.observe(snapshot);
         self.trends.observe(snapshot, &Analysis::of(snapshot), &self.history);
     }

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::fleet::Fleet;
+use crate::prometheus_host::PrometheusHost;
 
 /// Variables that Grafana defines itself, for a view of the last minute.
 const BUILT_IN: [(&str, &str); 5] = [
@@ -33,7 +33,7 @@ impl Dashboard {
     }
 
     /// Chooses the first value of each variable, or "All" for those that have it.
-    pub fn choose(&self, fleet: &Fleet, are_all_chosen: bool) -> Chosen {
+    pub fn choose(&self, prometheus_host: &PrometheusHost, are_all_chosen: bool) -> Chosen {
         let built_in = BUILT_IN.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let mut chosen = Vec::from(built_in);
         for variable in self.variables() {
@@ -43,7 +43,7 @@ impl Dashboard {
             } else if has_all && are_all_chosen {
                 variable["allValue"].as_str().unwrap_or(".*").to_owned()
             } else {
-                first_value(fleet, variable, &chosen)
+                first_value(prometheus_host, variable, &chosen)
             };
             chosen.push((variable["name"].as_str().unwrap().to_owned(), value));
         }
@@ -66,17 +66,17 @@ fn expressions(part: &Value) -> Vec<&str> {
 }
 
 /// Returns the first value of `label_values(SELECTOR, LABEL)`.
-fn first_value(fleet: &Fleet, variable: &Value, chosen: &Chosen) -> String {
+fn first_value(prometheus_host: &PrometheusHost, variable: &Value, chosen: &Chosen) -> String {
     let query = variable["query"].as_str().or(variable["query"]["query"].as_str()).unwrap();
     let arguments = query.strip_prefix("label_values(").and_then(|rest| rest.strip_suffix(')'));
     let (selector, label) = arguments.unwrap().rsplit_once(',').unwrap();
     let (selector, label) = (replace(selector, chosen), label.trim());
     let values = format!("group by ({label}) ({selector})");
-    let value = |fleet: &Fleet| {
-        let mut samples = fleet.query(&values).into_iter();
+    let value = |prometheus_host: &PrometheusHost| {
+        let mut samples = prometheus_host.query(&values).into_iter();
         samples.find_map(|sample| Some(sample["metric"][label].as_str()?.to_owned()))
     };
-    fleet.measure_until(&format!("a value: {query}"), value)
+    prometheus_host.measure_until(&format!("a value: {query}"), value)
 }
 
 /// Replaces `$name`, `${name}` and `${name:format}` by the chosen values.

@@ -15,18 +15,18 @@ use portscope::{
 };
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
-pub const RACERS: usize = 16;
+pub const PORT_CLIENTS: usize = 16;
 
 /// How a program gets its port.
 #[derive(Clone, Copy, Debug)]
-pub enum Way {
+pub enum HandoverMethod {
     /// The socket is never closed.
     Exec,
     /// `pick` prints a number, then the program binds it.
     CloseThenRebind,
 }
 
-impl Way {
+impl HandoverMethod {
     /// Returns a shell script; `$0` is portscope, `$1` the range. It waits for a line, prints its
     /// port, reports when it holds the port, and holds it until the end of its standard input.
     fn script(self) -> &'static str {
@@ -47,7 +47,7 @@ impl Way {
 pub struct Tally {
     pub rounds: u32,
     /// Processes that asked for a port.
-    pub racers: u32,
+    pub port_clients: u32,
     /// Ports that more than one process of a round got; the first process is not counted.
     pub duplicates: u32,
     /// Processes that got no port, or not the announced one, or whose port others could bind while
@@ -59,35 +59,41 @@ pub struct Tally {
 }
 
 /// Runs the rounds one after the other, in the network namespace of this thread.
-pub fn race(way: Way, range: PortRange, rounds: u32) -> io::Result<Tally> {
+pub fn race(method: HandoverMethod, range: PortRange, rounds: u32) -> io::Result<Tally> {
     let begun = Instant::now();
     let mut tally = Tally { rounds, ..Tally::default() };
     for round in 0..rounds {
-        run(way, range, round as usize, &mut tally)?;
+        run(method, range, round as usize, &mut tally)?;
     }
     tally.took = begun.elapsed();
     Ok(tally)
 }
 
-fn run(way: Way, range: PortRange, round: usize, tally: &mut Tally) -> io::Result<()> {
-    let mut racers =
-        (0..RACERS).map(|_| Racer::start(way, range)).collect::<io::Result<Vec<_>>>()?;
-    for racer in &mut racers {
-        racer.go()?;
+fn run(
+    method: HandoverMethod,
+    range: PortRange,
+    round: usize,
+    tally: &mut Tally,
+) -> io::Result<()> {
+    let mut port_clients = (0..PORT_CLIENTS)
+        .map(|_| PortClient::start(method, range))
+        .collect::<io::Result<Vec<_>>>()?;
+    for port_client in &mut port_clients {
+        port_client.go()?;
     }
     let reported: Vec<Reported> =
-        racers.iter_mut().map(Racer::receive).collect::<io::Result<_>>()?;
+        port_clients.iter_mut().map(PortClient::receive).collect::<io::Result<_>>()?;
     let ports: Vec<u16> = reported.iter().filter_map(|reported| reported.port).collect();
     let distinct: BTreeSet<u16> = ports.iter().copied().collect();
     let is_sound = |reported: &&Reported| {
         reported.is_kept && reported.port.is_some_and(|port| !can_bind(port))
     };
     let sound = reported.iter().filter(is_sound).count();
-    tally.racers += RACERS as u32;
+    tally.port_clients += PORT_CLIENTS as u32;
     tally.duplicates += (ports.len() - distinct.len()) as u32;
-    tally.lost += (RACERS - sound) as u32;
-    for (number, racer) in racers.into_iter().enumerate() {
-        racer.end((number + round).is_multiple_of(2))?;
+    tally.lost += (PORT_CLIENTS - sound) as u32;
+    for (number, port_client) in port_clients.into_iter().enumerate() {
+        port_client.end((number + round).is_multiple_of(2))?;
     }
     tally.leaked += range.ports().filter(|&port| !can_bind(port)).count() as u32;
     Ok(())
@@ -104,16 +110,16 @@ struct Reported {
     is_kept: bool,
 }
 
-struct Racer {
+struct PortClient {
     process: Child,
     input: ChildStdin,
 }
 
-impl Racer {
+impl PortClient {
     /// Starts a process, which then waits.
-    fn start(way: Way, range: PortRange) -> io::Result<Self> {
+    fn start(method: HandoverMethod, range: PortRange) -> io::Result<Self> {
         let mut command = Command::new("sh");
-        command.args(["-c", way.script(), PROGRAM, &range.to_string()]);
+        command.args(["-c", method.script(), PROGRAM, &range.to_string()]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut process = command.spawn()?;
         let input = process.stdin.take().expect("it is a pipe");

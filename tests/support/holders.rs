@@ -49,7 +49,7 @@ pub struct Holder {
 
 /// Options set before bind() or connect().
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum With {
+pub enum SocketOption {
     ReuseAddress,
     ReusePort,
     V6Only,
@@ -57,13 +57,13 @@ pub enum With {
     /// IP_BIND_ADDRESS_NO_PORT
     NoPort,
     /// The kernel can choose only this port (IP_LOCAL_PORT_RANGE). Use within `choosing`.
-    Only(u16),
+    OnlyPort(u16),
     /// The socket belongs to uid 1000.
     User1000,
     Device(&'static str),
 }
 
-use With::{Device, Dual, NoPort, Only, ReuseAddress, ReusePort, User1000, V6Only};
+use SocketOption::{Device, Dual, NoPort, OnlyPort, ReuseAddress, ReusePort, User1000, V6Only};
 
 /// Creates all rows that can be created here. Creates the devices v0 and v1 first, and sets the
 /// reserved ports last.
@@ -120,14 +120,14 @@ impl Rows {
 }
 
 /// A socket of the family of `address`, not bound.
-pub fn open(kind: Type, address: IpAddr, with: &[With]) -> Socket {
+pub fn open(kind: Type, address: IpAddr, with: &[SocketOption]) -> Socket {
     let domain = if address.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
     let socket = Socket::new(domain, kind, None).unwrap();
     set(&socket, with);
     socket
 }
 
-fn set(socket: &Socket, with: &[With]) {
+fn set(socket: &Socket, with: &[SocketOption]) {
     for option in with {
         match *option {
             ReuseAddress => socket.set_reuse_address(true).unwrap(),
@@ -135,11 +135,11 @@ fn set(socket: &Socket, with: &[With]) {
             V6Only => socket.set_only_v6(true).unwrap(),
             Dual => socket.set_only_v6(false).unwrap(),
             NoPort => set_ip_option(socket, BIND_ADDRESS_NO_PORT, 1).unwrap(),
-            Only(port) if has_port_range_option() => {
+            OnlyPort(port) if has_port_range_option() => {
                 set_ip_option(socket, LOCAL_PORT_RANGE, u32::from(port) << 16 | u32::from(port))
                     .unwrap();
             }
-            Only(port) => assert!(range_of_namespace().starts_with(&format!("{port}\t{port}"))),
+            OnlyPort(port) => assert!(range_of_namespace().starts_with(&format!("{port}\t{port}"))),
             User1000 => {
                 let user = rustix::fs::Uid::from_raw(1000);
                 rustix::fs::fchown(socket, Some(user), None).unwrap();
@@ -167,7 +167,7 @@ fn set_ip_option(socket: &Socket, name: c_int, value: c_uint) -> io::Result<()> 
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Runs `choose`, in which a socket with `With::Only(port)` is connected, or bound to port 0.
+/// Runs `choose`, in which a socket with `SocketOption::OnlyPort(port)` is connected, or bound to port 0.
 /// Without IP_LOCAL_PORT_RANGE (before Linux 6.3) the range of the namespace is set to this port
 /// meanwhile.
 pub fn choosing<T>(port: u16, choose: impl FnOnce() -> T) -> T {
@@ -193,21 +193,21 @@ fn has_port_range_option() -> bool {
     })
 }
 
-fn bound(kind: Type, address: IpAddr, port: u16, with: &[With]) -> Socket {
+fn bound(kind: Type, address: IpAddr, port: u16, with: &[SocketOption]) -> Socket {
     let socket = open(kind, address, with);
     socket.bind(&SocketAddr::new(address, port).into()).unwrap();
     socket
 }
 
-fn tcp(address: IpAddr, port: u16, with: &[With]) -> Socket {
+fn tcp(address: IpAddr, port: u16, with: &[SocketOption]) -> Socket {
     bound(Type::STREAM, address, port, with)
 }
 
-fn udp(address: IpAddr, port: u16, with: &[With]) -> Socket {
+fn udp(address: IpAddr, port: u16, with: &[SocketOption]) -> Socket {
     bound(Type::DGRAM, address, port, with)
 }
 
-fn listening(address: IpAddr, port: u16, with: &[With]) -> Socket {
+fn listening(address: IpAddr, port: u16, with: &[SocketOption]) -> Socket {
     let socket = tcp(address, port, with);
     socket.listen(8).unwrap();
     socket
@@ -223,22 +223,22 @@ fn answer(client: &Socket, address: IpAddr, port: u16) -> Socket {
 }
 
 /// A client whose port connect() chose, and the accepted socket.
-fn implicit(address: IpAddr, port: u16, with: &[With]) -> [Socket; 2] {
+fn implicit(address: IpAddr, port: u16, with: &[SocketOption]) -> [Socket; 2] {
     let client = open(Type::STREAM, address, with);
-    set(&client, &[Only(port)]);
+    set(&client, &[OnlyPort(port)]);
     let server = answer(&client, address, port);
     [client, server]
 }
 
 /// A client that was bound before connect(), and the accepted socket.
-fn explicit(port: u16, with: &[With]) -> [Socket; 2] {
+fn explicit(port: u16, with: &[SocketOption]) -> [Socket; 2] {
     let client = tcp(LOCAL4, port, with);
     let server = answer(&client, LOCAL4, port);
     [client, server]
 }
 
 /// The listener on `port`, the socket that it accepted, and the client.
-fn served(port: u16, with: &[With]) -> [Socket; 3] {
+fn served(port: u16, with: &[SocketOption]) -> [Socket; 3] {
     let listener = listening(ANY4, port, with);
     let client = tcp(LOCAL4, port - PEER_BELOW, &[]);
     client.connect(&SocketAddr::new(LOCAL4, port).into()).unwrap();
@@ -265,7 +265,7 @@ fn on_devices(rows: &mut Rows) {
     rows.tcp("listen 0.0.0.0 dev v1", State::Listen, |p| [listening(ANY4, p, &[Device("v1")])]);
     rows.udp("bound 0.0.0.0 dev v1", State::Unconnected, |p| [udp(ANY4, p, &[Device("v1")])]);
     rows.tcp("SYN-SENT implicit", State::SynSent, |p| {
-        let client = open(Type::STREAM, ANY4, &[Only(p)]);
+        let client = open(Type::STREAM, ANY4, &[OnlyPort(p)]);
         client.set_nonblocking(true).unwrap();
         let nobody = SocketAddr::from(([10, 9, 0, 99], 80));
         client.connect(&nobody.into()).expect_err("it goes on");
@@ -298,7 +298,7 @@ fn tcp_standing(rows: &mut Rows) {
     rows.tcp("bound [::] dual", Bound, |p| [tcp(ANY6, p, &[Dual])]);
     rows.tcp("bound [::1]", Bound, |p| [tcp(LOCAL6, p, &[])]);
     rows.add(Protocol::Tcp, "bind(NO_PORT) not connected", None, |p| {
-        [tcp(LOCAL4, 0, &[NoPort, Only(p)])]
+        [tcp(LOCAL4, 0, &[NoPort, OnlyPort(p)])]
     });
 }
 
@@ -307,13 +307,13 @@ fn tcp_connected(rows: &mut Rows) {
     rows.tcp("client implicit", Established, |p| implicit(LOCAL4, p, &[]));
     rows.tcp("client implicit +RA", Established, |p| implicit(LOCAL4, p, &[ReuseAddress]));
     rows.tcp("client bind(127.0.0.1:0)", Established, |p| {
-        let client = tcp(LOCAL4, 0, &[Only(p)]);
+        let client = tcp(LOCAL4, 0, &[OnlyPort(p)]);
         let server = answer(&client, LOCAL4, p);
         [client, server]
     });
     rows.tcp("client bind(127.0.0.1:P)+RA", Established, |p| explicit(p, &[ReuseAddress]));
     rows.tcp("client BIND_NO_PORT", Established, |p| {
-        let client = tcp(LOCAL4, 0, &[NoPort, Only(p)]);
+        let client = tcp(LOCAL4, 0, &[NoPort, OnlyPort(p)]);
         let server = answer(&client, LOCAL4, p);
         [client, server]
     });
@@ -364,7 +364,7 @@ fn closed_server([listener, server, client]: [Socket; 3]) -> [Socket; 0] {
 fn tcp_odd(rows: &mut Rows) {
     use State::{Bound, Listen};
     rows.add(Protocol::Tcp, "connect refused, implicit", None, |p| {
-        refused(open(Type::STREAM, ANY4, &[Only(p)]))
+        refused(open(Type::STREAM, ANY4, &[OnlyPort(p)]))
     });
     rows.tcp("connect refused, bind(P)", Bound, |p| refused(tcp(LOCAL4, p, &[])));
     rows.add(Protocol::Tcp, "peer RST, implicit", None, |p| reset(implicit(LOCAL4, p, &[])));
@@ -404,7 +404,7 @@ fn in_flight(socket: &Socket) -> [UnixStream; 2] {
 
 fn udp_bound(rows: &mut Rows) {
     use State::Unconnected;
-    let mut row = |name, address, with: &[With]| {
+    let mut row = |name, address, with: &[SocketOption]| {
         rows.udp(name, Unconnected, |p| [udp(address, p, with)]);
     };
     row("bound 0.0.0.0", ANY4, &[]);
@@ -432,7 +432,7 @@ fn udp_connected(rows: &mut Rows) {
         socket.connect(&SocketAddr::new(address, 9).into()).unwrap();
         [socket]
     };
-    let free = |address, port| open(Type::DGRAM, address, &[Only(port)]);
+    let free = |address, port| open(Type::DGRAM, address, &[OnlyPort(port)]);
     rows.add(Protocol::Udp, "none", None, |_| none());
     rows.udp("connect() implicit", Connected, |p| to(free(LOCAL4, p), LOCAL4));
     rows.udp("connect() implicit v6", Connected, |p| to(free(LOCAL6, p), LOCAL6));

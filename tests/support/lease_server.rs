@@ -168,9 +168,9 @@ pub fn parse(answer: &[u8]) -> Option<u16> {
 }
 
 /// Waits until the condition is true.
-pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub fn until(what: &str, mut is_met: impl FnMut() -> bool) {
     let deadline = Instant::now() + TIMEOUT;
-    while !is_so() {
+    while !is_met() {
         assert!(Instant::now() < deadline, "never: {what}");
         thread::sleep(Duration::from_millis(2));
     }

@@ -20,16 +20,16 @@ pub const REST: Duration = Duration::from_secs(10);
 
 /// The holders of the ports, and the datagrams that arrived.
 #[derive(Default)]
-pub struct World {
+pub struct PortState {
     pub ours: BTreeSet<u16>,
     pub others: BTreeSet<u16>,
-    strays: BTreeMap<u16, u64>,
+    stray_datagrams: BTreeMap<u16, u64>,
     /// Every bind() fails with this error.
     pub broken: Option<Errno>,
 }
 
 #[derive(Clone, Default)]
-pub struct Machine(pub Rc<RefCell<World>>);
+pub struct Machine(pub Rc<RefCell<PortState>>);
 
 impl Machine {
     pub fn ours(&self) -> usize {
@@ -37,15 +37,15 @@ impl Machine {
     }
 
     pub fn send(&self, port: u16) {
-        let mut world = self.0.borrow_mut();
-        if world.ours.contains(&port) {
-            *world.strays.entry(port).or_default() += 1;
+        let mut port_state = self.0.borrow_mut();
+        if port_state.ours.contains(&port) {
+            *port_state.stray_datagrams.entry(port).or_default() += 1;
         }
     }
 
-    pub fn give_to_others(&self, port: u16) -> bool {
-        let mut world = self.0.borrow_mut();
-        !world.ours.contains(&port) && world.others.insert(port)
+    pub fn occupy(&self, port: u16) -> bool {
+        let mut port_state = self.0.borrow_mut();
+        !port_state.ours.contains(&port) && port_state.others.insert(port)
     }
 }
 
@@ -56,9 +56,9 @@ pub struct Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        let mut world = self.machine.0.borrow_mut();
-        assert!(world.ours.remove(&self.port));
-        world.strays.remove(&self.port);
+        let mut port_state = self.machine.0.borrow_mut();
+        assert!(port_state.ours.remove(&self.port));
+        port_state.stray_datagrams.remove(&self.port);
     }
 }
 
@@ -66,20 +66,20 @@ impl Binder for Machine {
     type Held = Socket;
 
     fn bind(&mut self, port: u16) -> (Result<Socket, Refusal>, Duration) {
-        let mut world = self.0.borrow_mut();
-        let in_use = world.others.contains(&port) || world.ours.contains(&port);
-        let errno = world.broken.or(in_use.then_some(Errno::EADDRINUSE));
+        let mut port_state = self.0.borrow_mut();
+        let in_use = port_state.others.contains(&port) || port_state.ours.contains(&port);
+        let errno = port_state.broken.or(in_use.then_some(Errno::EADDRINUSE));
         let result = if let Some(errno) = errno {
             Err(Refusal { protocol: Protocol::Udp, errno })
         } else {
-            world.ours.insert(port);
+            port_state.ours.insert(port);
             Ok(Socket { machine: self.clone(), port })
         };
         (result, Duration::from_micros(1))
     }
 
-    fn strays(&mut self, held: &mut Socket) -> u64 {
-        self.0.borrow_mut().strays.remove(&held.port).unwrap_or(0)
+    fn stray_datagrams(&mut self, held: &mut Socket) -> u64 {
+        self.0.borrow_mut().stray_datagrams.remove(&held.port).unwrap_or(0)
     }
 }
 

@@ -9,8 +9,8 @@ use rustix::io::Errno;
 use socket2::{Domain, Socket, Type};
 
 use crate::population::{
-    Population, Row, Share, bound, bound_to, can_become, client, connection, listener, plain,
-    stuff, time_wait, wait_for_end,
+    Population, Row, SocketShare, bound, bound_to, can_become, client, connection,
+    fill_send_buffer, listener, plain, time_wait, wait_for_end,
 };
 
 const LOCAL4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -77,7 +77,7 @@ const PLACES: [(IpAddr, Setting); 8] = [
 ];
 
 fn listeners(all: &mut Population) -> io::Result<()> {
-    let mut share = Share::default();
+    let mut share = SocketShare::default();
     for (address, set) in PLACES {
         for _ in 0..70 {
             share.take(listener(address, set)?, "LISTEN")?;
@@ -89,14 +89,14 @@ fn listeners(all: &mut Population) -> io::Result<()> {
 /// The two ends belong to different processes; the listener belongs to that of the accepted
 /// sockets.
 fn connections(all: &mut Population, address: IpAddr, count: usize) -> io::Result<()> {
-    let (mut clients, mut servers) = (Share::default(), Share::default());
-    let door = listener(address, plain)?;
+    let (mut clients, mut servers) = (SocketShare::default(), SocketShare::default());
+    let listening_socket = listener(address, plain)?;
     for _ in 0..count {
-        let (client, accepted) = connection(&door, address)?;
+        let (client, accepted) = connection(&listening_socket, address)?;
         clients.take(client, "ESTABLISHED")?;
         servers.take(accepted, "ESTABLISHED")?;
     }
-    servers.take(door, "LISTEN")?;
+    servers.take(listening_socket, "LISTEN")?;
     all.keep(clients);
     all.give(servers)
 }
@@ -104,24 +104,24 @@ fn connections(all: &mut Population, address: IpAddr, count: usize) -> io::Resul
 /// IPv4 clients of an IPv6 listener, whose accepted sockets have addresses such as
 /// `::ffff:127.0.0.1`.
 fn dual_stack_connections(all: &mut Population) -> io::Result<()> {
-    let mut share = Share::default();
-    let door = listener(ANY6, set_dual)?;
+    let mut share = SocketShare::default();
+    let listening_socket = listener(ANY6, set_dual)?;
     for _ in 0..100 {
         for address in [LOCAL4, LOCAL6] {
-            let (client, accepted) = connection(&door, address)?;
+            let (client, accepted) = connection(&listening_socket, address)?;
             share.take(client, "ESTABLISHED")?;
             share.take(accepted, "ESTABLISHED")?;
         }
     }
-    share.take(door, "LISTEN")?;
+    share.take(listening_socket, "LISTEN")?;
     all.give(share)
 }
 
 fn half_closed(all: &mut Population, address: IpAddr, count: usize) -> io::Result<()> {
-    let (mut ended, mut waiting) = (Share::default(), Share::default());
-    let door = listener(address, plain)?;
+    let (mut ended, mut waiting) = (SocketShare::default(), SocketShare::default());
+    let listening_socket = listener(address, plain)?;
     for _ in 0..count {
-        let (client, accepted) = connection(&door, address)?;
+        let (client, accepted) = connection(&listening_socket, address)?;
         client.shutdown(std::net::Shutdown::Write)?;
         wait_for_end(&accepted)?;
         ended.take(client, "FIN-WAIT-2")?;
@@ -132,7 +132,7 @@ fn half_closed(all: &mut Population, address: IpAddr, count: usize) -> io::Resul
 }
 
 fn bound_inactive(all: &mut Population) -> io::Result<()> {
-    let mut share = Share::default();
+    let mut share = SocketShare::default();
     for (address, set) in PLACES {
         for _ in 0..40 {
             share.take(bound(Type::STREAM, address, set)?, "BOUND")?;
@@ -157,55 +157,57 @@ fn bound_inactive(all: &mut Population) -> io::Result<()> {
 
 /// Connections that no process accepts: open ones, and ones that the client has closed.
 fn backlog(all: &mut Population, address: IpAddr) -> io::Result<()> {
-    let (mut doors, mut clients) = (Share::default(), Share::default());
+    let (mut listening_sockets, mut clients) = (SocketShare::default(), SocketShare::default());
     for _ in 0..5 {
-        let door = listener(address, plain)?;
+        let listening_socket = listener(address, plain)?;
         for _ in 0..20 {
-            let client = client(&door, address)?;
+            let client = client(&listening_socket, address)?;
             let row = Row::of(&client, "ESTABLISHED")?;
-            doors.expect(Row::waiting(&row, "ESTABLISHED").expect("a client has a remote end"));
-            clients.take_as(client, row);
+            listening_sockets
+                .expect(Row::waiting(&row, "ESTABLISHED").expect("a client has a remote end"));
+            clients.keep_as(client, row);
         }
         for _ in 0..2 {
-            let client = client(&door, address)?;
+            let client = client(&listening_socket, address)?;
             client.shutdown(std::net::Shutdown::Write)?;
             let row = Row::of(&client, "FIN-WAIT-2")?;
-            doors.expect(Row::waiting(&row, "CLOSE-WAIT").expect("a client has a remote end"));
-            clients.take_as(client, row);
+            listening_sockets
+                .expect(Row::waiting(&row, "CLOSE-WAIT").expect("a client has a remote end"));
+            clients.keep_as(client, row);
         }
-        doors.take(door, "LISTEN")?;
+        listening_sockets.take(listening_socket, "LISTEN")?;
     }
     all.keep(clients);
-    all.keep_and_give(doors, 1)
+    all.keep_and_give(listening_sockets, 1)
 }
 
 /// The queue, of length one, is full, so that further SYNs are dropped and retransmitted for two
 /// minutes.
 fn syn_sent(all: &mut Population) -> io::Result<()> {
-    let mut share = Share::default();
-    let door = bound(Type::STREAM, LOCAL4, plain)?;
-    door.listen(0)?;
-    let first = client(&door, LOCAL4)?;
+    let mut share = SocketShare::default();
+    let listening_socket = bound(Type::STREAM, LOCAL4, plain)?;
+    listening_socket.listen(0)?;
+    let first = client(&listening_socket, LOCAL4)?;
     let row = Row::of(&first, "ESTABLISHED")?;
     share.expect(Row::waiting(&row, "ESTABLISHED").expect("a client has a remote end"));
-    share.take_as(first, row);
-    let target = door.local_addr()?;
+    share.keep_as(first, row);
+    let target = listening_socket.local_addr()?;
     for _ in 0..10 {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
         let begun = socket.connect(&target).expect_err("the queue is full");
         assert_eq!(begun.raw_os_error(), Some(Errno::INPROGRESS.raw_os_error()));
         let row = Row { remote: target.as_socket(), ..Row::of(&socket, "SYN-SENT")? };
-        share.take_as(socket, row);
+        share.keep_as(socket, row);
     }
-    share.take(door, "LISTEN")?;
+    share.take(listening_socket, "LISTEN")?;
     all.keep(share);
     Ok(())
 }
 
 /// Groups of four sockets on one port, two each of two processes.
 fn reuse_port_groups(all: &mut Population, address: IpAddr) -> io::Result<()> {
-    let mut shares = [Share::default(), Share::default()];
+    let mut shares = [SocketShare::default(), SocketShare::default()];
     for (kind, groups, state) in [(Type::STREAM, 25, "LISTEN"), (Type::DGRAM, 12, "UNCONNECTED")] {
         for _ in 0..groups {
             let mut port = 0;
@@ -217,7 +219,7 @@ fn reuse_port_groups(all: &mut Population, address: IpAddr) -> io::Result<()> {
                 }
                 let row = Row::of(&socket, state)?;
                 port = row.local.port();
-                shares[member % 2].take_as(socket, row);
+                shares[member % 2].keep_as(socket, row);
             }
         }
     }
@@ -228,22 +230,22 @@ fn reuse_port_groups(all: &mut Population, address: IpAddr) -> io::Result<()> {
 
 /// Sockets that this process and two others hold.
 fn shared_by_fork(all: &mut Population, address: IpAddr) -> io::Result<()> {
-    let mut share = Share::default();
-    let door = listener(address, plain)?;
+    let mut share = SocketShare::default();
+    let listening_socket = listener(address, plain)?;
     for _ in 0..25 {
-        let (client, accepted) = connection(&door, address)?;
+        let (client, accepted) = connection(&listening_socket, address)?;
         share.take(client, "ESTABLISHED")?;
         share.take(accepted, "ESTABLISHED")?;
         share.take(listener(address, plain)?, "LISTEN")?;
         share.take(bound(Type::STREAM, address, plain)?, "BOUND")?;
         share.take(bound(Type::DGRAM, address, plain)?, "UNCONNECTED")?;
     }
-    share.take(door, "LISTEN")?;
+    share.take(listening_socket, "LISTEN")?;
     all.keep_and_give(share, 2)
 }
 
 fn udp(all: &mut Population) -> io::Result<()> {
-    let mut share = Share::default();
+    let mut share = SocketShare::default();
     for (address, set) in PLACES {
         for _ in 0..60 {
             share.take(bound(Type::DGRAM, address, set)?, "UNCONNECTED")?;
@@ -267,18 +269,18 @@ fn udp(all: &mut Population) -> io::Result<()> {
 }
 
 fn other_user(all: &mut Population, uid: u32) -> io::Result<()> {
-    let mut share = Share::default();
+    let mut share = SocketShare::default();
     for address in [LOCAL4, LOCAL6] {
-        let door = listener(address, plain)?;
+        let listening_socket = listener(address, plain)?;
         for _ in 0..20 {
-            let (client, accepted) = connection(&door, address)?;
+            let (client, accepted) = connection(&listening_socket, address)?;
             share.take(client, "ESTABLISHED")?;
             share.take(accepted, "ESTABLISHED")?;
             share.take(listener(address, plain)?, "LISTEN")?;
             share.take(bound(Type::STREAM, address, plain)?, "BOUND")?;
             share.take(bound(Type::DGRAM, address, plain)?, "UNCONNECTED")?;
         }
-        share.take(door, "LISTEN")?;
+        share.take(listening_socket, "LISTEN")?;
     }
     all.give_to_user(share, uid)
 }
@@ -286,45 +288,45 @@ fn other_user(all: &mut Population, uid: u32) -> io::Result<()> {
 /// Sockets closed by their processes but not finished: the other end did not close, or does not
 /// read.
 fn orphans(all: &mut Population) -> io::Result<()> {
-    let mut share = Share::default();
-    let door = listener(LOCAL4, |s| s.set_recv_buffer_size(4096))?;
+    let mut share = SocketShare::default();
+    let listening_socket = listener(LOCAL4, |s| s.set_recv_buffer_size(4096))?;
     for _ in 0..20 {
-        let (client, accepted) = connection(&door, LOCAL4)?;
+        let (client, accepted) = connection(&listening_socket, LOCAL4)?;
         share.expect(Row::of(&client, "FIN-WAIT-2")?.closed("FIN-WAIT-2"));
         drop(client);
         wait_for_end(&accepted)?;
         share.take(accepted, "CLOSE-WAIT")?;
 
-        let (client, accepted) = connection(&door, LOCAL4)?;
-        stuff(&client)?;
+        let (client, accepted) = connection(&listening_socket, LOCAL4)?;
+        fill_send_buffer(&client)?;
         share.expect(Row::of(&client, "FIN-WAIT-1")?.closed("FIN-WAIT-1"));
         drop(client);
         share.take(accepted, "ESTABLISHED")?;
 
-        let (client, accepted) = connection(&door, LOCAL4)?;
-        stuff(&client)?;
+        let (client, accepted) = connection(&listening_socket, LOCAL4)?;
+        fill_send_buffer(&client)?;
         client.shutdown(std::net::Shutdown::Write)?;
         share.take(client, "FIN-WAIT-1")?;
         share.take(accepted, "ESTABLISHED")?;
 
-        let (client, accepted) = connection(&door, LOCAL4)?;
+        let (client, accepted) = connection(&listening_socket, LOCAL4)?;
         client.shutdown(std::net::Shutdown::Write)?;
         wait_for_end(&accepted)?;
-        stuff(&accepted)?;
+        fill_send_buffer(&accepted)?;
         share.expect(Row::of(&accepted, "LAST-ACK")?.closed("LAST-ACK"));
         drop(accepted);
         share.take(client, "FIN-WAIT-2")?;
     }
-    share.take(door, "LISTEN")?;
+    share.take(listening_socket, "LISTEN")?;
     all.keep(share);
     Ok(())
 }
 
 fn time_waits(all: &mut Population, address: IpAddr, count: usize) -> io::Result<()> {
-    let mut share = Share::default();
-    let door = listener(address, plain)?;
+    let mut share = SocketShare::default();
+    let listening_socket = listener(address, plain)?;
     for _ in 0..count {
-        share.expect(time_wait(&door, address)?);
+        share.expect(time_wait(&listening_socket, address)?);
     }
     all.keep(share);
     Ok(())

@@ -89,12 +89,12 @@ fn family_of(address: SocketAddr) -> &'static str {
 
 /// Sockets and files that the same processes will hold, and the rows that result.
 #[derive(Default)]
-pub struct Share {
+pub struct SocketShare {
     descriptors: Vec<OwnedFd>,
     rows: Vec<Row>,
 }
 
-impl Share {
+impl SocketShare {
     /// Takes the socket, which is in this state now.
     pub fn take(&mut self, socket: Socket, state: &str) -> io::Result<()> {
         self.rows.push(Row::of(&socket, state)?);
@@ -103,7 +103,7 @@ impl Share {
     }
 
     /// Takes the socket. Its row cannot be derived from it.
-    pub fn take_as(&mut self, socket: Socket, row: Row) {
+    pub fn keep_as(&mut self, socket: Socket, row: Row) {
         self.rows.push(row);
         self.descriptors.push(socket.into());
     }
@@ -155,21 +155,21 @@ impl Population {
     }
 
     /// Keeps the share in this process.
-    pub fn keep(&mut self, share: Share) {
+    pub fn keep(&mut self, share: SocketShare) {
         self.remember(share.rows, &[std::process::id()], geteuid());
         self.descriptors += share.descriptors.len();
         self.kept.extend(share.descriptors);
     }
 
     /// Gives the share to a new process.
-    pub fn give(&mut self, share: Share) -> io::Result<()> {
+    pub fn give(&mut self, share: SocketShare) -> io::Result<()> {
         let pid = self.start_holder(&share, None)?;
         self.remember(share.rows, &[pid], geteuid());
         Ok(())
     }
 
     /// Gives the share to a new process of another user, who then also owns the sockets.
-    pub fn give_to_user(&mut self, share: Share, uid: u32) -> io::Result<()> {
+    pub fn give_to_user(&mut self, share: SocketShare, uid: u32) -> io::Result<()> {
         let user = Uid::from_raw(uid);
         for descriptor in &share.descriptors {
             fchown(descriptor, Some(user), Some(Gid::from_raw(uid)))?;
@@ -180,7 +180,7 @@ impl Population {
     }
 
     /// Keeps the share in this process, and starts `processes` new ones that inherit it.
-    pub fn keep_and_give(&mut self, share: Share, processes: usize) -> io::Result<()> {
+    pub fn keep_and_give(&mut self, share: SocketShare, processes: usize) -> io::Result<()> {
         let mut pids = vec![std::process::id()];
         for _ in 0..processes {
             pids.push(self.start_holder(&share, None)?);
@@ -192,7 +192,7 @@ impl Population {
         Ok(())
     }
 
-    fn start_holder(&mut self, share: &Share, uid: Option<u32>) -> io::Result<u32> {
+    fn start_holder(&mut self, share: &SocketShare, uid: Option<u32>) -> io::Result<u32> {
         let holder = Holder::start(&share.descriptors, uid)?;
         let pid = holder.child.id();
         self.holders.push(holder);
@@ -313,7 +313,7 @@ pub fn wait_for_end(mut socket: &Socket) -> io::Result<()> {
 
 /// Writes until the buffers of both ends are full: nothing sent later, FIN included, leaves the
 /// socket.
-pub fn stuff(socket: &Socket) -> io::Result<()> {
+pub fn fill_send_buffer(socket: &Socket) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     loop {
         match socket.send(&[0; 4096]) {

@@ -212,8 +212,8 @@ impl Session {
 
     /// Reads until the screen meets the condition.
     #[track_caller]
-    pub fn wait_for(&mut self, wanted: &str, is_so: impl Fn(&vt100::Screen) -> bool) {
-        self.wait_until(wanted, |session| is_so(session.parser.screen()));
+    pub fn wait_for(&mut self, wanted: &str, is_met: impl Fn(&vt100::Screen) -> bool) {
+        self.wait_until(wanted, |session| is_met(session.parser.screen()));
     }
 
     #[track_caller]
@@ -223,9 +223,9 @@ impl Session {
 
     /// Reads until the condition is true.
     #[track_caller]
-    pub fn wait_until(&mut self, wanted: &str, is_so: impl Fn(&mut Self) -> bool) {
+    pub fn wait_until(&mut self, wanted: &str, is_met: impl Fn(&mut Self) -> bool) {
         let deadline = Instant::now() + TIMEOUT;
-        while !is_so(self) {
+        while !is_met(self) {
             assert!(Instant::now() < deadline, "not seen: {wanted}\n{}", self.contents());
             self.read_for(Duration::from_millis(20));
         }

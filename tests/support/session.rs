@@ -110,7 +110,7 @@ impl Session {
         });
         let now = Duration::from_secs(3);
         let mut session = Self { app, theme, columns, rows, now };
-        session.say(Event::Resized { columns, rows });
+        session.update(Event::Resized { columns, rows });
         session
     }
 
@@ -119,18 +119,18 @@ impl Session {
         let snapshot = host.snapshot();
         let processes: ProcessTable =
             host.describer().describe(&snapshot.pids).into_iter().collect();
-        session.say(Event::Report(Report::Scanned(Arc::new(snapshot))));
-        session.say(Event::Report(Report::Described(Arc::new(processes))));
+        session.update(Event::Report(Report::Scanned(Arc::new(snapshot))));
+        session.update(Event::Report(Report::Described(Arc::new(processes))));
         session
     }
 
-    pub fn say(&mut self, event: Event) {
+    pub fn update(&mut self, event: Event) {
         self.app.update(self.now, event);
     }
 
     pub fn press(mut self, keys: &str) -> Self {
         for key in keys.chars() {
-            self.say(Event::Key(match key {
+            self.update(Event::Key(match key {
                 '\n' => Key::Enter,
                 '\t' => Key::Tab,
                 '>' => Key::Right,
@@ -157,13 +157,13 @@ impl Session {
 }
 
 /// Compares with a golden file. `folder` is a directory in `tests`.
-pub fn assert_golden(folder: &str, name: &str, picture: &str) {
+pub fn assert_golden(folder: &str, name: &str, screen_text: &str) {
     insta::with_settings!({
         snapshot_path => format!("../{folder}"),
         prepend_module_to_snapshot => false,
         omit_expression => true
     }, {
-        insta::assert_snapshot!(name, picture);
+        insta::assert_snapshot!(name, screen_text);
     });
 }
 

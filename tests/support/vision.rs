@@ -6,7 +6,7 @@ pub type Rgb = [u8; 3];
 
 /// Kinds of colour vision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Eye {
+pub enum ColorVision {
     Usual,
     /// Without cones for long, middle and short wavelengths respectively.
     Protan,
@@ -14,7 +14,7 @@ pub enum Eye {
     Tritan,
 }
 
-impl Eye {
+impl ColorVision {
     pub const EACH: [Self; 4] = [Self::Usual, Self::Deutan, Self::Protan, Self::Tritan];
 
     /// Machado, Oliveira and Fernandes 2009, severity 1.0, on linear light. Chosen from the usual
@@ -52,14 +52,14 @@ pub fn contrast(one: Rgb, other: Rgb) -> f64 {
 }
 
 /// Returns the distance between two colours for this kind of vision.
-pub fn distance(one: Rgb, other: Rgb, eye: Eye) -> f64 {
-    let (one, other) = (oklab(one, eye), oklab(other, eye));
+pub fn distance(one: Rgb, other: Rgb, color_vision: ColorVision) -> f64 {
+    let (one, other) = (oklab(one, color_vision), oklab(other, color_vision));
     one.iter().zip(other).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
 }
 
 /// Returns the lightness, 0 (black) to 1 (white).
-pub fn lightness(rgb: Rgb, eye: Eye) -> f64 {
-    oklab(rgb, eye)[0]
+pub fn lightness(rgb: Rgb, color_vision: ColorVision) -> f64 {
+    oklab(rgb, color_vision)[0]
 }
 
 /// Returns a colour of the colour cube (16 to 231) or the grey ramp of xterm.
@@ -82,9 +82,9 @@ fn light(rgb: Rgb) -> [f64; 3] {
     })
 }
 
-fn oklab(rgb: Rgb, eye: Eye) -> [f64; 3] {
-    let seen = times(eye.matrix(), light(rgb)).map(|light| light.clamp(0.0, 1.0));
-    let cones = times(
+fn oklab(rgb: Rgb, color_vision: ColorVision) -> [f64; 3] {
+    let seen = times(color_vision.matrix(), light(rgb)).map(|light| light.clamp(0.0, 1.0));
+    let cone_response = times(
         [
             [0.412_221_470_8, 0.536_332_536_3, 0.051_445_992_9],
             [0.211_903_498_2, 0.680_699_545_1, 0.107_396_956_6],
@@ -98,7 +98,7 @@ fn oklab(rgb: Rgb, eye: Eye) -> [f64; 3] {
             [1.977_998_495_1, -2.428_592_205_0, 0.450_593_709_9],
             [0.025_904_037_1, 0.782_771_766_2, -0.808_675_766_0],
         ],
-        cones.map(f64::cbrt),
+        cone_response.map(f64::cbrt),
     )
 }
 

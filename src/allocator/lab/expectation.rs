@@ -50,13 +50,13 @@ impl Expectation<'_> {
                         (self.occupied.saturating_sub(self.avoids()), candidates - self.avoids())
                     }
                 };
-                Model::by_chance(order, occupied, candidates)
+                Model::at_random(order, occupied, candidates)
             }
         }
     }
 
     pub fn expected(&self) -> Option<Expected> {
-        let most = self.most_attempts();
+        let most = self.attempt_limit();
         self.model().map(|model| Expected {
             failure_rate: model.failure(most),
             mean_attempts: model.expected_attempts(most),
@@ -64,7 +64,7 @@ impl Expectation<'_> {
     }
 
     /// Returns the strategy's own limit on attempts or the configured one, whichever is lower.
-    pub fn most_attempts(&self) -> u32 {
+    pub fn attempt_limit(&self) -> u32 {
         let candidates = self.candidates.len();
         let own = match self.row.name {
             "random" | "kernel-bind" => u32::MAX,

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
-    allocator::{StrategyFigures, lab::Expected, predictability::judge},
+    allocator::{StrategyFigures, lab::Expected, predictability::assess},
     domain::PortRange,
 };
 
@@ -25,9 +25,9 @@ pub struct LabTally {
     failures: u64,
     attempts: u64,
     squares: f64,
-    /// Successes by number of attempts below `DENSE`; the others are in `seldom`.
+    /// Successes by number of attempts below `DENSE`; the others are in `by_many_attempts`.
     histogram: Vec<u64>,
-    seldom: BTreeMap<u32, u64>,
+    by_many_attempts: BTreeMap<u32, u64>,
     /// How often each port was given, by port.
     given: Vec<u64>,
     distinct: u32,
@@ -47,7 +47,7 @@ impl Default for LabTally {
             attempts: 0,
             squares: 0.0,
             histogram: Vec::new(),
-            seldom: BTreeMap::new(),
+            by_many_attempts: BTreeMap::new(),
             given: vec![0; 1 << 16],
             distinct: 0,
             recent: [0; RECENT],
@@ -95,7 +95,7 @@ impl LabTally {
         }
         match self.histogram.get_mut(at) {
             Some(count) => *count += 1,
-            None => *self.seldom.entry(attempts).or_insert(0) += 1,
+            None => *self.by_many_attempts.entry(attempts).or_insert(0) += 1,
         }
     }
 
@@ -125,7 +125,7 @@ impl LabTally {
             model: None,
             distinct: self.distinct,
             entropy_bits: self.entropy_bits(),
-            predictability: judge(&recent, range),
+            predictability: assess(&recent, range),
             recent,
             lengths: Vec::new(),
             timed: self.timed,
@@ -135,8 +135,9 @@ impl LabTally {
 
     fn histogram(&self) -> Vec<(u32, u64)> {
         let dense = self.histogram.iter().enumerate().map(|(at, &count)| (at as u32, count));
-        let seldom = self.seldom.iter().map(|(&attempts, &count)| (attempts, count));
-        dense.chain(seldom).filter(|&(_, count)| count > 0).collect()
+        let by_many_attempts =
+            self.by_many_attempts.iter().map(|(&attempts, &count)| (attempts, count));
+        dense.chain(by_many_attempts).filter(|&(_, count)| count > 0).collect()
     }
 
     /// Returns the mean expected values; `None` unless they are known for every run.
@@ -166,8 +167,8 @@ impl LabTally {
         let total = given as f64;
         let counts = self.given.iter().filter(|&&count| count > 0).map(|&count| count as f64);
         let sum: f64 = counts.map(|count| count * count.log2()).sum();
-        let missed = (distinct - 1) as f64 / (2.0 * total * std::f64::consts::LN_2);
-        Some((total.log2() - sum / total + missed).max(0.0))
+        let bias = (distinct - 1) as f64 / (2.0 * total * std::f64::consts::LN_2);
+        Some((total.log2() - sum / total + bias).max(0.0))
     }
 }
 
@@ -177,7 +178,7 @@ mod tests {
     use crate::domain::port::IANA_DYNAMIC;
 
     #[test]
-    fn of_a_uniform_choice_the_entropy_is_that_of_the_range_and_of_few_ports_nothing_is_said() {
+    fn entropy_of_a_uniform_choice_is_log2_of_the_range_and_needs_enough_ports() {
         let mut tally = LabTally::default();
         let mut state = 1_u64;
         for given in 1..=4_300 {
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_those_of_the_runs() {
+    fn tally_counts_runs_failures_attempts_and_distinct_ports() {
         let mut tally = LabTally::default();
         for (attempts, port) in [(2, Some(9)), (70_000, Some(9)), (5, None), (2, Some(12))] {
             tally.count(attempts, port, None);

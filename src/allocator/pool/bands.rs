@@ -16,14 +16,14 @@ pub struct BandUse {
     /// Number of ports in the band.
     pub size: u32,
     pub leased: u32,
-    pub resting: u32,
+    pub quarantined: u32,
 }
 
 impl BandUse {
     /// Returns the number of ports that are neither leased nor in quarantine. Others may have bound
     /// some of them.
     pub fn free(&self) -> u32 {
-        self.size - self.leased - self.resting
+        self.size - self.leased - self.quarantined
     }
 }
 
@@ -42,8 +42,8 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         for &port in self.leases.keys() {
             bands[self.band_of(port).unwrap_or_default() as usize].leased += 1;
         }
-        for &port in self.resting.keys() {
-            bands[self.band_of(port).unwrap_or_default() as usize].resting += 1;
+        for &port in self.quarantined.keys() {
+            bands[self.band_of(port).unwrap_or_default() as usize].quarantined += 1;
         }
         bands
     }

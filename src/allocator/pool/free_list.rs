@@ -6,15 +6,15 @@ use rand::{Rng, RngExt as _};
 /// free places in any order, and the index of each free place in that list.
 pub struct FreeList {
     free: Vec<u16>,
-    is_at: Vec<u16>,
+    position: Vec<u16>,
 }
 
 impl FreeList {
     /// Creates a list in which all places are free. A band has fewer than 65,536 places, because
     /// port 0 is in none.
     pub fn of(length: u32) -> Self {
-        let free: Vec<u16> = (0..length).map(|place| place as u16).collect();
-        Self { is_at: free.clone(), free }
+        let free: Vec<u16> = (0..length).map(|index| index as u16).collect();
+        Self { position: free.clone(), free }
     }
 
     pub fn len(&self) -> u32 {
@@ -32,22 +32,22 @@ impl FreeList {
     }
 
     /// Removes a place, which must be free.
-    pub fn remove(&mut self, place: u32) {
-        let is_at = usize::from(self.is_at[place as usize]);
-        self.swap(is_at, self.free.len() - 1);
+    pub fn remove(&mut self, index: u32) {
+        let position = usize::from(self.position[index as usize]);
+        self.swap(position, self.free.len() - 1);
         self.free.pop();
     }
 
     /// Adds a place, which must not be free.
-    pub fn put(&mut self, place: u32) {
-        self.is_at[place as usize] = self.free.len() as u16;
-        self.free.push(place as u16);
+    pub fn put(&mut self, index: u32) {
+        self.position[index as usize] = self.free.len() as u16;
+        self.free.push(index as u16);
     }
 
     fn swap(&mut self, one: usize, other: usize) {
         self.free.swap(one, other);
         for at in [one, other] {
-            self.is_at[usize::from(self.free[at])] = at as u16;
+            self.position[usize::from(self.free[at])] = at as u16;
         }
     }
 }

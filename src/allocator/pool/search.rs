@@ -25,9 +25,10 @@ impl Misses {
     }
 
     /// Returns whether the failure does not depend on the port, so that any other would fail too.
-    fn is_hopeless(&self) -> bool {
-        const OURS: [Errno; 4] = [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM, Errno::ENOBUFS];
-        self.last.is_some_and(|last| OURS.contains(&last.errno))
+    fn fails_for_any_port(&self) -> bool {
+        const RESOURCE_ERRORS: [Errno; 4] =
+            [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM, Errno::ENOBUFS];
+        self.last.is_some_and(|last| RESOURCE_ERRORS.contains(&last.errno))
     }
 }
 
@@ -37,11 +38,11 @@ impl<B: Binder, R: Rng> Pool<B, R> {
     pub(super) fn search(
         &mut self,
         class: Priority,
-        mut seen: impl FnMut(&Attempt),
+        mut on_attempt: impl FnMut(&Attempt),
     ) -> Result<(u16, B::Held), Shortage> {
         let mut misses = Misses::default();
         for band in Priority::EACH.into_iter().filter(|&band| band <= class) {
-            if let Some(found) = self.search_band(band, &mut misses, &mut seen) {
+            if let Some(found) = self.search_band(band, &mut misses, &mut on_attempt) {
                 return Ok(found);
             }
         }
@@ -54,7 +55,7 @@ impl<B: Binder, R: Rng> Pool<B, R> {
             Misses { made, .. } => Shortage::NoneLeft {
                 class,
                 leased: self.leases.len() as u32,
-                resting: self.resting.len() as u32,
+                quarantined: self.quarantined.len() as u32,
                 refused: made,
             },
         })
@@ -64,21 +65,21 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         &mut self,
         band: Priority,
         misses: &mut Misses,
-        seen: &mut impl FnMut(&Attempt),
+        on_attempt: &mut impl FnMut(&Attempt),
     ) -> Option<(u16, B::Held)> {
-        let among = self.shelves[band as usize].len();
-        let (mut tried, mut allowed) = (0, among.min(1));
-        while tried < allowed && !misses.is_hopeless() {
-            let place = self.shelves[band as usize].draw(tried, &mut self.random);
-            let port = self.port_at(band, place);
+        let candidates = self.free_lists[band as usize].len();
+        let (mut tried, mut allowed) = (0, candidates.min(1));
+        while tried < allowed && !misses.fails_for_any_port() {
+            let index = self.free_lists[band as usize].draw(tried, &mut self.random);
+            let port = self.port_at(band, index);
             let (result, took) = self.binder.bind(port);
             tried += 1;
             misses.made += 1;
             let refusal = result.as_ref().err().copied();
-            seen(&Attempt { number: misses.made, port, refusal, took });
+            on_attempt(&Attempt { number: misses.made, port, refusal, took });
             let Some(refusal) = refusal else {
                 self.occupied.learn(false);
-                self.shelves[band as usize].remove(place);
+                self.free_lists[band as usize].remove(index);
                 return result.ok().map(|held| (port, held));
             };
             self.counts.refused += 1;
@@ -86,10 +87,10 @@ impl<B: Binder, R: Rng> Pool<B, R> {
             self.occupied.learn(true);
             if tried == allowed {
                 // The new limit takes the misses of this search into account.
-                allowed = self.attempts_among(among);
+                allowed = self.attempts_among(candidates);
             }
         }
-        misses.untried += among - tried;
+        misses.untried += candidates - tried;
         None
     }
 }

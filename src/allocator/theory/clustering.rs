@@ -21,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_verified_means_come_out() {
+    fn means_of_linear_probing_match_the_verified_values() {
         for (occupied, mean) in
             [(8_192, 2.4993), (14_746, 49.723), (15_565, 188.10), (16_220, 2228.8)]
         {

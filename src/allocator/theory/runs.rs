@@ -7,7 +7,7 @@ use crate::allocator::{Candidates, PortView, theory::OccupiedRun};
 
 /// Returns the lengths of the runs and the number of runs with each length, ascending. A run may
 /// continue from the last candidate to the first, because a scan does so too.
-pub fn runs_of_taken(candidates: &Candidates, sight: &dyn PortView) -> Vec<OccupiedRun> {
+pub fn runs_of_taken(candidates: &Candidates, port_view: &dyn PortView) -> Vec<OccupiedRun> {
     let mut lengths = BTreeMap::new();
     let (mut leading, mut length, mut any_free) = (0, 0, false);
     let mut end = |length: u32| {
@@ -16,7 +16,7 @@ pub fn runs_of_taken(candidates: &Candidates, sight: &dyn PortView) -> Vec<Occup
         }
     };
     for port in candidates.ports() {
-        if !sight.looks_free(port) {
+        if !port_view.looks_free(port) {
             length += 1;
         } else if std::mem::replace(&mut any_free, true) {
             end(std::mem::take(&mut length));
@@ -39,7 +39,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_may_lead_round_the_end_and_over_reserved_ports() {
+    fn a_run_of_occupied_ports_wraps_and_spans_reserved_ports() {
         assert_eq!(runs(&[10, 11, 14, 19], &[]), [(1, 1), (3, 1)]);
         assert_eq!(runs(&[12, 15], &[PortRange::new(13, 14).unwrap()]), [(2, 1)]);
     }

@@ -5,10 +5,10 @@ use crate::{
         Effect, Key,
         allocation::{
             ActivePanel, Allocation, AllocationAction, AllocationFigures, AllocationOptions,
-            AllocationPanel, AttemptDensity, AttemptLog, LastScan, OccupancyCounts, Site, Speed,
-            Trail, next_strategy, site::Share,
+            AllocationPanel, AllocatorTarget, AttemptDensity, AttemptLog, AttemptMarks, LastScan,
+            OccupancyCounts, Speed, next_strategy, target::FillRatio,
         },
-        run::{POLITE, RunControl, RunRequest, RunScreen, RunState},
+        run::{MAX_UNCONFIRMED_SPEED, RunControl, RunRequest, RunScreen, RunState},
     },
     domain::Text,
     engine::{AllocationRequest, Request, Setup},
@@ -23,9 +23,9 @@ impl Allocation {
             AllocationAction::Slower => self.slower(),
             AllocationAction::Faster => self.faster(scan),
             AllocationAction::OpenSettings => self.open_settings(scan),
-            AllocationAction::ToggleSite => self.toggle_site(scan),
-            AllocationAction::Emptier => self.refill(self.share.emptier()),
-            AllocationAction::Fuller => self.refill(self.share.fuller()),
+            AllocationAction::ToggleTarget => self.toggle_target(scan),
+            AllocationAction::Emptier => self.change_fill(self.share.decreased()),
+            AllocationAction::Fuller => self.change_fill(self.share.increased()),
             AllocationAction::NextStrategy => self.turn_strategy(1, scan),
             AllocationAction::PreviousStrategy => self.turn_strategy(-1, scan),
             AllocationAction::ToggleHold => self.toggle_hold(),
@@ -70,11 +70,11 @@ impl Allocation {
         let AllocationOptions { strategy, protocols, range, max_attempts, seed, address } =
             self.options.clone();
         // No other process needs simulated ports, so all free ones may be held.
-        let is_real = self.site == Site::Machine;
+        let is_real = self.target == AllocatorTarget::Machine;
         let hold_limit = if is_real { self.hold_limit } else { range.len() };
         Setup {
             strategy,
-            site: self.site,
+            target: self.target,
             protocols,
             range,
             max_attempts,
@@ -103,53 +103,53 @@ impl Allocation {
             return Vec::new();
         }
         self.options = wanted;
-        self.look_at_site(scan);
+        self.rescan_target(scan);
         self.reset(scan)
     }
 
     /// Switches between machine and simulation: ends the run and prepares a new one, paused. The
     /// speed stays, unless it needs a confirmation.
-    fn toggle_site(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
+    fn toggle_target(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         self.panel = None;
-        self.site = match self.site {
-            Site::Machine => Site::Simulated { share: self.share.part() },
-            Site::Simulated { .. } => Site::Machine,
+        self.target = match self.target {
+            AllocatorTarget::Machine => AllocatorTarget::Simulated { share: self.share.ratio() },
+            AllocatorTarget::Simulated { .. } => AllocatorTarget::Machine,
         };
-        if self.speed > POLITE && !self.may_be_fast(scan) {
-            self.speed = POLITE;
+        if self.speed > MAX_UNCONFIRMED_SPEED && !self.may_be_fast(scan) {
+            self.speed = MAX_UNCONFIRMED_SPEED;
         }
         let had_run = self.run.is_prepared();
         self.run.state = RunState::None;
         self.forget();
-        self.look_at_site(scan);
+        self.rescan_target(scan);
         let prepared = self.prepare(scan);
         prepared.unwrap_or_else(|| if had_run { stop() } else { Vec::new() })
     }
 
     /// Updates the occupancy after a switch between machine and simulation, or a change of options.
     /// The engine sends the simulated sockets later.
-    fn look_at_site(&mut self, scan: Option<LastScan<'_>>) {
+    fn rescan_target(&mut self, scan: Option<LastScan<'_>>) {
         self.simulated = None;
-        self.forget_ground();
-        if let Some(scan) = scan.filter(|_| self.site == Site::Machine) {
-            self.see_ground(OccupancyCounts::count(&self.options, scan), scan.snapshot);
+        self.clear_occupancy();
+        if let Some(scan) = scan.filter(|_| self.target == AllocatorTarget::Machine) {
+            self.store_occupancy(OccupancyCounts::count(&self.options, scan), scan.snapshot);
         }
     }
 
     /// Changes the simulated fill. The run continues, and what it holds stays held.
-    fn refill(&mut self, share: Share) -> Vec<Effect> {
-        if self.site == Site::Machine || share == self.share {
+    fn change_fill(&mut self, share: FillRatio) -> Vec<Effect> {
+        if self.target == AllocatorTarget::Machine || share == self.share {
             return Vec::new();
         }
         self.share = share;
-        self.site = Site::Simulated { share: share.part() };
-        let fill = ask(AllocationRequest::Fill(share.part()));
+        self.target = AllocatorTarget::Simulated { share: share.ratio() };
+        let fill = ask(AllocationRequest::Fill(share.ratio()));
         if self.run.is_prepared() { vec![fill] } else { Vec::new() }
     }
 
     fn toggle_hold(&mut self) -> Vec<Effect> {
-        self.keeps_what_it_wins = !self.keeps_what_it_wins;
-        let hold = ask(AllocationRequest::Hold(self.keeps_what_it_wins));
+        self.keeps_bound_ports = !self.keeps_bound_ports;
+        let hold = ask(AllocationRequest::Hold(self.keeps_bound_ports));
         if self.run.is_prepared() { vec![hold] } else { Vec::new() }
     }
 
@@ -189,7 +189,7 @@ impl Allocation {
         self.figures = AllocationFigures::default();
         self.ended = 0;
         self.log = AttemptLog::default();
-        self.trail = Trail::default();
+        self.attempt_marks = AttemptMarks::default();
         self.heat = AttemptDensity::default();
         self.last = None;
         self.last_allocations.clear();
@@ -218,17 +218,17 @@ impl RunScreen for Allocation {
     }
 
     fn prepare(&mut self, scan: Option<LastScan<'_>>) -> Option<Vec<Effect>> {
-        if self.site == Site::Machine {
+        if self.target == AllocatorTarget::Machine {
             let Some(scan) = scan else {
                 let words = "no scan yet: the allocator starts after the first scan";
                 self.notice = Some(Text::scrub(words));
                 return None;
             };
-            let ground = OccupancyCounts::count(&self.options, scan);
-            self.see_ground(ground, scan.snapshot);
+            let occupancy_counts = OccupancyCounts::count(&self.options, scan);
+            self.store_occupancy(occupancy_counts, scan.snapshot);
             // On a machine that others use, hold at most a tenth of the free ports.
             let share = if scan.snapshot.machine.is_isolated { 1 } else { 10 };
-            self.hold_limit = ground.free() / share;
+            self.hold_limit = occupancy_counts.free() / share;
         }
         if self.has_no_candidates(scan) {
             let range = self.options.range;
@@ -238,20 +238,20 @@ impl RunScreen for Allocation {
             return None;
         }
         self.forget();
-        if self.site != Site::Machine {
-            self.count_simulated_ground();
+        if self.target != AllocatorTarget::Machine {
+            self.count_simulated_occupancy();
         }
         self.run.number += 1;
         self.run.state = RunState::Paused;
         Some(vec![
             ask(AllocationRequest::Prepare(self.setup(scan))),
             ask(AllocationRequest::Speed(self.speed)),
-            ask(AllocationRequest::Hold(self.keeps_what_it_wins)),
+            ask(AllocationRequest::Hold(self.keeps_bound_ports)),
         ])
     }
 
     fn is_real(&self) -> bool {
-        self.site == Site::Machine
+        self.target == AllocatorTarget::Machine
     }
 
     fn pace(&self) -> Speed {

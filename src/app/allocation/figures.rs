@@ -20,7 +20,7 @@ pub struct AllocationFigures {
     pub successes: u64,
     pub failures: u64,
     /// Attempts of the allocations that failed.
-    pub in_vain: u64,
+    pub failed_attempts: u64,
     /// Time spent in attempts.
     pub busy: Duration,
     /// Number of snapshots that the strategy needed, and the time that they took.
@@ -35,7 +35,7 @@ impl AllocationFigures {
         self.collisions += delta.collisions;
         self.successes += delta.successes;
         self.failures += delta.failures;
-        self.in_vain += delta.in_vain;
+        self.failed_attempts += delta.failed_attempts;
         self.busy += delta.busy;
         self.snapshots.0 += delta.snapshots.0;
         self.snapshots.1 += delta.snapshots.1;
@@ -52,7 +52,7 @@ impl AllocationFigures {
     /// Mean attempts per allocation. Includes failed allocations, as the expected mean does.
     pub fn mean(&self) -> Option<f64> {
         let won: u64 = self.histogram.iter().map(|(&n, &count)| u64::from(n) * count).sum();
-        (self.finished() > 0).then(|| (won + self.in_vain) as f64 / self.finished() as f64)
+        (self.finished() > 0).then(|| (won + self.failed_attempts) as f64 / self.finished() as f64)
     }
 
     /// Number of attempts within which this share (0 to 1) of all allocations succeeded.
@@ -102,7 +102,7 @@ mod tests {
             attempts: 104,
             successes: 3,
             failures: 1,
-            in_vain: 100,
+            failed_attempts: 100,
             histogram: [(1, 2), (2, 1)].into(),
             ..AllocationFigures::default()
         };

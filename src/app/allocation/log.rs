@@ -8,21 +8,21 @@ use crate::{
 };
 
 /// Number of attempts that are kept: more than any screen shows.
-const KEPT: usize = 200;
+const MAX_ENTRIES: usize = 200;
 
 /// What the latest snapshot shows on a port that an attempt met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HolderSeen {
     /// There is no holder: the port was bound, or the refusal had a reason other than a port in
     /// use.
-    NoneNeeded,
+    NotApplicable,
     /// This run holds the port.
     Us,
     /// The attempt named no port, and the kernel found none to choose.
     NoneChosen,
     Socket {
         state: State,
-        who: Who,
+        holder_owner: HolderOwner,
     },
     /// The snapshot is older than the attempt and shows no socket on the port.
     NotSeenYet,
@@ -33,7 +33,7 @@ pub enum HolderSeen {
 /// The owner of a socket, like `Owner` but without a reference to the snapshot. Of several pids
 /// only the first is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Who {
+pub enum HolderOwner {
     Process { pid: u32, others: u32 },
     Departed { pid: u32 },
     Backlog { pid: u32 },
@@ -79,7 +79,7 @@ impl AttemptLog {
             let holder = holder_of(attempt, held, snapshot);
             self.entries.push_back(LogEntry { allocation, attempt: *attempt, holder });
         }
-        let surplus = self.entries.len().saturating_sub(KEPT);
+        let surplus = self.entries.len().saturating_sub(MAX_ENTRIES);
         self.entries.drain(..surplus);
     }
 
@@ -91,12 +91,12 @@ impl AttemptLog {
     }
 
     /// Looks for unknown holders in a newer snapshot. A holder that is not in it stays unknown.
-    pub(super) fn look_again(&mut self, snapshot: &Snapshot) {
+    pub(super) fn resolve_holders(&mut self, snapshot: &Snapshot) {
         self.awaits_scan = false;
         for entry in &mut self.entries {
             if entry.holder == HolderSeen::NotSeenYet {
-                let seen = socket_met(&entry.attempt, snapshot);
-                entry.holder = seen.unwrap_or(HolderSeen::NotSeen);
+                let met_socket = socket_met(&entry.attempt, snapshot);
+                entry.holder = met_socket.unwrap_or(HolderSeen::NotSeen);
             }
         }
     }
@@ -104,7 +104,7 @@ impl AttemptLog {
 
 fn holder_of(attempt: &Attempt, held: &[u16], snapshot: Option<&Snapshot>) -> HolderSeen {
     if attempt.outcome() != Outcome::InUse {
-        return HolderSeen::NoneNeeded;
+        return HolderSeen::NotApplicable;
     }
     if attempt.port == 0 {
         return HolderSeen::NoneChosen;
@@ -118,19 +118,21 @@ fn holder_of(attempt: &Attempt, held: &[u16], snapshot: Option<&Snapshot>) -> Ho
 fn socket_met(attempt: &Attempt, snapshot: &Snapshot) -> Option<HolderSeen> {
     let sockets = snapshot.on_port(attempt.refusal?.protocol, attempt.port);
     let socket = sockets.iter().min_by_key(|s| StateClass::of(s.state))?;
-    Some(HolderSeen::Socket { state: socket.state, who: who(snapshot, socket) })
+    Some(HolderSeen::Socket { state: socket.state, holder_owner: holder_owner(snapshot, socket) })
 }
 
-fn who(snapshot: &Snapshot, socket: &Socket) -> Who {
+fn holder_owner(snapshot: &Snapshot, socket: &Socket) -> HolderOwner {
     let owner = snapshot.owner(socket);
     let first = owner.pids().first().copied();
     match (owner, first) {
-        (Owner::Process(pids), Some(pid)) => Who::Process { pid, others: pids.len() as u32 - 1 },
-        (Owner::Departed(_), Some(pid)) => Who::Departed { pid },
-        (Owner::Backlog(_), Some(pid)) => Who::Backlog { pid },
-        (Owner::Kernel | Owner::Departed(_), _) => Who::Kernel,
-        (Owner::Hidden, _) => Who::Hidden,
-        (Owner::NotAsked | Owner::Unresolved, _) => Who::NotAsked,
-        (Owner::Nobody | Owner::Process(_) | Owner::Backlog(_), _) => Who::Nobody,
+        (Owner::Process(pids), Some(pid)) => {
+            HolderOwner::Process { pid, others: pids.len() as u32 - 1 }
+        }
+        (Owner::Departed(_), Some(pid)) => HolderOwner::Departed { pid },
+        (Owner::Backlog(_), Some(pid)) => HolderOwner::Backlog { pid },
+        (Owner::Kernel | Owner::Departed(_), _) => HolderOwner::Kernel,
+        (Owner::Hidden, _) => HolderOwner::Hidden,
+        (Owner::NotAsked | Owner::Unresolved, _) => HolderOwner::NotAsked,
+        (Owner::Nobody | Owner::Process(_) | Owner::Backlog(_), _) => HolderOwner::Nobody,
     }
 }

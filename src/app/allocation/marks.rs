@@ -17,12 +17,14 @@ impl Allocation {
         let held = self.held.iter().map(|&port| (port, Mark::Held));
         match self.speed {
             Speed::Step | Speed::One | Speed::Four => {
-                let past = self.motion.then(|| self.trail.past(now));
-                held.chain(past.into_iter().flatten()).chain(self.trail.allocation()).collect()
+                let past = self.motion.then(|| self.attempt_marks.past(now));
+                held.chain(past.into_iter().flatten())
+                    .chain(self.attempt_marks.allocation())
+                    .collect()
             }
-            Speed::Twenty => held.chain(self.trail.last_sixty()).collect(),
+            Speed::Twenty => held.chain(self.attempt_marks.last_attempts()).collect(),
             Speed::Thousand if self.motion => {
-                self.trail.flashes(self.clock(now)).chain(held).collect()
+                self.attempt_marks.flashes(self.clock(now)).chain(held).collect()
             }
             Speed::Thousand => self.last_won().chain(held).collect(),
             Speed::Max => held.collect(),
@@ -32,7 +34,7 @@ impl Allocation {
     /// Attempts by port (65,536 entries) over the last second. All are zero a second after the last
     /// attempt, unless the run is paused: it keeps its values.
     pub fn heat(&self, now: Duration) -> &[u32] {
-        if self.is_still() { self.heat.picture() } else { self.heat.by_port(now) }
+        if self.is_still() { self.heat.by_port_at_last_attempt() } else { self.heat.by_port(now) }
     }
 
     /// Attempts per second, measured over the last second; 0 if no run is running.
@@ -45,10 +47,10 @@ impl Allocation {
         let is_fixed = !self.motion || (self.is_sampled() && self.is_still());
         match self.speed {
             _ if is_fixed => None,
-            Speed::Step | Speed::One | Speed::Four => self.trail.past_changes_after(now),
+            Speed::Step | Speed::One | Speed::Four => self.attempt_marks.past_changes_after(now),
             Speed::Twenty => None,
-            Speed::Thousand => self.trail.flashes_change_after(now),
-            Speed::Max => self.heat.cools_after(now),
+            Speed::Thousand => self.attempt_marks.flashes_change_after(now),
+            Speed::Max => self.heat.all_zero_after(now),
         }
     }
 
@@ -60,7 +62,7 @@ impl Allocation {
     /// The time from which the age of a flash is computed. While the run is paused, it stays at the
     /// last attempt.
     fn clock(&self, now: Duration) -> Duration {
-        if self.is_still() { self.trail.last_attempt_at().unwrap_or(now) } else { now }
+        if self.is_still() { self.attempt_marks.last_attempt_at().unwrap_or(now) } else { now }
     }
 
     fn last_won(&self) -> impl Iterator<Item = (u16, Mark)> {

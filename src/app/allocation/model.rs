@@ -13,27 +13,28 @@ use crate::{
 };
 
 /// Means all ports given before: more than any strategy remembers.
-const LONG_SINCE: u32 = u32::MAX;
+const ALL_GIVEN: u32 = u32::MAX;
 
 /// What the expected values need of a snapshot, besides the counts.
 #[derive(Clone, Debug)]
-pub(super) struct Terrain {
+pub(super) struct OccupancyDetails {
     candidates: Candidates,
     /// Runs of occupied ports; counted only for strategies that scan.
     runs: Arc<[OccupiedRun]>,
 }
 
-impl Terrain {
+impl OccupancyDetails {
     /// Counts the snapshot. Ports in `held` count as occupied, too.
     pub fn count(options: &AllocationOptions, snapshot: &Snapshot, held: &[u16]) -> Self {
         let candidates = Candidates::new(options.range, snapshot.ephemeral.reserved());
         let mut runs = Arc::default();
         if ALLOCATORS[options.strategy].order == Order::Scan {
-            let mut sight = FreePorts::seen(snapshot, options.protocols, options.address);
+            let mut port_view =
+                FreePorts::from_snapshot(snapshot, options.protocols, options.address);
             for &port in held {
-                sight.take(port);
+                port_view.mark_occupied(port);
             }
-            runs = runs_of_taken(&candidates, &sight).into();
+            runs = runs_of_taken(&candidates, &port_view).into();
         }
         Self { candidates, runs }
     }
@@ -59,24 +60,25 @@ impl Allocation {
 
     /// Number of attempts after which an allocation fails: the strategy's own limit or the limit in
     /// the options.
-    pub fn most_attempts(&self) -> u32 {
-        self.expectation().map_or(self.options.max_attempts, |e| e.most_attempts())
+    pub fn attempt_limit(&self) -> u32 {
+        self.expectation().map_or(self.options.max_attempts, |e| e.attempt_limit())
     }
 
     fn expectation(&self) -> Option<Expectation<'_>> {
-        let (ground, terrain) = (self.ground?, self.terrain.as_ref()?);
-        let (given, remembered) = if self.keeps_what_it_wins {
-            (Given::Kept, LONG_SINCE)
+        let (occupancy_counts, occupancy_details) =
+            (self.occupancy_counts?, self.occupancy_details.as_ref()?);
+        let (given, remembered) = if self.keeps_bound_ports {
+            (Given::Kept, ALL_GIVEN)
         } else {
             // Ports given before are free again, so there are at most as many of them as free
             // ports.
-            (Given::Released, ground.free())
+            (Given::Released, occupancy_counts.free())
         };
         Some(Expectation {
             row: self.row(),
-            candidates: &terrain.candidates,
-            occupied: ground.occupied,
-            runs: Some(Arc::clone(&terrain.runs)),
+            candidates: &occupancy_details.candidates,
+            occupied: occupancy_counts.occupied,
+            runs: Some(Arc::clone(&occupancy_details.runs)),
             max_attempts: self.options.max_attempts,
             remembered,
             given,
@@ -84,12 +86,16 @@ impl Allocation {
     }
 
     /// Stores the occupancy of a new snapshot.
-    pub(super) fn see_ground(&mut self, ground: OccupancyCounts, snapshot: &Snapshot) {
-        self.terrain = Some(Terrain::count(&self.options, snapshot, &self.held));
-        self.ground = Some(ground);
+    pub(super) fn store_occupancy(
+        &mut self,
+        occupancy_counts: OccupancyCounts,
+        snapshot: &Snapshot,
+    ) {
+        self.occupancy_details = Some(OccupancyDetails::count(&self.options, snapshot, &self.held));
+        self.occupancy_counts = Some(occupancy_counts);
     }
 
-    pub(super) fn forget_ground(&mut self) {
-        (self.ground, self.terrain) = (None, None);
+    pub(super) fn clear_occupancy(&mut self) {
+        (self.occupancy_counts, self.occupancy_details) = (None, None);
     }
 }

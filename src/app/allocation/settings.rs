@@ -57,7 +57,7 @@ impl EditableSettings for AllocationOptions {
         }
     }
 
-    fn takes(field: Field, typed: &str, character: char) -> bool {
+    fn accepts_character(field: Field, typed: &str, character: char) -> bool {
         match field {
             Field::Strategy | Field::Protocol => false,
             Field::Range => character.is_ascii_digit() || character == '-',
@@ -79,7 +79,7 @@ impl EditableSettings for AllocationOptions {
         Ok(())
     }
 
-    fn turn(&mut self, field: Field, by: isize, ephemeral: Option<PortRange>) {
+    fn cycle(&mut self, field: Field, by: isize, ephemeral: Option<PortRange>) {
         match field {
             Field::Strategy => self.strategy = next_strategy(self.strategy, by),
             Field::Protocol => self.protocols = settings::next_protocols(self.protocols, by),

@@ -4,8 +4,8 @@ use crate::{
     allocator::ALLOCATORS,
     app::{
         Effect, Key, Move,
-        allocation::{LastScan, Share},
-        lab::{LabAction, LabPanel, LabScreen, LabSettingsPanel, MOST_COLUMNS, Pattern, Speed},
+        allocation::{FillRatio, LastScan},
+        lab::{LabAction, LabPanel, LabScreen, LabSettingsPanel, MAX_COLUMNS, Pattern, Speed},
         run::{RunControl, RunRequest, RunScreen, RunState},
     },
     domain::Text,
@@ -20,9 +20,9 @@ impl LabScreen {
             LabAction::Step => self.step(scan),
             LabAction::Slower => self.slower(),
             LabAction::Faster => self.faster(scan),
-            LabAction::ToggleSite => self.toggle_site(scan),
-            LabAction::Emptier => self.refill(self.share.emptier()),
-            LabAction::Fuller => self.refill(self.share.fuller()),
+            LabAction::ToggleTarget => self.toggle_target(scan),
+            LabAction::Emptier => self.change_fill(self.share.decreased()),
+            LabAction::Fuller => self.change_fill(self.share.increased()),
             LabAction::NextPattern => self.next_pattern(scan),
             LabAction::NextStrategy => self.turn_strategy(1, scan),
             LabAction::PreviousStrategy => self.turn_strategy(-1, scan),
@@ -30,7 +30,7 @@ impl LabScreen {
             LabAction::Remove => self.remove(scan),
             LabAction::OpenSettings => self.open_settings(scan),
             LabAction::Race => self.race_or_end(),
-            LabAction::Reset => self.begin_anew(scan),
+            LabAction::Reset => self.restart(scan),
         }
     }
 
@@ -48,7 +48,7 @@ impl LabScreen {
     pub fn observe(&mut self, scan: LastScan<'_>) -> Vec<Effect> {
         let reserved = scan.snapshot.ephemeral.reserved_in(self.options.range);
         let is_outdated = self.run.is_prepared() && reserved > 0;
-        if is_outdated { self.begin_anew(Some(scan)) } else { Vec::new() }
+        if is_outdated { self.restart(Some(scan)) } else { Vec::new() }
     }
 
     /// Called when the user leaves the screen: pauses the lab and ends the race.
@@ -101,13 +101,13 @@ impl LabScreen {
                     return Vec::new();
                 }
                 self.options = wanted;
-                self.begin_anew(scan)
+                self.restart(scan)
             }
         }
     }
 
     /// Starts again with fresh figures. A running lab keeps running.
-    fn begin_anew(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
+    fn restart(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         self.begin(self.is_running(), scan)
     }
 
@@ -127,13 +127,13 @@ impl LabScreen {
 
     /// Switches between machine and simulation. A simulation starts at once; on the machine the lab
     /// starts paused. Each has its own speed.
-    fn toggle_site(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
+    fn toggle_target(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         self.is_simulated = !self.is_simulated;
         self.begin(self.is_simulated && self.speed() != Speed::Step, scan)
     }
 
     /// Changes the simulated fill. A running lab continues, with fresh figures.
-    fn refill(&mut self, share: Share) -> Vec<Effect> {
+    fn change_fill(&mut self, share: FillRatio) -> Vec<Effect> {
         if !self.is_simulated {
             return self.nothing_simulated();
         }
@@ -144,7 +144,7 @@ impl LabScreen {
         if self.run.state == RunState::None {
             return Vec::new();
         }
-        vec![ask(LabRequest::Fill(share.part()))]
+        vec![ask(LabRequest::Fill(share.ratio()))]
     }
 
     fn next_pattern(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
@@ -153,7 +153,7 @@ impl LabScreen {
         }
         let at = Pattern::EACH.iter().position(|&p| p == self.pattern).unwrap_or_default();
         self.pattern = Pattern::EACH[(at + 1) % Pattern::EACH.len()];
-        self.begin_anew(scan)
+        self.restart(scan)
     }
 
     fn nothing_simulated(&mut self) -> Vec<Effect> {
@@ -165,25 +165,25 @@ impl LabScreen {
     /// Selects the next or previous strategy that is in no column.
     fn turn_strategy(&mut self, by: isize, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         let count = ALLOCATORS.len();
-        let turned = |number: usize| (number + count).saturating_add_signed(by) % count;
-        let first = turned(self.picked[self.selected]);
-        let mut others = std::iter::successors(Some(first), |&number| Some(turned(number)));
+        let wrapping_index = |number: usize| (number + count).saturating_add_signed(by) % count;
+        let first = wrapping_index(self.picked[self.selected]);
+        let mut others = std::iter::successors(Some(first), |&number| Some(wrapping_index(number)));
         if let Some(free) = others.by_ref().take(count).find(|n| !self.picked.contains(n)) {
             self.picked[self.selected] = free;
         }
-        self.begin_anew(scan)
+        self.restart(scan)
     }
 
     fn add(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         let free = (0..ALLOCATORS.len()).find(|number| !self.picked.contains(number));
-        let Some(free) = free.filter(|_| self.picked.len() < MOST_COLUMNS) else {
-            let words = format!("at most {MOST_COLUMNS} columns: s changes the selected one");
+        let Some(free) = free.filter(|_| self.picked.len() < MAX_COLUMNS) else {
+            let words = format!("at most {MAX_COLUMNS} columns: s changes the selected one");
             self.notice = Some(Text::scrub(words));
             return Vec::new();
         };
         self.picked.push(free);
         self.selected = self.picked.len() - 1;
-        self.begin_anew(scan)
+        self.restart(scan)
     }
 
     fn remove(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
@@ -193,7 +193,7 @@ impl LabScreen {
         }
         self.picked.remove(self.selected);
         self.selected = self.selected.min(self.picked.len() - 1);
-        self.begin_anew(scan)
+        self.restart(scan)
     }
 
     fn open_settings(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
@@ -233,7 +233,7 @@ impl RunScreen for LabScreen {
         self.run.number += 1;
         self.run.state = RunState::Paused;
         let setup = LabSetup {
-            site: self.site(),
+            target: self.target(),
             strategies: self.picked.clone(),
             protocols: self.options.protocols,
             range: self.options.range,

@@ -58,7 +58,7 @@ impl LabScreen {
             program: self.options.program.clone(),
             rounds: 1000,
             window: Duration::from_millis(10),
-            thefts_per_second: 1000.0,
+            competitor_binds_per_second: 1000.0,
             range: PortRange::new(first, last).expect("the first port comes before the last"),
             share: 0.9,
             seed: self.options.seed,

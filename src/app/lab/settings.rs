@@ -54,7 +54,7 @@ impl EditableSettings for LabOptions {
         }
     }
 
-    fn takes(field: LabField, _: &str, character: char) -> bool {
+    fn accepts_character(field: LabField, _: &str, character: char) -> bool {
         match field {
             LabField::Protocol => false,
             LabField::Range => character.is_ascii_digit() || character == '-',
@@ -75,7 +75,7 @@ impl EditableSettings for LabOptions {
         Ok(())
     }
 
-    fn turn(&mut self, field: LabField, by: isize, ephemeral: Option<PortRange>) {
+    fn cycle(&mut self, field: LabField, by: isize, ephemeral: Option<PortRange>) {
         match field {
             LabField::Protocol => self.protocols = settings::next_protocols(self.protocols, by),
             LabField::Range => self.range = settings::next_range(self.range, ephemeral, by),

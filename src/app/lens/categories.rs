@@ -24,13 +24,13 @@ pub const AGE_STEPS: [Duration; 7] = [
     Duration::from_hours(24),
 ];
 /// The category of ports on which no socket is newer than the first snapshot.
-pub const OLDER_THAN_OUR_WATCH: u8 = AGE_STEPS.len() as u8 + 1;
+pub const OLDER_THAN_SESSION: u8 = AGE_STEPS.len() as u8 + 1;
 /// Upper limits of the density steps (occupied share, 0 to 1). Denser blocks are in the step after
 /// the last.
 pub const DENSITY_STEPS: [f32; 4] = [0.12, 0.40, 0.65, 0.90];
 
 /// Number of categories of the lens that has the most.
-const MOST: usize = OLDER_THAN_OUR_WATCH as usize + 1;
+const MAX_CATEGORIES: usize = OLDER_THAN_SESSION as usize + 1;
 pub(super) const PORTS: usize = 65_536;
 const NO_SOCKET: u8 = u8::MAX;
 
@@ -58,7 +58,7 @@ pub struct CategoryInput<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct Categories {
     lens: Lens,
-    ports: [u32; MOST],
+    ports: [u32; MAX_CATEGORIES],
     /// The category of each port under the lenses age, connect and bind: the age step of its
     /// youngest socket, or the result of connect() or bind(). Empty under other lenses.
     by_port: Vec<u8>,
@@ -69,26 +69,26 @@ pub struct Categories {
 impl Categories {
     /// Counts the categories of a lens. The state lens uses those of density; the owner lens has
     /// none.
-    pub fn count(lens: Lens, seen: CategoryInput<'_>) -> Self {
+    pub fn count(lens: Lens, input: CategoryInput<'_>) -> Self {
         let mut categories = Self { lens, ..Self::default() };
         match lens {
             Lens::Owner => {}
             // Without colours, states are drawn as density.
-            Lens::State | Lens::Density => categories.count_blocks(seen),
+            Lens::State | Lens::Density => categories.count_blocks(input),
             Lens::Age => {
-                categories.by_port = youngest(seen);
-                categories.count_ports(seen);
+                categories.by_port = youngest(input);
+                categories.count_ports(input);
             }
             Lens::Connect => {
-                categories.destination = seen.destination;
-                categories.by_port = connect::each_port(seen);
-                categories.count_all(seen);
+                categories.destination = input.destination;
+                categories.by_port = connect::each_port(input);
+                categories.count_all(input);
             }
             Lens::Bind => {
-                categories.by_port = bind::each_port(seen);
-                categories.count_all(seen);
+                categories.by_port = bind::each_port(input);
+                categories.count_all(input);
             }
-            Lens::Protocol | Lens::Parity => categories.count_ports(seen),
+            Lens::Protocol | Lens::Parity => categories.count_ports(input),
         }
         categories
     }
@@ -102,7 +102,7 @@ impl Categories {
     /// Used for connect and bind, whose categories include free ports. A port of a rare category
     /// has a greater weight. None: nothing is marked.
     pub fn marked(&self, block: PortRange) -> Option<(u8, f32)> {
-        let mut counts = [0_u32; MOST];
+        let mut counts = [0_u32; MAX_CATEGORIES];
         for port in block.ports() {
             let category = self.by_port.get(usize::from(port)).copied().unwrap_or_default();
             counts[usize::from(category)] += 1;
@@ -111,8 +111,8 @@ impl Categories {
             Lens::Connect => connect::WEIGHTS.as_slice(),
             _ => bind::WEIGHTS.as_slice(),
         };
-        let weighed = weights.iter().zip(counts).map(|(weight, ports)| weight * ports);
-        let (category, weight) = (0..).zip(weighed).max_by_key(|&(_, weight)| weight)?;
+        let weighted = weights.iter().zip(counts).map(|(weight, ports)| weight * ports);
+        let (category, weight) = (0..).zip(weighted).max_by_key(|&(_, weight)| weight)?;
         let marked: u32 = weights.iter().zip(counts).filter(|(w, _)| **w > 0).map(|(_, n)| n).sum();
         (weight > 0).then(|| (category, marked as f32 / block.len() as f32))
     }
@@ -150,26 +150,26 @@ impl Categories {
         }
     }
 
-    fn count_ports(&mut self, seen: CategoryInput<'_>) {
-        let is_taken = |port: &u16| seen.occupancy.port(*port).is_occupied(seen.protocols);
-        for port in seen.range.ports().filter(is_taken) {
-            if let Some(category) = self.of_port(port, seen.occupancy) {
+    fn count_ports(&mut self, input: CategoryInput<'_>) {
+        let is_taken = |port: &u16| input.occupancy.port(*port).is_occupied(input.protocols);
+        for port in input.range.ports().filter(is_taken) {
+            if let Some(category) = self.of_port(port, input.occupancy) {
                 self.ports[usize::from(category)] += 1;
             }
         }
     }
 
     /// Counts the ports of the range by category, free ports included.
-    fn count_all(&mut self, seen: CategoryInput<'_>) {
-        for port in seen.range.ports() {
+    fn count_all(&mut self, input: CategoryInput<'_>) {
+        for port in input.range.ports() {
             self.ports[usize::from(self.by_port[usize::from(port)])] += 1;
         }
     }
 
     /// Counts the occupied ports of each block in the density step of that block.
-    fn count_blocks(&mut self, seen: CategoryInput<'_>) {
-        for block in blocks(seen) {
-            let taken = seen.occupancy.occupied_in(block, seen.protocols);
+    fn count_blocks(&mut self, input: CategoryInput<'_>) {
+        for block in blocks(input) {
+            let taken = input.occupancy.occupied_in(block, input.protocols);
             if taken > 0 {
                 self.ports[usize::from(density_of(taken, block))] += taken;
             }
@@ -178,11 +178,11 @@ impl Categories {
 }
 
 /// The blocks of the map; without a grid, the whole range is one block.
-fn blocks(seen: CategoryInput<'_>) -> Vec<PortRange> {
-    let Some(grid) = seen.grid else { return vec![seen.range] };
+fn blocks(input: CategoryInput<'_>) -> Vec<PortRange> {
+    let Some(grid) = input.grid else { return vec![input.range] };
     let places = (0..grid.rows())
         .flat_map(|row| (0..grid.columns()).map(move |column| GridBlock { column, row }));
-    places.filter_map(|place| grid.block(place)).collect()
+    places.filter_map(|block_position| grid.block(block_position)).collect()
 }
 
 /// Returns the category of the protocol lens. Includes the protocols that the map hides, because
@@ -202,10 +202,10 @@ fn density_of(taken: u32, block: PortRange) -> u8 {
 
 /// The age step of the youngest socket, by port. `History::ages` has the order of the snapshot's
 /// sockets.
-fn youngest(seen: CategoryInput<'_>) -> Vec<u8> {
+fn youngest(input: CategoryInput<'_>) -> Vec<u8> {
     let mut youngest = vec![NO_SOCKET; PORTS];
-    for (socket, age) in seen.snapshot.sockets.iter().zip(seen.history.ages()) {
-        if seen.protocols.includes(socket.protocol) {
+    for (socket, age) in input.snapshot.sockets.iter().zip(input.history.ages()) {
+        if input.protocols.includes(socket.protocol) {
             let of_port = &mut youngest[usize::from(socket.local.port)];
             *of_port = step_of(age).min(*of_port);
         }
@@ -215,7 +215,7 @@ fn youngest(seen: CategoryInput<'_>) -> Vec<u8> {
 
 fn step_of(age: Age) -> u8 {
     match age {
-        Age::AtLeast(_) => OLDER_THAN_OUR_WATCH,
+        Age::AtLeast(_) => OLDER_THAN_SESSION,
         Age::Exactly(age) => {
             AGE_STEPS.iter().position(|&under| age < under).unwrap_or(AGE_STEPS.len()) as u8
         }

@@ -51,23 +51,23 @@ pub mod connect {
     /// Weight of each category in a block of several ports. A category of weight 0 is not marked.
     pub const WEIGHTS: [u32; 6] = [0, 3, 2, 8, 4, 0];
 
-    pub fn each_port(seen: CategoryInput<'_>) -> Vec<u8> {
-        let ephemeral = &seen.snapshot.ephemeral;
+    pub fn each_port(input: CategoryInput<'_>) -> Vec<u8> {
+        let ephemeral = &input.snapshot.ephemeral;
         let mut ports = vec![NEVER; PORTS];
         for port in ephemeral.range.ports().filter(|&port| !ephemeral.is_reserved(port)) {
-            ports[usize::from(port)] = if seen.analysis.unconnectable.contains(port) {
+            ports[usize::from(port)] = if input.analysis.unconnectable.contains(port) {
                 UNCONNECTABLE
-            } else if seen.analysis.suspected.contains(port) {
+            } else if input.analysis.suspected.contains(port) {
                 SUSPECTED
             } else {
                 ELIGIBLE
             };
         }
-        for socket in &seen.snapshot.sockets {
+        for socket in &input.snapshot.sockets {
             let port = &mut ports[usize::from(socket.local.port)];
             if matches!(*port, NEVER | UNCONNECTABLE | CONNECTED)
-                || seen.destination.is_none()
-                || Destination::of(socket) != seen.destination
+                || input.destination.is_none()
+                || Destination::of(socket) != input.destination
             {
                 continue;
             }
@@ -97,15 +97,15 @@ pub mod bind {
 
     /// Any socket on a port makes bind() fail, whatever its address, family and state. So all ports
     /// without a socket have the same result, and only one of them is checked.
-    pub fn each_port(seen: CategoryInput<'_>) -> Vec<u8> {
+    pub fn each_port(input: CategoryInput<'_>) -> Vec<u8> {
         let mut ports = vec![FREE; PORTS];
-        for socket in &seen.snapshot.sockets {
-            if seen.protocols.includes(socket.protocol) {
+        for socket in &input.snapshot.sockets {
+            if input.protocols.includes(socket.protocol) {
                 ports[usize::from(socket.local.port)] = IN_USE;
             }
         }
         let empty = (1..).zip(&ports[1..]).find(|(_, port)| **port == FREE);
-        if empty.is_some_and(|(port, _)| !is_surely_free(seen, port)) {
+        if empty.is_some_and(|(port, _)| !is_certainly_free(input, port)) {
             for port in ports.iter_mut().filter(|port| **port == FREE) {
                 *port = UNKNOWN;
             }
@@ -113,11 +113,11 @@ pub mod bind {
         ports
     }
 
-    fn is_surely_free(seen: CategoryInput<'_>, port: u16) -> bool {
-        let mut asked = Protocol::EACH.into_iter().filter(|&p| seen.protocols.includes(p));
+    fn is_certainly_free(input: CategoryInput<'_>, port: u16) -> bool {
+        let mut asked = Protocol::EACH.into_iter().filter(|&p| input.protocols.includes(p));
         asked.all(|protocol| {
             let bind = Bind { protocol, address: BindAddress::AnyDual, reuse: Reuse::None };
-            bind_answer(seen.snapshot, port, bind).verdict == Verdict::Free
+            bind_answer(input.snapshot, port, bind).verdict == Verdict::Free
         })
     }
 }

@@ -42,16 +42,16 @@ pub fn destination(
 ) -> Option<MoveTarget> {
     let half_page = i32::from(shown.rows() / 2);
     let grid = &shown.over(range);
-    let from = grid.place(cursor)?;
+    let from = grid.block_position(cursor)?;
     let block = match movement {
         Move::First => return Some(MoveTarget::Port(range.first())),
         Move::Last => return Some(MoveTarget::Port(range.last())),
         Move::PreviousPort => return port_in(range, cursor.checked_sub(1)),
         Move::NextPort => return port_in(range, cursor.checked_add(1)),
-        Move::Left => along(grid, from, -1),
-        Move::Right => along(grid, from, 1),
-        Move::FarLeft => along(grid, from, -10),
-        Move::FarRight => along(grid, from, 10),
+        Move::Left => move_by_blocks(grid, from, -1),
+        Move::Right => move_by_blocks(grid, from, 1),
+        Move::FarLeft => move_by_blocks(grid, from, -10),
+        Move::FarRight => move_by_blocks(grid, from, 10),
         Move::Up => across(grid, from, -1),
         Move::Down => across(grid, from, 1),
         Move::FarUp => across(grid, from, -10),
@@ -67,14 +67,17 @@ fn port_in(range: PortRange, port: Option<u16>) -> Option<MoveTarget> {
 }
 
 /// Moves along the rows: the last block of a row is followed by the first block of the next row.
-fn along(grid: &Grid, from: GridBlock, blocks: i32) -> Option<PortRange> {
+fn move_by_blocks(grid: &Grid, from: GridBlock, blocks: i32) -> Option<PortRange> {
     let columns = i32::from(grid.columns());
-    let index = |place: GridBlock| i32::from(place.row) * columns + i32::from(place.column);
-    let ends = [grid.range().first(), grid.range().last()].map(|port| grid.place(port).map(index));
+    let index = |block_position: GridBlock| {
+        i32::from(block_position.row) * columns + i32::from(block_position.column)
+    };
+    let ends = [grid.range().first(), grid.range().last()]
+        .map(|port| grid.block_position(port).map(index));
     let [Some(first), Some(last)] = ends else { return None };
     let to = (index(from) + blocks).clamp(first, last);
-    let place = GridBlock { column: (to % columns) as u16, row: (to / columns) as u16 };
-    (place != from).then(|| grid.block(place))?
+    let block_position = GridBlock { column: (to % columns) as u16, row: (to / columns) as u16 };
+    (block_position != from).then(|| grid.block(block_position))?
 }
 
 /// Moves by `rows` rows, or by as many as the column has.
@@ -105,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn left_and_right_go_by_blocks_up_and_down_by_rows() {
+    fn left_and_right_move_by_blocks_and_up_and_down_by_rows() {
         assert_eq!(moved(40_500, Move::Right), Some(40_520));
         assert_eq!(moved(40_500, Move::Left), Some(40_480));
         assert_eq!(moved(40_980, Move::Right), Some(41_000));

@@ -6,28 +6,28 @@ use crate::{
     app::LatestScan,
     domain::{
         Finding, Level, Severity, Subject, Thresholds, Trends,
-        diagnosis::{self, About, Standing},
+        diagnosis::{self, About, SubjectStatus},
     },
 };
 
 /// Time for which a headline stays, unless something worse comes.
-const HELD: Duration = Duration::from_secs(10);
+const MIN_DISPLAY_TIME: Duration = Duration::from_secs(10);
 
 /// What the first line is about.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Headline {
     /// The state of the range or destination that the headline is about. If the headline is about a
     /// finding, this is the state of the worst range or destination.
-    pub standing: Standing,
-    /// Rule and subject of a finding that is worse than `standing`.
+    pub subject_status: SubjectStatus,
+    /// Rule and subject of a finding that is worse than `subject_status`.
     pub finding: Option<(&'static str, About)>,
     /// Whether the severity is `Warning` or worse, or was within the last 10 s. While true, the
     /// lines below the headline keep their places.
-    pub is_trouble: bool,
+    pub is_bad: bool,
     since: Duration,
     /// The worst rank of the headline since `since`.
     peak: Rank,
-    trouble_at: Option<Duration>,
+    bad_since: Option<Duration>,
 }
 
 /// The order of headlines. Of equal severity, a shortage of ports comes before other findings.
@@ -50,28 +50,28 @@ impl Headline {
         let fresh = Self::fresh(now, scan, trends, thresholds);
         let stays = |held: &Self| {
             let rank = held.rank(scan);
-            let is_recent = now < held.since + HELD;
+            let is_recent = now < held.since + MIN_DISPLAY_TIME;
             is_recent && rank.severity >= fresh.peak.severity && fresh.peak <= held.peak
         };
         let held = before.and_then(|before| before.again(scan, trends, thresholds));
         let mut headline = held.filter(stays).unwrap_or(fresh);
         headline.peak = headline.peak.max(headline.rank(scan));
-        let is_trouble = scan.diagnosis.severity.max(headline.rank(scan).severity);
-        let trouble_at = before.and_then(|before| before.trouble_at);
-        headline.trouble_at = if is_trouble >= Severity::Warning { Some(now) } else { trouble_at };
-        headline.is_trouble = headline.trouble_at.is_some_and(|at| now < at + HELD);
+        let is_bad = scan.diagnosis.severity.max(headline.rank(scan).severity);
+        let bad_since = before.and_then(|before| before.bad_since);
+        headline.bad_since = if is_bad >= Severity::Warning { Some(now) } else { bad_since };
+        headline.is_bad = headline.bad_since.is_some_and(|at| now < at + MIN_DISPLAY_TIME);
         headline
     }
 
     fn fresh(now: Duration, scan: &LatestScan, trends: &Trends, thresholds: Thresholds) -> Self {
-        let standing = diagnosis::verdict(&scan.analysis, trends, thresholds);
-        let finding = most_severe(scan, standing.subject)
+        let subject_status = diagnosis::verdict(&scan.analysis, trends, thresholds);
+        let finding = most_severe(scan, subject_status.subject)
             // Keeps only a finding that is worse than the state of the ports.
-            .filter(|found| found.severity > standing.level.severity().max(Severity::Notice))
+            .filter(|found| found.severity > subject_status.level.severity().max(Severity::Notice))
             .map(|finding| (finding.rule, finding.about));
         let peak = Rank { severity: Severity::Ok, level: None };
         let mut fresh =
-            Self { standing, finding, is_trouble: false, since: now, peak, trouble_at: None };
+            Self { subject_status, finding, is_bad: false, since: now, peak, bad_since: None };
         fresh.peak = fresh.rank(scan);
         fresh
     }
@@ -83,16 +83,16 @@ impl Headline {
         if self.finding.is_some() && self.own_finding(scan).is_none() {
             return None;
         }
-        let standing = match self.standing.subject {
+        let subject_status = match self.subject_status.subject {
             Subject::Destination(destination) => analysis
                 .destination(&destination)
-                .map(|row| Standing::of_destination(row, trends, thresholds)),
+                .map(|row| SubjectStatus::of_destination(row, trends, thresholds)),
             Subject::Range(protocol) => {
-                Some(Standing::of_range(analysis.range(protocol), trends, thresholds))
+                Some(SubjectStatus::of_range(analysis.range(protocol), trends, thresholds))
             }
-            Subject::Lane(_) => None,
+            Subject::ProtocolFamily(_) => None,
         };
-        Some(Self { standing: standing?, ..*self })
+        Some(Self { subject_status: subject_status?, ..*self })
     }
 
     /// The finding that the headline is about, if any.
@@ -103,14 +103,14 @@ impl Headline {
 
     /// The finding that explains the headline: its own, else the most severe one.
     pub fn why<'a>(&self, scan: &'a LatestScan) -> Option<&'a Finding> {
-        self.own_finding(scan).or_else(|| most_severe(scan, self.standing.subject))
+        self.own_finding(scan).or_else(|| most_severe(scan, self.subject_status.subject))
     }
 
     fn rank(&self, scan: &LatestScan) -> Rank {
         if let Some(finding) = self.own_finding(scan) {
             return Rank { severity: finding.severity, level: None };
         }
-        let level = self.standing.level;
+        let level = self.subject_status.level;
         Rank { severity: level.severity(), level: Some(level) }
     }
 }
@@ -131,6 +131,6 @@ pub fn is_about(finding: &Finding, subject: Subject) -> bool {
         == match subject {
             Subject::Destination(destination) => About::Destination(destination),
             Subject::Range(protocol) => About::Range(protocol),
-            Subject::Lane(lane) => About::Range(lane.protocol()),
+            Subject::ProtocolFamily(protocol_family) => About::Range(protocol_family.protocol()),
         }
 }

@@ -4,8 +4,8 @@ use crate::{
     allocator::Priority,
     app::{
         Effect, Key,
-        allocation::{Allocation, LastScan, OccupancyCounts, Site},
-        pool::{Leasing, PoolAction, PoolPlan, PoolSettingsPanel},
+        allocation::{Allocation, AllocatorTarget, LastScan, OccupancyCounts},
+        pool::{PoolAction, PoolPlan, PoolScreen, PoolSettingsPanel},
     },
     domain::{Text, notation},
     engine::{PoolRequest, Request},
@@ -21,17 +21,17 @@ pub struct PoolInput<'a> {
     pub scan: Option<LastScan<'a>>,
 }
 
-impl Leasing {
-    pub fn act(&mut self, action: PoolAction, terms: PoolInput<'_>) -> Vec<Effect> {
+impl PoolScreen {
+    pub fn act(&mut self, action: PoolAction, input: PoolInput<'_>) -> Vec<Effect> {
         self.notice = None;
         match action {
             PoolAction::Toggle => {
                 self.is_open = !self.is_open;
-                return self.agree(terms);
+                return self.sync_pool(input);
             }
-            PoolAction::Take => return self.take(1, terms),
-            PoolAction::TakeTen => return self.take(10, terms),
-            PoolAction::TakeAll => return self.take(u32::MAX, terms),
+            PoolAction::Take => return self.take(1, input),
+            PoolAction::TakeTen => return self.take(10, input),
+            PoolAction::TakeAll => return self.take(u32::MAX, input),
             PoolAction::NextClass => self.class = next_class(self.class),
             PoolAction::Up => self.selected = self.selected.saturating_sub(1),
             PoolAction::Down => self.select(self.selected + 1),
@@ -43,7 +43,7 @@ impl Leasing {
             PoolAction::ReleaseAll => return self.release(PoolRequest::ReleaseAll),
             PoolAction::Reclaim => return self.release(PoolRequest::Reclaim),
             PoolAction::OpenSettings => {
-                let ephemeral = terms.scan.map(|scan| scan.snapshot.ephemeral.range);
+                let ephemeral = input.scan.map(|scan| scan.snapshot.ephemeral.range);
                 self.panel = Some(PoolSettingsPanel::new(self.options, ephemeral));
             }
         }
@@ -58,7 +58,7 @@ impl Leasing {
     }
 
     /// Handles a key while the settings are open; does nothing otherwise.
-    pub fn press(&mut self, key: Key, terms: PoolInput<'_>) -> Vec<Effect> {
+    pub fn press(&mut self, key: Key, input: PoolInput<'_>) -> Vec<Effect> {
         let Some(panel) = &mut self.panel else { return Vec::new() };
         if panel.press(key) {
             return Vec::new();
@@ -70,7 +70,7 @@ impl Leasing {
         }
         self.notice = None;
         self.options = wanted;
-        self.agree(terms)
+        self.sync_pool(input)
     }
 
     /// Called when the user leaves the screen: closes the settings; the leases stay.
@@ -80,31 +80,31 @@ impl Leasing {
 
     /// Takes the first snapshot of the machine, for which the pool may have waited. A simulated
     /// pool does not wait, because its reserved ports are simulated, too.
-    pub fn observe(&mut self, terms: PoolInput<'_>) -> Vec<Effect> {
+    pub fn observe(&mut self, input: PoolInput<'_>) -> Vec<Effect> {
         if self.asked.is_some() {
             return Vec::new();
         }
         self.notice = None;
-        self.agree(terms)
+        self.sync_pool(input)
     }
 
     /// Makes the engine's pool match the current options, if the pool is shown.
-    pub fn agree(&mut self, terms: PoolInput<'_>) -> Vec<Effect> {
+    pub fn sync_pool(&mut self, input: PoolInput<'_>) -> Vec<Effect> {
         if !self.is_open {
             return Vec::new();
         }
-        match self.wanted(terms) {
+        match self.wanted(input) {
             Err(words) => {
                 self.notice = Some(words);
                 let had_pool = self.asked.is_some();
                 self.forget();
                 if had_pool { vec![ask(PoolRequest::Close)] } else { Vec::new() }
             }
-            Ok(wanted) => self.turn_into(wanted),
+            Ok(wanted) => self.apply_plan(wanted),
         }
     }
 
-    fn turn_into(&mut self, wanted: PoolPlan) -> Vec<Effect> {
+    fn apply_plan(&mut self, wanted: PoolPlan) -> Vec<Effect> {
         match &mut self.asked {
             Some(asked) if is_alike(asked, &wanted) => {
                 if asked.holder == wanted.holder {
@@ -128,18 +128,19 @@ impl Leasing {
     /// Returns the plan of the pool. The error says why there can be no pool now.
     fn wanted(&self, PoolInput { allocation, scan }: PoolInput<'_>) -> Result<PoolPlan, Text> {
         let options = allocation.options();
-        let site = allocation.site();
+        let target = allocation.target();
         let is_alone = scan.is_some_and(|scan| scan.snapshot.machine.is_isolated);
-        let hold_share = match site {
-            Site::Machine if scan.is_none() => {
+        let hold_share = match target {
+            AllocatorTarget::Machine if scan.is_none() => {
                 return Err(Text::scrub("no scan yet: the pool opens after the first scan"));
             }
             // On a machine that others use, hold at most a tenth of the free ports.
-            Site::Machine if !is_alone => 0.1,
-            Site::Machine | Site::Simulated { .. } => 1.0,
+            AllocatorTarget::Machine if !is_alone => 0.1,
+            AllocatorTarget::Machine | AllocatorTarget::Simulated { .. } => 1.0,
         };
-        let ground = scan.map(|scan| OccupancyCounts::count(options, scan));
-        let candidates = ground.map_or(options.range.len(), |ground| ground.candidates);
+        let occupancy_counts = scan.map(|scan| OccupancyCounts::count(options, scan));
+        let candidates = occupancy_counts
+            .map_or(options.range.len(), |occupancy_counts| occupancy_counts.candidates);
         if candidates == 0 {
             let words =
                 format!("all ports of {} are reserved: choose another (p, o)", options.range);
@@ -147,7 +148,7 @@ impl Leasing {
         }
         self.check_bands(candidates)?;
         Ok(PoolPlan {
-            site,
+            target,
             protocols: options.protocols,
             range: options.range,
             reserved: scan.map(|s| s.snapshot.ephemeral.reserved().to_vec()).unwrap_or_default(),
@@ -176,9 +177,9 @@ impl Leasing {
         Err(Text::scrub(words))
     }
 
-    fn take(&mut self, count: u32, terms: PoolInput<'_>) -> Vec<Effect> {
+    fn take(&mut self, count: u32, input: PoolInput<'_>) -> Vec<Effect> {
         // After a failure the same key tries again.
-        let mut effects = if self.asked.is_none() { self.agree(terms) } else { Vec::new() };
+        let mut effects = if self.asked.is_none() { self.sync_pool(input) } else { Vec::new() };
         if self.asked.is_some() {
             effects.push(ask(PoolRequest::Take { class: self.class, count }));
         }

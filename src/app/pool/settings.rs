@@ -21,7 +21,7 @@ pub enum PoolField {
     Normal,
     Quarantine,
     /// Length of the quarantine, in seconds.
-    Rest,
+    QuarantineTime,
     /// Rate at which a search may fail although a port is free, between 0 and 1.
     FailureRate,
     Attempts,
@@ -33,7 +33,7 @@ impl PoolField {
         Self::High,
         Self::Normal,
         Self::Quarantine,
-        Self::Rest,
+        Self::QuarantineTime,
         Self::FailureRate,
         Self::Attempts,
         Self::LeaseHolder,
@@ -44,7 +44,7 @@ impl PoolField {
             Self::High => "reserved for high",
             Self::Normal => "reserved for normal",
             Self::Quarantine => "quarantine by",
-            Self::Rest => "seconds",
+            Self::QuarantineTime => "seconds",
             Self::FailureRate => "failure rate",
             Self::Attempts => "attempts",
             Self::LeaseHolder => "holder",
@@ -54,7 +54,7 @@ impl PoolField {
 
 /// The usual values.
 const BANDS: [u32; 10] = [0, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
-const RESTS: [u32; 9] = [0, 1, 2, 5, 10, 30, 60, 120, 240];
+const QUARANTINE_SECONDS: [u32; 9] = [0, 1, 2, 5, 10, 30, 60, 120, 240];
 const ATTEMPTS: [u32; 6] = [10, 100, 1000, 10_000, 20_000, 65_536];
 /// The lowest failure rate that is shown without an exponent.
 const LEAST_DECIMAL: f64 = 1e-9;
@@ -77,7 +77,7 @@ impl EditableSettings for PoolOptions {
                 Quarantine::Time(_) => "time".to_owned(),
                 Quarantine::Drain(_) => "drain".to_owned(),
             },
-            PoolField::Rest => self.rest().as_secs_f64().to_string(),
+            PoolField::QuarantineTime => self.quarantine_time().as_secs_f64().to_string(),
             // A smaller rate, which can be typed, would have too many zeros.
             PoolField::FailureRate if self.failure_rate < LEAST_DECIMAL => {
                 format!("{:e}", self.failure_rate)
@@ -90,13 +90,13 @@ impl EditableSettings for PoolOptions {
         }
     }
 
-    fn takes(field: PoolField, _: &str, character: char) -> bool {
+    fn accepts_character(field: PoolField, _: &str, character: char) -> bool {
         match field {
             PoolField::Quarantine => false,
             PoolField::High | PoolField::Normal | PoolField::Attempts | PoolField::LeaseHolder => {
                 character.is_ascii_digit()
             }
-            PoolField::Rest => character.is_ascii_digit() || character == '.',
+            PoolField::QuarantineTime => character.is_ascii_digit() || character == '.',
             PoolField::FailureRate => character.is_ascii_digit() || "e.-".contains(character),
         }
     }
@@ -106,7 +106,7 @@ impl EditableSettings for PoolOptions {
             PoolField::Quarantine => {}
             PoolField::High => self.bands.high = read_band(typed)?,
             PoolField::Normal => self.bands.normal = read_band(typed)?,
-            PoolField::Rest => self.set_rest(read_rest(typed)?),
+            PoolField::QuarantineTime => self.set_quarantine_time(parse_quarantine_time(typed)?),
             PoolField::FailureRate => self.failure_rate = read_rate(typed)?,
             PoolField::Attempts => self.max_attempts = settings::read_attempts(typed)?,
             PoolField::LeaseHolder => self.holder = read_holder(typed)?,
@@ -114,7 +114,7 @@ impl EditableSettings for PoolOptions {
         Ok(())
     }
 
-    fn turn(&mut self, field: PoolField, by: isize, _ephemeral: Option<PortRange>) {
+    fn cycle(&mut self, field: PoolField, by: isize, _ephemeral: Option<PortRange>) {
         let Self { bands, max_attempts, .. } = self;
         match field {
             PoolField::High => bands.high = settings::next_of(&BANDS, bands.high, by),
@@ -122,13 +122,17 @@ impl EditableSettings for PoolOptions {
             PoolField::Attempts => *max_attempts = settings::next_of(&ATTEMPTS, *max_attempts, by),
             PoolField::Quarantine => {
                 self.quarantine = match self.quarantine {
-                    Quarantine::Time(rest) => Quarantine::Drain(rest),
-                    Quarantine::Drain(rest) => Quarantine::Time(rest),
+                    Quarantine::Time(time) => Quarantine::Drain(time),
+                    Quarantine::Drain(time) => Quarantine::Time(time),
                 };
             }
-            PoolField::Rest => {
-                let seconds = settings::next_of(&RESTS, self.rest().as_secs() as u32, by);
-                self.set_rest(Duration::from_secs(seconds.into()));
+            PoolField::QuarantineTime => {
+                let seconds = settings::next_of(
+                    &QUARANTINE_SECONDS,
+                    self.quarantine_time().as_secs() as u32,
+                    by,
+                );
+                self.set_quarantine_time(Duration::from_secs(seconds.into()));
             }
             PoolField::FailureRate => {
                 let power = self.failure_rate.log10().round() as i32 + by.signum() as i32;
@@ -141,15 +145,15 @@ impl EditableSettings for PoolOptions {
 
 impl PoolOptions {
     /// The length of the quarantine.
-    pub fn rest(&self) -> Duration {
+    pub fn quarantine_time(&self) -> Duration {
         match self.quarantine {
-            Quarantine::Time(rest) | Quarantine::Drain(rest) => rest,
+            Quarantine::Time(time) | Quarantine::Drain(time) => time,
         }
     }
 
-    fn set_rest(&mut self, wanted: Duration) {
+    fn set_quarantine_time(&mut self, wanted: Duration) {
         match &mut self.quarantine {
-            Quarantine::Time(rest) | Quarantine::Drain(rest) => *rest = wanted,
+            Quarantine::Time(time) | Quarantine::Drain(time) => *time = wanted,
         }
     }
 }
@@ -160,7 +164,7 @@ fn read_band(typed: &str) -> Result<u32, String> {
 }
 
 /// Reads the length of a quarantine, in seconds: at most a day.
-fn read_rest(typed: &str) -> Result<Duration, String> {
+fn parse_quarantine_time(typed: &str) -> Result<Duration, String> {
     let seconds = typed.parse().ok().filter(|seconds| (0.0..=86_400.0).contains(seconds));
     let wrong = || format!("invalid seconds '{typed}': expected 0 to 86400, such as 0.5");
     seconds.map(Duration::from_secs_f64).ok_or_else(wrong)

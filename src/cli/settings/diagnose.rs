@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Upper limit of --top: each destination has some 15 time series.
-const MOST_LISTED: usize = 1000;
+const MAX_LISTED: usize = 1000;
 
 pub struct DiagnoseSettings {
     pub protocols: Protocols,
@@ -76,9 +76,9 @@ fn sample(typed: &str) -> Result<Duration, BadInput> {
 
 fn top(typed: &str) -> Result<usize, BadInput> {
     let is_plain = typed.bytes().all(|b| b.is_ascii_digit());
-    typed.parse().ok().filter(|&top| is_plain && top <= MOST_LISTED).ok_or_else(|| {
+    typed.parse().ok().filter(|&top| is_plain && top <= MAX_LISTED).ok_or_else(|| {
         let shown = Text::scrub(typed);
-        BadInput(format!("invalid value '{shown}' for --top: expected 0 to {MOST_LISTED}"))
+        BadInput(format!("invalid value '{shown}' for --top: expected 0 to {MAX_LISTED}"))
     })
 }
 
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_lasts_up_to_a_minute_or_not_at_all() {
+    fn sample_time_is_0_to_60_seconds() {
         assert_eq!(sample("0"), Ok(Duration::ZERO));
         assert_eq!(sample("0.25"), Ok(Duration::from_millis(250)));
         assert!(sample("60.1").is_err() && sample("-1").is_err() && sample("soon").is_err());

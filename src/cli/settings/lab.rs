@@ -14,7 +14,7 @@ use crate::{
         },
     },
     domain::{LocalAddress, Protocols, Text},
-    engine::message::LabSite,
+    engine::message::LabTarget,
 };
 
 /// Default fill of a simulated occupancy.
@@ -44,7 +44,7 @@ pub enum Experiment {
 }
 
 pub struct ComparisonSettings {
-    pub site: LabSite,
+    pub target: LabTarget,
     /// Indices into `ALLOCATORS`.
     pub strategies: Vec<usize>,
     pub protocols: Protocols,
@@ -58,7 +58,7 @@ pub struct ComparisonSettings {
 pub struct RaceSettings {
     pub rounds: NonZeroU32,
     pub window: Duration,
-    pub thefts_per_second: f64,
+    pub competitor_binds_per_second: f64,
     /// Share of the ports that others hold, 0 to 1.
     pub share: f64,
 }
@@ -95,13 +95,13 @@ fn comparison(typed: &LabArguments) -> Result<ComparisonSettings, BadInput> {
     if band.is_some() && !strategies.iter().any(|&number| ALLOCATORS[number].name == "banded") {
         return Err(BadInput("--band requires --strategy banded".into()));
     }
-    let site = site(typed.occupancy, typed.fill.as_deref())?;
-    if typed.address.is_some() && site != LabSite::Machine {
+    let target = target(typed.occupancy, typed.fill.as_deref())?;
+    if typed.address.is_some() && target != LabTarget::Machine {
         return Err(BadInput("--address requires --occupancy live".into()));
     }
-    let is_built = matches!(site, LabSite::Simulated { pattern: Pattern::Built, .. });
+    let is_built = matches!(target, LabTarget::Simulated { pattern: Pattern::Built, .. });
     Ok(ComparisonSettings {
-        site,
+        target,
         strategies,
         protocols: typed.protocol.into(),
         runs: runs(typed, if is_built { RUNS_BUILT } else { RUNS })?,
@@ -116,7 +116,7 @@ fn race(typed: &LabArguments) -> Result<RaceSettings, BadInput> {
     Ok(RaceSettings {
         rounds: runs(typed, ROUNDS)?,
         window: typed.window.as_deref().map(window).transpose()?.unwrap_or(WINDOW),
-        thefts_per_second: typed
+        competitor_binds_per_second: typed
             .competitor
             .as_deref()
             .map(competitor)
@@ -130,17 +130,17 @@ fn runs(typed: &LabArguments, default: NonZeroU32) -> Result<NonZeroU32, BadInpu
     typed.runs.as_deref().map_or(Ok(default), |typed| number("--runs", typed))
 }
 
-fn site(occupancy: OccupancyName, typed: Option<&str>) -> Result<LabSite, BadInput> {
+fn target(occupancy: OccupancyName, typed: Option<&str>) -> Result<LabTarget, BadInput> {
     let pattern = match occupancy {
         OccupancyName::Uniform => Pattern::Uniform,
         OccupancyName::Clustered => Pattern::Clustered,
         OccupancyName::Built => Pattern::Built,
-        OccupancyName::Live if typed.is_none() => return Ok(LabSite::Machine),
+        OccupancyName::Live if typed.is_none() => return Ok(LabTarget::Machine),
         OccupancyName::Live => {
             return Err(BadInput("--fill cannot be used with --occupancy live".into()));
         }
     };
-    Ok(LabSite::Simulated { pattern, share: typed.map_or(Ok(FILL), fill)? })
+    Ok(LabTarget::Simulated { pattern, share: typed.map_or(Ok(FILL), fill)? })
 }
 
 /// Returns the indices of the named strategies; of all strategies if none is named.
@@ -198,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_share_is_0_to_1_in_plain_digits() {
+    fn fill_is_a_decimal_number_from_0_to_1() {
         assert_eq!((fill("0"), fill("1"), fill("0.5")), (Ok(0.0), Ok(1.0), Ok(0.5)));
         for typed in ["1.0001", "-0", "+1", "1e-1", "inf", "NaN", "", ".", "50%", "\u{1b}[2J"] {
             let BadInput(reported) = fill(typed).unwrap_err();
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn all_strategies_run_unless_some_are_named_and_none_runs_twice() {
+    fn default_is_all_strategies_and_duplicates_are_refused() {
         let named =
             |names: &[&str]| strategies(&names.iter().map(ToString::to_string).collect::<Vec<_>>());
         assert_eq!(named(&[]).unwrap().len(), ALLOCATORS.len());

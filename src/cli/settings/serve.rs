@@ -17,10 +17,10 @@ use crate::{
 const QUARANTINE: Duration = Duration::from_secs(2);
 
 /// Longest quarantine, in seconds: a day.
-const LONGEST: f64 = 86_400.0;
+const MAX_QUARANTINE_SECONDS: f64 = 86_400.0;
 
 pub struct ServeSettings {
-    pub place: SocketPath,
+    pub socket_path: SocketPath,
     pub range: RangeChoice,
     pub protocols: Protocols,
     pub namespace: NamespaceChoice,
@@ -36,7 +36,7 @@ impl TryFrom<ServeArguments> for ServeSettings {
     type Error = BadInput;
 
     fn try_from(typed: ServeArguments) -> Result<Self, BadInput> {
-        let place = SocketPath::spelt(&typed.socket).ok_or_else(|| {
+        let socket_path = SocketPath::parse(&typed.socket).ok_or_else(|| {
             let shown = Text::scrub(typed.socket.as_bytes());
             BadInput(format!("invalid value '{shown}' for --socket: expected a path or @NAME"))
         })?;
@@ -46,7 +46,7 @@ impl TryFrom<ServeArguments> for ServeSettings {
             (None, None) => Quarantine::Time(QUARANTINE),
         };
         Ok(Self {
-            place,
+            socket_path,
             range: RangeChoice::for_choosing(&typed.range)?,
             protocols: typed.protocol.into(),
             namespace: typed.netns.try_into()?,
@@ -61,10 +61,12 @@ impl TryFrom<ServeArguments> for ServeSettings {
 }
 
 fn rest(option: &str, typed: &str) -> Result<Duration, BadInput> {
-    let seconds = decimal(typed).filter(|seconds| (0.0..=LONGEST).contains(seconds));
+    let seconds = decimal(typed).filter(|seconds| (0.0..=MAX_QUARANTINE_SECONDS).contains(seconds));
     seconds.map(Duration::from_secs_f64).ok_or_else(|| {
         let shown = Text::scrub(typed);
-        BadInput(format!("invalid value '{shown}' for {option}: expected 0 to {LONGEST} seconds"))
+        BadInput(format!(
+            "invalid value '{shown}' for {option}: expected 0 to {MAX_QUARANTINE_SECONDS} seconds"
+        ))
     })
 }
 
@@ -73,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rest_is_seconds_up_to_a_day() {
+    fn quarantine_is_0_to_86400_seconds() {
         assert_eq!(rest("--drain", "0.5"), Ok(Duration::from_millis(500)));
         assert_eq!(rest("--drain", "86400"), Ok(Duration::from_hours(24)));
         for typed in ["-1", "86401", "", "1s", "inf", "\u{1b}[2J"] {

@@ -10,16 +10,16 @@ use crate::domain::{
     PortSet, RangeUse, Snapshot, Source,
     analysis::{
         destinations::Destinations,
-        suspicion::{ClientPort, Clients, Made, RankSum, goes_upwards},
+        suspicion::{ClientPort, Clients, CreatedSocket, RankSum, is_ascending},
     },
     ephemeral::TupleReuse,
 };
 
 /// Number of standard deviations by which the low parity must outnumber the other one. Random ports
 /// exceed it with a probability of 1 in 4,000.
-const BEYOND_CHANCE: f64 = 3.5;
+const SIGNIFICANT_DEVIATIONS: f64 = 3.5;
 /// Minimum number of ports to judge their order.
-const ORDERLY: u32 = 16;
+const MIN_ORDERED: u32 = 16;
 
 /// The input of [`PortChoice::judge`].
 pub(super) struct PortChoice<'a> {
@@ -37,7 +37,7 @@ struct ConnectionGroup {
     low: u32,
     other: u32,
     /// The group covers all destinations to which a party has few connections, not one destination.
-    is_of_party: bool,
+    is_of_owner: bool,
     /// Some ports of the group may have been bound by number or accepted, even if the kernel
     /// reports ports bound by number. It does not report them for TIME-WAIT sockets. Accepted
     /// connections are usually spread over many destinations with few connections each.
@@ -88,7 +88,7 @@ impl PortChoice<'_> {
         let hidden = groups.iter().map(ConnectionGroup::hidden).sum();
         for (pair, &group) in (0..).zip(&group_of) {
             let group = &groups[group as usize];
-            if !group.is_of_party {
+            if !group.is_of_owner {
                 destinations.note_hidden(pair, group.hidden());
             }
         }
@@ -109,34 +109,34 @@ impl PortChoice<'_> {
         let mut counts = vec![(0, 0); pairs.len()];
         // Counts a party once per port: a thousand connections that a listener accepted on one port
         // are no evidence.
-        let mut parties_of_port = Vec::new();
+        let mut owner_keys_of_port = Vec::new();
         for port in self.clients.rows.chunk_by(|a, b| a.port == b.port) {
-            parties_of_port.clear();
+            owner_keys_of_port.clear();
             for client in port.iter().filter(|client| !client.is_numbered) {
-                let party = pairs[client.pair as usize].party;
-                if !parties_of_port.contains(&party) {
-                    parties_of_port.push(party);
+                let owner_key = pairs[client.pair as usize].owner_key;
+                if !owner_keys_of_port.contains(&owner_key) {
+                    owner_keys_of_port.push(owner_key);
                     let (low, other) = &mut counts[client.pair as usize];
                     *if client.is_low { low } else { other } += 1;
                 }
             }
         }
-        let parties = pairs.iter().map(|pair| pair.party + 1).max().unwrap_or_default();
+        let owner_keys = pairs.iter().map(|pair| pair.owner_key + 1).max().unwrap_or_default();
         // The first groups are one for each party, for its destinations with few connections.
         let few = ConnectionGroup {
-            is_of_party: true,
+            is_of_owner: true,
             may_be_mixed: true,
             has_low_left: true,
             ..ConnectionGroup::default()
         };
-        let mut groups = vec![few; parties as usize];
-        let places = (0..).zip(pairs).zip(counts).map(|((place, pair), (low, other))| {
-            let usage = destinations.usage_of(place);
+        let mut groups = vec![few; owner_keys as usize];
+        let group_indexes = (0..).zip(pairs).zip(counts).map(|((index, pair), (low, other))| {
+            let usage = destinations.usage_of(index);
             let has_low_left = usage.low_parity_available() * 8 >= usage.low_parity_capacity;
-            if low + other < ORDERLY && has_low_left {
-                let few = &mut groups[pair.party as usize];
+            if low + other < MIN_ORDERED && has_low_left {
+                let few = &mut groups[pair.owner_key as usize];
                 (few.low, few.other) = (few.low + low, few.other + other);
-                return pair.party;
+                return pair.owner_key;
             }
             let may_be_mixed = usage.time_wait > 0;
             groups.push(ConnectionGroup {
@@ -148,39 +148,42 @@ impl PortChoice<'_> {
             });
             groups.len() as u32 - 1
         });
-        let places = places.collect();
-        (groups, places)
+        let group_indexes = group_indexes.collect();
+        (groups, group_indexes)
     }
 
     /// Marks the groups in which both parities are in use and the low one was used first.
     fn find_order(&self, groups: &mut [ConnectionGroup], group_of: &[u32]) {
-        let made = self.clients.rows.iter().filter_map(|client| {
+        let created = self.clients.rows.iter().filter_map(|client| {
             let group = group_of[client.pair as usize];
-            let is_open = groups[group as usize].asks_for_order() && !client.is_numbered;
+            let is_open = groups[group as usize].can_be_judged_by_order() && !client.is_numbered;
             let (order, is_live) = match (client.inode, client.expires_ms) {
                 (Some(inode), _) => (inode, true),
                 (None, Some(left)) => (left, false),
                 (None, None) => return None,
             };
             let ClientPort { port, is_low, .. } = *client;
-            is_open.then_some((is_live, Made { group, inode: order, port, is_low }))
+            is_open.then_some((is_live, CreatedSocket { group, inode: order, port, is_low }))
         });
-        let mut made: Vec<(bool, Made)> = made.collect();
+        let mut created: Vec<(bool, CreatedSocket)> = created.collect();
         // TIME-WAIT sockets with the same remaining time have an unknown order. The other parity is
         // put first, so that they do not count as evidence for connect().
-        made.sort_unstable_by_key(|(is_live, made)| {
-            (made.group, *is_live, made.inode, made.is_low)
+        created.sort_unstable_by_key(|(is_live, created)| {
+            (created.group, *is_live, created.inode, created.is_low)
         });
-        for made in made.chunk_by(|(a, one), (b, other)| (a, one.group) == (b, other.group)) {
-            let (is_live, group) = (made[0].0, made[0].1.group as usize);
-            let made: Vec<Made> = made.iter().map(|&(_, made)| made).collect();
-            let order = if is_live { RankSum::by_inode(&made) } else { RankSum::of(&made) };
+        for created in created.chunk_by(|(a, one), (b, other)| (a, one.group) == (b, other.group)) {
+            let (is_live, group) = (created[0].0, created[0].1.group as usize);
+            let created: Vec<CreatedSocket> = created.iter().map(|&(_, created)| created).collect();
+            let order = if is_live { RankSum::by_inode(&created) } else { RankSum::of(&created) };
             // The ports of a program that binds ascending numbers ascend too. So ascending ports
             // are evidence only if the kernel reports which ports were bound by number.
             let is_upwards = is_live
                 && self.snapshot.numbered.is_some()
-                && made.len() >= ORDERLY as usize
-                && goes_upwards(made.iter().map(|made| made.port), self.snapshot.ephemeral.range);
+                && created.len() >= MIN_ORDERED as usize
+                && is_ascending(
+                    created.iter().map(|created| created.port),
+                    self.snapshot.ephemeral.range,
+                );
             if is_upwards || order.is_low_first() {
                 groups[group].shown = Shown::InOrder;
             }
@@ -222,7 +225,7 @@ impl ConnectionGroup {
     fn judge_parity(&mut self) {
         let (low, other) = (f64::from(self.low), f64::from(self.other));
         // Multiplies instead of dividing, so that zero ports do not give NaN.
-        let is_beyond_chance = low - other > BEYOND_CHANCE * (low + other).sqrt();
+        let is_beyond_chance = low - other > SIGNIFICANT_DEVIATIONS * (low + other).sqrt();
         self.shown = match self.has_low_left {
             _ if !is_beyond_chance => Shown::None,
             true => Shown::Low,
@@ -232,20 +235,20 @@ impl ConnectionGroup {
 
     /// Returns the maximum number of ports that connect() did not choose in a group where it chose
     /// most: those of the other parity, and about as many of the low parity. At most 20 more ports
-    /// of the low parity are allowed, plus `BEYOND_CHANCE` standard deviations. The probability of
+    /// of the low parity are allowed, plus `SIGNIFICANT_DEVIATIONS` standard deviations. The probability of
     /// more than that is 1 in 3,000 if half of the other parity is free.
     fn hidden(&self) -> u32 {
-        let beyond_chance = 20.0 + BEYOND_CHANCE * f64::from(2 * self.other).sqrt();
+        let significant = 20.0 + SIGNIFICANT_DEVIATIONS * f64::from(2 * self.other).sqrt();
         match self.shown {
-            Shown::Low if self.may_be_mixed => self.low.min(self.other + beyond_chance as u32),
+            Shown::Low if self.may_be_mixed => self.low.min(self.other + significant as u32),
             Shown::All if self.may_be_mixed => {
-                self.other + self.low.min(self.other + beyond_chance as u32)
+                self.other + self.low.min(self.other + significant as u32)
             }
             _ => 0,
         }
     }
 
-    fn asks_for_order(self) -> bool {
-        !self.has_low_left && self.low.min(self.other) >= ORDERLY / 2
+    fn can_be_judged_by_order(self) -> bool {
+        !self.has_low_left && self.low.min(self.other) >= MIN_ORDERED / 2
     }
 }

@@ -5,9 +5,9 @@ use std::{collections::HashMap, net::IpAddr};
 use crate::domain::{
     Destination, DestinationUse, Protocol, RangeUse, Snapshot, Socket, State,
     analysis::{
-        Foremost,
-        owners::Parties,
-        places::{Places, Seed},
+        TopOwners,
+        key_numbers::{KeyNumbers, Seed},
+        owners::OwnerTable,
         ranges::PortState,
     },
     ephemeral::TupleReuse,
@@ -20,7 +20,7 @@ pub(super) struct Destinations<'a> {
     /// also counts for the same destination on each device.
     of_devices: Vec<Destination>,
     rows: Vec<DestinationEntry>,
-    places: Places<Packed>,
+    numbers: KeyNumbers<Packed>,
     pairs: Vec<Pair>,
     /// Indices in `pairs` by destination and party; only for destinations with more than one party.
     pair_places: HashMap<(u32, u32), u32, Seed>,
@@ -29,7 +29,7 @@ pub(super) struct Destinations<'a> {
 struct DestinationEntry {
     usage: DestinationUse,
     /// Number of unreserved ends of an odd-sized range that this destination certainly uses.
-    ends_used: u32,
+    odd_ends_used: u32,
     /// Ports of `usage.used` that are in `Analysis::numbered`.
     numbered: u32,
     /// Ports of `usage.used` that are in `Analysis::uncertain`.
@@ -43,7 +43,7 @@ struct DestinationEntry {
     counted: Counted,
     /// The pair that was counted last.
     pair: u32,
-    has_many_parties: bool,
+    has_many_owners: bool,
 }
 
 /// A destination as integers. Comparing and hashing its two `IpAddr` took a third of the time of an
@@ -69,7 +69,7 @@ struct Counted {
 /// The connections of one party to a destination.
 pub(super) struct Pair {
     pub destination: u32,
-    pub party: u32,
+    pub owner_key: u32,
     sockets: u32,
 }
 
@@ -93,7 +93,7 @@ impl<'a> Destinations<'a> {
             snapshot,
             of_devices,
             rows: Vec::with_capacity(sockets.len()),
-            places: Places::default(),
+            numbers: KeyNumbers::default(),
             pairs: Vec::with_capacity(sockets.len()),
             pair_places: HashMap::default(),
         }
@@ -101,7 +101,7 @@ impl<'a> Destinations<'a> {
 
     /// Counts a socket. Returns None if it has no destination, or if connect() may not choose its
     /// port.
-    pub fn add(&mut self, port: &PortState, socket: &Socket, party: u32) -> Option<Connection> {
+    pub fn add(&mut self, port: &PortState, socket: &Socket, owner_key: u32) -> Option<Connection> {
         if !port.is_automatic || port.is_unconnectable() {
             return None;
         }
@@ -111,8 +111,8 @@ impl<'a> Destinations<'a> {
         if destination.interface.is_none() {
             self.count_for_devices(&destination, port, counted);
         }
-        let place = self.count(destination, port, counted);
-        Some(Connection { pair: self.pair(place, party), reuse })
+        let index = self.count(destination, port, counted);
+        Some(Connection { pair: self.pair(index, owner_key), reuse })
     }
 
     /// Counts a socket without a device for the same destination on each device, because it blocks
@@ -128,12 +128,12 @@ impl<'a> Destinations<'a> {
 
     /// Counts a port for a destination and returns the index of the destination's row.
     fn count(&mut self, destination: Destination, port: &PortState, counted: Counted) -> u32 {
-        let place = self.places.of(Packed::of(&destination));
-        if place as usize == self.rows.len() {
+        let index = self.numbers.of(Packed::of(&destination));
+        if index as usize == self.rows.len() {
             self.rows.push(DestinationEntry::of(destination));
         }
-        self.rows[place as usize].count(port, counted);
-        place
+        self.rows[index as usize].count(port, counted);
+        index
     }
 
     /// Sets the capacities. Must be called after the whole range is counted.
@@ -144,7 +144,7 @@ impl<'a> Destinations<'a> {
             let capacity = range.size - range.unconnectable - range.numbered;
             row.usage.capacity = capacity + row.numbered;
             row.usage.low_parity_capacity = range.low_parity_size - range.low_parity_unconnectable;
-            row.usage.may_miss = u32::from(open_ends > row.ends_used);
+            row.usage.may_miss = u32::from(open_ends > row.odd_ends_used);
         }
     }
 
@@ -177,7 +177,7 @@ impl<'a> Destinations<'a> {
     }
 
     /// Notes that unlisted sockets may hold up to `unlisted` more ports.
-    pub fn doubt(&mut self, unlisted: u32) {
+    pub fn subtract_unlisted(&mut self, unlisted: u32) {
         for row in &mut self.rows {
             let unused = row.usage.capacity.saturating_sub(row.usage.used);
             row.usage.unlisted = unlisted.min(unused);
@@ -201,13 +201,13 @@ impl<'a> Destinations<'a> {
         self.row_of(pair).usage.reusable -= 1;
     }
 
-    pub fn into_rows(mut self, owners: &Parties) -> Vec<DestinationUse> {
+    pub fn into_rows(mut self, owners: &OwnerTable) -> Vec<DestinationUse> {
         for pair in &self.pairs {
             let usage = &mut self.rows[pair.destination as usize].usage;
-            usage.owners.insert(owners.party(pair.party), pair.sockets);
+            usage.owners.insert(owners.owner_key(pair.owner_key), pair.sockets);
         }
         let ranked = self.ranked();
-        ranked.into_iter().map(|place| self.rows[place as usize].usage).collect()
+        ranked.into_iter().map(|index| self.rows[index as usize].usage).collect()
     }
 
     /// Returns the indices of the rows, sorted by used share, highest first.
@@ -215,33 +215,33 @@ impl<'a> Destinations<'a> {
         let key = |row: &DestinationEntry| rank(&row.usage);
         let mut ranks: Vec<(u128, u32)> = self.rows.iter().map(key).zip(0..).collect();
         ranks.sort_unstable_by(|(one, a), (other, b)| {
-            let [a, b] = [a, b].map(|&place| &self.rows[place as usize].usage.destination);
+            let [a, b] = [a, b].map(|&index| &self.rows[index as usize].usage.destination);
             one.cmp(other).then_with(|| a.cmp(b))
         });
-        ranks.into_iter().map(|(_, place)| place).collect()
+        ranks.into_iter().map(|(_, index)| index).collect()
     }
 
     /// Counts a socket of the pair and returns the index of the pair.
-    fn pair(&mut self, destination: u32, party: u32) -> u32 {
+    fn pair(&mut self, destination: u32, owner_key: u32) -> u32 {
         let row = &mut self.rows[destination as usize];
         let next = self.pairs.len() as u32;
-        let place = match row.pair {
+        let index = match row.pair {
             NO_PAIR => next,
-            last if self.pairs[last as usize].party == party => last,
+            last if self.pairs[last as usize].owner_key == owner_key => last,
             last => {
-                if !std::mem::replace(&mut row.has_many_parties, true) {
-                    let first = self.pairs[last as usize].party;
+                if !std::mem::replace(&mut row.has_many_owners, true) {
+                    let first = self.pairs[last as usize].owner_key;
                     self.pair_places.insert((destination, first), last);
                 }
-                *self.pair_places.entry((destination, party)).or_insert(next)
+                *self.pair_places.entry((destination, owner_key)).or_insert(next)
             }
         };
-        row.pair = place;
-        if place == next {
-            self.pairs.push(Pair { destination, party, sockets: 0 });
+        row.pair = index;
+        if index == next {
+            self.pairs.push(Pair { destination, owner_key, sockets: 0 });
         }
-        self.pairs[place as usize].sockets += 1;
-        place
+        self.pairs[index as usize].sockets += 1;
+        index
     }
 }
 
@@ -274,12 +274,12 @@ impl DestinationEntry {
             may_miss: 0,
             low_parity_capacity: 0,
             low_parity_used: 0,
-            owners: Foremost::default(),
+            owners: TopOwners::default(),
         };
         let counted = Counted { time_wait: false, reuse: TupleReuse::No };
         Self {
             usage,
-            ends_used: 0,
+            odd_ends_used: 0,
             numbered: 0,
             uncertain: 0,
             last_uncertain: None,
@@ -287,7 +287,7 @@ impl DestinationEntry {
             port: None,
             counted,
             pair: NO_PAIR,
-            has_many_parties: false,
+            has_many_owners: false,
         }
     }
 
@@ -298,7 +298,7 @@ impl DestinationEntry {
         if self.port == Some(port.number) {
             usage.time_wait -= u32::from(self.counted.time_wait);
             usage.reusable -= u32::from(self.counted.is_reusable(port));
-            self.ends_used -= u32::from(self.counted.uses_odd_end(port));
+            self.odd_ends_used -= u32::from(self.counted.uses_odd_end(port));
             all.time_wait &= self.counted.time_wait;
             all.reuse = all.reuse.min(self.counted.reuse);
         } else {
@@ -308,7 +308,7 @@ impl DestinationEntry {
         }
         usage.time_wait += u32::from(all.time_wait);
         usage.reusable += u32::from(all.is_reusable(port));
-        self.ends_used += u32::from(all.uses_odd_end(port));
+        self.odd_ends_used += u32::from(all.uses_odd_end(port));
         (self.port, self.counted) = (Some(port.number), all);
     }
 }

@@ -4,18 +4,18 @@
 use std::cmp::Reverse;
 
 use crate::domain::{
-    Owner, OwnerUse, Party, Snapshot, Socket, State, StateClass,
-    analysis::{places::Places, ranges::PortState},
+    Owner, OwnerKey, OwnerUse, Snapshot, Socket, State, StateClass,
+    analysis::{key_numbers::KeyNumbers, ranges::PortState},
 };
 
 /// Parties in the order in which they first appeared.
-pub(super) struct Parties<'a> {
+pub(super) struct OwnerTable<'a> {
     snapshot: &'a Snapshot,
-    rows: Vec<PartyEntry>,
-    places: Places<Party>,
+    rows: Vec<OwnerEntry>,
+    numbers: KeyNumbers<OwnerKey>,
 }
 
-struct PartyEntry {
+struct OwnerEntry {
     owner: OwnerUse,
     /// The port of the ephemeral range that was counted last.
     port: Option<(crate::domain::Protocol, u16)>,
@@ -23,7 +23,7 @@ struct PartyEntry {
     class: StateClass,
 }
 
-impl Party {
+impl OwnerKey {
     pub fn of(snapshot: &Snapshot, socket: &Socket) -> Self {
         match snapshot.owner(socket) {
             Owner::Process(pids) | Owner::Departed(pids) | Owner::Backlog(pids) => {
@@ -38,50 +38,51 @@ impl Party {
     }
 }
 
-impl<'a> Parties<'a> {
+impl<'a> OwnerTable<'a> {
     pub fn of(snapshot: &'a Snapshot) -> Self {
-        Self { snapshot, rows: Vec::new(), places: Places::default() }
+        Self { snapshot, rows: Vec::new(), numbers: KeyNumbers::default() }
     }
 
     /// Counts the socket and returns the index of its party.
     pub fn add(&mut self, port: &PortState, socket: &Socket) -> u32 {
-        let party = Party::of(self.snapshot, socket);
-        let place = self.places.of(party);
-        if place as usize == self.rows.len() {
-            self.rows.push(PartyEntry::of(party));
+        let owner_key = OwnerKey::of(self.snapshot, socket);
+        let index = self.numbers.of(owner_key);
+        if index as usize == self.rows.len() {
+            self.rows.push(OwnerEntry::of(owner_key));
         }
-        let row = &mut self.rows[place as usize];
+        let row = &mut self.rows[index as usize];
         row.owner.sockets += 1;
         row.owner.close_wait += u32::from(socket.state == State::CloseWait);
         row.owner.bound += u32::from(socket.state == State::Bound);
         if port.is_automatic {
             row.count(port, StateClass::of(socket.state));
         }
-        place
+        index
     }
 
-    pub fn party(&self, place: u32) -> Party {
-        self.rows[place as usize].owner.party
+    pub fn owner_key(&self, index: u32) -> OwnerKey {
+        self.rows[index as usize].owner.owner_key
     }
 
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Returns the parties sorted by ports, then by sockets, most first. Omits `Party::Unresolved`:
+    /// Returns the parties sorted by ports, then by sockets, most first. Omits `OwnerKey::Unresolved`:
     /// its sockets were opened or closed during the scan, and its row would come and go.
     pub fn into_rows(self) -> Vec<OwnerUse> {
         let rows = self.rows.into_iter().map(|row| row.owner);
-        let mut rows: Vec<OwnerUse> = rows.filter(|row| row.party != Party::Unresolved).collect();
-        rows.sort_unstable_by_key(|row| (Reverse(row.ports), Reverse(row.sockets), row.party));
+        let mut rows: Vec<OwnerUse> =
+            rows.filter(|row| row.owner_key != OwnerKey::Unresolved).collect();
+        rows.sort_unstable_by_key(|row| (Reverse(row.ports), Reverse(row.sockets), row.owner_key));
         rows
     }
 }
 
-impl PartyEntry {
-    fn of(party: Party) -> Self {
+impl OwnerEntry {
+    fn of(owner_key: OwnerKey) -> Self {
         let owner =
-            OwnerUse { party, ports: 0, by_class: [0; 6], sockets: 0, close_wait: 0, bound: 0 };
+            OwnerUse { owner_key, ports: 0, by_class: [0; 6], sockets: 0, close_wait: 0, bound: 0 };
         Self { owner, port: None, class: StateClass::TimeWait }
     }
 
@@ -89,9 +90,9 @@ impl PartyEntry {
     fn count(&mut self, port: &PortState, class: StateClass) {
         let at = Some((port.protocol, port.number));
         if self.port == at {
-            let most_telling = self.class.min(class);
+            let shown_class = self.class.min(class);
             self.owner.by_class[self.class as usize] -= 1;
-            self.class = most_telling;
+            self.class = shown_class;
         } else {
             self.owner.ports += 1;
             (self.port, self.class) = (at, class);

@@ -31,10 +31,11 @@ impl PortState {
     pub fn of(sockets: &[Socket], snapshot: &Snapshot) -> Self {
         let ephemeral = &snapshot.ephemeral;
         let (protocol, number) = (sockets[0].protocol, sockets[0].local.port);
-        let poisons = |socket: &Socket| matches!(socket.state, State::Listen | State::Bound);
+        let makes_unconnectable =
+            |socket: &Socket| matches!(socket.state, State::Listen | State::Bound);
         let is_in = |ports: &Option<PortSet>| ports.as_ref().is_some_and(|p| p.contains(number));
         let bar = match protocol {
-            Protocol::Tcp if sockets.iter().any(poisons) => Some(Bar::Unconnectable),
+            Protocol::Tcp if sockets.iter().any(makes_unconnectable) => Some(Bar::Unconnectable),
             Protocol::Tcp if is_in(&snapshot.numbered) || is_in(&snapshot.listened) => {
                 Some(Bar::Numbered)
             }

@@ -8,29 +8,29 @@
 //! in which sockets are created (`get_next_ino`, in batches of 1024 per CPU).
 
 use crate::domain::{
-    DestinationUse, Party, PortRange, PortSet, RangeUse, Socket, State,
+    DestinationUse, OwnerKey, PortRange, PortSet, RangeUse, Socket, State,
     analysis::{
         destinations::{Connection, Destinations},
-        owners::Parties,
+        owners::OwnerTable,
         ranges::PortState,
     },
     ephemeral::TupleReuse,
 };
 
 /// Minimum number of ports of each parity to judge their order.
-const LEAST: u32 = 8;
+const MIN_PER_PARITY: u32 = 8;
 /// With at most this number of ports of the other parity, parity alone is not significant, even if
 /// no port of the low parity is in use.
-const FEW: u32 = 16;
+const MAX_INSIGNIFICANT: u32 = 16;
 /// Number of standard deviations above which a difference is not random.
-const BEYOND_CHANCE: f64 = 4.0;
+const SIGNIFICANT_DEVIATIONS: f64 = 4.0;
 /// Share of the pairs of one port of each parity in which the port of the other parity must be the
 /// older one.
-const MOSTLY: f64 = 0.9;
+const MIN_OLDER_SHARE: f64 = 0.9;
 /// Inodes that a CPU reserves at once (`LAST_INO_BATCH`).
 const BATCH: u32 = 1024;
 /// Minimum number of batches whose order is taken as the order in which sockets were created.
-const MANY: usize = 8;
+const MIN_BATCHES: usize = 8;
 
 /// Connected TCP sockets of the range, sorted by port.
 #[derive(Default)]
@@ -75,7 +75,7 @@ impl Clients {
 /// The input of [`Suspicion::judge`].
 pub(super) struct Suspicion<'a> {
     pub clients: &'a Clients,
-    pub owners: &'a Parties<'a>,
+    pub owners: &'a OwnerTable<'a>,
     pub range: &'a RangeUse,
 }
 
@@ -83,7 +83,7 @@ pub(super) struct Suspicion<'a> {
 /// which the party has few sockets.
 #[derive(Clone, Default)]
 struct SocketGroup {
-    party: u32,
+    owner_key: u32,
     low: u32,
     other: u32,
     /// At least a quarter of the low parity is left, so connect() does not take the other one yet.
@@ -106,7 +106,7 @@ enum OrderVerdict {
 
 /// A socket and its place in the order of creation.
 #[derive(Clone, Copy)]
-pub(super) struct Made {
+pub(super) struct CreatedSocket {
     pub group: u32,
     /// The inode, or another number that is larger for newer sockets.
     pub inode: u32,
@@ -121,10 +121,10 @@ impl Suspicion<'_> {
     pub fn judge(&self, destinations: &mut Destinations) -> PortSet {
         let (groups, group_of) = self.group(destinations);
         let verdicts = self.verdicts(&groups, &group_of);
-        let mut of_parties = vec![OrderVerdict::None; self.owners.len()];
+        let mut of_owners = vec![OrderVerdict::None; self.owners.len()];
         for (group, &verdict) in groups.iter().zip(&verdicts) {
-            let of_party = &mut of_parties[group.party as usize];
-            *of_party = verdict.max(*of_party);
+            let of_owner = &mut of_owners[group.owner_key as usize];
+            *of_owner = verdict.max(*of_owner);
         }
         let mut suspected = PortSet::default();
         for client in self.clients.alone() {
@@ -133,7 +133,7 @@ impl Suspicion<'_> {
                 verdicts.get(group_of[pair] as usize)
             } else {
                 // The socket was closed by its process: the verdict on the party decides.
-                of_parties.get(destinations.pairs()[pair].party as usize)
+                of_owners.get(destinations.pairs()[pair].owner_key as usize)
             };
             if verdict.copied().unwrap_or_default().includes(client) {
                 suspected.insert(client.port);
@@ -154,54 +154,58 @@ impl Suspicion<'_> {
             *if client.is_low { low } else { other } += 1;
         }
         let mut groups: Vec<SocketGroup> = Vec::new();
-        let mut of_few = vec![NO_GROUP; self.owners.len()];
-        let places = (0..).zip(pairs).zip(counts).map(|((place, pair), (low, other))| {
-            let group = SocketGroup::of(pair.party, (low, other), destinations.usage_of(place));
-            if !self.is_one_holder(pair.party) || !group.is_decidable() {
+        let mut group_of_few = vec![NO_GROUP; self.owners.len()];
+        let group_indexes = (0..).zip(pairs).zip(counts).map(|((index, pair), (low, other))| {
+            let group = SocketGroup::of(pair.owner_key, (low, other), destinations.usage_of(index));
+            if !self.is_one_holder(pair.owner_key) || !group.can_be_judged() {
                 return NO_GROUP;
             }
-            let of_few = &mut of_few[pair.party as usize];
+            let group_of_few = &mut group_of_few[pair.owner_key as usize];
             let is_few = group.is_few();
-            if let Some(all) = groups.get_mut(*of_few as usize).filter(|_| is_few) {
+            if let Some(all) = groups.get_mut(*group_of_few as usize).filter(|_| is_few) {
                 (all.low, all.other) = (all.low + low, all.other + other);
-                return *of_few;
+                return *group_of_few;
             }
             groups.push(group);
-            let place = groups.len() as u32 - 1;
+            let index = groups.len() as u32 - 1;
             if is_few {
-                *of_few = place;
+                *group_of_few = index;
             }
-            place
+            index
         });
-        let places = places.collect();
-        (groups, places)
+        let group_indexes = group_indexes.collect();
+        (groups, group_indexes)
     }
 
-    fn is_one_holder(&self, party: u32) -> bool {
-        matches!(self.owners.party(party), Party::Process(_) | Party::Hidden(Some(_)))
+    fn is_one_holder(&self, owner_key: u32) -> bool {
+        matches!(self.owners.owner_key(owner_key), OwnerKey::Process(_) | OwnerKey::Hidden(Some(_)))
     }
 
     fn verdicts(&self, groups: &[SocketGroup], group_of: &[u32]) -> Vec<OrderVerdict> {
         let mut verdicts: Vec<OrderVerdict> =
             groups.iter().map(|group| self.by_parity(group)).collect();
-        let is_open = |place: u32| {
-            let group = groups.get(place as usize)?;
-            let is_open = verdicts[place as usize] != OrderVerdict::None || group.asks_for_order();
-            is_open.then_some(place)
+        let is_open = |index: u32| {
+            let group = groups.get(index as usize)?;
+            let is_open =
+                verdicts[index as usize] != OrderVerdict::None || group.can_be_judged_by_order();
+            is_open.then_some(index)
         };
-        let made = self.clients.alone().filter_map(|client| {
+        let created = self.clients.alone().filter_map(|client| {
             let group = is_open(group_of[client.pair as usize])?;
             let ClientPort { port, is_low, .. } = *client;
-            Some(Made { group, inode: client.inode?, port, is_low })
+            Some(CreatedSocket { group, inode: client.inode?, port, is_low })
         });
-        let mut made: Vec<Made> = made.collect();
-        made.sort_unstable_by_key(|made| u64::from(made.group) << 32 | u64::from(made.inode));
-        for made in made.chunk_by(|a, b| a.group == b.group) {
-            let verdict = &mut verdicts[made[0].group as usize];
-            let others = made.iter().filter(|made| !made.is_low).map(|made| made.port);
-            if goes_upwards(others, self.range.range) {
+        let mut created: Vec<CreatedSocket> = created.collect();
+        created.sort_unstable_by_key(|created| {
+            u64::from(created.group) << 32 | u64::from(created.inode)
+        });
+        for created in created.chunk_by(|a, b| a.group == b.group) {
+            let verdict = &mut verdicts[created[0].group as usize];
+            let others =
+                created.iter().filter(|created| !created.is_low).map(|created| created.port);
+            if is_ascending(others, self.range.range) {
                 *verdict = OrderVerdict::None;
-            } else if *verdict == OrderVerdict::None && is_other_first(made) {
+            } else if *verdict == OrderVerdict::None && is_other_first(created) {
                 *verdict = OrderVerdict::All;
             }
         }
@@ -214,7 +218,7 @@ impl Suspicion<'_> {
         let (low, other) = (f64::from(group.low), f64::from(group.other));
         let excess = (other - low) / (other + low).sqrt();
         // `excess` is NaN if the group has no ports.
-        if !group.has_low_left || excess.is_nan() || excess <= BEYOND_CHANCE {
+        if !group.has_low_left || excess.is_nan() || excess <= SIGNIFICANT_DEVIATIONS {
             return OrderVerdict::None;
         }
         // bind(0) takes the low parity only if it finds no free port of the other one.
@@ -227,7 +231,7 @@ impl Suspicion<'_> {
 /// Whether more than three quarters of the ports are at most a quarter of the range above the
 /// previous one, as with connect(). Of random ports a quarter are, or half in a small range that is
 /// nearly full.
-pub(super) fn goes_upwards(mut ports: impl Iterator<Item = u16>, range: PortRange) -> bool {
+pub(super) fn is_ascending(mut ports: impl Iterator<Item = u16>, range: PortRange) -> bool {
     let length = range.len();
     let Some(mut before) = ports.next().map(u32::from) else { return false };
     let (mut steps, mut short) = (0, 0);
@@ -239,24 +243,24 @@ pub(super) fn goes_upwards(mut ports: impl Iterator<Item = u16>, range: PortRang
 }
 
 impl SocketGroup {
-    fn of(party: u32, (low, other): (u32, u32), usage: &DestinationUse) -> Self {
+    fn of(owner_key: u32, (low, other): (u32, u32), usage: &DestinationUse) -> Self {
         let has_low_left = usage.low_parity_available() * 4 >= usage.low_parity_capacity;
         let is_fresh = usage.time_wait * 8 <= usage.used;
-        Self { party, low, other, has_low_left, is_fresh }
+        Self { owner_key, low, other, has_low_left, is_fresh }
     }
 
-    fn is_decidable(&self) -> bool {
-        self.has_low_left || self.asks_for_order()
+    fn can_be_judged(&self) -> bool {
+        self.has_low_left || self.can_be_judged_by_order()
     }
 
     /// Whether the group is judged together with other groups of its party.
     fn is_few(&self) -> bool {
-        self.has_low_left && self.other <= FEW
+        self.has_low_left && self.other <= MAX_INSIGNIFICANT
     }
 
     /// Whether enough ports of both parities are in use to judge by their order.
-    fn asks_for_order(&self) -> bool {
-        self.other >= LEAST && self.low >= LEAST && self.is_fresh
+    fn can_be_judged_by_order(&self) -> bool {
+        self.other >= MIN_PER_PARITY && self.low >= MIN_PER_PARITY && self.is_fresh
     }
 }
 
@@ -273,13 +277,13 @@ impl OrderVerdict {
 /// Whether the ports of the other parity are older, over all sockets or within each batch. A
 /// connecting process that moved to another CPU is not misjudged: the caller excludes ports that
 /// ascend.
-fn is_other_first(made: &[Made]) -> bool {
-    let whole = RankSum::of(made);
-    whole.inversions == 0.0 || whole.is_other_first() || RankSum::by_batch(made).is_other_first()
+fn is_other_first(created: &[CreatedSocket]) -> bool {
+    let whole = RankSum::of(created);
+    whole.inversions == 0.0 || whole.is_other_first() || RankSum::by_batch(created).is_other_first()
 }
 
-fn batch(made: &Made) -> u32 {
-    made.inode.wrapping_sub(1) / BATCH
+fn batch(created: &CreatedSocket) -> u32 {
+    created.inode.wrapping_sub(1) / BATCH
 }
 
 /// Rank-sum test (Mann-Whitney) of whether ports of one parity are older. The sums of several
@@ -294,10 +298,10 @@ pub(super) struct RankSum {
 }
 
 impl RankSum {
-    pub fn of<'a>(made: impl IntoIterator<Item = &'a Made>) -> Self {
+    pub fn of<'a>(created: impl IntoIterator<Item = &'a CreatedSocket>) -> Self {
         let (mut low, mut other, mut inversions) = (0u64, 0u64, 0u64);
-        for made in made {
-            if made.is_low {
+        for created in created {
+            if created.is_low {
                 low += 1;
             } else {
                 (other, inversions) = (other + 1, inversions + low);
@@ -309,17 +313,17 @@ impl RankSum {
         Self { pairs, inversions: inversions as f64, variance }
     }
 
-    /// Ranks within each batch. `made` must be sorted by inode. A process that moved to another CPU
+    /// Ranks within each batch. `created` must be sorted by inode. A process that moved to another CPU
     /// may get inodes of an older batch, so only the sockets of one batch are in order.
-    fn by_batch(made: &[Made]) -> Self {
-        let batches = made.chunk_by(|a, b| batch(a) == batch(b));
+    fn by_batch(created: &[CreatedSocket]) -> Self {
+        let batches = created.chunk_by(|a, b| batch(a) == batch(b));
         batches.map(Self::of).fold(Self::default(), Self::plus)
     }
 
     /// Ranks by inode: within each batch, or over all sockets if there are many batches.
-    pub fn by_inode(made: &[Made]) -> Self {
-        let batches = made.chunk_by(|a, b| batch(a) == batch(b));
-        if batches.count() < MANY { Self::by_batch(made) } else { Self::of(made) }
+    pub fn by_inode(created: &[CreatedSocket]) -> Self {
+        let batches = created.chunk_by(|a, b| batch(a) == batch(b));
+        if batches.count() < MIN_BATCHES { Self::by_batch(created) } else { Self::of(created) }
     }
 
     fn plus(self, other: Self) -> Self {
@@ -337,7 +341,7 @@ impl RankSum {
 
     fn is_other_first(self) -> bool {
         let excess = self.pairs / 2.0 - self.inversions;
-        excess > BEYOND_CHANCE * self.variance.sqrt()
-            && self.inversions <= (1.0 - MOSTLY) * self.pairs
+        excess > SIGNIFICANT_DEVIATIONS * self.variance.sqrt()
+            && self.inversions <= (1.0 - MIN_OLDER_SHARE) * self.pairs
     }
 }

@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 
 use crate::domain::{Holder, Protocol, Snapshot, Socket, history::endpoints, owner::Span};
 
-use super::{append, place};
+use super::{append, protocol_port};
 
 /// The processes that held each socket of the latest attributed snapshot: 24 bytes per socket.
 #[derive(Clone, Debug, Default)]
@@ -38,14 +38,15 @@ const _: () = assert!(size_of::<HeldSocket>() == 24, "200,000 sockets are to sta
 impl Departed {
     /// Replaces `Holder::Kernel` by `Holder::Departed` where an earlier snapshot showed a process
     /// that held the socket, then stores this snapshot, which must be sorted and attributed.
-    pub fn recall(&mut self, snapshot: &mut Snapshot) {
+    pub fn restore_owners(&mut self, snapshot: &mut Snapshot) {
         let Snapshot { sockets, pids, .. } = snapshot;
         let mut reported = Reported { pids, last: None };
         let mut from = 0;
-        for port in sockets.chunk_by_mut(|a, b| place(a) == place(b)) {
-            let at = place(&port[0]);
-            from += self.known[from..].iter().take_while(|held| held.place() < at).count();
-            let same = self.known[from..].iter().take_while(|held| held.place() == at).count();
+        for port in sockets.chunk_by_mut(|a, b| protocol_port(a) == protocol_port(b)) {
+            let at = protocol_port(&port[0]);
+            from += self.known[from..].iter().take_while(|held| held.protocol_port() < at).count();
+            let same =
+                self.known[from..].iter().take_while(|held| held.protocol_port() == at).count();
             if same > 0 {
                 self.recall_port(port, from..from + same, &mut reported);
             }
@@ -91,7 +92,7 @@ impl Departed {
         for (socket, span) in held {
             self.known.push(HeldSocket::of(socket, snapshot.span(span), &mut self.shared));
         }
-        for port in self.known.chunk_by_mut(|a, b| a.place() == b.place()) {
+        for port in self.known.chunk_by_mut(|a, b| a.protocol_port() == b.protocol_port()) {
             // They are already in this order, except on ports with sockets of both families.
             port.sort_unstable_by_key(|held| held.cookie);
         }
@@ -115,7 +116,7 @@ impl HeldSocket {
         }
     }
 
-    fn place(&self) -> (Protocol, u16) {
+    fn protocol_port(&self) -> (Protocol, u16) {
         (self.protocol, self.port)
     }
 
@@ -162,22 +163,22 @@ fn by_cookie<'a>(held: &'a [HeldSocket], socket: &Socket) -> Option<&'a HeldSock
     held.get(found)
 }
 
-fn index(held: &[HeldSocket], places: &mut Vec<(u32, u32)>) {
-    places.clear();
-    places.extend((0..).zip(held).map(|(place, held)| (held.endpoints, place)));
-    places.sort_unstable();
+fn index(held: &[HeldSocket], index_by_endpoints: &mut Vec<(u32, u32)>) {
+    index_by_endpoints.clear();
+    index_by_endpoints.extend((0..).zip(held).map(|(index, held)| (held.endpoints, index)));
+    index_by_endpoints.sort_unstable();
 }
 
 /// Finds a socket by its endpoints. Once a process has closed a socket, its cookie no longer
 /// changes: a socket with another cookie is another socket.
 fn by_endpoints<'a>(
     held: &'a [HeldSocket],
-    places: &[(u32, u32)],
+    index_by_endpoints: &[(u32, u32)],
     socket: &Socket,
 ) -> Option<&'a HeldSocket> {
     let endpoints = endpoints(socket) as u32;
-    let found = places.binary_search_by_key(&endpoints, |&(held, _)| held).ok()?;
-    let held = held.get(places[found].1 as usize)?;
+    let found = index_by_endpoints.binary_search_by_key(&endpoints, |&(held, _)| held).ok()?;
+    let held = held.get(index_by_endpoints[found].1 as usize)?;
     let is_another = held.is_departed && held.cookie.is_some() && socket.cookie.is_some();
     (!is_another).then_some(held)
 }

@@ -100,7 +100,7 @@ fn sockets_of_one_inode_share_their_pids() {
 }
 
 #[test]
-fn what_its_process_closed_is_the_kernels() {
+fn sockets_closed_by_their_process_belong_to_the_kernel() {
     for state in [
         State::TimeWait,
         State::FinWait1,
@@ -116,14 +116,14 @@ fn what_its_process_closed_is_the_kernels() {
 }
 
 #[test]
-fn a_socket_that_nobody_shows_is_nobodys_when_all_could_be_read() {
+fn a_socket_without_holder_is_owned_by_nobody_if_all_processes_were_read() {
     let snapshot = attributed(&[listener("0.0.0.0", 7)], &holding(&[(6, 1), (8, 1)]));
     assert_eq!(sole_owner(&snapshot), Owner::Nobody);
     assert!(snapshot.is_complete());
 }
 
 #[test]
-fn a_socket_that_nobody_shows_is_hidden_when_an_unreadable_process_may_hold_it() {
+fn a_socket_without_holder_is_hidden_if_an_unreadable_process_may_hold_it() {
     for (process, socket_uid, expected) in [
         (Some(1000), Some(1000), Owner::Hidden),
         (Some(0), Some(1000), Owner::Hidden),
@@ -148,13 +148,13 @@ fn hidden_owners_are_counted_in_a_gap() {
 }
 
 #[test]
-fn an_unreadable_process_is_no_gap_while_every_socket_has_its_holder() {
+fn an_unreadable_process_is_no_gap_if_every_socket_has_a_holder() {
     let holders = Holders { pairs: vec![(7, 20)], ..unreadable_by(Some(0)) };
     assert!(attributed(&[listener("0.0.0.0", 7)], &holders).is_complete());
 }
 
 #[test]
-fn processes_that_proc_does_not_list_leave_hidden_not_nobody() {
+fn sockets_without_holder_are_hidden_if_proc_hides_processes() {
     let holders = Holders { hides_processes: true, ..holding(&[(8, 20)]) };
     let snapshot = attributed(&[listener("0.0.0.0", 7)], &holders);
     assert_eq!(sole_owner(&snapshot), Owner::Hidden);
@@ -162,7 +162,7 @@ fn processes_that_proc_does_not_list_leave_hidden_not_nobody() {
 }
 
 #[test]
-fn processes_of_other_pid_namespaces_leave_hidden_not_nobody() {
+fn sockets_without_holder_are_hidden_if_other_pid_namespaces_exist() {
     let holders = Holders { hides_namespaces: true, ..holding(&[(8, 20)]) };
     let kernel = Socket {
         protocol: Protocol::Udp,
@@ -174,7 +174,7 @@ fn processes_of_other_pid_namespaces_leave_hidden_not_nobody() {
 }
 
 #[test]
-fn a_thread_whose_descriptors_were_not_read_leaves_hidden_not_nobody() {
+fn sockets_without_holder_are_hidden_if_a_thread_was_not_read() {
     for error in [None, Some(Errno::EACCES)] {
         let unread_threads = Some(UnreadThreads { threads: 2, error });
         let holders = Holders { unread_threads, ..holding(&[(8, 20)]) };
@@ -185,7 +185,7 @@ fn a_thread_whose_descriptors_were_not_read_leaves_hidden_not_nobody() {
 }
 
 #[test]
-fn a_socket_that_was_looked_for_once_is_unresolved_and_no_gap() {
+fn a_socket_searched_for_only_once_is_unresolved_without_a_gap() {
     let holders = Holders { undecided: vec![7], ..unreadable_by(Some(0)) };
     let rows = [listener("0.0.0.0", 7), waiting("127.0.0.1"), listener("0.0.0.0", 8)];
     let snapshot = attributed(&rows[..2], &holders);
@@ -196,15 +196,15 @@ fn a_socket_that_was_looked_for_once_is_unresolved_and_no_gap() {
 }
 
 #[test]
-fn to_root_the_gap_says_what_is_lacking() {
-    let lack = Lack::Capability;
-    let holders = Holders { lack: Some(lack), ..unreadable_by(Some(0)) };
+fn the_gap_names_the_missing_privilege_of_root() {
+    let missing_privilege = MissingPrivilege::Capability;
+    let holders = Holders { missing_privilege: Some(missing_privilege), ..unreadable_by(Some(0)) };
     let snapshot = attributed(&[listener("0.0.0.0", 7)], &holders);
-    assert_eq!(snapshot.gaps, [Gap::OwnersRefused { sockets: 1, processes: 1, lack }]);
+    assert_eq!(snapshot.gaps, [Gap::OwnersRefused { sockets: 1, processes: 1, missing_privilege }]);
 }
 
 #[test]
-fn an_unmapped_user_may_be_any_user() {
+fn a_process_of_an_unmapped_user_may_hold_sockets_of_any_user() {
     let unmapped = |process, socket_uid| {
         let holders = Holders { unmapped_uid: Some(65_534), ..unreadable_by(process) };
         let row = Socket { uid: Some(socket_uid), ..listener("0.0.0.0", 7) };
@@ -216,7 +216,7 @@ fn an_unmapped_user_may_be_any_user() {
 }
 
 #[test]
-fn a_failed_walk_leaves_hidden_and_says_why() {
+fn a_failed_walk_of_proc_makes_owners_hidden_and_reports_the_error() {
     let error = Errno::EMFILE;
     let holders = Holders { failed: Some(error), ..Holders::default() };
     let rows = [listener("0.0.0.0", 7), socket(State::TimeWait, "0.0.0.0", None)];
@@ -226,7 +226,7 @@ fn a_failed_walk_leaves_hidden_and_says_why() {
 }
 
 #[test]
-fn a_walk_that_failed_in_part_keeps_what_it_found_and_is_still_told() {
+fn a_partly_failed_walk_keeps_found_owners_and_reports_a_gap() {
     let error = Errno::ENOMEM;
     let holders = Holders { failed: Some(error), ..holding(&[(7, 20)]) };
     let snapshot = attributed(&[listener("0.0.0.0", 7)], &holders);
@@ -235,7 +235,7 @@ fn a_walk_that_failed_in_part_keeps_what_it_found_and_is_still_told() {
 }
 
 #[test]
-fn a_waiting_connection_belongs_to_its_listeners_processes() {
+fn a_connection_in_the_backlog_is_owned_by_the_processes_of_its_listener() {
     for state in [State::SynReceived, State::Established, State::CloseWait] {
         let rows = [listener("0.0.0.0", 7), socket(state, "10.0.0.1", None)];
         let snapshot = attributed(&rows, &holding(&[(7, 20), (7, 30)]));
@@ -245,14 +245,14 @@ fn a_waiting_connection_belongs_to_its_listeners_processes() {
 }
 
 #[test]
-fn the_listener_on_the_very_address_comes_before_the_wildcard() {
+fn a_listener_on_the_same_address_takes_precedence_over_a_wildcard_listener() {
     let rows = [listener("0.0.0.0", 7), listener("10.0.0.1", 8), waiting("10.0.0.1")];
     let snapshot = attributed(&rows, &holding(&[(7, 20), (8, 30)]));
     assert_eq!(owner_in_backlog(&snapshot), Owner::Backlog(&[30]));
 }
 
 #[test]
-fn a_v4_connection_over_a_dual_listener_shows_a_mapped_address() {
+fn an_ipv4_connection_of_a_dual_stack_listener_has_a_mapped_address() {
     let rows = [dual_listener(7), waiting("::ffff:127.0.0.1")];
     let snapshot = attributed(&rows, &holding(&[(7, 20)]));
     assert_eq!(owner_in_backlog(&snapshot), Owner::Backlog(&[20]));
@@ -263,7 +263,7 @@ fn a_v4_connection_over_a_dual_listener_shows_a_mapped_address() {
 }
 
 #[test]
-fn of_two_wildcards_the_one_of_the_connections_family_is_its_listener() {
+fn a_wildcard_listener_of_the_same_family_takes_precedence() {
     let listeners = [listener("0.0.0.0", 7), dual_listener(8)];
     let holders = holding(&[(7, 20), (8, 30)]);
     for (address, pid) in [("127.0.0.1", 20), ("::ffff:127.0.0.1", 30), ("::1", 30)] {
@@ -273,13 +273,13 @@ fn of_two_wildcards_the_one_of_the_connections_family_is_its_listener() {
 }
 
 #[test]
-fn a_listener_for_ipv6_only_has_no_v4_connections() {
+fn an_ipv6_only_listener_has_no_ipv4_connections() {
     let snapshot = attributed(&[listener("::", 7), waiting("127.0.0.1")], &holding(&[(7, 20)]));
     assert_eq!(owner_in_backlog(&snapshot), Owner::Nobody);
 }
 
 #[test]
-fn a_listener_on_the_connections_device_comes_before_one_on_any() {
+fn a_listener_bound_to_the_interface_takes_precedence() {
     let on = |interface, row| Socket { interface: Some(interface), ..row };
     let listeners =
         [listener("0.0.0.0", 7), on(2, listener("0.0.0.0", 8)), on(3, listener("0.0.0.0", 9))];
@@ -292,7 +292,7 @@ fn a_listener_on_the_connections_device_comes_before_one_on_any() {
 }
 
 #[test]
-fn every_process_of_a_reuseport_group_may_have_the_waiting_connection() {
+fn a_connection_in_the_backlog_of_a_reuseport_group_is_owned_by_all_its_processes() {
     let rows = [listener("0.0.0.0", 7), listener("0.0.0.0", 8), waiting("127.0.0.1")];
     let snapshot = attributed(&rows, &holding(&[(7, 20), (7, 30), (8, 10), (8, 20)]));
     assert_eq!(owner_in_backlog(&snapshot), Owner::Backlog(&[10, 20, 30]));
@@ -307,14 +307,14 @@ fn the_backlog_of_a_hidden_listener_is_hidden_too() {
 }
 
 #[test]
-fn the_backlog_of_a_listener_that_is_nobodys_is_nobodys_too() {
+fn the_backlog_of_a_listener_without_owner_has_no_owner() {
     let rows = [listener("0.0.0.0", 7), waiting("127.0.0.1")];
     let snapshot = attributed(&rows, &Holders::default());
     assert_eq!(owner_in_backlog(&snapshot), Owner::Nobody);
 }
 
 #[test]
-fn a_waiting_connection_without_a_listener_is_nobodys_not_the_kernels() {
+fn a_connection_in_the_backlog_without_listener_is_owned_by_nobody() {
     let elsewhere = Socket {
         local: Endpoint { address: "0.0.0.0".parse().unwrap(), port: 8081 },
         ..listener("0.0.0.0", 7)
@@ -325,14 +325,14 @@ fn a_waiting_connection_without_a_listener_is_nobodys_not_the_kernels() {
 }
 
 #[test]
-fn a_udp_socket_on_the_port_is_no_listener() {
+fn a_udp_socket_is_not_the_listener_of_a_tcp_connection() {
     let udp = Socket { protocol: Protocol::Udp, ..socket(State::Unconnected, "0.0.0.0", Some(7)) };
     let snapshot = attributed(&[udp, waiting("127.0.0.1")], &holding(&[(7, 20)]));
     assert_eq!(owner_in_backlog(&snapshot), Owner::Nobody);
 }
 
 #[test]
-fn a_second_look_needs_no_more_room_in_the_pool() {
+fn repeated_attribution_reuses_the_pid_buffer() {
     let rows = [listener("0.0.0.0", 7), listener("0.0.0.0", 8), waiting("127.0.0.1")];
     let holders = holding(&[(7, 20), (8, 30)]);
     let mut snapshot = attributed(&rows, &holders);
@@ -345,31 +345,31 @@ fn a_second_look_needs_no_more_room_in_the_pool() {
 }
 
 #[test]
-fn what_a_process_closed_is_departed_until_it_is_gone() {
+fn a_socket_closed_by_its_process_is_departed_until_the_process_ends() {
     let mut departed = Departed::default();
     let held = holding(&[(5, 70), (5, 71), (6, 80)]);
     let open = [client(9000, 1, Some(5)), client(9001, 2, Some(6)), client(9002, 3, Some(7))];
-    look(&mut departed, &open, &held);
+    attribute_owners(&mut departed, &open, &held);
     let closed = [client(9000, 1, None), client(9001, 2, None), client(9002, 3, None)];
     for _ in 0..2 {
-        let snapshot = look(&mut departed, &closed, &Holders::default());
+        let snapshot = attribute_owners(&mut departed, &closed, &Holders::default());
         let owners: Vec<_> = snapshot.sockets.iter().map(|s| snapshot.owner(s)).collect();
         let expected = [Owner::Departed(&[70, 71]), Owner::Departed(&[80]), Owner::Kernel];
         assert_eq!(owners, expected);
     }
-    look(&mut departed, &closed[..1], &Holders::default());
-    let snapshot = look(&mut departed, &closed, &Holders::default());
+    attribute_owners(&mut departed, &closed[..1], &Holders::default());
+    let snapshot = attribute_owners(&mut departed, &closed, &Holders::default());
     assert_eq!(snapshot.owner(&snapshot.sockets[1]), Owner::Kernel);
 }
 
 #[test]
-fn without_its_cookie_a_closed_connection_is_known_by_its_endpoints() {
+fn a_closed_connection_without_cookie_is_recognized_by_its_endpoints() {
     let mut departed = Departed::default();
     let without = |socket: Socket| Socket { cookie: None, ..socket };
     for change in [without, |socket| Socket { cookie: Some(77), ..socket }] {
-        look(&mut departed, &[client(9000, 1, Some(5))], &holding(&[(5, 70)]));
+        attribute_owners(&mut departed, &[client(9000, 1, Some(5))], &holding(&[(5, 70)]));
         let closed = [change(client(9000, 1, None)), change(client(9001, 2, None))];
-        let snapshot = look(&mut departed, &closed, &Holders::default());
+        let snapshot = attribute_owners(&mut departed, &closed, &Holders::default());
         let mut owners = snapshot.sockets.iter().map(|s| (s.remote, snapshot.owner(s)));
         assert!(owners.all(|(remote, owner)| match owner {
             Owner::Departed(pids) => pids == [70] && remote == closed[0].remote,
@@ -379,17 +379,17 @@ fn without_its_cookie_a_closed_connection_is_known_by_its_endpoints() {
 }
 
 #[test]
-fn another_connection_over_closed_endpoints_is_not_the_old_one() {
+fn a_new_connection_on_the_same_endpoints_is_not_departed() {
     let mut departed = Departed::default();
-    look(&mut departed, &[client(9000, 1, Some(5))], &holding(&[(5, 70)]));
-    look(&mut departed, &[client(9000, 1, None)], &Holders::default());
-    let snapshot = look(&mut departed, &[client(9000, 8, None)], &Holders::default());
+    attribute_owners(&mut departed, &[client(9000, 1, Some(5))], &holding(&[(5, 70)]));
+    attribute_owners(&mut departed, &[client(9000, 1, None)], &Holders::default());
+    let snapshot = attribute_owners(&mut departed, &[client(9000, 8, None)], &Holders::default());
     assert_eq!(sole_owner(&snapshot), Owner::Kernel);
 }
 
-fn look(departed: &mut Departed, sockets: &[Socket], holders: &Holders) -> Snapshot {
+fn attribute_owners(departed: &mut Departed, sockets: &[Socket], holders: &Holders) -> Snapshot {
     let mut snapshot = attributed(sockets, holders);
-    departed.recall(&mut snapshot);
+    departed.restore_owners(&mut snapshot);
     snapshot
 }
 

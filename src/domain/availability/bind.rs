@@ -8,7 +8,7 @@ use crate::domain::{
     Protocol, Snapshot, Socket, State,
     availability::{
         Answer, Bind, BindAddress, Reuse, Verdict, blind_spot,
-        reach::{Meeting, Reach},
+        bound_addresses::{BoundAddresses, Overlap},
     },
     notation,
     socket::canonical,
@@ -20,17 +20,17 @@ use crate::domain::{
 /// names another interface (`BindAddress::Scoped`). VRF devices (`tcp_l3mdev_accept` 0) are not
 /// considered.
 pub fn bind_answer(snapshot: &Snapshot, port: u16, bind: Bind) -> Answer {
-    let wanted = Reach::of_bind(bind.address);
+    let wanted = BoundAddresses::of_bind(bind.address);
     let mut undecided = None;
     let mut conflict: Option<&Socket> = None;
     for socket in snapshot.on_port(bind.protocol, port) {
-        match meeting(snapshot, &wanted, socket) {
-            Meeting::Undecided => undecided = undecided.or(Some(socket)),
+        match overlap(snapshot, &wanted, socket) {
+            Overlap::Undecided => undecided = undecided.or(Some(socket)),
             // Prefers a listening socket as the explanation: SO_REUSEADDR has no effect against it.
-            Meeting::Surely if conflict.is_none() || socket.state == State::Listen => {
+            Overlap::Certain if conflict.is_none() || socket.state == State::Listen => {
                 conflict = Some(socket);
             }
-            Meeting::Surely | Meeting::Never => {}
+            Overlap::Certain | Overlap::Never => {}
         }
     }
     match (conflict, undecided) {
@@ -48,10 +48,10 @@ pub fn bind_answer(snapshot: &Snapshot, port: u16, bind: Bind) -> Answer {
 
 /// Returns whether `wanted` conflicts with a socket. A conflict with a socket in SYN-RECEIVED is
 /// undecided: not this socket but its listener holds the port.
-pub fn meeting(snapshot: &Snapshot, wanted: &Reach, socket: &Socket) -> Meeting {
-    match wanted.meets(&Reach::of_holder(snapshot, socket)) {
-        Meeting::Surely if socket.state == State::SynReceived => Meeting::Undecided,
-        meeting => meeting,
+pub fn overlap(snapshot: &Snapshot, wanted: &BoundAddresses, socket: &Socket) -> Overlap {
+    match wanted.overlaps(&BoundAddresses::of_holder(snapshot, socket)) {
+        Overlap::Certain if socket.state == State::SynReceived => Overlap::Undecided,
+        overlap => overlap,
     }
 }
 
@@ -75,8 +75,10 @@ fn local_address(snapshot: &Snapshot, socket: &Socket) -> String {
 /// Explains why a holder that covers all addresses of a family blocks a port; None: it is bound to
 /// a single address. `LISTEN on 0.0.0.0 blocks every IPv4 address`
 pub fn explain_wide(snapshot: &Snapshot, holder: &Socket) -> Option<String> {
-    let reach = Reach::of_holder(snapshot, holder);
-    reach.is_wide().then(|| format!("{} blocks {reach}", describe(snapshot, holder)))
+    let bound_addresses = BoundAddresses::of_holder(snapshot, holder);
+    bound_addresses
+        .is_wide()
+        .then(|| format!("{} blocks {bound_addresses}", describe(snapshot, holder)))
 }
 
 /// Describes a holder that is bound to a single address: `a socket on 127.0.0.1 is in LISTEN`.
@@ -90,7 +92,7 @@ pub fn describe_single(snapshot: &Snapshot, holder: &Socket) -> String {
 ///
 /// `LISTEN on 0.0.0.0 blocks every IPv4 address`, or
 /// `0.0.0.0 includes 127.0.0.1, on which a socket is in LISTEN`.
-fn explain(snapshot: &Snapshot, wanted: &Reach, holder: &Socket) -> String {
+fn explain(snapshot: &Snapshot, wanted: &BoundAddresses, holder: &Socket) -> String {
     if let Some(words) = explain_wide(snapshot, holder) {
         return words;
     }
@@ -116,10 +118,12 @@ fn is_in(state: State) -> String {
 /// Explains why it is unknown whether a holder blocks this `bind`.
 fn why_undecided_to(snapshot: &Snapshot, bind: Bind, holder: &Socket) -> String {
     let unscoped = match bind.address {
-        BindAddress::Scoped { address, .. } => Reach::of_bind(BindAddress::At(address.into())),
-        address => Reach::of_bind(address),
+        BindAddress::Scoped { address, .. } => {
+            BoundAddresses::of_bind(BindAddress::At(address.into()))
+        }
+        address => BoundAddresses::of_bind(address),
     };
-    if meeting(snapshot, &unscoped, holder) == Meeting::Surely {
+    if overlap(snapshot, &unscoped, holder) == Overlap::Certain {
         return format!(
             "{} blocks it unless that socket is bound to another interface, which /proc/net does \
              not show",
@@ -131,19 +135,24 @@ fn why_undecided_to(snapshot: &Snapshot, bind: Bind, holder: &Socket) -> String 
 
 /// Explains why it is unknown whether a holder blocks a bind(), whatever its interface.
 pub fn why_undecided(snapshot: &Snapshot, holder: &Socket) -> String {
-    let place = describe(snapshot, holder);
+    let holder_words = describe(snapshot, holder);
     if holder.state == State::SynReceived {
-        format!("{place} is in the queue of a listener that is not listed")
+        format!("{holder_words} is in the queue of a listener that is not listed")
     } else {
         format!(
-            "{place} blocks it unless that socket has IPV6_V6ONLY, which the kernel does not show"
+            "{holder_words} blocks it unless that socket has IPV6_V6ONLY, which the kernel does not show"
         )
     }
 }
 
 /// Returns the answer for a bind() that conflicts with `holder`. The explanation is that of a
 /// bind() without reuse options; what a reuse option changes follows after `; `.
-fn in_conflict(snapshot: &Snapshot, wanted: &Reach, holder: &Socket, bind: Bind) -> Answer {
+fn in_conflict(
+    snapshot: &Snapshot,
+    wanted: &BoundAddresses,
+    holder: &Socket,
+    bind: Bind,
+) -> Answer {
     let conflict = explain(snapshot, wanted, holder);
     let is_listening = bind.protocol == Protocol::Tcp && holder.state == State::Listen;
     match bind.reuse {

@@ -7,9 +7,10 @@ use crate::domain::{
     Destination, PortSet, Protocol, Snapshot, Socket, Source, State,
     availability::{
         Answer, BindAddress, Verdict,
-        bind::{describe, describe_single, explain_wide, meeting, no_conflict, why_undecided},
-        blind_spot, probing,
-        reach::{Meeting, Reach},
+        bind::{describe, describe_single, explain_wide, no_conflict, overlap, why_undecided},
+        blind_spot,
+        bound_addresses::{BoundAddresses, Overlap},
+        probing,
     },
     ephemeral::TupleReuse,
 };
@@ -28,8 +29,8 @@ pub fn connect_answer(
         (None, Protocol::Tcp) => tcp_answer(snapshot, port, destination),
         (None, Protocol::Udp) => udp_answer(snapshot, port, destination),
     };
-    let hangs_on_policy = matches!(answer.verdict, Verdict::Never | Verdict::Free);
-    if hangs_on_policy && !snapshot.knows_range() {
+    let depends_on_policy = matches!(answer.verdict, Verdict::Never | Verdict::Free);
+    if depends_on_policy && !snapshot.knows_range() {
         let because =
             format!("{} (assumed: the kernel's policy could not be read)", answer.because);
         return Answer::new(Verdict::Unknown, because);
@@ -58,9 +59,9 @@ fn tcp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>)
             format!("{holder} blocks every connect(), whatever its address and family"),
         );
     }
-    let goes_there =
+    let goes_to_destination =
         |s: &&Socket| destination.is_some() && Destination::of(s).as_ref() == destination;
-    if let Some(holder) = sockets.iter().find(goes_there) {
+    if let Some(holder) = sockets.iter().find(goes_to_destination) {
         return tuple_answer(snapshot, holder);
     }
     let is_numbered = |ports: &Option<PortSet>| ports.as_ref().is_some_and(|p| p.contains(port));
@@ -170,10 +171,10 @@ fn udp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>)
 }
 
 fn udp_wildcard(snapshot: &Snapshot, port: u16, address: BindAddress) -> Answer {
-    let wanted = Reach::of_bind(address);
+    let wanted = BoundAddresses::of_bind(address);
     let sockets = snapshot.on_port(Protocol::Udp, port);
-    let that = |kind| sockets.iter().find(|s| meeting(snapshot, &wanted, s) == kind);
-    if let Some(holder) = that(Meeting::Surely) {
+    let that = |kind| sockets.iter().find(|s| overlap(snapshot, &wanted, s) == kind);
+    if let Some(holder) = that(Overlap::Certain) {
         let because = explain_wide(snapshot, holder).unwrap_or_else(|| {
             format!(
                 "connect() takes a UDP port only if it is free on all addresses of the family, and \
@@ -183,7 +184,7 @@ fn udp_wildcard(snapshot: &Snapshot, port: u16, address: BindAddress) -> Answer 
         });
         return Answer::new(Verdict::InUse, because);
     }
-    if let Some(holder) = that(Meeting::Undecided) {
+    if let Some(holder) = that(Overlap::Undecided) {
         return Answer::new(Verdict::Unknown, why_undecided(snapshot, holder));
     }
     let because = no_conflict(snapshot, Protocol::Udp, port);

@@ -15,8 +15,8 @@ use crate::domain::{
     Gap, Machine, Protocol, Snapshot, State,
     availability::{
         self, Bind, BindAddress, Reuse,
-        bind::meeting,
-        reach::{Meeting, Reach},
+        bind::overlap,
+        bound_addresses::{BoundAddresses, Overlap},
     },
 };
 
@@ -91,7 +91,7 @@ pub fn probe_each<E: Copy>(
         let plain = succeeded(Reuse::None, false);
         let is_safe = plain.is_some()
             || succeeded(Reuse::Port, true).is_some()
-            || fails_as_widest(snapshot, port, bind);
+            || fails_on_all_addresses(snapshot, port, bind);
         results[number] = match skipped(snapshot, port, bind, is_safe) {
             Some(skipped) => Probed::Skipped(skipped),
             None => Probed::Tried(try_bind(bind)),
@@ -105,11 +105,11 @@ pub fn probe_each<E: Copy>(
 
 /// Returns whether all sockets on the port also conflict with the address of `bind`, so that a
 /// bind() that fails on the widest address also fails on this one.
-fn fails_as_widest(snapshot: &Snapshot, port: u16, bind: Bind) -> bool {
-    let wanted = Reach::of_bind(bind.address);
+fn fails_on_all_addresses(snapshot: &Snapshot, port: u16, bind: Bind) -> bool {
+    let wanted = BoundAddresses::of_bind(bind.address);
     let mut sockets = snapshot.on_port(bind.protocol, port).iter();
     !availability::may_be_unlisted(snapshot, bind.protocol, port)
-        && sockets.all(|socket| meeting(snapshot, &wanted, socket) == Meeting::Surely)
+        && sockets.all(|socket| overlap(snapshot, &wanted, socket) == Overlap::Certain)
 }
 
 /// Returns why the bind() must be skipped. `is_safe` means that the bind() fails, or that its mark

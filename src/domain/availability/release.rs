@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::domain::{Owner, Protocol, Snapshot, Socket, State, Users, notation::counted};
 
 /// Maximum number of pids that are printed; further ones are only counted.
-const MOST_PIDS: usize = 4;
+const MAX_PIDS: usize = 4;
 
 /// The effect of SOCK_DESTROY on a connected socket. The kernel keeps a port that was bound by
 /// number (SOCK_BINDPORT_LOCK).
@@ -15,13 +15,13 @@ const KILL: &str = "`ss --kill` ends a connection at once, but a socket that was
 /// Describes in sentences what must happen before a bind() to the port on all addresses, without
 /// options, can succeed. None: no socket uses the port.
 pub fn frees_when(snapshot: &Snapshot, protocol: Protocol, port: u16) -> Option<String> {
-    let mut crowds: BTreeMap<Kind, Crowd> = BTreeMap::new();
+    let mut by_kind: BTreeMap<Kind, KindSockets> = BTreeMap::new();
     for socket in snapshot.on_port(protocol, port) {
-        crowds.entry(Kind::of(snapshot, socket)).or_default().add(snapshot, socket);
+        by_kind.entry(Kind::of(snapshot, socket)).or_default().add(snapshot, socket);
     }
     let mut sentences: Vec<String> =
-        crowds.iter().map(|(kind, crowd)| kind.sentence(crowd)).collect();
-    if crowds.keys().any(|kind| matches!(kind, Kind::Connected(_) | Kind::SelfConnected(_))) {
+        by_kind.iter().map(|(kind, kind_sockets)| kind.sentence(kind_sockets)).collect();
+    if by_kind.keys().any(|kind| matches!(kind, Kind::Connected(_) | Kind::SelfConnected(_))) {
         sentences.push(KILL.to_owned());
     }
     (!sentences.is_empty()).then(|| sentences.join(" "))
@@ -78,8 +78,8 @@ impl Kind {
 
     /// Describes what ends such sockets: the process, the peer, a timer of the kernel, or
     /// SOCK_DESTROY (`ss --kill`).
-    fn sentence(self, crowd: &Crowd) -> String {
-        let (who, it) = (crowd.who(), crowd.it());
+    fn sentence(self, kind_sockets: &KindSockets) -> String {
+        let (who, it) = (kind_sockets.who(), kind_sockets.it());
         match self {
             Self::Listening => format!(
                 "LISTEN: {who} must close {it} or end; shutdown() and `ss --kill` do not release a \
@@ -92,7 +92,7 @@ impl Kind {
                 "UDP: {who} must close {it} or end; `ss --kill` does not release a port that was \
                  bound by number."
             ),
-            Self::Tunnel => crowd.tunnel(),
+            Self::Tunnel => kind_sockets.tunnel(),
             Self::SelfConnected(state) => format!(
                 "{state}, connected to itself: {who} must close {it}. TIME-WAIT then keeps the \
                  port for 60s."
@@ -101,11 +101,11 @@ impl Kind {
             Self::Waiting => format!(
                 "Not yet accepted: {who} must accept and close {it}, or close the listening socket."
             ),
-            Self::Orphan(state) => orphan(state, crowd.seconds()),
+            Self::Orphan(state) => orphan(state, kind_sockets.seconds()),
             Self::TimeWait => format!(
                 "TIME-WAIT: ends by itself in at most {}s; `ss --kill` ends it at once (not on \
                  Linux 5.10).",
-                crowd.seconds()
+                kind_sockets.seconds()
             ),
         }
     }
@@ -148,7 +148,7 @@ fn orphan(state: State, seconds: u32) -> String {
 
 /// The sockets of one kind.
 #[derive(Debug, Default)]
-struct Crowd {
+struct KindSockets {
     sockets: u32,
     pids: BTreeSet<u32>,
     /// The hidden processes, in words.
@@ -161,7 +161,7 @@ struct Crowd {
     longest_ms: Option<u32>,
 }
 
-impl Crowd {
+impl KindSockets {
     fn add(&mut self, snapshot: &Snapshot, socket: &Socket) {
         self.sockets += 1;
         let owner = snapshot.owner(socket);
@@ -235,12 +235,12 @@ impl Crowd {
 
     /// Names all processes, because a shared socket exists until its last descriptor is closed.
     fn named(&self) -> String {
-        let first: Vec<String> = self.pids.iter().take(MOST_PIDS).map(u32::to_string).collect();
+        let first: Vec<String> = self.pids.iter().take(MAX_PIDS).map(u32::to_string).collect();
         let list = first.join(", ");
         match self.pids.len() {
             1 => format!("pid {list}"),
-            count if count <= MOST_PIDS => format!("each of pids {list}"),
-            count => format!("each of pids {list} and {} more", count - MOST_PIDS),
+            count if count <= MAX_PIDS => format!("each of pids {list}"),
+            count => format!("each of pids {list} and {} more", count - MAX_PIDS),
         }
     }
 }

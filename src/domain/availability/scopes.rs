@@ -10,14 +10,14 @@ use crate::domain::{
     Left, Protocol, Snapshot, Socket,
     availability::{
         BindAddress,
-        bind::meeting,
-        reach::{Meeting, Reach},
+        bind::overlap,
+        bound_addresses::{BoundAddresses, Overlap},
     },
     socket::canonical,
 };
 
 /// Maximum number of holder addresses to report. Those with most sockets are kept.
-const MOST_ADDRESSES: usize = 4;
+const MAX_ADDRESSES: usize = 4;
 
 /// An address and the ports left for a bind() to it, without SO_REUSEADDR, SO_REUSEPORT and
 /// SO_BINDTODEVICE.
@@ -43,17 +43,18 @@ pub fn scopes(snapshot: &Snapshot, protocol: Protocol) -> Vec<Scope> {
         Protocol::Udp => 0,
     };
     for scope in &mut scopes {
-        let wanted = Reach::of_bind(scope.address.unwrap_or(BindAddress::At(NOBODYS)));
-        let (surely, perhaps) = blocked(snapshot, protocol, &wanted);
-        let most = size - surely;
-        scope.left = Left::new(most.saturating_sub(perhaps + unlisted), most);
+        let wanted =
+            BoundAddresses::of_bind(scope.address.unwrap_or(BindAddress::At(UNUSED_ADDRESS)));
+        let (certain, possible) = blocked(snapshot, protocol, &wanted);
+        let most = size - certain;
+        scope.left = Left::new(most.saturating_sub(possible + unlisted), most);
     }
     scopes
 }
 
 /// Represents an address that no holder is bound to. It is in the reserved block 240.0.0.0/4 (RFC
 /// 1112, section 4), which interfaces do not use.
-const NOBODYS: IpAddr = IpAddr::V4(Ipv4Addr::new(240, 0, 0, 1));
+const UNUSED_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(240, 0, 0, 1));
 
 /// Returns the addresses that holders are bound to, those with most sockets first.
 fn addresses(snapshot: &Snapshot, protocol: Protocol) -> Vec<IpAddr> {
@@ -66,25 +67,25 @@ fn addresses(snapshot: &Snapshot, protocol: Protocol) -> Vec<IpAddr> {
     }
     let mut addresses: Vec<(IpAddr, u32)> = counts.into_iter().collect();
     addresses.sort_unstable_by_key(|&(address, count)| (std::cmp::Reverse(count), address));
-    addresses.truncate(MOST_ADDRESSES);
+    addresses.truncate(MAX_ADDRESSES);
     addresses.into_iter().map(|(address, _)| address).collect()
 }
 
 /// Returns the number of ports on which a bind() to `wanted` certainly conflicts with a holder, and
 /// the number of those on which it possibly does.
-fn blocked(snapshot: &Snapshot, protocol: Protocol, wanted: &Reach) -> (u32, u32) {
+fn blocked(snapshot: &Snapshot, protocol: Protocol, wanted: &BoundAddresses) -> (u32, u32) {
     let is_same = |a: &Socket, b: &Socket| a.local.port == b.local.port;
-    let (mut surely, mut perhaps) = (0, 0);
+    let (mut certain, mut possible) = (0, 0);
     for port in snapshot.of_protocol_in_range(protocol).chunk_by(is_same) {
         if snapshot.ephemeral.is_reserved(port[0].local.port) {
             continue;
         }
-        let meetings = || port.iter().map(|socket| meeting(snapshot, wanted, socket));
-        if meetings().any(|meeting| meeting == Meeting::Surely) {
-            surely += 1;
-        } else if meetings().any(|meeting| meeting == Meeting::Undecided) {
-            perhaps += 1;
+        let overlaps = || port.iter().map(|socket| overlap(snapshot, wanted, socket));
+        if overlaps().any(|overlap| overlap == Overlap::Certain) {
+            certain += 1;
+        } else if overlaps().any(|overlap| overlap == Overlap::Undecided) {
+            possible += 1;
         }
     }
-    (surely, perhaps)
+    (certain, possible)
 }

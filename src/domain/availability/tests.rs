@@ -67,7 +67,7 @@ fn towards(source: &str, remote: &str) -> Destination {
 }
 
 #[test]
-fn answers_name_what_is_in_the_way() {
+fn answers_name_the_blocking_sockets() {
     let mut on_device = socket(Protocol::Tcp, State::Bound, "0.0.0.0", None);
     on_device.interface = Some(3);
     let cases = [
@@ -97,7 +97,7 @@ fn answers_name_what_is_in_the_way() {
 }
 
 #[test]
-fn a_gap_that_may_hide_a_socket_takes_the_free_away() {
+fn a_gap_that_may_hide_a_socket_makes_free_unknown() {
     use Protocol::{Tcp, Udp};
     let error = Errno::EACCES;
     let (at, any6) = (BindAddress::At(LOOPBACK), BindAddress::Any6);
@@ -122,7 +122,7 @@ fn a_gap_that_may_hide_a_socket_takes_the_free_away() {
 }
 
 #[test]
-fn what_is_seen_in_the_way_stays_in_use_whatever_the_gaps() {
+fn a_listed_conflict_is_in_use_despite_gaps() {
     let gap = Gap::DumpTruncated { table: Table::Tcp };
     let snapshot = snapshot(&[socket(Protocol::Tcp, State::Listen, "0.0.0.0", None)], &[gap]);
     assert_eq!(plain(&snapshot, Protocol::Tcp, BindAddress::Any4), Verdict::InUse);
@@ -130,7 +130,7 @@ fn what_is_seen_in_the_way_stays_in_use_whatever_the_gaps() {
 }
 
 #[test]
-fn without_dual_stack_marks_an_ipv6_wildcard_may_take_ipv4() {
+fn an_ipv6_wildcard_may_block_ipv4_if_dual_stack_is_unknown() {
     let gap = Gap::DualStackUnknown { error: Errno::EACCES };
     for (address, at_v4) in [("::", Verdict::Unknown), ("::1", Verdict::Free)] {
         let holder = socket(Protocol::Udp, State::Unconnected, address, None);
@@ -141,7 +141,7 @@ fn without_dual_stack_marks_an_ipv6_wildcard_may_take_ipv4() {
 }
 
 #[test]
-fn a_request_without_its_listener_decides_nothing() {
+fn a_syn_received_socket_without_its_listener_makes_the_answer_unknown() {
     let request = socket(Protocol::Tcp, State::SynReceived, "127.0.0.1", Some("127.0.0.1"));
     let alone = snapshot(&[request], &[]);
     assert_eq!(plain(&alone, Protocol::Tcp, BindAddress::AnyDual), Verdict::Unknown);
@@ -163,7 +163,7 @@ fn connect_never_gets_a_port_that_is_reserved_or_out_of_range() {
 }
 
 #[test]
-fn where_the_policy_could_not_be_read_connect_is_unknown() {
+fn connect_is_unknown_if_the_port_range_is_assumed() {
     for (sysctl, expected) in [
         ("net.ipv4.ip_local_port_range", Verdict::Unknown),
         ("net.ipv4.ip_local_reserved_ports", Verdict::Unknown),
@@ -178,7 +178,7 @@ fn where_the_policy_could_not_be_read_connect_is_unknown() {
 }
 
 #[test]
-fn tcp_tw_reuse_decides_what_a_time_wait_says_to_connect() {
+fn connect_over_time_wait_depends_on_tcp_tw_reuse() {
     let local = towards("127.0.0.1", "127.0.0.1");
     let remote = towards("192.0.2.1", "198.51.100.7");
     for (reuse, to, expected) in [
@@ -198,7 +198,7 @@ fn tcp_tw_reuse_decides_what_a_time_wait_says_to_connect() {
 }
 
 #[test]
-fn orphan_in_fin_wait_2_is_not_taken_again_by_tcp_tw_reuse() {
+fn orphaned_fin_wait_2_is_not_reused_by_tcp_tw_reuse() {
     let to = towards("127.0.0.1", "127.0.0.1");
     for (kernel, expected) in [("6.18.1", Verdict::InUse), ("6.8.0-45", Verdict::Unknown)] {
         let mut snapshot = snapshot(
@@ -215,7 +215,7 @@ fn orphan_in_fin_wait_2_is_not_taken_again_by_tcp_tw_reuse() {
 }
 
 #[test]
-fn scoped_bind_meets_no_socket_of_another_interface() {
+fn scoped_bind_does_not_conflict_with_another_interface() {
     let scoped = |interface| BindAddress::Scoped { address: "fe80::1".parse().unwrap(), interface };
     let mut holder = socket(Protocol::Tcp, State::Listen, "fe80::1", None);
     holder.interface = Some(2);
@@ -232,7 +232,7 @@ fn scoped_bind_meets_no_socket_of_another_interface() {
 }
 
 #[test]
-fn probes_beside_a_connection_wait_for_linux_6_18() {
+fn probes_are_skipped_on_ports_with_connections_before_linux_6_18() {
     let bind = |reuse| Bind { protocol: Protocol::Tcp, address: BindAddress::Any4, reuse };
     let binds = Reuse::EACH.map(bind);
     let connected = socket(Protocol::Tcp, State::Established, "127.0.0.1", Some("127.0.0.1"));
@@ -259,7 +259,7 @@ fn probes_beside_a_connection_wait_for_linux_6_18() {
 }
 
 #[test]
-fn a_tuple_of_a_socket_on_a_device_decides_nothing() {
+fn connect_is_unknown_if_a_socket_with_the_four_tuple_is_bound_to_an_interface() {
     let mut holder = socket(Protocol::Tcp, State::Established, "127.0.0.1", Some("127.0.0.1"));
     let to = towards("127.0.0.1", "127.0.0.1");
     for (interface, expected) in [(None, Verdict::InUse), (Some(1), Verdict::Unknown)] {
@@ -271,7 +271,7 @@ fn a_tuple_of_a_socket_on_a_device_decides_nothing() {
 }
 
 #[test]
-fn what_frees_a_port_names_its_processes_and_the_longest_wait() {
+fn frees_when_names_processes_and_the_longest_timeout() {
     let mut listener = socket(Protocol::Tcp, State::Listen, "0.0.0.0", None);
     listener.holder = Holder::Process(Span { first: 0, length: 2 });
     let mut hidden = socket(Protocol::Tcp, State::CloseWait, "127.0.0.1", Some("127.0.0.1"));

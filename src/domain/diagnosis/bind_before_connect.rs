@@ -4,19 +4,19 @@
 use std::cmp::Reverse;
 
 use crate::domain::{
-    Evidence, Finding, Party, PortSet, Protocol, Severity,
+    Evidence, Finding, OwnerKey, PortSet, Protocol, Severity,
     diagnosis::{
         finding::{About, Figure},
-        groups::{PartyGroup, groups},
+        groups::{OwnerGroup, groups},
         wording::{by, ports, steps},
     },
     notation::percent,
 };
 
 /// Minimum number of ports; fewer may be a coincidence.
-const LEAST: u32 = 8;
+const MIN_PORTS: u32 = 8;
 /// Minimum share of the range; a smaller share does no harm.
-const LEAST_SHARE: f64 = 0.05;
+const MIN_SHARE: f64 = 0.05;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     by_number(evidence).into_iter().chain(by_order(evidence)).collect()
@@ -30,12 +30,12 @@ fn by_number(evidence: &Evidence<'_>) -> Option<Finding> {
         |&port: &u16| asked.contains(port) && evidence.analysis.numbered.contains(port);
     let numbered: PortSet = range.range.ports().filter(is_numbered).collect();
     let (count, share) = (numbered.len(), share(evidence, numbered.len()));
-    if count < LEAST || share < LEAST_SHARE {
+    if count < MIN_PORTS || share < MIN_SHARE {
         return None;
     }
     let left = evidence.analysis.new_destination();
-    let makers = makers(evidence, &numbered);
-    let most = most(&makers);
+    let owners_by_ports = owners_by_ports(evidence, &numbered);
+    let most = most(&owners_by_ports);
     let program = program(most);
     let mut figures = vec![
         ("numbered", Figure::Count(count.into())),
@@ -53,7 +53,7 @@ fn by_number(evidence: &Evidence<'_>) -> Option<Finding> {
             "{} with connections were bound by number before connect() ({} of the range), {}",
             ports(count),
             percent(share),
-            used_by(&makers, most)
+            used_by(&owners_by_ports, most)
         ),
         cause: format!(
             "{program} binds ports by number before connect(): no other connect() can use them"
@@ -100,13 +100,13 @@ fn severity(evidence: &Evidence<'_>, lost: u32) -> Severity {
 fn by_order(evidence: &Evidence<'_>) -> Option<Finding> {
     let range = evidence.analysis.range(Protocol::Tcp);
     let share = share(evidence, range.suspected);
-    if range.suspected < LEAST || share < LEAST_SHARE {
+    if range.suspected < MIN_PORTS || share < MIN_SHARE {
         return None;
     }
     let lost = range.suspected + range.unconnectable;
     let left = range.size.saturating_sub(lost);
-    let makers = makers(evidence, &evidence.analysis.suspected);
-    let most = most(&makers);
+    let owners_by_ports = owners_by_ports(evidence, &evidence.analysis.suspected);
+    let most = most(&owners_by_ports);
     let program = program(most);
     let mut figures = vec![
         ("suspected", Figure::Count(range.suspected.into())),
@@ -123,7 +123,7 @@ fn by_order(evidence: &Evidence<'_>) -> Option<Finding> {
             "{} with connections were very likely bound before connect() ({} of the range), {}",
             ports(range.suspected),
             percent(share),
-            used_by(&makers, most)
+            used_by(&owners_by_ports, most)
         ),
         cause: format!("{program} binds before connect(): no other connect() can use these ports"),
         steps: steps(&["set IP_BIND_ADDRESS_NO_PORT before bind()", "or omit bind()"]),
@@ -155,8 +155,8 @@ fn late_choice(program: &str) -> Vec<String> {
 }
 
 /// Groups the owners of the connections on these ports.
-fn makers(evidence: &Evidence<'_>, ports: &PortSet) -> Vec<PartyGroup<u32>> {
-    let mut makers: Vec<(Party, u32)> = Vec::new();
+fn owners_by_ports(evidence: &Evidence<'_>, ports: &PortSet) -> Vec<OwnerGroup<u32>> {
+    let mut owners_by_ports: Vec<(OwnerKey, u32)> = Vec::new();
     for socket in &evidence.snapshot.sockets {
         let is_on = socket.protocol == Protocol::Tcp
             && socket.remote.is_some()
@@ -164,32 +164,32 @@ fn makers(evidence: &Evidence<'_>, ports: &PortSet) -> Vec<PartyGroup<u32>> {
         if !is_on {
             continue;
         }
-        let party = Party::of(evidence.snapshot, socket);
-        match makers.iter_mut().find(|(known, _)| *known == party) {
+        let owner_key = OwnerKey::of(evidence.snapshot, socket);
+        match owners_by_ports.iter_mut().find(|(known, _)| *known == owner_key) {
             Some((_, sockets)) => *sockets += 1,
-            None => makers.push((party, 1)),
+            None => owners_by_ports.push((owner_key, 1)),
         }
     }
-    groups(evidence, makers, |sockets| sockets)
+    groups(evidence, owners_by_ports, |sockets| sockets)
 }
 
 /// Returns the group with most connections. Prefers known processes to unknown owners.
-fn most(makers: &[PartyGroup<u32>]) -> Option<&PartyGroup<u32>> {
-    makers.iter().min_by_key(|group| {
-        let is_process = matches!(group.first(), Party::Process(_));
+fn most(owners_by_ports: &[OwnerGroup<u32>]) -> Option<&OwnerGroup<u32>> {
+    owners_by_ports.iter().min_by_key(|group| {
+        let is_process = matches!(group.first(), OwnerKey::Process(_));
         Reverse((is_process, group.sum(|sockets| sockets)))
     })
 }
 
-fn program(most: Option<&PartyGroup<u32>>) -> String {
+fn program(most: Option<&OwnerGroup<u32>>) -> String {
     most.map_or_else(|| "an unknown process".to_owned(), |group| group.program.clone())
 }
 
 /// Says who has most of the connections: see `by`.
-fn used_by(makers: &[PartyGroup<u32>], most: Option<&PartyGroup<u32>>) -> String {
-    let sockets = |group: &PartyGroup<u32>| group.sum(|sockets| sockets);
+fn used_by(owners_by_ports: &[OwnerGroup<u32>], most: Option<&OwnerGroup<u32>>) -> String {
+    let sockets = |group: &OwnerGroup<u32>| group.sum(|sockets| sockets);
     match most {
-        Some(group) => by(&group.name, sockets(group), makers.iter().map(sockets).sum()),
+        Some(group) => by(&group.name, sockets(group), owners_by_ports.iter().map(sockets).sum()),
         None => "by an unknown process".to_owned(),
     }
 }

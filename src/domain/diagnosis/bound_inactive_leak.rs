@@ -1,25 +1,26 @@
 //! `bound-inactive-leak`: a process binds ports and does not use them.
 
 use crate::domain::{
-    Evidence, Finding, OwnerUse, Party, Protocol, Severity, StateClass,
+    Evidence, Finding, OwnerKey, OwnerUse, Protocol, Severity, StateClass,
     diagnosis::{
         finding::{About, Figure},
-        groups::{PartyGroup, groups},
+        groups::{OwnerGroup, groups},
         wording::steps,
     },
     notation::{counted, percent},
 };
 
 /// Minimum number of bound ports of one owner in the range.
-const LEAST: u32 = 16;
+const MIN_PORTS: u32 = 16;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let size = evidence.analysis.range(Protocol::Tcp).size;
     let leaks = |owner: &&OwnerUse| {
         let ports = owner.by_class[StateClass::Bound as usize];
-        !matches!(owner.party, Party::NotAsked) && ports >= LEAST && ports * 100 >= size
+        !matches!(owner.owner_key, OwnerKey::NotAsked) && ports >= MIN_PORTS && ports * 100 >= size
     };
-    let owners = evidence.analysis.owners.iter().filter(leaks).map(|owner| (owner.party, owner));
+    let owners =
+        evidence.analysis.owners.iter().filter(leaks).map(|owner| (owner.owner_key, owner));
     groups(evidence, owners, bound).iter().map(|group| of(evidence, group)).collect()
 }
 
@@ -27,7 +28,7 @@ fn bound(owner: &OwnerUse) -> u32 {
     owner.by_class[StateClass::Bound as usize]
 }
 
-fn of(evidence: &Evidence<'_>, group: &PartyGroup<&OwnerUse>) -> Finding {
+fn of(evidence: &Evidence<'_>, group: &OwnerGroup<&OwnerUse>) -> Finding {
     let program = &group.program;
     let range = evidence.analysis.range(Protocol::Tcp);
     let left = evidence.analysis.unused_capacity();
@@ -62,7 +63,7 @@ fn of(evidence: &Evidence<'_>, group: &PartyGroup<&OwnerUse>) -> Finding {
     }
 }
 
-fn summary(group: &PartyGroup<&OwnerUse>) -> String {
+fn summary(group: &OwnerGroup<&OwnerUse>) -> String {
     let each = if group.is_single() { String::new() } else { format!(" ({})", group.each(bound)) };
     format!(
         "{}: {} of the range{each} are held by sockets that are bound, but neither listening nor \

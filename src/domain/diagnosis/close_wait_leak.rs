@@ -1,10 +1,10 @@
 //! `close-wait-leak`: a process does not close connections that its peers have closed.
 
 use crate::domain::{
-    Endpoint, Evidence, Finding, OwnerUse, Party, Protocol, Severity, Socket, State,
+    Endpoint, Evidence, Finding, OwnerKey, OwnerUse, Protocol, Severity, Socket, State,
     diagnosis::{
         finding::{About, Figure},
-        groups::{PartyGroup, groups},
+        groups::{OwnerGroup, groups},
         remedies,
     },
     notation::grouped,
@@ -12,21 +12,22 @@ use crate::domain::{
 };
 
 /// Minimum number of sockets in CLOSE-WAIT. A few of them are normal at any time.
-const LEAST: u32 = 32;
+const MIN_SOCKETS: u32 = 32;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let size = evidence.analysis.range(Protocol::Tcp).size;
     let leaks = |owner: &&OwnerUse| {
-        matches!(owner.party, Party::Process(_) | Party::Hidden(_))
-            && owner.close_wait >= LEAST
+        matches!(owner.owner_key, OwnerKey::Process(_) | OwnerKey::Hidden(_))
+            && owner.close_wait >= MIN_SOCKETS
             && (owner.close_wait * 10 >= owner.sockets || owner.close_wait * 20 >= size)
     };
-    let owners = evidence.analysis.owners.iter().filter(leaks).map(|owner| (owner.party, owner));
+    let owners =
+        evidence.analysis.owners.iter().filter(leaks).map(|owner| (owner.owner_key, owner));
     let groups = groups(evidence, owners, |owner| owner.close_wait);
     groups.iter().map(|group| of(evidence, group)).collect()
 }
 
-fn of(evidence: &Evidence<'_>, group: &PartyGroup<&OwnerUse>) -> Finding {
+fn of(evidence: &Evidence<'_>, group: &OwnerGroup<&OwnerUse>) -> Finding {
     let program = &group.program;
     let ends = CommonEnds::of(evidence, group);
     let mut figures = vec![
@@ -62,7 +63,7 @@ fn of(evidence: &Evidence<'_>, group: &PartyGroup<&OwnerUse>) -> Finding {
     }
 }
 
-fn summary(group: &PartyGroup<&OwnerUse>, ends: &CommonEnds) -> String {
+fn summary(group: &OwnerGroup<&OwnerUse>, ends: &CommonEnds) -> String {
     let name = &group.name;
     let close_wait = grouped(group.sum(|owner| owner.close_wait));
     let sockets = grouped(group.sum(|owner| owner.sockets));
@@ -101,11 +102,11 @@ struct CommonEnds {
 }
 
 impl CommonEnds {
-    fn of(evidence: &Evidence<'_>, group: &PartyGroup<&OwnerUse>) -> Self {
+    fn of(evidence: &Evidence<'_>, group: &OwnerGroup<&OwnerUse>) -> Self {
         let is_in_group = |socket: &&Socket| {
             socket.protocol == Protocol::Tcp
                 && socket.state == State::CloseWait
-                && group.has(Party::of(evidence.snapshot, socket))
+                && group.has(OwnerKey::of(evidence.snapshot, socket))
         };
         let sockets = evidence.snapshot.sockets.iter().filter(is_in_group);
         let mut all = sockets.map(|socket| (plain(socket.local), socket.remote.map(plain)));

@@ -1,10 +1,10 @@
 //! `descriptor-limit`: a process is near its limit of open files.
 
 use crate::domain::{
-    DescriptorUse, Evidence, Finding, Party, Severity,
+    DescriptorUse, Evidence, Finding, OwnerKey, Severity,
     diagnosis::{
         finding::{About, Figure},
-        groups::{PartyGroup, groups},
+        groups::{OwnerGroup, groups},
         remedies::marked,
     },
     notation::grouped,
@@ -17,7 +17,7 @@ const CRITICAL: f64 = 0.95;
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let rows = evidence.snapshot.vitals.descriptors.iter();
     let near = rows.filter(|row| share(row) >= WARNING);
-    let near = near.map(|row| (Party::Process(row.pid), row));
+    let near = near.map(|row| (OwnerKey::Process(row.pid), row));
     groups(evidence, near, per_mille).iter().map(finding).collect()
 }
 
@@ -30,7 +30,7 @@ fn share(row: &DescriptorUse) -> f64 {
 }
 
 /// `name has 950 of 1,024 descriptors open`
-fn summary(group: &PartyGroup<&DescriptorUse>, row: &DescriptorUse) -> String {
+fn summary(group: &OwnerGroup<&DescriptorUse>, row: &DescriptorUse) -> String {
     let name = &group.name;
     let is_one_limit = group.members.iter().all(|(_, other)| other.limit == row.limit);
     match (group.is_single(), is_one_limit) {
@@ -51,7 +51,7 @@ fn summary(group: &PartyGroup<&DescriptorUse>, row: &DescriptorUse) -> String {
 }
 
 /// Returns the command that raises the limit of each process.
-fn raise(group: &PartyGroup<&DescriptorUse>, limit: u64) -> String {
+fn raise(group: &OwnerGroup<&DescriptorUse>, limit: u64) -> String {
     let pids: Vec<String> = group.pids().map(|pid| pid.to_string()).collect();
     match pids.as_slice() {
         [pid] => format!("prlimit --pid {pid} --nofile={limit}"),
@@ -61,7 +61,7 @@ fn raise(group: &PartyGroup<&DescriptorUse>, limit: u64) -> String {
     }
 }
 
-fn finding(group: &PartyGroup<&DescriptorUse>) -> Finding {
+fn finding(group: &OwnerGroup<&DescriptorUse>) -> Finding {
     let row = group.members[0].1;
     let share = share(row);
     let raised = row.limit.saturating_mul(4).max(65_536);
@@ -75,7 +75,7 @@ fn finding(group: &PartyGroup<&DescriptorUse>) -> Finding {
     Finding {
         rule: "descriptor-limit",
         severity: if share < CRITICAL { Severity::Warning } else { Severity::Critical },
-        about: About::Owner(Party::Process(row.pid)),
+        about: About::Owner(OwnerKey::Process(row.pid)),
         summary: summary(group, row),
         cause: String::new(),
         steps: Vec::new(),

@@ -3,34 +3,37 @@
 use std::collections::BTreeMap;
 
 use crate::domain::{
-    Destination, DestinationUse, Evidence, Finding, Forecast, Level, Party, Protocol, Socket,
+    Destination, DestinationUse, Evidence, Finding, Forecast, Level, OwnerKey, Protocol, Socket,
     State, Subject,
     diagnosis::{
         finding::{About, Figure},
-        remedies::{self, NOT_FIN_TIMEOUT},
-        verdict::Standing,
-        wording::{self, Call, client, left, maker, party, ports, used_by},
+        remedies::{self, AVOID_FIN_TIMEOUT},
+        verdict::SubjectStatus,
+        wording::{self, Call, client, left, main_owner, owner_key, ports, used_by},
     },
     ephemeral::TupleReuse,
     notation::{grouped, percent},
 };
 
 /// Maximum number of findings.
-const MOST: usize = 8;
+const MAX_FINDINGS: usize = 8;
 /// Minimum number of used ports. With fewer, the share is not significant.
-const LEAST: u32 = 8;
+const MIN_PORTS: u32 = 8;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let rows = evidence.analysis.destinations.iter();
     // The rows are sorted by share, so no later row can be near its limit.
     let high = rows.take_while(|row| row.share() >= evidence.thresholds.warn / 2.0);
-    high.filter(|row| row.used >= LEAST).filter_map(|row| of(evidence, row)).take(MOST).collect()
+    high.filter(|row| row.used >= MIN_PORTS)
+        .filter_map(|row| of(evidence, row))
+        .take(MAX_FINDINGS)
+        .collect()
 }
 
 fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<Finding> {
     let forecast = evidence.forecast(row);
-    let standing = evidence.of_destination(row);
-    let level = standing.level;
+    let subject_status = evidence.of_destination(row);
+    let level = subject_status.level;
     if level == Level::Ok {
         return None;
     }
@@ -43,22 +46,26 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<Finding> {
         rule: "destination-exhausted",
         severity: level.severity(),
         about: About::Destination(row.destination),
-        summary: summary(evidence, row, &standing),
+        summary: summary(evidence, row, &subject_status),
         cause: unclosed.as_ref().map_or_else(|| cause(evidence, row), Unclosed::cause),
         steps,
-        meaning: meaning(evidence, row, &standing),
+        meaning: meaning(evidence, row, &subject_status),
         evidence: figures(evidence, row, forecast),
         advice,
         avoid: vec![
             "do not add client threads or retries: each failing connect() searches the whole \
              range, about 3ms of CPU on the default one"
                 .to_owned(),
-            NOT_FIN_TIMEOUT.to_owned(),
+            AVOID_FIN_TIMEOUT.to_owned(),
         ],
     })
 }
 
-fn summary(evidence: &Evidence<'_>, row: &DestinationUse, standing: &Standing) -> String {
+fn summary(
+    evidence: &Evidence<'_>,
+    row: &DestinationUse,
+    subject_status: &SubjectStatus,
+) -> String {
     format!(
         "TCP {} uses {} of {} ports ({}), {}: {}",
         evidence.snapshot.interfaces.route(&row.destination),
@@ -66,11 +73,15 @@ fn summary(evidence: &Evidence<'_>, row: &DestinationUse, standing: &Standing) -
         grouped(row.capacity),
         percent(row.used_share()),
         used_by(evidence, row),
-        left(standing, ""),
+        left(subject_status, ""),
     )
 }
 
-fn meaning(evidence: &Evidence<'_>, row: &DestinationUse, standing: &Standing) -> String {
+fn meaning(
+    evidence: &Evidence<'_>,
+    row: &DestinationUse,
+    subject_status: &SubjectStatus,
+) -> String {
     let others = evidence.analysis.new_destination();
     let suspected = evidence.analysis.range(Protocol::Tcp).suspected;
     let connect = Call {
@@ -102,8 +113,9 @@ fn meaning(evidence: &Evidence<'_>, row: &DestinationUse, standing: &Standing) -
         }
         None => elsewhere,
     };
-    let doubt = doubt(evidence, row).map(|doubt| format!(" {doubt}")).unwrap_or_default();
-    format!("{}{doubt} {elsewhere}", connect.fails(standing))
+    let uncertainty =
+        uncertainty(evidence, row).map(|uncertainty| format!(" {uncertainty}")).unwrap_or_default();
+    format!("{}{uncertainty} {elsewhere}", connect.fails(subject_status))
 }
 
 /// Whether no other destination is short of ports, and the number left for a new one is exact.
@@ -119,7 +131,7 @@ fn is_only_one(evidence: &Evidence<'_>, row: &DestinationUse) -> bool {
 }
 
 /// Says why the number of ports left is not exact.
-fn doubt(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<String> {
+fn uncertainty(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<String> {
     let mut reasons = Vec::new();
     if row.uncertain > 0 {
         reasons.push(format!(
@@ -211,18 +223,18 @@ fn advice(evidence: &Evidence<'_>, row: &DestinationUse) -> (Vec<String>, Vec<St
 }
 
 fn cause(evidence: &Evidence<'_>, row: &DestinationUse) -> String {
-    let maker = maker(evidence, &row.owners);
+    let main_owner = main_owner(evidence, &row.owners);
     let opened = evidence
         .trend(Subject::Destination(row.destination))
         .map(|trend| trend.opened_per_second.round() as u64)
         .filter(|&opened| opened > 0)
-        .map(|opened| format!("{maker} opens {}/s", grouped(opened)));
+        .map(|opened| format!("{main_owner} opens {}/s", grouped(opened)));
     let time_wait = match row.time_wait {
         0 => String::new(),
         time_wait => format!(", {} in TIME-WAIT", grouped(time_wait)),
     };
     let open = grouped(row.used - row.time_wait);
-    format!("{}: {open} open{time_wait}", opened.unwrap_or(maker))
+    format!("{}: {open} open{time_wait}", opened.unwrap_or(main_owner))
 }
 
 /// Sockets in CLOSE-WAIT that use most ports of a destination.
@@ -240,14 +252,14 @@ impl Unclosed {
         let is_unclosed = |socket: &&Socket| {
             socket.state == State::CloseWait && Destination::of(socket) == Some(row.destination)
         };
-        let mut counts: BTreeMap<Party, u32> = BTreeMap::new();
+        let mut counts: BTreeMap<OwnerKey, u32> = BTreeMap::new();
         for socket in sockets.filter(is_unclosed) {
-            *counts.entry(Party::of(evidence.snapshot, socket)).or_default() += 1;
+            *counts.entry(OwnerKey::of(evidence.snapshot, socket)).or_default() += 1;
         }
         let all: u32 = counts.values().sum();
         let (most, sockets) = counts.into_iter().max_by_key(|&(_, sockets)| sockets)?;
         let name = match most {
-            Party::Process(_) | Party::Hidden(_) => party(evidence, most),
+            OwnerKey::Process(_) | OwnerKey::Hidden(_) => owner_key(evidence, most),
             _ => "the client".to_owned(),
         };
         (all > row.used / 2).then_some(Self { name, sockets })

@@ -1,6 +1,6 @@
 //! The result of a rule: its severity, cause and advice.
 
-use crate::domain::{Destination, Party, Protocol};
+use crate::domain::{Destination, OwnerKey, Protocol};
 
 /// How serious a finding is, in ascending order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -89,7 +89,7 @@ pub enum About {
     Machine,
     Range(Protocol),
     Destination(Destination),
-    Owner(Party),
+    Owner(OwnerKey),
     Port(Protocol, u16),
 }
 

@@ -4,15 +4,15 @@
 use std::collections::HashMap;
 
 use crate::domain::{
-    Evidence, Party, Process,
-    diagnosis::{finding::Figure, wording::party},
+    Evidence, OwnerKey, Process,
+    diagnosis::{finding::Figure, wording::owner_key},
     notation::grouped,
 };
 
 /// Parties with the same problem, each with its amount (sockets or ports, for example).
-pub(super) struct PartyGroup<T> {
+pub(super) struct OwnerGroup<T> {
     /// Sorted by amount, highest first.
-    pub members: Vec<(Party, T)>,
+    pub members: Vec<(OwnerKey, T)>,
     /// `holder[7]`, `holder, 3 processes`, `web.service, 3 processes`
     pub name: String,
     /// `holder[7]`, `holder`, `web.service`
@@ -22,35 +22,36 @@ pub(super) struct PartyGroup<T> {
 /// Returns the groups in the order of their first members.
 pub(super) fn groups<T: Copy>(
     evidence: &Evidence<'_>,
-    parties: impl IntoIterator<Item = (Party, T)>,
+    owner_keys: impl IntoIterator<Item = (OwnerKey, T)>,
     amount: impl Fn(T) -> u32,
-) -> Vec<PartyGroup<T>> {
-    let parties: Vec<(Party, T)> = parties.into_iter().collect();
-    let units = only_units(evidence, parties.iter().map(|(party, _)| *party));
-    let mut places: HashMap<GroupKey<'_>, usize> = HashMap::new();
-    let mut groups: Vec<Vec<(Party, T)>> = Vec::new();
-    for (party, of_party) in parties {
-        let place = *places.entry(GroupKey::of(evidence, party, &units)).or_insert(groups.len());
-        if place == groups.len() {
+) -> Vec<OwnerGroup<T>> {
+    let owner_keys: Vec<(OwnerKey, T)> = owner_keys.into_iter().collect();
+    let units = only_units(evidence, owner_keys.iter().map(|(owner_key, _)| *owner_key));
+    let mut indexes: HashMap<GroupKey<'_>, usize> = HashMap::new();
+    let mut groups: Vec<Vec<(OwnerKey, T)>> = Vec::new();
+    for (owner_key, of_owner) in owner_keys {
+        let index =
+            *indexes.entry(GroupKey::of(evidence, owner_key, &units)).or_insert(groups.len());
+        if index == groups.len() {
             groups.push(Vec::new());
         }
-        groups[place].push((party, of_party));
+        groups[index].push((owner_key, of_owner));
     }
-    let named = |mut members: Vec<(Party, T)>| {
-        members.sort_by_key(|(_, of_party)| std::cmp::Reverse(amount(*of_party)));
+    let named = |mut members: Vec<(OwnerKey, T)>| {
+        members.sort_by_key(|(_, of_owner)| std::cmp::Reverse(amount(*of_owner)));
         let [name, program] = names(evidence, &members);
-        PartyGroup { members, name, program }
+        OwnerGroup { members, name, program }
     };
     groups.into_iter().map(named).collect()
 }
 
-impl<T: Copy> PartyGroup<T> {
-    pub fn first(&self) -> Party {
+impl<T: Copy> OwnerGroup<T> {
+    pub fn first(&self) -> OwnerKey {
         self.members[0].0
     }
 
-    pub fn has(&self, party: Party) -> bool {
-        self.members.iter().any(|(member, _)| *member == party)
+    pub fn has(&self, owner_key: OwnerKey) -> bool {
+        self.members.iter().any(|(member, _)| *member == owner_key)
     }
 
     pub fn is_single(&self) -> bool {
@@ -58,12 +59,12 @@ impl<T: Copy> PartyGroup<T> {
     }
 
     pub fn sum(&self, amount: impl Fn(T) -> u32) -> u32 {
-        self.members.iter().map(|(_, of_party)| amount(*of_party)).sum()
+        self.members.iter().map(|(_, of_owner)| amount(*of_owner)).sum()
     }
 
     /// `1,000 each`, `250 to 1,000 each`
     pub fn each(&self, amount: impl Fn(T) -> u32) -> String {
-        let amounts = || self.members.iter().map(|(_, of_party)| amount(*of_party));
+        let amounts = || self.members.iter().map(|(_, of_owner)| amount(*of_owner));
         let (least, most) = (amounts().min().unwrap_or_default(), amounts().max());
         match most.filter(|&most| most != least) {
             Some(most) => format!("{} to {} each", grouped(least), grouped(most)),
@@ -83,8 +84,8 @@ impl<T: Copy> PartyGroup<T> {
 
     /// Returns the pids, in the order of `members`.
     pub fn pids(&self) -> impl Iterator<Item = u32> {
-        self.members.iter().filter_map(|(party, _)| match party {
-            Party::Process(pid) => Some(*pid),
+        self.members.iter().filter_map(|(owner_key, _)| match owner_key {
+            OwnerKey::Process(pid) => Some(*pid),
             _ => None,
         })
     }
@@ -95,16 +96,16 @@ impl<T: Copy> PartyGroup<T> {
 enum GroupKey<'a> {
     Unit(&'a str),
     Name(&'a str),
-    Alone(Party),
+    Alone(OwnerKey),
 }
 
 impl<'a> GroupKey<'a> {
     fn of(
         evidence: &Evidence<'a>,
-        party: Party,
+        owner_key: OwnerKey,
         units: &HashMap<&'a str, Option<&'a str>>,
     ) -> Self {
-        let Some(process) = process(evidence, party) else { return Self::Alone(party) };
+        let Some(process) = process(evidence, owner_key) else { return Self::Alone(owner_key) };
         let name = process.name.as_str();
         units.get(name).copied().flatten().map_or(Self::Name(name), Self::Unit)
     }
@@ -114,10 +115,10 @@ impl<'a> GroupKey<'a> {
 /// do not share a unit.
 fn only_units<'a>(
     evidence: &Evidence<'a>,
-    parties: impl Iterator<Item = Party>,
+    owner_keys: impl Iterator<Item = OwnerKey>,
 ) -> HashMap<&'a str, Option<&'a str>> {
     let mut units = HashMap::new();
-    for process in parties.filter_map(|party| process(evidence, party)) {
+    for process in owner_keys.filter_map(|owner_key| process(evidence, owner_key)) {
         let unit = unit(process);
         let known = units.entry(process.name.as_str()).or_insert(unit);
         if *known != unit {
@@ -127,8 +128,8 @@ fn only_units<'a>(
     units
 }
 
-fn process<'a>(evidence: &Evidence<'a>, party: Party) -> Option<&'a Process> {
-    let Party::Process(pid) = party else { return None };
+fn process<'a>(evidence: &Evidence<'a>, owner_key: OwnerKey) -> Option<&'a Process> {
+    let OwnerKey::Process(pid) = owner_key else { return None };
     evidence.processes.get(pid)
 }
 
@@ -141,9 +142,10 @@ fn unit(process: &Process) -> Option<&str> {
     Some(unit).filter(|unit| !is_session(unit))
 }
 
-fn names<T>(evidence: &Evidence<'_>, members: &[(Party, T)]) -> [String; 2] {
+fn names<T>(evidence: &Evidence<'_>, members: &[(OwnerKey, T)]) -> [String; 2] {
     let [(only, _)] = members else {
-        let processes = || members.iter().filter_map(|(party, _)| process(evidence, *party));
+        let processes =
+            || members.iter().filter_map(|(owner_key, _)| process(evidence, *owner_key));
         let first = processes().next();
         let name = first.map_or("", |process| process.name.as_str());
         let is_one_name = processes().all(|process| process.name.as_str() == name);
@@ -151,6 +153,6 @@ fn names<T>(evidence: &Evidence<'_>, members: &[(Party, T)]) -> [String; 2] {
         let program = unit.unwrap_or(name).to_owned();
         return [format!("{program}, {} processes", members.len()), program];
     };
-    let name = party(evidence, *only);
+    let name = owner_key(evidence, *only);
     [name.clone(), name]
 }

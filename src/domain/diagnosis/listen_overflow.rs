@@ -12,14 +12,15 @@ use crate::domain::{
 };
 
 /// Maximum number of listeners reported. Hundreds of listeners may share a port.
-const MOST: usize = 16;
+const MAX_LISTENERS: usize = 16;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let snapshot = evidence.snapshot;
     let overflows = Counter::of(evidence, |vitals| vitals.listen_overflows);
     // /proc/net/tcp does not show the maximum length of a listener's queue.
     let is_reported = snapshot.source != Source::Procfs;
-    let full = snapshot.sockets.iter().filter(|socket| is_reported && is_full(socket)).take(MOST);
+    let full =
+        snapshot.sockets.iter().filter(|socket| is_reported && is_full(socket)).take(MAX_LISTENERS);
     let named: Vec<Finding> = full.map(|socket| of_listener(evidence, socket, overflows)).collect();
     if named.is_empty() { of_machine(evidence, overflows).into_iter().collect() } else { named }
 }

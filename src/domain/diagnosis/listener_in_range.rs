@@ -13,7 +13,7 @@ use crate::domain::{
 };
 
 /// Maximum number of services named in the summary. The command contains the ports of all services.
-const MOST: usize = 8;
+const MAX_SERVICES: usize = 8;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let ephemeral = &evidence.snapshot.ephemeral;
@@ -83,8 +83,8 @@ fn of<'a, 'b>(
 
 fn summary(evidence: &Evidence<'_>, services: &[Service<'_>]) -> String {
     let names: Vec<String> =
-        services.iter().take(MOST).map(|service| named(evidence, service)).collect();
-    let more = match services.len().saturating_sub(MOST) {
+        services.iter().take(MAX_SERVICES).map(|service| named(evidence, service)).collect();
+    let more = match services.len().saturating_sub(MAX_SERVICES) {
         0 => String::new(),
         more => format!(" and {} more", grouped(more as u64)),
     };

@@ -20,7 +20,7 @@ const WHOLE: u32 = 64_512;
 const DENSE: f64 = 0.95;
 
 /// Minimum number of consecutive ports. With fewer, a sequence without gaps may be a coincidence.
-const FEWEST_IN_A_ROW: u32 = 4;
+const MIN_IN_A_ROW: u32 = 4;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let Some(conntrack) = &evidence.snapshot.vitals.conntrack else { return Vec::new() };
@@ -41,7 +41,7 @@ fn severity(evidence: &Evidence<'_>, row: &Translation, failures: Counter) -> Op
         _ if of_whole >= limits.critical => Some(Severity::Critical),
         1.. if is_dense(row) && failures.is_growing() => Some(Severity::Critical),
         2.. if is_dense(row) && fails => Some(Severity::Critical),
-        FEWEST_IN_A_ROW.. if is_dense(row) => Some(Severity::Warning),
+        MIN_IN_A_ROW.. if is_dense(row) => Some(Severity::Warning),
         _ if of_whole >= limits.warn => Some(Severity::Warning),
         _ => None,
     }

@@ -9,21 +9,21 @@
 use std::collections::BTreeMap;
 
 use crate::domain::{
-    Destination, DestinationUse, Evidence, Finding, Party, PortRange, Protocol, Severity, Socket,
-    State,
+    Destination, DestinationUse, Evidence, Finding, OwnerKey, PortRange, Protocol, Severity,
+    Socket, State,
     diagnosis::{
         finding::{About, Figure},
-        wording::{party, ports, steps},
+        wording::{owner_key, ports, steps},
     },
     notation::grouped,
 };
 
 /// A block of fewer ports may be a coincidence.
-const LEAST: usize = 16;
+const MIN_PORTS: usize = 16;
 /// Used share from which a block counts as full.
 const FULL: f64 = 0.95;
 /// Maximum number of findings.
-const MOST: usize = 8;
+const MAX_FINDINGS: usize = 8;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let rows = evidence.analysis.destinations.iter();
@@ -34,12 +34,12 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         return Vec::new();
     }
     let clients = clients(evidence, &candidates);
-    let blocks = clients.iter().filter_map(|(&(destination, party), sockets)| {
+    let blocks = clients.iter().filter_map(|(&(destination, owner_key), sockets)| {
         let row = candidates.get(&destination)?;
         let block = Block::of(evidence, row, sockets)?;
-        Some(finding(evidence, row, party, &block))
+        Some(finding(evidence, row, owner_key, &block))
     });
-    blocks.take(MOST).collect()
+    blocks.take(MAX_FINDINGS).collect()
 }
 
 /// Whether a process may have limited its ports to the destination: at most half of the ports are
@@ -47,7 +47,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
 /// no such destination.
 fn may_be_limited(row: &DestinationUse) -> bool {
     let (low, used) = (row.low_parity_used, row.used);
-    used as usize >= LEAST
+    used as usize >= MIN_PORTS
         && low * 4 >= used
         && low * 4 <= used * 3
         && used * 2 <= row.capacity
@@ -58,13 +58,13 @@ fn may_be_limited(row: &DestinationUse) -> bool {
 fn clients<'a>(
     evidence: &Evidence<'a>,
     candidates: &BTreeMap<Destination, &DestinationUse>,
-) -> BTreeMap<(Destination, Party), Vec<&'a Socket>> {
-    let mut clients: BTreeMap<(Destination, Party), Vec<&Socket>> = BTreeMap::new();
+) -> BTreeMap<(Destination, OwnerKey), Vec<&'a Socket>> {
+    let mut clients: BTreeMap<(Destination, OwnerKey), Vec<&Socket>> = BTreeMap::new();
     for socket in evidence.snapshot.sockets.iter().filter(|socket| socket.inode.is_some()) {
         let Some(destination) = Destination::of(socket) else { continue };
-        let party = Party::of(evidence.snapshot, socket);
-        if matches!(party, Party::Process(_)) && candidates.contains_key(&destination) {
-            clients.entry((destination, party)).or_default().push(socket);
+        let owner_key = OwnerKey::of(evidence.snapshot, socket);
+        if matches!(owner_key, OwnerKey::Process(_)) && candidates.contains_key(&destination) {
+            clients.entry((destination, owner_key)).or_default().push(socket);
         }
     }
     clients
@@ -86,7 +86,7 @@ impl Block {
         let range = PortRange::new(ports.clone().min()?, ports.clone().max()?).ok()?;
         let ephemeral = &evidence.snapshot.ephemeral;
         let is_within = ephemeral.range.intersection(range) == Some(range);
-        if !is_within || sockets.len() < LEAST || range.len() * 2 > ephemeral.range.len() {
+        if !is_within || sockets.len() < MIN_PORTS || range.len() * 2 > ephemeral.range.len() {
             return None;
         }
         let is_bound = |port| evidence.analysis.suspected.contains(port);
@@ -110,14 +110,15 @@ impl Block {
 /// often, because each search starts anywhere in the block. Inodes grow in the order in which
 /// sockets are created, in batches of 1024 per CPU (`get_next_ino`).
 fn counts_up(sockets: &[&Socket]) -> bool {
-    let made = sockets.iter().filter_map(|socket| Some((socket.inode?, socket.local.port)));
-    let mut made: Vec<(u32, u16)> = made.collect();
-    made.sort_unstable();
+    let ports_by_inode =
+        sockets.iter().filter_map(|socket| Some((socket.inode?, socket.local.port)));
+    let mut ports_by_inode: Vec<(u32, u16)> = ports_by_inode.collect();
+    ports_by_inode.sort_unstable();
     let batch = |inode: u32| inode.wrapping_sub(1) / 1024;
     let is_back =
         |pair: &&[(u32, u16)]| pair[1].1 < pair[0].1 && batch(pair[1].0) == batch(pair[0].0);
     // Up to two descents are allowed: the program may have started again at its first port.
-    made.windows(2).filter(is_back).count() <= 2
+    ports_by_inode.windows(2).filter(is_back).count() <= 2
 }
 
 fn taken(evidence: &Evidence<'_>, destination: Destination, range: PortRange) -> u32 {
@@ -133,10 +134,15 @@ fn taken(evidence: &Evidence<'_>, destination: Destination, range: PortRange) ->
     range.ports().filter(is_taken).count() as u32
 }
 
-fn finding(evidence: &Evidence<'_>, row: &DestinationUse, owner: Party, block: &Block) -> Finding {
+fn finding(
+    evidence: &Evidence<'_>,
+    row: &DestinationUse,
+    owner: OwnerKey,
+    block: &Block,
+) -> Finding {
     let Destination { source, remote, .. } = row.destination;
     let (range, size) = (block.range, block.range.len());
-    let who = party(evidence, owner);
+    let who = owner_key(evidence, owner);
     let (in_use, fails) = if block.taken >= size {
         (format!("all {} are in use", grouped(size)), "fails")
     } else {

@@ -1,12 +1,12 @@
 //! `range-exhausted`: bind(0) finds no port, or will soon find none.
 
 use crate::domain::{
-    Evidence, Finding, Level, Party, Protocol, StateClass, Subject,
+    Evidence, Finding, Level, OwnerKey, Protocol, StateClass, Subject,
     diagnosis::{
         finding::{About, Figure},
         remedies,
-        verdict::Standing,
-        wording::{self, Call, by_address, left, party, ports},
+        verdict::SubjectStatus,
+        wording::{self, Call, by_address, left, owner_key, ports},
     },
     notation::{grouped, percent},
 };
@@ -17,8 +17,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         // All of the range is reserved: see reserved-large.
         return Vec::new();
     }
-    let standing = evidence.of_range(range);
-    let level = standing.level;
+    let subject_status = evidence.of_range(range);
+    let level = subject_status.level;
     if level == Level::Ok {
         return Vec::new();
     }
@@ -28,11 +28,11 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         rule: "range-exhausted",
         severity: level.severity(),
         about: About::Range(Protocol::Tcp),
-        summary: summary(evidence, &standing, scopes.is_some()),
+        summary: summary(evidence, &subject_status, scopes.is_some()),
         cause: String::new(),
         steps,
         evidence: figures(evidence, scopes.clone()),
-        meaning: meaning(evidence, &standing, scopes),
+        meaning: meaning(evidence, &subject_status, scopes),
         advice,
         avoid: vec![
             "do not retry bind() to port 0 in a loop: on a full default range each call costs \
@@ -42,7 +42,11 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     }]
 }
 
-fn summary(evidence: &Evidence<'_>, standing: &Standing, differs_by_address: bool) -> String {
+fn summary(
+    evidence: &Evidence<'_>,
+    subject_status: &SubjectStatus,
+    differs_by_address: bool,
+) -> String {
     let range = evidence.analysis.range(Protocol::Tcp);
     let of = if differs_by_address { " for bind() on all addresses" } else { "" };
     let time_wait = if is_mostly_time_wait(evidence) {
@@ -57,7 +61,7 @@ fn summary(evidence: &Evidence<'_>, standing: &Standing, differs_by_address: boo
         range.range,
         if range.unlisted > 0 { "known to be in use" } else { "in use" },
         percent(range.used_share()),
-        left(standing, of),
+        left(subject_status, of),
     )
 }
 
@@ -88,7 +92,11 @@ fn figures(evidence: &Evidence<'_>, scopes: Option<String>) -> Vec<(&'static str
     figures
 }
 
-fn meaning(evidence: &Evidence<'_>, standing: &Standing, scopes: Option<String>) -> String {
+fn meaning(
+    evidence: &Evidence<'_>,
+    subject_status: &SubjectStatus,
+    scopes: Option<String>,
+) -> String {
     let range = evidence.analysis.range(Protocol::Tcp);
     if range.is_bind_refused && range.left().most > 0 {
         return refused(evidence);
@@ -109,11 +117,11 @@ fn meaning(evidence: &Evidence<'_>, standing: &Standing, scopes: Option<String>)
     } else {
         ""
     };
-    let doubt = match range.unlisted {
+    let uncertainty = match range.unlisted {
         0 => String::new(),
         most => format!(" The number left is not exact: {}.", wording::unlisted(most)),
     };
-    format!("{}{doubt}{scopes}{reuse} {}", bind.fails(standing), connect(evidence))
+    format!("{}{uncertainty}{scopes}{reuse} {}", bind.fails(subject_status), connect(evidence))
 }
 
 /// Explains that a bind() of portscope failed although the listed sockets do not fill the range.
@@ -175,13 +183,13 @@ fn advice(evidence: &Evidence<'_>) -> (Vec<String>, Vec<String>) {
 fn inspect(evidence: &Evidence<'_>) -> (String, String) {
     let mut owners = evidence.analysis.owners.iter();
     let most = owners.find(|owner| {
-        owner.ports > 0 && matches!(owner.party, Party::Process(_) | Party::Hidden(_))
+        owner.ports > 0 && matches!(owner.owner_key, OwnerKey::Process(_) | OwnerKey::Hidden(_))
     });
     let Some(owner) = most else {
         let full = "list the sockets (portscope scan), and close those that are not needed";
         return ("close idle sockets".to_owned(), full.to_owned());
     };
-    let (name, ports) = (party(evidence, owner.party), ports(owner.ports));
+    let (name, ports) = (owner_key(evidence, owner.owner_key), ports(owner.ports));
     let full = format!(
         "check what {name} does with its {ports} of the range, and close sockets that it does not \
          need"

@@ -13,12 +13,12 @@ use crate::domain::{
 /// A server soon uses up a range of this size.
 const TINY: u32 = 1024;
 /// The size of IANA's dynamic range, which other systems use.
-const NARROW: u32 = 16_384;
+const IANA_SIZE: u32 = 16_384;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let range = evidence.snapshot.ephemeral.range;
     let size = range.len();
-    if size >= NARROW {
+    if size >= IANA_SIZE {
         return Vec::new();
     }
     let is_used = evidence.analysis.ranges.iter().any(|range| range.used_share() >= 0.5);

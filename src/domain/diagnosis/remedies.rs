@@ -85,7 +85,7 @@ fn reuse_delay(ephemeral: &Ephemeral) -> String {
 }
 
 /// Warns against two sysctls whose names suggest an effect on TIME-WAIT that they do not have.
-pub(super) const NOT_FIN_TIMEOUT: &str = "do not lower tcp_fin_timeout: it applies to FIN-WAIT-2, \
+pub(super) const AVOID_FIN_TIMEOUT: &str = "do not lower tcp_fin_timeout: it applies to FIN-WAIT-2, \
      and TIME-WAIT always lasts 60s (tcp_tw_recycle was removed in Linux 4.12)";
 
 /// Returns the advice against many connections that end in TIME-WAIT, in a few words and in full.

@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_and_what_is_reserved_become_ranges() {
+    fn adjacent_and_reserved_ports_are_merged_to_ranges() {
         let ephemeral = Ephemeral::new(
             crate::domain::port::LINUX_DEFAULT,
             vec![range(50_000, 50_010), range(52_000, 52_000)],
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_more_than_a_page_is_not_given_to_sysctl() {
+    fn a_reserved_list_longer_than_a_page_is_not_suggested_for_sysctl() {
         let ports = |count: u16| (0..count).map(|i| single(20_000 + 2 * i));
         let ephemeral = Ephemeral::default();
         // 5 digits and a comma: 682 ports are 4,091 bytes, 683 are 4,097.

@@ -17,11 +17,11 @@ const NOTICE: f64 = 0.25;
 const WARNING: f64 = 0.50;
 const NEARLY_ALL: f64 = 0.99;
 /// Maximum number of ranges named in the evidence.
-const MOST: usize = 8;
+const MAX_RANGES: usize = 8;
 /// Lowest port and minimum size of a range that the advice may suggest instead. Most services use
 /// lower ports.
-const LOWEST: u16 = 10_240;
-const LEAST: u32 = 1024;
+const MIN_FIRST_PORT: u16 = 10_240;
+const MIN_RANGE_SIZE: u32 = 1024;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let ephemeral = &evidence.snapshot.ephemeral;
@@ -99,7 +99,7 @@ fn meaning(ephemeral: &Ephemeral) -> &'static str {
 fn figures(ephemeral: &Ephemeral, share: f64) -> Vec<(&'static str, Figure)> {
     let range = ephemeral.range;
     let within = ephemeral.reserved().iter().filter_map(|part| part.intersection(range));
-    let parts: Vec<String> = within.take(MOST).map(|part| part.to_string()).collect();
+    let parts: Vec<String> = within.take(MAX_RANGES).map(|part| part.to_string()).collect();
     vec![
         ("reserved_ports", Figure::Count(ephemeral.reserved_in(range).into())),
         ("range_ports", Figure::Count(range.len().into())),
@@ -153,9 +153,9 @@ fn outside(part: PortRange, range: PortRange) -> impl Iterator<Item = PortRange>
     below.into_iter().chain(above)
 }
 
-/// Returns the widest run of unreserved ports with an even number of ports, from `LOWEST` upwards.
+/// Returns the widest run of unreserved ports with an even number of ports, from `MIN_FIRST_PORT` upwards.
 fn widest(ephemeral: &Ephemeral) -> Option<PortRange> {
-    let mut next = u32::from(LOWEST);
+    let mut next = u32::from(MIN_FIRST_PORT);
     let mut widest: Option<PortRange> = None;
     let end = std::iter::once((u32::from(port::ALL.last()) + 1, 0));
     let reserved = PortRange::merged(ephemeral.reserved().to_vec());
@@ -168,7 +168,7 @@ fn widest(ephemeral: &Ephemeral) -> Option<PortRange> {
         widest = free.into_iter().chain(widest).max_by_key(|range| range.len());
         next = next.max(after);
     }
-    widest.filter(|range| range.len() >= LEAST)
+    widest.filter(|range| range.len() >= MIN_RANGE_SIZE)
 }
 
 #[cfg(test)]
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_widest_run_of_ports_that_are_not_reserved_is_even() {
+    fn the_suggested_range_is_the_largest_unreserved_run_of_even_size() {
         let widest = |reserved| widest(&Ephemeral::new(port::LINUX_DEFAULT, reserved));
         assert_eq!(widest(vec![]), Some(range(10_240, 65_535)));
         assert_eq!(widest(vec![range(32_768, 60_999)]), Some(range(10_240, 32_767)));
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn reserved_ports_beside_the_range_are_kept() {
+    fn reserved_ports_outside_the_range_are_kept() {
         let outside = |part| outside(part, range(100, 200)).collect::<Vec<_>>();
         assert_eq!(outside(range(50, 300)), [range(50, 99), range(201, 300)]);
         assert_eq!(outside(range(100, 200)), []);

@@ -3,37 +3,37 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::domain::{
-    Endpoint, Evidence, Finding, Party, Protocol, Severity, Socket, State,
+    Endpoint, Evidence, Finding, OwnerKey, Protocol, Severity, Socket, State,
     diagnosis::{
         finding::{About, Figure},
         remedies::marked,
         reservation::{self, single},
-        wording::{party, steps},
+        wording::{owner_key, steps},
     },
     notation::grouped,
     socket::canonical,
 };
 
 /// Maximum number of findings.
-const MOST: usize = 8;
+const MAX_FINDINGS: usize = 8;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let sockets = evidence.snapshot.sockets.iter();
     sockets
         .filter(|socket| socket.is_self_connected())
-        .take(MOST)
+        .take(MAX_FINDINGS)
         .map(|socket| of(evidence, socket))
         .collect()
 }
 
 fn of(evidence: &Evidence<'_>, socket: &Socket) -> Finding {
-    let owner = Party::of(evidence.snapshot, socket);
+    let owner = OwnerKey::of(evidence.snapshot, socket);
     let is_over = socket.is_closed_by_process();
     let mut figures = vec![
         ("endpoint", Figure::Text(socket.local.to_string())),
         ("state", Figure::Text(socket.state.name().to_owned())),
     ];
-    if let Party::Process(pid) = owner {
+    if let OwnerKey::Process(pid) = owner {
         figures.push(("pid", Figure::Count(pid.into())));
     }
     let left = socket.expires_ms.filter(|_| socket.state == State::TimeWait);
@@ -59,10 +59,10 @@ fn of(evidence: &Evidence<'_>, socket: &Socket) -> Finding {
     }
 }
 
-fn summary(evidence: &Evidence<'_>, socket: &Socket, owner: Party) -> String {
+fn summary(evidence: &Evidence<'_>, socket: &Socket, owner: OwnerKey) -> String {
     let Socket { local, state, .. } = socket;
     let who = match owner {
-        Party::Process(_) | Party::Hidden(_) => party(evidence, owner),
+        OwnerKey::Process(_) | OwnerKey::Hidden(_) => owner_key(evidence, owner),
         _ => "a client".to_owned(),
     };
     let port = local.port;

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Evidence, Party, Protocol, Socket, State};
+use crate::domain::{Evidence, OwnerKey, Protocol, Socket, State};
 
 /// Maximum number of UDP service ports of one process. A process with more (a resolver, a media
 /// relay) chooses its own ports and soon uses others.
-const MOST_OF_A_PROCESS: usize = 256;
+const MAX_PER_PROCESS: usize = 256;
 
 /// A service's port, and one of its sockets.
 #[derive(Clone, Copy)]
@@ -34,7 +34,7 @@ pub(super) fn services<'a>(
     };
     let asked = sockets.filter(|socket| is_asked(socket.local.port)).filter(is_service);
     let mut found: Vec<&Socket> = asked.collect();
-    let busy = busy_parties(evidence, &found);
+    let busy = busy_owners(evidence, &found);
     found.retain(|socket| !is_of(evidence, socket, &busy));
     // Sorted by port: several sockets of one port are one service.
     found.dedup_by_key(|socket| (socket.protocol, socket.local.port));
@@ -55,19 +55,19 @@ fn is_lasting(evidence: &Evidence<'_>, socket: &Socket) -> Option<bool> {
     Some(is_by_number(evidence, socket)? && before != Some(false))
 }
 
-fn busy_parties(evidence: &Evidence<'_>, sockets: &[&Socket]) -> Vec<Party> {
-    let mut counts: BTreeMap<Party, usize> = BTreeMap::new();
+fn busy_owners(evidence: &Evidence<'_>, sockets: &[&Socket]) -> Vec<OwnerKey> {
+    let mut counts: BTreeMap<OwnerKey, usize> = BTreeMap::new();
     for socket in sockets.iter().filter(|socket| socket.protocol == Protocol::Udp) {
-        *counts.entry(Party::of(evidence.snapshot, socket)).or_default() += 1;
+        *counts.entry(OwnerKey::of(evidence.snapshot, socket)).or_default() += 1;
     }
-    counts.retain(|party, &mut count| {
-        count > MOST_OF_A_PROCESS && matches!(party, Party::Process(_) | Party::Hidden(_))
+    counts.retain(|owner_key, &mut count| {
+        count > MAX_PER_PROCESS && matches!(owner_key, OwnerKey::Process(_) | OwnerKey::Hidden(_))
     });
     counts.into_keys().collect()
 }
 
-fn is_of(evidence: &Evidence<'_>, socket: &Socket, parties: &[Party]) -> bool {
+fn is_of(evidence: &Evidence<'_>, socket: &Socket, owner_keys: &[OwnerKey]) -> bool {
     socket.protocol == Protocol::Udp
-        && !parties.is_empty()
-        && parties.contains(&Party::of(evidence.snapshot, socket))
+        && !owner_keys.is_empty()
+        && owner_keys.contains(&OwnerKey::of(evidence.snapshot, socket))
 }

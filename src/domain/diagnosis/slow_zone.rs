@@ -4,7 +4,7 @@ use crate::domain::{
     DestinationUse, Evidence, Finding, Protocol, Severity, Socket,
     diagnosis::{
         finding::{About, Figure},
-        wording::{client, maker, steps, used_by},
+        wording::{client, main_owner, steps, used_by},
     },
     notation::grouped,
 };
@@ -22,20 +22,20 @@ const CHAIN_NANOSECONDS: f64 = 18.0;
 const USUAL_NANOSECONDS: f64 = 13_500.0;
 /// Minimum number of searched ports to report. With a sparse table, a search over fewer takes less
 /// than 0.05 ms.
-const LEAST: u32 = 512;
+const MIN_PORTS: u32 = 512;
 /// Maximum number of findings.
-const MOST: usize = 8;
+const MAX_FINDINGS: usize = 8;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let rows = evidence.analysis.destinations.iter();
-    rows.filter(|row| is_slow(row)).map(|row| of(evidence, row)).take(MOST).collect()
+    rows.filter(|row| is_slow(row)).map(|row| of(evidence, row)).take(MAX_FINDINGS).collect()
 }
 
 /// Whether at most 1 % of the low parity is left or reusable. connect() searches the ports of the
 /// low parity first and takes the others only if it finds none (`__inet_hash_connect`). A few free
 /// ports hardly shorten the search. A TIME-WAIT port that connect() may reuse ends it.
 fn is_slow(row: &DestinationUse) -> bool {
-    row.low_parity_capacity >= LEAST
+    row.low_parity_capacity >= MIN_PORTS
         && row.available() > 0
         && (row.low_parity_available() + row.reusable) * 100 <= row.low_parity_capacity
 }
@@ -63,7 +63,7 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
         ),
         cause: format!(
             "each connect() of {} searches {} ports first",
-            maker(evidence, &row.owners),
+            main_owner(evidence, &row.owners),
             grouped(row.low_parity_capacity)
         ),
         steps: steps(&["reuse connections", "add a source address", "set IP_LOCAL_PORT_RANGE"]),

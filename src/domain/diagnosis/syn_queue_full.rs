@@ -24,7 +24,7 @@ use crate::domain::{
 use self::queues::{Queue, queues};
 
 /// Maximum number of listeners named.
-const MOST: usize = 16;
+const MAX_LISTENERS: usize = 16;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let snapshot = evidence.snapshot;
@@ -37,7 +37,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let is_shown = snapshot.source != Source::Procfs;
     let full = queues(snapshot).into_iter().filter(|queue| is_shown && queue.is_full(syn));
     let named: Vec<Finding> =
-        full.take(MOST).map(|queue| of_listener(evidence, &queue, drops)).collect();
+        full.take(MAX_LISTENERS).map(|queue| of_listener(evidence, &queue, drops)).collect();
     if named.is_empty() { of_machine(evidence, drops).into_iter().collect() } else { named }
 }
 

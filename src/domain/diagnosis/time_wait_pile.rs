@@ -6,7 +6,7 @@ use crate::domain::{
     DestinationUse, Drain, Evidence, Finding, Protocol, Severity,
     diagnosis::{
         finding::{About, Figure},
-        remedies::{self, NOT_FIN_TIMEOUT, SysctlChange, half_free_in},
+        remedies::{self, AVOID_FIN_TIMEOUT, SysctlChange, half_free_in},
         wording::{client, used_by},
     },
     ephemeral::TupleReuse,
@@ -14,7 +14,7 @@ use crate::domain::{
 };
 
 /// Minimum share of the ports of a range or a destination.
-const LEAST_SHARE: f64 = 0.25;
+const MIN_SHARE: f64 = 0.25;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let rows = &evidence.analysis.destinations;
@@ -28,7 +28,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
 
 fn is_pile(row: &DestinationUse) -> bool {
     row.time_wait * 2 >= row.used
-        && f64::from(row.time_wait) >= LEAST_SHARE * f64::from(row.capacity)
+        && f64::from(row.time_wait) >= MIN_SHARE * f64::from(row.capacity)
         && row.time_wait > 0
 }
 
@@ -127,7 +127,7 @@ fn reuse(evidence: &Evidence<'_>, row: &DestinationUse) -> String {
 fn of_range(evidence: &Evidence<'_>) -> Option<Finding> {
     let range = evidence.analysis.range(Protocol::Tcp);
     let is_pile = range.time_wait * 2 >= range.occupied
-        && f64::from(range.time_wait) >= LEAST_SHARE * f64::from(range.size)
+        && f64::from(range.time_wait) >= MIN_SHARE * f64::from(range.size)
         && range.time_wait > 0;
     if !is_pile {
         return None;
@@ -182,7 +182,7 @@ fn advice(client: &str, change: Option<SysctlChange>) -> (Vec<String>, Vec<Strin
 
 fn avoid() -> Vec<String> {
     vec![
-        NOT_FIN_TIMEOUT.to_owned(),
+        AVOID_FIN_TIMEOUT.to_owned(),
         "do not lower tcp_max_tw_buckets or close with SO_LINGER 0: late segments of old \
          connections then reach new ones, and peers get ECONNRESET"
             .to_owned(),

@@ -5,8 +5,8 @@ use crate::domain::{
     diagnosis::{
         finding::{About, Figure},
         remedies,
-        verdict::Standing,
-        wording::{Call, by, by_address, left, party},
+        verdict::SubjectStatus,
+        wording::{Call, by, by_address, left, owner_key},
     },
     notation::{grouped, percent},
 };
@@ -17,8 +17,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         // All of the range is reserved: see reserved-large.
         return Vec::new();
     }
-    let standing = evidence.of_range(range);
-    let level = standing.level;
+    let subject_status = evidence.of_range(range);
+    let level = subject_status.level;
     if level == Level::Ok {
         return Vec::new();
     }
@@ -37,11 +37,11 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             range.range,
             percent(range.used_share()),
             by.unwrap_or_default(),
-            left(&standing, ""),
+            left(&subject_status, ""),
         ),
         cause: String::new(),
         steps,
-        meaning: meaning(&standing, scopes.as_deref()),
+        meaning: meaning(&subject_status, scopes.as_deref()),
         evidence: figures(evidence, range, scopes),
         advice,
         avoid: vec![
@@ -52,7 +52,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     }]
 }
 
-fn meaning(standing: &Standing, scopes: Option<&str>) -> String {
+fn meaning(subject_status: &SubjectStatus, scopes: Option<&str>) -> String {
     let calls = Call {
         name: "UDP connect() and sendto() of an unbound socket",
         is_plural: true,
@@ -63,7 +63,7 @@ fn meaning(standing: &Standing, scopes: Option<&str>) -> String {
     format!(
         "{} UDP never shares an automatic port, whatever the destination. TCP is not \
          affected.{scopes}",
-        calls.fails(standing)
+        calls.fails(subject_status)
     )
 }
 
@@ -111,5 +111,5 @@ fn most_of_udp(evidence: &Evidence<'_>) -> Option<(String, u32)> {
     let class = crate::domain::StateClass::Udp as usize;
     let owners = evidence.analysis.owners.iter().filter(|owner| owner.by_class[class] > 0);
     let most = owners.max_by_key(|owner| owner.by_class[class])?;
-    Some((party(evidence, most.party), most.by_class[class]))
+    Some((owner_key(evidence, most.owner_key), most.by_class[class]))
 }

@@ -8,7 +8,7 @@ use crate::domain::{
 
 /// The status of one range or destination.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Standing {
+pub struct SubjectStatus {
     pub subject: Subject,
     pub level: Level,
     /// Used share of `size`, 0 to 1.
@@ -28,7 +28,7 @@ pub struct Standing {
     pub last_minute: Option<LastMinute>,
 }
 
-impl Standing {
+impl SubjectStatus {
     pub fn of_range(range: &RangeUse, trends: &Trends, thresholds: Thresholds) -> Self {
         let subject = Subject::Range(range.protocol);
         let counts = (range.occupied, range.size, range.left());
@@ -66,17 +66,17 @@ impl Standing {
 /// Returns the worst status. If a destination and a range are equal, returns the destination,
 /// because a full destination makes connect() fail. Also returns a destination that explains the
 /// status of the range.
-pub fn verdict(analysis: &Analysis, trends: &Trends, thresholds: Thresholds) -> Standing {
+pub fn verdict(analysis: &Analysis, trends: &Trends, thresholds: Thresholds) -> SubjectStatus {
     // The rows are sorted by share; those below `least` cannot be worse than OK.
     let least = thresholds.warn / 2.0;
     let high = analysis.destinations.iter().take_while(|row| row.share() >= least);
     let few = high.clone().count().max(1);
     let destinations = analysis.destinations.iter().take(few);
     let all = destinations
-        .map(|row| Standing::of_destination(row, trends, thresholds))
-        .chain(analysis.ranges.iter().map(|row| Standing::of_range(row, trends, thresholds)));
-    let first = Standing::of_range(&analysis.ranges[0], trends, thresholds);
-    let worst = all.clone().fold(None, |worst: Option<Standing>, next| match worst {
+        .map(|row| SubjectStatus::of_destination(row, trends, thresholds))
+        .chain(analysis.ranges.iter().map(|row| SubjectStatus::of_range(row, trends, thresholds)));
+    let first = SubjectStatus::of_range(&analysis.ranges[0], trends, thresholds);
+    let worst = all.clone().fold(None, |worst: Option<SubjectStatus>, next| match worst {
         Some(worst) if (worst.level, worst.share) >= (next.level, next.share) => Some(worst),
         _ => Some(next),
     });
@@ -86,7 +86,7 @@ pub fn verdict(analysis: &Analysis, trends: &Trends, thresholds: Thresholds) -> 
 
 /// Whether the destination explains the range's status: it uses at least half of the used ports of
 /// the range, and its own status is bad too.
-fn is_cause(destination: &Standing, range: &Standing) -> bool {
+fn is_cause(destination: &SubjectStatus, range: &SubjectStatus) -> bool {
     matches!(destination.subject, Subject::Destination(_))
         && range.subject == Subject::Range(Protocol::Tcp)
         && range.level > Level::Ok
@@ -97,7 +97,7 @@ fn is_cause(destination: &Standing, range: &Standing) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Destination, Endpoint, analysis::Foremost};
+    use crate::domain::{Destination, Endpoint, analysis::TopOwners};
 
     fn destination(used: u32, capacity: u32, port: u16) -> DestinationUse {
         let remote: Endpoint = ([10, 0, 3, 17], port).into();
@@ -113,11 +113,11 @@ mod tests {
             may_miss: 0,
             low_parity_capacity: capacity / 2,
             low_parity_used: used / 2,
-            owners: Foremost::default(),
+            owners: TopOwners::default(),
         }
     }
 
-    fn worst(analysis: &Analysis) -> Standing {
+    fn worst(analysis: &Analysis) -> SubjectStatus {
         verdict(analysis, &Trends::default(), Thresholds::default())
     }
 
@@ -126,25 +126,31 @@ mod tests {
         let mut analysis = Analysis::default();
         analysis.ranges[0].occupied = analysis.ranges[0].size * 9 / 10;
         analysis.destinations = vec![destination(64, 64, 443), destination(10, 64, 444)];
-        let standing = worst(&analysis);
-        assert_eq!(standing.subject, Subject::Destination(analysis.destinations[0].destination));
-        assert_eq!((standing.level, standing.available), (Level::Exhausted, 0));
+        let subject_status = worst(&analysis);
+        assert_eq!(
+            subject_status.subject,
+            Subject::Destination(analysis.destinations[0].destination)
+        );
+        assert_eq!((subject_status.level, subject_status.available), (Level::Exhausted, 0));
         analysis.destinations.remove(0);
-        let standing = worst(&analysis);
-        assert_eq!(standing.subject, Subject::Range(Protocol::Tcp));
-        assert_eq!(standing.level, Level::Exhausting);
+        let subject_status = worst(&analysis);
+        assert_eq!(subject_status.subject, Subject::Range(Protocol::Tcp));
+        assert_eq!(subject_status.level, Level::Exhausting);
     }
 
     #[test]
-    fn the_level_of_a_range_comes_from_the_lower_end_of_what_is_left() {
+    fn the_level_of_a_range_uses_the_lower_bound_of_the_ports_left() {
         let mut analysis = Analysis::default();
         (analysis.ranges[0].size, analysis.ranges[0].unlisted) = (64, 63);
-        let standing = worst(&analysis);
-        assert_eq!((standing.level, standing.left), (Level::Exhausting, Left::new(1, 64)));
+        let subject_status = worst(&analysis);
+        assert_eq!(
+            (subject_status.level, subject_status.left),
+            (Level::Exhausting, Left::new(1, 64))
+        );
     }
 
     #[test]
-    fn a_destination_with_most_of_the_ports_comes_before_their_range() {
+    fn a_destination_that_uses_most_ports_is_reported_before_its_range() {
         let mut analysis = Analysis::default();
         (analysis.ranges[0].size, analysis.ranges[0].occupied) = (64, 62);
         analysis.destinations = vec![destination(60, 64, 443)];
@@ -159,12 +165,12 @@ mod tests {
     }
 
     #[test]
-    fn on_a_quiet_machine_the_fullest_is_named_and_ok() {
+    fn without_problems_the_subject_with_the_largest_share_is_reported_as_ok() {
         let mut analysis = Analysis::default();
         assert_eq!(worst(&analysis).level, Level::Ok);
         analysis.destinations = vec![destination(5, 64, 443)];
-        let standing = worst(&analysis);
-        assert_eq!((standing.level, standing.used), (Level::Ok, 5));
+        let subject_status = worst(&analysis);
+        assert_eq!((subject_status.level, subject_status.used), (Level::Ok, 5));
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::domain::{
-    DestinationUse, Evidence, Forecast, LastMinute, Level, Party, Protocol, Snapshot,
+    DestinationUse, Evidence, Forecast, LastMinute, Level, OwnerKey, Protocol, Snapshot,
     availability::{Scope, scopes},
-    diagnosis::Standing,
+    diagnosis::SubjectStatus,
     notation::{NamedProcess, counted, grouped, rounded},
 };
 
@@ -16,20 +16,20 @@ pub(super) fn process(evidence: &Evidence<'_>, pid: u32) -> String {
 }
 
 /// Names the owner of sockets.
-pub(super) fn party(evidence: &Evidence<'_>, party: Party) -> String {
-    match party {
-        Party::Process(pid) => process(evidence, pid),
-        Party::Hidden(Some(uid)) => {
+pub(super) fn owner_key(evidence: &Evidence<'_>, owner_key: OwnerKey) -> String {
+    match owner_key {
+        OwnerKey::Process(pid) => process(evidence, pid),
+        OwnerKey::Hidden(Some(uid)) => {
             let users = &evidence.snapshot.machine.users;
             let name = users.name(uid).map(ToString::to_string);
             let user = name.or_else(|| users.unmapped(uid).map(|words| format!("an {words}")));
             let user = user.unwrap_or_else(|| format!("user {uid}"));
             format!("a hidden process of {user}")
         }
-        Party::Hidden(None) => "a hidden process".to_owned(),
-        Party::Kernel => "a process that has exited or closed its sockets".to_owned(),
-        Party::Nobody | Party::NotAsked => "an unknown process".to_owned(),
-        Party::Unresolved => {
+        OwnerKey::Hidden(None) => "a hidden process".to_owned(),
+        OwnerKey::Kernel => "a process that has exited or closed its sockets".to_owned(),
+        OwnerKey::Nobody | OwnerKey::NotAsked => "an unknown process".to_owned(),
+        OwnerKey::Unresolved => {
             "a process that opened or closed its sockets during the scan".to_owned()
         }
     }
@@ -37,20 +37,20 @@ pub(super) fn party(evidence: &Evidence<'_>, party: Party) -> String {
 
 /// Returns the process with most sockets, or the first party if there is no process. `owners` must
 /// be sorted by number of sockets, most first.
-fn foremost(owners: &[(Party, u32)]) -> (Party, u32) {
-    let process = owners.iter().find(|(party, _)| matches!(party, Party::Process(_)));
-    process.or(owners.first()).copied().unwrap_or((Party::Nobody, 0))
+fn top_owners(owners: &[(OwnerKey, u32)]) -> (OwnerKey, u32) {
+    let process = owners.iter().find(|(owner_key, _)| matches!(owner_key, OwnerKey::Process(_)));
+    process.or(owners.first()).copied().unwrap_or((OwnerKey::Nobody, 0))
 }
 
 /// Names the process with most sockets, or the first party if there is no process.
-pub(super) fn maker(evidence: &Evidence<'_>, owners: &[(Party, u32)]) -> String {
-    party(evidence, foremost(owners).0)
+pub(super) fn main_owner(evidence: &Evidence<'_>, owners: &[(OwnerKey, u32)]) -> String {
+    owner_key(evidence, top_owners(owners).0)
 }
 
 /// Says who uses the ports of a destination: see `by`.
 pub(super) fn used_by(evidence: &Evidence<'_>, row: &DestinationUse) -> String {
-    let (named, sockets) = foremost(&row.owners);
-    by(&party(evidence, named), sockets, row.used)
+    let (named, sockets) = top_owners(&row.owners);
+    by(&owner_key(evidence, named), sockets, row.used)
 }
 
 /// Says that `part` of `whole` ports are used by this process: `by nginx[812]`,
@@ -64,9 +64,9 @@ pub(super) fn by(name: &str, part: u32, whole: u32) -> String {
 }
 
 /// Names the process with most sockets for advice, or `the client` if there is no process.
-pub(super) fn client(evidence: &Evidence<'_>, owners: &[(Party, u32)]) -> String {
-    let process = owners.iter().find(|(party, _)| matches!(party, Party::Process(_)));
-    process.map_or("the client".to_owned(), |&(named, _)| party(evidence, named))
+pub(super) fn client(evidence: &Evidence<'_>, owners: &[(OwnerKey, u32)]) -> String {
+    let process = owners.iter().find(|(owner_key, _)| matches!(owner_key, OwnerKey::Process(_)));
+    process.map_or("the client".to_owned(), |&(named, _)| owner_key(evidence, named))
 }
 
 /// Converts `&[&str]` to steps.
@@ -128,15 +128,15 @@ pub(super) struct Call {
 /// Used share from which calls may have failed between a few scans.
 const NEARLY_FULL: f64 = 0.98;
 /// Minimum time that scans must cover to show the effect of TIME-WAIT, which lasts a minute.
-const LONG_ENOUGH: Duration = Duration::from_secs(59);
+const MIN_SPAN_SHOWN: Duration = Duration::from_secs(59);
 
 impl Call {
     /// Describes how the call fails: always, intermittently, or only once no port is left.
-    pub fn fails(&self, standing: &Standing) -> String {
+    pub fn fails(&self, subject_status: &SubjectStatus) -> String {
         let Self { name, errno, .. } = self;
         let verb = if self.is_plural { "fail" } else { "fails" };
-        match (standing.level, standing.last_minute) {
-            (Level::Exhausted, _) if standing.left.most > 0 => {
+        match (subject_status.level, subject_status.last_minute) {
+            (Level::Exhausted, _) if subject_status.left.most > 0 => {
                 format!("{name} may fail with {errno}.")
             }
             (Level::Exhausted, _) => format!("{name} {verb} with {errno}."),
@@ -144,7 +144,7 @@ impl Call {
                 let verb = if last.full > 0 { verb } else { "may fail" };
                 format!("{name} {verb} intermittently with {errno}: {}.", shortage(last))
             }
-            (_, last) if standing.share >= NEARLY_FULL && is_brief(last) => {
+            (_, last) if subject_status.share >= NEARLY_FULL && is_brief(last) => {
                 let waves = match self.time_wait {
                     0 => "",
                     _ => ": ports enter and leave TIME-WAIT in waves",
@@ -160,15 +160,15 @@ impl Call {
 }
 
 fn is_brief(last: Option<LastMinute>) -> bool {
-    last.is_none_or(|last| last.span < LONG_ENOUGH)
+    last.is_none_or(|last| last.span < MIN_SPAN_SHOWN)
 }
 
 /// Formats the ports left, for a summary: `309 left, full in about 3m (2m to 5m)`. `of` follows the
 /// word `left`.
-pub(super) fn left(standing: &Standing, of: &str) -> String {
-    let left = format!("{} left{of}", standing.left);
-    match (standing.level, standing.last_minute, standing.forecast) {
-        (Level::Exhausted, ..) if standing.left.most == 0 => format!("none left{of}"),
+pub(super) fn left(subject_status: &SubjectStatus, of: &str) -> String {
+    let left = format!("{} left{of}", subject_status.left);
+    match (subject_status.level, subject_status.last_minute, subject_status.forecast) {
+        (Level::Exhausted, ..) if subject_status.left.most == 0 => format!("none left{of}"),
         (Level::Exhausted, ..) => left,
         (Level::Failing, Some(LastMinute { scans, full: full @ 1.., .. }), _) => {
             format!("{left}, none at {full} of the last {scans} scans")

@@ -1,6 +1,6 @@
 //! Returns what would close a gap, in a few words. Does not say what is missing.
 
-use crate::domain::{Errno, Gap, gap::Lack};
+use crate::domain::{Errno, Gap, gap::MissingPrivilege};
 
 const RAISE_LIMIT: &str = "raise the limit of open files: ulimit -n";
 const LOAD_MODULES: &str = "modprobe tcp_diag udp_diag: CONFIG_INET_DIAG, CONFIG_INET_UDP_DIAG";
@@ -10,7 +10,7 @@ const LOAD_MODULES: &str = "modprobe tcp_diag udp_diag: CONFIG_INET_DIAG, CONFIG
 pub(super) fn of(gap: &Gap) -> &'static str {
     match gap {
         Gap::OwnersHidden { .. } => "run as root, or grant CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH",
-        Gap::OwnersRefused { lack, .. } => of_lack(*lack),
+        Gap::OwnersRefused { missing_privilege, .. } => for_missing_privilege(*missing_privilege),
         Gap::OwnersInvisible { .. } => {
             "grant CAP_SYS_PTRACE, or mount /proc without hidepid for this user"
         }
@@ -49,11 +49,13 @@ pub(super) fn of(gap: &Gap) -> &'static str {
     }
 }
 
-fn of_lack(lack: Lack) -> &'static str {
-    match lack {
-        Lack::Capability => "grant CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, which root lacks here",
-        Lack::UserNamespace => "run in the host's user namespace",
-        Lack::Unknown => {
+fn for_missing_privilege(missing_privilege: MissingPrivilege) -> &'static str {
+    match missing_privilege {
+        MissingPrivilege::Capability => {
+            "grant CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, which root lacks here"
+        }
+        MissingPrivilege::UserNamespace => "run in the host's user namespace",
+        MissingPrivilege::Unknown => {
             "the process denies access to root, too: run in the host's user namespace, or with all \
              capabilities"
         }

@@ -23,7 +23,7 @@ fn a_refusal_has_the_name_of_its_errno() {
 }
 
 #[test]
-fn the_errno_of_a_refusal_decides_what_helps() {
+fn the_remedy_depends_on_the_errno() {
     let remedy = |error| Gap::NetlinkRefused { error }.remedy();
     for error in [Errno::ENOENT, Errno::EOPNOTSUPP] {
         assert!(remedy(error).starts_with("modprobe tcp_diag udp_diag"), "{}", remedy(error));
@@ -39,7 +39,7 @@ fn the_errno_of_a_refusal_decides_what_helps() {
 }
 
 #[test]
-fn a_failed_walk_that_hides_no_socket_counts_none() {
+fn a_failed_walk_without_hidden_sockets_counts_none() {
     let gap = Gap::OwnersUnreadable { sockets: 0, error: Errno::ENOENT };
     assert_eq!(
         line(&gap),
@@ -49,13 +49,19 @@ fn a_failed_walk_that_hides_no_socket_counts_none() {
 }
 
 #[test]
-fn root_is_never_told_to_run_as_root() {
+fn no_remedy_for_root_suggests_to_run_as_root() {
     let (sockets, processes) = (1, 1);
-    for lack in [Lack::Capability, Lack::UserNamespace, Lack::Unknown] {
-        let gap = Gap::OwnersRefused { sockets, processes, lack };
+    for missing_privilege in
+        [MissingPrivilege::Capability, MissingPrivilege::UserNamespace, MissingPrivilege::Unknown]
+    {
+        let gap = Gap::OwnersRefused { sockets, processes, missing_privilege };
         assert!(!line(&gap).contains("run as root"), "{}", line(&gap));
     }
-    let of_a_namespace = Gap::OwnersRefused { sockets, processes, lack: Lack::UserNamespace };
+    let of_a_namespace = Gap::OwnersRefused {
+        sockets,
+        processes,
+        missing_privilege: MissingPrivilege::UserNamespace,
+    };
     assert_eq!(of_a_namespace.remedy(), "run in the host's user namespace");
     let error = Errno::EACCES;
     for gap in [
@@ -69,7 +75,7 @@ fn root_is_never_told_to_run_as_root() {
 }
 
 #[test]
-fn ports_that_could_not_be_read_are_counted_by_process() {
+fn unread_ports_are_counted_by_process() {
     let unread = |pid, sockets| UnreadPorts { pid, sockets };
     let all = [unread(9, 1), unread(812, 3), unread(900, 1), unread(901, 2), unread(902, 4)];
     let gap =

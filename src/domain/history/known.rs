@@ -52,7 +52,7 @@ impl KnownPorts {
         }
     }
 
-    pub fn place(&self) -> (Protocol, u16) {
+    pub fn protocol_port(&self) -> (Protocol, u16) {
         (self.protocol, self.port)
     }
 
@@ -72,7 +72,7 @@ impl KnownPorts {
     /// does for TIME-WAIT, so that the cookie changes within that state. Without cookies the
     /// identity changes at accept(), which assigns the inode. If only one of the two has a cookie,
     /// the source of the snapshots has changed.
-    pub fn goes_on_as(&self, new: &Self) -> bool {
+    pub fn is_continued_by(&self, new: &Self) -> bool {
         let is_connection = |state| (State::SynSent..=State::TimeWait).contains(&state);
         let are_connections = is_connection(self.state) && is_connection(new.state);
         match (self.has_cookie, new.has_cookie) {

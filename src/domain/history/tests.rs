@@ -42,9 +42,9 @@ fn snapshot(number: u64, cookies: impl Iterator<Item = u64>) -> Snapshot {
 fn bytes(history: &History) -> usize {
     (history.known.capacity() + history.next.capacity() + history.missing.capacity())
         * size_of::<KnownPorts>()
-        + history.sightings.bytes()
-        + history.unpaired.lost.capacity() * size_of::<(KnownPorts, bool)>()
-        + history.unpaired.came.capacity() * size_of::<u32>()
+        + history.port_events.bytes()
+        + history.unpaired.disappeared.capacity() * size_of::<(KnownPorts, bool)>()
+        + history.unpaired.appeared.capacity() * size_of::<u32>()
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn an_unchanged_snapshot_touches_no_buffer() {
 }
 
 #[test]
-fn buffers_are_used_again_when_sockets_come_and_go() {
+fn buffers_are_reused_when_sockets_change() {
     let mut history = History::default();
     let turn = |number| snapshot(number, number..number + 1000);
     (1..4).for_each(|number| history.observe(&turn(number)));

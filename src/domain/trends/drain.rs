@@ -19,8 +19,8 @@ impl Drain {
     pub fn of(snapshot: &Snapshot, destination: Option<&Destination>) -> Self {
         let mut freed = vec![0; TIME_WAIT_SECONDS as usize];
         let ephemeral = &snapshot.ephemeral;
-        for port in snapshot.sockets.chunk_by(|a, b| place(a) == place(b)) {
-            let (protocol, number) = place(&port[0]);
+        for port in snapshot.sockets.chunk_by(|a, b| protocol_port(a) == protocol_port(b)) {
+            let (protocol, number) = protocol_port(&port[0]);
             let is_automatic = protocol == Protocol::Tcp
                 && ephemeral.range.contains(number)
                 && !ephemeral.is_reserved(number);
@@ -45,7 +45,7 @@ impl Drain {
     }
 }
 
-fn place(socket: &Socket) -> (Protocol, u16) {
+fn protocol_port(socket: &Socket) -> (Protocol, u16) {
     (socket.protocol, socket.local.port)
 }
 

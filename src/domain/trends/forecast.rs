@@ -26,7 +26,7 @@ pub struct Trend {
 
 /// Maximum length of a forecast, in seconds (two days). Growth measured over ten seconds is no
 /// evidence for a longer time.
-const FORESEEABLE: f64 = 172_800.0;
+const MAX_FORECAST_SECONDS: f64 = 172_800.0;
 
 /// Times in seconds from the last snapshot.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,7 +58,7 @@ impl Trend {
         let (earliest, latest) = self.bounds(wanted);
         let slowest = self.lasting_per_second - self.uncertainty;
         let latest = latest.zip(self.lasting_until(wanted, slowest)).map(|(a, b)| a.max(b));
-        (seconds <= FORESEEABLE).then_some(Forecast { seconds, earliest, latest })
+        (seconds <= MAX_FORECAST_SECONDS).then_some(Forecast { seconds, earliest, latest })
     }
 
     /// Returns the seconds until `wanted` more ports are used if the ports not in TIME-WAIT grow by
@@ -66,8 +66,8 @@ impl Trend {
     /// sockets end, and None if it never happens.
     fn lasting_until(&self, wanted: f64, lasting: f64) -> Option<f64> {
         let period = f64::from(TIME_WAIT_SECONDS);
-        let came = (lasting + self.into_time_wait_per_second) * period;
-        let left = wanted - (came - f64::from(self.draining));
+        let arrived = (lasting + self.into_time_wait_per_second) * period;
+        let left = wanted - (arrived - f64::from(self.draining));
         if left <= 0.0 {
             return Some(0.0);
         }

@@ -3,7 +3,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::followed::Count;
+use super::tracked::Count;
 
 /// Older scans are dropped.
 const MINUTE: Duration = Duration::from_mins(1);
@@ -13,7 +13,7 @@ const SLOT: Duration = Duration::from_millis(970);
 
 /// Minimum interval until the next scan, for the computation of `expected`. Otherwise the interval
 /// of the last two scans is used.
-const LEAST_INTERVAL: Duration = Duration::from_secs(1);
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Safety factor of `expected`: the next interval may be longer, and FAILING must be shown before
 /// the first call fails. With this factor it is shown at least a second earlier (tests/tense.rs).
@@ -21,7 +21,7 @@ const MARGIN: f64 = 1.5;
 
 /// A range or destination stays FAILING for this time after a scan at which too few ports were
 /// left.
-const HELD: Duration = Duration::from_secs(10);
+const FAILING_TIME: Duration = Duration::from_secs(10);
 
 /// What the scans of the last minute showed of a range or a destination.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub struct LastMinute {
 impl LastMinute {
     /// Whether connect() or bind() fails on and off: the rule of `Level::Failing`.
     pub fn is_failing(&self, is_critical: bool) -> bool {
-        let is_short = self.since_short.is_some_and(|since| since < HELD);
+        let is_short = self.since_short.is_some_and(|since| since < FAILING_TIME);
         is_short || (is_critical && self.since_full.is_some())
     }
 }
@@ -158,7 +158,7 @@ impl Recent {
     }
 
     fn expected_after(&self, at: Duration, interval: Interval) -> u32 {
-        let next = at.saturating_sub(interval.from).max(LEAST_INTERVAL).as_secs_f64();
+        let next = at.saturating_sub(interval.from).max(MIN_INTERVAL).as_secs_f64();
         let in_slot = |slot: &ScanSeries| {
             let seconds = slot.to.saturating_sub(slot.from).max(SLOT).as_secs_f64();
             f64::from(slot.taken) * (next / seconds).max(1.0)

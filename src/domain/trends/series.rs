@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Maximum number of points. When it is reached, every second point is dropped.
-const MOST_POINTS: usize = 256;
+const MAX_POINTS: usize = 256;
 
 /// Points of one count, oldest first. Takes at most 2 KB.
 #[derive(Clone, Debug, Default)]
@@ -36,7 +36,7 @@ impl Series {
             *newest = point;
             return;
         }
-        if self.points.len() == MOST_POINTS {
+        if self.points.len() == MAX_POINTS {
             self.thin();
         }
         self.points.push(point);

@@ -41,8 +41,8 @@ impl DeltaCounts {
         self.figures.busy += attempt.took;
         // Ports outside the range have no counter. An attempt has port 0 if the kernel found no
         // port to choose; it is not counted by port either.
-        let place = attempt.port.checked_sub(self.first).map(usize::from);
-        if let Some(tries) = place.and_then(|place| self.tries.get_mut(place)) {
+        let index = attempt.port.checked_sub(self.first).map(usize::from);
+        if let Some(tries) = index.and_then(|index| self.tries.get_mut(index)) {
             *tries += 1;
         }
         push(&mut self.recent, *attempt);
@@ -65,7 +65,7 @@ impl DeltaCounts {
             }
         } else {
             self.figures.failures += 1;
-            self.figures.in_vain += u64::from(finished.attempts);
+            self.figures.failed_attempts += u64::from(finished.attempts);
         }
         self.figures.finished = Some(finished);
         push(&mut self.ended, finished);
@@ -77,7 +77,7 @@ impl DeltaCounts {
         let fresh = AllocationDelta { run: self.figures.run, ..AllocationDelta::default() };
         let mut delta = std::mem::replace(&mut self.figures, fresh);
         let tried = self.tries.iter_mut().enumerate().filter(|(_, tries)| **tries > 0);
-        delta.touched = tried
+        delta.attempts_by_port = tried
             .map(|(offset, tries)| (self.first + offset as u16, std::mem::take(tries)))
             .collect();
         delta.recent = self.recent.drain(..).collect();
@@ -97,14 +97,14 @@ pub fn merge(older: AllocationDelta, newer: AllocationDelta) -> AllocationDelta 
         collisions: older.collisions + newer.collisions,
         successes: older.successes + newer.successes,
         failures: older.failures + newer.failures,
-        in_vain: older.in_vain + newer.in_vain,
+        failed_attempts: older.failed_attempts + newer.failed_attempts,
         snapshots: (
             older.snapshots.0 + newer.snapshots.0,
             older.snapshots.1.saturating_add(newer.snapshots.1),
         ),
         busy: older.busy.checked_add(newer.busy).unwrap_or(Duration::MAX),
         histogram: add_up(&older.histogram, &newer.histogram),
-        touched: add_up(&older.touched, &newer.touched),
+        attempts_by_port: add_up(&older.attempts_by_port, &newer.attempts_by_port),
         recent: last_of(older.recent, &newer.recent),
         finished: newer.finished.or(older.finished),
         ended: last_of(older.ended, &newer.ended),
@@ -160,39 +160,39 @@ mod tests {
         Attempt { number, port, refusal, took: Duration::from_nanos(500) }
     }
 
-    fn tally() -> DeltaCounts {
+    fn delta_counts() -> DeltaCounts {
         DeltaCounts::new(3, PortRange::new(10, 20).unwrap())
     }
 
     #[test]
     fn only_an_occupied_port_is_a_collision() {
-        let mut tally = tally();
+        let mut delta_counts = delta_counts();
         for errno in [Some(Errno::EADDRINUSE), Some(Errno::EMFILE), Some(Errno::EACCES), None] {
-            tally.count(&attempt(1, 10, errno));
+            delta_counts.count(&attempt(1, 10, errno));
         }
-        let delta = tally.take();
+        let delta = delta_counts.take();
         assert_eq!((delta.run, delta.attempts, delta.collisions), (3, 4, 1));
-        assert_eq!(delta.touched, [(10, 4)]);
+        assert_eq!(delta.attempts_by_port, [(10, 4)]);
         assert_eq!(delta.busy, Duration::from_micros(2));
     }
 
     #[test]
-    fn a_merge_adds_counts_and_keeps_the_newer_moment() {
-        let mut tally = tally();
-        tally.count(&attempt(1, 12, Some(Errno::EADDRINUSE)));
-        tally.count(&attempt(2, 15, None));
-        tally.finish(Finished { number: 1, attempts: 2, port: Some(15) });
-        let older = AllocationDelta { held: vec![15], is_running: true, ..tally.take() };
-        tally.count(&attempt(1, 11, None));
-        tally.finish(Finished { number: 2, attempts: 1, port: Some(11) });
-        tally.count(&attempt(1, 12, None));
-        tally.finish(Finished { number: 3, attempts: 1, port: Some(12) });
-        let newer = AllocationDelta { held: vec![11], ..tally.take() };
+    fn merging_deltas_adds_counts_and_keeps_the_newer_state() {
+        let mut delta_counts = delta_counts();
+        delta_counts.count(&attempt(1, 12, Some(Errno::EADDRINUSE)));
+        delta_counts.count(&attempt(2, 15, None));
+        delta_counts.finish(Finished { number: 1, attempts: 2, port: Some(15) });
+        let older = AllocationDelta { held: vec![15], is_running: true, ..delta_counts.take() };
+        delta_counts.count(&attempt(1, 11, None));
+        delta_counts.finish(Finished { number: 2, attempts: 1, port: Some(11) });
+        delta_counts.count(&attempt(1, 12, None));
+        delta_counts.finish(Finished { number: 3, attempts: 1, port: Some(12) });
+        let newer = AllocationDelta { held: vec![11], ..delta_counts.take() };
 
         let merged = merge(older, newer);
 
         assert_eq!((merged.attempts, merged.successes, merged.collisions), (4, 3, 1));
-        assert_eq!(merged.touched, [(11, 1), (12, 2), (15, 1)]);
+        assert_eq!(merged.attempts_by_port, [(11, 1), (12, 2), (15, 1)]);
         assert_eq!(merged.histogram, [(1, 2), (2, 1)]);
         assert_eq!(merged.finished, Some(Finished { number: 3, attempts: 1, port: Some(12) }));
         assert_eq!((merged.held, merged.is_running), (vec![11], false));
@@ -201,22 +201,22 @@ mod tests {
 
     #[test]
     fn the_last_64_attempts_survive_a_merge_in_order() {
-        let mut tally = tally();
-        let mut merged = tally.take();
+        let mut delta_counts = delta_counts();
+        let mut merged = delta_counts.take();
         for number in 1..=150 {
-            tally.count(&attempt(number, 10, None));
+            delta_counts.count(&attempt(number, 10, None));
             if number % 40 == 0 {
-                merged = merge(merged, tally.take());
+                merged = merge(merged, delta_counts.take());
             }
         }
-        merged = merge(merged, tally.take());
+        merged = merge(merged, delta_counts.take());
         let numbers: Vec<u32> = merged.recent.iter().map(|attempt| attempt.number).collect();
         assert_eq!(numbers, (87..=150).collect::<Vec<u32>>());
         assert_eq!(merged.attempts, 150);
     }
 
     #[test]
-    fn of_two_runs_the_newer_stays() {
+    fn merging_deltas_of_two_runs_keeps_the_newer_run() {
         let older = AllocationDelta { run: 1, attempts: 9, ..AllocationDelta::default() };
         let newer = AllocationDelta { run: 2, attempts: 1, ..AllocationDelta::default() };
         assert_eq!(merge(older.clone(), newer.clone()), newer);

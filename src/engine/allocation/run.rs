@@ -10,9 +10,9 @@ use crate::{
     engine::{
         Setup,
         allocation::delta::DeltaCounts,
-        look::{FRESH, PortSurvey},
         message::{AllocationDelta, Finished},
         permit,
+        port_survey::{MAX_SNAPSHOT_AGE, PortSurvey},
     },
     host::{Held, Host, HostBinder, HostError},
 };
@@ -20,15 +20,15 @@ use crate::{
 /// State of a run, from one `Prepare` to the next.
 pub struct AllocationRun {
     allocator: AttemptSearch<Box<dyn HostBinder>, Box<dyn Strategy>, ChaCha8Rng>,
-    tally: DeltaCounts,
+    delta_counts: DeltaCounts,
     held: BTreeMap<u16, Box<dyn Held>>,
     /// Maximum number of held ports, and the note shown when it is reached.
     capacity: (usize, &'static str),
     hold_note: Option<&'static str>,
     limitation: Option<&'static str>,
-    /// Snapshot for a strategy that needs one; `must_look` is set if it may be out of date.
-    look: Option<PortSurvey>,
-    must_look: bool,
+    /// Snapshot for a strategy that needs one; `needs_rescan` is set if it may be out of date.
+    survey: Option<PortSurvey>,
+    needs_rescan: bool,
     /// Number of attempts of the current allocation.
     attempts: u32,
     finished: u64,
@@ -51,24 +51,25 @@ impl AllocationRun {
         if row.lets_machine_choose {
             binder.choose_within(setup.range).map_err(words)?;
         }
-        let look = || PortSurvey::new(host, candidates.clone(), setup.protocols, setup.address);
-        let look = row.needs_sight.then(look).transpose().map_err(words)?;
-        let sight = look.as_ref().map_or_else(FreePorts::everything, |look| (*look.ports).clone());
+        let survey = || PortSurvey::new(host, candidates.clone(), setup.protocols, setup.address);
+        let survey = row.needs_port_view.then(survey).transpose().map_err(words)?;
+        let port_view =
+            survey.as_ref().map_or_else(FreePorts::all_free, |survey| (*survey.ports).clone());
         let capacity = capacity(setup.hold_limit, binder.hold_capacity());
         let limitation = binder.limitation();
         let random = ChaCha8Rng::seed_from_u64(setup.seed);
         let strategy = (row.make)(Tuning::default());
         let max_attempts = setup.max_attempts.max(1);
-        let mut tally = DeltaCounts::new(number, setup.range);
-        if let Some(look) = &look {
-            tally.count_snapshot(look.took);
+        let mut delta_counts = DeltaCounts::new(number, setup.range);
+        if let Some(survey) = &survey {
+            delta_counts.count_snapshot(survey.took);
         }
         Ok(Self {
             allocator: AttemptSearch::new(binder, strategy, random, candidates, max_attempts)
-                .seeing(sight),
-            look,
-            must_look: false,
-            tally,
+                .with_port_view(port_view),
+            survey,
+            needs_rescan: false,
+            delta_counts,
             held: BTreeMap::new(),
             capacity,
             hold_note: None,
@@ -85,12 +86,12 @@ impl AllocationRun {
         let mut left = count;
         let mut goes_on = true;
         while goes_on && left > 0 {
-            self.look_again();
-            let Self { allocator, tally, attempts, .. } = self;
+            self.rescan_if_stale();
+            let Self { allocator, delta_counts, attempts, .. } = self;
             let progress = allocator.steps(left, |attempt| {
                 left -= 1;
                 *attempts = attempt.number;
-                tally.count(attempt);
+                delta_counts.count(attempt);
             });
             goes_on = match progress {
                 Progress::Refused(_) => true,
@@ -114,34 +115,34 @@ impl AllocationRun {
 
     /// Takes a new snapshot before an allocation if the last snapshot is old or was wrong. If that
     /// fails, the last snapshot stays in use, because only a bind decides whether a port is free.
-    fn look_again(&mut self) {
-        let Some(look) = &mut self.look else { return };
-        let is_stale = self.must_look || look.at.elapsed() >= FRESH;
+    fn rescan_if_stale(&mut self) {
+        let Some(survey) = &mut self.survey else { return };
+        let is_stale = self.needs_rescan || survey.at.elapsed() >= MAX_SNAPSHOT_AGE;
         if self.attempts == 0 && is_stale {
-            self.must_look = false;
-            if let Ok(took) = look.again() {
-                self.tally.count_snapshot(took);
+            self.needs_rescan = false;
+            if let Ok(took) = survey.rescan() {
+                self.delta_counts.count_snapshot(took);
             }
-            self.allocator.sight_mut().clone_from(&look.ports);
+            self.allocator.port_view_mut().clone_from(&survey.ports);
         }
     }
 
     /// Marks the snapshot as out of date, because others have taken or released ports.
-    pub fn look_anew(&mut self) {
-        self.must_look = true;
+    pub fn request_rescan(&mut self) {
+        self.needs_rescan = true;
     }
 
     /// Releases a held port; does nothing if it is not held.
     pub fn release(&mut self, port: u16) {
         if self.held.remove(&port).is_some() {
-            self.allocator.sight_mut().release(port);
+            self.allocator.port_view_mut().release(port);
             self.hold_note = None;
         }
     }
 
     pub fn release_all(&mut self) {
         for port in std::mem::take(&mut self.held).into_keys() {
-            self.allocator.sight_mut().release(port);
+            self.allocator.port_view_mut().release(port);
         }
         self.hold_note = None;
     }
@@ -158,14 +159,14 @@ impl AllocationRun {
             hold_note: self.hold_note,
             is_running,
             limitation: self.limitation,
-            ..self.tally.take()
+            ..self.delta_counts.take()
         }
     }
 
     fn keep(&mut self, won: Box<dyn Held>) {
         let (capacity, note) = self.capacity;
         if self.held.len() < capacity {
-            self.allocator.sight_mut().take(won.port());
+            self.allocator.port_view_mut().mark_occupied(won.port());
             self.held.insert(won.port(), won);
         } else {
             self.hold_note = Some(note);
@@ -174,8 +175,8 @@ impl AllocationRun {
 
     fn finish(&mut self, port: Option<u16>) -> bool {
         self.finished += 1;
-        self.must_look = self.attempts != 1 || port.is_none();
-        self.tally.finish(Finished { number: self.finished, attempts: self.attempts, port });
+        self.needs_rescan = self.attempts != 1 || port.is_none();
+        self.delta_counts.finish(Finished { number: self.finished, attempts: self.attempts, port });
         self.attempts = 0;
         self.stop_after != Some(self.finished)
     }

@@ -9,8 +9,8 @@ use crate::{
     domain::Text,
     engine::{
         AllocationRequest, Report, Speed,
-        allocation::{delta::merge, run::AllocationRun, site},
-        message::{AllocationDelta, Setup, Site},
+        allocation::{delta::merge, run::AllocationRun, target},
+        message::{AllocationDelta, AllocatorTarget, Setup},
         worker::{Line, Pacer, Stop},
     },
     host::{Host, simulated::SimulatedHost},
@@ -35,7 +35,7 @@ pub struct AllocationWorker<'a> {
     pacer: Pacer,
     reported: Instant,
     /// Attempts were made that are in no delta yet.
-    has_news: bool,
+    has_unsent_delta: bool,
     /// Delta for which there was no room. It is merged into the next delta, so that no count is
     /// lost.
     unsent: Option<AllocationDelta>,
@@ -54,7 +54,7 @@ impl<'a> AllocationWorker<'a> {
             hold: false,
             pacer: Pacer::new(),
             reported: Instant::now(),
-            has_news: false,
+            has_unsent_delta: false,
             unsent: None,
         }
     }
@@ -90,7 +90,7 @@ impl<'a> AllocationWorker<'a> {
     }
 
     fn has_figures(&self) -> bool {
-        self.has_news || self.unsent.is_some()
+        self.has_unsent_delta || self.unsent.is_some()
     }
 
     fn handle(&mut self, request: AllocationRequest) -> Result<(), Stop> {
@@ -136,7 +136,7 @@ impl<'a> AllocationWorker<'a> {
     /// Ends the run and releases its ports, so that the next run can bind them.
     fn end_run(&mut self) {
         self.is_running = false;
-        (self.unsent, self.has_news) = (None, false);
+        (self.unsent, self.has_unsent_delta) = (None, false);
         (self.run, self.simulated) = (None, None);
         self.runs += 1;
     }
@@ -145,14 +145,14 @@ impl<'a> AllocationWorker<'a> {
     ///
     /// Errors, as text: the simulated host could not be built, or no run can start.
     fn prepare(&mut self, mut setup: Setup) -> Result<(), Text> {
-        if let Site::Simulated { share } = setup.site {
-            let built = site::build(self.host, &setup, share);
-            let (site, reserved) =
+        if let AllocatorTarget::Simulated { share } = setup.target {
+            let built = target::build(self.host, &setup, share);
+            let (target, reserved) =
                 built.map_err(|error| Text::around_scrubbed(error.to_string()))?;
             (setup.reserved, setup.address) = (reserved, None);
-            self.simulated = Some(site);
+            self.simulated = Some(target);
         }
-        let simulated = self.simulated.as_ref().map(|site| site as &dyn Host);
+        let simulated = self.simulated.as_ref().map(|target| target as &dyn Host);
         self.run = Some(AllocationRun::prepare(simulated.unwrap_or(self.host), self.runs, &setup)?);
         Ok(())
     }
@@ -160,16 +160,16 @@ impl<'a> AllocationWorker<'a> {
     /// Changes the occupancy of the simulated host. Reports earlier attempts first, because they
     /// belong to the old occupancy.
     fn refill(&mut self, share: f64) -> Result<(), Stop> {
-        let Some(site) = self.simulated.clone() else { return Ok(()) };
+        let Some(target) = self.simulated.clone() else { return Ok(()) };
         self.deliver_delta()?;
-        site.refill(share);
-        self.run.iter_mut().for_each(AllocationRun::look_anew);
+        target.refill(share);
+        self.run.iter_mut().for_each(AllocationRun::request_rescan);
         self.deliver_population()
     }
 
     fn deliver_population(&self) -> Result<(), Stop> {
-        let Some(site) = &self.simulated else { return Ok(()) };
-        let mut population = site.population();
+        let Some(target) = &self.simulated else { return Ok(()) };
+        let mut population = target.population();
         population.number = self.runs;
         self.line.deliver(Report::Simulated(Arc::new(population)))
     }
@@ -188,7 +188,7 @@ impl<'a> AllocationWorker<'a> {
             None => BATCH,
             Some(pause) => self.pacer.steps_due(pause, BATCH),
         };
-        self.has_news |= count > 0;
+        self.has_unsent_delta |= count > 0;
         if !run.attempt(count, self.hold) {
             self.is_running = false;
             return self.deliver_delta();
@@ -220,7 +220,7 @@ impl<'a> AllocationWorker<'a> {
     }
 
     fn take_delta(&mut self) -> Option<AllocationDelta> {
-        self.has_news = false;
+        self.has_unsent_delta = false;
         let newer = self.run.as_mut()?.take_delta(self.is_running);
         Some(match self.unsent.take() {
             Some(older) => merge(older, newer),

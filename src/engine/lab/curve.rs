@@ -6,9 +6,9 @@ use std::time::Duration;
 use crate::{
     allocator::{
         Pattern,
-        lab::{Contest, LabConfig},
+        lab::{LabConfig, SimulatedLab},
     },
-    engine::{lab::ground::occupied, message::CurvePoint},
+    engine::{lab::backend::occupied, message::CurvePoint},
 };
 
 /// Number of runs per occupancy in one sweep.
@@ -26,19 +26,19 @@ const SHARES: [f64; 23] = [
 
 /// Sweeps several times from an empty range to a nearly full one.
 pub struct Curve {
-    terms: LabConfig,
+    config: LabConfig,
     pattern: Pattern,
     /// By share, then by strategy: sum of the means of all sweeps, and the number of sweeps.
     sums: Vec<Vec<(f64, u32)>>,
     sweep: u32,
     /// Index into `SHARES` of the share being measured.
     at: usize,
-    contest: Option<Contest>,
+    simulated_lab: Option<SimulatedLab>,
 }
 
 impl Curve {
-    pub fn new(terms: LabConfig, pattern: Pattern) -> Self {
-        Self { terms, pattern, sums: Vec::new(), sweep: 0, at: 0, contest: None }
+    pub fn new(config: LabConfig, pattern: Pattern) -> Self {
+        Self { config, pattern, sums: Vec::new(), sweep: 0, at: 0, simulated_lab: None }
     }
 
     pub fn is_done(&self) -> bool {
@@ -56,27 +56,27 @@ impl Curve {
             return false;
         }
         let runs = if self.pattern == Pattern::Built { RUNS_BUILT } else { RUNS };
-        let contest = self.contest.get_or_insert_with(|| {
-            let mut terms = self.terms.clone();
+        let simulated_lab = self.simulated_lab.get_or_insert_with(|| {
+            let mut config = self.config.clone();
             // This makes the seed different from those of the runs and of all other points.
-            let place = (u64::from(self.sweep) + 1) * SHARES.len() as u64 + self.at as u64;
-            terms.seed = terms.seed.wrapping_add(place);
-            let count = occupied(SHARES[self.at], terms.candidates.len());
-            Contest::new(&terms, self.pattern, count)
+            let seed_offset = (u64::from(self.sweep) + 1) * SHARES.len() as u64 + self.at as u64;
+            config.seed = config.seed.wrapping_add(seed_offset);
+            let count = occupied(SHARES[self.at], config.candidates.len());
+            SimulatedLab::new(&config, self.pattern, count)
         });
-        contest.advance(budget, runs, &|| Duration::ZERO);
-        if contest.runs() < runs {
+        simulated_lab.advance(budget, runs, &|| Duration::ZERO);
+        if simulated_lab.runs() < runs {
             return false;
         }
         if self.sums.len() == self.at {
-            self.sums.push(vec![(0.0, 0); self.terms.strategies.len()]);
+            self.sums.push(vec![(0.0, 0); self.config.strategies.len()]);
         }
-        for (sum, mean) in self.sums[self.at].iter_mut().zip(contest.means()) {
+        for (sum, mean) in self.sums[self.at].iter_mut().zip(simulated_lab.means()) {
             if let Some(mean) = mean {
                 *sum = (sum.0 + mean, sum.1 + 1);
             }
         }
-        self.contest = None;
+        self.simulated_lab = None;
         self.at = (self.at + 1) % SHARES.len();
         self.sweep += u32::from(self.at == 0);
         true

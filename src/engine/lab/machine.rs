@@ -9,12 +9,12 @@ use std::{
 use crate::{
     allocator::{
         ALLOCATORS, FreePorts,
-        lab::{Entrant, Expectation, Expected, Given, LabConfig, StrategyColumn},
+        lab::{Expectation, Expected, Given, LabConfig, LabStrategy, StrategyColumn},
     },
     domain::{LocalAddress, Text},
     engine::{
-        look::{FRESH, PortSurvey},
         permit,
+        port_survey::{MAX_SNAPSHOT_AGE, PortSurvey},
     },
     host::{Host, HostBinder, HostError},
 };
@@ -23,56 +23,56 @@ const OUT_OF_RANGE: &str = "kernel-bind is left out: the kernel cannot choose fr
 
 /// Runs all strategies, one allocation of each per run, each with a binder of its own. Every run is
 /// timed: reading the clock costs almost nothing compared with a bind().
-pub struct MachineContest {
-    look: PortSurvey,
+pub struct MachineLab {
+    survey: PortSurvey,
     destinations: u32,
     slots: Vec<MachineSlot>,
     limitation: Option<&'static str>,
     /// Number of runs started.
     runs: u64,
     /// Number of strategies that had their turn in this run.
-    turn: usize,
+    next_slot: usize,
 }
 
 struct MachineSlot {
-    entrant: Entrant<Box<dyn HostBinder>, FreePorts>,
+    lab_strategy: LabStrategy<Box<dyn HostBinder>, FreePorts>,
     takes_part: bool,
     /// Time of the strategy's own snapshot; `None` if none was taken.
-    seen: Option<Instant>,
+    scanned_at: Option<Instant>,
     has_begun: bool,
     /// Last expected values, with the two numbers that they were computed for: that of the
     /// snapshot, and that of remembered ports.
     known: Option<((u64, u32), Option<Expected>)>,
 }
 
-impl MachineContest {
+impl MachineLab {
     /// Creates a lab on the host. A strategy that lets the kernel choose does not take part if the
     /// kernel cannot be restricted to the range; a limitation says so.
     ///
     /// Errors, as text: sockets could not be created or listed, or no strategy can take part.
     pub fn new(
         host: &dyn Host,
-        terms: LabConfig,
+        config: LabConfig,
         address: Option<LocalAddress>,
     ) -> Result<Self, Text> {
-        permit::binder(host, &terms.candidates, terms.protocols, address)?;
+        permit::binder(host, &config.candidates, config.protocols, address)?;
         let (mut limitation, mut refused) = (None, None);
         let mut slots = Vec::new();
-        for &strategy in &terms.strategies {
-            let mut binder = host.binder(terms.protocols, address).map_err(words)?;
+        for &strategy in &config.strategies {
+            let mut binder = host.binder(config.protocols, address).map_err(words)?;
             let mut takes_part = true;
             if ALLOCATORS[strategy].lets_machine_choose
-                && let Err(error) = binder.choose_within(terms.candidates.range())
+                && let Err(error) = binder.choose_within(config.candidates.range())
             {
                 (takes_part, refused) = (false, Some(error));
             }
             // Includes a limitation that follows from the restriction to the range.
             limitation = limitation.or(binder.limitation());
-            let entrant = Entrant::new(strategy, binder, FreePorts::everything(), &terms);
+            let lab_strategy = LabStrategy::new(strategy, binder, FreePorts::all_free(), &config);
             slots.push(MachineSlot {
-                entrant,
+                lab_strategy,
                 takes_part,
-                seen: None,
+                scanned_at: None,
                 has_begun: false,
                 known: None,
             });
@@ -83,11 +83,11 @@ impl MachineContest {
             }
             limitation = Some(OUT_OF_RANGE);
         }
-        let turn = slots.len();
-        let destinations = terms.destinations.max(1);
-        let look =
-            PortSurvey::new(host, terms.candidates, terms.protocols, address).map_err(words)?;
-        Ok(Self { look, destinations, slots, limitation, runs: 0, turn })
+        let next_slot = slots.len();
+        let destinations = config.destinations.max(1);
+        let survey =
+            PortSurvey::new(host, config.candidates, config.protocols, address).map_err(words)?;
+        Ok(Self { survey, destinations, slots, limitation, runs: 0, next_slot })
     }
 
     /// Returns what the lab cannot do on this host, for example "IPv4 only".
@@ -102,7 +102,7 @@ impl MachineContest {
 
     /// Returns the number of candidates, and how many of them were occupied in the last snapshot.
     pub fn occupancy(&self) -> (u32, u32) {
-        (self.look.candidates.len(), self.look.occupied)
+        (self.survey.candidates.len(), self.survey.occupied)
     }
 
     /// Makes about `budget` attempts. Stops earlier if `until` runs in total are complete.
@@ -120,13 +120,13 @@ impl MachineContest {
                 }
                 self.begin();
             }
-            let turn = self.turn;
-            self.start(turn, true)?;
-            let entrant = &mut self.slots[turn].entrant;
-            if entrant.is_going_on() {
-                left = left.saturating_sub(entrant.attempt_timed(left, clock).max(1));
+            let next_slot = self.next_slot;
+            self.start(next_slot, true)?;
+            let lab_strategy = &mut self.slots[next_slot].lab_strategy;
+            if lab_strategy.is_in_progress() {
+                left = left.saturating_sub(lab_strategy.attempt_timed(left, clock).max(1));
             }
-            self.turn += usize::from(!self.slots[turn].entrant.is_going_on());
+            self.next_slot += usize::from(!self.slots[next_slot].lab_strategy.is_in_progress());
         }
         Ok(())
     }
@@ -139,34 +139,34 @@ impl MachineContest {
         }
         for index in 0..self.slots.len() {
             self.start(index, false)?;
-            let entrant = &mut self.slots[index].entrant;
-            if entrant.is_going_on() {
-                entrant.attempt(1);
+            let lab_strategy = &mut self.slots[index].lab_strategy;
+            if lab_strategy.is_in_progress() {
+                lab_strategy.attempt(1);
             }
         }
-        if !self.slots.iter().any(|slot| slot.entrant.is_going_on()) {
-            self.turn = self.slots.len();
+        if !self.slots.iter().any(|slot| slot.lab_strategy.is_in_progress()) {
+            self.next_slot = self.slots.len();
         }
         Ok(())
     }
 
     pub fn columns(&self) -> Vec<StrategyColumn> {
         let column = |slot: &MachineSlot| {
-            let mut column = slot.entrant.column(Arc::clone(&self.look.ports));
-            column.figures.model = expectation(&self.look, &slot.entrant).model();
-            column.figures.lengths = self.look.lengths.to_vec();
+            let mut column = slot.lab_strategy.column(Arc::clone(&self.survey.ports));
+            column.figures.model = expectation(&self.survey, &slot.lab_strategy).model();
+            column.figures.lengths = self.survey.lengths.to_vec();
             column
         };
         self.slots.iter().map(column).collect()
     }
 
     fn has_ended(&self) -> bool {
-        self.turn >= self.slots.len()
+        self.next_slot >= self.slots.len()
     }
 
     fn begin(&mut self) {
         self.runs += 1;
-        self.turn = 0;
+        self.next_slot = 0;
         self.slots.iter_mut().for_each(|slot| slot.has_begun = false);
     }
 
@@ -176,31 +176,32 @@ impl MachineContest {
         if !slot.takes_part || std::mem::replace(&mut slot.has_begun, true) {
             return Ok(());
         }
-        if slot.entrant.row().needs_sight && slot.has_to_look() {
-            let took = self.look.again().map_err(words)?;
-            slot.seen = Some(Instant::now());
-            slot.entrant.sight_mut().clone_from(&*self.look.ports);
-            slot.entrant.tally_mut().count_snapshot(took);
-        } else if self.look.at.elapsed() >= FRESH {
-            self.look.again().map_err(words)?;
+        if slot.lab_strategy.row().needs_port_view && slot.needs_rescan() {
+            let took = self.survey.rescan().map_err(words)?;
+            slot.scanned_at = Some(Instant::now());
+            slot.lab_strategy.port_view_mut().clone_from(&*self.survey.ports);
+            slot.lab_strategy.tally_mut().count_snapshot(took);
+        } else if self.survey.at.elapsed() >= MAX_SNAPSHOT_AGE {
+            self.survey.rescan().map_err(words)?;
         }
-        let expected = slot.predict(&self.look);
+        let expected = slot.predict(&self.survey);
         let destination = ((self.runs - 1) % u64::from(self.destinations)) as u32;
-        slot.entrant.begin(destination, expected, is_timed);
+        slot.lab_strategy.begin(destination, expected, is_timed);
         Ok(())
     }
 }
 
 impl MachineSlot {
     /// Returns whether the strategy's snapshot is old or led to a port that was not free.
-    fn has_to_look(&self) -> bool {
-        let has_missed = self.entrant.last().is_some_and(|last| last.attempts != 1);
-        has_missed || self.seen.is_none_or(|seen| seen.elapsed() >= FRESH)
+    fn needs_rescan(&self) -> bool {
+        let has_collided = self.lab_strategy.last().is_some_and(|last| last.attempts != 1);
+        has_collided
+            || self.scanned_at.is_none_or(|scanned_at| scanned_at.elapsed() >= MAX_SNAPSHOT_AGE)
     }
 
-    fn predict(&mut self, look: &PortSurvey) -> Option<Expected> {
-        let expectation = expectation(look, &self.entrant);
-        let key = (look.number, expectation.remembered);
+    fn predict(&mut self, survey: &PortSurvey) -> Option<Expected> {
+        let expectation = expectation(survey, &self.lab_strategy);
+        let key = (survey.number, expectation.remembered);
         match self.known {
             Some((known, expected)) if known == key => expected,
             _ => {
@@ -213,13 +214,13 @@ impl MachineSlot {
 }
 
 fn expectation<'a>(
-    look: &'a PortSurvey,
-    entrant: &Entrant<Box<dyn HostBinder>, FreePorts>,
+    survey: &'a PortSurvey,
+    lab_strategy: &LabStrategy<Box<dyn HostBinder>, FreePorts>,
 ) -> Expectation<'a> {
     Expectation {
-        runs: Some(Arc::clone(&look.lengths)),
+        runs: Some(Arc::clone(&survey.lengths)),
         given: Given::Released,
-        ..entrant.expectation(&look.candidates, look.occupied)
+        ..lab_strategy.expectation(&survey.candidates, survey.occupied)
     }
 }
 

@@ -20,7 +20,7 @@ const GO_ON: u8 = 0;
 /// Order to end and report the result.
 const END: u8 = 1;
 /// Order to end without a report, because another race replaces it.
-const VANISH: u8 = 2;
+const VANISH_SIGNAL: u8 = 2;
 
 /// Starts and ends races. Dropping it ends the current race.
 pub struct Races {
@@ -38,7 +38,7 @@ impl Races {
 
     /// Starts a race. The current one ends without a report.
     pub fn begin(&mut self, setup: RaceSetup) {
-        self.say(VANISH);
+        self.signal(VANISH_SIGNAL);
         let order = Arc::new(AtomicU8::new(GO_ON));
         self.order = Some(Arc::clone(&order));
         self.number += 1;
@@ -53,10 +53,10 @@ impl Races {
     }
 
     pub fn end(&mut self) {
-        self.say(END);
+        self.signal(END);
     }
 
-    fn say(&self, what: u8) {
+    fn signal(&self, what: u8) {
         if let Some(order) = &self.order {
             order.store(what, Ordering::Release);
         }
@@ -65,7 +65,7 @@ impl Races {
 
 impl Drop for Races {
     fn drop(&mut self) {
-        self.say(VANISH);
+        self.signal(VANISH_SIGNAL);
     }
 }
 
@@ -79,7 +79,7 @@ fn run(number: u64, setup: &RaceSetup, order: &AtomicU8, outbox: &dyn Outbox) {
         now() == GO_ON
     };
     let last = race::run(setup, &mut reported);
-    if now() != VANISH {
+    if now() != VANISH_SIGNAL {
         outbox.deliver(Report::Race(Box::new(RaceReport { number, is_over: true, ..last })));
     }
 }

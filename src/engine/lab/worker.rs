@@ -9,14 +9,14 @@ use crate::{
     allocator::{Attempt, FreePorts},
     domain::Text,
     engine::{
-        LabReport, LabRequest, LabSetup, LabSite, Report, Speed,
+        LabReport, LabRequest, LabSetup, LabTarget, Report, Speed,
         lab::{
+            backend::{LabBackend, config},
             clock,
             curve::Curve,
-            ground::{LabBackend, terms},
             races::Races,
         },
-        message::Contender,
+        message::StrategyReport,
         worker::{Line, Pacer, Stop},
     },
     host::Host,
@@ -45,23 +45,23 @@ pub struct LabWorker<'a> {
     pacer: Pacer,
     curve_due: Instant,
     reported: Instant,
-    has_news: bool,
-    /// Occupancies and attempts that all reports repeat for a time of `STILL` at a high speed, and
+    has_unsent_report: bool,
+    /// Occupancies and attempts that all reports repeat for a time of `MIN_CHANGE_INTERVAL` at a high speed, and
     /// the time since they have been reported.
-    still: Option<(Instant, Vec<Still>)>,
+    last_shown: Option<(Instant, Vec<ShownOccupancy>)>,
 }
 
 /// The occupancy and the attempts of one strategy, as reported.
-type Still = (Arc<FreePorts>, Vec<Attempt>);
+type ShownOccupancy = (Arc<FreePorts>, Vec<Attempt>);
 
 /// Minimum time between changes of large areas. It limits the changes to 2.5 a second, because more
 /// than three flashes a second may cause seizures (WCAG 2.2, success criterion 2.3.1).
-const STILL: Duration = Duration::from_millis(400);
+const MIN_CHANGE_INTERVAL: Duration = Duration::from_millis(400);
 
 /// The lab prepared last.
 struct PreparedLab {
     setup: LabSetup,
-    ground: LabBackend,
+    backend: LabBackend,
     /// Only for a simulated occupancy.
     curve: Option<Curve>,
 }
@@ -81,14 +81,14 @@ impl<'a> LabWorker<'a> {
             pacer: Pacer::new(),
             curve_due: now,
             reported: now,
-            has_news: false,
-            still: None,
+            has_unsent_report: false,
+            last_shown: None,
         }
     }
 
     pub fn work(mut self) {
         while self.receive().is_ok() {
-            if self.go_on().is_err() {
+            if self.run_due_work().is_err() {
                 return;
             }
         }
@@ -110,12 +110,12 @@ impl<'a> LabWorker<'a> {
             return Some(Instant::now());
         }
         let is_sweeping = lab.curve.as_ref().is_some_and(|curve| !curve.is_done());
-        let moments = [
+        let deadlines = [
             (self.is_running, self.pacer.due()),
             (is_sweeping, self.curve_due),
-            (self.has_news, self.reported + REPORT_INTERVAL),
+            (self.has_unsent_report, self.reported + REPORT_INTERVAL),
         ];
-        moments.iter().filter(|(counts, _)| *counts).map(|&(_, at)| at).min()
+        deadlines.iter().filter(|(counts, _)| *counts).map(|&(_, at)| at).min()
     }
 
     fn handle(&mut self, request: LabRequest) -> Result<(), Stop> {
@@ -124,14 +124,16 @@ impl<'a> LabWorker<'a> {
                 self.number += 1;
                 self.pause();
                 self.lab = None;
-                let curve = match setup.site {
-                    LabSite::Simulated { pattern, .. } => Some(Curve::new(terms(&setup), pattern)),
-                    LabSite::Machine => None,
+                let curve = match setup.target {
+                    LabTarget::Simulated { pattern, .. } => {
+                        Some(Curve::new(config(&setup), pattern))
+                    }
+                    LabTarget::Machine => None,
                 };
                 self.curve_due = Instant::now();
                 return self.prepare(setup, curve);
             }
-            LabRequest::Fill(share) => return self.refill(share),
+            LabRequest::Fill(share) => return self.set_fill(share),
             LabRequest::Run => {
                 self.is_running = self.lab.is_some() && self.speed != Speed::Step;
                 self.pacer = Pacer::new();
@@ -167,10 +169,10 @@ impl<'a> LabWorker<'a> {
     }
 
     fn prepare(&mut self, setup: LabSetup, curve: Option<Curve>) -> Result<(), Stop> {
-        self.still = None;
+        self.last_shown = None;
         match LabBackend::prepare(self.host, &setup) {
-            Ok(ground) => {
-                self.lab = Some(PreparedLab { setup, ground, curve });
+            Ok(backend) => {
+                self.lab = Some(PreparedLab { setup, backend, curve });
                 self.deliver_report()
             }
             Err(words) => self.fail(words),
@@ -178,13 +180,13 @@ impl<'a> LabWorker<'a> {
     }
 
     /// Changes the share of occupied ports; keeps running, with new statistics.
-    fn refill(&mut self, wanted: f64) -> Result<(), Stop> {
-        self.still = None;
+    fn set_fill(&mut self, wanted: f64) -> Result<(), Stop> {
+        self.last_shown = None;
         let is_simulated = |lab: &mut PreparedLab| lab.curve.is_some();
         let Some(PreparedLab { mut setup, curve, .. }) = self.lab.take_if(is_simulated) else {
             return Ok(());
         };
-        if let LabSite::Simulated { share, .. } = &mut setup.site {
+        if let LabTarget::Simulated { share, .. } = &mut setup.target {
             *share = wanted;
         }
         self.steps = 0;
@@ -198,7 +200,7 @@ impl<'a> LabWorker<'a> {
     }
 
     /// Makes the attempts that are due and a slice of the curve; offers a report if one is due.
-    fn go_on(&mut self) -> Result<(), Stop> {
+    fn run_due_work(&mut self) -> Result<(), Stop> {
         let was_asked = !self.is_running && self.steps > 0;
         if let Err(words) = self.attempt() {
             return self.fail(words);
@@ -207,7 +209,7 @@ impl<'a> LabWorker<'a> {
             return self.deliver_report();
         }
         self.sweep();
-        if self.has_news && self.reported.elapsed() >= REPORT_INTERVAL {
+        if self.has_unsent_report && self.reported.elapsed() >= REPORT_INTERVAL {
             self.offer_report();
         }
         Ok(())
@@ -216,16 +218,16 @@ impl<'a> LabWorker<'a> {
     fn attempt(&mut self) -> Result<(), Text> {
         let Some(lab) = &mut self.lab else { return Ok(()) };
         if self.is_running && self.speed == Speed::Max {
-            self.has_news = true;
-            return lab.ground.advance(lab.ground.batch(), u64::MAX, &clock());
+            self.has_unsent_report = true;
+            return lab.backend.advance(lab.backend.batch(), u64::MAX, &clock());
         }
         if let Some(pause) = self.speed.pause().filter(|_| self.is_running && self.steps == 0) {
             self.steps = self.pacer.steps_due(pause, u32::MAX);
         }
-        while self.steps > 0 && lab.ground.prepare_step() {
-            lab.ground.step()?;
+        while self.steps > 0 && lab.backend.prepare_step() {
+            lab.backend.step()?;
             self.steps -= 1;
-            self.has_news = true;
+            self.has_unsent_report = true;
         }
         Ok(())
     }
@@ -238,27 +240,27 @@ impl<'a> LabWorker<'a> {
         if curve.is_done() || begun < self.curve_due {
             return;
         }
-        self.has_news |= curve.advance(SLICE);
+        self.has_unsent_report |= curve.advance(SLICE);
         let took = begun.elapsed();
-        let rest = match (curve.is_whole(), self.is_running) {
+        let pause_time = match (curve.is_whole(), self.is_running) {
             (true, _) => took * (REFINEMENT - 1),
             (false, true) => took,
             (false, false) => Duration::ZERO,
         };
-        self.curve_due = Instant::now() + rest;
+        self.curve_due = Instant::now() + pause_time;
     }
 
     /// Sends a report if there is room. Otherwise the next report replaces it.
     fn offer_report(&mut self) {
         if let Some(report) = self.report() {
-            self.has_news = self.line.offer(report).is_err();
+            self.has_unsent_report = self.line.offer(report).is_err();
         }
     }
 
     /// Sends a report. Waits for room.
     fn deliver_report(&mut self) -> Result<(), Stop> {
         let Some(report) = self.report() else { return Ok(()) };
-        self.has_news = false;
+        self.has_unsent_report = false;
         self.line.deliver(report)
     }
 
@@ -269,28 +271,31 @@ impl<'a> LabWorker<'a> {
             number: self.number,
             curve: lab.curve.as_ref().map(Curve::points).unwrap_or_default(),
             is_running: self.is_running,
-            ..lab.ground.report()
+            ..lab.backend.report()
         };
-        self.calm(&mut report.contenders);
+        self.limit_flashing(&mut report.strategy_reports);
         Some(Report::Lab(Arc::new(report)))
     }
 
-    /// Replaces occupancies and attempts with those reported before, until `STILL` has passed. Does
+    /// Replaces occupancies and attempts with those reported before, until `MIN_CHANGE_INTERVAL` has passed. Does
     /// so only at a high speed, so that large areas of the screen do not flash.
-    fn calm(&mut self, contenders: &mut [Contender]) {
+    fn limit_flashing(&mut self, strategy_reports: &mut [StrategyReport]) {
         if !self.is_running || self.speed <= Speed::Twenty {
-            self.still = None;
+            self.last_shown = None;
             return;
         }
-        if let Some((since, shown)) = &self.still
-            && since.elapsed() < STILL
+        if let Some((since, shown)) = &self.last_shown
+            && since.elapsed() < MIN_CHANGE_INTERVAL
         {
-            for (contender, (ports, trail)) in contenders.iter_mut().zip(shown) {
-                (contender.ports, contender.trail) = (Arc::clone(ports), trail.clone());
+            for (strategy_report, (ports, last_attempts)) in strategy_reports.iter_mut().zip(shown)
+            {
+                (strategy_report.ports, strategy_report.last_attempts) =
+                    (Arc::clone(ports), last_attempts.clone());
             }
             return;
         }
-        let shown = contenders.iter().map(|c| (Arc::clone(&c.ports), c.trail.clone()));
-        self.still = Some((self.reported, shown.collect()));
+        let shown =
+            strategy_reports.iter().map(|c| (Arc::clone(&c.ports), c.last_attempts.clone()));
+        self.last_shown = Some((self.reported, shown.collect()));
     }
 }

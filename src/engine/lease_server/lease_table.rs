@@ -9,7 +9,7 @@ use rand::{SeedableRng as _, rngs::ChaCha8Rng};
 
 use crate::{
     allocator::{Lease, LeaseHolder, Pool, PoolSetup, Priority, Shortage, pool::BandsTooLarge},
-    engine::lease_server::{Say, ServerEvent},
+    engine::lease_server::{EventSink, ServerEvent},
     host::{
         HostBinder,
         linux::{lease_holder, peer::NotTranslated},
@@ -20,10 +20,10 @@ use crate::{
 const PASS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Maximum number of quarantines ended in one check.
-const MOST_PASSING: usize = 1024;
+const MAX_PASSING: usize = 1024;
 
 /// Interval of checks whether lease holders are alive, while there are leases.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+const HOLDER_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Minimum pause after a check of lease holders, as a multiple of the check's duration.
 const IDLE: u32 = 20;
@@ -32,7 +32,7 @@ const IDLE: u32 = 20;
 const IDLE_IN_NEED: u32 = 4;
 
 /// Maximum pause after a check of lease holders if a client found no port left.
-const LONGEST_IN_NEED: Duration = Duration::from_secs(1);
+const MAX_URGENT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Pid of init, which never ends. A client that sends its parent's pid sends this one if the parent
 /// has ended.
@@ -64,9 +64,9 @@ pub struct LeaseTable {
     /// Start of the pool's clock.
     begun: Instant,
     next_pass: Instant,
-    next_look: Instant,
+    next_check: Instant,
     /// Earliest time of a check that is made because a client found no port left.
-    next_look_in_need: Instant,
+    next_urgent_check: Instant,
 }
 
 impl LeaseTable {
@@ -81,8 +81,8 @@ impl LeaseTable {
             pool,
             begun: now,
             next_pass: now,
-            next_look: now + LOOK_INTERVAL,
-            next_look_in_need: now,
+            next_check: now + HOLDER_CHECK_INTERVAL,
+            next_urgent_check: now,
         })
     }
 
@@ -111,14 +111,14 @@ impl LeaseTable {
 
     /// Returns the time of the next check; `None` if nothing is leased or in quarantine.
     pub fn due(&self) -> Option<Instant> {
-        let pass = (self.pool.resting().len() > 0).then_some(self.next_pass);
-        let look = (self.pool.leases().len() > 0).then_some(self.next_look);
-        pass.into_iter().chain(look).min()
+        let next_update = (self.pool.quarantined().len() > 0).then_some(self.next_pass);
+        let next_check = (self.pool.leases().len() > 0).then_some(self.next_check);
+        next_update.into_iter().chain(next_check).min()
     }
 
     /// Returns the earliest time of a check that is made because no port is left.
-    pub fn next_look_in_need(&self) -> Instant {
-        self.next_look_in_need
+    pub fn next_urgent_check(&self) -> Instant {
+        self.next_urgent_check
     }
 
     /// Returns how many ports are leased, free and in quarantine. Other programs may have bound
@@ -127,37 +127,37 @@ impl LeaseTable {
         PoolPorts {
             leased: self.pool.leases().len(),
             free: self.pool.left_for(Priority::Normal),
-            in_quarantine: self.pool.resting().len(),
+            in_quarantine: self.pool.quarantined().len(),
         }
     }
 
     /// Makes the checks that are due.
-    pub fn keep(&mut self, now: Instant, say: Say<'_>) {
-        if self.pool.leases().len() > 0 && now >= self.next_look {
-            self.look(say);
+    pub fn keep(&mut self, now: Instant, on_event: EventSink<'_>) {
+        if self.pool.leases().len() > 0 && now >= self.next_check {
+            self.reclaim_ended(on_event);
         }
-        if self.pool.resting().len() > 0 && now >= self.next_pass {
-            let are_more = self.pool.pass_some(self.now(), MOST_PASSING);
+        if self.pool.quarantined().len() > 0 && now >= self.next_pass {
+            let are_more = self.pool.update_some_quarantines(self.now(), MAX_PASSING);
             self.next_pass = if are_more { now } else { now + PASS_INTERVAL };
         }
     }
 
     /// Takes back the ports of processes that have ended, and ends quarantines that are over.
-    pub fn look(&mut self, say: Say<'_>) {
+    pub fn reclaim_ended(&mut self, on_event: EventSink<'_>) {
         let begin = Instant::now();
         // A process with many leases is checked once.
-        let mut seen = HashMap::new();
+        let mut checked = HashMap::new();
         let is_alive = |holder: LeaseHolder| {
-            let look = || lease_holder::is_alive(holder.pid, holder.started);
-            *seen.entry(holder).or_insert_with(look)
+            let is_holder_alive = || lease_holder::is_alive(holder.pid, holder.started);
+            *checked.entry(holder).or_insert_with(is_holder_alive)
         };
         for port in self.pool.reclaim(self.now(), is_alive) {
-            say(&ServerEvent::Reclaimed(port));
+            on_event(&ServerEvent::Reclaimed(port));
         }
-        self.pool.pass_some(self.now(), MOST_PASSING);
+        self.pool.update_some_quarantines(self.now(), MAX_PASSING);
         let took = begin.elapsed();
         let now = begin + took;
-        self.next_look = now + LOOK_INTERVAL.max(took * IDLE);
-        self.next_look_in_need = now + LONGEST_IN_NEED.min(took * IDLE_IN_NEED);
+        self.next_check = now + HOLDER_CHECK_INTERVAL.max(took * IDLE);
+        self.next_urgent_check = now + MAX_URGENT_INTERVAL.min(took * IDLE_IN_NEED);
     }
 }

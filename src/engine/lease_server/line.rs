@@ -3,7 +3,7 @@
 use crate::domain::Text;
 
 /// Maximum length of a line in bytes, including its newline, as in portserver.
-pub const LONGEST: usize = 20;
+pub const MAX_LINE_LENGTH: usize = 20;
 
 /// Error: the line is not a pid. Contains the part of the line that was read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,7 +14,7 @@ pub struct NotAPid(pub Text);
 /// digits is ignored, as in portserver.
 pub fn parse(line: &[u8]) -> Result<u32, NotAPid> {
     let digits = line.trim_ascii();
-    let is_number = digits.iter().all(u8::is_ascii_digit) && line.len() <= LONGEST;
+    let is_number = digits.iter().all(u8::is_ascii_digit) && line.len() <= MAX_LINE_LENGTH;
     let number = str::from_utf8(digits).ok().filter(|_| is_number);
     number.and_then(|number| number.parse().ok()).ok_or_else(|| NotAPid(Text::scrub(digits)))
 }
@@ -24,14 +24,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_digits() {
+    fn a_request_line_is_a_decimal_pid() {
         for (line, pid) in [("1\n", 1), (" 7 \n", 7), ("007\r\n", 7), ("4294967295", u32::MAX)] {
             assert_eq!(parse(line.as_bytes()), Ok(pid), "{line}");
         }
     }
 
     #[test]
-    fn anything_else_is_no_pid() {
+    fn other_lines_are_rejected() {
         for line in [
             "",
             "\n",

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    engine::lease_server::line::{self, LONGEST, NotAPid},
+    engine::lease_server::line::{self, MAX_LINE_LENGTH, NotAPid},
     host::linux::lease_socket::{Client, ClientInput},
 };
 
@@ -18,7 +18,7 @@ const QUIET: Duration = Duration::from_millis(500);
 pub struct Waiting {
     pub client: Client,
     pub since: Instant,
-    said: [u8; ROOM],
+    bytes: [u8; ROOM],
     length: usize,
     /// Time when the client's last bytes arrived.
     received: Instant,
@@ -26,7 +26,7 @@ pub struct Waiting {
 
 /// What a client has sent so far.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum ReceivedRequest {
     /// No complete line.
     Nothing,
     Line(Result<u32, NotAPid>),
@@ -36,25 +36,25 @@ pub enum Said {
 
 impl Waiting {
     pub fn new(client: Client, since: Instant) -> Self {
-        Self { client, since, said: [0; ROOM], length: 0, received: since }
+        Self { client, since, bytes: [0; ROOM], length: 0, received: since }
     }
 
     /// Reads from the client. A line is complete when it contains a newline, when it is longer than
-    /// `LONGEST`, or when the client closes its side of the connection.
-    pub fn receive(&mut self, now: Instant) -> Said {
-        match self.client.receive(&mut self.said[self.length..]) {
-            ClientInput::Nothing => return Said::Nothing,
-            ClientInput::End if self.length == 0 => return Said::Shutdown,
+    /// `MAX_LINE_LENGTH`, or when the client closes its side of the connection.
+    pub fn receive(&mut self, now: Instant) -> ReceivedRequest {
+        match self.client.receive(&mut self.bytes[self.length..]) {
+            ClientInput::Nothing => return ReceivedRequest::Nothing,
+            ClientInput::End if self.length == 0 => return ReceivedRequest::Shutdown,
             ClientInput::End => {}
             ClientInput::Bytes(length) => {
                 self.length += length;
                 self.received = now;
-                if self.length <= LONGEST && !self.said[..self.length].contains(&b'\n') {
-                    return Said::Nothing;
+                if self.length <= MAX_LINE_LENGTH && !self.bytes[..self.length].contains(&b'\n') {
+                    return ReceivedRequest::Nothing;
                 }
             }
         }
-        Said::Line(self.line())
+        ReceivedRequest::Line(self.line())
     }
 
     /// Returns the time when the bytes received so far count as a complete line if nothing follows;
@@ -65,6 +65,6 @@ impl Waiting {
 
     /// Parses the bytes received so far as a line.
     pub fn line(&self) -> Result<u32, NotAPid> {
-        line::parse(&self.said[..self.length])
+        line::parse(&self.bytes[..self.length])
     }
 }

@@ -11,7 +11,10 @@ use rand::{SeedableRng, rngs::ChaCha8Rng};
 use crate::{
     allocator::{Attempt, Candidates, LeaseHolder, Pool, PoolSetup, Priority, Shortage},
     domain::{Text, notation},
-    engine::{PoolPlan, PoolReport, Setup, Site, allocation::site, look::PortSurvey, permit},
+    engine::{
+        AllocatorTarget, PoolPlan, PoolReport, Setup, allocation::target, permit,
+        port_survey::PortSurvey,
+    },
     host::{Host, HostBinder, HostError},
 };
 
@@ -28,7 +31,7 @@ pub struct Open {
     /// What the host cannot do, for example "IPv4 only".
     limitation: Option<Text>,
     attempts: VecDeque<Attempt>,
-    trouble: Option<Text>,
+    failure: Option<Text>,
 }
 
 impl Open {
@@ -37,17 +40,17 @@ impl Open {
     /// Errors, as text: no port may be tried, the bands are too large, or no socket could be
     /// created.
     pub fn new(host: &dyn Host, plan: &PoolPlan) -> Result<Self, Text> {
-        let mut open = match plan.site {
-            Site::Machine => Self::on(host, plan)?,
-            Site::Simulated { share } => {
-                let built = site::build(host, &setup(plan), share);
-                let (site, reserved) = built.map_err(|error| words(&error))?;
-                Self::on(&site, &PoolPlan { reserved, address: None, ..plan.clone() })?
+        let mut open = match plan.target {
+            AllocatorTarget::Machine => Self::on(host, plan)?,
+            AllocatorTarget::Simulated { share } => {
+                let built = target::build(host, &setup(plan), share);
+                let (target, reserved) = built.map_err(|error| words(&error))?;
+                Self::on(&target, &PoolPlan { reserved, address: None, ..plan.clone() })?
             }
         };
-        let unseen = open.trouble.take();
+        let unseen = open.failure.take();
         open.lease_to(host, plan.holder);
-        open.trouble = open.trouble.or(unseen);
+        open.failure = open.failure.or(unseen);
         Ok(open)
     }
 
@@ -57,10 +60,10 @@ impl Open {
             return Err(Text::scrub(format!("all ports of {} are reserved", plan.range)));
         }
         let count = candidates.len();
-        let look = PortSurvey::new(host, candidates.clone(), plan.protocols, plan.address);
-        let others = look.as_ref().map_or(0, |look| look.occupied);
+        let survey = PortSurvey::new(host, candidates.clone(), plan.protocols, plan.address);
+        let others = survey.as_ref().map_or(0, |survey| survey.occupied);
         let unseen =
-            look.err().map(|e| Text::around_scrubbed(format!("initial occupancy unknown: {e}")));
+            survey.err().map(|e| Text::around_scrubbed(format!("initial occupancy unknown: {e}")));
         let binder = permit::binder(host, &candidates, plan.protocols, plan.address)?;
         let capacity = binder.hold_capacity();
         let part = (f64::from(count - others) * plan.hold_share) as u32;
@@ -85,7 +88,7 @@ impl Open {
             is_limit_ours: allowed < capacity,
             limitation,
             attempts: VecDeque::with_capacity(RECENT),
-            trouble: unseen,
+            failure: unseen,
         })
     }
 
@@ -93,56 +96,57 @@ impl Open {
         self.pool.leases().len() > 0
     }
 
-    pub fn has_resting(&self) -> bool {
-        self.pool.resting().len() > 0
+    pub fn has_quarantined(&self) -> bool {
+        self.pool.quarantined().len() > 0
     }
 
     /// Sets the holder of the next leases; `None`: this process.
     pub fn lease_to(&mut self, host: &dyn Host, pid: Option<u32>) {
         let pid = pid.unwrap_or_else(|| host.own_pid());
         let started = host.started(pid);
-        let nobody = || Text::scrub(format!("process {pid} does not exist: it cannot hold leases"));
-        self.holder = started.map(|started| LeaseHolder { pid, started }).ok_or_else(nobody);
-        self.trouble = self.holder.as_ref().err().cloned();
+        let no_process =
+            || Text::scrub(format!("process {pid} does not exist: it cannot hold leases"));
+        self.holder = started.map(|started| LeaseHolder { pid, started }).ok_or_else(no_process);
+        self.failure = self.holder.as_ref().err().cloned();
     }
 
-    /// Takes `count` leases, or as many as are available; `trouble` says why there are fewer.
+    /// Takes `count` leases, or as many as are available; `failure` says why there are fewer.
     pub fn take(&mut self, host: &dyn Host, now: Duration, class: Priority, count: u32) {
         self.attempts.clear();
-        self.trouble = None;
+        self.failure = None;
         let holder = match &self.holder {
             Ok(holder) if !is_alive(host, *holder) => {
-                self.trouble = Some(Text::scrub(format!("process {} has ended", holder.pid)));
+                self.failure = Some(Text::scrub(format!("process {} has ended", holder.pid)));
                 return;
             }
             Ok(holder) => *holder,
-            Err(nobody) => {
-                self.trouble = Some(nobody.clone());
+            Err(no_process) => {
+                self.failure = Some(no_process.clone());
                 return;
             }
         };
         let Self { pool, attempts, .. } = self;
         for taken in 0..count {
-            let seen = |attempt: &Attempt| {
+            let checked = |attempt: &Attempt| {
                 if attempts.len() == RECENT {
                     attempts.pop_front();
                 }
                 attempts.push_back(*attempt);
             };
-            if let Err(shortage) = pool.take(now, class, holder, seen) {
-                self.trouble = Some(self.words_of(shortage, taken, count));
+            if let Err(shortage) = pool.take(now, class, holder, checked) {
+                self.failure = Some(self.words_of(shortage, taken, count));
                 return;
             }
         }
     }
 
     pub fn release(&mut self, now: Duration, port: u16) {
-        self.trouble = None;
+        self.failure = None;
         self.pool.release(now, port);
     }
 
     pub fn release_all(&mut self, now: Duration) {
-        self.trouble = None;
+        self.failure = None;
         let ports: Vec<u16> = self.pool.leases().map(|lease| lease.port).collect();
         for port in ports {
             self.pool.release(now, port);
@@ -152,16 +156,17 @@ impl Open {
     /// Ends the leases of processes that have ended. Returns true if there were any.
     pub fn reclaim(&mut self, host: &dyn Host, now: Duration) -> bool {
         // Most leases belong to one process, which is checked once.
-        let mut seen = HashMap::new();
-        let looked = |holder| *seen.entry(holder).or_insert_with(|| is_alive(host, holder));
-        !self.pool.reclaim(now, looked).is_empty()
+        let mut checked = HashMap::new();
+        let is_holder_alive =
+            |holder| *checked.entry(holder).or_insert_with(|| is_alive(host, holder));
+        !self.pool.reclaim(now, is_holder_alive).is_empty()
     }
 
     /// Ends quarantines that are over. Returns true if something has changed.
-    pub fn pass(&mut self, now: Duration) -> bool {
-        let before = (self.pool.resting().len(), self.pool.counts());
-        self.pool.pass(now);
-        (self.pool.resting().len(), self.pool.counts()) != before
+    pub fn update_quarantine(&mut self, now: Duration) -> bool {
+        let before = (self.pool.quarantined().len(), self.pool.counts());
+        self.pool.update_quarantine(now);
+        (self.pool.quarantined().len(), self.pool.counts()) != before
     }
 
     pub fn report(&self, number: u64, now: Duration) -> PoolReport {
@@ -172,14 +177,14 @@ impl Open {
             number,
             now,
             leases: pool.leases().copied().collect(),
-            resting: pool.resting().copied().collect(),
+            quarantined: pool.quarantined().copied().collect(),
             bands,
             counts: pool.counts(),
             hold_limit: pool.setup().max_held.min(pool.setup().candidates.len()),
             occupied: pool.occupied(),
             attempts_allowed: pool.attempts_among(low).min(low),
             attempts: self.attempts.iter().copied().collect(),
-            trouble: self.trouble.clone().or_else(|| self.limitation.clone()),
+            failure: self.failure.clone().or_else(|| self.limitation.clone()),
         }
     }
 
@@ -206,7 +211,7 @@ fn is_alive(host: &dyn Host, holder: LeaseHolder) -> bool {
 /// Returns the setup of a run whose simulated occupancy is that of the pool.
 fn setup(plan: &PoolPlan) -> Setup {
     Setup {
-        site: plan.site,
+        target: plan.target,
         strategy: 0,
         protocols: plan.protocols,
         range: plan.range,

@@ -23,16 +23,16 @@ const REPORT_INTERVAL: Duration = Duration::from_millis(100);
 const PASS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Interval of checks whether lease holders are alive, while there are leases.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+const HOLDER_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Whether there is something that the last report does not contain.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum News {
+enum ReportUrgency {
     None,
     /// There is. The report is sent once `REPORT_INTERVAL` has passed.
-    InTurn,
+    AtInterval,
     /// There is. The report is sent at once, because a request was handled.
-    AtOnce,
+    Immediate,
 }
 
 pub struct PoolWorker<'a> {
@@ -41,12 +41,12 @@ pub struct PoolWorker<'a> {
     /// Number of pools requested.
     number: u64,
     open: Option<Open>,
-    news: News,
+    urgency: ReportUrgency,
     /// Start of the pool's clock.
     begun: Instant,
     reported: Instant,
-    passed: Instant,
-    looked: Instant,
+    quarantines_checked: Instant,
+    holders_checked: Instant,
 }
 
 impl<'a> PoolWorker<'a> {
@@ -57,17 +57,17 @@ impl<'a> PoolWorker<'a> {
             line,
             number: 0,
             open: None,
-            news: News::None,
+            urgency: ReportUrgency::None,
             begun: now,
             reported: now,
-            passed: now,
-            looked: now,
+            quarantines_checked: now,
+            holders_checked: now,
         }
     }
 
     pub fn work(mut self) {
         while self.receive().is_ok() {
-            self.go_on();
+            self.run_due_work();
         }
     }
 
@@ -83,13 +83,13 @@ impl<'a> PoolWorker<'a> {
     /// unreported.
     fn due(&self) -> Option<Instant> {
         let open = self.open.as_ref()?;
-        let moments = [
-            (self.news == News::AtOnce, self.reported),
-            (self.news == News::InTurn, self.reported + REPORT_INTERVAL),
-            (open.has_resting(), self.passed + PASS_INTERVAL),
-            (open.has_leases(), self.looked + LOOK_INTERVAL),
+        let deadlines = [
+            (self.urgency == ReportUrgency::Immediate, self.reported),
+            (self.urgency == ReportUrgency::AtInterval, self.reported + REPORT_INTERVAL),
+            (open.has_quarantined(), self.quarantines_checked + PASS_INTERVAL),
+            (open.has_leases(), self.holders_checked + HOLDER_CHECK_INTERVAL),
         ];
-        moments.iter().filter(|(counts, _)| *counts).map(|&(_, at)| at).min()
+        deadlines.iter().filter(|(counts, _)| *counts).map(|&(_, at)| at).min()
     }
 
     fn handle(&mut self, request: PoolRequest) -> Result<(), Stop> {
@@ -112,7 +112,7 @@ impl<'a> PoolWorker<'a> {
                 PoolRequest::Open(_) | PoolRequest::Close => {}
             }
         }
-        self.news = News::AtOnce;
+        self.urgency = ReportUrgency::Immediate;
         Ok(())
     }
 
@@ -125,36 +125,37 @@ impl<'a> PoolWorker<'a> {
     }
 
     /// Makes the checks that are due, and reports.
-    fn go_on(&mut self) {
+    fn run_due_work(&mut self) {
         let (at, now) = (Instant::now(), self.begun.elapsed());
         let Some(open) = &mut self.open else { return };
         let mut has_changed = false;
-        if open.has_resting() && at >= self.passed + PASS_INTERVAL {
-            self.passed = at;
-            has_changed |= open.pass(now);
+        if open.has_quarantined() && at >= self.quarantines_checked + PASS_INTERVAL {
+            self.quarantines_checked = at;
+            has_changed |= open.update_quarantine(now);
         }
-        if open.has_leases() && at >= self.looked + LOOK_INTERVAL {
-            self.looked = at;
+        if open.has_leases() && at >= self.holders_checked + HOLDER_CHECK_INTERVAL {
+            self.holders_checked = at;
             has_changed |= open.reclaim(self.host, now);
         }
-        if has_changed && self.news == News::None {
-            self.news = News::InTurn;
+        if has_changed && self.urgency == ReportUrgency::None {
+            self.urgency = ReportUrgency::AtInterval;
         }
         self.report(at, now);
     }
 
     /// Sends a report if one is due. If there is no room, the next one replaces it.
     fn report(&mut self, at: Instant, now: Duration) {
-        let is_due = match self.news {
-            News::None => false,
-            News::InTurn => at >= self.reported + REPORT_INTERVAL,
-            News::AtOnce => true,
+        let is_due = match self.urgency {
+            ReportUrgency::None => false,
+            ReportUrgency::AtInterval => at >= self.reported + REPORT_INTERVAL,
+            ReportUrgency::Immediate => true,
         };
         if is_due && let Some(open) = &self.open {
             self.reported = at;
             let report = Report::Pool(Arc::new(open.report(self.number, now)));
             let is_reported = self.line.offer(report).is_ok();
-            self.news = if is_reported { News::None } else { News::InTurn };
+            self.urgency =
+                if is_reported { ReportUrgency::None } else { ReportUrgency::AtInterval };
         }
     }
 }

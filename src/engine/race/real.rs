@@ -10,18 +10,18 @@ use std::{
 use crate::{
     domain::Text,
     engine::{
-        message::{RacePlace, RaceReport},
+        message::{RaceBackend, RaceReport},
         race::{
             REPORT_INTERVAL,
             tally::{RaceTally, RoundResult},
         },
     },
     host::{
-        course::Course,
         linux::race::{
             child::{Child, ChildInput},
             line::{self, BadRaceLine, RaceLine},
         },
+        race_config::RaceConfig,
     },
 };
 
@@ -32,31 +32,31 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const GRACE: Duration = Duration::from_millis(500);
 
 /// Maximum number of bytes shown of an invalid line.
-const LONGEST_SHOWN: usize = 60;
+const MAX_SHOWN_BYTES: usize = 60;
 
 /// No processes can race on this host; the text says why.
 pub struct Impossible(pub Text);
 
 pub fn run(
     program: &Path,
-    course: &Course,
+    config: &RaceConfig,
     on_report: &mut dyn FnMut(&RaceReport) -> bool,
 ) -> Result<RaceReport, Impossible> {
-    let words = [vec!["holder".to_owned()], course.words()].concat();
+    let words = [vec!["holder".to_owned()], config.words()].concat();
     let holder = Child::start(program, &words, GRACE).map_err(|error| {
         Impossible(Text::scrub(format!("could not start {}: {error}", program.display())))
     })?;
-    let silence = TIMEOUT + course.window * 2;
-    let mut race = RealRace { holder, tally: RaceTally::default(), silence, is_ready: false };
+    let timeout = TIMEOUT + config.window * 2;
+    let mut race = RealRace { holder, tally: RaceTally::default(), timeout, is_ready: false };
     let mut reported = Instant::now();
     let mut received = Instant::now();
     loop {
         match race.receive(&mut received) {
             Ok(RaceProgress::On) => {}
             Ok(RaceProgress::Over) => break,
-            Err(Trouble::Impossible(why)) => return Err(Impossible(why)),
-            Err(Trouble::Failed(why)) => {
-                race.tally.trouble = Some(why);
+            Err(RaceError::Impossible(why)) => return Err(Impossible(why)),
+            Err(RaceError::Failed(why)) => {
+                race.tally.failure = Some(why);
                 break;
             }
         }
@@ -75,7 +75,7 @@ enum RaceProgress {
     Over,
 }
 
-enum Trouble {
+enum RaceError {
     Impossible(Text),
     Failed(Text),
 }
@@ -83,37 +83,38 @@ enum Trouble {
 struct RealRace {
     holder: Child,
     tally: RaceTally,
-    silence: Duration,
+    timeout: Duration,
     is_ready: bool,
 }
 
 impl RealRace {
     /// Waits for a line and handles it. Waits at most `REPORT_INTERVAL`. `received` is the time of
     /// the last line, and is updated.
-    fn receive(&mut self, received: &mut Instant) -> Result<RaceProgress, Trouble> {
+    fn receive(&mut self, received: &mut Instant) -> Result<RaceProgress, RaceError> {
         match self.holder.receive(REPORT_INTERVAL).map_err(|error| failed(error.to_string()))? {
             ChildInput::Line(line) => {
                 *received = Instant::now();
-                let line = RaceLine::parse(&line).map_err(|BadRaceLine(line)| said(&line))?;
-                self.understand(line)
+                let line =
+                    RaceLine::parse(&line).map_err(|BadRaceLine(line)| unexpected_line(&line))?;
+                self.handle(line)
             }
-            ChildInput::Nothing if received.elapsed() < self.silence => Ok(RaceProgress::On),
+            ChildInput::Nothing if received.elapsed() < self.timeout => Ok(RaceProgress::On),
             ChildInput::Nothing => Err(failed("it timed out")),
             ChildInput::End => Err(failed("it ended before the end of the race")),
         }
     }
 
-    fn understand(&mut self, line: RaceLine) -> Result<RaceProgress, Trouble> {
+    fn handle(&mut self, line: RaceLine) -> Result<RaceProgress, RaceError> {
         match line {
             RaceLine::Ready if !self.is_ready => {
                 self.is_ready = true;
-                self.tally = RaceTally::at(RacePlace::Namespace);
+                self.tally = RaceTally::at(RaceBackend::Namespace);
             }
             RaceLine::Round(round) if self.is_ready => self.count(&round),
             RaceLine::Over if self.is_ready => return Ok(RaceProgress::Over),
-            RaceLine::Impossible(why) if !self.is_ready => return Err(Trouble::Impossible(why)),
-            RaceLine::Failed(why) => return Err(Trouble::Failed(why)),
-            line => return Err(said(line.to_string().as_bytes())),
+            RaceLine::Impossible(why) if !self.is_ready => return Err(RaceError::Impossible(why)),
+            RaceLine::Failed(why) => return Err(RaceError::Failed(why)),
+            line => return Err(unexpected_line(line.to_string().as_bytes())),
         }
         Ok(RaceProgress::On)
     }
@@ -132,12 +133,12 @@ impl RealRace {
 }
 
 /// Returns the error for a line that is invalid, or not expected at this point.
-fn said(line: &[u8]) -> Trouble {
-    let shown = &line[..line.len().min(LONGEST_SHOWN)];
+fn unexpected_line(line: &[u8]) -> RaceError {
+    let shown = &line[..line.len().min(MAX_SHOWN_BYTES)];
     let words = [b"the holder process failed: unexpected output \"", shown, b"\""].concat();
-    Trouble::Failed(Text::scrub(words))
+    RaceError::Failed(Text::scrub(words))
 }
 
-fn failed(why: impl Display) -> Trouble {
-    Trouble::Failed(Text::scrub(format!("the holder process failed: {why}")))
+fn failed(why: impl Display) -> RaceError {
+    RaceError::Failed(Text::scrub(format!("the holder process failed: {why}")))
 }

@@ -16,16 +16,20 @@ use crate::{
             tally::{RaceTally, RoundResult},
         },
     },
-    host::course::Course,
+    host::race_config::RaceConfig,
 };
 
 /// Number of rounds between two checks of the clock.
 const BATCH: u32 = 64;
 
-pub fn run(course: &Course, tally: &mut RaceTally, on_report: &mut dyn FnMut(&RaceReport) -> bool) {
-    let mut race_worker = RaceWorker::new(course);
+pub fn run(
+    config: &RaceConfig,
+    tally: &mut RaceTally,
+    on_report: &mut dyn FnMut(&RaceReport) -> bool,
+) {
+    let mut race_worker = RaceWorker::new(config);
     let mut reported = Instant::now();
-    for number in 0..course.rounds {
+    for number in 0..config.rounds {
         let round = race_worker.round();
         tally.add(&round);
         if number % BATCH == 0 && reported.elapsed() >= REPORT_INTERVAL {
@@ -38,11 +42,11 @@ pub fn run(course: &Course, tally: &mut RaceTally, on_report: &mut dyn FnMut(&Ra
 }
 
 /// Minimum length of a window, because no rate can be computed over zero time.
-const SHORTEST: Duration = Duration::from_nanos(1);
+const MIN_WINDOW: Duration = Duration::from_nanos(1);
 
 /// State of a simulated race. A port is represented by its index in the range.
 struct RaceWorker<'a> {
-    course: &'a Course,
+    config: &'a RaceConfig,
     random: ChaCha8Rng,
     is_taken: Vec<bool>,
     now: Duration,
@@ -53,30 +57,30 @@ struct RaceWorker<'a> {
 }
 
 impl<'a> RaceWorker<'a> {
-    fn new(course: &'a Course) -> Self {
-        let mut random = ChaCha8Rng::seed_from_u64(course.seed);
-        let mut is_taken = vec![false; course.range.len() as usize];
-        is_taken[..course.others as usize].fill(true);
+    fn new(config: &'a RaceConfig) -> Self {
+        let mut random = ChaCha8Rng::seed_from_u64(config.seed);
+        let mut is_taken = vec![false; config.range.len() as usize];
+        is_taken[..config.others as usize].fill(true);
         is_taken.shuffle(&mut random);
-        let due = gap(course, &mut random);
-        Self { course, random, is_taken, now: Duration::ZERO, due, held: VecDeque::new() }
+        let due = gap(config, &mut random);
+        Self { config, random, is_taken, now: Duration::ZERO, due, held: VecDeque::new() }
     }
 
     fn round(&mut self) -> RoundResult {
         let closed = self.bind();
         let kept = self.bind();
         self.is_taken[closed] = false;
-        let window = self.course.window.max(SHORTEST);
+        let window = self.config.window.max(MIN_WINDOW);
         let end = self.now + window;
         let (mut held_sum, mut bound, mut is_refused) = (0, 0, false);
         while self.due <= end {
             self.release(self.due);
-            if self.held.len() < self.course.most as usize {
+            if self.held.len() < self.config.most as usize {
                 held_sum += self.held.len();
                 bound += 1;
                 is_refused |= self.steal(kept);
             }
-            self.due += gap(self.course, &mut self.random);
+            self.due += gap(self.config, &mut self.random);
         }
         self.now = end;
         self.release(end);
@@ -86,7 +90,7 @@ impl<'a> RaceWorker<'a> {
             0 => self.held.len() as f64,
             bound => held_sum as f64 / f64::from(bound),
         };
-        let free = f64::from(self.course.range.len() - self.course.others - 1) - held;
+        let free = f64::from(self.config.range.len() - self.config.others - 1) - held;
         RoundResult { window, free, bound, is_stolen, is_kept: true, is_refused }
     }
 
@@ -102,7 +106,7 @@ impl<'a> RaceWorker<'a> {
             is_refused |= port == kept;
         };
         self.is_taken[port] = true;
-        self.held.push_back((self.due + self.course.hold, port));
+        self.held.push_back((self.due + self.config.hold, port));
         is_refused
     }
 
@@ -128,7 +132,7 @@ impl<'a> RaceWorker<'a> {
     }
 }
 
-fn gap(course: &Course, random: &mut ChaCha8Rng) -> Duration {
+fn gap(config: &RaceConfig, random: &mut ChaCha8Rng) -> Duration {
     let share: f64 = random.random();
-    Duration::from_secs_f64((-(1.0 - share).ln() / course.per_second).min(3600.0))
+    Duration::from_secs_f64((-(1.0 - share).ln() / config.per_second).min(3600.0))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     allocator::theory,
     domain::Text,
-    engine::message::{RacePlace, RaceReport, Rounds},
+    engine::message::{RaceBackend, RaceReport, Rounds},
 };
 
 /// Result of one round, in which one port is closed and bound again, and another port is kept.
@@ -26,19 +26,19 @@ pub struct RoundResult {
 
 #[derive(Debug, Default)]
 pub struct RaceTally {
-    place: RacePlace,
+    backend: RaceBackend,
     rounds: Vec<(Duration, f64)>,
     stolen: u32,
     lost: u32,
     refused: u32,
     bound: u64,
     open: Duration,
-    pub trouble: Option<Text>,
+    pub failure: Option<Text>,
 }
 
 impl RaceTally {
-    pub fn at(place: RacePlace) -> Self {
-        Self { place, ..Self::default() }
+    pub fn at(backend: RaceBackend) -> Self {
+        Self { backend, ..Self::default() }
     }
 
     pub fn add(&mut self, round: &RoundResult) {
@@ -55,10 +55,10 @@ impl RaceTally {
         RaceReport {
             // Set by the caller, which counts the races.
             number: 0,
-            place: self.place.clone(),
+            backend: self.backend.clone(),
             rebound,
             handed_over: Rounds { stolen: self.lost, refused: self.refused, ..rebound },
-            trouble: self.trouble.clone(),
+            failure: self.failure.clone(),
             is_over,
         }
     }
@@ -72,9 +72,9 @@ impl RaceTally {
         let per_second = self.bound as f64 / self.open.as_secs_f64();
         let (mut expected, mut variance, mut free_sum) = (0.0, 0.0, 0.0);
         for &(window, free) in &self.rounds {
-            let chance = theory::theft(per_second, window, free);
-            expected += chance;
-            variance += chance * (1.0 - chance);
+            let probability = theory::stolen_probability(per_second, window, free);
+            expected += probability;
+            variance += probability * (1.0 - probability);
             free_sum += free;
         }
         Rounds {

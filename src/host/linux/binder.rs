@@ -24,13 +24,13 @@ use crate::{
 };
 
 /// Maximum number of datagrams discarded per call.
-const STRAYS: usize = 256;
+const STRAY_DATAGRAMS: usize = 256;
 /// Descriptors kept for everything except held ports. If half of the descriptor limit is less, that
 /// many are kept.
 const DESCRIPTORS_KEPT: u64 = 64;
 /// Minimum number of descriptors kept: standard input, output and error, and those that a search
 /// opens for a short time.
-const LEAST_KEPT: u64 = 6;
+const MIN_KEPT: u64 = 6;
 
 /// Binds without SO_REUSEPORT, and without SO_REUSEADDR unless requested, so that no other socket
 /// can share a bound port.
@@ -153,8 +153,8 @@ impl Binder for RealBinder {
         self.refused
     }
 
-    fn strays(&mut self, held: &mut Self::Held) -> u64 {
-        held.strays()
+    fn stray_datagrams(&mut self, held: &mut Self::Held) -> u64 {
+        held.stray_datagrams()
     }
 
     fn retire(&mut self, held: &mut Self::Held) {
@@ -228,7 +228,7 @@ impl HostBinder for RealBinder {
     fn hold_capacity(&self) -> u32 {
         let limit = rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         let each = if self.protocols == Protocols::Both { 2 } else { 1 };
-        let kept = DESCRIPTORS_KEPT.min(limit / 2).max(LEAST_KEPT);
+        let kept = DESCRIPTORS_KEPT.min(limit / 2).max(MIN_KEPT);
         let ports = limit.saturating_sub(kept) / each;
         u32::try_from(ports).unwrap_or(u32::MAX)
     }
@@ -245,10 +245,10 @@ impl Held for BoundPort {
         self.port
     }
 
-    fn strays(&mut self) -> u64 {
+    fn stray_datagrams(&mut self) -> u64 {
         let Some(udp) = &self.udp else { return 0 };
         let next = || rustix::net::recv(udp, &mut [0], RecvFlags::DONTWAIT | RecvFlags::TRUNC);
-        (0..STRAYS).take_while(|_| next().is_ok()).count() as u64
+        (0..STRAY_DATAGRAMS).take_while(|_| next().is_ok()).count() as u64
     }
 
     /// Another process may have connected the sockets through copies, or made them listen.
@@ -264,9 +264,9 @@ impl Held for BoundPort {
             let _ = rustix::net::connect_unspec(udp);
         }
         // A receive buffer holds a few hundred datagrams. Datagrams that arrive during this loop
-        // may remain; the next call of `strays` counts them.
+        // may remain; the next call of `stray_datagrams` counts them.
         for _ in 0..8 {
-            if self.strays() < STRAYS as u64 {
+            if self.stray_datagrams() < STRAY_DATAGRAMS as u64 {
                 break;
             }
         }

@@ -3,7 +3,7 @@
 
 use crate::{
     domain::{Family, Protocol, Snapshot, Socket, State, Table},
-    host::linux::sock_diag::{DiagSocket, Flaw},
+    host::linux::sock_diag::{DiagSocket, DumpError},
 };
 
 /// `TCPF_LISTEN`, and `TCPF_CLOSE`, which UDP uses for unconnected sockets.
@@ -45,7 +45,7 @@ impl ByNumber {
     }
 
     /// Fills `dumped` from `tables`.
-    fn dump(&mut self, netlink: &mut DiagSocket, tables: &mut Vec<Table>) -> Result<(), Flaw> {
+    fn dump(&mut self, netlink: &mut DiagSocket, tables: &mut Vec<Table>) -> Result<(), DumpError> {
         tables.sort_unstable_by_key(|table| *table as u8);
         tables.dedup();
         self.dumped.clear();
@@ -58,16 +58,16 @@ impl ByNumber {
     }
 
     fn is_unknown(&self, socket: &Socket) -> bool {
-        socket.cookie.is_some_and(|cookie| self.place(cookie).is_none())
+        socket.cookie.is_some_and(|cookie| self.index_of(cookie).is_none())
     }
 
-    fn place(&self, cookie: u64) -> Option<usize> {
+    fn index_of(&self, cookie: u64) -> Option<usize> {
         self.known.binary_search_by_key(&cookie, |&(known, _)| known).ok()
     }
 
     /// Whether the port was bound by its number, from earlier answers or else from the last dump.
     fn knows(&self, socket: &Socket) -> Option<bool> {
-        let before = self.place(socket.cookie?).and_then(|place| self.known.get(place));
+        let before = self.index_of(socket.cookie?).and_then(|index_of| self.known.get(index_of));
         let is_dumped = || self.dumped.binary_search_by_key(&socket.cookie, |s| s.cookie).is_ok();
         Some(before.map_or_else(is_dumped, |&(_, is_by)| is_by))
     }

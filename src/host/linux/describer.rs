@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_time_of_the_boot_is_known_or_not() {
+    fn boot_time_is_parsed_or_none() {
         let of = |text: &str| boot_time_in(text.lines().map(str::to_owned));
         assert_eq!(of("cpu  1 2\nbtime 1798000000\nprocesses 9\n"), Some(1_798_000_000));
         for unknown in ["", "cpu  1 2\n", "btime \n", "btime x\n"] {

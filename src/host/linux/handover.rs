@@ -129,9 +129,9 @@ fn listen(sockets: &[OwnedFd]) -> rustix::io::Result<Vec<&'static str>> {
 
 /// Gives the sockets the numbers from 3 on, in their order, and keeps them open through execve(2).
 fn arrange(sockets: &mut [OwnedFd]) -> rustix::io::Result<()> {
-    for (place, number) in (0..sockets.len()).zip(FIRST_DESCRIPTOR..) {
+    for (index, number) in (0..sockets.len()).zip(FIRST_DESCRIPTOR..) {
         let (socket, later) =
-            sockets[place..].split_first_mut().expect("place is below the length");
+            sockets[index..].split_first_mut().expect("place is below the length");
         if socket.as_raw_fd() != number {
             if let Some(other) = later.iter_mut().find(|other| other.as_raw_fd() == number) {
                 *other = rustix::io::fcntl_dupfd_cloexec(&*other, FIRST_DESCRIPTOR)?;

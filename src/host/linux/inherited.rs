@@ -11,14 +11,14 @@ struct Signals {
 
 static SIGNALS: OnceLock<Signals> = OnceLock::new();
 
-/// Calls `look` before std's runtime starts, which ignores SIGPIPE before it calls `main`
+/// Calls `check_descriptors` before std's runtime starts, which ignores SIGPIPE before it calls `main`
 /// (library/std/src/sys/pal/unix/mod.rs).
 #[expect(unsafe_code, reason = "the linker gathers functions to be called at the start by section")]
 #[used]
 #[unsafe(link_section = ".init_array")]
-static LOOK: extern "C" fn() = look;
+static LOOK: extern "C" fn() = check_descriptors;
 
-extern "C" fn look() {
+extern "C" fn check_descriptors() {
     let mut blocked = MaybeUninit::uninit();
     #[expect(unsafe_code, reason = "both calls only read, and fill what they are given or fail")]
     let (handler, blocked) = unsafe {

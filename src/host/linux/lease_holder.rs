@@ -20,7 +20,7 @@ pub struct Running {
 /// Finds the process with this pid. None: it does not exist, is not visible, or is a zombie, which
 /// no longer has sockets.
 pub fn find(pid: u32) -> Option<Running> {
-    look(pid).ok().flatten()
+    read_stat(pid).ok().flatten()
 }
 
 /// Returns when the process with this pid started, in ticks since boot. None: as in `find`.
@@ -40,11 +40,11 @@ pub fn refusal(pid: u32) -> Option<Errno> {
 /// Whether the process with this pid and start time still exists. If it cannot be checked now (no
 /// descriptor is left), it counts as existing.
 pub fn is_alive(pid: u32, started: u64) -> bool {
-    look(pid).map_or(true, |found| found.is_some_and(|found| found.started == started))
+    read_stat(pid).map_or(true, |found| found.is_some_and(|found| found.started == started))
 }
 
 /// Finds a process. Errors: /proc cannot be read now; the process may still exist.
-fn look(pid: u32) -> io::Result<Option<Running>> {
+fn read_stat(pid: u32) -> io::Result<Option<Running>> {
     Ok(read(pid)?.and_then(|stat| parse(&stat)))
 }
 
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kernel_thread_is_told_by_its_flags() {
+    fn a_kernel_thread_is_recognized_by_its_flags() {
         for (flags, is_kernel) in [("2129984", true), ("69238848", true), ("4194304", false)] {
             let line =
                 format!("2 (x) S 0 0 0 0 -1 {flags} 0 0 0 0 0 1 2 3 20 0 1 0 1 9 20 0 1 0 5");
@@ -104,27 +104,27 @@ mod tests {
     }
 
     #[test]
-    fn the_start_is_found_behind_any_name() {
+    fn the_start_time_is_parsed_after_any_process_name() {
         for name in ["sleep", "a b", ") Z 1 (", "\n", ""] {
             assert_eq!(stat(name, 'S', 1), Some(12_345), "{name}");
         }
     }
 
     #[test]
-    fn a_zombie_is_gone_unless_other_threads_of_it_go_on() {
+    fn a_zombie_has_ended_unless_other_threads_run() {
         assert_eq!(stat("sleep", 'Z', 1), None);
         assert_eq!(stat("server", 'Z', 2), Some(12_345));
     }
 
     #[test]
-    fn a_line_that_is_cut_off_tells_nothing() {
+    fn a_truncated_stat_line_is_rejected() {
         for line in ["", "7", "7 (", "7 (x)", "7 (x) S 1 2 3"] {
             assert_eq!(parse(line.as_bytes()), None, "{line}");
         }
     }
 
     #[test]
-    fn this_process_is_alive_since_its_start_and_another_start_is_another_process() {
+    fn is_alive_compares_the_start_time() {
         let own = std::process::id();
         let since = started(own).unwrap();
         assert!(is_alive(own, since) && !is_alive(own, since + 1));

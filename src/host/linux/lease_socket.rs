@@ -34,7 +34,7 @@ const BACKLOG: i32 = 4096;
 const MODE: Mode = Mode::from_raw_mode(0o666);
 
 /// Maximum length in bytes of a path, or of an abstract name without its NUL.
-const LONGEST_NAME: usize = 107;
+const MAX_NAME_LENGTH: usize = 107;
 
 /// Address of a Unix socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub enum SocketPath {
 impl SocketPath {
     /// Parses an address as clients write it: `@` is the NUL of an abstract name. None: it is
     /// empty.
-    pub fn spelt(word: &OsStr) -> Option<Self> {
+    pub fn parse(word: &OsStr) -> Option<Self> {
         match word.as_bytes() {
             [] | b"@" => None,
             [b'@', name @ ..] => Some(Self::Abstract(OsStr::from_bytes(name).to_owned())),
@@ -63,11 +63,11 @@ impl SocketPath {
             Self::Path(path) => path.as_os_str(),
             Self::Abstract(name) => name,
         };
-        name.len() <= LONGEST_NAME
+        name.len() <= MAX_NAME_LENGTH
     }
 
     fn address(&self) -> Result<SocketAddrUnix, SocketError> {
-        let too_long = || SocketError::TooLong { place: self.to_string() };
+        let too_long = || SocketError::TooLong { socket_path: self.to_string() };
         if !self.fits_clients() {
             return Err(too_long());
         }
@@ -91,21 +91,21 @@ impl fmt::Display for SocketPath {
 /// Why the socket could not be opened, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
-    #[error("socket name {place} is too long: expected at most 107 bytes")]
-    TooLong { place: String },
+    #[error("socket name {socket_path} is too long: expected at most 107 bytes")]
+    TooLong { socket_path: String },
     #[error(
-        "another portscope serves at {place} (its lock is held): stop it, or use another --socket"
+        "another portscope serves at {socket_path} (its lock is held): stop it, or use another --socket"
     )]
-    Served { place: String },
-    #[error("another program listens at {place}: stop it, or use another --socket")]
-    Foreign { place: String },
+    Served { socket_path: String },
+    #[error("another program listens at {socket_path}: stop it, or use another --socket")]
+    Foreign { socket_path: String },
     #[error(
-        "{place} is a socket without a visible listener, and not known to be left by a portscope \
+        "{socket_path} is a socket without a visible listener, and not known to be left by a portscope \
          of this user: remove it, or use another --socket"
     )]
-    Abandoned { place: String },
-    #[error("{place} exists and is not a socket: use another --socket, or remove it")]
-    NotASocket { place: String },
+    Abandoned { socket_path: String },
+    #[error("{socket_path} exists and is not a socket: use another --socket, or remove it")]
+    NotASocket { socket_path: String },
     #[error(
         "{lock} exists and is not a portscope lock of this user: use another --socket, or remove \
          it"
@@ -123,21 +123,21 @@ pub struct LeaseSocket {
 }
 
 impl LeaseSocket {
-    pub fn open(place: &SocketPath) -> Result<Self, SocketError> {
-        let address = place.address()?;
-        let mut claim = match place {
-            SocketPath::Path(path) => Some(Claim::stake(path)?),
+    pub fn open(socket_path: &SocketPath) -> Result<Self, SocketError> {
+        let address = socket_path.address()?;
+        let mut claim = match socket_path {
+            SocketPath::Path(path) => Some(Claim::acquire(path)?),
             SocketPath::Abstract(_) => None,
         };
         let listener = bind(&address).map_err(|errno| match errno {
-            Errno::ADDRINUSE => SocketError::Foreign { place: place.to_string() },
-            errno => HostError::new(&format!("create the socket {place}"), errno).into(),
+            Errno::ADDRINUSE => SocketError::Foreign { socket_path: socket_path.to_string() },
+            errno => HostError::new(&format!("create the socket {socket_path}"), errno).into(),
         })?;
         if let Some(claim) = &mut claim {
-            claim.settle()?;
+            claim.record_socket()?;
         }
         rustix::net::listen(&listener, BACKLOG)
-            .map_err(|errno| HostError::new(&format!("listen at {place}"), errno))?;
+            .map_err(|errno| HostError::new(&format!("listen at {socket_path}"), errno))?;
         Ok(Self { listener, _claim: claim })
     }
 
@@ -175,11 +175,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_at_sign_in_front_is_an_abstract_name_and_nowhere_else() {
-        let spelt = |word: &str| SocketPath::spelt(OsStr::new(word));
-        assert_eq!(spelt("@x"), Some(SocketPath::Abstract("x".into())));
-        assert_eq!(spelt("./@x"), Some(SocketPath::Path("./@x".into())));
-        assert_eq!((spelt(""), spelt("@")), (None, None));
-        assert_eq!(spelt("@x").unwrap().to_string(), "@x");
+    fn a_leading_at_sign_means_an_abstract_socket_name() {
+        let parse = |word: &str| SocketPath::parse(OsStr::new(word));
+        assert_eq!(parse("@x"), Some(SocketPath::Abstract("x".into())));
+        assert_eq!(parse("./@x"), Some(SocketPath::Path("./@x".into())));
+        assert_eq!((parse(""), parse("@")), (None, None));
+        assert_eq!(parse("@x").unwrap().to_string(), "@x");
     }
 }

@@ -10,7 +10,7 @@ const FIRST_NAMESPACE: u64 = 4_026_531_833;
 /// Interfaces that a namespace can have without any being added by a user: loopback, and the
 /// fallback devices that each tunnel module adds to every namespace
 /// (`net.core.fb_tunnels_only_for_init_net`).
-const OWN_TO_EVERY_NAMESPACE: [&[u8]; 10] = [
+const DEFAULT_INTERFACES: [&[u8]; 10] = [
     b"lo",
     b"tunl0",
     b"sit0",
@@ -57,7 +57,7 @@ fn has_no_way_out(table: &[u8]) -> bool {
         let end = line.iter().position(|&byte| byte == b':').unwrap_or(line.len());
         line[..end].trim_ascii()
     });
-    names.all(|name| OWN_TO_EVERY_NAMESPACE.contains(&name))
+    names.all(|name| DEFAULT_INTERFACES.contains(&name))
 }
 
 #[cfg(test)]
@@ -67,13 +67,13 @@ mod tests {
     const HEADING: &str = "Inter-|   Receive  |  Transmit\n face |bytes    packets|bytes\n";
 
     #[test]
-    fn loopback_and_fallback_tunnels_lead_nowhere() {
+    fn loopback_and_fallback_tunnels_are_no_way_out() {
         let table = format!("{HEADING}    lo:    3193 29\n tunl0: 0 0\nip6tnl0:       0 0\n");
         assert!(has_no_way_out(table.as_bytes()));
     }
 
     #[test]
-    fn any_other_interface_leads_out() {
+    fn any_other_interface_is_a_way_out() {
         for name in ["eth0", "lo0", "lo.1", "sit1", "veth9f", "wg0"] {
             let table = format!("{HEADING}    lo: 1 2\n  {name}: 3 4\n");
             assert!(!has_no_way_out(table.as_bytes()), "{name}");

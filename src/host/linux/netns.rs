@@ -32,7 +32,7 @@ const NSFS_MAGIC: FsWord = 0x6e73_6673;
 const NAMED: [&str; 2] = ["/run/netns", "/var/run/netns"];
 
 /// Maximum number of existing namespaces shown in the error for an unknown one.
-const MOST_NAMED: usize = 8;
+const MAX_NAMED: usize = 8;
 
 /// A network namespace with an open descriptor. The descriptor keeps the namespace alive, so this
 /// value always refers to the same one.
@@ -96,7 +96,9 @@ impl Namespace {
     ///
     /// If the thread is already there, this only reads /proc, which needs no privilege.
     pub fn enter(&self) -> io::Result<()> {
-        if fs::metadata("/proc/thread-self/ns/net").is_ok_and(|ours| ours.ino() == self.id) {
+        if fs::metadata("/proc/thread-self/ns/net")
+            .is_ok_and(|own_namespace| own_namespace.ino() == self.id)
+        {
             return Ok(());
         }
         let kind = Some(LinkNameSpaceType::Network);
@@ -137,7 +139,7 @@ pub fn inside<T: Send>(
 /// Does not check whether this process may enter the namespace.
 pub fn find(asked: &OsStr) -> Result<Namespace, NamespaceError> {
     let shown = Text::scrub(asked.as_bytes());
-    for path in places(asked) {
+    for path in candidate_paths(asked) {
         match open(&path) {
             Ok((link, id)) => {
                 return Ok(Namespace::new(&path, (link, id), mounts::read()?.name_of(id)));
@@ -163,15 +165,15 @@ fn unknown(asked: &OsStr, shown: Text) -> Result<NamespaceError, HostError> {
 }
 
 /// Returns the paths where the requested namespace may be.
-fn places(asked: &OsStr) -> Vec<PathBuf> {
+fn candidate_paths(asked: &OsStr) -> Vec<PathBuf> {
     if asked.as_bytes().contains(&b'/') {
         return vec![asked.into()];
     }
-    let mut places: Vec<_> = NAMED.map(|folder| Path::new(folder).join(asked)).into();
+    let mut candidate_paths: Vec<_> = NAMED.map(|folder| Path::new(folder).join(asked)).into();
     if let Some(pid) = asked.to_str().and_then(as_pid) {
-        places.push(link_of(pid));
+        candidate_paths.push(link_of(pid));
     }
-    places
+    candidate_paths
 }
 
 /// Parses a pid: digits only, without sign or blank.
@@ -246,7 +248,7 @@ fn could_not_open(path: &Path, errno: Errno) -> HostError {
 
 fn known() -> Result<NamespaceNames, HostError> {
     let mut names: Vec<Text> = all()?.namespaces.into_iter().map(|found| found.name.text).collect();
-    let more = names.len().saturating_sub(MOST_NAMED);
-    names.truncate(MOST_NAMED);
+    let more = names.len().saturating_sub(MAX_NAMED);
+    names.truncate(MAX_NAMED);
     Ok(NamespaceNames { names, more })
 }

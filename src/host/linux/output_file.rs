@@ -4,7 +4,7 @@
 //! Each name is looked up relative to a folder that is opened once. A report is written to a file
 //! without a name, which gets its name when it is complete.
 
-mod place;
+mod file_name;
 mod stale;
 
 use std::{
@@ -28,13 +28,13 @@ use rustix::{
 
 use crate::host::{signals, standard_output};
 
-use place::{FileName, OPEN_FOLDERS, Occupant, belongs_to, has_changed};
+use file_name::{ExistingFile, FileName, OPEN_FOLDERS, belongs_to, has_changed};
 
 /// Maximum number of temporary names found in use before creating a file fails.
-const MOST_NAMES: u32 = 100;
+const MAX_NAMES: u32 = 100;
 /// Maximum number of checks of the target by `publish`. Another process may create or remove the
 /// target between a check and the next step.
-const MOST_CHANGES: u32 = 10;
+const MAX_CHANGES: u32 = 10;
 /// Permission bits read, write and execute; never set-user-ID, set-group-ID and sticky.
 const PERMISSIONS: u32 = 0o777;
 
@@ -49,15 +49,17 @@ pub enum OutputFile {
 /// Opens `path` for a report. With a `mark`, replaces only a file that belongs to this user and is
 /// empty or begins with the mark, and never follows a symbolic link.
 pub fn open(path: &Path, mark: Option<&'static str>) -> io::Result<OutputFile> {
-    let place = match mark {
-        None => FileName::behind_links(path)?,
+    let file_name = match mark {
+        None => FileName::resolve_links(path)?,
         Some(_) => FileName::of(CWD, path.as_os_str().as_bytes())?,
     };
-    match place.look(mark)? {
-        Occupant::None => NewFile::create(place, mark, None).map(OutputFile::New),
-        Occupant::File(old) => NewFile::create(place, mark, Some(&old)).map(OutputFile::New),
-        Occupant::Special => place.open_special().map(OutputFile::Existing),
-        Occupant::Descriptor(number) => duplicate(number).map(OutputFile::Existing),
+    match file_name.inspect(mark)? {
+        ExistingFile::None => NewFile::create(file_name, mark, None).map(OutputFile::New),
+        ExistingFile::File(old) => {
+            NewFile::create(file_name, mark, Some(&old)).map(OutputFile::New)
+        }
+        ExistingFile::Special => file_name.open_special().map(OutputFile::Existing),
+        ExistingFile::Descriptor(number) => duplicate(number).map(OutputFile::Existing),
     }
 }
 
@@ -74,7 +76,7 @@ fn duplicate(number: RawFd) -> io::Result<File> {
 /// A file that gets its name when it is complete.
 #[derive(Debug)]
 pub struct NewFile {
-    place: FileName,
+    file_name: FileName,
     mark: Option<&'static str>,
     file: File,
     /// The temporary name, if the file has one: on file systems without O_TMPFILE (NFS, old
@@ -85,31 +87,31 @@ pub struct NewFile {
 impl NewFile {
     /// Creates the file, with owner and permissions of the old file, if there is one.
     fn create(
-        place: FileName,
+        file_name: FileName,
         mark: Option<&'static str>,
         old: Option<&Metadata>,
     ) -> io::Result<Self> {
-        stale::remove(&place.folder);
+        stale::remove(&file_name.folder);
         let mode = if old.is_some() { 0o600 } else { 0o666 };
         let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-        let nameless = openat(&place.folder, c".", flags, Mode::from_raw_mode(mode));
+        let nameless = openat(&file_name.folder, c".", flags, Mode::from_raw_mode(mode));
         let (file, temporary) = match nameless {
             // Without /proc, the file could not get its name later.
             Ok(file) if rustix::fs::stat(OPEN_FOLDERS).is_ok() => (file, None),
             Ok(_) | Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) => {
-                let (name, file) = create_named(&place.folder, Mode::from_raw_mode(mode))?;
+                let (name, file) = create_named(&file_name.folder, Mode::from_raw_mode(mode))?;
                 (file, Some(name))
             }
             Err(errno) => return Err(errno.into()),
         };
-        let new = Self { place, mark, file: file.into(), temporary };
+        let new = Self { file_name, mark, file: file.into(), temporary };
         if let Some(old) = old {
-            new.resemble(old)?;
+            new.copy_attributes(old)?;
         }
         Ok(new)
     }
 
-    fn resemble(&self, old: &Metadata) -> io::Result<()> {
+    fn copy_attributes(&self, old: &Metadata) -> io::Result<()> {
         let new = self.file.metadata()?;
         let mut mode = old.mode() & PERMISSIONS;
         if new.uid() != old.uid()
@@ -133,9 +135,9 @@ impl NewFile {
     /// Gives the file its name, after checking again which file has that name now.
     pub fn publish(mut self) -> io::Result<()> {
         self.file.sync_all()?;
-        for _ in 0..MOST_CHANGES {
-            match self.place.look(self.mark)? {
-                Occupant::None => match self.give_name(&self.place.name) {
+        for _ in 0..MAX_CHANGES {
+            match self.file_name.inspect(self.mark)? {
+                ExistingFile::None => match self.give_name(&self.file_name.name) {
                     Ok(()) => {
                         self.temporary = None;
                         return Ok(());
@@ -143,7 +145,7 @@ impl NewFile {
                     Err(Errno::EXIST) => {}
                     Err(errno) => return Err(errno.into()),
                 },
-                Occupant::File(old) if old.uid() == self.file.metadata()?.uid() => {
+                ExistingFile::File(old) if old.uid() == self.file.metadata()?.uid() => {
                     return self.replace();
                 }
                 _ => return Err(has_changed()),
@@ -154,7 +156,7 @@ impl NewFile {
 
     /// Links the file as `name`. Fails with EEXIST if the name is in use.
     fn give_name(&self, name: &CString) -> Result<(), Errno> {
-        let folder = &self.place.folder;
+        let folder = &self.file_name.folder;
         if let Some(temporary) = &self.temporary {
             let moved = renameat_with(folder, temporary, folder, name, RenameFlags::NOREPLACE);
             if !matches!(moved, Err(Errno::INVAL | Errno::NOSYS)) {
@@ -183,9 +185,9 @@ impl NewFile {
             let ((), name) = with_free_name(|name| self.give_name(name))?;
             self.temporary = Some(name);
         }
-        let folder = &self.place.folder;
+        let folder = &self.file_name.folder;
         let temporary = self.temporary.as_ref().expect("it was given a name above");
-        renameat(folder, temporary, folder, &self.place.name)?;
+        renameat(folder, temporary, folder, &self.file_name.name)?;
         self.temporary = None;
         Ok(())
     }
@@ -195,7 +197,7 @@ impl Drop for NewFile {
     fn drop(&mut self) {
         if let Some(temporary) = &self.temporary {
             // An error here is ignored: the caller reports why the file was not published.
-            let _ = unlinkat(&self.place.folder, temporary, AtFlags::empty());
+            let _ = unlinkat(&self.file_name.folder, temporary, AtFlags::empty());
         }
     }
 }
@@ -215,7 +217,7 @@ fn with_free_name<T>(
     loop {
         let name = CString::new(stale::name(number)).expect("digits have no NUL");
         match attempt(&name) {
-            Err(Errno::EXIST) if number < MOST_NAMES => number += 1,
+            Err(Errno::EXIST) if number < MAX_NAMES => number += 1,
             done => return Ok((done?, name)),
         }
     }
@@ -230,9 +232,9 @@ mod tests {
     /// Creates a file as on a file system that has no files without a name.
     fn named(folder: &Path) -> NewFile {
         let path = folder.join("report");
-        let place = FileName::of(CWD, path.as_os_str().as_bytes()).unwrap();
-        let (name, file) = create_named(&place.folder, Mode::from_raw_mode(0o666)).unwrap();
-        NewFile { place, mark: None, file: file.into(), temporary: Some(name) }
+        let file_name = FileName::of(CWD, path.as_os_str().as_bytes()).unwrap();
+        let (name, file) = create_named(&file_name.folder, Mode::from_raw_mode(0o666)).unwrap();
+        NewFile { file_name, mark: None, file: file.into(), temporary: Some(name) }
     }
 
     fn names(folder: &Path) -> Vec<PathBuf> {
@@ -240,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn without_nameless_files_a_temporary_one_takes_the_place_or_goes() {
+    fn a_named_temporary_file_is_renamed_on_publish_and_removed_on_drop() {
         let folder = std::env::temp_dir().join(format!("portscope-named-{}", std::process::id()));
         fs::create_dir(&folder).unwrap();
         let (first, second, third) = (named(&folder), named(&folder), named(&folder));

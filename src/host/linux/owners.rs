@@ -18,7 +18,7 @@ use rustix::{
 };
 
 use crate::{
-    domain::{self, Holders, Socket, UnreadThreads, UnreadableProcess, gap::Lack},
+    domain::{self, Holders, Socket, UnreadThreads, UnreadableProcess, gap::MissingPrivilege},
     host::{OwnerDepth, linux::users},
 };
 
@@ -38,7 +38,7 @@ pub struct OwnerFinder {
     holders: Holders,
     found: Found,
     /// Inodes that were searched for everywhere and not found; ascending.
-    unfound: Vec<u32>,
+    not_found: Vec<u32>,
     /// Threads that a search found to have a table of their own with sockets. Each walk reads these
     /// tables.
     split: Vec<Thread>,
@@ -73,10 +73,10 @@ impl OwnerFinder {
 
     /// Like a full `find`, but always reads the tables of all threads, and returns where each
     /// socket is held.
-    pub(super) fn find_places(&mut self, sockets: &[Socket]) -> Vec<SocketDescriptor> {
-        self.found.places = Some(Vec::new());
+    pub(super) fn find_descriptors(&mut self, sockets: &[Socket]) -> Vec<SocketDescriptor> {
+        self.found.socket_descriptors = Some(Vec::new());
         self.walk(sockets, true);
-        self.found.places.take().unwrap_or_default()
+        self.found.socket_descriptors.take().unwrap_or_default()
     }
 
     pub(super) fn holders(&self) -> &Holders {
@@ -97,13 +97,13 @@ impl OwnerFinder {
     /// Only another listing of the sockets shows whether these inodes were closed during the walk.
     pub(super) fn take_unconfirmed(&mut self) -> Vec<u32> {
         let is_first = std::mem::take(&mut self.is_first);
-        if is_first { self.unfound.clone() } else { Vec::new() }
+        if is_first { self.not_found.clone() } else { Vec::new() }
     }
 
     /// Moves inodes that are no longer listed to `undecided`: they were closed during the walk.
     pub(super) fn drop_closed(&mut self, mut is_listed: impl FnMut(u32) -> bool) {
         let undecided = &mut self.holders.undecided;
-        undecided.extend(self.unfound.extract_if(.., |&mut inode| !is_listed(inode)));
+        undecided.extend(self.not_found.extract_if(.., |&mut inode| !is_listed(inode)));
         undecided.sort_unstable();
     }
 
@@ -111,7 +111,7 @@ impl OwnerFinder {
     /// unfound. An inode that was searched for everywhere (a kernel socket, a descriptor in flight)
     /// causes no further walk. An inode that only one walk did not find causes another.
     fn knows_too_little(&self, sockets: &[Socket]) -> bool {
-        let is_known = |inode| self.holds(inode) || self.unfound.binary_search(&inode).is_ok();
+        let is_known = |inode| self.holds(inode) || self.not_found.binary_search(&inode).is_ok();
         let mut inodes = sockets.iter().filter_map(|socket| socket.inode);
         self.holders.failed.is_some() || inodes.any(|inode| !is_known(inode))
     }
@@ -225,16 +225,16 @@ impl OwnerFinder {
     /// Decides, for each inode that the walk did not find, whether it is unfound or undecided.
     fn decide(&mut self, missing: Vec<u32>, before: &[u32]) {
         if !missing.is_empty() {
-            self.holders.lack = lack();
+            self.holders.missing_privilege = missing_privilege();
             self.holders.unmapped_uid = self.unmapped_uid();
         }
         self.has_walked |= self.holders.failed.is_none();
         if self.holders.failed.is_some() {
-            return self.unfound.clear();
+            return self.not_found.clear();
         }
         let is_settled = |inode: &u32| self.is_due(*inode, before) || self.is_unfound(*inode);
-        let (unfound, undecided) = missing.into_iter().partition(is_settled);
-        (self.unfound, self.holders.undecided) = (unfound, undecided);
+        let (not_found, undecided) = missing.into_iter().partition(is_settled);
+        (self.not_found, self.holders.undecided) = (not_found, undecided);
         self.holders.unread_threads = self.unread_threads;
     }
 
@@ -246,7 +246,7 @@ impl OwnerFinder {
     }
 
     fn is_unfound(&self, inode: u32) -> bool {
-        self.unfound.binary_search(&inode).is_ok()
+        self.not_found.binary_search(&inode).is_ok()
     }
 
     /// Returns the inodes of `sockets` that were not found; ascending.
@@ -280,14 +280,14 @@ fn unreadable(proc: &OwnedFd, pid: u32) -> Option<UnreadableProcess> {
 
 /// Returns what this process lacks to read all tables. None: it is not root, which explains the
 /// lack.
-fn lack() -> Option<Lack> {
+fn missing_privilege() -> Option<MissingPrivilege> {
     let needed = CapabilitySet::SYS_PTRACE | CapabilitySet::DAC_READ_SEARCH;
     let capabilities = rustix::thread::capabilities(None);
     let may_trace = capabilities.is_ok_and(|sets| sets.effective.contains(needed));
     match (users::unmapped(), users::effective()) {
-        (Some(_), _) => Some(Lack::UserNamespace),
-        (None, 0) if may_trace => Some(Lack::Unknown),
-        (None, 0) => Some(Lack::Capability),
+        (Some(_), _) => Some(MissingPrivilege::UserNamespace),
+        (None, 0) if may_trace => Some(MissingPrivilege::Unknown),
+        (None, 0) => Some(MissingPrivilege::Capability),
         (None, _) => None,
     }
 }

@@ -22,10 +22,10 @@ use crate::host::{
 };
 
 /// Maximum size in bytes of /proc/PID/status, which may list many groups.
-const LONGEST_STATUS: u64 = 1 << 20;
+const MAX_STATUS_BYTES: u64 = 1 << 20;
 
 /// Maximum number of the client's ancestors that are examined.
-const MOST_ANCESTORS: usize = 64;
+const MAX_ANCESTORS: usize = 64;
 
 /// Why the process that a client means is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,17 +44,17 @@ pub enum NotTranslated {
 /// Errors: /proc cannot be read.
 pub fn proc_is_ours() -> Result<bool, HostError> {
     let status = status("self").map_err(|error| HostError::new("read /proc/self/status", error))?;
-    Ok(Namesake::parse(&status).is_some_and(|own| own.depth == 1))
+    Ok(ProcessIds::parse(&status).is_some_and(|own| own.depth == 1))
 }
 
 /// Returns the pid, as seen here, of the process that the client of `socket` calls `pid`.
 pub fn translate(socket: impl AsFd, pid: u32) -> Result<u32, NotTranslated> {
     let client = client(socket).ok_or(NotTranslated::UnseenClient)?;
-    if is_beside_us(client) {
+    if is_in_own_namespace(client) {
         return Ok(pid);
     }
     let status = status(&client.to_string()).map_err(|_| NotTranslated::ClientGone)?;
-    let own = Namesake::parse(&status).ok_or(NotTranslated::ClientGone)?;
+    let own = ProcessIds::parse(&status).ok_or(NotTranslated::ClientGone)?;
     if own.depth == 1 {
         return Ok(pid);
     }
@@ -72,14 +72,14 @@ pub fn translate(socket: impl AsFd, pid: u32) -> Result<u32, NotTranslated> {
 
 /// Whether the client is in this process's pid namespace. Takes a third of the time of reading the
 /// client's status. Also returns false if this process has no permission to check.
-fn is_beside_us(client: u32) -> bool {
-    static OURS: OnceLock<Option<(u64, u64)>> = OnceLock::new();
+fn is_in_own_namespace(client: u32) -> bool {
+    static OWN_NAMESPACE: OnceLock<Option<(u64, u64)>> = OnceLock::new();
     let namespace = |process: &str| {
         let link = rustix::fs::stat(format!("/proc/{process}/ns/pid")).ok()?;
         Some((link.st_dev, link.st_ino))
     };
-    let ours = OURS.get_or_init(|| namespace("self"));
-    ours.is_some() && namespace(&client.to_string()) == *ours
+    let own_namespace = OWN_NAMESPACE.get_or_init(|| namespace("self"));
+    own_namespace.is_some() && namespace(&client.to_string()) == *own_namespace
 }
 
 /// Returns the process that connected, as seen here. None: its pid namespace is not visible.
@@ -90,10 +90,10 @@ fn client(socket: impl AsFd) -> Option<u32> {
 
 /// Searches the client's ancestors, because a client normally means itself or a process that
 /// started it. Ancestors at the depth of the client are in its namespace.
-fn among_ancestors(client: Namesake, wanted: u32) -> Option<u32> {
+fn among_ancestors(client: ProcessIds, wanted: u32) -> Option<u32> {
     let mut pid = client.parent;
-    for _ in 0..MOST_ANCESTORS {
-        let found = Namesake::parse(&status(&pid.to_string()).ok()?)?;
+    for _ in 0..MAX_ANCESTORS {
+        let found = ProcessIds::parse(&status(&pid.to_string()).ok()?)?;
         if found.depth != client.depth {
             return None;
         }
@@ -107,7 +107,7 @@ fn among_ancestors(client: Namesake, wanted: u32) -> Option<u32> {
 
 /// A process, by its pids in several namespaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Namesake {
+struct ProcessIds {
     /// Pid of the process's parent, as seen here.
     parent: u32,
     /// Number of pid namespaces from that of /proc down to the process's own; 1: both are the same.
@@ -116,7 +116,7 @@ struct Namesake {
     innermost: u32,
 }
 
-impl Namesake {
+impl ProcessIds {
     /// Parses `PPid` and `NSpid` of proc_pid_status(5). Kernels without pid namespaces have no
     /// NSpid.
     fn parse(status: &str) -> Option<Self> {
@@ -132,7 +132,7 @@ impl Namesake {
 
 fn status(process: &str) -> io::Result<String> {
     let mut text = Vec::new();
-    File::open(format!("/proc/{process}/status"))?.take(LONGEST_STATUS).read_to_end(&mut text)?;
+    File::open(format!("/proc/{process}/status"))?.take(MAX_STATUS_BYTES).read_to_end(&mut text)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
@@ -172,29 +172,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_has_a_number_in_each_namespace_from_that_of_proc_on() {
+    fn nspid_lists_the_pid_in_each_nested_namespace() {
         let here = "Name:\tx\nPid:\t812\nPPid:\t1\nNSpid:\t812\n";
-        assert_eq!(Namesake::parse(here), Some(Namesake { parent: 1, depth: 1, innermost: 812 }));
+        assert_eq!(
+            ProcessIds::parse(here),
+            Some(ProcessIds { parent: 1, depth: 1, innermost: 812 })
+        );
         let deeper = "Name:\tx\nPid:\t812\nPPid:\t811\nNSpid:\t812\t90\t7\n";
-        assert_eq!(Namesake::parse(deeper), Some(Namesake { parent: 811, depth: 3, innermost: 7 }));
-        assert_eq!(Namesake::parse("Name:\tx\n"), None);
+        assert_eq!(
+            ProcessIds::parse(deeper),
+            Some(ProcessIds { parent: 811, depth: 3, innermost: 7 })
+        );
+        assert_eq!(ProcessIds::parse("Name:\tx\n"), None);
     }
 
     #[test]
-    fn a_process_that_started_the_client_is_found_by_its_number() {
-        let own = Namesake::parse(&status("self").unwrap()).unwrap();
+    fn an_ancestor_of_the_client_is_found_by_its_namespace_pid() {
+        let own = ProcessIds::parse(&status("self").unwrap()).unwrap();
         assert_eq!(among_ancestors(own, own.parent), Some(own.parent));
         assert_eq!(among_ancestors(own, u32::MAX), None);
     }
 
     #[test]
-    fn a_name_forges_no_line() {
+    fn a_process_name_cannot_forge_a_status_line() {
         let status = "Name:\ta\\nNSpid:\\t9\nPid:\t812\nPPid:\t1\nNSpid:\t812\n";
-        assert_eq!(Namesake::parse(status).map(|found| found.innermost), Some(812));
+        assert_eq!(ProcessIds::parse(status).map(|found| found.innermost), Some(812));
     }
 
     #[test]
-    fn a_client_in_our_namespace_means_what_it_says() {
+    fn pids_of_clients_in_the_same_namespace_are_not_translated() {
         let (one, _other) = std::os::unix::net::UnixStream::pair().unwrap();
         assert!(proc_is_ours().unwrap());
         assert_eq!(translate(&one, 7), Ok(7));

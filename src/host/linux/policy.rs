@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn reserved_ports_are_single_ones_and_ranges() {
+    fn reserved_ports_parse_as_ports_and_ranges() {
         assert_eq!(parse_list("1-3,7"), Some(vec![range(1, 3), range(7, 7)]));
         assert_eq!(parse_list("65535"), Some(vec![range(65_535, 65_535)]));
         assert_eq!(parse_list(""), Some(vec![]));

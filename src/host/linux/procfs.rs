@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     #[cfg(target_endian = "little")]
-    fn time_wait_counts_its_ticks_and_has_no_uid() {
+    fn time_wait_has_a_timer_and_no_uid() {
         let line = "   7: 0000000000000000FFFF00000100007F:A001 \
                     0000000000000000FFFF00000100007F:1F90 06 00000000:00000000 03:0000176A \
                     00000000     0        0 0 3 0000000000000000\n";
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_line_costs_itself_and_is_told() {
+    fn a_malformed_line_is_skipped_and_counted() {
         let good =
             "0: 00000000:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000 0 0 9 2\n";
         for bad in [

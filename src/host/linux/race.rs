@@ -5,9 +5,9 @@
 //! competitor and the receiver in it. Each process ends with the one that started it.
 
 pub mod child;
-mod ground;
 mod holder;
 pub mod line;
+mod race_namespace;
 mod receiver;
 
 use std::{
@@ -19,25 +19,25 @@ use std::{
 
 use crate::{
     domain::{Binder as _, Errno, PortRange, Protocols},
-    host::{Held, course::Course, linux::binder::RealBinder},
+    host::{Held, linux::binder::RealBinder, race_config::RaceConfig},
 };
 
 /// Maximum delay that the competitor catches up with. Catching up with more, for example after the
 /// process was stopped, would cause a burst of binds.
-const LAG: Duration = Duration::from_millis(1);
+const MAX_LAG: Duration = Duration::from_millis(1);
 
 /// Maximum number of attempts of one search, per port of the range. After that, the search gives
 /// up.
 const TIMEOUT: u32 = 32;
 
 /// Draws a number of [0, 1) at random.
-pub type Chance<'a> = &'a mut dyn FnMut() -> f64;
+pub type RandomFraction<'a> = &'a mut dyn FnMut() -> f64;
 
 /// The role of a process in a race.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum RaceRole {
-    RaceHolder(Course),
-    Competitor(Course),
+    RaceHolder(RaceConfig),
+    Competitor(RaceConfig),
     /// Receives the sockets that are handed over.
     Receiver,
 }
@@ -47,8 +47,8 @@ impl RaceRole {
     pub fn parse(words: &[String]) -> Option<Self> {
         let (name, rest) = words.split_first()?;
         match name.as_str() {
-            "holder" => Course::parse(rest).map(Self::RaceHolder),
-            "competitor" => Course::parse(rest).map(Self::Competitor),
+            "holder" => RaceConfig::parse(rest).map(Self::RaceHolder),
+            "competitor" => RaceConfig::parse(rest).map(Self::Competitor),
             "receiver" if rest.is_empty() => Some(Self::Receiver),
             _ => None,
         }
@@ -58,8 +58,8 @@ impl RaceRole {
     /// seeds; the receiver draws no random numbers.
     pub fn seed(&self) -> u64 {
         match self {
-            Self::RaceHolder(course) => course.seed,
-            Self::Competitor(course) => !course.seed,
+            Self::RaceHolder(config) => config.seed,
+            Self::Competitor(config) => !config.seed,
             Self::Receiver => 0,
         }
     }
@@ -67,10 +67,10 @@ impl RaceRole {
     /// Runs until the race ends or the process that started this one ends.
     ///
     /// Errors: the reader of the output is gone, or the system refuses something necessary.
-    pub fn play(self, chance: Chance<'_>) -> io::Result<()> {
+    pub fn play(self, random_fraction: RandomFraction<'_>) -> io::Result<()> {
         match self {
-            Self::RaceHolder(course) => holder::run(&course, chance),
-            Self::Competitor(course) => Competitor::new(&course)?.run(&course, chance),
+            Self::RaceHolder(config) => holder::run(&config, random_fraction),
+            Self::Competitor(config) => Competitor::new(&config)?.run(&config, random_fraction),
             Self::Receiver => receiver::run(),
         }
     }
@@ -87,25 +87,25 @@ struct Competitor {
 }
 
 impl Competitor {
-    fn new(course: &Course) -> io::Result<Self> {
-        ground::be_named(c"race-competitor");
-        ground::end_with_parent()?;
-        ground::wake_punctually();
+    fn new(config: &RaceConfig) -> io::Result<Self> {
+        race_namespace::set_process_name(c"race-competitor");
+        race_namespace::end_with_parent()?;
+        race_namespace::reduce_timer_slack();
         let binder = udp_binder()?;
         Ok(Self {
             binder,
-            held: VecDeque::with_capacity(course.most as usize),
+            held: VecDeque::with_capacity(config.most as usize),
             reported: String::new(),
         })
     }
 
-    fn run(mut self, course: &Course, chance: Chance<'_>) -> io::Result<()> {
+    fn run(mut self, config: &RaceConfig, random_fraction: RandomFraction<'_>) -> io::Result<()> {
         self.reported.push_str("up 0\n");
-        self.say()?;
-        let mut due = Instant::now() + gap(course, chance);
+        self.send_result()?;
+        let mut due = Instant::now() + gap(config, random_fraction);
         loop {
             let release = self.held.front().map(|(release, _)| *release);
-            ground::wait_until(release.map_or(due, |release| release.min(due)))?;
+            race_namespace::wait_until(release.map_or(due, |release| release.min(due)))?;
             let now = Instant::now();
             while self.held.front().is_some_and(|(release, _)| *release <= now) {
                 self.held.pop_front();
@@ -116,24 +116,28 @@ impl Competitor {
             let from = match self.held.front() {
                 // At the maximum, all binds until the next release are skipped. A Poisson process
                 // has no memory, so the next gap can begin at that release.
-                Some((release, _)) if self.held.len() >= course.most as usize => *release,
+                Some((release, _)) if self.held.len() >= config.most as usize => *release,
                 _ => {
-                    self.search(course, chance)?;
-                    due.max(now.checked_sub(LAG).unwrap_or(now))
+                    self.search(config, random_fraction)?;
+                    due.max(now.checked_sub(MAX_LAG).unwrap_or(now))
                 }
             };
-            due = from + gap(course, chance);
+            due = from + gap(config, random_fraction);
         }
     }
 
     /// Tries random ports until one is bound.
-    fn search(&mut self, course: &Course, chance: Chance<'_>) -> io::Result<()> {
+    fn search(
+        &mut self,
+        config: &RaceConfig,
+        random_fraction: RandomFraction<'_>,
+    ) -> io::Result<()> {
         let others = self.held.len();
-        for _ in 0..TIMEOUT * course.range.len() {
-            let port = draw(course.range, chance);
+        for _ in 0..TIMEOUT * config.range.len() {
+            let port = draw(config.range, random_fraction);
             match self.binder.bind(port).0 {
                 Ok(held) => {
-                    self.held.push_back((Instant::now() + course.hold, held));
+                    self.held.push_back((Instant::now() + config.hold, held));
                     let _ = writeln!(self.reported, "b {others}");
                     break;
                 }
@@ -145,10 +149,10 @@ impl Competitor {
                 Err(refusal) => return Err(io::Error::from_raw_os_error(refusal.errno.0)),
             }
         }
-        self.say()
+        self.send_result()
     }
 
-    fn say(&mut self) -> io::Result<()> {
+    fn send_result(&mut self) -> io::Result<()> {
         io::stdout().write_all(self.reported.as_bytes())?;
         self.reported.clear();
         io::stdout().flush()
@@ -157,12 +161,12 @@ impl Competitor {
 
 /// Returns the time until the competitor's next bind: exponential, so that its binds are a Poisson
 /// process.
-fn gap(course: &Course, chance: Chance<'_>) -> Duration {
-    Duration::from_secs_f64((-(1.0 - chance()).ln() / course.per_second).min(3600.0))
+fn gap(config: &RaceConfig, random_fraction: RandomFraction<'_>) -> Duration {
+    Duration::from_secs_f64((-(1.0 - random_fraction()).ln() / config.per_second).min(3600.0))
 }
 
-fn draw(range: PortRange, chance: Chance<'_>) -> u16 {
-    let number = (chance() * f64::from(range.len())) as u32;
+fn draw(range: PortRange, random_fraction: RandomFraction<'_>) -> u16 {
+    let number = (random_fraction() * f64::from(range.len())) as u32;
     range.first() + number.min(range.len() - 1) as u16
 }
 

@@ -29,7 +29,7 @@ use crate::{
             rtnetlink::RouteSocket,
             scanner::repetitions::Repetitions,
             self_test::SelfTest,
-            sock_diag::{ALL_STATES, CONNECTED, DiagSocket, Flaw},
+            sock_diag::{ALL_STATES, CONNECTED, DiagSocket, DumpError},
             tunnels::TunnelFinder,
             unlisted::UnlistedFinder,
             vitals::{VitalsReader, conntrack},
@@ -103,7 +103,7 @@ impl LinuxScanner {
         for &table in tables {
             let Err(refusal) = self.dump(table, port, snapshot) else { continue };
             match self.read(table, snapshot) {
-                Ok(()) => note_stand_in(table, refusal, snapshot),
+                Ok(()) => note_fallback(table, refusal, snapshot),
                 Err(error) => {
                     unlisted += 1;
                     snapshot.gaps.push(Gap::TableRefused { table, error });
@@ -129,18 +129,18 @@ impl LinuxScanner {
         let netlink = self.netlink.as_mut().map_err(|errno| *errno)?;
         match netlink.dump_port(table, ALL_STATES, port, &mut snapshot.sockets) {
             Ok(()) => {}
-            Err(Flaw::Refused(error)) => return Err(error),
-            Err(Flaw::Malformed) => return Err(Errno::EBADMSG),
-            Err(Flaw::Interrupted) => snapshot.gaps.push(Gap::DumpInterrupted { table }),
-            Err(Flaw::Truncated) => snapshot.gaps.push(Gap::DumpTruncated { table }),
+            Err(DumpError::Refused(error)) => return Err(error),
+            Err(DumpError::Malformed) => return Err(Errno::EBADMSG),
+            Err(DumpError::Interrupted) => snapshot.gaps.push(Gap::DumpInterrupted { table }),
+            Err(DumpError::Truncated) => snapshot.gaps.push(Gap::DumpTruncated { table }),
         }
         Ok(())
     }
 
     /// Dumps the connected TCP sockets that were bound to an explicit port. Uses netlink alone,
     /// because /proc/net does not show how a port was bound.
-    fn dump_numbered(&mut self) -> Result<Vec<Socket>, Flaw> {
-        let Ok(netlink) = &mut self.netlink else { return Err(Flaw::Malformed) };
+    fn dump_numbered(&mut self) -> Result<Vec<Socket>, DumpError> {
+        let Ok(netlink) = &mut self.netlink else { return Err(DumpError::Malformed) };
         let mut sockets = Vec::new();
         if netlink.dump_by_number(Table::Tcp, CONNECTED, &mut sockets).is_err() {
             sockets.clear();
@@ -204,8 +204,8 @@ impl LinuxScanner {
 
     /// Adds bound-inactive sockets, and reduces the gap to those that could not be read.
     fn find_unlisted(&mut self, snapshot: &mut Snapshot) {
-        let places = self.owners.find_places(&snapshot.sockets);
-        let rest = self.unlisted.find(places, &mut snapshot.sockets);
+        let socket_descriptors = self.owners.find_descriptors(&snapshot.sockets);
+        let rest = self.unlisted.find(socket_descriptors, &mut snapshot.sockets);
         if let Some(test) = &self.self_test {
             test.remove_probe(&mut snapshot.sockets);
         }
@@ -305,7 +305,7 @@ fn interfaces_of(sockets: &[Socket]) -> Interfaces {
 }
 
 /// Adds a gap, once each, for the data that is missing because /proc/net replaces netlink.
-fn note_stand_in(table: Table, error: Errno, snapshot: &mut Snapshot) {
+fn note_fallback(table: Table, error: Errno, snapshot: &mut Snapshot) {
     let dual_stack = Gap::DualStackUnknown { error };
     if matches!(table, Table::Tcp | Table::Tcp4 | Table::Tcp6) && snapshot.source != Source::Procfs
     {
@@ -331,7 +331,7 @@ impl Scanner for LinuxScanner {
             self.complete(snapshot);
         } else {
             self.find_owners(owners, None, snapshot);
-            self.departed.recall(snapshot);
+            self.departed.restore_owners(snapshot);
         }
         self.listened.observe(snapshot);
         self.vitals.read(owners, snapshot);
@@ -366,15 +366,15 @@ impl Scanner for LinuxScanner {
         let started = cpu_time();
         let mut peers = Vec::new();
         // `unknown_peers` is always empty if tcp_tw_reuse is 2, the default of Linux.
-        for place in snapshot.unknown_peers() {
-            let socket = &snapshot.sockets[place];
+        for index in snapshot.unknown_peers() {
+            let socket = &snapshot.sockets[index];
             if netlink.has_timestamps(socket) == Some(true) {
                 peers.extend(Destination::of(socket).map(|destination| destination.remote));
             }
         }
         peers.sort_unstable();
         peers.dedup();
-        snapshot.stamping_peers = peers;
+        snapshot.timestamp_peers = peers;
         snapshot.cost += cpu_time().saturating_sub(started);
     }
 

@@ -56,8 +56,8 @@ impl SelfTest {
     /// Removes the test's own socket from a dump of all TCP sockets; false: it was not listed.
     pub fn remove_probe(&self, dumped: &mut Vec<Socket>) -> bool {
         let Some((_, cookie)) = self.probe else { return false };
-        let place = dumped.iter().position(|socket| socket.cookie == Some(cookie));
-        place.map(|place| dumped.swap_remove(place)).is_some()
+        let index = dumped.iter().position(|socket| socket.cookie == Some(cookie));
+        index.map(|index| dumped.swap_remove(index)).is_some()
     }
 
     /// Returns the gap in snapshots, to be called if a complete dump did not list the test's own

@@ -34,8 +34,8 @@ pub fn parse(services: &[u8]) -> ServiceNames {
 fn parse_line(line: &[u8]) -> Option<(Protocol, u16, Text)> {
     let reported = line.split(|&byte| byte == b'#').next()?;
     let mut words = reported.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-    let (name, place) = (words.next()?, std::str::from_utf8(words.next()?).ok()?);
-    let (port, protocol) = place.split_once('/')?;
+    let (name, port_and_protocol) = (words.next()?, std::str::from_utf8(words.next()?).ok()?);
+    let (port, protocol) = port_and_protocol.split_once('/')?;
     let protocol = Protocol::EACH.into_iter().find(|known| known.name() == protocol)?;
     Some((protocol, port.parse().ok()?, Text::scrub(name)))
 }
@@ -53,20 +53,20 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_are_no_entries_are_passed_over() {
+    fn lines_without_an_entry_are_skipped() {
         let names = parse(b"a\nb 61000\nc 61000/sctp\nd 99999/tcp\ne -1/tcp\nf 61001/tcp#\n\n");
         assert_eq!(names.name(Protocol::Tcp, 61_000), None);
         assert_eq!(names.name(Protocol::Tcp, 61_001), Some("f"));
     }
 
     #[test]
-    fn a_hostile_name_is_scrubbed() {
+    fn escape_sequences_in_a_name_are_scrubbed() {
         let names = parse(b"\x1b[2J\xff 61000/udp\n");
         assert_eq!(names.name(Protocol::Udp, 61_000), Some("\\u{1b}[2J\\xff"));
     }
 
     #[test]
-    fn a_line_cut_by_the_limit_is_left_out() {
+    fn a_line_truncated_by_the_size_limit_is_skipped() {
         let mut bytes = b"a 6100/tcp\n".repeat(LIMIT as usize / 11 + 1);
         bytes.truncate(LIMIT as usize);
         assert!(whole_lines(&bytes).len() < bytes.len());

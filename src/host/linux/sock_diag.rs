@@ -3,5 +3,5 @@
 pub mod codec;
 pub mod socket;
 
-pub use codec::{ALL_STATES, BOUND_INACTIVE, CONNECTED, Flaw};
+pub use codec::{ALL_STATES, BOUND_INACTIVE, CONNECTED, DumpError};
 pub use socket::{Datagram, DiagSocket, Link, Netlink};

@@ -8,9 +8,9 @@ use crate::{
 };
 
 /// Interval at which the interfaces are listed again. If the set of sockets without a process has
-/// changed, they are listed earlier, but at most once a second (`LEAST`).
+/// changed, they are listed earlier, but at most once a second (`MIN_INTERVAL`).
 const REFRESH: Duration = Duration::from_secs(10);
-const LEAST: Duration = Duration::from_secs(1);
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Finds tunnels over UDP. Lists no interface while each UDP socket has a process.
 #[derive(Default)]
@@ -31,7 +31,7 @@ impl TunnelFinder {
             *self = Self::default();
             return Vec::new();
         }
-        let least = if inodes == self.inodes { REFRESH } else { LEAST };
+        let least = if inodes == self.inodes { REFRESH } else { MIN_INTERVAL };
         if self.read_at.is_none_or(|at| at.elapsed() >= least) {
             self.tunnels =
                 RouteSocket::open().and_then(|mut route| route.tunnels()).unwrap_or_default();

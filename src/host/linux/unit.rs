@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_in_a_container_is_told_by_its_engine_and_id() {
+    fn a_container_is_named_by_engine_and_id() {
         for (path, container) in [
             ("/system.slice/docker-ID.scope", "docker 3f2a1b0c9d8e"),
             ("/docker/ID", "docker 3f2a1b0c9d8e"),
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn version_1_tells_by_systemds_hierarchy_or_by_a_container() {
+    fn cgroup_v1_units_come_from_the_systemd_hierarchy_or_a_container() {
         let old =
             "12:pids:/system.slice/x.service\n1:name=systemd:/system.slice/ssh.service\n0::/\n";
         assert_eq!(reported(old).as_deref(), Some("ssh.service"));
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn elsewhere_there_is_neither_unit_nor_container() {
+    fn other_cgroups_have_neither_unit_nor_container() {
         for cgroup in [
             "0::/\n",
             "",
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hostile_group_is_scrubbed() {
+    fn escape_sequences_in_a_cgroup_name_are_scrubbed() {
         let reported = parse("0::/\u{1b}[2J.service\n".as_bytes()).unwrap();
         assert_eq!(reported.as_str(), "\\u{1b}[2J.service");
     }

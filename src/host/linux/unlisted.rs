@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Maximum number of descriptors copied per scan, at about 10 µs each.
-const MOST_COPIED: usize = 4096;
+const MAX_COPIED: usize = 4096;
 
 /// `TCP_CLOSE`: bound or not, and neither listening nor connected.
 const CLOSED: u8 = 7;
@@ -83,26 +83,29 @@ enum ClosedPort {
 }
 
 impl UnlistedFinder {
-    /// Appends the sockets at `places` that are bound in the calling thread's network namespace and
+    /// Appends the sockets at `socket_descriptors` that are bound in the calling thread's network namespace and
     /// missing in `sockets`, which has all other TCP sockets.
     pub fn find(
         &mut self,
-        mut places: Vec<SocketDescriptor>,
+        mut socket_descriptors: Vec<SocketDescriptor>,
         sockets: &mut Vec<Socket>,
     ) -> UnlistedRest {
         let mut listed: Vec<u32> = sockets.iter().filter_map(|socket| socket.inode).collect();
         listed.sort_unstable();
-        places.retain(|place| listed.binary_search(&place.inode).is_err());
-        places.sort_unstable_by_key(|place| (place.inode, place.tid.is_some(), place.pid));
+        socket_descriptors
+            .retain(|socket_descriptor| listed.binary_search(&socket_descriptor.inode).is_err());
+        socket_descriptors.sort_unstable_by_key(|socket_descriptor| {
+            (socket_descriptor.inode, socket_descriptor.tid.is_some(), socket_descriptor.pid)
+        });
         let mut foreign = Vec::new();
         let mut rest = UnlistedRest::default();
-        let here = Here::look();
+        let here = Here::read();
         let mut copied = 0;
-        for of_socket in places.chunk_by(|a, b| a.inode == b.inode) {
+        for of_socket in socket_descriptors.chunk_by(|a, b| a.inode == b.inode) {
             let inode = of_socket[0].inode;
             match self.foreign.binary_search(&inode).is_err() && is_tcp(of_socket) {
                 false => foreign.push(inode),
-                true if copied >= MOST_COPIED => rest.fail(of_socket[0].pid, None),
+                true if copied >= MAX_COPIED => rest.fail(of_socket[0].pid, None),
                 true => {
                     copied += 1;
                     match here.ask(of_socket) {
@@ -123,10 +126,10 @@ impl UnlistedFinder {
 }
 
 /// Whether the socket is TCP; false if it was closed meanwhile.
-fn is_tcp(places: &[SocketDescriptor]) -> bool {
+fn is_tcp(socket_descriptors: &[SocketDescriptor]) -> bool {
     let mut name = [0; 16];
-    places.iter().any(|place| {
-        let read = rustix::fs::getxattr(path(place), "system.sockprotoname", &mut name);
+    socket_descriptors.iter().any(|socket_descriptor| {
+        let read = rustix::fs::getxattr(path(socket_descriptor), "system.sockprotoname", &mut name);
         let length = read.unwrap_or(0);
         // TCP, TCPv6, MPTCP and MPTCPv6, with a NUL at the end.
         let name = &name[..length];
@@ -134,8 +137,8 @@ fn is_tcp(places: &[SocketDescriptor]) -> bool {
     })
 }
 
-fn path(place: &SocketDescriptor) -> String {
-    let SocketDescriptor { pid, tid, descriptor, .. } = place;
+fn path(socket_descriptor: &SocketDescriptor) -> String {
+    let SocketDescriptor { pid, tid, descriptor, .. } = socket_descriptor;
     match tid {
         Some(tid) => format!("/proc/{pid}/task/{tid}/fd/{descriptor}"),
         None => format!("/proc/{pid}/fd/{descriptor}"),
@@ -151,7 +154,7 @@ struct Here {
 }
 
 impl Here {
-    fn look() -> Self {
+    fn read() -> Self {
         let flags = SocketFlags::CLOEXEC;
         let own = net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None);
         Self {
@@ -163,38 +166,44 @@ impl Here {
     /// Returns the port of a socket; `ClosedPort::None` also for a socket of another namespace.
     ///
     /// Errors: no process that holds the socket lets this process copy its descriptor.
-    fn ask(&self, places: &[SocketDescriptor]) -> rustix::io::Result<ClosedPort> {
+    fn ask(&self, socket_descriptors: &[SocketDescriptor]) -> rustix::io::Result<ClosedPort> {
         let mut refusal = None;
-        for place in places {
-            match copy(place) {
-                Ok(copy) if is_inode(&copy, place.inode) => {
-                    let is_here = self.has(&copy, place);
-                    return Ok(if is_here { port(&copy, place.inode) } else { ClosedPort::None });
+        for socket_descriptor in socket_descriptors {
+            match copy(socket_descriptor) {
+                Ok(copy) if is_inode(&copy, socket_descriptor.inode) => {
+                    let is_here = self.has(&copy, socket_descriptor);
+                    return Ok(if is_here {
+                        port(&copy, socket_descriptor.inode)
+                    } else {
+                        ClosedPort::None
+                    });
                 }
                 // The descriptor was closed, and its number may be that of another file by now.
                 Ok(_) | Err(Errno::BADF | Errno::SRCH) => {}
                 Err(errno) => refusal = refusal.or(Some(errno)),
             }
         }
-        let is_elsewhere = |place| self.is_of_process(place) == Some(false);
-        refusal.filter(|_| !places.iter().all(is_elsewhere)).map_or(Ok(ClosedPort::None), Err)
+        let is_elsewhere = |socket_descriptor| self.is_of_process(socket_descriptor) == Some(false);
+        refusal
+            .filter(|_| !socket_descriptors.iter().all(is_elsewhere))
+            .map_or(Ok(ClosedPort::None), Err)
     }
 
-    fn has(&self, copy: &OwnedFd, place: &SocketDescriptor) -> bool {
+    fn has(&self, copy: &OwnedFd, socket_descriptor: &SocketDescriptor) -> bool {
         let cookie = socket_option::get(copy, NETNS_COOKIE).ok();
-        if let (Some(ours), Some(its)) = (self.cookie, cookie) {
-            return ours == its;
+        if let (Some(ours), Some(their_stat)) = (self.cookie, cookie) {
+            return ours == their_stat;
         }
         let namespace = socket_option::network_namespace(copy).and_then(fstat).ok();
         match (self.inode, namespace) {
-            (Some(ours), Some(its)) => ours == its.st_ino,
-            _ => self.is_of_process(place) != Some(false),
+            (Some(ours), Some(their_stat)) => ours == their_stat.st_ino,
+            _ => self.is_of_process(socket_descriptor) != Some(false),
         }
     }
 
     /// Whether the process is in this namespace. Its sockets are most likely in the same one.
-    fn is_of_process(&self, place: &SocketDescriptor) -> Option<bool> {
-        let pid = place.tid.unwrap_or(place.pid);
+    fn is_of_process(&self, socket_descriptor: &SocketDescriptor) -> Option<bool> {
+        let pid = socket_descriptor.tid.unwrap_or(socket_descriptor.pid);
         let link = stat(format!("/proc/{pid}/ns/net")).ok()?;
         Some(link.st_ino == self.inode?)
     }
@@ -206,14 +215,14 @@ fn is_inode(socket: &OwnedFd, inode: u32) -> bool {
 
 /// Copies the descriptor. The copy shares the socket with its holder, so the caller only reads
 /// options and closes it at once.
-fn copy(place: &SocketDescriptor) -> rustix::io::Result<OwnedFd> {
-    let (task, flags) = match place.tid {
+fn copy(socket_descriptor: &SocketDescriptor) -> rustix::io::Result<OwnedFd> {
+    let (task, flags) = match socket_descriptor.tid {
         Some(tid) => (tid, THREAD),
-        None => (place.pid, PidfdFlags::empty()),
+        None => (socket_descriptor.pid, PidfdFlags::empty()),
     };
     let pid = Pid::from_raw(task.cast_signed()).ok_or(Errno::SRCH)?;
     let process = pidfd_open(pid, flags)?;
-    pidfd_getfd(&process, place.descriptor.cast_signed(), PidfdGetfdFlags::empty())
+    pidfd_getfd(&process, socket_descriptor.descriptor.cast_signed(), PidfdGetfdFlags::empty())
 }
 
 fn port(copy: &OwnedFd, inode: u32) -> ClosedPort {

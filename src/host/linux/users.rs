@@ -102,19 +102,19 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_are_no_entries_are_passed_over() {
+    fn lines_without_an_entry_are_skipped() {
         let users = parse(b"\n#old:x:1:1\n+nis:x:2:\n:x:3:3\nword\nbad:x:four:4\nok:x:5:5\n");
         assert_eq!(users, [(5, Text::scrub("ok"))].into_iter().collect());
     }
 
     #[test]
-    fn a_hostile_name_is_scrubbed() {
+    fn escape_sequences_in_a_name_are_scrubbed() {
         let users = parse(b"\x1b[2J\xff:x:7:7\n");
         assert_eq!(name(&users, 7), Some("\\u{1b}[2J\\xff"));
     }
 
     #[test]
-    fn a_line_cut_by_the_limit_is_left_out() {
+    fn a_line_truncated_by_the_size_limit_is_skipped() {
         let mut bytes = b"a:x:1000:\n".repeat(LIMIT as usize / 10 + 1);
         bytes.truncate(LIMIT as usize);
         assert!(whole_lines(&bytes).len() < bytes.len());
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_namespace_that_does_not_map_all_has_an_unmapped_uid() {
+    fn a_user_namespace_with_partial_mapping_has_an_unmapped_uid() {
         let unmapped = |map| unmapped_by(map, 65_534).map(|unmapped| unmapped.is_mapped);
         assert_eq!(unmapped("         0          0 4294967295\n"), None);
         assert_eq!(unmapped("0 1000 1\n"), Some(false));
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_knows_root() {
+    fn uid_0_is_named_root() {
         assert_eq!(name(&read(), 0), Some("root"));
     }
 }

@@ -9,7 +9,7 @@ use crate::{
         simulated::{
             BIND_TIME, World,
             builder::SplitMix,
-            standing::{self, SimulatedChanges},
+            changes::{self, SimulatedChanges},
         },
     },
 };
@@ -50,15 +50,15 @@ impl Binder for SimulatedBinder {
     /// every address.
     fn bind(&mut self, asked: u16) -> (Result<Box<dyn Held>, Refusal>, Duration) {
         let Self { world, protocols, address, choice, chance, refused, occupied } = self;
-        let mut standing = world.standing();
-        occupied.look(&standing, &world.sockets, *address);
+        let mut changes = world.changes();
+        occupied.mark_changes(&changes, &world.sockets, *address);
         let refusal = |protocol, port| {
-            let is_taken = occupied.holds(protocol, port) || standing.holds(protocol, port);
+            let is_taken = occupied.holds(protocol, port) || changes.holds(protocol, port);
             world.refusal(port).or(is_taken.then_some(Errno::EADDRINUSE))
         };
         let mut port = asked;
         let mut took = Duration::ZERO;
-        for protocol in standing::each(*protocols) {
+        for protocol in changes::each(*protocols) {
             took += BIND_TIME;
             if port == 0 {
                 let random = chance.below(1 << 32) as u32;
@@ -75,7 +75,7 @@ impl Binder for SimulatedBinder {
                 return (Err(Refusal { protocol, errno }), took);
             }
         }
-        standing.hold(*protocols, port);
+        changes.hold(*protocols, port);
         let (world, protocols) = (Arc::clone(world), *protocols);
         (Ok(Box::new(SimulatedPort { world, protocols, port })), took)
     }
@@ -99,13 +99,18 @@ struct Occupied {
 
 impl Occupied {
     /// Updates the ports if the population has changed.
-    fn look(&mut self, standing: &SimulatedChanges, sockets: &[Socket], address: Option<IpAddr>) {
-        if self.version == Some(standing.version) {
+    fn mark_changes(
+        &mut self,
+        changes: &SimulatedChanges,
+        sockets: &[Socket],
+        address: Option<IpAddr>,
+    ) {
+        if self.version == Some(changes.version) {
             return;
         }
-        self.version = Some(standing.version);
+        self.version = Some(changes.version);
         self.ports.fill([false; 2]);
-        for socket in standing.among(sockets).filter(|socket| conflicts(socket, address)) {
+        for socket in changes.among(sockets).filter(|socket| conflicts(socket, address)) {
             self.ports[usize::from(socket.local.port)][socket.protocol as usize] = true;
         }
     }
@@ -148,6 +153,6 @@ impl Held for SimulatedPort {
 
 impl Drop for SimulatedPort {
     fn drop(&mut self) {
-        self.world.standing().release(self.protocols, self.port);
+        self.world.changes().release(self.protocols, self.port);
     }
 }

@@ -260,9 +260,9 @@ impl SimulatedHostBuilder {
             is_isolated: true,
             users: Arc::new(self.users.into_iter().collect::<Users>()),
         };
-        let mut standing = SimulatedChanges::of(self.sockets.len());
+        let mut changes = SimulatedChanges::of(self.sockets.len());
         for &(fill, share) in &self.fills {
-            standing.refill(fill, share, &self.sockets);
+            changes.refill(fill, share, &self.sockets);
         }
         let world = World {
             machine: Arc::new(machine),
@@ -274,7 +274,7 @@ impl SimulatedHostBuilder {
             processes: self.processes,
             refusals: self.refusals,
             begin: Duration::from_secs(BEGIN),
-            standing: Mutex::new(standing),
+            changes: Mutex::new(changes),
         };
         SimulatedHost { world: Arc::new(world) }
     }

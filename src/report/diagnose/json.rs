@@ -9,8 +9,8 @@ use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
 use crate::{
     domain::{
-        DestinationUse, Finding, Party, RangeUse, UnseenNamespaces,
-        diagnosis::{About, Figure, Standing},
+        DestinationUse, Finding, OwnerKey, RangeUse, UnseenNamespaces,
+        diagnosis::{About, Figure, SubjectStatus},
     },
     report::{
         Health, Status,
@@ -21,7 +21,7 @@ use crate::{
 
 const SCHEMA: &str = "portscope.diagnose/1";
 /// Default number of destinations listed.
-const MOST_DESTINATIONS: usize = 100;
+const MAX_DESTINATIONS: usize = 100;
 
 pub fn write(health: &Health<'_>, out: &mut dyn Write) -> io::Result<()> {
     serde_json::to_writer(&mut *out, &document(health))?;
@@ -74,7 +74,7 @@ fn document<'a>(health: &'a Health<'_>) -> DiagnoseDocument<'a> {
         destinations_total: health.destinations().count(),
         destinations: health
             .destinations()
-            .take(health.top.unwrap_or(MOST_DESTINATIONS))
+            .take(health.top.unwrap_or(MAX_DESTINATIONS))
             .map(|row| DestinationRow::new(health, row))
             .collect(),
         findings: findings.map(|finding| FindingRow::new(health, finding)).collect(),
@@ -130,10 +130,10 @@ struct RangeRow {
 
 impl RangeRow {
     fn new(health: &Health<'_>, row: &RangeUse) -> Self {
-        let standing = health.of_range(row);
+        let subject_status = health.of_range(row);
         Self {
             protocol: row.protocol.name(),
-            level: health.level_name(&standing),
+            level: health.level_name(&subject_status),
             first: row.range.first(),
             last: row.range.last(),
             size: row.size,
@@ -146,8 +146,8 @@ impl RangeRow {
             suspected: row.suspected,
             numbered: row.numbered,
             uncertain: row.uncertain,
-            scans: ScansRow::from(&standing),
-            trend: TrendRow::from(&standing),
+            scans: ScansRow::from(&subject_status),
+            trend: TrendRow::from(&subject_status),
         }
     }
 }
@@ -162,8 +162,8 @@ struct ScansRow {
     last_full_seconds_ago: Option<f64>,
 }
 
-impl From<&Standing> for ScansRow {
-    fn from(Standing { last_minute, .. }: &Standing) -> Self {
+impl From<&SubjectStatus> for ScansRow {
+    fn from(SubjectStatus { last_minute, .. }: &SubjectStatus) -> Self {
         let since_full = last_minute.and_then(|last| last.since_full);
         Self {
             scans: last_minute.map(|last| last.scans),
@@ -182,11 +182,11 @@ struct TrendRow {
     seconds_to_exhaustion_latest: Option<f64>,
 }
 
-impl From<&Standing> for TrendRow {
-    fn from(standing: &Standing) -> Self {
-        let forecast = standing.forecast;
+impl From<&SubjectStatus> for TrendRow {
+    fn from(subject_status: &SubjectStatus) -> Self {
+        let forecast = subject_status.forecast;
         Self {
-            per_second: standing.trend.map(|trend| rounded(trend.per_second)),
+            per_second: subject_status.trend.map(|trend| rounded(trend.per_second)),
             seconds_to_exhaustion: forecast.map(|f| rounded(f.seconds)),
             seconds_to_exhaustion_earliest: forecast.map(|f| rounded(f.earliest)),
             seconds_to_exhaustion_latest: forecast.and_then(|f| f.latest).map(rounded),
@@ -220,9 +220,9 @@ struct DestinationRow<'a> {
 
 impl<'a> DestinationRow<'a> {
     fn new(health: &'a Health<'_>, row: &DestinationUse) -> Self {
-        let standing = health.of_destination(row);
-        let owner = |&(party, sockets): &(Party, u32)| DestinationOwner {
-            party: PartyRow::new(health, party),
+        let subject_status = health.of_destination(row);
+        let owner = |&(party, sockets): &(OwnerKey, u32)| DestinationOwner {
+            party: OwnerKeyRow::new(health, party),
             sockets,
         };
         Self {
@@ -231,7 +231,7 @@ impl<'a> DestinationRow<'a> {
             destination: row.destination.remote.address,
             port: row.destination.remote.port,
             device: row.destination.interface,
-            level: health.level_name(&standing),
+            level: health.level_name(&subject_status),
             used: row.used,
             capacity: row.capacity,
             available: row.available(),
@@ -239,8 +239,8 @@ impl<'a> DestinationRow<'a> {
             time_wait: row.time_wait,
             reusable: row.reusable,
             low_parity_available: row.low_parity_available(),
-            scans: ScansRow::from(&standing),
-            trend: TrendRow::from(&standing),
+            scans: ScansRow::from(&subject_status),
+            trend: TrendRow::from(&subject_status),
             owners: row.owners.iter().map(owner).collect(),
         }
     }
@@ -249,21 +249,21 @@ impl<'a> DestinationRow<'a> {
 #[derive(Serialize)]
 struct DestinationOwner<'a> {
     #[serde(flatten)]
-    party: PartyRow<'a>,
+    party: OwnerKeyRow<'a>,
     sockets: u32,
 }
 
 #[derive(Serialize)]
-struct PartyRow<'a> {
+struct OwnerKeyRow<'a> {
     /// None: not a process that is visible to us.
     pid: Option<u32>,
     name: Option<&'a str>,
     kind: Option<&'static str>,
 }
 
-impl<'a> PartyRow<'a> {
-    fn new(health: &'a Health<'_>, party: Party) -> Self {
-        let pid = if let Party::Process(pid) = party { Some(pid) } else { None };
+impl<'a> OwnerKeyRow<'a> {
+    fn new(health: &'a Health<'_>, party: OwnerKey) -> Self {
+        let pid = if let OwnerKey::Process(pid) = party { Some(pid) } else { None };
         let process = pid.and_then(|pid| health.scan.processes.get(pid));
         Self { pid, name: process.map(|process| process.name.as_str()), kind: kind(party) }
     }
@@ -312,7 +312,7 @@ enum AboutRow<'a> {
         device: Option<u32>,
     },
     Owner {
-        owner: PartyRow<'a>,
+        owner: OwnerKeyRow<'a>,
     },
     Port {
         protocol: &'static str,
@@ -332,7 +332,7 @@ impl<'a> AboutRow<'a> {
                 port: destination.remote.port,
                 device: destination.interface,
             },
-            About::Owner(party) => Self::Owner { owner: PartyRow::new(health, party) },
+            About::Owner(party) => Self::Owner { owner: OwnerKeyRow::new(health, party) },
             About::Port(protocol, port) => Self::Port { protocol: protocol.name(), port },
         }
     }

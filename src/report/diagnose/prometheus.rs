@@ -27,9 +27,9 @@ use self::listed::ListedSubjects;
 /// The beginning of each metrics file of portscope.
 pub const MARK: &str = "# portscope ";
 /// Default number of destinations with series of their own.
-pub const MOST_DESTINATIONS: usize = 20;
+pub const MAX_DESTINATIONS: usize = 20;
 /// Maximum number of network namespaces with series of their own.
-pub const MOST_NAMESPACES: usize = 32;
+pub const MAX_NAMESPACES: usize = 32;
 
 /// Results of one run of `diagnose`.
 pub struct DiagnoseRun<'a> {
@@ -55,12 +55,12 @@ pub struct Metric {
     /// Names of its labels, separated by commas; `destination` is short for four labels.
     pub labels: &'static str,
     pub help: &'static str,
-    of: Of,
+    of: SampleSource,
 }
 
 /// The source of the samples of a metric.
 #[derive(Clone, Copy)]
-enum Of {
+enum SampleSource {
     Run(fn(&DiagnoseRun<'_>, &mut Labelled<'_, '_>)),
     Listed(fn(&DiagnoseRun<'_>, &ListedSubjects<'_>) -> Option<usize>),
     Namespace(fn(&Health<'_>, &mut Labelled<'_, '_>)),
@@ -96,27 +96,32 @@ pub fn write(run: &DiagnoseRun<'_>, out: &mut dyn Write) -> io::Result<()> {
     out.write_all(exposition.into_text().as_bytes())
 }
 
-fn add(of: Of, run: &DiagnoseRun<'_>, listed: &ListedSubjects<'_>, samples: &mut Samples<'_>) {
+fn add(
+    of: SampleSource,
+    run: &DiagnoseRun<'_>,
+    listed: &ListedSubjects<'_>,
+    samples: &mut Samples<'_>,
+) {
     match of {
-        Of::Run(add) => listed.of_run(samples, |out| add(run, out)),
-        Of::Listed(count) => listed.of_run(samples, |out| {
+        SampleSource::Run(add) => listed.of_run(samples, |out| add(run, out)),
+        SampleSource::Listed(count) => listed.of_run(samples, |out| {
             if let Some(count) = count(run, listed) {
                 out.add(&[], count as f64);
             }
         }),
-        Of::Namespace(add) => listed.each_namespace(samples, add),
-        Of::Range(add) => listed.each_range(samples, |health, row, out| {
+        SampleSource::Namespace(add) => listed.each_namespace(samples, add),
+        SampleSource::Range(add) => listed.each_range(samples, |health, row, out| {
             if health.knows_range() {
                 add(health, row, out);
             }
         }),
-        Of::RangeCount(count) => listed.each_range(samples, |health, row, out| {
+        SampleSource::RangeCount(count) => listed.each_range(samples, |health, row, out| {
             if health.knows_range() && health.lists(row.protocol) {
                 out.add(&[], count(row).into());
             }
         }),
-        Of::Destination(add) => listed.each_destination(samples, add),
-        Of::DestinationCount(count) => {
+        SampleSource::Destination(add) => listed.each_destination(samples, add),
+        SampleSource::DestinationCount(count) => {
             listed.each_destination(samples, |_, row, out| out.add(&[], count(row).into()));
         }
     }

@@ -9,14 +9,14 @@ use crate::{
     domain::{
         Destination, DestinationUse, Finding, Forecast, Gap, LastMinute, Level, Protocol, RangeUse,
         Subject, Trend,
-        diagnosis::{About, Standing, at_most},
+        diagnosis::{About, SubjectStatus, at_most},
         notation,
     },
     report::{Health, Status, columns, paragraph, text::NamespaceLine},
 };
 
 /// Default number of destinations listed.
-const MOST_SHOWN: usize = 10;
+const MAX_SHOWN: usize = 10;
 /// Maximum number of owners shown per destination.
 const OWNERS_SHOWN: usize = 2;
 
@@ -86,15 +86,15 @@ fn worst_finding<'a>(health: &Health<'a>) -> Option<&'a Finding> {
 }
 
 /// Formats the used ports: `tcp uses 12 of 28,232 ports (<0.1 %)`.
-fn used(health: &Health<'_>, standing: &Standing) -> String {
-    // Not `Standing::share`, which also counts ports that are not certain to be available.
-    let share = notation::percent_of(standing.used, standing.size);
-    let subject = match standing.subject {
+fn used(health: &Health<'_>, subject_status: &SubjectStatus) -> String {
+    // Not `SubjectStatus::share`, which also counts ports that are not certain to be available.
+    let share = notation::percent_of(subject_status.used, subject_status.size);
+    let subject = match subject_status.subject {
         Subject::Destination(destination) => format!("tcp {}", route(health, &destination)),
         Subject::Range(protocol) => protocol.name().to_owned(),
-        Subject::Lane(lane) => lane.name().to_owned(),
+        Subject::ProtocolFamily(protocol_family) => protocol_family.name().to_owned(),
     };
-    let [used, size] = [standing.used, standing.size].map(notation::grouped);
+    let [used, size] = [subject_status.used, subject_status.size].map(notation::grouped);
     format!("{subject} uses {used} of {size} ports ({share})")
 }
 
@@ -143,18 +143,18 @@ fn write_ranges(health: &Health<'_>, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn range_cells(health: &Health<'_>, row: &RangeUse) -> [String; 10] {
-    let standing = health.of_range(row);
+    let subject_status = health.of_range(row);
     [
         row.protocol.name().to_owned(),
         row.range.to_string(),
-        health.level_name(&standing).to_owned(),
+        health.level_name(&subject_status).to_owned(),
         notation::grouped(row.size),
         format!("{} ({})", notation::grouped(row.occupied), notation::percent(row.used_share())),
         notation::grouped(row.time_wait),
         row.left().to_string(),
         notation::grouped(row.low_parity_available()),
-        growth(standing.trend),
-        full_in(&standing),
+        growth(subject_status.trend),
+        full_in(&subject_status),
     ]
 }
 
@@ -170,7 +170,7 @@ fn write_destinations(health: &Health<'_>, out: &mut dyn Write) -> io::Result<()
         "FULL IN",
         "OWNERS (SOCKETS)",
     ];
-    let most = health.top.unwrap_or(MOST_SHOWN);
+    let most = health.top.unwrap_or(MAX_SHOWN);
     let shown = health.destinations().take(most);
     let rows: Vec<_> = shown.map(|row| destination_cells(health, row)).collect();
     columns::write(header, &rows, out)?;
@@ -181,16 +181,16 @@ fn write_destinations(health: &Health<'_>, out: &mut dyn Write) -> io::Result<()
 }
 
 fn destination_cells(health: &Health<'_>, row: &DestinationUse) -> [String; 9] {
-    let standing = health.of_destination(row);
+    let subject_status = health.of_destination(row);
     [
         route(health, &row.destination),
-        health.level_name(&standing).to_owned(),
+        health.level_name(&subject_status).to_owned(),
         format!("{} ({})", notation::grouped(row.used), notation::percent(row.used_share())),
         notation::grouped(row.capacity),
         row.left().to_string(),
         notation::grouped(row.time_wait),
-        growth(standing.trend),
-        full_in(&standing),
+        growth(subject_status.trend),
+        full_in(&subject_status),
         owners(health, row),
     ]
 }
@@ -198,10 +198,15 @@ fn destination_cells(health: &Health<'_>, row: &DestinationUse) -> [String; 9] {
 /// Lists the owners with most sockets: `nginx[812] 64, hidden (user ann) 2, and others`.
 fn owners(health: &Health<'_>, row: &DestinationUse) -> String {
     let mut reported = String::new();
-    for (number, &(party, sockets)) in row.owners.iter().take(OWNERS_SHOWN).enumerate() {
+    for (number, &(owner_key, sockets)) in row.owners.iter().take(OWNERS_SHOWN).enumerate() {
         let separator = if number == 0 { "" } else { ", " };
-        write!(reported, "{separator}{} {}", health.party(party), notation::grouped(sockets))
-            .expect("writing to a String cannot fail");
+        write!(
+            reported,
+            "{separator}{} {}",
+            health.owner_key(owner_key),
+            notation::grouped(sockets)
+        )
+        .expect("writing to a String cannot fail");
     }
     if row.owners.len() > OWNERS_SHOWN {
         reported.push_str(", and others");
@@ -234,17 +239,17 @@ fn growth(trend: Option<Trend>) -> String {
 }
 
 /// Says when no port will be left: `now`, `now and then (1 of 5 scans)`, `7s (5s to 10s)`.
-fn full_in(standing: &Standing) -> String {
-    if standing.available == 0 {
-        return if standing.left.most == 0 { "now" } else { "perhaps now" }.to_owned();
+fn full_in(subject_status: &SubjectStatus) -> String {
+    if subject_status.available == 0 {
+        return if subject_status.left.most == 0 { "now" } else { "perhaps now" }.to_owned();
     }
     if let (Level::Failing, Some(LastMinute { scans, full: full @ 1.., .. })) =
-        (standing.level, standing.last_minute)
+        (subject_status.level, subject_status.last_minute)
     {
         let scans = notation::counted(scans, "scan");
         return format!("now and then ({} of {scans})", notation::grouped(full));
     }
-    let Some(Forecast { seconds, earliest, latest }) = standing.forecast else {
+    let Some(Forecast { seconds, earliest, latest }) = subject_status.forecast else {
         return "-".to_owned();
     };
     let spread = match latest {

@@ -21,12 +21,12 @@ use crate::{
 };
 
 /// Maximum number of holders, and of destinations, that are described.
-const MOST_REPORTED: usize = 10;
+const MAX_REPORTED: usize = 10;
 
 const BULLET: &str = "  - ";
 
 pub fn write(explanation: &Explanation<'_>, out: &mut dyn Write) -> io::Result<()> {
-    paragraph::write("", &place(explanation), out)?;
+    paragraph::write("", &summary(explanation), out)?;
     for side in explanation.sides {
         writeln!(out)?;
         write_holders(explanation, side, out)?;
@@ -48,7 +48,7 @@ pub fn write_each(explanations: &[Explanation<'_>], out: &mut dyn Write) -> io::
 }
 
 /// Describes the port: its class, and whether it is in the ephemeral range.
-fn place(explanation: &Explanation<'_>) -> String {
+fn summary(explanation: &Explanation<'_>) -> String {
     let ephemeral = &explanation.scan.snapshot.ephemeral;
     let within = if ephemeral.range.contains(explanation.port) { "inside" } else { "outside" };
     let reserved = if explanation.is_reserved() {
@@ -92,14 +92,14 @@ fn write_holders(
         return paragraph::write("", &nothing_listed(explanation, side, &name, &service), out);
     }
     let groups = groups(scan, sockets);
-    for (number, group) in groups.iter().take(MOST_REPORTED).enumerate() {
+    for (number, group) in groups.iter().take(MAX_REPORTED).enumerate() {
         let held = format!("held by {} ({}).", group.holder(scan), group.what(scan));
         match number {
             0 => paragraph::write("", &format!("{name}{service} is {held}"), out)?,
             _ => paragraph::write(BULLET, &format!("It is also {held}"), out)?,
         }
     }
-    if let Some(more) = groups.len().checked_sub(MOST_REPORTED).filter(|&more| more > 0) {
+    if let Some(more) = groups.len().checked_sub(MAX_REPORTED).filter(|&more| more > 0) {
         writeln!(out, "{BULLET}{} of sockets not shown.", counted(more as u64, "more group"))?;
     }
     if let Some(words) = &side.frees_when {
@@ -139,7 +139,7 @@ fn write_publications(
         "the port is not in use, but a socket that is bound to it does not get these flows"
     };
     let mut is_published = false;
-    for flow in explanation.published(side.protocol).into_iter().flatten().take(MOST_REPORTED) {
+    for flow in explanation.published(side.protocol).into_iter().flatten().take(MAX_REPORTED) {
         is_published = true;
         let asked = Endpoint { address: flow.address, port: explanation.port };
         let sentence = format!(
@@ -213,14 +213,14 @@ impl HolderGroup<'_> {
 /// Groups sockets of the same kind. Listeners come first, the others in the order of the sockets.
 fn groups<'a>(scan: Scan<'a>, sockets: &'a [Socket]) -> Vec<HolderGroup<'a>> {
     let mut groups: Vec<HolderGroup<'_>> = Vec::new();
-    let mut places = BTreeMap::new();
+    let mut index_by_key = BTreeMap::new();
     for socket in sockets {
         let owner = scan.snapshot.owner(socket);
-        let place = (socket.local.address, socket.interface);
+        let endpoint = (socket.local.address, socket.interface);
         let user = socket.uid.filter(|_| owner == Owner::Hidden);
-        let key = (socket.state, place, owner.kind(), owner.pids(), user);
-        let place = *places.entry(key).or_insert(groups.len());
-        match groups.get_mut(place) {
+        let key = (socket.state, endpoint, owner.kind(), owner.pids(), user);
+        let index = *index_by_key.entry(key).or_insert(groups.len());
+        match groups.get_mut(index) {
             Some(group) => group.count += 1,
             None => groups.push(HolderGroup { first: socket, count: 1 }),
         }
@@ -239,7 +239,7 @@ fn write_ages(scan: Scan<'_>, sockets: &[Socket], out: &mut dyn Write) -> io::Re
         sockets.iter().flat_map(|socket| scan.snapshot.owner(socket).pids()).copied().collect();
     pids.sort_unstable();
     pids.dedup();
-    let started = pids.iter().take(MOST_REPORTED).filter_map(|&pid| {
+    let started = pids.iter().take(MAX_REPORTED).filter_map(|&pid| {
         let process = scan.processes.get(pid)?;
         let seconds = i64::try_from(process.started?).ok()?;
         let instant = jiff::Timestamp::from_second(seconds).ok()?;
@@ -358,12 +358,12 @@ fn write_connects(side: &ProtocolPort, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn destinations(rows: &[&ConnectRow], left_out: usize) -> String {
-    let named = rows.iter().take(MOST_REPORTED).map(|row| match row.destination {
+    let named = rows.iter().take(MAX_REPORTED).map(|row| match row.destination {
         Some(to) => format!("from {} to {}", to.source, to.remote),
         None => "to a new destination".to_owned(),
     });
     let named = named.collect::<Vec<_>>().join(", ");
-    match rows.len().saturating_sub(MOST_REPORTED) {
+    match rows.len().saturating_sub(MAX_REPORTED) {
         0 => named,
         more => format!("{named} and {} more", grouped((more + left_out) as u64)),
     }

@@ -10,7 +10,8 @@ use serde::Serialize;
 use crate::{
     domain::Text,
     report::lab::{
-        self, LabComparison, LabOutcome, LabSummary, RaceRounds, RaceSummary, RaceTarget, Rival,
+        self, LabComparison, LabOutcome, LabSummary, RaceRounds, RaceSummary, RaceTarget,
+        StrategyResult,
     },
 };
 
@@ -43,25 +44,25 @@ struct LabRange {
 }
 
 fn document<'a>(lab: &'a LabSummary<'_>) -> LabDocument<'a> {
-    let terms = &lab.terms;
+    let conditions = &lab.conditions;
     let (comparison, race) = match &lab.outcome {
         LabOutcome::Comparison(comparison) => (Some(comparison), None),
         LabOutcome::Race(race) => (None, Some(race)),
     };
-    let rivals = comparison.map(|LabComparison { rivals, .. }| rivals.iter());
+    let results = comparison.map(|LabComparison { results, .. }| results.iter());
     LabDocument {
         schema: "portscope.lab/1",
-        fill: terms.fill,
-        seed: terms.seed,
-        simulated: terms.is_simulated,
-        occupancy: terms.occupancy,
-        protocol: terms.protocols.name(),
-        range: LabRange { first: terms.range.first(), last: terms.range.last() },
-        candidates: terms.candidates,
-        occupied: terms.occupied,
+        fill: conditions.fill,
+        seed: conditions.seed,
+        simulated: conditions.is_simulated,
+        occupancy: conditions.occupancy,
+        protocol: conditions.protocols.name(),
+        range: LabRange { first: conditions.range.first(), last: conditions.range.last() },
+        candidates: conditions.candidates,
+        occupied: conditions.occupied,
         max_attempts: comparison.map(|comparison| comparison.max_attempts),
         destinations: comparison.map(|comparison| comparison.destinations),
-        strategies: rivals.into_iter().flatten().map(StrategyRow::from).collect(),
+        strategies: results.into_iter().flatten().map(StrategyRow::from).collect(),
         race: race.map(RaceRow::from),
     }
 }
@@ -106,14 +107,14 @@ struct SnapshotsRow {
     nanoseconds: u64,
 }
 
-impl<'a> From<&'a Rival<'_>> for StrategyRow<'a> {
-    fn from(rival: &'a Rival<'_>) -> Self {
-        let figures = rival.figures;
+impl<'a> From<&'a StrategyResult<'_>> for StrategyRow<'a> {
+    fn from(result: &'a StrategyResult<'_>) -> Self {
+        let figures = result.figures;
         let seen = figures.predictability;
         let habit = lab::habit_name(seen.habit);
         let (count, took) = figures.snapshots;
         Self {
-            strategy: rival.row.name,
+            strategy: result.row.name,
             runs: figures.runs,
             failures: figures.failures,
             failure_rate: figures.failure_rate(),
@@ -127,7 +128,7 @@ impl<'a> From<&'a Rival<'_>> for StrategyRow<'a> {
                 max: figures.most(),
                 histogram: &figures.histogram,
             },
-            model: rival.model(),
+            model: result.model(),
             distinct_ports: figures.distinct,
             entropy_bits: figures.entropy_bits,
             nanoseconds_per_success: figures.time_of_success().map(nanoseconds),
@@ -177,7 +178,7 @@ impl<'a> From<&'a RaceSummary> for RaceRow<'a> {
             because,
             rebound: RoundsRow::from(&race.rebound),
             handed_over: RoundsRow::from(&race.handed_over),
-            trouble: race.trouble.as_ref().map(Text::as_str),
+            trouble: race.failure.as_ref().map(Text::as_str),
         }
     }
 }

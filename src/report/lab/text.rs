@@ -9,7 +9,7 @@ use crate::{
     report::{
         lab::{
             LabComparison, LabConditions, LabOutcome, LabSummary, RaceRounds, RaceSummary,
-            RaceTarget, Rival,
+            RaceTarget, StrategyResult,
         },
         paragraph,
     },
@@ -17,40 +17,40 @@ use crate::{
 
 pub fn write(lab: &LabSummary<'_>, out: &mut dyn Write) -> io::Result<()> {
     match &lab.outcome {
-        LabOutcome::Comparison(comparison) => write_comparison(&lab.terms, comparison, out),
-        LabOutcome::Race(race) => write_race(&lab.terms, race, out),
+        LabOutcome::Comparison(comparison) => write_comparison(&lab.conditions, comparison, out),
+        LabOutcome::Race(race) => write_race(&lab.conditions, race, out),
     }
 }
 
 fn write_comparison(
-    terms: &LabConditions,
+    conditions: &LabConditions,
     comparison: &LabComparison<'_>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let LabComparison { max_attempts, destinations, runs, rivals } = comparison;
+    let LabComparison { max_attempts, destinations, runs, results } = comparison;
     let towards = match *destinations {
         1 => String::new(),
         several => format!(" · {} in turn", notation::counted(several, "destination")),
     };
     let head = format!(
         "{} · {} of at most {}{towards} · seed {}",
-        occupancy(terms),
+        occupancy(conditions),
         notation::counted(*runs, "run"),
         notation::counted(*max_attempts, "attempt"),
-        terms.seed
+        conditions.seed
     );
     paragraph::write("", &head, out)?;
-    paragraph::write("", method(terms), out)?;
+    paragraph::write("", method(conditions), out)?;
     writeln!(out)?;
-    let rows: Vec<_> = rivals.iter().map(cells).collect();
+    let rows: Vec<_> = results.iter().map(cells).collect();
     write_table(HEADER, &rows, out)?;
     writeln!(out)?;
     paragraph::write("", LEGEND, out)
 }
 
 /// Says whether ports were bound, and on which occupancy the strategies ran.
-fn method(terms: &LabConditions) -> &'static str {
-    match (terms.is_simulated, terms.occupancy) {
+fn method(conditions: &LabConditions) -> &'static str {
+    match (conditions.is_simulated, conditions.occupancy) {
         (false, _) => "real bind() on this host, each port released at once",
         (true, "built") => "simulated: each strategy on an occupancy that it built itself",
         (true, _) => "simulated: a new occupancy for each run, the same for all strategies",
@@ -59,13 +59,13 @@ fn method(terms: &LabConditions) -> &'static str {
 
 /// Formats the candidates and the occupied ports: `16,384 ports of 49152-65535, TCP and UDP ·
 /// 14,746 occupied (90.0 %), uniform`.
-fn occupancy(terms: &LabConditions) -> String {
-    let &LabConditions { range, candidates, occupied, .. } = terms;
+fn occupancy(conditions: &LabConditions) -> String {
+    let &LabConditions { range, candidates, occupied, .. } = conditions;
     let reserved = match range.len() - candidates {
         0 => String::new(),
         reserved => format!(" ({} more reserved)", notation::grouped(reserved)),
     };
-    let protocols = match terms.protocols {
+    let protocols = match conditions.protocols {
         Protocols::Tcp => "TCP",
         Protocols::Udp => "UDP",
         Protocols::Both => "TCP and UDP",
@@ -75,7 +75,7 @@ fn occupancy(terms: &LabConditions) -> String {
         notation::counted(candidates, "port"),
         notation::grouped(occupied),
         notation::percent_of(occupied, candidates),
-        terms.occupancy
+        conditions.occupancy
     )
 }
 
@@ -89,8 +89,8 @@ const LEGEND: &str = "EXPECTED: by a formula; - if there is none. ATTEMPTS: mean
     TIME: per success, failed runs included. PORTS: different ports allocated. PATTERN: what an \
     observer sees in the last ports. BITS: how many bits of the next port the observer must guess.";
 
-fn cells(rival: &Rival<'_>) -> [String; 11] {
-    let figures = rival.figures;
+fn cells(result: &StrategyResult<'_>) -> [String; 11] {
+    let figures = result.figures;
     let expected = figures.expected;
     let p99 = match figures.quantile(0.99) {
         Some(attempts) => notation::grouped(attempts),
@@ -98,7 +98,7 @@ fn cells(rival: &Rival<'_>) -> [String; 11] {
         None => unknown(),
     };
     [
-        rival.row.name.to_owned(),
+        result.row.name.to_owned(),
         notation::grouped(figures.runs),
         figures.failure_rate().map_or_else(unknown, notation::fine_percent),
         expected.map_or_else(unknown, |expected| notation::fine_percent(expected.failure_rate)),
@@ -143,22 +143,26 @@ fn whole(value: f64) -> String {
     notation::grouped(value.round() as u64)
 }
 
-fn write_race(terms: &LabConditions, race: &RaceSummary, out: &mut dyn Write) -> io::Result<()> {
+fn write_race(
+    conditions: &LabConditions,
+    race: &RaceSummary,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let head = format!(
         "race · {} · {} between close and rebind · competitor binds {} ports/s · seed {}",
-        occupancy(terms),
+        occupancy(conditions),
         notation::elapsed(race.window),
         requested(race.competitor_per_second),
-        terms.seed
+        conditions.seed
     );
     paragraph::write("", &head, out)?;
-    let place = match &race.place {
+    let race_words = match &race.place {
         RaceTarget::Namespace => {
             "real sockets of two processes, in a private network namespace".into()
         }
         RaceTarget::Simulated { because } => format!("simulated, in memory: {because}"),
     };
-    paragraph::write("", &place, out)?;
+    paragraph::write("", &race_words, out)?;
     writeln!(out)?;
     let model = |rounds: &RaceRounds| format!("{:.1} ± {:.1}", rounds.expected, rounds.deviation);
     let (rebound, kept) = (&race.rebound, &race.handed_over);

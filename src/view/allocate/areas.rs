@@ -9,9 +9,9 @@ use crate::{
 };
 
 /// Minimum size of the body for a map with facts beside it.
-const LEAST: (u16, u16) = (56, 12);
+const MIN_BODY: (u16, u16) = (56, 12);
 /// Minimum size for facts with sections and a map with a legend.
-const ROOMY: (u16, u16) = (110, 28);
+const MIN_ROOMY_BODY: (u16, u16) = (110, 28);
 /// Minimum size that reserves room for the last allocations below the map (body without header and
 /// footer).
 const LARGE: (u16, u16) = (150, 44);
@@ -23,9 +23,9 @@ const MEDIUM_FACTS: u16 = 55;
 const LARGE_FACTS: u16 = 50;
 const HUGE_FACTS: u16 = 60;
 /// Minimum height below the map for the history: a blank line, a rule, bars and their label.
-const LEAST_HISTORY: u16 = 4;
+const MIN_HISTORY_LINES: u16 = 4;
 const RESERVED_HISTORY: u16 = 9;
-const MOST_HISTORY: u16 = 22;
+const MAX_HISTORY_LINES: u16 = 22;
 
 /// Size class of the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,8 +44,8 @@ impl AllocateSize {
     fn of(area: Rect) -> Self {
         let has = |(width, height)| area.width >= width && area.height >= height;
         match () {
-            () if !has(LEAST) => Self::Tiny,
-            () if !has(ROOMY) => Self::Small,
+            () if !has(MIN_BODY) => Self::Tiny,
+            () if !has(MIN_ROOMY_BODY) => Self::Small,
             () if !has(LARGE) => Self::Medium,
             () if area.width < HUGE => Self::Large,
             () => Self::Huge,
@@ -105,9 +105,9 @@ impl AllocateAreas {
         let map = Rect { width, height, ..body };
         let legend = Rect { y: map.bottom(), height: legend, width: taken, ..body };
         let history = Rect { y: legend.bottom() + 1, width, ..body };
-        let spare = body.bottom().saturating_sub(history.y).min(MOST_HISTORY);
+        let spare = body.bottom().saturating_sub(history.y).min(MAX_HISTORY_LINES);
         let history_height =
-            if class >= AllocateSize::Medium && spare >= LEAST_HISTORY { spare } else { 0 };
+            if class >= AllocateSize::Medium && spare >= MIN_HISTORY_LINES { spare } else { 0 };
         let areas = Self {
             class,
             title: line(0, 1),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn large_terminals_show_a_hundred_blocks_a_line_and_the_last_allocations() {
+    fn large_terminals_show_100_blocks_per_line_and_the_last_allocations() {
         assert_eq!(shape(80, 24), (AllocateSize::Small, 50, 17, 0));
         assert_eq!(shape(120, 40), (AllocateSize::Medium, 50, 34, 0));
         assert_eq!(shape(120, 36), (AllocateSize::Medium, 50, 21, 8));
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_never_leave_the_screen_nor_lie_over_each_other() {
+    fn areas_stay_on_the_screen_and_do_not_overlap() {
         for range in [IANA_DYNAMIC, LINUX_DEFAULT] {
             for (columns, rows) in (0..220).step_by(7).flat_map(|c| (0..70).map(move |r| (c, r))) {
                 let body = Rect::new(0, 1, columns, rows);

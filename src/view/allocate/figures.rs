@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    app::allocation::{Allocation, Model, Reached, Site},
+    app::allocation::{Allocation, AllocatorTarget, Model, Reached},
     domain::notation,
     view::{
         Role, Theme,
@@ -26,8 +26,8 @@ const WIDTHS: [usize; 6] = [7, 6, 7, 6, 8, 8];
 type FigureRow = (&'static str, String, String);
 
 /// Draws the figures as a table, one column per figure.
-pub fn section(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
-    let allocation = sight.allocation;
+pub fn section(context: AllocateContext<'_>, column: &mut TextColumn<'_>) {
+    let allocation = context.allocation;
     let figures = allocation.figures();
     let failures = format!("{} failed", notation::grouped(figures.failures));
     let finished = notation::counted(figures.finished(), "allocation");
@@ -46,7 +46,7 @@ pub fn section(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
         format!("{} each", attempt_time(allocation, column.theme))
     };
     let attempts = notation::counted(figures.attempts, "attempt");
-    let rate = rate(sight).map_or_else(String::new, |rate| format!("{rate}/s"));
+    let rate = rate(context).map_or_else(String::new, |rate| format!("{rate}/s"));
     let parts = [attempts, rate, each, snapshots(allocation, column.theme)];
     column.text(&fitted(&parts.each_ref().map(String::as_str), column.width()), Role::Text);
     let words = model_words(allocation);
@@ -55,10 +55,12 @@ pub fn section(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
 
 /// Returns the wordings for the model of the expected values, longest first.
 fn model_words(allocation: &Allocation) -> Vec<String> {
-    let Some(ground) = allocation.ground() else { return vec!["model: not known yet".to_owned()] };
+    let Some(occupancy_counts) = allocation.occupancy_counts() else {
+        return vec!["model: not known yet".to_owned()];
+    };
     let name = allocation.row().name;
     let (words, few) = match allocation.model() {
-        None if ground.free() == 0 => ("none where no port is free", "none here"),
+        None if occupancy_counts.free() == 0 => ("none where no port is free", "none here"),
         None => {
             return vec![
                 format!("no model for {name} on a fixed occupancy"),
@@ -71,11 +73,11 @@ fn model_words(allocation: &Allocation) -> Vec<String> {
         Some(Model::Scan { .. }) => ("a scan from any port", "a scan"),
         Some(Model::OnlyFree) => ("one attempt", "one attempt"),
     };
-    let share = notation::percent(ground.share());
+    let share = notation::percent(occupancy_counts.share());
     let [long, short] = [words, few].map(|words| format!("model: {words} at {share} in use"));
-    match allocation.site() {
-        Site::Machine => vec![format!("{long} at the last scan"), long, short],
-        Site::Simulated { .. } => vec![long, short],
+    match allocation.target() {
+        AllocatorTarget::Machine => vec![format!("{long} at the last scan"), long, short],
+        AllocatorTarget::Simulated { .. } => vec![long, short],
     }
 }
 
@@ -93,15 +95,15 @@ fn snapshot_time(allocation: &Allocation) -> Option<Duration> {
 
 /// Lines of `narrow`.
 pub fn narrow_rows(allocation: &Allocation) -> u16 {
-    11 + u16::from(allocation.row().needs_sight)
+    11 + u16::from(allocation.row().needs_port_view)
 }
 
 /// Draws one line per figure.
-pub fn narrow(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
-    let allocation = sight.allocation;
+pub fn narrow(context: AllocateContext<'_>, column: &mut TextColumn<'_>) {
+    let allocation = context.allocation;
     let figures = allocation.figures();
     column.rule("Totals", "");
-    let pace = match rate(sight) {
+    let pace = match rate(context) {
         Some(rate) => ("rate", format!("{rate}/s")),
         None => ("each", attempt_time(allocation, column.theme)),
     };
@@ -113,7 +115,7 @@ pub fn narrow(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
     ] {
         column.pair(&format!("{label:<9}"), Role::Dim, &format!("{value:>13}"), Role::Text);
     }
-    if allocation.row().needs_sight {
+    if allocation.row().needs_port_view {
         let (count, _) = figures.snapshots;
         let value = match snapshot_time(allocation) {
             Some(each) => {
@@ -124,24 +126,29 @@ pub fn narrow(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
         column.pair("snapshot ", Role::Dim, &format!("{value:>13}"), Role::Text);
     }
     column.text(&format!("{:>13} {:>8}", "measured", "expected"), Role::Dim);
-    for (label, seen, model) in rows(allocation).into_iter().filter(|row| row.0 != "failed") {
-        column.pair(&format!("{label:<7}"), Role::Dim, &format!("{seen:>7}{model:>8}"), Role::Text);
+    for (label, measured, model) in rows(allocation).into_iter().filter(|row| row.0 != "failed") {
+        column.pair(
+            &format!("{label:<7}"),
+            Role::Dim,
+            &format!("{measured:>7}{model:>8}"),
+            Role::Text,
+        );
     }
 }
 
 /// Returns the attempts per second during a sampled run, else `None`. The names of slower speeds
 /// already state the rate.
-pub fn rate(sight: AllocateContext<'_>) -> Option<String> {
-    let rate = sight.allocation.attempts_per_second(sight.now);
-    let is_reported = sight.allocation.is_running() && sight.allocation.is_sampled();
+pub fn rate(context: AllocateContext<'_>) -> Option<String> {
+    let rate = context.allocation.attempts_per_second(context.now);
+    let is_reported = context.allocation.is_running() && context.allocation.is_sampled();
     is_reported.then(|| notation::grouped(rate.round() as u64))
 }
 
 fn rows(allocation: &Allocation) -> [FigureRow; 6] {
     let (figures, model) = (allocation.figures(), allocation.model());
     let model = model.as_ref();
-    let (limit, most) = (allocation.options().max_attempts, allocation.most_attempts());
-    let seen = |share| {
+    let (limit, most) = (allocation.options().max_attempts, allocation.attempt_limit());
+    let measured = |share| {
         figures.quantile(share).map(|reached| match reached {
             Reached::After(attempts) => notation::grouped(attempts),
             Reached::GaveUp => format!(">{}", notation::grouped(limit)),
@@ -167,8 +174,8 @@ fn rows(allocation: &Allocation) -> [FigureRow; 6] {
             text(figures.mean().map(mean)),
             text(model.as_ref().map(|l| mean(l.expected_attempts(most)))),
         ),
-        ("p50", text(seen(0.50)), text(expected(0.50))),
-        ("p99", text(seen(0.99)), text(expected(0.99))),
+        ("p50", text(measured(0.50)), text(expected(0.50))),
+        ("p99", text(measured(0.99)), text(expected(0.99))),
         ("max", text(figures.most().map(notation::grouped)), String::new()),
         (
             "failed",

@@ -32,8 +32,8 @@ impl DensityChart {
         let rows = (0..grid.rows()).filter_map(|row| grid.row(row));
         let blocks = rows.flat_map(|row| {
             row.ports().step_by(grid.per_block() as usize).filter_map(|port| {
-                let place = grid.place(port)?;
-                grid.block(place)
+                let block_position = grid.block_position(port)?;
+                grid.block(block_position)
             })
         });
         let densities = blocks.map(|block| heat.density(block));
@@ -144,14 +144,14 @@ mod tests {
     use crate::{app::RowsPerLine, domain::port::IANA_DYNAMIC};
 
     #[test]
-    fn a_scale_is_the_next_round_number() {
+    fn the_scale_ends_at_the_next_round_number() {
         let names = [0.0, 0.03, 0.3, 1.0, 1.1, 8.0, 51.0, 1234.0];
         let names = names.map(|most| DensityScale::covering(most).name());
         assert_eq!(names, ["0.01", "0.05", "0.5", "1", "2", "10", "100", "2,000"]);
     }
 
     #[test]
-    fn where_all_are_tried_alike_the_scale_shows_the_differences() {
+    fn a_nearly_uniform_density_uses_a_scale_that_does_not_start_at_zero() {
         let grid = Grid::fit(IANA_DYNAMIC, 50, 17, RowsPerLine::Two).expect("it fits");
         let attempts: Vec<u32> = (0..65_536).map(|port| 1_950 + port % 1_000 / 10).collect();
         let heat = DensityChart::count(&attempts, &grid);
@@ -159,14 +159,15 @@ mod tests {
     }
 
     #[test]
-    fn the_busiest_block_is_hot_and_an_untried_one_is_none() {
+    fn the_busiest_block_has_the_top_step_and_an_untried_block_step_0() {
         let grid = Grid::fit(IANA_DYNAMIC, 50, 17, RowsPerLine::Two).expect("it fits");
         let mut attempts = vec![0; 65_536];
         (attempts[50_000], attempts[50_001], attempts[50_010]) = (20, 30, 1);
         let heat = DensityChart::count(&attempts, &grid);
         assert_eq!(heat.names(), ["0", "5"]);
         let step = |port| {
-            let block = grid.place(port).and_then(|place| grid.block(place));
+            let block =
+                grid.block_position(port).and_then(|block_position| grid.block(block_position));
             heat.step(block.expect("a port of the range"))
         };
         assert_eq!((step(50_005), step(50_010), step(50_020)), (HEAT_TOP, 1, 0));

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Maximum width of the histogram. A wider one would show nothing more.
-const WIDEST: usize = 60;
+const MAX_WIDTH: usize = 60;
 /// Minimum width of the axis, for `1 ── attempts ── 5`.
 const LEAST_AXIS: usize = 18;
 const EIGHTHS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
@@ -25,7 +25,7 @@ const NO_MODEL: &str = "no model for this strategy";
 struct Bins {
     /// Attempts per bin.
     width: u32,
-    seen: Vec<f64>,
+    measured: Vec<f64>,
     model: Vec<f64>,
 }
 
@@ -35,17 +35,17 @@ pub fn section(allocation: &Allocation, column: &mut TextColumn<'_>) {
     }
     let room = column.width().saturating_sub(TITLE.len() + 3);
     column.rule_with(TITLE, legend(allocation, column.theme, room));
-    let count = (column.width().min(WIDEST) / 2).saturating_sub(1);
+    let count = (column.width().min(MAX_WIDTH) / 2).saturating_sub(1);
     let bins = bins(allocation, count);
-    let highest = bins.seen.iter().chain(&bins.model).copied().fold(0.0, f64::max);
+    let highest = bins.measured.iter().chain(&bins.model).copied().fold(0.0, f64::max);
     let area = column.rest();
     let height = area.height - 1;
-    for (index, (&seen, &model)) in bins.seen.iter().zip(&bins.model).enumerate() {
+    for (index, (&measured, &model)) in bins.measured.iter().zip(&bins.model).enumerate() {
         let x = area.x + 2 * index as u16;
         let role = if index == 0 && bins.width == 1 { Role::Ok } else { Role::Collision };
         let style = column.theme.style(role);
         for line in 0..height {
-            let glyph = bar(seen / highest, height, height - 1 - line, column.theme.ascii);
+            let glyph = bar(measured / highest, height, height - 1 - line, column.theme.ascii);
             put(column.buffer, area, x, area.y + line, glyph, style);
         }
         if model / highest * f64::from(height) >= 0.1 {
@@ -67,7 +67,7 @@ fn legend(allocation: &Allocation, theme: &Theme, room: usize) -> Vec<Span<'stat
     let bar = Span::styled(theme.glyph("█", "#"), theme.style(Role::Collision));
     let mut parts = vec![vec![bar, note(" measured")]];
     match allocation.model() {
-        None if allocation.ground().is_none() => {}
+        None if allocation.occupancy_counts().is_none() => {}
         None if room < NO_MODEL.len() + 12 => parts.push(vec![note("no model")]),
         None => parts.push(vec![note(NO_MODEL)]),
         Some(_) => {
@@ -79,7 +79,7 @@ fn legend(allocation: &Allocation, theme: &Theme, room: usize) -> Vec<Span<'stat
 }
 
 fn bins(allocation: &Allocation, count: usize) -> Bins {
-    let (figures, limit) = (allocation.figures(), allocation.most_attempts());
+    let (figures, limit) = (allocation.figures(), allocation.attempt_limit());
     let model = allocation.model();
     let expected = match &model {
         Some(model) => model.attempts_for(0.002).unwrap_or(limit),
@@ -91,7 +91,7 @@ fn bins(allocation: &Allocation, count: usize) -> Bins {
     let total = figures.finished().max(1) as f64;
     let ports =
         |bin: usize| bin as u32 * width + 1..=(bin as u32 + 1).saturating_mul(width).min(limit);
-    let seen =
+    let measured =
         |bin| figures.histogram.range(ports(bin)).map(|(_, n)| *n as f64).sum::<f64>() / total;
     let model = |bin: usize| {
         model.as_ref().map_or(0.0, |model| {
@@ -100,7 +100,11 @@ fn bins(allocation: &Allocation, count: usize) -> Bins {
         })
     };
     let used = (longest.div_ceil(width) as usize).min(count);
-    Bins { width, seen: (0..used).map(seen).collect(), model: (0..used).map(model).collect() }
+    Bins {
+        width,
+        measured: (0..used).map(measured).collect(),
+        model: (0..used).map(model).collect(),
+    }
 }
 
 /// Returns the glyph of one cell of a bar. `line_from_below` is the line of the cell, from 0.
@@ -116,8 +120,8 @@ pub fn bar(share: f64, height: u16, line_from_below: u16, ascii: bool) -> &'stat
 }
 
 fn axis(bins: &Bins, count: usize, column: &mut TextColumn<'_>) {
-    let last = (bins.seen.len() as u32).saturating_mul(bins.width);
-    let width = (2 * bins.seen.len()).max(LEAST_AXIS).min(2 * count.max(1) + 2);
+    let last = (bins.measured.len() as u32).saturating_mul(bins.width);
+    let width = (2 * bins.measured.len()).max(LEAST_AXIS).min(2 * count.max(1) + 2);
     let line = axis_line(last, bins.width, width, column.theme);
     column.text(&line, Role::Dim);
 }

@@ -7,7 +7,7 @@ use ratatui::text::Span;
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    app::allocation::{HolderSeen, LogEntry, Who},
+    app::allocation::{HolderOwner, HolderSeen, LogEntry},
     domain::{
         Outcome, ProcessTable,
         notation::{self, NamedProcess},
@@ -30,11 +30,11 @@ const WITH_STATE: usize = 26;
 const LEAST_NAME: usize = 3;
 
 /// Draws all that is known of each attempt; `rows` includes the rule and the header.
-pub fn section(sight: AllocateContext<'_>, column: &mut TextColumn<'_>, rows: u16) {
-    let (title, right) = heading(sight);
+pub fn section(context: AllocateContext<'_>, column: &mut TextColumn<'_>, rows: u16) {
+    let (title, right) = heading(context);
     column.rule(&title, &right);
     let rows = usize::from(rows).saturating_sub(2);
-    let entries = last(sight, rows);
+    let entries = last(context, rows);
     let results: Vec<String> = entries.iter().map(|e| result(e, column.theme)).collect();
     let result_width = results.iter().map(|r| r.width()).max().unwrap_or(0).max(11);
     let holder_width = column.width().saturating_sub(4 + 1 + 5 + 2 + result_width + 2 + 1 + 7);
@@ -45,9 +45,9 @@ pub fn section(sight: AllocateContext<'_>, column: &mut TextColumn<'_>, rows: u1
     );
     column.text(&header, Role::Dim);
     for (entry, result) in entries.iter().zip(&results) {
-        let holder = holder(entry, sight.processes, holder_width, column.theme);
+        let holder = holder(entry, context.processes, holder_width, column.theme);
         let took = took(entry.attempt.took, column.theme);
-        let [plain, colored] = styles(sight, entry, column.theme);
+        let [plain, colored] = styles(context, entry, column.theme);
         let secondary = column.theme.style(Role::Dim);
         column.line([
             Span::styled(format!("{:>4} {:>5}  ", entry.attempt.number, entry.attempt.port), plain),
@@ -61,13 +61,13 @@ pub fn section(sight: AllocateContext<'_>, column: &mut TextColumn<'_>, rows: u1
 }
 
 /// Draws number, port and holder; [`detail`] shows the newest attempt in full.
-pub fn narrow(sight: AllocateContext<'_>, column: &mut TextColumn<'_>, rows: u16) {
+pub fn narrow(context: AllocateContext<'_>, column: &mut TextColumn<'_>, rows: u16) {
     if rows == 0 {
         return;
     }
-    column.rule(&heading(sight).0, "");
+    column.rule(&heading(context).0, "");
     let rows = usize::from(rows) - 1;
-    let entries = last(sight, rows);
+    let entries = last(context, rows);
     for entry in &entries {
         let room = column.width().saturating_sub(11);
         let words = match entry.attempt.refusal {
@@ -76,9 +76,9 @@ pub fn narrow(sight: AllocateContext<'_>, column: &mut TextColumn<'_>, rows: u16
                 let words = [refusal.errno.to_string(), format!("errno {}", refusal.errno.0)];
                 first_fitting(&words, room, column.theme)
             }
-            Some(_) => holder(entry, sight.processes, room, column.theme),
+            Some(_) => holder(entry, context.processes, room, column.theme),
         };
-        let [plain, colored] = styles(sight, entry, column.theme);
+        let [plain, colored] = styles(context, entry, column.theme);
         let sign = sign(entry, column.theme);
         column.line([
             Span::styled(format!("{:>2} {:>5} ", entry.attempt.number, entry.attempt.port), plain),
@@ -109,8 +109,8 @@ pub fn detail(entry: &LogEntry, processes: &ProcessTable, theme: &Theme, width: 
     }
 }
 
-fn heading(sight: AllocateContext<'_>) -> (String, String) {
-    let allocation = sight.allocation;
+fn heading(context: AllocateContext<'_>) -> (String, String) {
+    let allocation = context.allocation;
     let newest = allocation.log().entries().next_back();
     let number = newest.map_or(1, |entry| entry.allocation);
     if allocation.is_sampled() {
@@ -120,12 +120,12 @@ fn heading(sight: AllocateContext<'_>) -> (String, String) {
     (format!("Allocation {}", notation::grouped(number)), format!("at most {limit}"))
 }
 
-fn last(sight: AllocateContext<'_>, rows: usize) -> Vec<LogEntry> {
-    let entries = sight.allocation.log().entries();
-    let shown = if sight.allocation.is_sampled() {
+fn last(context: AllocateContext<'_>, rows: usize) -> Vec<LogEntry> {
+    let entries = context.allocation.log().entries();
+    let shown = if context.allocation.is_sampled() {
         rows
     } else {
-        page::shown(sight.allocation.figures().attempts, rows)
+        page::shown(context.allocation.figures().attempts, rows)
     };
     let surplus = entries.len().saturating_sub(shown);
     entries.skip(surplus).copied().collect()
@@ -134,13 +134,13 @@ fn last(sight: AllocateContext<'_>, rows: usize) -> Vec<LogEntry> {
 /// Returns the style of number and port, and the style of the result. For earlier allocations only
 /// number and port become dim, because each change of style is sent to the terminal again.
 fn styles(
-    sight: AllocateContext<'_>,
+    context: AllocateContext<'_>,
     entry: &LogEntry,
     theme: &Theme,
 ) -> [ratatui::style::Style; 2] {
-    let newest = sight.allocation.log().entries().next_back();
+    let newest = context.allocation.log().entries().next_back();
     let is_earlier = newest.is_some_and(|n| n.allocation != entry.allocation);
-    let is_dim = is_earlier && !sight.allocation.is_sampled();
+    let is_dim = is_earlier && !context.allocation.is_sampled();
     let role = if entry.attempt.refusal.is_none() { Role::Ok } else { Role::Collision };
     [theme.style(if is_dim { Role::Dim } else { Role::Text }), theme.style(role)]
 }
@@ -164,38 +164,38 @@ fn result(entry: &LogEntry, theme: &Theme) -> String {
 /// state is included depends on the room only, so that all lines have the same form.
 fn holder(entry: &LogEntry, processes: &ProcessTable, room: usize, theme: &Theme) -> String {
     let fit = |wordings: &[String]| first_fitting(wordings, room, theme);
-    let (state, who) = match entry.holder {
-        HolderSeen::NoneNeeded => return String::new(),
+    let (state, holder_owner) = match entry.holder {
+        HolderSeen::NotApplicable => return String::new(),
         HolderSeen::NoneChosen => {
             let words = ["the kernel found none", "kernel found none", "none found", "none"];
             return fit(&words.map(str::to_owned));
         }
         HolderSeen::Us => return fit(&["held by this run", "held here"].map(str::to_owned)),
         HolderSeen::NotSeenYet | HolderSeen::NotSeen => return fit(&["not seen".to_owned()]),
-        HolderSeen::Socket { state, who } => (state, who),
+        HolderSeen::Socket { state, holder_owner } => (state, holder_owner),
     };
     let before = if room < WITH_STATE { String::new() } else { format!("{state} ") };
     let name = |pid: u32| process(pid, processes).to_string();
-    match who {
-        Who::Process { pid, others } => {
+    match holder_owner {
+        HolderOwner::Process { pid, others } => {
             let after = if others == 0 { String::new() } else { format!(" +{others}") };
             let room = room.saturating_sub(before.width() + after.width());
             format!("{before}{}{after}", shortened(pid, processes, room, theme))
         }
-        Who::Departed { pid } => fit(&[
+        HolderOwner::Departed { pid } => fit(&[
             format!("{state} kernel, was {}", name(pid)),
             format!("{state} kernel"),
             state.to_string(),
         ]),
-        Who::Backlog { pid } => fit(&[
+        HolderOwner::Backlog { pid } => fit(&[
             format!("{state} backlog of {}", name(pid)),
             format!("backlog of {}", name(pid)),
             "backlog".to_owned(),
         ]),
-        Who::Kernel => fit(&[format!("{state} kernel"), state.to_string()]),
-        Who::Hidden => fit(&[format!("{before}owner hidden"), "hidden".to_owned()]),
-        Who::Nobody => fit(&[format!("{state} no owner"), state.to_string()]),
-        Who::NotAsked => fit(&[state.to_string()]),
+        HolderOwner::Kernel => fit(&[format!("{state} kernel"), state.to_string()]),
+        HolderOwner::Hidden => fit(&[format!("{before}owner hidden"), "hidden".to_owned()]),
+        HolderOwner::Nobody => fit(&[format!("{state} no owner"), state.to_string()]),
+        HolderOwner::NotAsked => fit(&[state.to_string()]),
     }
 }
 

@@ -135,14 +135,14 @@ impl<'a> AttemptMap<'a> {
             }
             Mark::Won { fade: 0 } if self.allocation.speed() <= Speed::Four => {
                 let after = self.attempts_of_scan(port);
-                call_out(port, &after, at, pane, theme, buffer);
+                label_port(port, &after, at, pane, theme, buffer);
             }
             Mark::Won { fade } => {
-                badge(won_glyph(theme), Role::Allocated, fade, at, theme, buffer);
+                badge(allocated_glyph(theme), Role::Allocated, fade, at, theme, buffer);
             }
             Mark::Flash { fade, won } if theme.needs_whole_cells() => {
                 let (glyph, role) = if won {
-                    (won_glyph(theme), Role::Allocated)
+                    (allocated_glyph(theme), Role::Allocated)
                 } else {
                     (theme.glyph("×", "x"), Role::Collision)
                 };
@@ -150,7 +150,10 @@ impl<'a> AttemptMap<'a> {
             }
             Mark::Flash { fade, won } => {
                 let role = if won { Role::Allocated } else { Role::Collision };
-                let is_upper = self.grid.place(port).is_none_or(|place| place.row % 2 == 0);
+                let is_upper = self
+                    .grid
+                    .block_position(port)
+                    .is_none_or(|block_position| block_position.row % 2 == 0);
                 flash(role, fade, is_upper, &mut buffer[at], theme);
             }
         }
@@ -184,7 +187,7 @@ impl<'a> AttemptMap<'a> {
             let badge = theme.badge(Role::Collision);
             parts.push(vec![Span::styled(digits, badge), Span::raw(words)]);
             let badge = theme.badge(Role::Allocated);
-            parts.push(vec![Span::styled(won_glyph(theme), badge), Span::raw(" allocated")]);
+            parts.push(vec![Span::styled(allocated_glyph(theme), badge), Span::raw(" allocated")]);
         }
         let held = Span::styled(held_glyph(theme), held_style(theme));
         parts.push(vec![held, Span::raw(" held by this run")]);
@@ -230,7 +233,7 @@ fn ramp(heat: &DensityChart, theme: &Theme) -> Vec<Span<'static>> {
 
 fn flashes(theme: &Theme) -> Vec<Span<'static>> {
     let (refused, won) = if theme.needs_whole_cells() {
-        (theme.glyph("×", "x"), won_glyph(theme))
+        (theme.glyph("×", "x"), allocated_glyph(theme))
     } else {
         ("▀", "▀")
     };
@@ -283,21 +286,28 @@ fn flash(role: Role, fade: u8, is_upper: bool, cell: &mut ratatui::buffer::Cell,
 
 /// Draws the mark of the allocated port with its number. Used only at speeds at which the number
 /// can be read.
-fn call_out(port: u16, after: &str, at: Position, pane: &Pane, theme: &Theme, buffer: &mut Buffer) {
+fn label_port(
+    port: u16,
+    after: &str,
+    at: Position,
+    pane: &Pane,
+    theme: &Theme,
+    buffer: &mut Buffer,
+) {
     let style = theme.badge(Role::Allocated);
     let words = format!("{port} {}{after}", theme.glyph("✓", "+"));
-    let right = format!("{} {words}", won_glyph(theme));
+    let right = format!("{} {words}", allocated_glyph(theme));
     let width = right.chars().count() as u16;
     if at.x + width <= pane.cells.right() {
         put(buffer, pane.cells, at.x, at.y, &right, style);
     } else {
-        let left = format!("{words} {}", won_glyph(theme));
+        let left = format!("{words} {}", allocated_glyph(theme));
         let x = (at.x + 1).saturating_sub(width).max(pane.cells.x);
         put(buffer, pane.cells, x, at.y, &left, style);
     }
 }
 
-fn won_glyph(theme: &Theme) -> &'static str {
+fn allocated_glyph(theme: &Theme) -> &'static str {
     theme.glyph("◆", "*")
 }
 

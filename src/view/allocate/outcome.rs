@@ -4,7 +4,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    app::allocation::{Allocation, Model, Site},
+    app::allocation::{Allocation, AllocatorTarget, Model},
     domain::notation,
     view::{
         Role, Theme,
@@ -18,15 +18,15 @@ use crate::{
 };
 
 /// Draws the newest attempt and, directly above the footer, how the last allocation ended.
-pub fn render(sight: AllocateContext<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+pub fn render(context: AllocateContext<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let mut column = TextColumn::new(theme, area, buffer);
     let (width, room) = (column.width(), usize::from(area.height));
-    let notice = sight.allocation.notice().map(|notice| (notice.to_owned(), Role::Warn));
-    let newest = sight.allocation.log().entries().next_back();
+    let notice = context.allocation.notice().map(|notice| (notice.to_owned(), Role::Warn));
+    let newest = context.allocation.log().entries().next_back();
     let attempt = newest
-        .filter(|_| !is_blurred(sight.allocation))
-        .map(|newest| (log::detail(newest, sight.processes, theme, width), Role::Text));
-    let ending = ending(sight.allocation, theme, width);
+        .filter(|_| !is_too_fast_to_read(context.allocation))
+        .map(|newest| (log::detail(newest, context.processes, theme, width), Role::Text));
+    let ending = ending(context.allocation, theme, width);
     // If there is no room for all, a notice has priority over the ending, and the ending over the
     // attempt.
     let above = if notice.is_none() && ending.len() >= room { None } else { notice.or(attempt) };
@@ -41,7 +41,7 @@ pub fn short(allocation: &Allocation, theme: &Theme, width: usize) -> Vec<(Strin
         let lines = words::wrapped(notice, width);
         return lines.into_iter().map(|line| (line, Role::Warn)).collect();
     }
-    let Some(last) = allocation.last().filter(|_| !is_blurred(allocation)) else {
+    let Some(last) = allocation.last().filter(|_| !is_too_fast_to_read(allocation)) else {
         return Vec::new();
     };
     let (start, role) = match last.port {
@@ -55,7 +55,7 @@ pub fn short(allocation: &Allocation, theme: &Theme, width: usize) -> Vec<(Strin
 }
 
 /// Returns whether single attempts and allocations are too fast to read.
-fn is_blurred(allocation: &Allocation) -> bool {
+fn is_too_fast_to_read(allocation: &Allocation) -> bool {
     allocation.is_running() && allocation.is_sampled()
 }
 
@@ -63,14 +63,14 @@ fn is_blurred(allocation: &Allocation) -> bool {
 fn ending(allocation: &Allocation, theme: &Theme, width: usize) -> Vec<(String, Role)> {
     let sign = theme.glyph("✗", "!!");
     let figures = allocation.figures();
-    if is_blurred(allocation) && figures.failures > 0 {
+    if is_too_fast_to_read(allocation) && figures.failures > 0 {
         let (failed, all) =
             (notation::grouped(figures.failures), notation::grouped(figures.finished()));
         let start = format!("{sign} {failed} of {all} allocations failed");
         return wrapped(&failure(allocation, start), width);
     }
     match allocation.last() {
-        Some(last) if !is_blurred(allocation) => {
+        Some(last) if !is_too_fast_to_read(allocation) => {
             let attempts = notation::counted(last.attempts, "attempt");
             if let Some(port) = last.port {
                 let sign = theme.glyph("✓", "OK");
@@ -104,11 +104,14 @@ fn wrapped(parts: &[String], width: usize) -> Vec<(String, Role)> {
 /// Describes a failed allocation. Never says "no free port", because that was not checked.
 fn failure(allocation: &Allocation, start: String) -> Vec<String> {
     let mut parts = vec![start];
-    if let Some(ground) = allocation.ground() {
-        let (free, all) = (notation::grouped(ground.free()), notation::grouped(ground.candidates));
-        parts.push(match allocation.site() {
-            Site::Machine => format!("{free} of {all} ports free at the last scan"),
-            Site::Simulated { .. } => format!("{free} of {all} ports are free"),
+    if let Some(occupancy_counts) = allocation.occupancy_counts() {
+        let (free, all) = (
+            notation::grouped(occupancy_counts.free()),
+            notation::grouped(occupancy_counts.candidates),
+        );
+        parts.push(match allocation.target() {
+            AllocatorTarget::Machine => format!("{free} of {all} ports free at the last scan"),
+            AllocatorTarget::Simulated { .. } => format!("{free} of {all} ports are free"),
         });
     }
     parts.extend(allocation.model().and_then(|model| needed(&model)));

@@ -17,13 +17,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_page_makes_place_by_half() {
+    fn a_full_page_scrolls_by_half() {
         let counts: Vec<usize> = (1..=12).map(|total| shown(total, 6)).collect();
         assert_eq!(counts, [1, 2, 3, 4, 5, 6, 4, 5, 6, 4, 5, 6]);
     }
 
     #[test]
-    fn never_more_is_shown_than_there_is_room_for() {
+    fn a_page_never_exceeds_its_height() {
         for room in 0..20 {
             for total in 0..100 {
                 assert!(shown(total, room) <= room.min(total as usize), "{total} in {room}");

@@ -21,9 +21,9 @@ pub fn render(panel: &ActivePanel, theme: &Theme, area: Rect, buffer: &mut Buffe
         ActivePanel::Settings(settings) => {
             let mut column = open("Settings", 11, theme, area, buffer);
             let row = |field: Field| {
-                let is_here = field == settings.field();
-                let typed = settings.typed().filter(|_| is_here);
-                SettingRow { name: field.name(), value: settings.value(field), typed, is_here }
+                let is_selected = field == settings.field();
+                let typed = settings.typed().filter(|_| is_selected);
+                SettingRow { name: field.name(), value: settings.value(field), typed, is_selected }
             };
             let words = "Changing a setting starts a new run and releases the held ports";
             fields(&Field::EACH.map(row), settings.error(), words, &mut column);
@@ -38,7 +38,7 @@ pub struct SettingRow<'a> {
     pub value: String,
     pub typed: Option<&'a str>,
     /// Whether keys change this setting.
-    pub is_here: bool,
+    pub is_selected: bool,
 }
 
 /// Asks whether to use a speed that may disturb other users of the host's ports.
@@ -58,10 +58,11 @@ pub fn fields(
 ) {
     let theme = column.theme;
     let names = rows.iter().map(|row| row.name.len() + 1).max().unwrap_or(0).max(LEAST_NAMES);
-    for SettingRow { name, value, typed, is_here } in rows {
-        let pointer = if *is_here { theme.glyph("❯", ">") } else { " " };
+    for SettingRow { name, value, typed, is_selected } in rows {
+        let pointer = if *is_selected { theme.glyph("❯", ">") } else { " " };
         let label = format!("{pointer} {name:<names$}");
-        let style = if *is_here { theme.style(Role::Selected) } else { theme.style(Role::Text) };
+        let style =
+            if *is_selected { theme.style(Role::Selected) } else { theme.style(Role::Text) };
         let value = typed.map_or_else(|| value.clone(), |typed| format!("{typed}_"));
         let room = column.width().saturating_sub(2 + names);
         column.line([Span::styled(label, style), Span::styled(format!("{value:<room$}"), style)]);

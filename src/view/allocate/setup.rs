@@ -5,7 +5,7 @@ use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Span};
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    app::allocation::{Allocation, AllocatorRow, OccupancyCounts, Site, Speed},
+    app::allocation::{Allocation, AllocatorRow, AllocatorTarget, OccupancyCounts, Speed},
     domain::{MachineKind, notation},
     view::{
         Role, Theme,
@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Maximum width of a bar.
-const WIDEST: usize = 60;
+const MAX_BAR_WIDTH: usize = 60;
 const LABEL: usize = 10;
 
 /// Draws the settings on one line.
@@ -39,8 +39,8 @@ pub fn line(allocation: &Allocation, theme: &Theme, area: Rect, buffer: &mut Buf
     column.line(spans);
 }
 
-pub fn section(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
-    let allocation = sight.allocation;
+pub fn section(context: AllocateContext<'_>, column: &mut TextColumn<'_>) {
+    let allocation = context.allocation;
     let options = allocation.options();
     column.rule("Setup", "o: change");
     let address = match options.address {
@@ -54,7 +54,7 @@ pub fn section(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
         .map(|again| format!("seed {} {again}", options.seed).trim_end().to_owned());
     let fits = |seed: &&String| attempts.len() + 3 + seed.len() <= room;
     let seed = seeds.iter().find(fits).map_or("", String::as_str);
-    let target = site(sight).into_iter().find(|words| words.len() <= room).unwrap_or_default();
+    let target = target(context).into_iter().find(|words| words.len() <= room).unwrap_or_default();
     label("target", target, column);
     label("strategy", &strategy(allocation.row(), room, column.theme), column);
     label("ports", &fitted(&[protocols, &range, &address], room), column);
@@ -89,55 +89,57 @@ fn strategy(row: &AllocatorRow, room: usize, theme: &Theme) -> String {
 }
 
 /// Returns the wordings for the target and the keys that change it, longest first.
-fn site(sight: AllocateContext<'_>) -> [&'static str; 2] {
-    let machine = sight.scan.map(|scan| &scan.snapshot.machine);
-    match (sight.allocation.site(), machine.map(|m| (m.kind, m.is_isolated))) {
-        (Site::Simulated { .. }, _) => ["simulated (t: real; - =: occupancy)", "simulated"],
-        (Site::Machine, Some((MachineKind::Live, true))) => {
+fn target(context: AllocateContext<'_>) -> [&'static str; 2] {
+    let machine = context.scan.map(|scan| &scan.snapshot.machine);
+    match (context.allocation.target(), machine.map(|m| (m.kind, m.is_isolated))) {
+        (AllocatorTarget::Simulated { .. }, _) => {
+            ["simulated (t: real; - =: occupancy)", "simulated"]
+        }
+        (AllocatorTarget::Machine, Some((MachineKind::Live, true))) => {
             ["this network namespace (t: simulated)", "this network namespace"]
         }
-        (Site::Machine, _) => ["this machine (t: simulated)", "this machine"],
+        (AllocatorTarget::Machine, _) => ["this machine (t: simulated)", "this machine"],
     }
 }
 
 fn occupancy(allocation: &Allocation, column: &mut TextColumn<'_>) {
-    let Some(ground) = allocation.ground() else {
+    let Some(occupancy_counts) = allocation.occupancy_counts() else {
         label("occupancy", "unknown until the first scan", column);
         return;
     };
-    let share = notation::percent(ground.share());
+    let share = notation::percent(occupancy_counts.share());
     let of = format!(
         "{} of {}",
-        notation::grouped(ground.occupied),
-        notation::grouped(ground.candidates)
+        notation::grouped(occupancy_counts.occupied),
+        notation::grouped(occupancy_counts.candidates)
     );
     let room = column.width().saturating_sub(LABEL);
     // Shorter bars would show less than the counts do.
     let figures = fitted(&[&share, &of], room.saturating_sub(13));
-    let width = room.saturating_sub(figures.chars().count() + 1).min(WIDEST);
+    let width = room.saturating_sub(figures.chars().count() + 1).min(MAX_BAR_WIDTH);
     let mut spans =
         vec![Span::styled(format!("{:<LABEL$}", "occupancy"), column.theme.style(Role::Dim))];
-    spans.extend(gauge(ground, width, column.theme));
+    spans.extend(gauge(occupancy_counts, width, column.theme));
     spans.push(Span::raw(format!(" {figures}")));
     column.line(spans);
 }
 
 /// Draws the occupancy as the first line of the narrow facts.
 pub fn narrow_occupancy(allocation: &Allocation, column: &mut TextColumn<'_>) {
-    let Some(ground) = allocation.ground() else {
+    let Some(occupancy_counts) = allocation.occupancy_counts() else {
         column.text("occupancy unknown", Role::Dim);
         return;
     };
-    let share = notation::percent(ground.share());
-    let width = column.width().saturating_sub(7 + 8).min(WIDEST);
+    let share = notation::percent(occupancy_counts.share());
+    let width = column.width().saturating_sub(7 + 8).min(MAX_BAR_WIDTH);
     let mut spans = vec![Span::styled("in use ", column.theme.style(Role::Dim))];
-    spans.extend(gauge(ground, width, column.theme));
+    spans.extend(gauge(occupancy_counts, width, column.theme));
     spans.push(Span::raw(format!("{share:>8}")));
     column.line(spans);
 }
 
-fn gauge(ground: OccupancyCounts, width: usize, theme: &Theme) -> [Span<'static>; 2] {
-    let filled = bar(ground.share() as f32, width as u16, theme);
+fn gauge(occupancy_counts: OccupancyCounts, width: usize, theme: &Theme) -> [Span<'static>; 2] {
+    let filled = bar(occupancy_counts.share() as f32, width as u16, theme);
     let rest = width.saturating_sub(filled.chars().count());
     let free = theme.color(Role::Available);
     let glyph = match (theme.has_color(), theme.ascii) {
@@ -154,7 +156,7 @@ fn gauge(ground: OccupancyCounts, width: usize, theme: &Theme) -> [Span<'static>
 /// Describes whether allocated ports are held: on or off, the number of held ports, the limit, and
 /// as many of the ports as fit.
 fn hold(allocation: &Allocation, room: usize) -> String {
-    let switch = if allocation.keeps_what_it_wins() { "on" } else { "off" };
+    let switch = if allocation.keeps_bound_ports() { "on" } else { "off" };
     let held = allocation.held();
     let count = allocation.hold_limit().map_or_else(String::new, |_| held_ports(allocation));
     let start = fitted(&[switch, &count], room);
@@ -175,7 +177,7 @@ fn hold(allocation: &Allocation, room: usize) -> String {
 /// Describes whether allocated ports are held, in a long and a short wording.
 pub fn hold_words(allocation: &Allocation) -> [String; 2] {
     let count = allocation.held().len() as u64;
-    if count == 0 && !allocation.keeps_what_it_wins() {
+    if count == 0 && !allocation.keeps_bound_ports() {
         return ["ports not held", "not held"].map(str::to_owned);
     }
     [held_ports(allocation), format!("{} held", notation::grouped(count))]

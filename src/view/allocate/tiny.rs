@@ -16,8 +16,8 @@ use crate::{
 };
 
 /// Draws the most important lines first; each line has the parts that fit in full.
-pub fn render(sight: AllocateContext<'_>, column: &mut TextColumn<'_>) {
-    let allocation = sight.allocation;
+pub fn render(context: AllocateContext<'_>, column: &mut TextColumn<'_>) {
+    let allocation = context.allocation;
     let width = column.width();
     for (words, role) in outcome::short(allocation, column.theme, width) {
         column.text(&words, role);
@@ -40,21 +40,21 @@ fn figures(allocation: &Allocation) -> [String; 2] {
 }
 
 fn occupancy(allocation: &Allocation) -> [String; 2] {
-    allocation.ground().map_or_else(Default::default, |ground| {
+    allocation.occupancy_counts().map_or_else(Default::default, |occupancy_counts| {
         let of = format!(
             "{} of {} ports",
-            notation::grouped(ground.occupied),
-            notation::grouped(ground.candidates)
+            notation::grouped(occupancy_counts.occupied),
+            notation::grouped(occupancy_counts.candidates)
         );
-        [format!("{} in use", notation::percent(ground.share())), of]
+        [format!("{} in use", notation::percent(occupancy_counts.share())), of]
     })
 }
 
 fn mean(allocation: &Allocation) -> [String; 2] {
-    let seen = allocation.figures().mean();
-    let model = allocation.model().map(|model| model.expected_attempts(allocation.most_attempts()));
+    let measured = allocation.figures().mean();
+    let model = allocation.model().map(|model| model.expected_attempts(allocation.attempt_limit()));
     [
-        seen.map_or_else(String::new, |mean| format!("mean {mean:.2} attempts")),
+        measured.map_or_else(String::new, |mean| format!("mean {mean:.2} attempts")),
         model.map_or_else(String::new, |mean| format!("expected {mean:.2}")),
     ]
 }

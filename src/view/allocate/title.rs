@@ -4,7 +4,7 @@ use ratatui::{buffer::Buffer, layout::Rect, text::Span};
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    app::allocation::{Allocation, LastScan, Site, Speed},
+    app::allocation::{Allocation, AllocatorTarget, LastScan, Speed},
     domain::{MachineKind, notation},
     view::{
         Role, Theme,
@@ -17,10 +17,10 @@ use crate::{
 
 /// Returns the wordings for what an attempt is, longest first. Returns none before the first scan
 /// of the host.
-pub fn places(site: Site, scan: Option<LastScan<'_>>) -> Vec<String> {
+pub fn target_wordings(target: AllocatorTarget, scan: Option<LastScan<'_>>) -> Vec<String> {
     let machine = scan.map(|scan| &scan.snapshot.machine);
-    let words: &[&str] = match (site, machine.map(|m| (m.kind, m.is_isolated))) {
-        (Site::Simulated { share }, _) => {
+    let words: &[&str] = match (target, machine.map(|m| (m.kind, m.is_isolated))) {
+        (AllocatorTarget::Simulated { share }, _) => {
             let share = notation::percent(share);
             return vec![
                 format!("simulated occupancy {share}"),
@@ -28,37 +28,41 @@ pub fn places(site: Site, scan: Option<LastScan<'_>>) -> Vec<String> {
                 "simulated".to_owned(),
             ];
         }
-        (Site::Machine, None) => &[],
-        (Site::Machine, Some((MachineKind::Live, false))) => {
+        (AllocatorTarget::Machine, None) => &[],
+        (AllocatorTarget::Machine, Some((MachineKind::Live, false))) => {
             &["real bind() on this machine", "real bind() here", "real bind()"]
         }
-        (Site::Machine, Some((MachineKind::Live, true))) => {
+        (AllocatorTarget::Machine, Some((MachineKind::Live, true))) => {
             &["real bind() in a private network namespace", "real bind() in a netns", "real bind()"]
         }
-        (Site::Machine, Some((MachineKind::Simulated, _))) => &["simulated machine", "simulated"],
-        (Site::Machine, Some((MachineKind::Recorded, _))) => &["recording: no real bind()"],
+        (AllocatorTarget::Machine, Some((MachineKind::Simulated, _))) => {
+            &["simulated machine", "simulated"]
+        }
+        (AllocatorTarget::Machine, Some((MachineKind::Recorded, _))) => {
+            &["recording: no real bind()"]
+        }
     };
     words.iter().map(|&words| words.to_owned()).collect()
 }
 
 /// Returns the role of the target. Live and simulated have the same colours as in the header.
-pub fn place_role(site: Site, scan: Option<LastScan<'_>>) -> Role {
-    match (site, scan.map(|scan| scan.snapshot.machine.kind)) {
-        (Site::Machine, Some(MachineKind::Live)) => Role::Ok,
+pub fn target_role(target: AllocatorTarget, scan: Option<LastScan<'_>>) -> Role {
+    match (target, scan.map(|scan| scan.snapshot.machine.kind)) {
+        (AllocatorTarget::Machine, Some(MachineKind::Live)) => Role::Ok,
         _ => Role::Accent,
     }
 }
 
-pub fn render(sight: AllocateContext<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let allocation = sight.allocation;
+pub fn render(context: AllocateContext<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let allocation = context.allocation;
     let options = allocation.options();
     let mut line = TextColumn::new(theme, area, buffer);
     let width = line.width();
     let name = if width < 100 { "" } else { "Allocator " };
-    let places = places(allocation.site(), sight.scan);
-    let fits = |place: &&String| name.len() + place.width() <= width;
-    let place = places.iter().find(fits).cloned().unwrap_or_default();
-    let room = width.saturating_sub(name.len() + place.width() + SEPARATOR.width());
+    let target_wordings = target_wordings(allocation.target(), context.scan);
+    let fits = |target_words: &&String| name.len() + target_words.width() <= width;
+    let target_words = target_wordings.iter().find(fits).cloned().unwrap_or_default();
+    let room = width.saturating_sub(name.len() + target_words.width() + SEPARATOR.width());
     let strategy = format!("{} {}", allocation.row().name, options.protocols.name());
     let ranged = format!("{strategy} {}", options.range);
     let address = options.address.map(|address| format!("on {address}")).unwrap_or_default();
@@ -71,10 +75,13 @@ pub fn render(sight: AllocateContext<'_>, theme: &Theme, area: Rect, buffer: &mu
     };
     let (ports, marks) = wordings.into_iter().find(fits).unwrap_or((&strategy, short));
     let rest = fitted(&[ports, marks, limitation, &address], room);
-    let separator = if place.is_empty() || rest.is_empty() { "" } else { SEPARATOR };
+    let separator = if target_words.is_empty() || rest.is_empty() { "" } else { SEPARATOR };
     line.line([
         Span::styled(name, theme.style(Role::Accent)),
-        Span::styled(place, theme.style(place_role(allocation.site(), sight.scan)).bold()),
+        Span::styled(
+            target_words,
+            theme.style(target_role(allocation.target(), context.scan)).bold(),
+        ),
         Span::raw(separator),
         Span::raw(rest),
     ]);

@@ -8,7 +8,7 @@ use ratatui::{
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    app::{Grain, GridBlock, RowsPerLine},
+    app::{GridBlock, Resolution, RowsPerLine},
     domain::PortRange,
     view::{
         Role, Theme,
@@ -25,31 +25,32 @@ const DOTS: [char; 256] = {
     let mut signs = [' '; 256];
     let mut taken = 1;
     while taken < 256 {
-        let (mut port, mut lit) = (0, 0);
+        let (mut port, mut filled_dots) = (0, 0);
         while port < 8 {
             if taken >> port & 1 == 1 {
-                lit |= lights[port];
+                filled_dots |= lights[port];
             }
             port += 1;
         }
-        signs[taken] = char::from_u32(0x2800 + lit).expect("braille is a block of 256 characters");
+        signs[taken] =
+            char::from_u32(0x2800 + filled_dots).expect("braille is a block of 256 characters");
         taken += 1;
     }
     signs
 };
 
 pub fn render(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) {
-    match map.grid.grain() {
-        Grain::Blocks => blocks(map, theme, pane, buffer),
-        Grain::Dots => {
+    match map.grid.resolution() {
+        Resolution::Blocks => blocks(map, theme, pane, buffer),
+        Resolution::Dots => {
             let mut last = None;
             each(map, pane, |block, at| dots(map, theme, block, &mut last, &mut buffer[at]));
         }
-        Grain::Letters => each(map, pane, |block, at| {
+        Resolution::Letters => each(map, pane, |block, at| {
             let (glyph, style) = glyph((map.paint)(block), GlyphMeaning::Letters, theme);
             buffer[at].set_char(glyph).set_style(marked(map, block, style, theme));
         }),
-        Grain::Numbers(_) => {
+        Resolution::Numbers(_) => {
             each(map, pane, |block, at| numbered(map, theme, block, at, pane.cells, buffer));
         }
     }
@@ -123,7 +124,7 @@ fn dots(
     map: &Heatmap<'_>,
     theme: &Theme,
     block: PortRange,
-    last: &mut Option<Dressed>,
+    last: &mut Option<CellColors>,
     cell: &mut Cell,
 ) {
     let paint = (map.paint)(block);
@@ -145,7 +146,7 @@ fn dots(
 }
 
 /// Roles and style of the last cell, reused because the next cell usually has the same roles.
-type Dressed = ((Option<Role>, Role), Style);
+type CellColors = ((Option<Role>, Role), Style);
 
 /// Draws `E 49152 nginx`, cut to the width of the cell.
 fn numbered(

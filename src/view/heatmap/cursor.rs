@@ -8,7 +8,7 @@ use ratatui::{
 };
 
 use crate::{
-    app::{Grain, RowsPerLine},
+    app::{Resolution, RowsPerLine},
     view::{
         Role, Theme,
         heatmap::{
@@ -20,19 +20,19 @@ use crate::{
 
 pub fn render(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) {
     let Some(cursor) = map.cursor else { return };
-    let Some(place) = map.grid.place(cursor) else { return };
+    let Some(block_position) = map.grid.block_position(cursor) else { return };
     let Some(at) = pane.position(map.grid, cursor) else { return };
-    let is_upper = place.row % 2 == 0;
-    match (map.grid.rows_per_line(), map.grid.grain()) {
+    let is_upper = block_position.row % 2 == 0;
+    match (map.grid.rows_per_line(), map.grid.resolution()) {
         (RowsPerLine::Two, _) => {
             half(at, is_upper, theme, buffer);
             arrows(at, Some(is_upper), theme, pane, buffer);
         }
-        (RowsPerLine::One, Grain::Blocks | Grain::Dots) => {
+        (RowsPerLine::One, Resolution::Blocks | Resolution::Dots) => {
             buffer[at].set_style(theme.badge(Role::Cursor));
             arrows(at, None, theme, pane, buffer);
         }
-        (RowsPerLine::One, Grain::Letters | Grain::Numbers(_)) => {
+        (RowsPerLine::One, Resolution::Letters | Resolution::Numbers(_)) => {
             let width = map.grid.cell_width().saturating_sub(1).max(1);
             let cell = Rect { x: at.x, y: at.y, width, height: 1 };
             buffer.set_style(cell.intersection(pane.cells), theme.badge(Role::Cursor));

@@ -18,8 +18,8 @@ use crate::{
 const COUNT_WIDTH: u16 = 7;
 
 pub fn render(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) {
-    let cursor_line = map.cursor.and_then(|port| map.grid.place(port));
-    let cursor_line = cursor_line.map(|place| map.grid.line_of(place.row));
+    let cursor_line = map.cursor.and_then(|port| map.grid.block_position(port));
+    let cursor_line = cursor_line.map(|block_position| map.grid.line_of(block_position.row));
     for line in 0..pane.gutter.height {
         let Some(ports) = map.grid.line(line) else { continue };
         let (x, y) = (pane.gutter.x, pane.gutter.y + line);
@@ -67,7 +67,7 @@ fn row_label(map: &Heatmap<'_>, line: u16, ports: PortRange, theme: &Theme) -> (
 /// Draws the offsets of the columns from the first port of a row, and the cursor's offset.
 pub fn axis(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) {
     let tick = theme.glyph("╷", "|");
-    let cursor = map.cursor.and_then(|port| Some((port, map.grid.place(port)?.column)));
+    let cursor = map.cursor.and_then(|port| Some((port, map.grid.block_position(port)?.column)));
     let cell_width = map.grid.cell_width();
     let badge = cursor.map(|(port, column)| {
         let column = column * cell_width;

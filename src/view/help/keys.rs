@@ -3,7 +3,7 @@
 
 use ratatui::text::{Line, Span};
 
-use super::{Paper, heading};
+use super::{PageContext, heading};
 use crate::{
     app::{Context, KeyCommand, Screen, command},
     view::{Role, footer, words},
@@ -12,19 +12,19 @@ use crate::{
 /// Width of `Tab Shift-Tab` and a gap.
 const KEYS_WIDTH: usize = 15;
 /// Minimum width of each of two columns.
-const LEAST_COLUMN: usize = 34;
+const MIN_COLUMN_WIDTH: usize = 34;
 const BETWEEN: usize = 2;
 /// Minimum width of a sentence beside its keys. With less, it is placed below them.
-const LEAST_SENTENCE: usize = 12;
+const MIN_SENTENCE_WIDTH: usize = 12;
 
 /// Lines that stay together in one column.
 type KeyGroup = Vec<Line<'static>>;
 
-pub fn lines(paper: &Paper) -> Vec<Line<'static>> {
-    let is_wide = paper.width >= 2 * LEAST_COLUMN + BETWEEN;
-    let column = if is_wide { (paper.width - BETWEEN) / 2 } else { paper.width };
+pub fn lines(page_context: &PageContext) -> Vec<Line<'static>> {
+    let is_wide = page_context.width >= 2 * MIN_COLUMN_WIDTH + BETWEEN;
+    let column = if is_wide { (page_context.width - BETWEEN) / 2 } else { page_context.width };
     let layout = |keys, blanks| {
-        let groups = groups(paper, keys, column);
+        let groups = groups(page_context, keys, column);
         if is_wide {
             side_by_side(&groups, blanks, column)
         } else {
@@ -35,7 +35,7 @@ pub fn lines(paper: &Paper) -> Vec<Line<'static>> {
     let mut layouts = [(Keys::Aligned, 1), (Keys::Inline, 1), (Keys::Inline, 0)]
         .map(|(keys, blanks)| layout(keys, blanks))
         .into_iter();
-    let fitting = layouts.clone().find(|lines| lines.len() <= paper.height);
+    let fitting = layouts.clone().find(|lines| lines.len() <= page_context.height);
     fitting.or_else(|| layouts.next_back()).unwrap_or_default()
 }
 
@@ -47,23 +47,27 @@ enum Keys {
     Inline,
 }
 
-fn groups(paper: &Paper, keys: Keys, width: usize) -> Vec<Vec<KeyGroup>> {
-    let (context, name) = match paper.app.screen() {
+fn groups(page_context: &PageContext, keys: Keys, width: usize) -> Vec<Vec<KeyGroup>> {
+    let (context, name) = match page_context.app.screen() {
         Screen::Overview => (Context::Overview, "Keys of the overview"),
         Screen::Map => (Context::Map, "Keys of the map"),
-        Screen::Allocate if paper.app.pool().is_open() => (Context::Pool, "Keys of the pool"),
+        Screen::Allocate if page_context.app.pool().is_open() => {
+            (Context::Pool, "Keys of the pool")
+        }
         Screen::Allocate => (Context::Allocate, "Keys of the allocator"),
-        Screen::Lab if paper.app.lab().is_race_shown() => (Context::Race, "Keys of the race"),
+        Screen::Lab if page_context.app.lab().is_race_shown() => {
+            (Context::Race, "Keys of the race")
+        }
         Screen::Lab => (Context::Lab, "Keys of the lab"),
     };
     let (here, everywhere): (Vec<_>, Vec<_>) =
         command::here(context).partition(|command| command.contexts.len() == 1);
     let group = |name: &str, commands: Vec<&KeyCommand>| {
-        let entries = commands.into_iter().map(|command| entry(command, paper, keys, width));
-        titled(heading(name, paper.theme), entries.collect())
+        let entries = commands.into_iter().map(|command| entry(command, page_context, keys, width));
+        titled(heading(name, page_context.theme), entries.collect())
     };
     let mut groups = vec![group(name, here), group("Everywhere", everywhere)];
-    groups.extend(gaps(paper, width));
+    groups.extend(gaps(page_context, width));
     groups
 }
 
@@ -75,15 +79,16 @@ fn titled(title: Line<'static>, mut entries: Vec<KeyGroup>) -> Vec<KeyGroup> {
     entries
 }
 
-fn entry(command: &KeyCommand, paper: &Paper, keys: Keys, width: usize) -> KeyGroup {
+fn entry(command: &KeyCommand, page_context: &PageContext, keys: Keys, width: usize) -> KeyGroup {
     let indent = match keys {
         Keys::Aligned if width > 2 * KEYS_WIDTH => KEYS_WIDTH,
         _ => 2,
     };
     let start = if indent == KEYS_WIDTH { indent } else { command.keys.len() + 2 };
-    let key = Span::styled(format!("{:start$}", command.keys), footer::key_style(paper.theme));
-    if start + LEAST_SENTENCE > width {
-        let key = Span::styled(command.keys, footer::key_style(paper.theme));
+    let key =
+        Span::styled(format!("{:start$}", command.keys), footer::key_style(page_context.theme));
+    if start + MIN_SENTENCE_WIDTH > width {
+        let key = Span::styled(command.keys, footer::key_style(page_context.theme));
         let below = words::wrapped(command.help, width).into_iter().map(Line::raw);
         return std::iter::once(Line::from(key)).chain(below).collect();
     }
@@ -102,9 +107,9 @@ fn entry(command: &KeyCommand, paper: &Paper, keys: Keys, width: usize) -> KeyGr
     lines
 }
 
-fn gaps(paper: &Paper, width: usize) -> Option<Vec<KeyGroup>> {
-    let scan = paper.app.scan().filter(|scan| !scan.snapshot.gaps.is_empty())?;
-    let title = Line::styled("What this scan could not see", paper.theme.style(Role::Warn));
+fn gaps(page_context: &PageContext, width: usize) -> Option<Vec<KeyGroup>> {
+    let scan = page_context.app.scan().filter(|scan| !scan.snapshot.gaps.is_empty())?;
+    let title = Line::styled("What this scan could not see", page_context.theme.style(Role::Warn));
     let entry = |text: String| words::wrapped(&text, width).into_iter().map(Line::raw).collect();
     Some(titled(title, scan.snapshot.gaps.iter().map(|gap| entry(gap.to_string())).collect()))
 }

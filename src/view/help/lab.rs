@@ -3,7 +3,7 @@
 use ratatui::{style::Style, text::Span};
 
 use super::{
-    sheet::MarkRow,
+    mark_table::MarkRow,
     states::{free, occupied},
 };
 use crate::view::{Role, Theme};

@@ -2,14 +2,14 @@
 
 use ratatui::text::Span;
 
-use super::{Paper, sheet::MarkRow};
+use super::{PageContext, mark_table::MarkRow};
 use crate::view::Role;
 
-pub fn figures(paper: &Paper) -> Vec<MarkRow> {
-    let theme = paper.theme;
+pub fn figures(page_context: &PageContext) -> Vec<MarkRow> {
+    let theme = page_context.theme;
     let tick = Span::styled(format!(" {} ", theme.glyph('╎', '|')), theme.style(Role::Dim));
     let least = theme.glyph("≥", ">=");
-    let is_even = paper.app.ephemeral().first().is_multiple_of(2);
+    let is_even = page_context.app.ephemeral().first().is_multiple_of(2);
     let parity = if is_even { "even" } else { "odd" };
     vec![
         MarkRow::new("in use", "share of usable local ports in use to the destination"),

@@ -7,8 +7,8 @@
 use ratatui::text::Line;
 
 use super::{
-    Paper, heading,
-    sheet::{MarkRow, Sheet, stack},
+    PageContext, heading,
+    mark_table::{MarkRow, MarkTable, stack},
 };
 use crate::{
     domain::{Ephemeral, notation, port},
@@ -22,21 +22,21 @@ const NAMES: usize = 14;
 /// Width of `32768-60999` and a gap.
 const PORTS: usize = 13;
 
-pub fn lines(paper: &Paper) -> Vec<Line<'static>> {
+pub fn lines(page_context: &PageContext) -> Vec<Line<'static>> {
     let default = Ephemeral::default();
-    let scanned = paper.app.scan().map(|scan| &scan.snapshot.ephemeral);
+    let scanned = page_context.app.scan().map(|scan| &scan.snapshot.ephemeral);
     let ephemeral = scanned.unwrap_or(&default);
-    let table = Sheet { paper, marks: 0, names: NAMES + PORTS };
-    let call_table = Sheet { paper, marks: 0, names: NAMES };
+    let table = MarkTable { page_context, marks: 0, names: NAMES + PORTS };
+    let call_table = MarkTable { page_context, marks: 0, names: NAMES };
     stack(
         vec![
-            words::wrapped(EPHEMERAL, paper.width).into_iter().map(Line::raw).collect(),
+            words::wrapped(EPHEMERAL, page_context.width).into_iter().map(Line::raw).collect(),
             table.lines(&ranges(ephemeral, scanned.is_some())),
-            std::iter::once(heading("What Linux does with them", paper.theme))
+            std::iter::once(heading("What Linux does with them", page_context.theme))
                 .chain(call_table.lines(&calls(ephemeral)))
                 .collect(),
         ],
-        paper,
+        page_context,
     )
 }
 
@@ -67,7 +67,7 @@ fn ranges(ephemeral: &Ephemeral, is_scanned: bool) -> Vec<MarkRow> {
             "never registered: for automatic choice".to_owned(),
         ),
         row("Linux default", port::LINUX_DEFAULT, "automatic choice, unless configured".to_owned()),
-        row("this machine", ephemeral.range, own).strong(),
+        row("this machine", ephemeral.range, own).emphasized(),
         row("macOS", port::IANA_DYNAMIC, "automatic choice by default".to_owned()),
         row("Windows", port::IANA_DYNAMIC, "automatic choice by default, since Vista".to_owned()),
     ]

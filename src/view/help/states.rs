@@ -6,8 +6,9 @@ use ratatui::{
 };
 
 use super::{
-    Paper, lab, overview, pool,
-    sheet::{MarkRow, Sheet, stack},
+    PageContext, lab,
+    mark_table::{MarkRow, MarkTable, stack},
+    overview, pool,
 };
 use crate::{
     app::{Lens, Screen, allocation::Speed, lens::LENSES},
@@ -25,42 +26,43 @@ const NAMES: usize = 13;
 /// Width of `lens` and a blank.
 const LENS_MARKS: usize = 5;
 
-pub fn lines(paper: &Paper) -> Vec<Line<'static>> {
-    let full = page(paper, LENSES.iter().map(|row| row.lens));
-    if full.len() <= paper.height {
+pub fn lines(page_context: &PageContext) -> Vec<Line<'static>> {
+    let full = page(page_context, LENSES.iter().map(|row| row.lens));
+    if full.len() <= page_context.height {
         return full;
     }
-    page(paper, std::iter::once(paper.app.map().lens))
+    page(page_context, std::iter::once(page_context.app.map().lens))
 }
 
-fn page(paper: &Paper, lenses: impl Iterator<Item = Lens>) -> Vec<Line<'static>> {
-    let sheet = Sheet { paper, marks: MARKS, names: NAMES };
-    let lens_sheet = Sheet { marks: LENS_MARKS, names: MARKS + NAMES - LENS_MARKS, ..sheet };
-    let theme = paper.theme;
-    let groups = match paper.app.screen() {
+fn page(page_context: &PageContext, lenses: impl Iterator<Item = Lens>) -> Vec<Line<'static>> {
+    let mark_table = MarkTable { page_context, marks: MARKS, names: NAMES };
+    let lens_sheet =
+        MarkTable { marks: LENS_MARKS, names: MARKS + NAMES - LENS_MARKS, ..mark_table };
+    let theme = page_context.theme;
+    let groups = match page_context.app.screen() {
         Screen::Overview => vec![
-            sheet.lines(&overview::figures(paper)),
-            sheet.lines(&State::EACH.map(|state| of_state(state, theme))),
+            mark_table.lines(&overview::figures(page_context)),
+            mark_table.lines(&State::EACH.map(|state| of_state(state, theme))),
         ],
         Screen::Map => vec![
-            sheet.lines(&State::EACH.map(|state| of_state(state, theme))),
-            sheet.lines(&free_ports(paper)),
-            sheet.lines(&reading(theme)),
+            mark_table.lines(&State::EACH.map(|state| of_state(state, theme))),
+            mark_table.lines(&free_ports(page_context)),
+            mark_table.lines(&reading(theme)),
             lens_sheet.lines(&lenses.map(|lens| of_lens(lens, theme)).collect::<Vec<_>>()),
         ],
-        Screen::Allocate if paper.app.pool().is_open() => vec![
-            sheet.lines(&pool::marks(theme)),
-            sheet.lines(&State::EACH.map(|state| of_state(state, theme))),
+        Screen::Allocate if page_context.app.pool().is_open() => vec![
+            mark_table.lines(&pool::marks(theme)),
+            mark_table.lines(&State::EACH.map(|state| of_state(state, theme))),
         ],
         Screen::Allocate => vec![
-            sheet.lines(&marks(paper)),
-            sheet.lines(&State::EACH.map(|state| of_state(state, theme))),
+            mark_table.lines(&marks(page_context)),
+            mark_table.lines(&State::EACH.map(|state| of_state(state, theme))),
         ],
         Screen::Lab => {
-            vec![sheet.lines(&lab::marks(theme)), sheet.lines(&lab::figures())]
+            vec![mark_table.lines(&lab::marks(theme)), mark_table.lines(&lab::figures())]
         }
     };
-    stack(groups, paper)
+    stack(groups, page_context)
 }
 
 fn of_state(state: State, theme: &Theme) -> MarkRow {
@@ -88,8 +90,8 @@ fn meaning(state: State) -> &'static str {
     }
 }
 
-fn free_ports(paper: &Paper) -> Vec<MarkRow> {
-    let theme = paper.theme;
+fn free_ports(page_context: &PageContext) -> Vec<MarkRow> {
+    let theme = page_context.theme;
     let block = |role, glyph| {
         let style = if theme.has_color() {
             theme.style(Role::Dim).bg(theme.color(role))
@@ -99,7 +101,7 @@ fn free_ports(paper: &Paper) -> Vec<MarkRow> {
         Span::styled(format!(" {glyph} "), style)
     };
     let default = Ephemeral::default();
-    let ephemeral = paper.app.scan().map_or(&default, |scan| &scan.snapshot.ephemeral);
+    let ephemeral = page_context.app.scan().map_or(&default, |scan| &scan.snapshot.ephemeral);
     let system = match ephemeral.unprivileged_start {
         0 => "0-1023, free; any process may bind() them here".to_owned(),
         start => format!("0-1023, free; below {start} bind() needs CAP_NET_BIND_SERVICE"),
@@ -149,10 +151,10 @@ fn of_lens(lens: Lens, theme: &Theme) -> MarkRow {
 }
 
 /// Returns the marks of the allocator's map and histogram.
-fn marks(paper: &Paper) -> Vec<MarkRow> {
-    let theme = paper.theme;
+fn marks(page_context: &PageContext) -> Vec<MarkRow> {
+    let theme = page_context.theme;
     let badge = |text: &str, role| Span::styled(format!(" {text} "), theme.badge(role));
-    let speed = paper.app.allocation().speed();
+    let speed = page_context.app.allocation().speed();
     let density = if theme.needs_whole_cells() {
         Span::raw(theme.glyph("·▒█", ".=@"))
     } else {

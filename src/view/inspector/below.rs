@@ -5,7 +5,7 @@ use ratatui::text::{Line, Span};
 
 use unicode_width::UnicodeWidthStr;
 
-use super::{InspectorContext, port, range, seen};
+use super::{InspectorContext, port, port_history, range};
 use crate::{
     domain::{Socket, notation},
     view::{Role, words},
@@ -37,10 +37,10 @@ pub fn lines(context: &InspectorContext<'_>, room: usize) -> Vec<Line<'static>> 
         lines.push(context.dim(format!("  +{more}")));
     }
     let width = context.width.saturating_sub(2);
-    let seen = seen::lines(&InspectorContext { width, ..*context });
-    if all >= lines.len() + 2 && seen.len() > 1 {
+    let history_lines = port_history::lines(&InspectorContext { width, ..*context });
+    if all >= lines.len() + 2 && history_lines.len() > 1 {
         lines.push(context.dim("  history of this port, in snapshots"));
-        lines.extend(seen.into_iter().skip(1).map(|mut line| {
+        lines.extend(history_lines.into_iter().skip(1).map(|mut line| {
             line.spans.insert(0, Span::raw("  "));
             line
         }));

@@ -54,7 +54,7 @@ fn line(context: &InspectorContext<'_>, row: PortRange, cell: usize) -> Line<'st
 /// lens.
 fn letter_of(context: &InspectorContext<'_>, port: u16) -> (char, Style) {
     let theme = context.theme;
-    let class = context.scan.occupancy.port(port).most_telling(context.app.map().protocols);
+    let class = context.scan.occupancy.port(port).shown_class(context.app.map().protocols);
     let free = lens::free_port(context.scan, port);
     let letter = match (class, free) {
         (Some(class), _) => letter(class),

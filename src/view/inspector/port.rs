@@ -142,8 +142,8 @@ fn socket_lines(context: &InspectorContext<'_>, socket: &Socket) -> Vec<Line<'st
 /// Returns state, protocol and times, on several lines if they do not fit on one.
 fn head(context: &InspectorContext<'_>, socket: &Socket) -> Vec<Line<'static>> {
     let badge = badge(context, socket);
-    let lane = format!("{} {}", socket.protocol.name(), socket.family.name());
-    let parts = [vec![lane], times(context, socket)].concat();
+    let protocol_family = format!("{} {}", socket.protocol.name(), socket.family.name());
+    let parts = [vec![protocol_family], times(context, socket)].concat();
     let room = context.width.saturating_sub(badge.width() + 1);
     let mut rows = words::listed(&parts, room).into_iter();
     let first = Line::from(vec![badge, Span::raw(format!(" {}", rows.next().unwrap_or_default()))]);

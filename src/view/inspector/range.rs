@@ -29,31 +29,43 @@ const HALF_WIDTH: usize = 5;
 
 pub fn lines(context: &InspectorContext<'_>) -> Vec<Line<'static>> {
     let ephemeral = context.app.ephemeral();
-    let tally = tally(context);
+    let lens_counts = lens_counts(context);
     let mut lines = vec![
         context.title(&format!("Ephemeral range {ephemeral}"), protocols_name(context)),
-        Line::from(gauges::stacked(&tally.by_class, tally.size, colors(context), context.theme, {
-            context.width
-        })),
+        Line::from(gauges::stacked(
+            &lens_counts.by_class,
+            lens_counts.size,
+            colors(context),
+            context.theme,
+            context.width,
+        )),
     ];
     let taken = [
-        format!("{} of {}", notation::grouped(tally.occupied), notation::grouped(tally.size)),
-        format!("in use, {}", notation::percent_of(tally.occupied, tally.size)),
+        format!(
+            "{} of {}",
+            notation::grouped(lens_counts.occupied),
+            notation::grouped(lens_counts.size)
+        ),
+        format!("in use, {}", notation::percent_of(lens_counts.occupied, lens_counts.size)),
     ];
     lines.extend(words::wrapped(&taken.join(" "), context.width).into_iter().map(Line::raw));
     lines.extend(if context.app.map().lens == Lens::State {
-        by_state(context, &tally)
+        by_state(context, &lens_counts)
     } else {
         by_lens(context)
     });
-    lines.extend(halves(context, &tally));
+    lines.extend(halves(context, &lens_counts));
     lines
 }
 
 /// Returns the counts of the ephemeral range. If the map shows this range, uses those of the scan.
-fn tally(context: &InspectorContext<'_>) -> LensCounts {
+fn lens_counts(context: &InspectorContext<'_>) -> LensCounts {
     let ephemeral = context.app.ephemeral();
-    if context.app.shown() == ephemeral { context.scan.tally } else { context.app.tally(ephemeral) }
+    if context.app.shown() == ephemeral {
+        context.scan.lens_counts
+    } else {
+        context.app.lens_counts(ephemeral)
+    }
 }
 
 fn colors(context: &InspectorContext<'_>) -> Colors {
@@ -69,16 +81,16 @@ fn protocols_name(context: &InspectorContext<'_>) -> &'static str {
 }
 
 /// Returns a row for each state that occurs.
-fn by_state(context: &InspectorContext<'_>, tally: &LensCounts) -> Vec<Line<'static>> {
+fn by_state(context: &InspectorContext<'_>, lens_counts: &LensCounts) -> Vec<Line<'static>> {
     let theme = context.theme;
     let mark = |letter| if theme.needs_whole_cells() { letter } else { '■' };
     let class = |class: StateClass| {
         let style = context.class_style(class);
-        (mark(letter(class)), style, class_name(class), tally.of(class))
+        (mark(letter(class)), style, class_name(class), lens_counts.of(class))
     };
     let free = theme.glyph('·', '.');
-    let available = (mark(free), theme.style(Role::Available), "free", tally.available);
-    let reserved = (mark('x'), theme.style(Role::Reserved), "reserved", tally.reserved);
+    let available = (mark(free), theme.style(Role::Available), "free", lens_counts.available);
+    let reserved = (mark('x'), theme.style(Role::Reserved), "reserved", lens_counts.reserved);
     let rows = CLASSES.map(class).into_iter().chain([available, reserved]);
     rows.filter(|(.., count)| *count > 0)
         .map(|(mark, style, name, count)| row(context, mark, style, name, Some(count)))
@@ -112,7 +124,7 @@ fn row(
 
 /// Shows even and odd ports separately, without the colours of a warning: the kernel's automatic
 /// choice prefers one parity, so it is normal that its ports are in use first.
-fn halves(context: &InspectorContext<'_>, tally: &LensCounts) -> Vec<Line<'static>> {
+fn halves(context: &InspectorContext<'_>, lens_counts: &LensCounts) -> Vec<Line<'static>> {
     let track = Style::new().bg(context.theme.color(Role::Available));
     let style = context.theme.style(Role::Dim);
     let half = |name: &str, occupied: u32, size: u32| {
@@ -128,10 +140,10 @@ fn halves(context: &InspectorContext<'_>, tally: &LensCounts) -> Vec<Line<'stati
             Span::styled(format!("{share:>SHARE_WIDTH$}"), style),
         ])
     };
-    let odd = tally.occupied - tally.occupied_even;
+    let odd = lens_counts.occupied - lens_counts.occupied_even;
     let mut lines = vec![
-        half("even", tally.occupied_even, tally.even),
-        half("odd", odd, tally.size - tally.even),
+        half("even", lens_counts.occupied_even, lens_counts.even),
+        half("odd", odd, lens_counts.size - lens_counts.even),
     ];
     let order = words::wrapped(&order(context), context.width);
     lines.extend(order.into_iter().map(|line| context.dim(line)));
@@ -152,10 +164,12 @@ fn order(context: &InspectorContext<'_>) -> String {
 }
 
 /// Returns how much of the range each protocol and family uses.
-pub fn lane_lines(context: &InspectorContext<'_>) -> Vec<Line<'static>> {
+pub fn family_lines(context: &InspectorContext<'_>) -> Vec<Line<'static>> {
     let InspectorContext { scan, theme, width, .. } = *context;
-    let lanes = gauges::lines(&scan.gauges, colors(context), theme, width as u16);
-    std::iter::once(context.title("By protocol", "automatic choice")).chain(lanes).collect()
+    let protocol_families = gauges::lines(&scan.gauges, colors(context), theme, width as u16);
+    std::iter::once(context.title("By protocol", "automatic choice"))
+        .chain(protocol_families)
+        .collect()
 }
 
 /// Describes the selected span; empty if there is none.
@@ -170,15 +184,15 @@ pub fn span_lines(context: &InspectorContext<'_>) -> Vec<Line<'static>> {
 /// Returns the number of ports, of those in use and of free ones, then the states that occur.
 pub fn span_parts(context: &InspectorContext<'_>) -> Vec<String> {
     let Some(span) = context.app.span() else { return Vec::new() };
-    let tally = context.app.tally(span);
+    let lens_counts = context.app.lens_counts(span);
     let mut parts = vec![
-        notation::counted(tally.size, "port"),
-        format!("{} in use", notation::grouped(tally.occupied)),
-        format!("{} free", notation::grouped(tally.size - tally.occupied)),
+        notation::counted(lens_counts.size, "port"),
+        format!("{} in use", notation::grouped(lens_counts.occupied)),
+        format!("{} free", notation::grouped(lens_counts.size - lens_counts.occupied)),
     ];
-    let states = CLASSES.into_iter().filter(|&class| tally.of(class) > 0);
-    parts.extend(
-        states.map(|class| format!("{} {}", class_name(class), notation::grouped(tally.of(class)))),
-    );
+    let states = CLASSES.into_iter().filter(|&class| lens_counts.of(class) > 0);
+    parts.extend(states.map(|class| {
+        format!("{} {}", class_name(class), notation::grouped(lens_counts.of(class)))
+    }));
     parts
 }

@@ -3,18 +3,18 @@
 use ratatui::layout::Rect;
 
 /// Minimum size of the body for a table and one strategy's map.
-const LEAST: (u16, u16) = (60, 16);
+const MIN_BODY: (u16, u16) = (60, 16);
 /// Minimum size of a strategy's column with map, figures and histogram on top of each other.
-pub const NARROW: (u16, u16) = (38, 23);
+pub const MIN_NARROW_COLUMN: (u16, u16) = (38, 23);
 /// Minimum size of a strategy's column with the map beside figures and histogram.
-pub const WIDE: (u16, u16) = (58, 14);
+pub const MIN_WIDE_COLUMN: (u16, u16) = (58, 14);
 /// Heights of a column above which further lines are given to the curve: with the map above the
-/// figures (`ROOMY`), and beside them (`ROOMY_WIDE`).
-const ROOMY: u16 = 33;
-const ROOMY_WIDE: u16 = 24;
+/// figures (`ROOMY_NARROW_HEIGHT`), and beside them (`ROOMY_WIDE_HEIGHT`).
+const ROOMY_NARROW_HEIGHT: u16 = 33;
+const ROOMY_WIDE_HEIGHT: u16 = 24;
 /// Minimum and maximum height of the curve, including its rule and axis.
-const LEAST_CURVE: u16 = 9;
-const MOST_CURVE: u16 = 22;
+const MIN_CURVE_LINES: u16 = 9;
+const MAX_CURVE_LINES: u16 = 22;
 
 /// Size class of the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,7 +68,7 @@ impl LabAreas {
     fn stack(&mut self, body: Rect, count: u16, selected: usize) {
         self.table.height = (count + 1).min(body.height);
         let rest = below(body, self.table.height);
-        let curve = curve_lines(rest.height, WIDE.1, ROOMY_WIDE);
+        let curve = curve_lines(rest.height, MIN_WIDE_COLUMN.1, ROOMY_WIDE_HEIGHT);
         let panel = Rect { height: rest.height - curve, ..rest };
         self.panels = vec![(selected, panel)];
         self.curve = below(rest, panel.height);
@@ -78,7 +78,11 @@ impl LabAreas {
     fn spread(&mut self, body: Rect, count: usize, across: u16) {
         let rows = (count as u16).div_ceil(across);
         let width = (body.width - (across - 1)) / across;
-        let (least, roomy) = if width >= WIDE.0 { (WIDE.1, ROOMY_WIDE) } else { (NARROW.1, ROOMY) };
+        let (least, roomy) = if width >= MIN_WIDE_COLUMN.0 {
+            (MIN_WIDE_COLUMN.1, ROOMY_WIDE_HEIGHT)
+        } else {
+            (MIN_NARROW_COLUMN.1, ROOMY_NARROW_HEIGHT)
+        };
         let curve = curve_lines(body.height, rows * least, rows * roomy);
         let height = (body.height - curve) / rows;
         let panel = |column: usize| {
@@ -98,10 +102,12 @@ fn class(area: Rect, count: u16) -> LabSize {
         width(across) >= least_width && body / count.div_ceil(across) >= least_height
     };
     match () {
-        () if area.width < LEAST.0 || area.height < LEAST.1 => LabSize::Tiny,
-        () if count == 1 && fits(1, WIDE) => LabSize::Columns(1),
-        () if fits(count, NARROW) || fits(count, WIDE) => LabSize::Columns(count),
-        () if count > 2 && fits(2, WIDE) => LabSize::Columns(2),
+        () if area.width < MIN_BODY.0 || area.height < MIN_BODY.1 => LabSize::Tiny,
+        () if count == 1 && fits(1, MIN_WIDE_COLUMN) => LabSize::Columns(1),
+        () if fits(count, MIN_NARROW_COLUMN) || fits(count, MIN_WIDE_COLUMN) => {
+            LabSize::Columns(count)
+        }
+        () if count > 2 && fits(2, MIN_WIDE_COLUMN) => LabSize::Columns(2),
         () => LabSize::Small,
     }
 }
@@ -110,12 +116,12 @@ fn class(area: Rect, count: u16) -> LabSize {
 /// than `roomy` lines are of little use to them.
 fn curve_lines(height: u16, least: u16, roomy: u16) -> u16 {
     let spare = height.saturating_sub(least);
-    if spare < LEAST_CURVE {
+    if spare < MIN_CURVE_LINES {
         return 0;
     }
-    let usual = (height / 4).max(LEAST_CURVE);
+    let usual = (height / 4).max(MIN_CURVE_LINES);
     let beyond = height.saturating_sub(roomy);
-    usual.max(beyond).min(spare).min(MOST_CURVE)
+    usual.max(beyond).min(spare).min(MAX_CURVE_LINES)
 }
 
 fn below(area: Rect, lines: u16) -> Rect {
@@ -132,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn four_stand_side_by_side_on_large_terminals_and_two_by_two_on_medium_ones() {
+    fn four_columns_are_side_by_side_on_large_and_two_by_two_on_medium_terminals() {
         assert_eq!(shape(80, 24, 4), (LabSize::Small, 15, 0));
         assert_eq!(shape(120, 40, 4), (LabSize::Columns(2), 18, 0));
         assert_eq!(shape(120, 40, 3), (LabSize::Columns(3), 27, 9));
@@ -142,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_never_leave_the_screen_nor_lie_over_each_other() {
+    fn areas_stay_on_the_screen_and_do_not_overlap() {
         for (columns, rows) in (0..220).flat_map(|c| (0..70).map(move |r| (c, r))) {
             for count in 1..=4 {
                 let body = Rect::new(0, 1, columns, rows);

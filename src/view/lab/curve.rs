@@ -16,9 +16,9 @@ use crate::{
 
 /// Width of `100,000` and a gap.
 const LABELS: u16 = 8;
-const LEAST: (u16, u16) = (40, 5);
+const MIN_SIZE: (u16, u16) = (40, 5);
 /// Maximum distance by which a point is moved sideways so that it does not cover another one.
-const BESIDE: u16 = 3;
+const MAX_LABEL_OFFSET: u16 = 3;
 
 /// Converts values to positions in the plot.
 struct PlotScale {
@@ -51,7 +51,7 @@ pub fn render(
     area: Rect,
     buffer: &mut Buffer,
 ) {
-    if area.width < LEAST.0 || area.height < LEAST.1 {
+    if area.width < MIN_SIZE.0 || area.height < MIN_SIZE.1 {
         return;
     }
     rule(entries, theme, Rect { height: 1, ..area }, buffer);
@@ -103,7 +103,7 @@ fn rule(entries: &[LabColumn<'_>], theme: &Theme, area: Rect, buffer: &mut Buffe
 fn decades(lab: &LabScreen, entries: &[LabColumn<'_>]) -> f64 {
     let points = lab.report().map(|report| report.curve.as_slice()).unwrap_or_default();
     let measured = points.iter().flat_map(|point| point.means.iter().flatten().copied());
-    let now = entries.iter().filter_map(|entry| entry.contender?.figures.mean());
+    let now = entries.iter().filter_map(|entry| entry.strategy_report?.figures.mean());
     let expected = lab.picked().filter_map(|row| lab.expected_mean(row, 0.99));
     let most = measured.chain(now).chain(expected).fold(10.0, f64::max);
     // A value slightly above a power of ten, such as 100.0001, is drawn on the top line and needs
@@ -137,15 +137,15 @@ fn dots(
     let plot = scale.plot;
     let span = f64::from(plot.width.saturating_sub(1)).max(1.0);
     for x in plot.left()..plot.right() {
-        let mut lit = Vec::new();
+        let mut drawn_cells = Vec::new();
         for half in [0.0, 0.5] {
             // At 100 % each run uses all its attempts and fails, so the curve ends before 100 %.
             let share = (f64::from(x - plot.x) + half - 0.25).max(0.0) / span;
             if let Some(mean) = model(share).filter(|_| share < 1.0) {
-                lit.push((half > 0.0, scale.height(mean) + 0.5));
+                drawn_cells.push((half > 0.0, scale.height(mean) + 0.5));
             }
         }
-        for (is_right, height) in lit {
+        for (is_right, height) in drawn_cells {
             let lines = (height.floor() as u16).min(plot.height - 1);
             let dot = ((height - f64::from(lines)) * 4.0).clamp(0.0, 3.0) as usize;
             let at = Position::new(x, plot.bottom() - 1 - lines);
@@ -206,7 +206,7 @@ fn points(
             let left = (at.x + by < scale.plot.right()).then(|| at.x + by);
             [left, at.x.checked_sub(by).filter(|&x| x >= scale.plot.x)]
         };
-        let mut places = (0..=BESIDE).flat_map(beside).flatten();
+        let mut places = (0..=MAX_LABEL_OFFSET).flat_map(beside).flatten();
         let Some(x) = places.find(|&x| !taken.contains(&Position::new(x, at.y))) else { return };
         taken.push(Position::new(x, at.y));
         let style = Style::reset().patch(theme.style(entry.role()));
@@ -214,7 +214,9 @@ fn points(
     };
     if let Some(share) = lab.share() {
         for entry in entries {
-            if let Some(mean) = entry.contender.and_then(|contender| contender.figures.mean()) {
+            if let Some(mean) =
+                entry.strategy_report.and_then(|strategy_report| strategy_report.figures.mean())
+            {
                 put_point(entry, share, mean);
             }
         }

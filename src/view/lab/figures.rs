@@ -22,9 +22,9 @@ use crate::{
 pub const LINES: u16 = 9;
 const LABEL: usize = 9;
 /// Measured figures agree with the expected ones within this many standard errors.
-const ERRORS: f64 = 4.0;
+const MAX_STANDARD_ERRORS: f64 = 4.0;
 /// Minimum number of runs for a comparison.
-const ENOUGH: u64 = 30;
+const MIN_RUNS: u64 = 30;
 /// Minimum width for the bar of the next port with the whole word `predictable`.
 const WITH_PREDICTABLE: usize = 36;
 
@@ -35,12 +35,12 @@ pub fn section(
     is_brief: bool,
     column: &mut TextColumn<'_>,
 ) {
-    let Some(contender) = entry.contender else {
+    let Some(strategy_report) = entry.strategy_report else {
         column.text("nothing measured yet", Role::Dim);
         (1..LINES).for_each(|_| column.blank());
         return;
     };
-    let figures = &contender.figures;
+    let figures = &strategy_report.figures;
     quantiles(figures, column);
     if !is_brief {
         mean(figures, column);
@@ -115,7 +115,7 @@ pub fn mean_role(figures: &StrategyFigures) -> Role {
     else {
         return Role::Text;
     };
-    if figures.runs < ENOUGH {
+    if figures.runs < MIN_RUNS {
         return Role::Text;
     }
     // If all runs took the same number of attempts, the measured standard error is 0. Then uses the
@@ -126,20 +126,20 @@ pub fn mean_role(figures: &StrategyFigures) -> Role {
         (model * (model - 1.0)).max(0.0).sqrt() / (figures.runs as f64).sqrt()
     };
     // The last term allows for rounding errors.
-    verdict((mean - model).abs() <= ERRORS * error + 1e-9 * model)
+    verdict((mean - model).abs() <= MAX_STANDARD_ERRORS * error + 1e-9 * model)
 }
 
 pub fn failure_role(figures: &StrategyFigures) -> Role {
     let (Some(rate), Some(model)) = (figures.failure_rate(), figures.expected) else {
         return Role::Text;
     };
-    if figures.runs < ENOUGH {
+    if figures.runs < MIN_RUNS {
         return Role::Text;
     }
     let runs = figures.runs as f64;
     let error = (model.failure_rate * (1.0 - model.failure_rate) / runs).max(0.0).sqrt();
     // The last term allows for one failure more or less.
-    verdict((rate - model.failure_rate).abs() <= ERRORS * error + 1.0 / runs)
+    verdict((rate - model.failure_rate).abs() <= MAX_STANDARD_ERRORS * error + 1.0 / runs)
 }
 
 fn verdict(agrees: bool) -> Role {
@@ -176,19 +176,21 @@ fn next(lab: &LabScreen, judged: &Predictability, column: &mut TextColumn<'_>) {
     let width = column.width().saturating_sub(LABEL + percent.len()).min(24) as u16;
     let filled = bar(known as f32, width, theme);
     let rest = usize::from(width).saturating_sub(filled.chars().count());
-    let ground = Style::new().bg(theme.color(Role::Available));
+    let background = Style::new().bg(theme.color(Role::Available));
     let empty = if theme.needs_whole_cells() { theme.glyph("·", ".") } else { " " };
     column.line([
         label("", theme),
-        Span::styled(filled, theme.style(role).patch(ground)),
-        Span::styled(empty.repeat(rest), theme.style(Role::Dim).patch(ground)),
+        Span::styled(filled, theme.style(role).patch(background)),
+        Span::styled(empty.repeat(rest), theme.style(Role::Dim).patch(background)),
         Span::styled(percent, theme.style(Role::Dim)),
     ]);
 }
 
 /// Returns the predictable share of the next port's bits; `None` if too few ports were allocated.
 pub fn known(lab: &LabScreen, judged: &Predictability) -> Option<f64> {
-    let candidates = lab.ground().map_or(lab.options().range.len(), |ground| ground.candidates);
+    let candidates = lab
+        .occupancy_counts()
+        .map_or(lab.options().range.len(), |occupancy_counts| occupancy_counts.candidates);
     let all = f64::from(candidates.max(2)).log2();
     let known = 1.0 - (judged.bits_left / all).clamp(0.0, 1.0);
     (judged.habit != Habit::Unseen).then_some(known)
@@ -276,7 +278,7 @@ fn snapshots(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
 }
 
 fn last(entry: &LabColumn<'_>, column: &mut TextColumn<'_>) {
-    let Some(last) = entry.contender.and_then(|contender| contender.last) else {
+    let Some(last) = entry.strategy_report.and_then(|strategy_report| strategy_report.last) else {
         column.blank();
         return;
     };

@@ -8,11 +8,11 @@ use crate::{
 };
 
 /// Maximum number of bars; further bars add nothing.
-const WIDEST: u16 = 60;
+const MAX_BARS: u16 = 60;
 /// Minimum width of the axis, for `1 ─ attempts, 4 per bar ─ 100`.
 const LEAST_AXIS: usize = 29;
 /// Minimum height of the histogram: the bars, and the line with the axis.
-const LEAST_HEIGHT: u16 = 3;
+const MIN_HEIGHT: u16 = 3;
 const EIGHTHS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
 /// Share of the runs that the axis covers. The remaining runs would be too few to see.
 const SHOWN: f64 = 0.99;
@@ -31,22 +31,23 @@ impl HistogramScale {
     /// Builds the scale for a number of terminal columns.
     pub fn over(lab: &LabScreen, entries: &[LabColumn<'_>], columns: u16) -> Self {
         let limit = lab.options().max_attempts.max(1);
-        let columns = columns.clamp(1, WIDEST);
-        let figures = || entries.iter().filter_map(|entry| entry.contender).map(|c| &c.figures);
+        let columns = columns.clamp(1, MAX_BARS);
+        let figures =
+            || entries.iter().filter_map(|entry| entry.strategy_report).map(|c| &c.figures);
         let longest = figures().map(|figures| longest(figures, limit)).max().unwrap_or(1);
         let width = longest.div_ceil(u32::from(columns)).max(1);
         let bins = longest.div_ceil(width).clamp(1, u32::from(columns)) as u16;
         let mut scale = Self { width, bins, highest: 0.0, limit };
         let shares = figures().flat_map(|figures| {
             let model = scale.model(figures).unwrap_or_default();
-            scale.seen(figures).into_iter().chain(model).collect::<Vec<_>>()
+            scale.measured(figures).into_iter().chain(model).collect::<Vec<_>>()
         });
         scale.highest = shares.fold(0.0, f64::max);
         scale
     }
 
     /// Returns each bin's share of all runs.
-    fn seen(&self, figures: &StrategyFigures) -> Vec<f64> {
+    fn measured(&self, figures: &StrategyFigures) -> Vec<f64> {
         let mut bins = vec![0.0; usize::from(self.bins)];
         let runs = figures.runs.max(1) as f64;
         for &(attempts, count) in &figures.histogram {
@@ -75,12 +76,12 @@ impl HistogramScale {
 /// the measured and the expected number.
 fn longest(figures: &StrategyFigures, limit: u32) -> u32 {
     let share = SHOWN * (1.0 - figures.failure_rate().unwrap_or_default());
-    let seen = figures.quantile(share).or(figures.most()).unwrap_or(1);
-    let lawful = figures.model.as_ref().map_or(1, |model| {
+    let measured = figures.quantile(share).or(figures.most()).unwrap_or(1);
+    let expected_length = figures.model.as_ref().map_or(1, |model| {
         let beyond = model.failure(limit);
         model.attempts_for(beyond + (1.0 - beyond) * (1.0 - SHOWN)).unwrap_or(limit)
     });
-    seen.max(lawful).min(limit)
+    measured.max(expected_length).min(limit)
 }
 
 pub fn render(
@@ -90,27 +91,27 @@ pub fn render(
     area: Rect,
     buffer: &mut Buffer,
 ) {
-    let Some(contender) = entry.contender else { return };
-    if area.height < LEAST_HEIGHT || scale.highest <= 0.0 {
+    let Some(strategy_report) = entry.strategy_report else { return };
+    if area.height < MIN_HEIGHT || scale.highest <= 0.0 {
         return;
     }
     let plot = Rect { height: area.height - 1, width: scale.bins.min(area.width), ..area };
     let style = theme.style(entry.role());
-    let seen = scale.seen(&contender.figures);
-    for (x, share) in (plot.x..).zip(&seen) {
+    let measured = scale.measured(&strategy_report.figures);
+    for (x, share) in (plot.x..).zip(&measured) {
         for line in 0..plot.height {
             let glyph = part(share / scale.highest, plot.height, line, theme.ascii);
             put(buffer, plot, x, plot.bottom() - 1 - line, glyph, style);
         }
     }
-    if let Some(model) = scale.model(&contender.figures) {
+    if let Some(model) = scale.model(&strategy_report.figures) {
         diamonds(&model, scale, theme, plot, buffer);
     }
     let dim = theme.style(Role::Dim);
     let width = usize::from(plot.width).max(LEAST_AXIS).min(usize::from(area.width));
     let axis = axis_line(scale.last(), scale.width, width, theme);
     put(buffer, area, area.x, plot.bottom(), &axis, dim);
-    legend(&contender.figures, theme, plot, area, buffer);
+    legend(&strategy_report.figures, theme, plot, area, buffer);
 }
 
 /// Draws the expected height on every second bar, so that the measured ones are visible between.

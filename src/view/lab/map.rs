@@ -6,7 +6,7 @@ use crate::{
     app::{
         Grid,
         grid::GUTTER,
-        lab::{Attempt, Contender, PortView},
+        lab::{Attempt, PortView, StrategyReport},
     },
     domain::PortRange,
     view::{
@@ -33,7 +33,7 @@ pub fn width(grid: &Grid) -> u16 {
 /// Draws the map. If `reads`, adds the number of the allocated port; the caller sets it at speeds
 /// at which the number can be read.
 pub fn render(
-    contender: &Contender,
+    strategy_report: &StrategyReport,
     grid: &Grid,
     reads: bool,
     theme: &Theme,
@@ -41,7 +41,7 @@ pub fn render(
     buffer: &mut Buffer,
 ) {
     let taken =
-        |ports: PortRange| ports.ports().filter(|&p| !contender.ports.looks_free(p)).count();
+        |ports: PortRange| ports.ports().filter(|&p| !strategy_report.ports.looks_free(p)).count();
     let share = |ports: PortRange| taken(ports) as f32 / ports.len() as f32;
     let brightest = brightest(theme);
     let paint = |ports: PortRange| {
@@ -61,7 +61,7 @@ pub fn render(
     };
     heatmap.render_rows(theme, area, buffer);
     let pane = Pane::without_axis(area.intersection(buffer.area), grid);
-    for attempt in &contender.trail {
+    for attempt in &strategy_report.last_attempts {
         mark(*attempt, grid, &pane, reads, theme, buffer);
     }
 }

@@ -13,19 +13,21 @@ use crate::{
     view::{
         Role, Theme,
         allocate::column::TextColumn,
-        lab::{LabColumn, areas::WIDE, figures, histogram, histogram::HistogramScale, map},
+        lab::{
+            LabColumn, areas::MIN_WIDE_COLUMN, figures, histogram, histogram::HistogramScale, map,
+        },
         words,
     },
 };
 
 /// Width of figures and histogram beside a map.
-const ASIDE: u16 = 38;
+const WIDTH_BESIDE: u16 = 38;
 /// Width of figures and histogram in a narrower panel.
-const LEAST_ASIDE: u16 = 30;
-const LEAST_MAP: u16 = 5;
-const MOST_MAP: u16 = 17;
+const MIN_WIDTH_BESIDE: u16 = 30;
+const MIN_MAP_LINES: u16 = 5;
+const MAX_MAP_LINES: u16 = 17;
 /// Maximum height of the bars.
-const MOST_HISTOGRAM: u16 = 12;
+const MAX_HISTOGRAM_LINES: u16 = 12;
 /// Minimum height for a description of the strategy if the map is above the figures.
 const WORDY: u16 = 29;
 
@@ -42,19 +44,20 @@ pub struct StrategyPanel {
 
 impl StrategyPanel {
     pub fn plan(lab: &LabScreen, area: Rect, rows: RowsPerLine, is_brief: bool) -> Self {
-        let is_wide = area.width >= WIDE.0;
+        let is_wide = area.width >= MIN_WIDE_COLUMN.0;
         let words = match (is_wide, area.height >= WORDY) {
             (true, _) => 1,
             (false, true) => 2,
             (false, false) => 0,
         };
         let (columns, lines) = if is_wide {
-            let aside = if area.width >= WIDE.0 + 20 { ASIDE } else { LEAST_ASIDE };
+            let aside =
+                if area.width >= MIN_WIDE_COLUMN.0 + 20 { WIDTH_BESIDE } else { MIN_WIDTH_BESIDE };
             (area.width.saturating_sub(aside + 1), area.height.saturating_sub(1 + words))
         } else {
             // The three lines are the name, and the blank lines before figures and histogram.
             let rest = area.height.saturating_sub(3 + words + figures::LINES);
-            (area.width, (rest * 2 / 3).clamp(LEAST_MAP, MOST_MAP))
+            (area.width, (rest * 2 / 3).clamp(MIN_MAP_LINES, MAX_MAP_LINES))
         };
         let columns = columns.saturating_sub(crate::app::grid::GUTTER);
         let grid = Grid::fit(lab.options().range, columns, lines, rows);
@@ -84,8 +87,8 @@ impl StrategyPanel {
         let body = rest(body, self.words);
         let lines = self.grid.as_ref().map_or(0, Grid::lines);
         let reads = lab.speed() <= Speed::Four;
-        if let (Some(grid), Some(contender)) = (&self.grid, entry.contender) {
-            map::render(contender, grid, reads, theme, body, buffer);
+        if let (Some(grid), Some(strategy_report)) = (&self.grid, entry.strategy_report) {
+            map::render(strategy_report, grid, reads, theme, body, buffer);
         }
         let facts = if self.is_wide {
             let x = self.map_width() + 2;
@@ -101,7 +104,7 @@ impl StrategyPanel {
             column.blank();
         }
         let mut plot = column.rest();
-        plot.height = plot.height.min(MOST_HISTOGRAM);
+        plot.height = plot.height.min(MAX_HISTOGRAM_LINES);
         histogram::render(entry, scale, theme, plot, buffer);
     }
 
@@ -127,13 +130,17 @@ fn name(entry: &LabColumn<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         return;
     }
     let mut line = Line::default();
-    let ground = if entry.is_selected { theme.style(Role::Selected) } else { Style::new() };
+    let occupancy_counts =
+        if entry.is_selected { theme.style(Role::Selected) } else { Style::new() };
     let pointer = if entry.is_selected { theme.glyph("❯ ", "> ") } else { "" };
     line.push_span(Span::styled(pointer, theme.style(Role::Accent)));
-    line.push_span(Span::styled(entry.shape(theme), theme.style(entry.role()).patch(ground)));
+    line.push_span(Span::styled(
+        entry.shape(theme),
+        theme.style(entry.role()).patch(occupancy_counts),
+    ));
     line.push_span(Span::styled(
         format!(" {} ", entry.row.name),
-        Style::new().bold().patch(ground),
+        Style::new().bold().patch(occupancy_counts),
     ));
     let left = usize::from(area.width).saturating_sub(line.width() + 1);
     line.push_span(Span::styled(

@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::{
     app::{
         LabScreen,
-        lab::{RacePlace, RaceReport, Rounds},
+        lab::{RaceBackend, RaceReport, Rounds},
     },
     domain::notation,
     view::{
@@ -23,12 +23,12 @@ use crate::{
 
 const HEIGHT: u16 = 18;
 /// Maximum width of a bar.
-const WIDEST: usize = 40;
+const MAX_BAR_WIDTH: usize = 40;
 
 pub fn render(lab: &LabScreen, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let Some(race) = lab.race() else { return };
     let mut column = open("Race for a closed port", HEIGHT, theme, area, buffer);
-    place(race, &mut column);
+    backend_line(race, &mut column);
     let shares =
         [&race.rebound, &race.handed_over].map(|rounds| share(rounds).max(expected(rounds)));
     // The scale of both bars ends above the larger share, so that no bar is full: a full bar would
@@ -46,16 +46,16 @@ pub fn render(lab: &LabScreen, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     hints(&[("R", if race.is_over { "again" } else { "end" }), ("Esc", "close")], &mut column);
 }
 
-fn place(race: &RaceReport, column: &mut TextColumn<'_>) {
-    let words = match &race.place {
-        RacePlace::Unknown => "starting".to_owned(),
-        RacePlace::Namespace => "two processes in their own network namespace".to_owned(),
-        RacePlace::Simulated { because } => format!("simulated: {because}"),
+fn backend_line(race: &RaceReport, column: &mut TextColumn<'_>) {
+    let words = match &race.backend {
+        RaceBackend::Unknown => "starting".to_owned(),
+        RaceBackend::Namespace => "two processes in their own network namespace".to_owned(),
+        RaceBackend::Simulated { because } => format!("simulated: {because}"),
     };
-    let role = if race.place == RacePlace::Namespace { Role::Ok } else { Role::Accent };
+    let role = if race.backend == RaceBackend::Namespace { Role::Ok } else { Role::Accent };
     paragraph(&words, role, column);
-    if let Some(trouble) = &race.trouble {
-        paragraph(&format!("ended early: {trouble}"), Role::Warn, column);
+    if let Some(failure) = &race.failure {
+        paragraph(&format!("ended early: {failure}"), Role::Warn, column);
     }
 }
 
@@ -73,23 +73,30 @@ fn kind(name: &str, rounds: &Rounds, whole: f64, column: &mut TextColumn<'_>) {
         Span::styled(stolen, style),
         Span::styled(of, theme.style(Role::Dim)),
     ]);
-    let width = column.width().saturating_sub(9).min(WIDEST) as u16;
+    let width = column.width().saturating_sub(9).min(MAX_BAR_WIDTH) as u16;
     let part = if whole > 0.0 { share(rounds) / whole } else { 0.0 };
     let filled = bar(part as f32, width, theme);
     let empty = if theme.needs_whole_cells() { theme.glyph("·", ".") } else { " " };
     let rest = usize::from(width).saturating_sub(filled.width());
-    let ground = theme.color(Role::Available);
+    let background = theme.color(Role::Available);
     let at = column.rest();
     column.line([
-        Span::styled(filled, theme.style(role).bg(ground)),
-        Span::styled(empty.repeat(rest), theme.style(Role::Dim).bg(ground)),
+        Span::styled(filled, theme.style(role).bg(background)),
+        Span::styled(empty.repeat(rest), theme.style(Role::Dim).bg(background)),
         Span::raw(format!(" {}", notation::percent(share(rounds)))),
     ]);
     if whole > 0.0 && rounds.count > 0 && width > 0 {
         let part = (expected(rounds) / whole * f64::from(width)).round() as u16;
-        let place = Rect { height: at.height.min(1), ..at };
+        let mark_area = Rect { height: at.height.min(1), ..at };
         let style = Style::new().fg(theme.color(Role::Text));
-        put(column.buffer, place, at.x + part.min(width - 1), at.y, theme.glyph("◇", "o"), style);
+        put(
+            column.buffer,
+            mark_area,
+            at.x + part.min(width - 1),
+            at.y,
+            theme.glyph("◇", "o"),
+            style,
+        );
     }
 }
 

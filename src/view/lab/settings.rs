@@ -18,11 +18,11 @@ pub fn confirm(speed: Speed, theme: &Theme, area: Rect, buffer: &mut Buffer) {
 pub fn render(panel: &LabSettingsPanel, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let mut column = open("Settings of the lab", 10, theme, area, buffer);
     for field in LabField::EACH {
-        let is_here = field == panel.field();
-        let pointer = if is_here { theme.glyph("❯", ">") } else { " " };
-        let style = if is_here { theme.style(Role::Selected) } else { theme.style(Role::Text) };
+        let is_selected = field == panel.field();
+        let pointer = if is_selected { theme.glyph("❯", ">") } else { " " };
+        let style = if is_selected { theme.style(Role::Selected) } else { theme.style(Role::Text) };
         let value = match panel.typed() {
-            Some(typed) if is_here => format!("{typed}_"),
+            Some(typed) if is_selected => format!("{typed}_"),
             _ => panel.value(field),
         };
         let room = column.width().saturating_sub(12);

@@ -54,17 +54,17 @@ pub fn render(lab: &LabScreen, entries: &[LabColumn<'_>], column: &mut TextColum
 
 fn line(entry: &LabColumn<'_>, cells: &[Cell], column: &mut TextColumn<'_>) {
     let theme = column.theme;
-    let ground = if entry.is_selected { theme.style(Role::Selected) } else { Style::new() };
+    let background = if entry.is_selected { theme.style(Role::Selected) } else { Style::new() };
     let pointer = if entry.is_selected { theme.glyph("❯", ">") } else { " " };
-    let shape = theme.style(entry.role()).patch(ground);
+    let shape = theme.style(entry.role()).patch(background);
     let width = NAME - 4;
     let mut spans = vec![
-        Span::styled(format!("{pointer} "), theme.style(Role::Accent).patch(ground)),
+        Span::styled(format!("{pointer} "), theme.style(Role::Accent).patch(background)),
         Span::styled(format!("{} ", entry.shape(theme)), shape),
-        Span::styled(format!("{:<width$}", entry.row.name), Style::new().bold().patch(ground)),
+        Span::styled(format!("{:<width$}", entry.row.name), Style::new().bold().patch(background)),
     ];
     for (_, width, words, role) in cells {
-        let style = theme.style(*role).patch(ground);
+        let style = theme.style(*role).patch(background);
         spans.push(Span::styled(format!("{words:>width$}"), style));
     }
     column.line(spans);
@@ -72,7 +72,7 @@ fn line(entry: &LabColumn<'_>, cells: &[Cell], column: &mut TextColumn<'_>) {
 
 fn cells(lab: &LabScreen, entry: &LabColumn<'_>, is_wide: bool, theme: &Theme) -> Vec<Cell> {
     let none = || "-".to_owned();
-    let figures = entry.contender.map(|contender| &contender.figures);
+    let figures = entry.strategy_report.map(|strategy_report| &strategy_report.figures);
     let expected = figures.and_then(|figures| figures.expected);
     let mean = figures.and_then(StrategyFigures::mean).map_or_else(none, number);
     let model = expected.map_or_else(none, |model| number(model.mean_attempts));

@@ -16,7 +16,7 @@ pub fn render(lab: &LabScreen, entries: &[LabColumn<'_>], column: &mut TextColum
     let selected = entries.iter().filter(|entry| entry.is_selected);
     let others = entries.iter().filter(|entry| !entry.is_selected);
     for entry in selected.chain(others) {
-        let figures = entry.contender.map(|contender| &contender.figures);
+        let figures = entry.strategy_report.map(|strategy_report| &strategy_report.figures);
         let mean = figures.and_then(StrategyFigures::mean).map(number);
         let model = figures.and_then(|figures| figures.expected);
         let model = model.map(|model| format!("expected {}", number(model.mean_attempts)));

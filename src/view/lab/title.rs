@@ -12,7 +12,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::{
     app::{
         App, LabScreen,
-        lab::{LabSite, Pattern, Speed},
+        lab::{LabTarget, Pattern, Speed},
     },
     domain::{MachineKind, notation},
     view::{
@@ -27,32 +27,34 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let mut line = TextColumn::new(theme, area, buffer);
     let width = line.width();
     let is_wide = width >= 100;
-    let places = places(app, is_wide);
+    let target_wordings = target_wordings(app, is_wide);
     let name = if is_wide { "Lab " } else { "" };
-    let place = places.iter().find(|place| name.len() + place.width() <= width);
-    let place = place.cloned().unwrap_or_default();
-    let room = width.saturating_sub(name.len() + place.width() + 3);
+    let target_words =
+        target_wordings.iter().find(|target_words| name.len() + target_words.width() <= width);
+    let target_words = target_words.cloned().unwrap_or_default();
+    let room = width.saturating_sub(name.len() + target_words.width() + 3);
     let strategies = match lab.picked().len() {
         1 => "1 strategy".to_owned(),
         count => format!("{count} strategies"),
     };
-    let same = match lab.site() {
-        LabSite::Machine => "same machine, same seed",
-        LabSite::Simulated { .. } => "same occupancies, same seed",
+    let same = match lab.target() {
+        LabTarget::Machine => "same machine, same seed",
+        LabTarget::Simulated { .. } => "same occupancies, same seed",
     };
     let limit = format!("at most {}", notation::counted(lab.options().max_attempts, "attempt"));
-    let runs = lab.contender(lab.selected()).map(|contender| contender.figures.runs);
+    let runs =
+        lab.strategy_report(lab.selected()).map(|strategy_report| strategy_report.figures.runs);
     let allocations = runs.map(|runs| notation::counted(runs, "allocation")).unwrap_or_default();
     let usage = usage(lab);
     let parts = [usage.as_str(), &limit, &allocations, &strategies, same];
     let rest = fitted(&parts, room);
-    let role = match lab.site() {
-        LabSite::Machine => Role::Ok,
-        LabSite::Simulated { .. } => Role::Accent,
+    let role = match lab.target() {
+        LabTarget::Machine => Role::Ok,
+        LabTarget::Simulated { .. } => Role::Accent,
     };
     line.line([
         Span::styled(name, theme.style(Role::Accent)),
-        Span::styled(place, theme.style(role).bold()),
+        Span::styled(target_words, theme.style(role).bold()),
         Span::raw(if rest.is_empty() { "" } else { " · " }),
         Span::raw(rest),
     ]);
@@ -60,36 +62,36 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
 
 /// Returns the wordings for where the attempts happen, longest first. If the line is not wide, the
 /// other parts need the room of a long one.
-fn places(app: &App, is_wide: bool) -> Vec<String> {
+fn target_wordings(app: &App, is_wide: bool) -> Vec<String> {
     let machine = app.scan().map(|scan| &scan.snapshot.machine);
-    let words: &[&str] = match (app.lab().site(), machine.map(|m| (m.kind, m.is_isolated))) {
-        (LabSite::Simulated { pattern: Pattern::Built, .. }, _) if is_wide => {
+    let words: &[&str] = match (app.lab().target(), machine.map(|m| (m.kind, m.is_isolated))) {
+        (LabTarget::Simulated { pattern: Pattern::Built, .. }, _) if is_wide => {
             &["simulated, filled by the strategy"]
         }
-        (LabSite::Simulated { pattern, .. }, _) => {
+        (LabTarget::Simulated { pattern, .. }, _) => {
             return vec![format!("simulated, {}", pattern.name()), "simulated".to_owned()];
         }
-        (LabSite::Machine, None) => &["this machine, not scanned yet", "this machine"],
-        (LabSite::Machine, Some((MachineKind::Live, false))) => {
+        (LabTarget::Machine, None) => &["this machine, not scanned yet", "this machine"],
+        (LabTarget::Machine, Some((MachineKind::Live, false))) => {
             &["real bind() on this machine", "real bind()"]
         }
-        (LabSite::Machine, Some((MachineKind::Live, true))) => {
+        (LabTarget::Machine, Some((MachineKind::Live, true))) => {
             &["real bind() in a private network namespace", "real bind() in a netns", "real bind()"]
         }
-        (LabSite::Machine, Some((MachineKind::Simulated, _))) => &["simulated machine"],
-        (LabSite::Machine, Some((MachineKind::Recorded, _))) => &["recording: no real bind()"],
+        (LabTarget::Machine, Some((MachineKind::Simulated, _))) => &["simulated machine"],
+        (LabTarget::Machine, Some((MachineKind::Recorded, _))) => &["recording: no real bind()"],
     };
     words.iter().map(|&words| words.to_owned()).collect()
 }
 
 /// Formats the occupancy: `90.0 % of 16,384 ports used`.
 fn usage(lab: &LabScreen) -> String {
-    match (lab.share(), lab.ground()) {
-        (Some(share), Some(ground)) => {
+    match (lab.share(), lab.occupancy_counts()) {
+        (Some(share), Some(occupancy_counts)) => {
             format!(
                 "{} of {} ports used",
                 notation::percent(share),
-                notation::grouped(ground.candidates)
+                notation::grouped(occupancy_counts.candidates)
             )
         }
         (Some(share), None) => format!("{} used", notation::percent(share)),
@@ -134,9 +136,9 @@ pub fn notice(lab: &LabScreen, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let Some(notice) = lab.notice() else { return };
     let lines = words::wrapped(notice.as_str(), usize::from(area.width));
     let height = lines.len() as u16;
-    let place = Rect { y: area.y.saturating_add(1), height, ..area }.intersection(area);
-    Clear.render(place, buffer);
-    let mut column = TextColumn::new(theme, place, buffer);
+    let message_area = Rect { y: area.y.saturating_add(1), height, ..area }.intersection(area);
+    Clear.render(message_area, buffer);
+    let mut column = TextColumn::new(theme, message_area, buffer);
     for line in &lines {
         column.text(line, Role::Warn);
     }

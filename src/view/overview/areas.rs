@@ -14,10 +14,10 @@ const RANGES: u16 = 5;
 /// Height of the head of a table: a rule and the column titles.
 pub const HEAD: u16 = 2;
 /// Minimum height of the map: a rule, the axis and three lines of blocks.
-const LEAST_MAP: u16 = 5;
+const MIN_MAP_LINES: u16 = 5;
 const BETWEEN: u16 = 2;
 /// Minimum number of rows of a table that is shown.
-const LEAST_ROWS: u16 = 3;
+const MIN_ROWS: u16 = 3;
 
 /// Size class of the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,8 +43,8 @@ impl OverviewSize {
 
     /// Returns the number of lines for the verdict, which has the headline, the reason and the
     /// advice. If there is trouble, the verdict gets more lines and the map fewer.
-    pub fn verdict(self, is_trouble: bool) -> u16 {
-        match (self, is_trouble) {
+    pub fn verdict(self, is_bad: bool) -> u16 {
+        match (self, is_bad) {
             (_, false) => 3,
             (Self::Small, true) => 6,
             (_, true) => 5,
@@ -94,10 +94,10 @@ impl OverviewAreas {
         let class = OverviewSize::of(area);
         let mut free = area;
         let mut areas = Self::default();
-        let is_airy = class > OverviewSize::Small && area.height >= 38;
-        take(&mut free, u16::from(is_airy));
+        let has_blank_lines = class > OverviewSize::Small && area.height >= 38;
+        take(&mut free, u16::from(has_blank_lines));
         areas.verdict = take(&mut free, verdict);
-        take(&mut free, u16::from(is_airy));
+        take(&mut free, u16::from(has_blank_lines));
         areas.ranges = take(&mut free, RANGES);
         take(&mut free, u16::from(class > OverviewSize::Small));
         if class == OverviewSize::Small {
@@ -117,7 +117,7 @@ impl OverviewAreas {
             list => HEAD + rows(context, list).max(1).min(free.height / 2),
         };
         let spare = free.height.saturating_sub(rows);
-        let height = if spare < LEAST_MAP { free.height } else { rows };
+        let height = if spare < MIN_MAP_LINES { free.height } else { rows };
         let part = take(&mut free, height);
         *match list {
             OverviewList::Destinations => &mut self.destinations,
@@ -141,7 +141,7 @@ impl OverviewAreas {
         let height = if findings == 0 { 0 } else { (1 + 2 * findings).min(most) };
         let height = if is_selected { left.height } else { height };
         let map = left.height - height;
-        self.map = take(&mut left, if map >= LEAST_MAP { map } else { 0 });
+        self.map = take(&mut left, if map >= MIN_MAP_LINES { map } else { 0 });
         self.findings = left;
     }
 
@@ -152,7 +152,7 @@ impl OverviewAreas {
         let [wanted, others] =
             [OverviewList::Destinations, OverviewList::Owners].map(|list| rows(context, list));
         let room = lists.saturating_sub(2 * HEAD + 1);
-        let least = (room / 2).max(LEAST_ROWS);
+        let least = (room / 2).max(MIN_ROWS);
         let first = wanted.max(1).min(room.saturating_sub(others.max(1).min(least)));
         self.destinations = take(&mut free, HEAD + first);
         take(&mut free, 1);

@@ -14,7 +14,9 @@ use super::{
 };
 use crate::{
     app::{LatestScan, overview::OverviewList},
-    domain::{DestinationUse, Level, Party, StateClass, Subject, diagnosis::Standing, notation},
+    domain::{
+        DestinationUse, Level, OwnerKey, StateClass, Subject, diagnosis::SubjectStatus, notation,
+    },
     view::{
         Role, Theme,
         gauges::{self, Colors},
@@ -27,10 +29,10 @@ const NAME: usize = 0;
 const BAR: usize = 1;
 const OWNER: usize = 7;
 /// Maximum width of a destination; `[2001:db8:1234:5678::17]:65535` has 30 columns.
-const LONGEST: usize = 34;
-const LONGEST_PAIR: usize = 60;
-const WIDEST_BAR: u16 = 40;
-const LONGEST_OWNER: u16 = 26;
+const MAX_DESTINATION_WIDTH: usize = 34;
+const MAX_PAIR_WIDTH: usize = 60;
+const MAX_BAR_WIDTH: u16 = 40;
+const MAX_OWNER_WIDTH: u16 = 26;
 
 pub fn sources(scan: &LatestScan) -> usize {
     let sources = scan.analysis.destinations.iter().map(|row| row.destination.source);
@@ -75,7 +77,7 @@ pub fn render(context: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
 
 fn columns(context: &OverviewContext<'_>, rows: &[DestinationUse], width: u16) -> Vec<TableColumn> {
     let names = rows.iter().map(|row| context.destination(&row.destination).width()).max();
-    let longest = if context.sources > 1 { LONGEST_PAIR } else { LONGEST };
+    let longest = if context.sources > 1 { MAX_PAIR_WIDTH } else { MAX_DESTINATION_WIDTH };
     let name =
         names.unwrap_or_default().clamp("destination".len(), longest.min(usize::from(width) / 2));
     // A cell that is wider than its column would move the cells at its right.
@@ -87,7 +89,7 @@ fn columns(context: &OverviewContext<'_>, rows: &[DestinationUse], width: u16) -
     let trend =
         |row: &DestinationUse| context.app.trends().of(Subject::Destination(row.destination));
     let rate_width = widest(7, &|row| rate(trend(row), context.theme));
-    let owner_width = widest(5, &|row| owner(context, row)).min(LONGEST_OWNER);
+    let owner_width = widest(5, &|row| owner(context, row)).min(MAX_OWNER_WIDTH);
     let column = |title, width, align, dropped| TableColumn { title, width, align, dropped };
     let mut columns = vec![
         column("destination", name as u16, Align::Left, 0),
@@ -101,7 +103,7 @@ fn columns(context: &OverviewContext<'_>, rows: &[DestinationUse], width: u16) -
     ];
     let kept = table::fitting(&columns, width);
     let spare = table::spare(&columns, &kept, width);
-    columns[BAR].width = (columns[BAR].width + spare).min(WIDEST_BAR);
+    columns[BAR].width = (columns[BAR].width + spare).min(MAX_BAR_WIDTH);
     columns
 }
 
@@ -112,26 +114,27 @@ fn cell(
     columns: &[TableColumn],
 ) -> Vec<Span<'static>> {
     let theme = context.theme;
-    let standing = Standing::of_destination(row, context.app.trends(), context.app.thresholds());
+    let subject_status =
+        SubjectStatus::of_destination(row, context.app.trends(), context.app.thresholds());
     let width = usize::from(columns[column].width);
     match column {
         NAME => plain(words::shorten(&context.destination(&row.destination), width)),
         BAR => bar(context, row, width),
         2 => {
-            let role = level_role(standing.level);
+            let role = level_role(subject_status.level);
             vec![Span::styled(share(row), theme.style(role))]
         }
         3 => {
-            let is_plain = standing.level == Level::Ok;
+            let is_plain = subject_status.level == Level::Ok;
             let style =
-                if is_plain { Style::new() } else { theme.style(level_role(standing.level)) };
+                if is_plain { Style::new() } else { theme.style(level_role(subject_status.level)) };
             vec![Span::styled(left(row, theme), style)]
         }
         4 => dim(notation::grouped(row.time_wait), theme),
-        5 => dim(rate(standing.trend, theme), theme),
-        6 => match standing.forecast.filter(is_near) {
-            _ if standing.available == 0 => dim("full", theme),
-            _ if standing.level == Level::Failing => dim("now", theme),
+        5 => dim(rate(subject_status.trend, theme), theme),
+        6 => match subject_status.forecast.filter(is_near) {
+            _ if subject_status.available == 0 => dim("full", theme),
+            _ if subject_status.level == Level::Failing => dim("now", theme),
             Some(forecast) => dim(in_time(forecast.seconds), theme),
             None => dim(theme.glyph("–", "-"), theme),
         },
@@ -163,9 +166,10 @@ fn bar(context: &OverviewContext<'_>, row: &DestinationUse, width: usize) -> Vec
 /// Names one owner and counts the others. Names the process with the most sockets; without a
 /// process, the first other owner.
 fn owner(context: &OverviewContext<'_>, row: &DestinationUse) -> String {
-    let process = row.owners.iter().find(|(party, _)| matches!(party, Party::Process(_)));
-    let Some(&(party, _)) = process.or(row.owners.first()) else { return String::new() };
-    let name = words::party_name(context.app, party);
+    let process =
+        row.owners.iter().find(|(owner_key, _)| matches!(owner_key, OwnerKey::Process(_)));
+    let Some(&(owner_key, _)) = process.or(row.owners.first()) else { return String::new() };
+    let name = words::owner_key_name(context.app, owner_key);
     match row.owners.len() {
         1 => name,
         more => format!("{name} +{}", more - 1),

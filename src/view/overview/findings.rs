@@ -18,7 +18,7 @@ use crate::{
 /// Width of the selection mark and the severity glyph before each line.
 const INDENT: usize = 5;
 /// Maximum number of lines of a finding that is not selected.
-const MOST_LINES: usize = 2;
+const MAX_LINES: usize = 2;
 
 pub fn render(context: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     if area.is_empty() {
@@ -85,7 +85,7 @@ fn lines(
 
 fn folded(finding: &Finding, theme: &Theme, width: usize) -> Vec<Line<'static>> {
     let text = words::wrapped(&finding.summary, width.saturating_sub(INDENT));
-    let text = first_lines(&text, MOST_LINES, width.saturating_sub(INDENT));
+    let text = first_lines(&text, MAX_LINES, width.saturating_sub(INDENT));
     headed(finding, text, Style::reset(), "  ", theme)
 }
 

@@ -7,15 +7,15 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{OverviewContext, rule, verdict};
 use crate::{
-    domain::{Drain, Level, Protocol, StateClass, Subject, diagnosis::Standing, notation},
+    domain::{Drain, Level, Protocol, StateClass, Subject, diagnosis::SubjectStatus, notation},
     view::{Role, Theme, heatmap::put, theme::letter, words},
 };
 
 const EIGHTHS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-/// The forecast gets 1 / `AHEAD` of the width.
-const AHEAD: u16 = 3;
-const LEAST_WIDTH: u16 = 16;
-const LEAST_HEIGHT: u16 = 4;
+/// The forecast gets 1 / `FORECAST_DIVISOR` of the width.
+const FORECAST_DIVISOR: u16 = 3;
+const MIN_WIDTH: u16 = 16;
+const MIN_HEIGHT: u16 = 4;
 
 /// Returns a sparkline of the ports in use over time. A full cell means all ports. With ASCII
 /// glyphs it is empty.
@@ -48,7 +48,7 @@ fn columns(series: &[(Duration, u32)], width: usize) -> Vec<u32> {
 /// Draws how many ports leave TIME-WAIT per second during the next minute. Ports that a socket in
 /// another state uses, too, are not counted.
 pub fn drain(context: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
-    if area.width < LEAST_WIDTH || area.height < LEAST_HEIGHT {
+    if area.width < MIN_WIDTH || area.height < MIN_HEIGHT {
         return;
     }
     let theme = context.theme;
@@ -121,39 +121,45 @@ fn axis([left, middle, right]: [&str; 3], theme: &Theme, area: Rect, buffer: &mu
 
 /// Draws the ports in use of the headline's range or destination over time, and the forecast.
 pub fn usage(context: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
-    if area.width < LEAST_WIDTH || area.height < LEAST_HEIGHT {
+    if area.width < MIN_WIDTH || area.height < MIN_HEIGHT {
         return;
     }
     let theme = context.theme;
-    let standing = &context.verdict;
-    let series = context.app.trends().series(standing.subject);
-    let title = match standing.subject {
+    let subject_status = &context.verdict;
+    let series = context.app.trends().series(subject_status.subject);
+    let title = match subject_status.subject {
         Subject::Destination(destination) => format!("to {}", destination.remote),
         Subject::Range(protocol) => format!("{} in use", verdict::name(protocol)),
-        Subject::Lane(lane) => lane.name().to_owned(),
+        Subject::ProtocolFamily(protocol_family) => protocol_family.name().to_owned(),
     };
     let title = words::shorten(&title, usize::from(area.width).saturating_sub(6));
-    rule::draw(&title, &[format!("of {}", notation::grouped(standing.size))], theme, area, buffer);
+    rule::draw(
+        &title,
+        &[format!("of {}", notation::grouped(subject_status.size))],
+        theme,
+        area,
+        buffer,
+    );
     let plot =
         Rect { y: area.y + 1, height: area.height - 2, x: area.x + 1, width: area.width - 2 };
     if series.len() < 2 {
         put(buffer, plot, plot.x, plot.y, "needs a second snapshot", theme.style(Role::Dim));
         return;
     }
-    let past = Rect { width: plot.width - plot.width / AHEAD, ..plot };
-    let ahead = Rect { x: past.right(), width: plot.width - past.width, ..plot };
-    let role = match verdict::level_role(standing.level) {
-        Role::Ok if standing.subject == Subject::Range(Protocol::Udp) => {
+    let past_area = Rect { width: plot.width - plot.width / FORECAST_DIVISOR, ..plot };
+    let forecast_area = Rect { x: past_area.right(), width: plot.width - past_area.width, ..plot };
+    let role = match verdict::level_role(subject_status.level) {
+        Role::Ok if subject_status.subject == Subject::Range(Protocol::Udp) => {
             Role::Class(StateClass::Udp)
         }
         Role::Ok => Role::Class(StateClass::Established),
         role => role,
     };
-    let values = columns(&series, usize::from(past.width));
-    bars(&values, standing.size, Bars { role, letter: '#' }, theme, past, buffer);
-    ceiling(theme, plot, buffer);
-    forecast(standing, series[0].0, past.width, theme, ahead, buffer);
-    let [start, end] = [start(series[0].0), end(standing)];
+    let values = columns(&series, usize::from(past_area.width));
+    bars(&values, subject_status.size, Bars { role, letter: '#' }, theme, past_area, buffer);
+    draw_full_line(theme, plot, buffer);
+    forecast(subject_status, series[0].0, past_area.width, theme, forecast_area, buffer);
+    let [start, end] = [start(series[0].0), end(subject_status)];
     axis([&start, "now", &end], theme, Rect { y: plot.bottom(), height: 1, ..plot }, buffer);
 }
 
@@ -167,17 +173,17 @@ fn start(ago: Duration) -> String {
 }
 
 /// Returns the label at the right end of the time axis, below the forecast.
-fn end(standing: &Standing) -> String {
-    match standing.forecast.filter(verdict::is_near) {
-        _ if standing.available == 0 => "full".to_owned(),
-        _ if standing.level == Level::Failing => "full at times".to_owned(),
+fn end(subject_status: &SubjectStatus) -> String {
+    match subject_status.forecast.filter(verdict::is_near) {
+        _ if subject_status.available == 0 => "full".to_owned(),
+        _ if subject_status.level == Level::Failing => "full at times".to_owned(),
         Some(forecast) => format!("full in {}", verdict::in_time(forecast.seconds)),
         None => "forecast".to_owned(),
     }
 }
 
 /// Marks the top of the plot, where all ports are in use.
-fn ceiling(theme: &Theme, plot: Rect, buffer: &mut Buffer) {
+fn draw_full_line(theme: &Theme, plot: Rect, buffer: &mut Buffer) {
     for x in plot.left()..plot.right() {
         let cell = &mut buffer[(x, plot.y)];
         if cell.symbol() == " " {
@@ -188,21 +194,22 @@ fn ceiling(theme: &Theme, plot: Rect, buffer: &mut Buffer) {
 
 /// Draws the forecast as dots, on the same time scale as the columns of the past.
 fn forecast(
-    standing: &Standing,
-    past: Duration,
+    subject_status: &SubjectStatus,
+    past_area: Duration,
     columns: u16,
     theme: &Theme,
-    ahead: Rect,
+    forecast_area: Rect,
     buffer: &mut Buffer,
 ) {
-    let Some(trend) = standing.trend else { return };
-    let seconds_each = past.as_secs_f64() / f64::from(columns.max(1));
-    for (step, x) in (1_u32..).zip(ahead.left()..ahead.right()) {
-        let used = f64::from(standing.used) + trend.per_second * seconds_each * f64::from(step);
-        let share = (used / f64::from(standing.size.max(1))).clamp(0.0, 1.0);
-        let line = (share * f64::from(ahead.height)).ceil().max(1.0) as u16;
-        let y = ahead.bottom() - line.min(ahead.height);
-        let style = theme.style(verdict::level_role(standing.level));
+    let Some(trend) = subject_status.trend else { return };
+    let seconds_each = past_area.as_secs_f64() / f64::from(columns.max(1));
+    for (step, x) in (1_u32..).zip(forecast_area.left()..forecast_area.right()) {
+        let used =
+            f64::from(subject_status.used) + trend.per_second * seconds_each * f64::from(step);
+        let share = (used / f64::from(subject_status.size.max(1))).clamp(0.0, 1.0);
+        let line = (share * f64::from(forecast_area.height)).ceil().max(1.0) as u16;
+        let y = forecast_area.bottom() - line.min(forecast_area.height);
+        let style = theme.style(verdict::level_role(subject_status.level));
         buffer[(x, y)].set_symbol(theme.glyph("·", ".")).set_style(style);
     }
 }

@@ -11,14 +11,14 @@ use super::{
 };
 use crate::{
     app::overview::OverviewList,
-    domain::{OwnerUse, Party, StateClass, notation},
+    domain::{OwnerKey, OwnerUse, StateClass, notation},
     view::{Role, gauges, heatmap::put, words},
 };
 
 const NAME: usize = 0;
 const BAR: usize = 2;
-const LONGEST: usize = 24;
-const WIDEST_BAR: u16 = 40;
+const MAX_NAME_WIDTH: usize = 24;
+const MAX_BAR_WIDTH: u16 = 40;
 
 pub fn render(context: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     if area.is_empty() {
@@ -53,8 +53,9 @@ pub fn render(context: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
 }
 
 fn columns(context: &OverviewContext<'_>, rows: &[OwnerUse], width: u16) -> Vec<TableColumn> {
-    let names = rows.iter().map(|row| words::party_name(context.app, row.party).width()).max();
-    let name = names.unwrap_or_default().clamp("owner".len(), LONGEST);
+    let names =
+        rows.iter().map(|row| words::owner_key_name(context.app, row.owner_key).width()).max();
+    let name = names.unwrap_or_default().clamp("owner".len(), MAX_NAME_WIDTH);
     let column = |title, width, align, dropped| TableColumn { title, width, align, dropped };
     let mut columns = vec![
         column("owner", name as u16, Align::Left, 0),
@@ -67,7 +68,7 @@ fn columns(context: &OverviewContext<'_>, rows: &[OwnerUse], width: u16) -> Vec<
     ];
     let kept = table::fitting(&columns, width);
     let spare = table::spare(&columns, &kept, width);
-    columns[BAR].width = (columns[BAR].width + spare).min(WIDEST_BAR);
+    columns[BAR].width = (columns[BAR].width + spare).min(MAX_BAR_WIDTH);
     columns
 }
 
@@ -80,9 +81,9 @@ fn cell(
     let theme = context.theme;
     let width = usize::from(columns[column].width);
     match column {
-        NAME => plain(words::shorten(&words::party_name(context.app, row.party), width)),
-        1 => match row.party {
-            Party::Process(pid) => dim(pid.to_string(), theme),
+        NAME => plain(words::shorten(&words::owner_key_name(context.app, row.owner_key), width)),
+        1 => match row.owner_key {
+            OwnerKey::Process(pid) => dim(pid.to_string(), theme),
             _ => Vec::new(),
         },
         // A full bar is the largest owner, because the bars compare owners with each other.

@@ -12,7 +12,7 @@ use super::{
     verdict::{level_role, rate},
 };
 use crate::{
-    domain::{Gauge, Lane, Level, Subject, notation},
+    domain::{Gauge, Level, ProtocolFamily, Subject, notation},
     view::{
         Role,
         gauges::{self, Colors},
@@ -28,8 +28,8 @@ const FIGURES: u16 = 27;
 const HALF: u16 = 19;
 const SPARK: u16 = 20;
 /// Maximum width of a bar.
-const WIDEST: u16 = 60;
-const LEAST_BAR: u16 = 20;
+const MAX_BAR_WIDTH: u16 = 60;
+const MIN_BAR_WIDTH: u16 = 20;
 
 pub fn render(context: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     let ephemeral = &context.scan.snapshot.ephemeral;
@@ -58,12 +58,12 @@ struct Columns {
 impl Columns {
     fn within(width: u16) -> Self {
         let room = width.saturating_sub(NAME + FIGURES + 1);
-        let has_half = room >= LEAST_BAR + HALF;
+        let has_half = room >= MIN_BAR_WIDTH + HALF;
         let room = room - if has_half { HALF } else { 0 };
-        let spark = if room >= 2 * LEAST_BAR + SPARK { SPARK } else { 0 };
-        let bar = (room - if spark > 0 { spark + 2 } else { 0 }).min(WIDEST);
+        let spark = if room >= 2 * MIN_BAR_WIDTH + SPARK { SPARK } else { 0 };
+        let bar = (room - if spark > 0 { spark + 2 } else { 0 }).min(MAX_BAR_WIDTH);
         // The sparkline gets the columns that the bar does not use.
-        let spark = if spark > 0 { room.saturating_sub(bar + 2).min(WIDEST) } else { 0 };
+        let spark = if spark > 0 { room.saturating_sub(bar + 2).min(MAX_BAR_WIDTH) } else { 0 };
         Self { bar, has_half, spark }
     }
 }
@@ -71,10 +71,10 @@ impl Columns {
 fn line(context: &OverviewContext<'_>, gauge: &Gauge, columns: &Columns) -> Line<'static> {
     let theme = context.theme;
     let width = usize::from(NAME) - 1;
-    let mut line = Line::from(format!(" {:width$}", gauge.lane.name()));
+    let mut line = Line::from(format!(" {:width$}", gauge.protocol_family.name()));
     let bar = usize::from(columns.bar);
     line.extend(gauges::stacked(&gauge.by_class, gauge.size, Colors::States, theme, bar));
-    let trend = context.app.trends().of(Subject::Lane(gauge.lane));
+    let trend = context.app.trends().of(Subject::ProtocolFamily(gauge.protocol_family));
     let share = notation::percent_of(gauge.occupied, gauge.size);
     line.push_span(Span::styled(
         format!("{share:>8}"),
@@ -86,7 +86,7 @@ fn line(context: &OverviewContext<'_>, gauge: &Gauge, columns: &Columns) -> Line
         line.push_span(half(context, gauge));
     }
     if columns.spark > 0 {
-        let series = context.app.trends().series(Subject::Lane(gauge.lane));
+        let series = context.app.trends().series(Subject::ProtocolFamily(gauge.protocol_family));
         let spark = graphs::spark(&series, gauge.size, usize::from(columns.spark), theme);
         line.push_span("  ");
         line.push_span(Span::styled(spark, theme.style(Role::Dim)));
@@ -102,8 +102,8 @@ fn level(context: &OverviewContext<'_>, gauge: &Gauge) -> Level {
 /// Shows how many ports without a socket have the parity that connect() tries first. If there are
 /// none, connect() may be slower, because it searches all ports of this parity before the others.
 fn half(context: &OverviewContext<'_>, gauge: &Gauge) -> Span<'static> {
-    let range = context.scan.analysis.range(gauge.lane.protocol());
-    if matches!(gauge.lane, Lane::Udp4 | Lane::Udp6) {
+    let range = context.scan.analysis.range(gauge.protocol_family.protocol());
+    if matches!(gauge.protocol_family, ProtocolFamily::Udp4 | ProtocolFamily::Udp6) {
         // UDP does not prefer a parity.
         return Span::raw(" ".repeat(usize::from(HALF)));
     }

@@ -86,11 +86,11 @@ pub fn line(
 ) -> Line<'static> {
     let mark = if is_selected { theme.glyph("❯ ", "> ") } else { "  " };
     let mut line = Line::from(Span::styled(mark, theme.style(Role::Accent)));
-    for (place, (&index, cell)) in kept.iter().zip(cells).enumerate() {
+    for (column_number, (&index, cell)) in kept.iter().zip(cells).enumerate() {
         let column = &columns[index];
         let width: usize = cell.iter().map(Span::width).sum();
         let padding = " ".repeat(usize::from(column.width).saturating_sub(width));
-        if place > 0 {
+        if column_number > 0 {
             line.push_span(" ".repeat(usize::from(GAP)));
         }
         match column.align {
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_selected_row_is_among_those_shown() {
+    fn the_selected_row_is_visible() {
         assert_eq!(window_of(3, None, 7), 0..3);
         assert_eq!(window_of(10_000, Some(6), 7), 0..7);
         assert_eq!(window_of(10_000, Some(9_999), 7), 9_993..10_000);

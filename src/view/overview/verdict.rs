@@ -19,7 +19,7 @@ use crate::{
     },
     domain::{
         Destination, Finding, Forecast, LastMinute, Left, Level, Protocol, Severity, Subject,
-        Trend, diagnosis::Standing, notation,
+        Trend, diagnosis::SubjectStatus, notation,
     },
     view::{Role, Theme, words},
 };
@@ -85,7 +85,7 @@ pub fn explanation(app: &App, theme: &Theme, width: usize, height: usize) -> Vec
 
 /// Returns the cause and the meaning of the finding. Omits what the headline already says.
 fn reason(app: &App, scan: &LatestScan, headline: &Headline, finding: &Finding) -> String {
-    let subject = headline.standing.subject;
+    let subject = headline.subject_status.subject;
     if headline.own_finding(scan).is_some() {
         finding.meaning.clone()
     } else if is_about(finding, subject) {
@@ -106,10 +106,10 @@ fn reason(app: &App, scan: &LatestScan, headline: &Headline, finding: &Finding) 
 fn main_owner(app: &App, scan: &LatestScan, subject: Subject) -> Option<String> {
     let Subject::Destination(destination) = subject else { return None };
     let row = scan.analysis.destination(&destination)?;
-    let &(party, ports) = row.owners.first()?;
+    let &(owner_key, ports) = row.owners.first()?;
     let [ports, used] = [ports, row.used].map(notation::grouped);
     let part = if ports == used { "all of them".to_owned() } else { format!("{ports} of {used}") };
-    Some(format!("{} uses {part}. ", words::party(app, party)))
+    Some(format!("{} uses {part}. ", words::owner_key(app, owner_key)))
 }
 
 /// Width of a label and the gap after it.
@@ -205,21 +205,21 @@ pub fn level_role(level: Level) -> Role {
 }
 
 /// Returns the wordings of the headline, longest first.
-pub fn headline(standing: &Standing, sources: usize, theme: &Theme) -> Vec<String> {
-    let share = notation::percent_of(standing.used, standing.size);
-    let size = notation::grouped(standing.size);
+pub fn headline(subject_status: &SubjectStatus, sources: usize, theme: &Theme) -> Vec<String> {
+    let share = notation::percent_of(subject_status.used, subject_status.size);
+    let size = notation::grouped(subject_status.size);
     let arrow = theme.glyph("→", "to");
-    let used = notation::grouped(standing.used);
-    let (subject, short, ports) = match standing.subject {
+    let used = notation::grouped(subject_status.used);
+    let (subject, short, ports) = match subject_status.subject {
         Subject::Destination(Destination { source, remote, .. }) => {
             let from = if sources > 1 { format!("{source} ") } else { String::new() };
             let subject = format!("TCP {from}{arrow} {remote}");
             (subject, format!("{arrow} {remote}"), "ports")
         }
         Subject::Range(protocol) => both(name(protocol)),
-        Subject::Lane(lane) => both(lane.name()),
+        Subject::ProtocolFamily(protocol_family) => both(protocol_family.name()),
     };
-    if standing.level == Level::Ok {
+    if subject_status.level == Level::Ok {
         return vec![
             format!("no shortage; fullest: {subject}, {used} of {size} {ports} in use"),
             format!("no shortage; {subject}: {used} of {size} in use"),
@@ -228,7 +228,7 @@ pub fn headline(standing: &Standing, sources: usize, theme: &Theme) -> Vec<Strin
             share,
         ];
     }
-    let (rate, [end, brief]) = (pace(standing, theme), endings(standing, theme));
+    let (rate, [end, brief]) = (pace(subject_status, theme), endings(subject_status, theme));
     vec![
         format!("{subject} uses {used} of {size} {ports} ({share}){rate}{end}"),
         format!("{subject} uses {used} of {size} {ports} ({share}){end}"),
@@ -243,10 +243,11 @@ pub fn headline(standing: &Standing, sources: usize, theme: &Theme) -> Vec<Strin
 
 /// Returns the longest wording that would fit even with the longest usual numbers. So the wording
 /// does not change while the level stays the same.
-fn fitting(standing: &Standing, sources: usize, theme: &Theme, room: usize) -> String {
-    let mut words = headline(standing, sources, theme);
+fn fitting(subject_status: &SubjectStatus, sources: usize, theme: &Theme, room: usize) -> String {
+    let mut words = headline(subject_status, sources, theme);
     let is_narrow = |words: &Vec<String>, index: usize| words[index].width() <= room;
-    let widest = widest(standing).map(|standing| headline(&standing, sources, theme));
+    let widest =
+        widest(subject_status).map(|subject_status| headline(&subject_status, sources, theme));
     let all_fit = |&index: &usize| widest.iter().all(|words| is_narrow(words, index));
     let index = (0..words.len()).find(all_fit).unwrap_or_default();
     words.drain(..index);
@@ -254,22 +255,22 @@ fn fitting(standing: &Standing, sources: usize, theme: &Theme, room: usize) -> S
 }
 
 /// Returns the standing with the longest usual numbers, first with a forecast, then without one.
-fn widest(standing: &Standing) -> [Standing; 2] {
-    let Standing { size, trend, last_minute, .. } = *standing;
+fn widest(subject_status: &SubjectStatus) -> [SubjectStatus; 2] {
+    let SubjectStatus { size, trend, last_minute, .. } = *subject_status;
     let rate = f64::from(size.clamp(10, 999));
     let forecast = Forecast { seconds: 599.0, earliest: 599.0, latest: Some(599.0) };
-    let is_full = standing.level == Level::Exhausted;
-    let filling = Standing {
-        share: if is_full { standing.share } else { 0.9999 },
+    let is_full = subject_status.level == Level::Exhausted;
+    let filling = SubjectStatus {
+        share: if is_full { subject_status.share } else { 0.9999 },
         used: size,
-        left: if is_full { standing.left } else { Left::new(size, size) },
+        left: if is_full { subject_status.left } else { Left::new(size, size) },
         available: if is_full { 0 } else { size },
         trend: trend.map(|trend| Trend { per_second: -rate, opened_per_second: rate, ..trend }),
         forecast: trend.map(|_| forecast),
         last_minute: last_minute.map(|last| LastMinute { scans: 60, full: 60, ..last }),
-        ..*standing
+        ..*subject_status
     };
-    [filling, Standing { forecast: None, ..filling }]
+    [filling, SubjectStatus { forecast: None, ..filling }]
 }
 
 fn both(name: &str) -> (String, String, &'static str) {
@@ -285,11 +286,11 @@ pub fn name(protocol: Protocol) -> &'static str {
 
 /// Formats the rate of change; empty if it is unknown or if no port is left. For `Failing` (full at
 /// some of the last scans), formats the rate at which ports are opened instead.
-fn pace(standing: &Standing, theme: &Theme) -> String {
-    match standing.trend {
+fn pace(subject_status: &SubjectStatus, theme: &Theme) -> String {
+    match subject_status.trend {
         None => String::new(),
-        Some(_) if standing.left.most == 0 => String::new(),
-        Some(trend) if standing.level == Level::Failing => {
+        Some(_) if subject_status.left.most == 0 => String::new(),
+        Some(trend) if subject_status.level == Level::Failing => {
             format!(", opens {:.0}/s", trend.opened_per_second)
         }
         trend => format!(", {}", rate(trend, theme)),
@@ -298,23 +299,23 @@ fn pace(standing: &Standing, theme: &Theme) -> String {
 
 /// Formats the number of ports left and the forecast, if there is one, in a long and a short
 /// wording. Within a level, all else but the numbers stays the same.
-fn endings(standing: &Standing, theme: &Theme) -> [String; 2] {
-    let left = format!(": {} left", standing.left);
-    match (standing.level, standing.last_minute) {
-        (Level::Exhausted, _) if standing.left.most > 0 => [left.clone(), left],
+fn endings(subject_status: &SubjectStatus, theme: &Theme) -> [String; 2] {
+    let left = format!(": {} left", subject_status.left);
+    match (subject_status.level, subject_status.last_minute) {
+        (Level::Exhausted, _) if subject_status.left.most > 0 => [left.clone(), left],
         (Level::Exhausted, _) => [(); 2].map(|()| ": none left".to_owned()),
         (Level::Failing, Some(LastMinute { scans, full, .. })) => {
             let end = format!("{left}, full at {full} of the last {scans} scans");
             [end, format!("{left}, full at {full} of {scans} scans")]
         }
-        _ => [(); 2].map(|()| format!("{left}{}", full_in(standing, theme))),
+        _ => [(); 2].map(|()| format!("{left}{}", full_in(subject_status, theme))),
     }
 }
 
 /// Formats the time until all ports are in use; empty if none is forecast. The findings state its
 /// uncertainty.
-fn full_in(standing: &Standing, theme: &Theme) -> String {
-    let Some(forecast) = standing.forecast.filter(is_near) else { return String::new() };
+fn full_in(subject_status: &SubjectStatus, theme: &Theme) -> String {
+    let Some(forecast) = subject_status.forecast.filter(is_near) else { return String::new() };
     let about = theme.glyph("≈ ", "about ");
     format!(", full in {about}{}", in_time(forecast.seconds))
 }

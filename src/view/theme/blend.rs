@@ -12,7 +12,7 @@ const STEPS: usize = 64;
 /// Roles of ports in use: states, owners, other owners, muted.
 const TAKEN: usize = StateClass::EACH.len() + COLORED_OWNERS + 2;
 const FREE: usize = 4;
-const GROUNDS: usize = 2;
+const BACKGROUNDS: usize = 2;
 const CONTRASTS: usize = 2;
 /// Colour depths that can mix: true colour and 256 colours.
 const DEPTHS: usize = 2;
@@ -20,8 +20,8 @@ const DEPTHS: usize = 2;
 type Shades = [Color; STEPS + 1];
 
 /// Cache of `blended`, which a frame needs grouped of times. Each entry is computed on first use.
-static SHADES: [OnceLock<Box<Shades>>; TAKEN * FREE * GROUNDS * CONTRASTS * DEPTHS] =
-    [const { OnceLock::new() }; TAKEN * FREE * GROUNDS * CONTRASTS * DEPTHS];
+static SHADES: [OnceLock<Box<Shades>>; TAKEN * FREE * BACKGROUNDS * CONTRASTS * DEPTHS] =
+    [const { OnceLock::new() }; TAKEN * FREE * BACKGROUNDS * CONTRASTS * DEPTHS];
 
 impl Theme {
     /// Returns the colour of a block with some ports in use: `role` mixed with the colour of the
@@ -72,10 +72,10 @@ impl Theme {
             Role::Reserved => 3,
             _ => return None,
         };
-        let ground = usize::from(self.ground == Background::Light);
+        let background = usize::from(self.background == Background::Light);
         let contrast = usize::from(self.contrast == Contrast::High);
         let depth = usize::from(self.depth == Depth::True);
-        let theme = (ground * CONTRASTS + contrast) * DEPTHS + depth;
+        let theme = (background * CONTRASTS + contrast) * DEPTHS + depth;
         Some((theme * FREE + free) * TAKEN + taken)
     }
 }
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mixed_block_is_darker_than_a_full_one_but_a_listening_port_stays_bright() {
+    fn a_partly_occupied_block_is_darker_but_a_listening_port_stays_bright() {
         let theme = Theme::new(Depth::True, Background::Dark, false);
         let red = |role, share| match theme.mixed(role, Role::Available, share) {
             Color::Rgb(red, ..) => red,
@@ -110,10 +110,10 @@ mod tests {
         let taken: Vec<Role> =
             classes.into_iter().chain(owners).chain([Role::OtherCategory, Role::Muted]).collect();
         let mut seen = std::collections::HashSet::new();
-        for ground in [Background::Dark, Background::Light] {
+        for background in [Background::Dark, Background::Light] {
             for contrast in [Contrast::Normal, Contrast::High] {
                 for depth in [Depth::Indexed, Depth::True] {
-                    let theme = Theme::new(depth, ground, false).with_contrast(contrast);
+                    let theme = Theme::new(depth, background, false).with_contrast(contrast);
                     for free in [Role::Outside, Role::System, Role::Available, Role::Reserved] {
                         for &role in &taken {
                             let slot = theme.slot(role, free).expect("these are kept");

@@ -69,7 +69,7 @@ mod tests {
     use crate::view::Background;
 
     #[test]
-    fn each_step_is_closer_to_what_lies_below() {
+    fn each_fade_step_is_closer_to_the_colour_below() {
         let theme = Theme::new(Depth::True, Background::Dark, false);
         let steps =
             [0, 1, 2, 3].map(|step| theme.faded(Role::Allocated, Color::Rgb(0, 0, 0), step));
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn without_colour_digits_stay_until_the_last_step() {
+    fn without_colour_marks_stay_until_the_last_fade_step() {
         let left = |step| Theme::MONOCHROME.faded_badge(Role::Collision, Color::Reset, step);
         assert!(left(0).is_some() && left(2).is_some() && left(3).is_none());
     }

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ends_of_a_mix_are_its_colours() {
+    fn mixing_with_0_or_1_returns_the_input_colours() {
         for (from, to) in [(0x1C_2534, 0xFE_AD00), (0xD9_E2F0, 0x43_3700)] {
             assert_eq!(oklab(from, to, 0.0), from);
             assert_eq!(oklab(from, to, 1.0), to);
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_of_xterm_are_their_own_nearest() {
+    fn each_xterm_colour_maps_to_itself() {
         assert_eq!(nearest_index(0x00_0000), 16);
         assert_eq!(nearest_index(0xFF_FFFF), 231);
         assert_eq!(nearest_index(0x5F_87AF), 16 + 36 + 12 + 3);

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Maximum number of interfaces named in an error.
-const MOST_NAMED: usize = 6;
+const MAX_NAMED: usize = 6;
 
 pub fn no_interface(name: &str) -> AddressRefusal {
     let cause = format!("there is no interface {}{}", Text::scrub(name), existing());
@@ -20,8 +20,8 @@ pub fn no_interface(name: &str) -> AddressRefusal {
 
 fn existing() -> String {
     let all = configured::interfaces();
-    let shown: Vec<&str> = all.iter().take(MOST_NAMED).map(Text::as_str).collect();
-    match (shown.is_empty(), all.len().saturating_sub(MOST_NAMED)) {
+    let shown: Vec<&str> = all.iter().take(MAX_NAMED).map(Text::as_str).collect();
+    match (shown.is_empty(), all.len().saturating_sub(MAX_NAMED)) {
         (true, _) => String::new(),
         (false, 0) => format!("; interfaces here: {}", shown.join(", ")),
         (false, more) => format!("; interfaces here: {} and {more} more", shown.join(", ")),
@@ -49,13 +49,13 @@ pub fn explain(errno: Errno, protocol: Protocol, address: BindAddress) -> Option
         Errno::EACCES | Errno::EPERM => Some(format!(
             "a policy (cgroup BPF program, Landlock, seccomp or security module) refuses bind() to \
              port 0 on {}",
-            place(address)
+            address_words(address)
         )),
         _ => None,
     }
 }
 
-fn place(address: BindAddress) -> String {
+fn address_words(address: BindAddress) -> String {
     match address {
         BindAddress::AnyDual => "all addresses".to_owned(),
         address => address.ip().to_string(),
@@ -87,11 +87,11 @@ fn not_local(address: IpAddr) -> String {
 fn not_available6(wanted: Ipv6Addr, address: BindAddress) -> String {
     let interface = interface_of(address);
     let known = configured::addresses6();
-    let is_there = |name: &str| {
+    let is_configured = |name: &str| {
         known.iter().find(|one| one.address == wanted && one.interface.as_str() == name)
     };
     let anywhere = known.iter().find(|one| one.address == wanted);
-    let found = interface.as_ref().map_or(anywhere, |name| is_there(name.as_str()));
+    let found = interface.as_ref().map_or(anywhere, |name| is_configured(name.as_str()));
     if let Some(found) = found {
         return not_ready(wanted, found);
     }
@@ -137,13 +137,13 @@ fn not_ready(wanted: Ipv6Addr, found: &configured::Address6) -> String {
 /// Returns a text if IPv6 is disabled. The setting of the interface decides. Writing `all` also
 /// changes the setting of each interface.
 fn disabled(interface: Option<&Text>, has_no_address: bool) -> Option<String> {
-    let is_off = |name: &str| configured::is_ipv6_disabled(name) == Some(true);
-    let is_all_off = is_off("all");
+    let is_ipv6_off = |name: &str| configured::is_ipv6_disabled(name) == Some(true);
+    let is_all_off = is_ipv6_off("all");
     match interface.map(Text::as_str) {
-        Some(name) if is_off(name) && !is_all_off => {
+        Some(name) if is_ipv6_off(name) && !is_all_off => {
             Some(format!("IPv6 is disabled on {name}: net.ipv6.conf.{name}.disable_ipv6 = 1"))
         }
-        Some(name) if !is_off(name) => None,
+        Some(name) if !is_ipv6_off(name) => None,
         Some(_) => Some("IPv6 is disabled here: net.ipv6.conf.all.disable_ipv6 = 1".to_owned()),
         None if is_all_off && has_no_address => {
             Some("IPv6 is disabled here: net.ipv6.conf.all.disable_ipv6 = 1".to_owned())

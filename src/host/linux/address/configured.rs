@@ -59,13 +59,13 @@ pub fn addresses4() -> Vec<Ipv4Addr> {
 
 /// Returns the address of each leaf `|-- 10.0.0.7` that has a line `/32 host LOCAL` below it.
 fn parse_trie(trie: &str) -> Vec<Ipv4Addr> {
-    let mut leaf: Option<Ipv4Addr> = None;
+    let mut candidate: Option<Ipv4Addr> = None;
     let mut addresses = Vec::new();
     for line in trie.lines().map(str::trim) {
         if let Some(address) = line.strip_prefix("|-- ") {
-            leaf = address.parse().ok();
+            candidate = address.parse().ok();
         } else if line == "/32 host LOCAL" {
-            addresses.extend(leaf);
+            addresses.extend(candidate);
         }
     }
     addresses
@@ -87,14 +87,14 @@ pub fn is_ipv6_disabled(name: &str) -> Option<bool> {
 
 /// Returns the addresses of one family as text, at most four.
 pub fn list(family: IpAddr) -> String {
-    const MOST: usize = 4;
+    const MAX_LISTED: usize = 4;
     let all: Vec<String> = if family.is_ipv4() {
         addresses4().iter().map(Ipv4Addr::to_string).collect()
     } else {
         addresses6().iter().map(|known| known.address.to_string()).collect()
     };
-    let shown = all.iter().take(MOST).map(String::as_str).collect::<Vec<_>>().join(", ");
-    match all.len().saturating_sub(MOST) {
+    let shown = all.iter().take(MAX_LISTED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match all.len().saturating_sub(MAX_LISTED) {
         0 => shown,
         more => format!("{shown} and {more} more"),
     }
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn local_addresses_are_leaves_of_one_host() {
+    fn fib_trie_local_addresses_are_host_leaves() {
         let trie = "Local:\n  +-- 127.0.0.0/8 2 0 2\n     |-- 127.0.0.0\n        /8 host LOCAL\n     \
                     |-- 127.0.0.1\n        /32 host LOCAL\n     |-- 127.255.255.255\n        \
                     /32 link BROADCAST\n";

@@ -33,7 +33,7 @@ use crate::{
 const MARK: &str = "portscope serve lock 1";
 
 /// Maximum number of bytes read from a lock file; portscope writes fewer.
-const LONGEST: usize = 256;
+const MAX_LOCK_BYTES: usize = 256;
 
 /// A path that is ours while this value exists. Dropping it removes first the socket, then the lock
 /// file.
@@ -48,7 +48,7 @@ impl Claim {
     /// Claims `path`, and makes sure that no file exists there. Removes an existing socket only if
     /// the lock file shows that an earlier portscope of this user created it, and if no process
     /// uses it.
-    pub fn stake(path: &Path) -> Result<Self, SocketError> {
+    pub fn acquire(path: &Path) -> Result<Self, SocketError> {
         let mut lock = Lock::take(path)?;
         make_room(path, lock.recorded)?;
         lock.write(None)?;
@@ -57,7 +57,7 @@ impl Claim {
 
     /// Remembers the socket that is at the path now as ours, and records it in the lock file for
     /// the next portscope.
-    pub fn settle(&mut self) -> Result<(), SocketError> {
+    pub fn record_socket(&mut self) -> Result<(), SocketError> {
         self.socket = fs::symlink_metadata(&self.path).ok().map(|found| Identity::of(&found));
         self.lock.write(self.socket)
     }
@@ -73,23 +73,24 @@ impl Drop for Claim {
 }
 
 fn make_room(path: &Path, recorded: Option<Identity>) -> Result<(), SocketError> {
-    let place = shown(path);
-    let could_not = |operation: &str, error| HostError::new(&format!("{operation} {place}"), error);
+    let socket_path = shown(path);
+    let could_not =
+        |operation: &str, error| HostError::new(&format!("{operation} {socket_path}"), error);
     let found = match fs::symlink_metadata(path) {
         Ok(found) => found,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(could_not("inspect", error).into()),
     };
     if !found.file_type().is_socket() {
-        return Err(SocketError::NotASocket { place });
+        return Err(SocketError::NotASocket { socket_path });
     }
     let is_in_use = listeners::is_in_use(path);
     if is_in_use.map_err(|error| could_not("find the listener of", error))? {
-        return Err(SocketError::Foreign { place });
+        return Err(SocketError::Foreign { socket_path });
     }
     let is_ours = found.uid() == users::effective() && recorded == Some(Identity::of(&found));
     if !is_ours {
-        return Err(SocketError::Abandoned { place });
+        return Err(SocketError::Abandoned { socket_path });
     }
     fs::remove_file(path).map_err(|error| could_not("remove", error).into())
 }
@@ -112,7 +113,7 @@ impl Lock {
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {}
                 Err(Errno::WOULDBLOCK) => {
-                    return Err(SocketError::Served { place: shown(socket) });
+                    return Err(SocketError::Served { socket_path: shown(socket) });
                 }
                 Err(errno) => return Err(could_not_lock(&path, errno)),
             }
@@ -130,7 +131,7 @@ impl Lock {
     /// portscope may have just created it, or ended before it wrote to it.
     fn read(&mut self) -> Result<(), SocketError> {
         let mut text = Vec::new();
-        let read = (&self.file).take(LONGEST as u64).read_to_end(&mut text);
+        let read = (&self.file).take(MAX_LOCK_BYTES as u64).read_to_end(&mut text);
         read.map_err(|error| could_not_lock(&self.path, error))?;
         if text.is_empty() {
             return Ok(());
@@ -160,9 +161,9 @@ impl Lock {
     }
 
     fn is_in_place(&self) -> bool {
-        let ours = self.file.metadata().map(|found| Identity::of(&found));
-        let there = fs::symlink_metadata(&self.path).map(|found| Identity::of(&found));
-        matches!((ours, there), (Ok(ours), Ok(there)) if ours == there)
+        let own = self.file.metadata().map(|found| Identity::of(&found));
+        let at_path = fs::symlink_metadata(&self.path).map(|found| Identity::of(&found));
+        matches!((own, at_path), (Ok(own), Ok(at_path)) if own == at_path)
     }
 }
 
@@ -213,29 +214,29 @@ struct Identity {
     device: u64,
     inode: u64,
     /// Creation time in nanoseconds since 1970; 0 if the file system does not record it.
-    made: u128,
+    created_at: u128,
 }
 
 impl Identity {
     fn of(found: &fs::Metadata) -> Self {
-        let made =
+        let created_at =
             found.created().ok().and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
-        let made = made.map_or(0, |made| made.as_nanos());
-        Self { device: found.dev(), inode: found.ino(), made }
+        let created_at = created_at.map_or(0, |created_at| created_at.as_nanos());
+        Self { device: found.dev(), inode: found.ino(), created_at }
     }
 
     fn parse(line: &str) -> Option<Self> {
         let mut numbers = line.strip_prefix("socket ")?.split(' ');
         let device = numbers.next()?.parse().ok()?;
         let inode = numbers.next()?.parse().ok()?;
-        let made = numbers.next()?.parse().ok()?;
-        numbers.next().is_none().then_some(Self { device, inode, made })
+        let created_at = numbers.next()?.parse().ok()?;
+        numbers.next().is_none().then_some(Self { device, inode, created_at })
     }
 }
 
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "socket {} {} {}", self.device, self.inode, self.made)
+        write!(f, "socket {} {} {}", self.device, self.inode, self.created_at)
     }
 }
 
@@ -263,8 +264,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_is_read_as_it_was_written() {
-        let socket = Identity { device: 65_024, inode: u64::MAX, made: 1_798_000_000_123_456_789 };
+    fn a_lock_record_survives_a_round_trip() {
+        let socket =
+            Identity { device: 65_024, inode: u64::MAX, created_at: 1_798_000_000_123_456_789 };
         assert_eq!(Identity::parse(&socket.to_string()), Some(socket));
         for line in ["", "socket", "socket 1 2", "socket 1 2 3 4", "socket 1 2 x", "lock 1 2 3"] {
             assert_eq!(Identity::parse(line), None, "{line}");

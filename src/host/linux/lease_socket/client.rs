@@ -49,7 +49,7 @@ impl Client {
 
     /// Sends an answer without blocking and without SIGPIPE. Errors: the client has disconnected,
     /// or the socket has no room for the whole answer.
-    pub fn say(&self, answer: &[u8]) -> io::Result<()> {
+    pub fn send(&self, answer: &[u8]) -> io::Result<()> {
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         let sent = rustix::io::retry_on_intr(|| rustix::net::send(&self.socket, answer, flags))?;
         if sent == answer.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
@@ -68,7 +68,7 @@ pub struct Ready {
     /// The wake-up descriptor is readable.
     pub is_woken: bool,
     /// A connection waits to be accepted.
-    pub somebody_knocks: bool,
+    pub has_new_client: bool,
     /// For each client, whether it is ready.
     pub clients: Vec<bool>,
 }
@@ -96,6 +96,6 @@ pub fn wait<'a>(
     let mut is_ready = fds.iter().map(|fd| !fd.revents().is_empty());
     let is_woken = is_ready.next().unwrap_or(false);
     let mut clients: Vec<bool> = is_ready.collect();
-    let somebody_knocks = listener.is_some() && clients.pop().unwrap_or(false);
-    Ok(Ready { is_woken, somebody_knocks, clients })
+    let has_new_client = listener.is_some() && clients.pop().unwrap_or(false);
+    Ok(Ready { is_woken, has_new_client, clients })
 }

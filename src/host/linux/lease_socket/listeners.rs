@@ -55,8 +55,8 @@ fn bound_at(line: &[u8]) -> Option<&Path> {
     let state = u8::from_str_radix(str::from_utf8(state).ok()?, 16).ok()?;
     let path = rest.strip_prefix(b" ")?;
     let is_path = !path.is_empty() && !path.starts_with(b"@");
-    let takes_in = kind == DATAGRAM || state != CONNECTED;
-    (takes_in && is_path).then(|| Path::new(OsStr::from_bytes(path)))
+    let receives_from_clients = kind == DATAGRAM || state != CONNECTED;
+    (receives_from_clients && is_path).then(|| Path::new(OsStr::from_bytes(path)))
 }
 
 #[cfg(test)]
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sockets_that_take_in_are_told_from_connections_and_those_without_a_path() {
+    fn listening_sockets_are_distinguished_from_connections_and_unnamed_sockets() {
         for bound in [
             "0000000000000000: 00000002 00000000 00010000 0001 01  7331 /run/a b.sock",
             "0000000000000000: 00000002 00000000 00000000 0001 01  7331 /run/a b.sock",

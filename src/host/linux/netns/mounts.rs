@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mounted_namespace_has_an_inode_and_a_place() {
+    fn a_mounted_namespace_has_an_inode_and_a_path() {
         let line = b"36 35 0:4 net:[4026532250] /run/netns/a\\040b\\134 rw shared:9 - nsfs nsfs rw";
         let (id, point) = parse_line(line).unwrap();
         assert_eq!((id, point.to_str()), (4_026_532_250, Some("/run/netns/a b\\")));
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn other_mounts_are_none() {
+    fn other_mounts_are_ignored() {
         for line in [
             &b""[..],
             b"36 35 0:4 mnt:[4026532250] /x rw - nsfs nsfs rw",

@@ -16,9 +16,9 @@ use crate::host::linux::users;
 
 /// Minimum age of a file to remove. A run in another pid namespace may be writing to the same
 /// folder. A running one modifies its file more often than this.
-const OLD: Duration = Duration::from_mins(1);
+const MIN_AGE: Duration = Duration::from_mins(1);
 /// Maximum number of entries examined: a huge folder must not delay a report.
-const MOST_ENTRIES: usize = 10_000;
+const MAX_ENTRIES: usize = 10_000;
 
 /// Returns the name of a temporary file of this process.
 pub fn name(number: u32) -> String {
@@ -33,7 +33,7 @@ pub fn remove(folder: &OwnedFd) {
     else {
         return;
     };
-    for entry in entries.take(MOST_ENTRIES).flatten() {
+    for entry in entries.take(MAX_ENTRIES).flatten() {
         let name = entry.file_name();
         let Some(pid) = name.to_str().ok().and_then(pid_of) else { continue };
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -63,7 +63,9 @@ fn has_ended(pid: u32) -> bool {
 fn is_old_and_ours(found: &File) -> bool {
     let Ok(metadata) = found.metadata() else { return false };
     let age = metadata.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
-    metadata.is_file() && metadata.uid() == users::effective() && age.is_some_and(|age| age >= OLD)
+    metadata.is_file()
+        && metadata.uid() == users::effective()
+        && age.is_some_and(|age| age >= MIN_AGE)
 }
 
 #[cfg(test)]
@@ -71,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_names_of_temporary_files_have_a_pid() {
+    fn only_temporary_file_names_contain_a_pid() {
         assert_eq!(pid_of(".portscope-812-0.tmp"), Some(812));
         assert_eq!(pid_of(&name(7)), Some(std::process::id()));
         for other in [
@@ -87,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_runs_has_not_ended() {
+    fn a_running_process_has_not_ended() {
         assert!(!has_ended(1));
         assert!(has_ended(u32::MAX));
     }

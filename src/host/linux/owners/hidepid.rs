@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_two_options_that_hide_processes_count() {
+    fn only_hidepid_invisible_and_ptraceable_hide_processes() {
         for (options, expected) in [
             ("", false),
             (",hidepid=0", false),
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn the_options_of_another_mount_do_not_count() {
+    fn options_of_other_mounts_are_ignored() {
         assert!(!is_set(&mounts(""), "0:21"));
         assert!(is_set(&mounts(""), "0:20"));
     }

@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn threads_share_a_table_and_processes_do_not() {
+    fn threads_share_their_descriptors_and_processes_do_not() {
         let us = std::process::id();
         let thread = std::thread::spawn(|| rustix::thread::gettid().as_raw_pid().cast_unsigned());
         // The thread may have ended; the main thread has not.

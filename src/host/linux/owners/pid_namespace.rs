@@ -9,7 +9,7 @@ use rustix::{
 
 /// Inode of the initial pid namespace (`PROC_PID_INIT_INO`, include/linux/proc_ns.h), the same on
 /// Linux 3.8 to 7.3.
-const FIRST: u64 = 0xEFFF_FFFC;
+const INITIAL_NAMESPACE_INODE: u64 = 0xEFFF_FFFC;
 
 /// Whether there may be processes that this mount of /proc does not show; true if that is unknown.
 ///
@@ -20,14 +20,15 @@ pub fn hides_processes(proc: &OwnedFd) -> bool {
     match statat(proc, c"self/ns/pid", AtFlags::empty()) {
         // This process is in the initial namespace, and the mount shows it. So the mount was made
         // in the initial namespace.
-        Ok(stat) if stat.st_ino == FIRST => false,
+        Ok(stat) if stat.st_ino == INITIAL_NAMESPACE_INODE => false,
         // The mount shows this process, so the kernel has no pid namespaces.
         Err(Errno::NOENT) if statat(proc, c"self", AtFlags::empty()).is_ok() => false,
         // The mount was made in this process's namespace, which is not the initial one.
         Ok(_) if depth(proc) == Some(1) => true,
         // The mount was made in an ancestor namespace. Its pid 1 is in the same namespace, and
         // shows which one it is, if the link is readable.
-        Ok(_) => !statat(proc, c"1/ns/pid", AtFlags::empty()).is_ok_and(|s| s.st_ino == FIRST),
+        Ok(_) => !statat(proc, c"1/ns/pid", AtFlags::empty())
+            .is_ok_and(|s| s.st_ino == INITIAL_NAMESPACE_INODE),
         Err(_) => true,
     }
 }
@@ -52,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_depth_is_counted_from_the_mount_of_proc() {
+    fn pid_namespace_depth_counts_from_that_of_proc() {
         assert_eq!(depth_in("Name:\tx\nNSpid:\t812\nNSpgid:\t1\t2\n"), Some(1));
         assert_eq!(depth_in("NSpid:\t812\t7\t1\n"), Some(3));
         assert_eq!(depth_in("Name:\tx\n"), None);

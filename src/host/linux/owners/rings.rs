@@ -9,7 +9,7 @@ use rustix::{
 use super::table::{Found, Path, socket_inode};
 
 /// Maximum number of bytes read. A table of fixed files may have 32,768 entries of about 20 bytes.
-const MOST_READ: usize = 1 << 20;
+const MAX_READ: usize = 1 << 20;
 
 /// Adds the sockets of the rings in `found`. Skips files that cannot be read.
 pub(super) fn read(proc: &OwnedFd, found: &mut Found) {
@@ -27,7 +27,7 @@ pub(super) fn read(proc: &OwnedFd, found: &mut Found) {
 fn read_all(proc: &OwnedFd, path: &std::ffi::CStr, text: &mut Vec<u8>) -> rustix::io::Result<()> {
     let file = openat(proc, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     let mut chunk = vec![0; 1 << 16];
-    while text.len() < MOST_READ {
+    while text.len() < MAX_READ {
         match rustix::io::read(&file, &mut chunk)? {
             0 => break,
             length => text.extend_from_slice(&chunk[..length]),
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fixed_files_that_are_sockets_have_an_inode() {
+    fn io_uring_fixed_files_that_are_sockets_have_an_inode() {
         let text =
             b"pos:\t0\nSqMask:\t0x3\nUserFiles:\t3\n    0: socket:[28782]\n    1: <none>\n    \
                      2: /tmp/socket:[7]\nUserBufs:\t0\n";

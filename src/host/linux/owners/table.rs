@@ -16,7 +16,7 @@ pub(super) struct Found {
     /// Pairs of socket inode and pid.
     pub pairs: Vec<(u32, u32)>,
     /// The descriptors of the sockets. None: the caller does not need them.
-    pub places: Option<Vec<SocketDescriptor>>,
+    pub socket_descriptors: Option<Vec<SocketDescriptor>>,
     /// All io_uring instances.
     pub rings: Vec<Ring>,
 }
@@ -91,8 +91,10 @@ impl Found {
     fn add(&mut self, link: &[u8], pid: u32, tid: Option<u32>, name: &[u8]) {
         if let Some(inode) = socket_inode(link) {
             self.pairs.push((inode, pid));
-            if let (Some(places), Some(descriptor)) = (&mut self.places, decimal(name)) {
-                places.push(SocketDescriptor { inode, pid, tid, descriptor });
+            if let (Some(socket_descriptors), Some(descriptor)) =
+                (&mut self.socket_descriptors, decimal(name))
+            {
+                socket_descriptors.push(SocketDescriptor { inode, pid, tid, descriptor });
             }
         } else if link == b"anon_inode:[io_uring]" {
             self.rings.extend(decimal(name).map(|descriptor| Ring { pid, tid, descriptor }));

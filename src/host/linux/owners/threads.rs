@@ -17,7 +17,7 @@ use super::{
 
 /// Maximum number of descriptors that one search reads (about 100 ms) if kcmp(2) cannot show which
 /// tables differ.
-const MOST_READ: u32 = 100_000;
+const MAX_READ: u32 = 100_000;
 
 /// A thread with a descriptor table of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +91,7 @@ pub(super) struct ThreadSearch<'a> {
     refusing: HashSet<u32>,
     found: &'a mut Found,
     split: &'a mut Vec<Thread>,
-    /// Number of descriptors read that count against `MOST_READ`.
+    /// Number of descriptors read that count against `MAX_READ`.
     read: u32,
     unread: u32,
     error: Option<domain::Errno>,
@@ -154,7 +154,7 @@ impl<'a> ThreadSearch<'a> {
         }
     }
 
-    /// Reads the table of a thread. With `is_bounded`, the read counts against `MOST_READ`, because
+    /// Reads the table of a thread. With `is_bounded`, the read counts against `MAX_READ`, because
     /// kcmp(2) could not compare the table. It is probably the table of the process, which was read
     /// before.
     fn read(
@@ -163,7 +163,7 @@ impl<'a> ThreadSearch<'a> {
         thread: Thread,
         is_bounded: bool,
     ) -> rustix::io::Result<()> {
-        if is_bounded && self.read >= MOST_READ {
+        if is_bounded && self.read >= MAX_READ {
             self.unread += 1;
             return Ok(());
         }

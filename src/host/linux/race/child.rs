@@ -9,10 +9,10 @@ use std::{
 
 use rustix::{event::PollFlags, fd::OwnedFd};
 
-use crate::host::linux::race::ground;
+use crate::host::linux::race::race_namespace;
 
 /// Maximum length of a line in bytes. A line holds some numbers or one sentence.
-const LONGEST_LINE: usize = 1024;
+const MAX_LINE_LENGTH: usize = 1024;
 
 /// A child process. Dropping it ends the process, after `grace` at the latest.
 pub struct Child {
@@ -105,11 +105,11 @@ impl Lines {
             if let Some(line) = self.take() {
                 return Ok(ChildInput::Line(line));
             }
-            if self.bytes.len() > LONGEST_LINE {
+            if self.bytes.len() > MAX_LINE_LENGTH {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "a line is too long"));
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            if ground::poll(&self.pipe, PollFlags::IN, left)?.is_empty() {
+            if race_namespace::poll(&self.pipe, PollFlags::IN, left)?.is_empty() {
                 if Instant::now() >= deadline {
                     return Ok(ChildInput::Nothing);
                 }

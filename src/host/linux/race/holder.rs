@@ -15,18 +15,19 @@ use crate::{
     domain::{Binder as _, Errno, Text},
     host::{
         Held, HostError,
-        course::Course,
         linux::{
             binder::RealBinder,
             race::{
-                Chance, TIMEOUT,
+                RandomFraction, TIMEOUT,
                 child::{Child, ChildInput},
-                draw, ground,
+                draw,
                 line::{RaceLine, RoundReport},
+                race_namespace,
                 receiver::Receiver,
                 udp_binder,
             },
         },
+        race_config::RaceConfig,
     },
 };
 
@@ -37,27 +38,29 @@ const OURSELVES: &str = "/proc/self/exe";
 const PART: Duration = Duration::from_millis(20);
 
 /// Maximum number of consecutive rounds whose window is longer than the competitor holds a port.
-const MOST_HELD_UP: u32 = 100;
+const MAX_DELAYED_ROUNDS: u32 = 100;
 
 /// Runs the race. Errors: nobody reads standard output any more.
-pub fn run(course: &Course, chance: Chance<'_>) -> io::Result<()> {
-    ground::be_named(c"race-holder");
-    let mut holder = match RaceHolder::prepare(course, chance) {
+pub fn run(config: &RaceConfig, random_fraction: RandomFraction<'_>) -> io::Result<()> {
+    race_namespace::set_process_name(c"race-holder");
+    let mut holder = match RaceHolder::prepare(config, random_fraction) {
         Ok(holder) => holder,
-        Err(error) => return say(&RaceLine::Impossible(ground::words(&error))),
+        Err(error) => return print_line(&RaceLine::Impossible(race_namespace::words(&error))),
     };
-    say(&RaceLine::Ready)?;
-    for _ in 0..course.rounds {
-        match holder.round_that_counts(course, chance) {
-            Ok(round) => say(&RaceLine::Round(round))?,
+    print_line(&RaceLine::Ready)?;
+    for _ in 0..config.rounds {
+        match holder.counted_round(config, random_fraction) {
+            Ok(round) => print_line(&RaceLine::Round(round))?,
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Err(error),
-            Err(error) => return say(&RaceLine::Failed(Text::around_scrubbed(error.to_string()))),
+            Err(error) => {
+                return print_line(&RaceLine::Failed(Text::around_scrubbed(error.to_string())));
+            }
         }
     }
-    say(&RaceLine::Over)
+    print_line(&RaceLine::Over)
 }
 
-fn say(line: &RaceLine) -> io::Result<()> {
+fn print_line(line: &RaceLine) -> io::Result<()> {
     let mut stdout = io::stdout();
     stdout.write_all(format!("{line}\n").as_bytes())?;
     stdout.flush()
@@ -73,47 +76,55 @@ struct RaceHolder {
 }
 
 impl RaceHolder {
-    fn prepare(course: &Course, chance: Chance<'_>) -> Result<Self, HostError> {
-        ground::make()?;
-        ground::end_with_parent().map_err(|error| HostError::new("end with its parent", error))?;
-        ground::wake_punctually();
-        let others = ground::occupy(course.range, course.others, chance)?;
+    fn prepare(
+        config: &RaceConfig,
+        random_fraction: RandomFraction<'_>,
+    ) -> Result<Self, HostError> {
+        race_namespace::make()?;
+        race_namespace::end_with_parent()
+            .map_err(|error| HostError::new("end with its parent", error))?;
+        race_namespace::reduce_timer_slack();
+        let others = race_namespace::occupy(config.range, config.others, random_fraction)?;
         let binder = udp_binder().map_err(|error| HostError::new("create a UDP socket", error))?;
         let competitor =
-            Watched::start(course).map_err(|e| HostError::new("start the competitor", e))?;
+            Watched::start(config).map_err(|e| HostError::new("start the competitor", e))?;
         let receiver = Receiver::start(Path::new(OURSELVES))
             .map_err(|error| HostError::new("start the receiver", error))?;
         Ok(Self { binder, competitor, receiver, _others: others, rounds: 0 })
     }
 
-    fn round_that_counts(
+    fn counted_round(
         &mut self,
-        course: &Course,
-        chance: Chance<'_>,
+        config: &RaceConfig,
+        random_fraction: RandomFraction<'_>,
     ) -> io::Result<RoundReport> {
-        for _ in 0..MOST_HELD_UP {
-            let round = self.round(course, chance)?;
+        for _ in 0..MAX_DELAYED_ROUNDS {
+            let round = self.round(config, random_fraction)?;
             // In a longer window (on a busy machine) the competitor may have released a stolen
             // port.
-            if round.window < course.hold {
+            if round.window < config.hold {
                 return Ok(round);
             }
         }
         Err(io::Error::other("the host is too busy: no window ends in time"))
     }
 
-    fn round(&mut self, course: &Course, chance: Chance<'_>) -> io::Result<RoundReport> {
-        let closed = self.bind_some(course, chance)?;
-        let kept = self.bind_some(course, chance)?;
+    fn round(
+        &mut self,
+        config: &RaceConfig,
+        random_fraction: RandomFraction<'_>,
+    ) -> io::Result<RoundReport> {
+        let closed = self.bind_some(config, random_fraction)?;
+        let kept = self.bind_some(config, random_fraction)?;
         let (port, kept_port) = (closed.port(), kept.port());
         let kept = kept.into_descriptors().pop().ok_or(io::ErrorKind::NotFound)?;
         self.send_to(&kept, kept_port)?;
         self.rounds += 1;
         self.competitor.catch_up()?;
-        self.competitor.watch(kept_port);
+        self.competitor.wait_for_loss(kept_port);
         drop(closed);
         let begun = Instant::now();
-        self.wait_until(begun + course.window)?;
+        self.wait_until(begun + config.window)?;
         let (again, took) = self.binder.bind(port);
         let window = begun.elapsed().saturating_sub(took);
         let is_stolen = match again {
@@ -129,7 +140,7 @@ impl RaceHolder {
         Ok(RoundReport {
             window,
             // The competitor cannot bind the kept port, but can bind the closed one.
-            free: f64::from(course.range.len() - course.others - 1) - self.competitor.mean_held(),
+            free: f64::from(config.range.len() - config.others - 1) - self.competitor.mean_held(),
             is_stolen,
             is_kept: received == (kept_port, self.rounds - 1),
             refused: self.competitor.refused,
@@ -139,16 +150,20 @@ impl RaceHolder {
 
     fn wait_until(&mut self, end: Instant) -> io::Result<()> {
         while Instant::now() + PART < end {
-            ground::wait_until(Instant::now() + PART)?;
+            race_namespace::wait_until(Instant::now() + PART)?;
             self.competitor.catch_up()?;
         }
-        ground::wait_until(end)
+        race_namespace::wait_until(end)
     }
 
     /// Binds random ports until one is free, as strategy `random` would.
-    fn bind_some(&mut self, course: &Course, chance: Chance<'_>) -> io::Result<Box<dyn Held>> {
-        for _ in 0..TIMEOUT * course.range.len() {
-            match self.binder.bind(draw(course.range, chance)).0 {
+    fn bind_some(
+        &mut self,
+        config: &RaceConfig,
+        random_fraction: RandomFraction<'_>,
+    ) -> io::Result<Box<dyn Held>> {
+        for _ in 0..TIMEOUT * config.range.len() {
+            match self.binder.bind(draw(config.range, random_fraction)).0 {
                 Ok(held) => return Ok(held),
                 Err(refusal) if refusal.errno == Errno::EADDRINUSE => {}
                 Err(refusal) => return Err(io::Error::from_raw_os_error(refusal.errno.0)),
@@ -174,27 +189,27 @@ struct Watched {
     port: u16,
     /// Number of ports that it held at its last bind.
     held: u32,
-    /// Binds since `watch`, and the sum of the numbers of ports held at each.
+    /// Binds since `wait_for_loss`, and the sum of the numbers of ports held at each.
     binds: u32,
     held_sum: u64,
 }
 
 impl Watched {
     /// Starts the competitor and waits until it runs.
-    fn start(course: &Course) -> io::Result<Self> {
-        let words = [vec!["competitor".to_owned()], course.words()].concat();
+    fn start(config: &RaceConfig) -> io::Result<Self> {
+        let words = [vec!["competitor".to_owned()], config.words()].concat();
         let process = Child::start(Path::new(OURSELVES), &words, Duration::ZERO)?;
         let mut competitor =
             Self { process, is_up: false, refused: 0, port: 0, held: 0, held_sum: 0, binds: 0 };
         while !competitor.is_up {
-            ground::wait_until(Instant::now())?;
+            race_namespace::wait_until(Instant::now())?;
             competitor.listen(PART)?;
         }
         Ok(competitor)
     }
 
     /// Counts the attempts to bind `port` from now on.
-    fn watch(&mut self, port: u16) {
+    fn wait_for_loss(&mut self, port: u16) {
         self.port = port;
         self.refused = 0;
         self.held_sum = 0;

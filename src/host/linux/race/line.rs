@@ -87,8 +87,8 @@ impl RoundReport {
         Some(Self {
             window: Duration::from_nanos(number(window)?),
             free: (1.0..=65_536.0).contains(&free).then_some(free)?,
-            is_stolen: yes_or_no(stolen)?,
-            is_kept: yes_or_no(kept)?,
+            is_stolen: parse_bool(stolen)?,
+            is_kept: parse_bool(kept)?,
             refused: number(refused)?,
             bound: number(bound)?,
         })
@@ -99,7 +99,7 @@ fn number<T: FromStr>(word: &str) -> Option<T> {
     word.parse().ok()
 }
 
-fn yes_or_no(word: &str) -> Option<bool> {
+fn parse_bool(word: &str) -> Option<bool> {
     match word {
         "0" => Some(false),
         "1" => Some(true),
@@ -121,7 +121,7 @@ mod tests {
     };
 
     #[test]
-    fn every_line_comes_back_as_it_was_said() {
+    fn every_race_line_survives_a_round_trip() {
         let why = Text::scrub("could not make it: Operation not permitted");
         for line in [
             RaceLine::Ready,
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_victim_says_is_a_bad_line() {
+    fn unknown_race_lines_are_rejected() {
         let good = RaceLine::Round(ROUND).to_string();
         for bad in [
             "",

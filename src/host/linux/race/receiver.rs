@@ -19,7 +19,7 @@ use rustix::{
     },
 };
 
-use crate::host::linux::race::{child::Child, ground};
+use crate::host::linux::race::{child::Child, race_namespace};
 
 /// Timeout for an answer of the receiver, and for the datagram that a passed socket has queued.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -33,9 +33,9 @@ pub struct Receiver {
 impl Receiver {
     pub fn start(program: &Path) -> io::Result<Self> {
         let kind = SocketType::SEQPACKET;
-        let (socket, theirs) =
+        let (socket, child_end) =
             rustix::net::socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
-        let process = Child::start_with(program, &["receiver".to_owned()], theirs)?;
+        let process = Child::start_with(program, &["receiver".to_owned()], child_end)?;
         Ok(Self { socket, _process: process })
     }
 
@@ -69,8 +69,8 @@ impl Receiver {
 
 /// Receives sockets from standard input, reports the port and the number of each, and closes them.
 pub fn run() -> io::Result<()> {
-    ground::be_named(c"race-receiver");
-    ground::end_with_parent()?;
+    race_namespace::set_process_name(c"race-receiver");
+    race_namespace::end_with_parent()?;
     let stdin = io::stdin();
     while let Some(given) = accept(&stdin)? {
         let port = SocketAddr::try_from(rustix::net::getsockname(&given)?)?.port();
@@ -98,7 +98,7 @@ fn accept(socket: impl AsFd) -> io::Result<Option<OwnedFd>> {
 
 /// Receives a datagram. Errors: no datagram arrived within `TIMEOUT`, or the socket has an error.
 fn receive(socket: impl AsFd, into: &mut [u8]) -> io::Result<usize> {
-    if !ground::poll(&socket, PollFlags::IN, TIMEOUT)?.contains(PollFlags::IN) {
+    if !race_namespace::poll(&socket, PollFlags::IN, TIMEOUT)?.contains(PollFlags::IN) {
         return Err(io::ErrorKind::TimedOut.into());
     }
     Ok(rustix::net::recv(socket, into, RecvFlags::DONTWAIT)?.0)

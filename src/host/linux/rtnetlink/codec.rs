@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_tunnel_has_its_port_in_an_attribute_of_its_own() {
+    fn each_tunnel_kind_has_its_own_port_attribute() {
         let number = attribute(1, &7u32.to_ne_bytes());
         let port = |kind| attribute(kind, &8472u16.to_be_bytes());
         for (kind, data, expected) in [
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_cut_anywhere_do_no_harm() {
+    fn truncated_messages_do_not_panic() {
         let whole = link("t0", UP, "vxlan", &[attribute(15, &8472u16.to_be_bytes())]);
         for end in 0..whole.len() {
             let _ = found(&whole[..end]);
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_ends_with_its_last_message_or_an_error() {
+    fn a_dump_ends_with_nlmsg_done_or_an_error() {
         let message = |kind: u16, sequence: u32, body: &[u8]| {
             let mut bytes = ((HEADER_LENGTH + body.len()) as u32).to_ne_bytes().to_vec();
             bytes.extend_from_slice(&kind.to_ne_bytes());
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn the_own_address_of_an_interface_comes_before_its_peers() {
+    fn the_local_address_of_an_interface_precedes_its_peer_address() {
         let mut body = vec![0; ADDRESS_LENGTH];
         body.extend(attribute(ADDRESS, &[10, 0, 0, 2]));
         body.extend(attribute(LOCAL, &[10, 0, 0, 1]));

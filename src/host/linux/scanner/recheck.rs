@@ -8,16 +8,16 @@ use super::LinuxScanner;
 
 /// Maximum number of sockets to check. More than these do not close within a scan, so there is
 /// another reason why no process shows them.
-const MOST_RECHECKED: usize = 64;
+const MAX_RECHECKED: usize = 64;
 /// Maximum number of ports to list one by one; if there are more, all sockets are listed.
-const MOST_PORTS: usize = 4;
+const MAX_PORTS: usize = 4;
 
 impl LinuxScanner {
     /// Lists the sockets again that the first walk over /proc did not find. Later walks do not need
     /// this: sockets that they do not find are looked up again at the next scan.
     pub(super) fn recheck(&mut self, snapshot: &Snapshot) {
         let unconfirmed = self.owners.take_unconfirmed();
-        if unconfirmed.is_empty() || unconfirmed.len() > MOST_RECHECKED {
+        if unconfirmed.is_empty() || unconfirmed.len() > MAX_RECHECKED {
             return;
         }
         let sockets = snapshot.sockets.iter();
@@ -32,7 +32,7 @@ impl LinuxScanner {
     /// Returns the inodes that are listed now, ascending. None: not all could be listed.
     fn list_again(&mut self, ports: &[u16]) -> Option<Vec<u32>> {
         let mut again = Snapshot::empty(Arc::clone(&self.machine), Source::SockDiag);
-        if ports.len() > MOST_PORTS || self.netlink.is_err() {
+        if ports.len() > MAX_PORTS || self.netlink.is_err() {
             self.list(None, &mut again).ok()?;
         } else {
             for &port in ports {

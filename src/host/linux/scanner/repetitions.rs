@@ -13,8 +13,8 @@ pub(super) struct Repetitions {
 impl Repetitions {
     pub(super) fn remove(&mut self, sockets: &mut Vec<Socket>) {
         self.cookies.clear();
-        let places = (0u32..).zip(sockets.iter());
-        self.cookies.extend(places.filter_map(|(place, socket)| Some((socket.cookie?, place))));
+        let indexes = (0u32..).zip(sockets.iter());
+        self.cookies.extend(indexes.filter_map(|(index, socket)| Some((socket.cookie?, index))));
         self.cookies.sort_unstable();
         let pairs = self.cookies.windows(2).filter(|pair| pair[0].0 == pair[1].0);
         let mut outdated: Vec<u32> = pairs.map(|pair| pair[0].1).collect();
@@ -22,8 +22,8 @@ impl Repetitions {
             return;
         }
         outdated.sort_unstable();
-        let mut places = 0u32..;
-        sockets.retain(|_| places.next().is_some_and(|p| outdated.binary_search(&p).is_err()));
+        let mut indexes = 0u32..;
+        sockets.retain(|_| indexes.next().is_some_and(|p| outdated.binary_search(&p).is_err()));
     }
 }
 
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_socket_listed_twice_the_later_row_stays() {
+    fn the_later_row_of_a_socket_listed_twice_is_kept() {
         let mut sockets = vec![
             socket(State::Bound, Some(7)),
             socket(State::Listen, Some(3)),

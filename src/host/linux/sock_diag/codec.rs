@@ -53,7 +53,7 @@ const WITH_TIMESTAMPS: u8 = 1;
 
 /// Why a dump is not reliable as a whole, in order of severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Flaw {
+pub enum DumpError {
     /// The table changed during the dump, as reported by the kernel.
     Interrupted,
     /// Some data was lost.
@@ -196,7 +196,7 @@ pub struct SocketDump {
     protocol: Protocol,
     kind: u16,
     sequence: u32,
-    flaw: Option<Flaw>,
+    dump_error: Option<DumpError>,
     is_done: bool,
 }
 
@@ -207,7 +207,7 @@ impl SocketDump {
             protocol: protocol(table),
             kind: reply_kind(table),
             sequence,
-            flaw: None,
+            dump_error: None,
             is_done: false,
         }
     }
@@ -218,12 +218,12 @@ impl SocketDump {
     }
 
     /// The most severe flaw so far.
-    pub fn flaw(&self) -> Option<Flaw> {
-        self.flaw
+    pub fn dump_error(&self) -> Option<DumpError> {
+        self.dump_error
     }
 
-    pub fn note(&mut self, flaw: Flaw) {
-        self.flaw = self.flaw.max(Some(flaw));
+    pub fn note(&mut self, dump_error: DumpError) {
+        self.dump_error = self.dump_error.max(Some(dump_error));
     }
 
     /// Appends the sockets of one datagram. Never fails: an error becomes the dump's flaw, and the
@@ -234,23 +234,23 @@ impl SocketDump {
                 // Left over from a dump that was abandoned.
                 Some(message) if message.sequence != self.sequence => {}
                 Some(message) => self.take_message(&message, sockets),
-                None => self.note(Flaw::Malformed),
+                None => self.note(DumpError::Malformed),
             }
         }
     }
 
     fn take_message(&mut self, message: &DiagMessage, sockets: &mut Vec<Socket>) {
         if message.flags & DUMP_INTERRUPTED != 0 {
-            self.note(Flaw::Interrupted);
+            self.note(DumpError::Interrupted);
         }
         match message.kind {
             NOOP => {}
             DONE | ERROR => self.finish(message.body),
             kind if kind == self.kind => match decode_socket(message.body, self.protocol) {
                 Some(socket) => sockets.push(socket),
-                None => self.note(Flaw::Malformed),
+                None => self.note(DumpError::Malformed),
             },
-            _ => self.note(Flaw::Malformed),
+            _ => self.note(DumpError::Malformed),
         }
     }
 
@@ -260,7 +260,7 @@ impl SocketDump {
         self.is_done = true;
         let code = body.first_chunk().map_or(0, |&bytes| i32::from_ne_bytes(bytes));
         if code != 0 {
-            self.note(Flaw::Refused(Errno(code.wrapping_neg())));
+            self.note(DumpError::Refused(Errno(code.wrapping_neg())));
         }
     }
 }

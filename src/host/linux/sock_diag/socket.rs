@@ -11,7 +11,7 @@ use rustix::net::{
 
 use crate::{
     domain::{Errno, Socket, State, Table},
-    host::linux::sock_diag::codec::{self, CLOSED, Flaw, SocketDump},
+    host::linux::sock_diag::codec::{self, CLOSED, DumpError, SocketDump},
 };
 
 /// Maximum size of a datagram from the kernel (net/netlink/af_netlink.c).
@@ -60,7 +60,7 @@ impl DiagSocket {
         table: Table,
         states: u32,
         sockets: &mut Vec<Socket>,
-    ) -> Result<(), Flaw> {
+    ) -> Result<(), DumpError> {
         self.dump_port(table, states, None, sockets)
     }
 
@@ -74,7 +74,7 @@ impl DiagSocket {
         states: u32,
         port: Option<u16>,
         sockets: &mut Vec<Socket>,
-    ) -> Result<(), Flaw> {
+    ) -> Result<(), DumpError> {
         let start = sockets.len();
         let request = |sequence| codec::request_of_port(table, states, port, sequence);
         let result = self.dump_as(table, &request, sockets);
@@ -84,7 +84,7 @@ impl DiagSocket {
         let request = |sequence| codec::request_of_port(table, states & CLOSED, port, sequence);
         let again = self.dump_as(table, &request, sockets);
         remove_ended(sockets, start);
-        result.and(again.map_err(|_| Flaw::Interrupted))
+        result.and(again.map_err(|_| DumpError::Interrupted))
     }
 
     /// Returns whether a connected TCP socket uses timestamps. None: the socket no longer exists,
@@ -111,20 +111,20 @@ impl DiagSocket {
         table: Table,
         request: &dyn Fn(u32) -> Vec<u8>,
         sockets: &mut Vec<Socket>,
-    ) -> Result<(), Flaw> {
+    ) -> Result<(), DumpError> {
         let start = sockets.len();
-        let mut flaw = self.dump_once(table, request, sockets);
+        let mut dump_error = self.dump_once(table, request, sockets);
         for _ in 0..RETRIES {
-            if flaw.is_none() || matches!(flaw, Some(Flaw::Refused(_))) {
+            if dump_error.is_none() || matches!(dump_error, Some(DumpError::Refused(_))) {
                 break;
             }
             sockets.truncate(start);
-            flaw = self.dump_once(table, request, sockets);
+            dump_error = self.dump_once(table, request, sockets);
         }
-        if matches!(flaw, Some(Flaw::Malformed | Flaw::Refused(_))) {
+        if matches!(dump_error, Some(DumpError::Malformed | DumpError::Refused(_))) {
             sockets.truncate(start);
         }
-        flaw.map_or(Ok(()), Err)
+        dump_error.map_or(Ok(()), Err)
     }
 
     /// Like `dump`, but only for sockets bound to an explicit port.
@@ -133,7 +133,7 @@ impl DiagSocket {
         table: Table,
         states: u32,
         sockets: &mut Vec<Socket>,
-    ) -> Result<(), Flaw> {
+    ) -> Result<(), DumpError> {
         let request = |sequence| codec::request_by_number(table, states, sequence);
         self.dump_as(table, &request, sockets)
     }
@@ -143,11 +143,11 @@ impl DiagSocket {
         table: Table,
         request: &dyn Fn(u32) -> Vec<u8>,
         sockets: &mut Vec<Socket>,
-    ) -> Option<Flaw> {
+    ) -> Option<DumpError> {
         self.sequence = self.sequence.wrapping_add(1);
         let mut dump = SocketDump::new(table, self.sequence);
         if let Err(error) = self.link.send(&request(self.sequence)) {
-            return Some(Flaw::Refused(Errno::from(&error)));
+            return Some(DumpError::Refused(Errno::from(&error)));
         }
         while !dump.is_done() {
             match self.link.receive(&mut self.buffer) {
@@ -155,22 +155,24 @@ impl DiagSocket {
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // The kernel dropped some messages; the others can still be read.
-                Err(error) if is_overrun(&error) && dump.flaw() < Some(Flaw::Truncated) => {
-                    dump.note(Flaw::Truncated);
+                Err(error)
+                    if is_overrun(&error) && dump.dump_error() < Some(DumpError::Truncated) =>
+                {
+                    dump.note(DumpError::Truncated);
                 }
                 Err(error) => {
-                    dump.note(flaw_of(&error));
+                    dump.note(dump_error_of(&error));
                     break;
                 }
             }
         }
-        dump.flaw()
+        dump.dump_error()
     }
 
     fn take(&self, datagram: Datagram, dump: &mut SocketDump, sockets: &mut Vec<Socket>) {
         match self.buffer.get(..datagram.length) {
             Some(bytes) => dump.take(bytes, sockets),
-            None => dump.note(Flaw::Truncated),
+            None => dump.note(DumpError::Truncated),
         }
     }
 }
@@ -194,11 +196,11 @@ fn is_overrun(error: &io::Error) -> bool {
 }
 
 /// Returns the flaw for an error after which nothing more is expected.
-fn flaw_of(error: &io::Error) -> Flaw {
+fn dump_error_of(error: &io::Error) -> DumpError {
     if error.kind() == io::ErrorKind::WouldBlock || is_overrun(error) {
-        Flaw::Truncated
+        DumpError::Truncated
     } else {
-        Flaw::Refused(Errno::from(error))
+        DumpError::Refused(Errno::from(error))
     }
 }
 
@@ -319,7 +321,7 @@ mod tests {
 
     /// Returns the result of these dumps: the ports appended after an existing one, the flaw, and
     /// the number of requests.
-    fn outcome(dumps: &[&[Answer]]) -> (Vec<u16>, Result<(), Flaw>, usize) {
+    fn outcome(dumps: &[&[Answer]]) -> (Vec<u16>, Result<(), DumpError>, usize) {
         let requests = Arc::default();
         let mut socket = DiagSocket::over(Box::new(FakeKernel {
             dumps: dumps.iter().map(|answers| answers.to_vec()).collect(),
@@ -337,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flawed_dump_is_replaced_by_a_whole_one_and_never_merged() {
+    fn a_failed_dump_is_replaced_by_a_complete_one() {
         let whole: &[Answer] = &[Row(5, 0), Done(0)];
         for flawed in [
             &[Row(6, 0x10), Done(0)][..],
@@ -358,7 +360,7 @@ mod tests {
         let with_port: &[Answer] = &[Closed(7, 0), Done(0)];
         assert_eq!(outcome(&[with_port, again]), (vec![7, 6], Ok(()), 2));
         let refused: &[Answer] = &[Failing(Errno::EPERM)];
-        assert_eq!(outcome(&[ended, refused]), (vec![5], Err(Flaw::Interrupted), 2));
+        assert_eq!(outcome(&[ended, refused]), (vec![5], Err(DumpError::Interrupted), 2));
     }
 
     #[test]
@@ -368,24 +370,25 @@ mod tests {
     }
 
     #[test]
-    fn after_five_retries_the_last_dump_stands_with_its_flaw() {
+    fn after_five_retries_the_last_dump_is_used_with_its_error() {
         let interrupted: &[Answer] = &[Row(6, 0x10), Done(0)];
-        assert_eq!(outcome(&[interrupted; 9]), (vec![6], Err(Flaw::Interrupted), 6));
-        let lossy: &[Answer] = &[Failing(Errno::ENOBUFS), Row(6, 0), Done(0)];
-        assert_eq!(outcome(&[lossy; 9]), (vec![6], Err(Flaw::Truncated), 6));
-        let deaf: &[Answer] = &[Row(6, 0), Failing(Errno::ENOBUFS), Failing(Errno::ENOBUFS)];
-        assert_eq!(outcome(&[deaf; 9]), (vec![6], Err(Flaw::Truncated), 6));
+        assert_eq!(outcome(&[interrupted; 9]), (vec![6], Err(DumpError::Interrupted), 6));
+        let overrun: &[Answer] = &[Failing(Errno::ENOBUFS), Row(6, 0), Done(0)];
+        assert_eq!(outcome(&[overrun; 9]), (vec![6], Err(DumpError::Truncated), 6));
+        let never_ending: &[Answer] =
+            &[Row(6, 0), Failing(Errno::ENOBUFS), Failing(Errno::ENOBUFS)];
+        assert_eq!(outcome(&[never_ending; 9]), (vec![6], Err(DumpError::Truncated), 6));
     }
 
     #[test]
-    fn what_always_makes_no_sense_leaves_no_sockets() {
+    fn a_dump_that_is_always_malformed_returns_no_sockets() {
         let garbage: &[Answer] = &[Row(6, 0), Garbage, Done(0)];
-        assert_eq!(outcome(&[garbage; 9]), (vec![], Err(Flaw::Malformed), 6));
+        assert_eq!(outcome(&[garbage; 9]), (vec![], Err(DumpError::Malformed), 6));
     }
 
     #[test]
     fn a_refusal_is_final() {
-        let denied = Err(Flaw::Refused(Errno::EPERM));
+        let denied = Err(DumpError::Refused(Errno::EPERM));
         let after_rows: &[Answer] = &[Row(6, 0), Done(-Errno::EPERM.0)];
         assert_eq!(outcome(&[after_rows; 2]), (vec![], denied, 1));
         let at_once: &[Answer] = &[Failing(Errno::EPERM)];
@@ -393,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn other_senders_and_older_answers_are_not_heard_and_signals_do_no_harm() {
+    fn messages_of_other_senders_and_old_answers_are_ignored_and_signals_are_retried() {
         let noisy: &[Answer] =
             &[Foreign, OldSequence, Row(5, 0), Failing(Errno::EINTR), Row(6, 0), Done(0)];
         assert_eq!(outcome(&[noisy]), (vec![5, 6], Ok(()), 1));

@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_that_are_still_tested_are_not_usable() {
+    fn tentative_addresses_are_not_usable() {
         let loopback = "00000000000000000000000000000001 01 80 10 80       lo\n";
         let local = "fe80000000000000bc6128fffec037a0 02 40 20 80       d1\n";
         let tentative = "fe8000000000000004a842fffe272325 03 40 20 c0       d0\n";

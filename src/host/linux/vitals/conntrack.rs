@@ -23,7 +23,7 @@ const STATISTICS: &str = "/proc/thread-self/net/stat/nf_conntrack";
 const TABLE: &str = "/proc/thread-self/net/nf_conntrack";
 
 /// Maximum number of bytes read from the table: about 40,000 flows.
-const MOST_READ: u64 = 8 << 20;
+const MAX_READ: u64 = 8 << 20;
 
 /// Pause after a read of the table, as a multiple of the time that the read took: tens of
 /// milliseconds with 40,000 flows, microseconds with ten.
@@ -93,12 +93,12 @@ fn pause(cost: Duration) -> Duration {
     cost.saturating_mul(SHARE_OF_TIME)
 }
 
-/// Reads the table as text. Errors: EFBIG if it has `MOST_READ` bytes or more.
+/// Reads the table as text. Errors: EFBIG if it has `MAX_READ` bytes or more.
 fn table(buffer: &mut Vec<u8>) -> Result<&str, Errno> {
     buffer.clear();
     let file = File::open(TABLE).map_err(|error| Errno::from(&error))?;
-    file.take(MOST_READ).read_to_end(buffer).map_err(|error| Errno::from(&error))?;
-    if buffer.len() as u64 >= MOST_READ {
+    file.take(MAX_READ).read_to_end(buffer).map_err(|error| Errno::from(&error))?;
+    if buffer.len() as u64 >= MAX_READ {
         // Frees the large buffer, because the other files read through it are small.
         *buffer = Vec::new();
         return Err(Errno::EFBIG);
@@ -111,10 +111,11 @@ fn table(buffer: &mut Vec<u8>) -> Result<&str, Errno> {
 fn parse_statistics(text: &str) -> Result<(u64, u64), Errno> {
     let mut lines = text.lines();
     let heading = lines.next().ok_or(Errno::EBADMSG)?;
-    let place = |name| heading.split_ascii_whitespace().position(|column| column == name);
-    let (failed, dropped) = place("insert_failed").zip(place("drop")).ok_or(Errno::EBADMSG)?;
-    let value = |line: &str, place| {
-        let digits = line.split_ascii_whitespace().nth(place)?;
+    let column_index = |name| heading.split_ascii_whitespace().position(|column| column == name);
+    let (failed, dropped) =
+        column_index("insert_failed").zip(column_index("drop")).ok_or(Errno::EBADMSG)?;
+    let value = |line: &str, column_index| {
+        let digits = line.split_ascii_whitespace().nth(column_index)?;
         u64::from_str_radix(digits, 16).ok()
     };
     let mut sums = (0, 0);
@@ -130,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failures_of_all_processors_are_summed() {
+    fn conntrack_failures_are_summed_over_all_cpus() {
         let text = "entries  clashres found insert insert_failed drop early_drop\n\
                     00000004  00000000 00000000 00000000 00000001 00000010 00000000\n\
                     00000004  00000000 00000000 00000000 0000000a 00000001 00000000\n";

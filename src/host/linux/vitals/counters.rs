@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_totals_of_tcp_stand_in_their_own_line() {
+    fn tcp_totals_are_parsed_from_their_own_line() {
         let text = "sockets: used 11\nTCP: inuse 11 orphan 2 tw 7 alloc 12 mem 183\n\
                     UDP: inuse 0 mem 0\n";
         let sums = Sockstat { orphans: 2, allocated: 12, time_wait: 7 };

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Maximum number of processes, see `Vitals::descriptors`.
-const MOST: usize = 32;
+const MAX_PROCESSES: usize = 32;
 const REFRESH: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
@@ -59,7 +59,7 @@ impl DescriptorReader {
         self.found.sort_by_key(|row| Reverse(parts(row)));
     }
 
-    /// Returns the pids with most sockets, at most `MOST`.
+    /// Returns the pids with most sockets, at most `MAX_PROCESSES`.
     fn largest(&mut self, snapshot: &Snapshot) -> Vec<u32> {
         let pids = &mut self.pids;
         pids.clear();
@@ -70,7 +70,7 @@ impl DescriptorReader {
         let mut counts: Vec<(usize, u32)> =
             pids.chunk_by(|a, b| a == b).map(|equal| (equal.len(), equal[0])).collect();
         counts.sort_unstable_by_key(|&(sockets, pid)| (Reverse(sockets), pid));
-        counts.iter().take(MOST).map(|&(_, pid)| pid).collect()
+        counts.iter().take(MAX_PROCESSES).map(|&(_, pid)| pid).collect()
     }
 
     fn of(&mut self, pid: u32, buffer: &mut Vec<u8>) -> Result<DescriptorUse, Errno> {

@@ -4,8 +4,8 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use crate::{
     domain::{
-        DestinationUse, Party, Text,
-        diagnosis::{About, Standing},
+        DestinationUse, OwnerKey, Text,
+        diagnosis::{About, SubjectStatus},
     },
     report::{
         Health,
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Maximum number of owners reported per destination.
-const MOST_OWNERS: usize = 3;
+const MAX_OWNERS: usize = 3;
 
 pub(super) fn available_halves(_: &Health<'_>, row: &DestinationUse, out: &mut Labelled<'_, '_>) {
     let high_capacity = row.capacity.saturating_sub(row.low_parity_capacity);
@@ -48,9 +48,9 @@ struct HolderSeries<'a> {
 }
 
 impl<'a> HolderSeries<'a> {
-    fn of(health: &Health<'a>, party: Party) -> Option<Self> {
-        let kind = kind(party)?;
-        let Party::Process(pid) = party else {
+    fn of(health: &Health<'a>, owner_key: OwnerKey) -> Option<Self> {
+        let kind = kind(owner_key)?;
+        let OwnerKey::Process(pid) = owner_key else {
             return Some(Self { kind, owner: kind, unit: "" });
         };
         let process = health.scan.processes.get(pid);
@@ -67,14 +67,14 @@ impl<'a> HolderSeries<'a> {
 /// counts are sorted by label.
 pub(super) fn owners(health: &Health<'_>, row: &DestinationUse, out: &mut Labelled<'_, '_>) {
     let mut holders: BTreeMap<HolderSeries<'_>, u32> = BTreeMap::new();
-    for &(party, sockets) in row.owners.iter() {
-        if let Some(holder) = HolderSeries::of(health, party) {
+    for &(owner_key, sockets) in row.owners.iter() {
+        if let Some(holder) = HolderSeries::of(health, owner_key) {
             *holders.entry(holder).or_default() += sockets;
         }
     }
     let mut holders: Vec<_> = holders.into_iter().collect();
     holders.sort_by_key(|&(_, sockets)| Reverse(sockets));
-    for (HolderSeries { kind, owner, unit }, sockets) in holders.iter().take(MOST_OWNERS) {
+    for (HolderSeries { kind, owner, unit }, sockets) in holders.iter().take(MAX_OWNERS) {
         let labels: [MetricLabel<'_>; 3] = [("kind", kind), ("owner", owner), ("unit", unit)];
         // In Prometheus an empty label is the same as no label.
         let reported = if unit.is_empty() { &labels[..2] } else { &labels };
@@ -88,8 +88,8 @@ pub(super) fn add_halves(low: u32, high: u32, out: &mut Labelled<'_, '_>) {
     out.add(&[("parity", &"high")], high.into());
 }
 
-pub(super) fn add_exhaustion(standing: &Standing, out: &mut Labelled<'_, '_>) {
-    match (standing.available, standing.trend, standing.forecast) {
+pub(super) fn add_exhaustion(subject_status: &SubjectStatus, out: &mut Labelled<'_, '_>) {
+    match (subject_status.available, subject_status.trend, subject_status.forecast) {
         (0, _, _) => out.add(&[], 0.0),
         // There was only one scan.
         (_, None, _) => {}

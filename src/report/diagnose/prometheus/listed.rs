@@ -7,14 +7,14 @@ use crate::{
     domain::{DestinationUse, Protocol, RangeUse},
     report::{
         Health,
-        diagnose::prometheus::{DiagnoseRun, Labelled, MOST_DESTINATIONS, MOST_NAMESPACES},
+        diagnose::prometheus::{DiagnoseRun, Labelled, MAX_DESTINATIONS, MAX_NAMESPACES},
         exposition::{MetricLabel, Samples},
     },
 };
 
 /// Minimum used share of a destination's ports for the destination to be listed. Without a limit, a
 /// client of many servers would create new series with each run.
-const LEAST_SHARE: f64 = 0.01;
+const MIN_SHARE: f64 = 0.01;
 
 pub(super) struct ListedSubjects<'a> {
     /// Set if only one network namespace was asked for.
@@ -29,7 +29,7 @@ impl<'a> ListedSubjects<'a> {
         let only = run.healths.first().filter(|_| run.unseen.is_none());
         let mut healths: Vec<&Health<'_>> = run.healths.iter().collect();
         healths.sort_by_key(|health| (Reverse(health.status()), Reverse(sockets(health))));
-        healths.truncate(MOST_NAMESPACES);
+        healths.truncate(MAX_NAMESPACES);
         Self { only, destinations: fullest(&healths), namespaces: healths }
     }
 
@@ -71,8 +71,8 @@ impl<'a> ListedSubjects<'a> {
         samples: &mut Samples<'_>,
         mut add: impl FnMut(&Health<'_>, &DestinationUse, &mut Labelled<'_, '_>),
     ) {
-        for &(place, row) in &self.destinations {
-            let health = self.namespaces[place];
+        for &(index, row) in &self.destinations {
+            let health = self.namespaces[index];
             let remote = row.destination.remote;
             let device = row.destination.interface;
             let device = device.as_ref().map(|device| ("device", device as &dyn Display));
@@ -91,12 +91,12 @@ impl<'a> ListedSubjects<'a> {
 /// Returns the fullest destinations of all namespaces together.
 fn fullest<'a>(namespaces: &[&'a Health<'a>]) -> Vec<(usize, &'a DestinationUse)> {
     let Some(first) = namespaces.first() else { return Vec::new() };
-    let most = first.top.unwrap_or(MOST_DESTINATIONS);
+    let most = first.top.unwrap_or(MAX_DESTINATIONS);
     let mut rows = Vec::new();
-    for (place, health) in namespaces.iter().enumerate() {
+    for (index, health) in namespaces.iter().enumerate() {
         if health.lists(Protocol::Tcp) && health.knows_range() {
-            let full = health.destinations().filter(|row| row.used_share() >= LEAST_SHARE);
-            rows.extend(full.take(most).map(|row| (place, row)));
+            let full = health.destinations().filter(|row| row.used_share() >= MIN_SHARE);
+            rows.extend(full.take(most).map(|row| (index, row)));
         }
     }
     rows.sort_by(|(_, a), (_, b)| b.share().total_cmp(&a.share()));

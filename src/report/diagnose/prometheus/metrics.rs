@@ -3,7 +3,7 @@
 
 use crate::{
     domain::{DestinationUse, RangeUse},
-    report::diagnose::prometheus::{Metric, Of, destination, namespace, range},
+    report::diagnose::prometheus::{Metric, SampleSource, destination, namespace, range},
 };
 
 /// All metrics, in the order in which they are written.
@@ -12,211 +12,211 @@ pub const METRICS: &[Metric] = &[
         name: "portscope_build_info",
         labels: "version",
         help: "Always 1.",
-        of: Of::Run(namespace::build),
+        of: SampleSource::Run(namespace::build),
     },
     Metric {
         name: "portscope_snapshot_timestamp_seconds",
         labels: "",
         help: "Unix time at which the sockets were listed.",
-        of: Of::Namespace(namespace::taken_at),
+        of: SampleSource::Namespace(namespace::taken_at),
     },
     Metric {
         name: "portscope_status",
         labels: "status",
         help: "Status of diagnose (ok, warning, unknown, critical): 1 for the current one, else 0.",
-        of: Of::Namespace(namespace::status),
+        of: SampleSource::Namespace(namespace::status),
     },
     Metric {
         name: "portscope_findings",
         labels: "rule, severity",
         help: "Findings per rule (at most 8 destinations each).",
-        of: Of::Namespace(namespace::findings),
+        of: SampleSource::Namespace(namespace::findings),
     },
     Metric {
         name: "portscope_gaps",
         labels: "what",
         help: "Data that could not be read. No series if there is none.",
-        of: Of::Namespace(namespace::gaps),
+        of: SampleSource::Namespace(namespace::gaps),
     },
     Metric {
         name: "portscope_hidden_owner_sockets",
         labels: "",
         help: "Sockets whose owner is hidden.",
-        of: Of::Namespace(namespace::hidden_owners),
+        of: SampleSource::Namespace(namespace::hidden_owners),
     },
     Metric {
         name: "portscope_sockets",
         labels: "protocol, state",
         help: "Sockets by state, on all ports.",
-        of: Of::Namespace(namespace::sockets),
+        of: SampleSource::Namespace(namespace::sockets),
     },
     Metric {
         name: "portscope_range_first_port",
         labels: "protocol",
         help: "First port of the ephemeral range (ip_local_port_range).",
-        of: Of::Range(range::first),
+        of: SampleSource::Range(range::first),
     },
     Metric {
         name: "portscope_range_last_port",
         labels: "protocol",
         help: "Last port of the ephemeral range.",
-        of: Of::Range(range::last),
+        of: SampleSource::Range(range::last),
     },
     Metric {
         name: "portscope_range_ports",
         labels: "protocol",
         help: "Ports that the kernel may choose: the ephemeral range without reserved ports.",
-        of: Of::Range(range::size),
+        of: SampleSource::Range(range::size),
     },
     Metric {
         name: "portscope_range_reserved_ports",
         labels: "protocol",
         help: "Ports of the ephemeral range in ip_local_reserved_ports.",
-        of: Of::Range(range::reserved),
+        of: SampleSource::Range(range::reserved),
     },
     Metric {
         name: "portscope_range_occupied_ports",
         labels: "protocol",
         help: "Of portscope_range_ports: ports with at least one socket.",
-        of: Of::RangeCount(|row| row.occupied),
+        of: SampleSource::RangeCount(|row| row.occupied),
     },
     Metric {
         name: "portscope_range_time_wait_ports",
         labels: "protocol",
         help: "Of the occupied ports: those with only TIME-WAIT sockets.",
-        of: Of::RangeCount(|row| row.time_wait),
+        of: SampleSource::RangeCount(|row| row.time_wait),
     },
     Metric {
         name: "portscope_range_available_ports",
         labels: "protocol",
         help: "Ports left for bind() to port 0; at 0 it fails with EADDRINUSE.",
-        of: Of::RangeCount(RangeUse::available),
+        of: SampleSource::RangeCount(RangeUse::available),
     },
     Metric {
         name: "portscope_range_unconnectable_ports",
         labels: "protocol",
         help: "Ports unusable for connect() to any destination, because a listening or \
                bound-inactive socket uses them. TCP only.",
-        of: Of::Range(range::unconnectable),
+        of: SampleSource::Range(range::unconnectable),
     },
     Metric {
         name: "portscope_range_suspected_ports",
         labels: "protocol",
         help: "Ports of connections that were very likely bound before connect(), which blocks \
                them for all destinations. TCP only.",
-        of: Of::Range(range::suspected),
+        of: SampleSource::Range(range::suspected),
     },
     Metric {
         name: "portscope_range_numbered_ports",
         labels: "protocol",
         help: "Ports of connections that were bound by number, or accepted by a listener that has \
                closed. No other destination can share them. TCP only.",
-        of: Of::Range(range::numbered),
+        of: SampleSource::Range(range::numbered),
     },
     Metric {
         name: "portscope_range_uncertain_ports",
         labels: "protocol",
         help: "Ports of connections for which it is unknown whether another destination can share \
                them. TCP only.",
-        of: Of::Range(range::uncertain),
+        of: SampleSource::Range(range::uncertain),
     },
     Metric {
         name: "portscope_range_parity_ports",
         labels: "protocol, parity",
         help: "Of portscope_range_ports: low is the parity of the range's first port, which \
                connect() tries first; bind() to port 0 tries the other one first.",
-        of: Of::Range(range::halves),
+        of: SampleSource::Range(range::halves),
     },
     Metric {
         name: "portscope_range_parity_available_ports",
         labels: "protocol, parity",
         help: "Of portscope_range_available_ports, by parity.",
-        of: Of::Range(range::available_halves),
+        of: SampleSource::Range(range::available_halves),
     },
     Metric {
         name: "portscope_range_exhaustion_seconds",
         labels: "protocol",
         help: "Time until bind() to port 0 finds no port, at the rate of this run's scans; +Inf: \
                never. No series if the rate is unknown.",
-        of: Of::Range(range::exhaustion),
+        of: SampleSource::Range(range::exhaustion),
     },
     Metric {
         name: "portscope_new_destination_available_ports",
         labels: "",
         help: "Ports certainly left for connect() to a destination without connections.",
-        of: Of::Namespace(namespace::room_for_a_new_destination),
+        of: SampleSource::Namespace(namespace::room_for_a_new_destination),
     },
     Metric {
         name: "portscope_new_destination_available_ports_upper",
         labels: "",
         help: "The same, plus ports for which it is unknown whether connect() can share them.",
-        of: Of::Namespace(namespace::most_room_for_a_new_destination),
+        of: SampleSource::Namespace(namespace::most_room_for_a_new_destination),
     },
     Metric {
         name: "portscope_destinations",
         labels: "level",
         help: "All TCP destinations (source address, destination address and port) by level: ok, \
                watch, exhausting, failing, exhausted.",
-        of: Of::Namespace(namespace::destinations),
+        of: SampleSource::Namespace(namespace::destinations),
     },
     Metric {
         name: "portscope_listed_destinations",
         labels: "",
         help: "Destinations with their own series: the fullest of those that use at least 1 % of \
                their ports.",
-        of: Of::Listed(|_, listed| Some(listed.destinations.len())),
+        of: SampleSource::Listed(|_, listed| Some(listed.destinations.len())),
     },
     Metric {
         name: "portscope_destination_capacity_ports",
         labels: DESTINATION,
         help: "Ports that connect() may choose for the destination.",
-        of: Of::DestinationCount(|row| row.capacity),
+        of: SampleSource::DestinationCount(|row| row.capacity),
     },
     Metric {
         name: "portscope_destination_used_ports",
         labels: DESTINATION,
         help: "Of the capacity: ports with a connection to the destination, TIME-WAIT included.",
-        of: Of::DestinationCount(|row| row.used),
+        of: SampleSource::DestinationCount(|row| row.used),
     },
     Metric {
         name: "portscope_destination_available_ports",
         labels: DESTINATION,
         help: "Ports certainly left for connect() to the destination; at 0 it fails with \
                EADDRNOTAVAIL, or may fail if the upper bound is not 0.",
-        of: Of::DestinationCount(DestinationUse::available),
+        of: SampleSource::DestinationCount(DestinationUse::available),
     },
     Metric {
         name: "portscope_destination_available_ports_upper",
         labels: DESTINATION,
         help: "The same, plus ports for which it is unknown whether connect() can share or reuse \
                them.",
-        of: Of::DestinationCount(|row| row.left().most),
+        of: SampleSource::DestinationCount(|row| row.left().most),
     },
     Metric {
         name: "portscope_destination_time_wait_ports",
         labels: DESTINATION,
         help: "Of the used ports: those in TIME-WAIT.",
-        of: Of::DestinationCount(|row| row.time_wait),
+        of: SampleSource::DestinationCount(|row| row.time_wait),
     },
     Metric {
         name: "portscope_destination_reusable_ports",
         labels: DESTINATION,
         help: "Of those in TIME-WAIT: those that connect() may reuse now (tcp_tw_reuse).",
-        of: Of::DestinationCount(|row| row.reusable),
+        of: SampleSource::DestinationCount(|row| row.reusable),
     },
     Metric {
         name: "portscope_destination_parity_available_ports",
         labels: "destination, parity",
         help: "Unused ports by parity. If only high ones are left, each connect() first searches \
                half of the range without success (the slow zone).",
-        of: Of::Destination(destination::available_halves),
+        of: SampleSource::Destination(destination::available_halves),
     },
     Metric {
         name: "portscope_destination_exhaustion_seconds",
         labels: DESTINATION,
         help: "Time until connect() to the destination finds no port, at the rate of this run's \
                scans; +Inf: never. No series if the rate is unknown.",
-        of: Of::Destination(destination::exhaustion),
+        of: SampleSource::Destination(destination::exhaustion),
     },
     Metric {
         name: "portscope_destination_owner_sockets",
@@ -224,49 +224,49 @@ pub const METRICS: &[Metric] = &[
         help: "Sockets of the three owners with the most: kind is process, kernel, hidden, none or \
                unresolved; owner is the process name; unit is its systemd unit or container, if \
                any.",
-        of: Of::Destination(destination::owners),
+        of: SampleSource::Destination(destination::owners),
     },
     Metric {
         name: "portscope_destination_findings",
         labels: "destination, rule, severity",
         help: "Findings per rule about the destination. No series if there is none.",
-        of: Of::Destination(destination::findings),
+        of: SampleSource::Destination(destination::findings),
     },
     Metric {
         name: "portscope_network_namespaces",
         labels: "",
         help: "With --netns all: network namespaces that were examined.",
-        of: Of::Listed(|run, _| run.unseen.map(|_| run.healths.len())),
+        of: SampleSource::Listed(|run, _| run.unseen.map(|_| run.healths.len())),
     },
     Metric {
         name: "portscope_listed_network_namespaces",
         labels: "",
         help: "With --netns all: network namespaces with their own series, at most the worst 32.",
-        of: Of::Listed(|run, listed| run.unseen.map(|_| listed.namespaces.len())),
+        of: SampleSource::Listed(|run, listed| run.unseen.map(|_| listed.namespaces.len())),
     },
     Metric {
         name: "portscope_network_namespace_gaps",
         labels: "",
         help: "With --netns all: reasons why some network namespaces may be missing.",
-        of: Of::Run(namespace::unseen_namespaces),
+        of: SampleSource::Run(namespace::unseen_namespaces),
     },
     Metric {
         name: "portscope_cpu_seconds",
         labels: "",
         help: "CPU time of this run of portscope.",
-        of: Of::Run(namespace::cpu),
+        of: SampleSource::Run(namespace::cpu),
     },
     Metric {
         name: "portscope_duration_seconds",
         labels: "",
         help: "Duration of this run of portscope, including the wait between scans.",
-        of: Of::Run(namespace::elapsed),
+        of: SampleSource::Run(namespace::elapsed),
     },
     Metric {
         name: "portscope_peak_memory_bytes",
         labels: "",
         help: "Peak resident memory of this run of portscope.",
-        of: Of::Run(namespace::peak_memory),
+        of: SampleSource::Run(namespace::peak_memory),
     },
 ];
 

@@ -5,13 +5,13 @@ use std::time::Duration;
 use ratatui::text::Span;
 
 use crate::{
-    app::pool::{Leasing, PoolReport, Priority, Quarantine},
+    app::pool::{PoolReport, PoolScreen, Priority, Quarantine},
     domain::notation,
     view::{
         Role,
         allocate::{
             column::{TextColumn, first_fitting, fitted},
-            pool::{Scene, letter, role, table},
+            pool::{PoolContext, letter, role, table},
         },
         heatmap::bar,
     },
@@ -19,68 +19,68 @@ use crate::{
 
 const LABEL: usize = 10;
 /// Maximum width of a bar.
-const WIDEST: usize = 24;
+const MAX_BAR_WIDTH: usize = 24;
 
 /// Formats the settings on one line of this width.
-pub fn terms(leasing: &Leasing, width: usize) -> String {
-    let class = format!("next class: {}", leasing.class().name());
-    fitted(&[&class, &format!("released ports: {}", rest(leasing))], width)
+pub fn setup_words(pool_screen: &PoolScreen, width: usize) -> String {
+    let class = format!("next class: {}", pool_screen.class().name());
+    fitted(&[&class, &format!("released ports: {}", quarantine_rule(pool_screen))], width)
 }
 
-pub fn section(scene: Scene<'_>, column: &mut TextColumn<'_>) {
-    let leasing = scene.leasing;
+pub fn section(pool_context: PoolContext<'_>, column: &mut TextColumn<'_>) {
+    let pool_screen = pool_context.pool_screen;
     column.rule("Pool", "o: change");
     let room = column.width().saturating_sub(LABEL);
-    label("holder", &table::holder(scene), column);
+    label("holder", &table::holder(pool_context), column);
     label(
         "next",
-        &format!("class {} (c): {}", leasing.class().name(), may(leasing.class())),
+        &format!("class {} (c): {}", pool_screen.class().name(), may(pool_screen.class())),
         column,
     );
-    label("released", &rest(leasing), column);
-    let Some(report) = leasing.report() else {
-        let words = if leasing.notice().is_some() { "no pool" } else { "opening ..." };
+    label("released", &quarantine_rule(pool_screen), column);
+    let Some(report) = pool_screen.report() else {
+        let words = if pool_screen.notice().is_some() { "no pool" } else { "opening ..." };
         return label("state", words, column);
     };
     let allowed = attempts(report);
     let others = format!("{} in use by others", notation::percent(report.occupied));
     label("search", &fitted(&[&allowed, &others], room), column);
-    let failures = may_fail(leasing.options().failure_rate);
+    let failures = may_fail(pool_screen.options().failure_rate);
     label("", &first_fitting(&failures, room, column.theme), column);
     label("so far", &fitted(&done(report).each_ref().map(String::as_str), room), column);
 }
 
 /// Draws each band with its ports and their use.
-pub fn bands(leasing: &Leasing, column: &mut TextColumn<'_>) {
-    let Some(report) = leasing.report() else { return };
+pub fn bands(pool_screen: &PoolScreen, column: &mut TextColumn<'_>) {
+    let Some(report) = pool_screen.report() else { return };
     column.rule("Bands", "a class may also use lower bands");
-    let bar_width = column.width().saturating_sub(52).min(WIDEST);
+    let bar_width = column.width().saturating_sub(52).min(MAX_BAR_WIDTH);
     let head = format!("{:<7} {:<11} {:>bar_width$}  leased in quarantine   free", "", "ports", "");
     column.text(&head, Role::Dim);
     for class in [Priority::High, Priority::Normal, Priority::Low] {
         let band = &report.bands[class as usize];
         let name = class.name();
         let ports = band.ports.map_or_else(|| "none".to_owned(), |ports| ports.to_string());
-        let share = (band.leased + band.resting) as f32 / band.size.max(1) as f32;
+        let share = (band.leased + band.quarantined) as f32 / band.size.max(1) as f32;
         let filled = bar(share, bar_width as u16, column.theme);
         let open = bar_width.saturating_sub(filled.chars().count());
         let free = if column.theme.has_color() { " " } else { "." };
-        let ground = column.theme.color(Role::Available);
-        let figures = [band.leased, band.resting, band.free()].map(notation::grouped);
-        let [leased, resting, left] = figures;
+        let occupancy_counts = column.theme.color(Role::Available);
+        let figures = [band.leased, band.quarantined, band.free()].map(notation::grouped);
+        let [leased, quarantined, left] = figures;
         column.line([
             Span::styled(format!("{name:<7} "), column.theme.style(Role::Text)),
             Span::styled(format!("{ports:<11} "), column.theme.style(Role::Dim)),
-            Span::styled(filled, column.theme.style(role(class)).bg(ground)),
-            Span::styled(free.repeat(open), column.theme.style(Role::Dim).bg(ground)),
-            Span::raw(format!("  {leased:>6} {resting:>13} {left:>6}")),
+            Span::styled(filled, column.theme.style(role(class)).bg(occupancy_counts)),
+            Span::styled(free.repeat(open), column.theme.style(Role::Dim).bg(occupancy_counts)),
+            Span::raw(format!("  {leased:>6} {quarantined:>13} {left:>6}")),
         ]);
     }
 }
 
 /// Draws the bands in a column beside a small map.
-pub fn narrow(leasing: &Leasing, column: &mut TextColumn<'_>) {
-    let Some(report) = leasing.report() else { return };
+pub fn narrow(pool_screen: &PoolScreen, column: &mut TextColumn<'_>) {
+    let Some(report) = pool_screen.report() else { return };
     for class in [Priority::High, Priority::Normal, Priority::Low] {
         let band = &report.bands[class as usize];
         let name = class.name();
@@ -94,17 +94,17 @@ pub fn narrow(leasing: &Leasing, column: &mut TextColumn<'_>) {
 }
 
 /// Draws a few words, the most important first.
-pub fn tiny(leasing: &Leasing, column: &mut TextColumn<'_>) {
-    if let Some(report) = leasing.report() {
+pub fn tiny(pool_screen: &PoolScreen, column: &mut TextColumn<'_>) {
+    if let Some(report) = pool_screen.report() {
         column.text(&notation::counted(report.leases.len() as u64, "lease"), Role::Text);
         column.text(&in_quarantine(report), Role::Text);
     }
-    column.text(&terms(leasing, column.width()), Role::Dim);
+    column.text(&setup_words(pool_screen, column.width()), Role::Dim);
 }
 
 /// Formats the number of ports in quarantine.
 pub fn in_quarantine(report: &PoolReport) -> String {
-    format!("{} in quarantine", notation::grouped(report.resting.len() as u64))
+    format!("{} in quarantine", notation::grouped(report.quarantined.len() as u64))
 }
 
 fn label(label: &str, value: &str, column: &mut TextColumn<'_>) {
@@ -121,8 +121,8 @@ fn may(class: Priority) -> &'static str {
 }
 
 /// Describes what happens to released ports.
-fn rest(leasing: &Leasing) -> String {
-    match leasing.options().quarantine {
+fn quarantine_rule(pool_screen: &PoolScreen) -> String {
+    match pool_screen.options().quarantine {
         Quarantine::Time(time) => format!("in quarantine for {}", seconds(time)),
         Quarantine::Drain(time) => {
             format!("bound until {} without a datagram", seconds(time))
@@ -169,6 +169,9 @@ fn done(report: &PoolReport) -> [String; 5] {
         of(counts.released, "released"),
         of(counts.reclaimed, "reclaimed"),
         reported(counts.refused, refused),
-        reported(counts.strays, notation::counted(counts.strays, "stray datagram")),
+        reported(
+            counts.stray_datagrams,
+            notation::counted(counts.stray_datagrams, "stray datagram"),
+        ),
     ]
 }

@@ -7,7 +7,7 @@ use crate::{
     app::{
         Grid,
         allocation::LastScan,
-        pool::{BandUse, Leasing, Priority},
+        pool::{BandUse, PoolScreen, Priority},
     },
     domain::{PortRange, Protocols},
     view::{
@@ -22,7 +22,7 @@ use crate::{
 };
 
 pub struct LeaseMap<'a> {
-    pub leasing: &'a Leasing,
+    pub pool_screen: &'a PoolScreen,
     pub grid: &'a Grid,
 }
 
@@ -43,11 +43,13 @@ impl LeaseMap<'_> {
             _ => paint,
         };
         let pane = below.render(&tint, theme, area, buffer);
-        let Some(report) = self.leasing.report() else { return };
+        let Some(report) = self.pool_screen.report() else { return };
         let at = |port| pane.position(self.grid, port);
-        for (port, strays) in report.resting.iter().map(|rest| (rest.port, rest.strays)) {
+        for (port, stray_datagrams) in
+            report.quarantined.iter().map(|entry| (entry.port, entry.stray_datagrams))
+        {
             if let Some(at) = at(port) {
-                let (glyph, style) = resting(strays, theme);
+                let (glyph, style) = quarantined(stray_datagrams, theme);
                 put(buffer, pane.cells, at.x, at.y, glyph, style);
             }
         }
@@ -66,7 +68,7 @@ impl LeaseMap<'_> {
                 }
             }
         }
-        if let Some(at) = self.leasing.selected_port().and_then(at) {
+        if let Some(at) = self.pool_screen.selected_port().and_then(at) {
             buffer[at].set_style(theme.badge(Role::Cursor));
         }
     }
@@ -74,7 +76,7 @@ impl LeaseMap<'_> {
     /// Returns the role of a block's free ports if more than half of the block is reserved for the
     /// high or the normal class.
     fn band(&self, ports: PortRange) -> Option<Role> {
-        let bands = &self.leasing.report()?.bands;
+        let bands = &self.pool_screen.report()?.bands;
         let has = |band: &BandUse| {
             let part = band.ports.and_then(|reserved| reserved.intersection(ports));
             part.is_some_and(|part| part.len() * 2 > ports.len())
@@ -94,10 +96,10 @@ impl LeaseMap<'_> {
                 Span::raw(format!(" {}", class.name())),
             ]
         });
-        let (rest, rest_style) = resting(0, theme);
-        let (stray, stray_style) = resting(1, theme);
+        let (entry, quarantine_style) = quarantined(0, theme);
+        let (stray, stray_style) = quarantined(1, theme);
         let mut parts: Vec<Vec<Span>> = leases.into();
-        parts.push(vec![Span::styled(rest, rest_style), Span::raw(" in quarantine")]);
+        parts.push(vec![Span::styled(entry, quarantine_style), Span::raw(" in quarantine")]);
         let badge = theme.badge(Role::Collision);
         parts.push(vec![Span::styled(theme.glyph("1…9+", "1..9+"), badge), Span::raw(" refused")]);
         if theme.has_color() && !theme.ascii {
@@ -116,8 +118,8 @@ fn band_role(class: Priority) -> Role {
     if class == Priority::High { Role::Scale(2) } else { Role::Scale(1) }
 }
 
-fn resting(strays: u64, theme: &Theme) -> (&'static str, Style) {
-    if strays > 0 {
+fn quarantined(stray_datagrams: u64, theme: &Theme) -> (&'static str, Style) {
+    if stray_datagrams > 0 {
         ("!", theme.badge(Role::Warn))
     } else {
         (theme.glyph("○", "z"), theme.style(Role::Warn))

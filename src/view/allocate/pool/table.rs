@@ -6,13 +6,13 @@ use ratatui::text::Span;
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    app::pool::{Lease, PoolReport, Resting},
+    app::pool::{Lease, PoolReport, QuarantineEntry},
     domain::notation::{self, NamedProcess},
     view::{
         Role,
         allocate::{
             column::{TextColumn, first_fitting},
-            pool::{Scene, facts::in_quarantine, letter, role},
+            pool::{PoolContext, facts::in_quarantine, letter, role},
         },
     },
 };
@@ -20,17 +20,17 @@ use crate::{
 /// A row: a lease, or a port in quarantine.
 enum LeaseTableRow<'a> {
     Lease(&'a Lease),
-    Resting(&'a Resting),
+    QuarantineEntry(&'a QuarantineEntry),
 }
 
-pub fn section(scene: Scene<'_>, column: &mut TextColumn<'_>) {
-    let Some(report) = scene.leasing.report() else { return };
+pub fn section(pool_context: PoolContext<'_>, column: &mut TextColumn<'_>) {
+    let Some(report) = pool_context.pool_screen.report() else { return };
     let leases = report.leases.iter().filter(|lease| lease.is_held).count();
-    let held = leases + report.resting.iter().filter(|resting| resting.is_held).count();
+    let held = leases + report.quarantined.iter().filter(|quarantined| quarantined.is_held).count();
     let title = heading(report);
     let limit = held_ports(held as u64, report.hold_limit, column.width(), &title);
     column.rule(&title, &limit);
-    if report.leases.is_empty() && report.resting.is_empty() {
+    if report.leases.is_empty() && report.quarantined.is_empty() {
         column.text("none: a takes 1, A 10, f all; c sets the class", Role::Dim);
         return;
     }
@@ -38,66 +38,72 @@ pub fn section(scene: Scene<'_>, column: &mut TextColumn<'_>) {
     let labels =
         format!("  {:>5}  {:<8} {:>6}  {:<8} {:>6}  holder", "port", "class", "age", "", "lease");
     column.text(&labels, Role::Dim);
-    for (is_selected, entry) in visible(scene, report, usize::from(column.left())) {
+    for (is_selected, entry) in visible(pool_context, report, usize::from(column.left())) {
         let cells = match entry {
             LeaseTableRow::Lease(lease) => {
-                let age = notation::duration(age(scene, lease.since));
+                let age = notation::duration(age(pool_context, lease.since));
                 let kind = if lease.is_held { "held" } else { "booked" };
-                let owner =
-                    first_fitting(&owners(scene, lease.holder.pid), owner_width, column.theme);
+                let owner = first_fitting(
+                    &owners(pool_context, lease.holder.pid),
+                    owner_width,
+                    column.theme,
+                );
                 let rest = format!("{age:>6}  {kind:<8} {:>6}  {owner}", lease.number);
                 (lease.port, Some(lease.class), lease.class.name().to_owned(), rest)
             }
-            LeaseTableRow::Resting(resting) => {
-                let left = left(scene, resting);
-                let kind = if resting.is_held { "bound" } else { "closed" };
-                let datagrams = stray_datagrams(resting, owner_width, column);
+            LeaseTableRow::QuarantineEntry(quarantined) => {
+                let left = left(pool_context, quarantined);
+                let kind = if quarantined.is_held { "bound" } else { "closed" };
+                let datagrams = stray_datagrams(quarantined, owner_width, column);
                 let rest = format!("{left:>6}  {:<15}  {datagrams}", "in quarantine");
-                (resting.port, None, kind.to_owned(), rest)
+                (quarantined.port, None, kind.to_owned(), rest)
             }
         };
         row(is_selected, cells, column);
     }
 }
 
-pub fn narrow(scene: Scene<'_>, column: &mut TextColumn<'_>) {
-    let Some(report) = scene.leasing.report() else {
+pub fn narrow(pool_context: PoolContext<'_>, column: &mut TextColumn<'_>) {
+    let Some(report) = pool_context.pool_screen.report() else {
         column.text("opening ...", Role::Dim);
         return;
     };
     column.rule("Leases", &notation::grouped(report.leases.len() as u64));
-    for (is_selected, entry) in visible(scene, report, usize::from(column.left())) {
+    for (is_selected, entry) in visible(pool_context, report, usize::from(column.left())) {
         let cells = match entry {
             LeaseTableRow::Lease(lease) => {
-                let rest = format!("{:>6}", notation::duration(age(scene, lease.since)));
+                let rest = format!("{:>6}", notation::duration(age(pool_context, lease.since)));
                 (lease.port, Some(lease.class), String::new(), rest)
             }
-            LeaseTableRow::Resting(resting) => {
-                (resting.port, None, String::new(), format!("{:>6}", left(scene, resting)))
-            }
+            LeaseTableRow::QuarantineEntry(quarantined) => (
+                quarantined.port,
+                None,
+                String::new(),
+                format!("{:>6}", left(pool_context, quarantined)),
+            ),
         };
         row(is_selected, cells, column);
     }
 }
 
 /// Returns the number of datagrams that arrived in quarantine; empty if there are none.
-fn stray_datagrams(resting: &Resting, width: usize, column: &TextColumn<'_>) -> String {
-    if resting.strays == 0 {
+fn stray_datagrams(quarantined: &QuarantineEntry, width: usize, column: &TextColumn<'_>) -> String {
+    if quarantined.stray_datagrams == 0 {
         return String::new();
     }
     let words = [
-        notation::counted(resting.strays, "stray datagram"),
-        format!("{} stray", notation::grouped(resting.strays)),
+        notation::counted(quarantined.stray_datagrams, "stray datagram"),
+        format!("{} stray", notation::grouped(quarantined.stray_datagrams)),
     ];
     first_fitting(&words, width, column.theme)
 }
 
 /// Returns the holder of the next lease.
-pub fn holder(scene: Scene<'_>) -> String {
-    match scene.leasing.options().holder {
+pub fn holder(pool_context: PoolContext<'_>) -> String {
+    match pool_context.pool_screen.options().holder {
         None => "portscope".to_owned(),
         Some(pid) => {
-            let [longest, ..] = owners(scene, pid);
+            let [longest, ..] = owners(pool_context, pid);
             longest
         }
     }
@@ -105,7 +111,7 @@ pub fn holder(scene: Scene<'_>) -> String {
 
 fn heading(report: &PoolReport) -> String {
     let leases = report.leases.len() as u64;
-    match report.resting.len() {
+    match report.quarantined.len() {
         0 => format!("Leases {}", notation::grouped(leases)),
         _ => format!("Leases {} · {}", notation::grouped(leases), in_quarantine(report)),
     }
@@ -125,15 +131,16 @@ fn held_ports(held: u64, limit: u32, width: usize, title: &str) -> String {
 
 /// Returns the rows that fit, including the selected one.
 fn visible<'a>(
-    scene: Scene<'a>,
+    pool_context: PoolContext<'a>,
     report: &'a PoolReport,
     room: usize,
 ) -> impl Iterator<Item = (bool, LeaseTableRow<'a>)> {
-    let selected = scene.leasing.selected();
-    let all = report.leases.len() + report.resting.len();
+    let selected = pool_context.pool_screen.selected();
+    let all = report.leases.len() + report.quarantined.len();
     let first = selected.saturating_sub(room / 2).min(all.saturating_sub(room));
     let leases = report.leases.iter().map(LeaseTableRow::Lease);
-    let entries = leases.chain(report.resting.iter().map(LeaseTableRow::Resting)).enumerate();
+    let entries =
+        leases.chain(report.quarantined.iter().map(LeaseTableRow::QuarantineEntry)).enumerate();
     entries.skip(first).take(room).map(move |(index, entry)| (index == selected, entry))
 }
 
@@ -158,17 +165,19 @@ fn row(
     ]);
 }
 
-fn age(scene: Scene<'_>, since: Duration) -> Duration {
-    scene.leasing.clock(scene.sight.now).saturating_sub(since)
+fn age(pool_context: PoolContext<'_>, since: Duration) -> Duration {
+    pool_context.pool_screen.clock(pool_context.allocate_context.now).saturating_sub(since)
 }
 
-fn left(scene: Scene<'_>, resting: &Resting) -> String {
-    let left = resting.until.saturating_sub(scene.leasing.clock(scene.sight.now));
+fn left(pool_context: PoolContext<'_>, quarantined: &QuarantineEntry) -> String {
+    let left = quarantined
+        .until
+        .saturating_sub(pool_context.pool_screen.clock(pool_context.allocate_context.now));
     notation::duration(Duration::from_secs(left.as_secs_f64().ceil() as u64))
 }
 
 /// Returns the wordings for a process, longest first.
-fn owners(scene: Scene<'_>, pid: u32) -> [String; 3] {
-    let name = scene.processes.get(pid).map(|process| &process.name);
+fn owners(pool_context: PoolContext<'_>, pid: u32) -> [String; 3] {
+    let name = pool_context.processes.get(pid).map(|process| &process.name);
     [NamedProcess { name, pid }.to_string(), format!("pid {pid}"), pid.to_string()]
 }

@@ -44,7 +44,7 @@ ipv6     10 udp      17 29 src=fd00:0000:0000:0000:0000:0000:0000:0002 dst=fd01:
 ";
 
     #[test]
-    fn flows_that_are_answered_from_elsewhere_are_counted_by_where_they_go() {
+    fn dnat_flows_are_counted_by_target() {
         let [tcp, udp] = parse(TABLE, 8080)[..] else { panic!("{:?}", parse(TABLE, 8080)) };
         assert_eq!(
             (tcp.address.to_string(), tcp.to.to_string()),

@@ -5,7 +5,7 @@ use std::{cmp::Reverse, net::IpAddr};
 use crate::domain::{Endpoint, PortRange, Protocol, Translation};
 
 /// Maximum number of translations returned.
-const MOST: usize = 64;
+const MAX_TRANSLATIONS: usize = 64;
 
 /// One flow whose source was translated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,7 +36,7 @@ pub(super) fn parse(text: &str) -> Vec<Translation> {
     let groups = flows.chunk_by(|a, b| key(a) == key(b));
     let mut translations: Vec<Translation> = groups.filter_map(translation).collect();
     translations.sort_by_key(|row| Reverse(row.ports));
-    translations.truncate(MOST);
+    translations.truncate(MAX_TRANSLATIONS);
     translations
 }
 
@@ -112,7 +112,7 @@ ipv4     2 tcp      6 431998 ESTABLISHED src=10.1.0.2
 ";
 
     #[test]
-    fn translated_flows_are_grouped_by_what_they_share() {
+    fn snat_flows_are_grouped_by_protocol_source_and_destination() {
         let [tcp, udp] = parse(TABLE)[..] else { panic!("{:?}", parse(TABLE)) };
         assert_eq!((tcp.ports, tcp.moved), (2, 1));
         assert_eq!(tcp.seen, PortRange::new(40_000, 40_002).unwrap());
@@ -123,7 +123,7 @@ ipv4     2 tcp      6 431998 ESTABLISHED src=10.1.0.2
     }
 
     #[test]
-    fn lines_cut_anywhere_do_no_harm() {
+    fn truncated_lines_do_not_panic() {
         let line = TABLE.lines().next().unwrap();
         for end in 0..=line.len() {
             assert!(parse(line.get(..end).unwrap()).len() <= 1);

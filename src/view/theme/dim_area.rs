@@ -15,7 +15,7 @@ const LEFT: f32 = 0.38;
 
 impl Theme {
     /// Dims an area. If colours cannot be mixed, it uses the terminal's dim attribute.
-    pub fn recede(&self, area: Rect, buffer: &mut Buffer) {
+    pub fn dim_area(&self, area: Rect, buffer: &mut Buffer) {
         let area = area.intersection(buffer.area);
         if self.depth <= Depth::Sixteen {
             let dimmed = ratatui::style::Style::new().add_modifier(Modifier::DIM);
@@ -24,7 +24,7 @@ impl Theme {
         }
         // A map has grouped of cells, but only some dozen colours.
         let mut known = HashMap::new();
-        let mut dimmed = |color| *known.entry(color).or_insert_with(|| self.receded(color));
+        let mut dimmed = |color| *known.entry(color).or_insert_with(|| self.dim_color(color));
         for position in area.positions() {
             let cell = &mut buffer[position];
             let foreground = if cell.fg == Color::Reset { self.color(Role::Dim) } else { cell.fg };
@@ -35,15 +35,15 @@ impl Theme {
     }
 
     /// Returns the dimmed colour. The terminal's default and base colours do not change.
-    fn receded(&self, color: Color) -> Color {
-        let ground = match self.ground {
+    fn dim_color(&self, color: Color) -> Color {
+        let background = match self.background {
             Background::Dark => 0x00_0000,
             Background::Light => 0xFF_FFFF,
         };
         match fade::rgb(color) {
             None => color,
             Some(rgb) => {
-                let mixed = mix::oklab(ground, rgb, LEFT);
+                let mixed = mix::oklab(background, rgb, LEFT);
                 match self.depth {
                     Depth::True => mix::color(mixed),
                     _ => Color::Indexed(mix::nearest_index(mixed)),

@@ -22,7 +22,7 @@ use rustix::{
 use crate::host::linux::users;
 
 /// Maximum number of symbolic links followed, as in the kernel (MAXSYMLINKS).
-const MOST_LINKS: u32 = 40;
+const MAX_LINKS: u32 = 40;
 /// The directory of this process's descriptors.
 pub const OPEN_FOLDERS: &str = "/proc/self/fd";
 
@@ -34,7 +34,7 @@ pub struct FileName {
 }
 
 /// What exists at a place.
-pub enum Occupant {
+pub enum ExistingFile {
     None,
     File(Metadata),
     Special,
@@ -57,16 +57,16 @@ impl FileName {
     }
 
     /// Returns the place to which the symbolic links at `path` lead.
-    pub fn behind_links(path: &Path) -> io::Result<Self> {
-        let mut place = Self::of(CWD, path.as_os_str().as_bytes())?;
-        for _ in 0..MOST_LINKS {
-            let Some((link, found)) = place.find()? else { return Ok(place) };
-            if !found.is_symlink() || place.descriptor().is_some() {
-                return Ok(place);
+    pub fn resolve_links(path: &Path) -> io::Result<Self> {
+        let mut file_name = Self::of(CWD, path.as_os_str().as_bytes())?;
+        for _ in 0..MAX_LINKS {
+            let Some((link, found)) = file_name.find()? else { return Ok(file_name) };
+            if !found.is_symlink() || file_name.descriptor().is_some() {
+                return Ok(file_name);
             }
-            place.check_is_safe(&found)?;
+            file_name.check_is_safe(&found)?;
             let target = readlinkat(&link, c"", Vec::new())?;
-            place = Self::of(place.folder.as_fd(), target.as_bytes())?;
+            file_name = Self::of(file_name.folder.as_fd(), target.as_bytes())?;
         }
         Err(Errno::LOOP.into())
     }
@@ -86,10 +86,10 @@ impl FileName {
     }
 
     /// Returns what exists at the place. Errors: it must not be written to or must not be replaced.
-    pub fn look(&self, mark: Option<&str>) -> io::Result<Occupant> {
-        let Some((_, found)) = self.find()? else { return Ok(Occupant::None) };
+    pub fn inspect(&self, mark: Option<&str>) -> io::Result<ExistingFile> {
+        let Some((_, found)) = self.find()? else { return Ok(ExistingFile::None) };
         if let Some(number) = self.descriptor() {
-            return Ok(Occupant::Descriptor(number));
+            return Ok(ExistingFile::Descriptor(number));
         }
         let kind = found.file_type();
         if kind.is_dir() {
@@ -101,14 +101,14 @@ impl FileName {
         match mark {
             Some(mark) if kind.is_file() => {
                 check_owner(&found)?;
-                return self.check_is_ours(mark).map(Occupant::File);
+                return self.check_is_ours(mark).map(ExistingFile::File);
             }
             _ => self.check_is_safe(&found)?,
         }
         if kind.is_socket() {
             return Err(io::Error::other("it is a socket"));
         }
-        Ok(if kind.is_file() { Occupant::File(found) } else { Occupant::Special })
+        Ok(if kind.is_file() { ExistingFile::File(found) } else { ExistingFile::Special })
     }
 
     /// Returns the number N of `/dev/fd/N`, if the folder is /proc/self/fd.
@@ -196,8 +196,10 @@ fn check_owner(found: &Metadata) -> io::Result<()> {
 }
 
 pub fn belongs_to(found: &Metadata) -> io::Error {
-    let (owner, us) = (found.uid(), users::effective());
-    io::Error::other(format!("it belongs to user {owner}, not to user {us} who runs portscope"))
+    let (owner, own_uid) = (found.uid(), users::effective());
+    io::Error::other(format!(
+        "it belongs to user {owner}, not to user {own_uid} who runs portscope"
+    ))
 }
 
 fn is_link() -> io::Error {

@@ -6,7 +6,7 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
-use super::Paper;
+use super::PageContext;
 use crate::view::words;
 
 /// A mark as drawn on the screen, its name, its meaning.
@@ -14,12 +14,12 @@ pub struct MarkRow {
     pub mark: Option<Span<'static>>,
     pub name: String,
     pub sentence: String,
-    pub is_strong: bool,
+    pub is_emphasized: bool,
 }
 
 impl MarkRow {
     pub fn new(name: impl Into<String>, sentence: impl Into<String>) -> Self {
-        Self { mark: None, name: name.into(), sentence: sentence.into(), is_strong: false }
+        Self { mark: None, name: name.into(), sentence: sentence.into(), is_emphasized: false }
     }
 
     #[must_use]
@@ -28,30 +28,30 @@ impl MarkRow {
     }
 
     #[must_use]
-    pub fn strong(self) -> Self {
-        Self { is_strong: true, ..self }
+    pub fn emphasized(self) -> Self {
+        Self { is_emphasized: true, ..self }
     }
 }
 
 /// Widths of the columns of marks and names, common to all rows.
-pub struct Sheet<'a> {
-    pub paper: &'a Paper<'a>,
+pub struct MarkTable<'a> {
+    pub page_context: &'a PageContext<'a>,
     pub marks: usize,
     pub names: usize,
 }
 
 /// Minimum width of a sentence beside its name. With less, it is placed below the name.
-const LEAST_SENTENCE: usize = 24;
+const MIN_SENTENCE_WIDTH: usize = 24;
 
-impl Sheet<'_> {
+impl MarkTable<'_> {
     pub fn lines(&self, rows: &[MarkRow]) -> Vec<Line<'static>> {
         rows.iter().flat_map(|row| self.row(row)).collect()
     }
 
     fn row(&self, row: &MarkRow) -> Vec<Line<'static>> {
-        let width = self.paper.width;
+        let width = self.page_context.width;
         let head = self.marks + self.names;
-        if head + LEAST_SENTENCE > width {
+        if head + MIN_SENTENCE_WIDTH > width {
             return self.stacked(row);
         }
         let sentence = words::wrapped(&row.sentence, width - head);
@@ -77,7 +77,7 @@ impl Sheet<'_> {
 
     /// Lays out the sentence below the name.
     fn stacked(&self, row: &MarkRow) -> Vec<Line<'static>> {
-        let width = self.paper.width;
+        let width = self.page_context.width;
         let name = row.name.split_whitespace().collect::<Vec<_>>().join(" ");
         let mark = row.mark.clone().filter(|mark| mark.width() + 1 + name.width() <= width);
         let mut names = words::wrapped(&name, width).into_iter();
@@ -94,12 +94,12 @@ impl Sheet<'_> {
 }
 
 fn name_style(row: &MarkRow) -> Style {
-    if row.is_strong { Style::new().add_modifier(Modifier::BOLD) } else { Style::new() }
+    if row.is_emphasized { Style::new().add_modifier(Modifier::BOLD) } else { Style::new() }
 }
 
 /// Joins groups, with blank lines between them if there is room.
-pub fn stack(groups: Vec<Vec<Line<'static>>>, paper: &Paper) -> Vec<Line<'static>> {
+pub fn stack(groups: Vec<Vec<Line<'static>>>, page_context: &PageContext) -> Vec<Line<'static>> {
     let groups: Vec<_> = groups.into_iter().filter(|group| !group.is_empty()).collect();
     let needed = groups.iter().map(Vec::len).sum::<usize>() + groups.len().saturating_sub(1);
-    if needed <= paper.height { groups.join(&Line::default()) } else { groups.concat() }
+    if needed <= page_context.height { groups.join(&Line::default()) } else { groups.concat() }
 }

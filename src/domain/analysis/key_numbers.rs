@@ -7,14 +7,14 @@
 
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
-pub(super) struct Places<K> {
+pub(super) struct KeyNumbers<K> {
     keys: Vec<K>,
     /// The hash table, with linear probing. Its length is a power of two; at most half of the slots
     /// are used.
     slots: Vec<HashSlot>,
     seed: Seed,
     /// The last key and its number: neighbouring sockets often have the same key.
-    last: Option<(K, u32)>,
+    last_found: Option<(K, u32)>,
 }
 
 #[derive(Clone, Copy)]
@@ -26,23 +26,23 @@ struct HashSlot {
 }
 
 const UNUSED: HashSlot = HashSlot { tag: 0, number: 0 };
-const FEWEST: usize = 16;
+const MIN_SLOTS: usize = 16;
 
-impl<K: Copy + Eq + Hash> Places<K> {
+impl<K: Copy + Eq + Hash> KeyNumbers<K> {
     /// Returns the number of the key; a new key gets the next number.
     pub fn of(&mut self, key: K) -> u32 {
-        if let Some((last, place)) = self.last
-            && last == key
+        if let Some((last_found, number)) = self.last_found
+            && last_found == key
         {
-            return place;
+            return number;
         }
         if self.keys.len() * 2 >= self.slots.len() {
             self.grow();
         }
         let tag = self.seed.hash_one(key) as u32;
-        let place = self.find(tag, key);
-        self.last = Some((key, place));
-        place
+        let number = self.find(tag, key);
+        self.last_found = Some((key, number));
+        number
     }
 
     fn find(&mut self, tag: u32, key: K) -> u32 {
@@ -63,7 +63,7 @@ impl<K: Copy + Eq + Hash> Places<K> {
     }
 
     fn grow(&mut self) {
-        let wanted = (self.slots.len() * 4).max(FEWEST);
+        let wanted = (self.slots.len() * 4).max(MIN_SLOTS);
         let old = std::mem::replace(&mut self.slots, vec![UNUSED; wanted]);
         for slot in old.into_iter().filter(|slot| slot.number > 0) {
             let mut at = slot.tag as usize & (wanted - 1);
@@ -75,9 +75,9 @@ impl<K: Copy + Eq + Hash> Places<K> {
     }
 }
 
-impl<K> Default for Places<K> {
+impl<K> Default for KeyNumbers<K> {
     fn default() -> Self {
-        Self { keys: Vec::new(), slots: Vec::new(), seed: Seed::default(), last: None }
+        Self { keys: Vec::new(), slots: Vec::new(), seed: Seed::default(), last_found: None }
     }
 }
 

@@ -98,12 +98,12 @@ pub struct Lease {
 
 /// A port in quarantine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Resting {
+pub struct QuarantineEntry {
     pub port: u16,
     /// Time when the port is given again if no datagram arrives.
     pub until: Duration,
     /// Number of datagrams that arrived during the quarantine.
-    pub strays: u64,
+    pub stray_datagrams: u64,
     /// The port stays bound.
     pub is_held: bool,
 }
@@ -116,10 +116,10 @@ pub enum Shortage {
         "no port left for class {}: {} leased, {} in quarantine, {} in use by others",
         class.name(),
         notation::grouped(*.leased),
-        notation::grouped(*.resting),
+        notation::grouped(*.quarantined),
         notation::grouped(*.refused)
     )]
-    NoneLeft { class: Priority, leased: u32, resting: u32, refused: u32 },
+    NoneLeft { class: Priority, leased: u32, quarantined: u32, refused: u32 },
     /// Some ports were not tried, or `last` has an error other than EADDRINUSE.
     #[error(
         "failed after {}, {} not tried{}",
@@ -141,7 +141,7 @@ pub struct PoolCounts {
     pub released: u64,
     /// Released leases whose holder no longer existed.
     pub reclaimed: u64,
-    pub strays: u64,
+    pub stray_datagrams: u64,
 }
 
 fn but_for(last: Refusal) -> String {

@@ -28,13 +28,13 @@ const TEXTFILES: &str = "textfiles";
 const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// One host and the Prometheus that scrapes it. Dropping it ends both processes.
-pub struct Fleet {
+pub struct PrometheusHost {
     // Fields are dropped in this order.
     _daemons: [Sleeper; 2],
     folder: Folder,
 }
 
-impl Fleet {
+impl PrometheusHost {
     /// Returns once both answer. Scrapes, and evaluates `rules`, every second. None: a program is
     /// missing.
     pub fn start(rules: &str) -> Option<Self> {
@@ -66,12 +66,12 @@ impl Fleet {
                 "--log.level=warn",
             ],
         );
-        let fleet = Self { _daemons: [prometheus, exporter], folder };
-        fleet.until("both answer", || {
+        let prometheus_host = Self { _daemons: [prometheus, exporter], folder };
+        prometheus_host.until("both answer", || {
             let is_ready = |address, path| get(address, path).is_ok_and(|(code, _)| code == 200);
             (is_ready(EXPORTER, "/metrics") && is_ready(PROMETHEUS, "/-/ready")).then_some(())
         });
-        Some(fleet)
+        Some(prometheus_host)
     }
 
     /// Runs what portscope.timer runs; takes about a second.

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Number of attempts kept per allocation.
-const TRAIL: usize = 64;
+const LAST_ATTEMPTS: usize = 64;
 
 /// Result of an allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,52 +35,52 @@ pub struct StrategyColumn {
     /// Current occupancy of the strategy.
     pub ports: Arc<FreePorts>,
     /// Attempts of the current or last allocation, oldest first, at most the last 64.
-    pub trail: Vec<Attempt>,
+    pub last_attempts: Vec<Attempt>,
     /// Result of the last allocation.
     pub last: Option<AllocationEnd>,
 }
 
 /// Strategy that takes part in a lab.
-pub struct Entrant<B, V> {
+pub struct LabStrategy<B, V> {
     strategy: usize,
     allocator: AttemptSearch<B, Box<dyn Strategy>, ChaCha8Rng, V>,
     max_attempts: u32,
     tally: LabTally,
-    /// Ring buffer of the last attempts: attempt n is at index n modulo `TRAIL`.
-    trail: [Option<Attempt>; TRAIL],
+    /// Ring buffer of the last attempts: attempt n is at index n modulo `LAST_ATTEMPTS`.
+    last_attempts: [Option<Attempt>; LAST_ATTEMPTS],
     /// Number of attempts of the current or last allocation.
     attempts: u32,
-    is_going_on: bool,
+    is_in_progress: bool,
     expected: Option<Expected>,
     last: Option<AllocationEnd>,
     /// Number of ports given, including those that no statistic counts.
     given: u64,
     /// Time spent on the current allocation, if all of it is timed.
-    spent: Option<Duration>,
+    elapsed: Option<Duration>,
 }
 
-impl<B: Binder, V: PortView> Entrant<B, V> {
+impl<B: Binder, V: PortView> LabStrategy<B, V> {
     /// Creates a strategy of a lab. Its generator is ChaCha8 with the lab's seed, in a separate
     /// stream, so that its choices do not depend on the other strategies.
-    pub fn new(strategy: usize, binder: B, sight: V, terms: &LabConfig) -> Self {
-        let mut random = ChaCha8Rng::seed_from_u64(terms.seed);
+    pub fn new(strategy: usize, binder: B, port_view: V, config: &LabConfig) -> Self {
+        let mut random = ChaCha8Rng::seed_from_u64(config.seed);
         random.set_stream(strategy as u64 + 1);
-        let made = (ALLOCATORS[strategy].make)(terms.tuning);
-        let max_attempts = terms.max_attempts.max(1);
-        let candidates = terms.candidates.clone();
+        let strategy_box = (ALLOCATORS[strategy].make)(config.tuning);
+        let max_attempts = config.max_attempts.max(1);
+        let candidates = config.candidates.clone();
         Self {
             strategy,
-            allocator: AttemptSearch::new(binder, made, random, candidates, max_attempts)
-                .seeing(sight),
+            allocator: AttemptSearch::new(binder, strategy_box, random, candidates, max_attempts)
+                .with_port_view(port_view),
             max_attempts,
             tally: LabTally::default(),
-            trail: [None; TRAIL],
+            last_attempts: [None; LAST_ATTEMPTS],
             attempts: 0,
-            is_going_on: false,
+            is_in_progress: false,
             expected: None,
             last: None,
             given: 0,
-            spent: None,
+            elapsed: None,
         }
     }
 
@@ -105,44 +105,44 @@ impl<B: Binder, V: PortView> Entrant<B, V> {
         self.last
     }
 
-    pub fn sight_mut(&mut self) -> &mut V {
-        self.allocator.sight_mut()
+    pub fn port_view_mut(&mut self) -> &mut V {
+        self.allocator.port_view_mut()
     }
 
-    pub fn is_going_on(&self) -> bool {
-        self.is_going_on
+    pub fn is_in_progress(&self) -> bool {
+        self.is_in_progress
     }
 
     /// Starts a counted allocation. If `is_timed` is true, its time is counted too, but only if all
     /// its attempts are made by `attempt_timed`.
     pub fn begin(&mut self, destination: u32, expected: Option<Expected>, is_timed: bool) {
-        self.allocator.turn_to(destination);
-        self.allocator.allow(self.max_attempts);
-        (self.is_going_on, self.expected, self.attempts) = (true, expected, 0);
-        self.spent = is_timed.then_some(Duration::ZERO);
+        self.allocator.set_destination(destination);
+        self.allocator.set_max_attempts(self.max_attempts);
+        (self.is_in_progress, self.expected, self.attempts) = (true, expected, 0);
+        self.elapsed = is_timed.then_some(Duration::ZERO);
     }
 
     /// Makes `limit` attempts, or fewer if the allocation ends before. Returns the number of
     /// attempts made.
     pub fn attempt(&mut self, limit: u32) -> u32 {
-        self.spent = None;
-        self.go_on(limit)
+        self.elapsed = None;
+        self.continue_allocation(limit)
     }
 
     /// Like `attempt`, but measures the time with `clock`.
     pub fn attempt_timed(&mut self, limit: u32, clock: &dyn Fn() -> Duration) -> u32 {
-        let Some(spent) = self.spent else { return self.go_on(limit) };
+        let Some(elapsed) = self.elapsed else { return self.continue_allocation(limit) };
         let begun = clock();
-        let made = self.go_on(limit);
-        let spent = spent + clock().saturating_sub(begun);
-        self.spent = Some(spent);
-        if let Some(AllocationEnd { port, .. }) = self.last.filter(|_| !self.is_going_on) {
-            self.tally.time(spent, port.is_some());
+        let attempts_made = self.continue_allocation(limit);
+        let elapsed = elapsed + clock().saturating_sub(begun);
+        self.elapsed = Some(elapsed);
+        if let Some(AllocationEnd { port, .. }) = self.last.filter(|_| !self.is_in_progress) {
+            self.tally.time(elapsed, port.is_some());
         }
-        made
+        attempts_made
     }
 
-    fn go_on(&mut self, limit: u32) -> u32 {
+    fn continue_allocation(&mut self, limit: u32) -> u32 {
         let before = self.attempts;
         if let Some(ended) = self.steps(limit) {
             self.last = Some(ended);
@@ -159,10 +159,10 @@ impl<B: Binder, V: PortView> Entrant<B, V> {
         limit: u32,
         destination: u32,
     ) -> (u32, Option<AllocationEnd>) {
-        if !std::mem::replace(&mut self.is_going_on, true) {
+        if !std::mem::replace(&mut self.is_in_progress, true) {
             self.attempts = 0;
-            self.allocator.turn_to(destination);
-            self.allocator.allow(u32::MAX);
+            self.allocator.set_destination(destination);
+            self.allocator.set_max_attempts(u32::MAX);
         }
         let before = self.attempts;
         let ended = self.steps(limit);
@@ -170,10 +170,10 @@ impl<B: Binder, V: PortView> Entrant<B, V> {
     }
 
     fn steps(&mut self, limit: u32) -> Option<AllocationEnd> {
-        let Self { allocator, attempts, trail, .. } = self;
+        let Self { allocator, attempts, last_attempts, .. } = self;
         let progress = allocator.steps(limit, |attempt| {
             *attempts = attempt.number;
-            trail[attempt.number as usize % TRAIL] = Some(*attempt);
+            last_attempts[attempt.number as usize % LAST_ATTEMPTS] = Some(*attempt);
         });
         let port = match progress {
             Progress::Refused(_) => return None,
@@ -181,7 +181,7 @@ impl<B: Binder, V: PortView> Entrant<B, V> {
             Progress::GaveUp(_) => None,
         };
         self.given += u64::from(port.is_some());
-        self.is_going_on = false;
+        self.is_in_progress = false;
         Some(AllocationEnd { attempts: self.attempts, port })
     }
 
@@ -201,15 +201,16 @@ impl<B: Binder, V: PortView> Entrant<B, V> {
 
     /// Returns the state, without the expected distribution and the run lengths of the occupancy.
     pub fn column(&self, ports: Arc<FreePorts>) -> StrategyColumn {
-        let first = self.attempts.saturating_sub(TRAIL as u32) + 1;
-        let trail = (first..=self.attempts).filter_map(|number| {
-            self.trail[number as usize % TRAIL].filter(|attempt| attempt.number == number)
+        let first = self.attempts.saturating_sub(LAST_ATTEMPTS as u32) + 1;
+        let last_attempts = (first..=self.attempts).filter_map(|number| {
+            self.last_attempts[number as usize % LAST_ATTEMPTS]
+                .filter(|attempt| attempt.number == number)
         });
         StrategyColumn {
             strategy: self.strategy,
             figures: self.tally.figures(self.allocator.candidates().range()),
             ports,
-            trail: trail.collect(),
+            last_attempts: last_attempts.collect(),
             last: self.last,
         }
     }

@@ -19,7 +19,7 @@ const QUANTILE: f64 = 1.959_964;
 
 /// Weight of the variance of a Poisson process in the mean with the measured variance, in degrees
 /// of freedom.
-const PRIOR_FREEDOM: f64 = 2.0;
+const PRIOR_DEGREES_OF_FREEDOM: f64 = 2.0;
 
 /// The counts of one snapshot.
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,11 +54,11 @@ struct TrendSample {
 }
 
 /// Minimum time by which the ports taken are divided, in seconds.
-const LEAST_SPAN: f64 = 0.5;
+const MIN_SPAN: f64 = 0.5;
 
 /// The history of one range, lane or destination. Takes at most 13 KB.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Followed {
+pub(super) struct TrackedSubject {
     /// Sorted by time, oldest first; no two samples have the same time.
     window: VecDeque<TrendSample>,
     /// Arrivals since the newest sample.
@@ -67,7 +67,7 @@ pub(super) struct Followed {
     recent: Recent,
 }
 
-impl Followed {
+impl TrackedSubject {
     /// Adds a sample. `at` must be later than the newest sample.
     pub fn sample(&mut self, at: Duration, count: Count) {
         let mut arrivals = std::mem::take(&mut self.waiting);
@@ -112,7 +112,7 @@ impl Followed {
 
     fn taken_per_second(&self) -> f64 {
         let taken: u32 = self.steps().map(|step| step.taken()).sum();
-        f64::from(taken) / self.span().as_secs_f64().max(LEAST_SPAN)
+        f64::from(taken) / self.span().as_secs_f64().max(MIN_SPAN)
     }
 
     pub fn taken(&self) -> u32 {
@@ -180,8 +180,10 @@ impl Followed {
         let mean = self.steps().map(|step| step.grown()).sum::<f64>() / seconds;
         let scatter: f64 =
             self.steps().map(|s| (s.grown() - mean * s.seconds()).powi(2) / s.seconds()).sum();
-        let variance = (PRIOR_FREEDOM * poisson + scatter) / (PRIOR_FREEDOM + freedom);
-        by_poisson.max(student(PRIOR_FREEDOM + freedom) * (variance * line.spread).sqrt())
+        let variance =
+            (PRIOR_DEGREES_OF_FREEDOM * poisson + scatter) / (PRIOR_DEGREES_OF_FREEDOM + freedom);
+        by_poisson
+            .max(student(PRIOR_DEGREES_OF_FREEDOM + freedom) * (variance * line.spread).sqrt())
     }
 
     fn span(&self) -> Duration {

@@ -17,12 +17,12 @@ use portscope::{
 };
 
 /// A scanner and its last snapshot.
-pub struct Judge {
+pub struct Diagnoser {
     scanner: LinuxScanner,
     pub snapshot: Snapshot,
 }
 
-impl Judge {
+impl Diagnoser {
     pub fn new() -> Self {
         let machine = LinuxHost::new().machine();
         let snapshot = Snapshot::empty(Arc::clone(&machine), Source::SockDiag);
@@ -31,12 +31,12 @@ impl Judge {
 
     /// Creates one and scans.
     pub fn now() -> Self {
-        let mut judge = Self::new();
-        judge.look();
-        judge
+        let mut diagnoser = Self::new();
+        diagnoser.scan();
+        diagnoser
     }
 
-    pub fn look(&mut self) -> &mut Self {
+    pub fn scan(&mut self) -> &mut Self {
         self.scanner.scan(OwnerDepth::Full, &mut self.snapshot).unwrap();
         self
     }
@@ -72,7 +72,7 @@ impl Judge {
     }
 
     #[track_caller]
-    pub fn silent(&self, rule: &str) {
+    pub fn assert_no_finding(&self, rule: &str) {
         assert!(self.find(rule).is_empty(), "{:#?}", self.find(rule));
     }
 }

@@ -29,7 +29,7 @@ pub fn render(context: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
         columns: area.width.saturating_sub(GUTTER + BAR),
         lines: area.height.saturating_sub(1 + AXIS + legend.len() as u16),
     };
-    let Some(grid) = context.app.map().picture(range, room) else { return };
+    let Some(grid) = context.app.map().minimap(range, room) else { return };
     let theme = context.theme;
     let notes = ["2 = full map".to_owned(), map::block_size(&grid)];
     rule::draw("Map of the range", &notes, theme, area, buffer);
@@ -44,7 +44,7 @@ pub fn render(context: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
             let taken = context.scan.occupancy.occupied_in(ports, Protocols::Both);
             taken as f32 / ports.len() as f32
         },
-        ports: &PictureInput(context),
+        ports: &MinimapInput(context),
         pointed: Pointed::default(),
     };
     let below = Rect { y: area.y + 1, height: area.height - 1, ..area };
@@ -56,18 +56,18 @@ pub fn render(context: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
 }
 
 /// Minimum height that must remain for the map if the legend is shown.
-const LEAST_BESIDE_LEGEND: u16 = 12;
+const MIN_HEIGHT_WITH_LEGEND: u16 = 12;
 
 /// Returns the legend: a blank line, then the states that occur, each with its number of ports.
 /// Returns no lines if the map needs the room.
 fn legend(context: &OverviewContext<'_>, area: Rect) -> Vec<Line<'static>> {
     let ephemeral = &context.scan.snapshot.ephemeral;
-    let tally =
+    let lens_counts =
         LensCounts::count(ephemeral.range, &context.scan.occupancy, Protocols::Both, ephemeral);
     let mut lines = vec![Line::default(), Line::default()];
-    for class in CLASSES.into_iter().filter(|&class| tally.of(class) > 0) {
+    for class in CLASSES.into_iter().filter(|&class| lens_counts.of(class) > 0) {
         let mark = if context.theme.needs_whole_cells() { letter(class) } else { '■' };
-        let count = notation::grouped(tally.of(class));
+        let count = notation::grouped(lens_counts.of(class));
         let words = format!("{} {count}  ", class_name(class));
         let used = lines.last().map_or(0, Line::width);
         if used + 2 + words.trim_end().len() > usize::from(area.width.saturating_sub(1)) {
@@ -79,13 +79,13 @@ fn legend(context: &OverviewContext<'_>, area: Rect) -> Vec<Line<'static>> {
             line.push_span(words);
         }
     }
-    let is_roomy = area.height >= LEAST_BESIDE_LEGEND + lines.len() as u16;
+    let is_roomy = area.height >= MIN_HEIGHT_WITH_LEGEND + lines.len() as u16;
     if is_roomy { lines } else { Vec::new() }
 }
 
-struct PictureInput<'a>(&'a OverviewContext<'a>);
+struct MinimapInput<'a>(&'a OverviewContext<'a>);
 
-impl PortFacts for PictureInput<'_> {
+impl PortFacts for MinimapInput<'_> {
     fn taken(&self, block: PortRange) -> u8 {
         let ports = self.0.scan.occupancy.ports(block);
         ports.fold(0, |taken, (port, port_use)| {

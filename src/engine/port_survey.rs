@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Time for which a snapshot counts as fresh.
-pub const FRESH: Duration = Duration::from_secs(1);
+pub const MAX_SNAPSHOT_AGE: Duration = Duration::from_secs(1);
 
 /// Takes snapshots of the host, and keeps the last one and its free ports.
 pub struct PortSurvey {
@@ -42,7 +42,7 @@ impl PortSurvey {
         protocols: Protocols,
         address: Option<LocalAddress>,
     ) -> Result<Self, HostError> {
-        let mut look = Self {
+        let mut survey = Self {
             scanner: host.scanner()?,
             snapshot: Snapshot::empty(host.machine(), Source::SockDiag),
             candidates,
@@ -51,19 +51,19 @@ impl PortSurvey {
             number: 0,
             at: Instant::now(),
             took: Duration::ZERO,
-            ports: Arc::new(FreePorts::everything()),
+            ports: Arc::new(FreePorts::all_free()),
             occupied: 0,
             lengths: Arc::default(),
         };
-        look.again()?;
-        Ok(look)
+        survey.rescan()?;
+        Ok(survey)
     }
 
     /// Takes a new snapshot. Returns the time from its start until the free ports were known.
-    pub fn again(&mut self) -> Result<Duration, HostError> {
+    pub fn rescan(&mut self) -> Result<Duration, HostError> {
         let began = Instant::now();
         self.scanner.scan(OwnerDepth::Skip, &mut self.snapshot)?;
-        let ports = FreePorts::seen(&self.snapshot, self.protocols, self.address);
+        let ports = FreePorts::from_snapshot(&self.snapshot, self.protocols, self.address);
         let took = began.elapsed();
         let taken = self.candidates.ports().filter(|&port| !ports.looks_free(port));
         self.occupied = taken.count() as u32;

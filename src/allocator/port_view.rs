@@ -12,43 +12,47 @@ pub trait PortView {
 /// Bitmap of all ports, in which a set bit marks an occupied port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FreePorts {
-    taken: Box<[u64; 1024]>,
+    occupied: Box<[u64; 1024]>,
 }
 
 impl FreePorts {
     /// Returns a bitmap in which every port looks free.
-    pub fn everything() -> Self {
-        Self { taken: Box::new([0; 1024]) }
+    pub fn all_free() -> Self {
+        Self { occupied: Box::new([0; 1024]) }
     }
 
-    pub fn without(taken: impl IntoIterator<Item = u16>) -> Self {
-        let mut ports = Self::everything();
-        taken.into_iter().for_each(|port| ports.take(port));
+    pub fn without(occupied: impl IntoIterator<Item = u16>) -> Self {
+        let mut ports = Self::all_free();
+        occupied.into_iter().for_each(|port| ports.mark_occupied(port));
         ports
     }
 
     /// Returns the ports that a bind on `asked` (`None`: on all addresses) would find free, as far
     /// as a snapshot shows.
-    pub fn seen(snapshot: &Snapshot, protocols: Protocols, asked: Option<LocalAddress>) -> Self {
-        let wanted = Wanted::of(snapshot, asked);
-        let in_the_way =
-            |socket: &&Socket| protocols.includes(socket.protocol) && wanted.meets(socket);
-        let sockets = snapshot.sockets.iter().filter(in_the_way);
+    pub fn from_snapshot(
+        snapshot: &Snapshot,
+        protocols: Protocols,
+        asked: Option<LocalAddress>,
+    ) -> Self {
+        let wanted = WantedAddress::of(snapshot, asked);
+        let is_conflicting =
+            |socket: &&Socket| protocols.includes(socket.protocol) && wanted.conflicts_with(socket);
+        let sockets = snapshot.sockets.iter().filter(is_conflicting);
         Self::without(sockets.map(|socket| socket.local.port))
     }
 
-    pub fn take(&mut self, port: u16) {
-        self.taken[usize::from(port >> 6)] |= 1 << (port & 63);
+    pub fn mark_occupied(&mut self, port: u16) {
+        self.occupied[usize::from(port >> 6)] |= 1 << (port & 63);
     }
 
     pub fn release(&mut self, port: u16) {
-        self.taken[usize::from(port >> 6)] &= !(1 << (port & 63));
+        self.occupied[usize::from(port >> 6)] &= !(1 << (port & 63));
     }
 }
 
 /// Address to bind, for comparison with the sockets of a snapshot.
 #[derive(Clone, Copy)]
-pub struct Wanted {
+pub struct WantedAddress {
     /// `None`: all addresses.
     address: Option<IpAddr>,
     /// Interface index of a link-local address; 0, which is not a valid index, if no interface with
@@ -56,7 +60,7 @@ pub struct Wanted {
     interface: Option<u32>,
 }
 
-impl Wanted {
+impl WantedAddress {
     pub fn of(snapshot: &Snapshot, asked: Option<LocalAddress>) -> Self {
         let interface = asked.and_then(|asked| asked.interface).map(|name| {
             let by_name = snapshot.interfaces.index(name.as_str());
@@ -67,25 +71,25 @@ impl Wanted {
 
     /// Returns whether a bind() to this address and to the port of `socket` would conflict with
     /// `socket` (`inet_rcv_saddr_equal`).
-    pub fn meets(self, socket: &Socket) -> bool {
+    pub fn conflicts_with(self, socket: &Socket) -> bool {
         let Some(address) = self.address else { return true };
         let is_elsewhere = self.interface.is_some() && socket.interface.is_some();
         if is_elsewhere && socket.interface != self.interface {
             return false;
         }
         let local = socket.local.address;
-        let meets_family = match address {
+        let is_same_family = match address {
             IpAddr::V4(_) => socket.family != Family::Ipv6 || local.to_canonical().is_ipv4(),
             IpAddr::V6(_) => socket.family != Family::Ipv4,
         };
         let (local, address) = (local.to_canonical(), address.to_canonical());
-        meets_family && (local == address || local.is_unspecified() || address.is_unspecified())
+        is_same_family && (local == address || local.is_unspecified() || address.is_unspecified())
     }
 }
 
 impl PortView for FreePorts {
     fn looks_free(&self, port: u16) -> bool {
-        self.taken[usize::from(port >> 6)] >> (port & 63) & 1 == 0
+        self.occupied[usize::from(port >> 6)] >> (port & 63) & 1 == 0
     }
 }
 

@@ -5,13 +5,13 @@ use std::time::Duration;
 use crate::{
     allocator::{
         Candidates,
-        lab::{Contest, LabConfig, StrategyColumn},
+        lab::{LabConfig, SimulatedLab, StrategyColumn},
     },
     domain::Text,
     engine::{
-        LabSetup, LabSite,
-        lab::machine::MachineContest,
-        message::{Contender, Finished, LabReport},
+        LabSetup, LabTarget,
+        lab::machine::MachineLab,
+        message::{Finished, LabReport, StrategyReport},
     },
     host::Host,
 };
@@ -22,8 +22,8 @@ const BATCH: u32 = 1 << 14;
 const REAL_BATCH: u32 = 1 << 8;
 
 pub enum LabBackend {
-    Simulated(Contest, u32),
-    Machine(Box<MachineContest>),
+    Simulated(SimulatedLab, u32),
+    Machine(Box<MachineLab>),
 }
 
 impl LabBackend {
@@ -32,22 +32,22 @@ impl LabBackend {
     /// Errors, as text: no strategy was given, no port may be tried, or sockets could not be
     /// created or listed.
     pub fn prepare(host: &dyn Host, setup: &LabSetup) -> Result<Self, Text> {
-        let terms = terms(setup);
-        let count = terms.candidates.len();
-        if terms.strategies.is_empty() {
+        let config = config(setup);
+        let count = config.candidates.len();
+        if config.strategies.is_empty() {
             return Err(Text::scrub("no strategy is selected"));
         }
         if count == 0 {
             return Err(Text::scrub(format!("all ports of {} are reserved", setup.range)));
         }
-        Ok(match setup.site {
-            LabSite::Simulated { pattern, share } => {
-                let mut contest = Contest::new(&terms, pattern, occupied(share, count));
-                contest.prepare(0);
-                Self::Simulated(contest, count)
+        Ok(match setup.target {
+            LabTarget::Simulated { pattern, share } => {
+                let mut simulated_lab = SimulatedLab::new(&config, pattern, occupied(share, count));
+                simulated_lab.prepare(0);
+                Self::Simulated(simulated_lab, count)
             }
-            LabSite::Machine => {
-                Self::Machine(Box::new(MachineContest::new(host, terms, setup.address)?))
+            LabTarget::Machine => {
+                Self::Machine(Box::new(MachineLab::new(host, config, setup.address)?))
             }
         })
     }
@@ -62,8 +62,8 @@ impl LabBackend {
 
     pub fn runs(&self) -> u64 {
         match self {
-            Self::Simulated(contest, _) => contest.runs(),
-            Self::Machine(contest) => contest.runs(),
+            Self::Simulated(simulated_lab, _) => simulated_lab.runs(),
+            Self::Machine(simulated_lab) => simulated_lab.runs(),
         }
     }
 
@@ -77,8 +77,8 @@ impl LabBackend {
         clock: &dyn Fn() -> Duration,
     ) -> Result<(), Text> {
         match self {
-            Self::Simulated(contest, _) => contest.advance(budget, until, clock),
-            Self::Machine(contest) => contest.advance(budget, until, clock)?,
+            Self::Simulated(simulated_lab, _) => simulated_lab.advance(budget, until, clock),
+            Self::Machine(simulated_lab) => simulated_lab.advance(budget, until, clock)?,
         }
         Ok(())
     }
@@ -86,7 +86,7 @@ impl LabBackend {
     /// Prepares a `step`; returns false if there is more to prepare.
     pub fn prepare_step(&mut self) -> bool {
         match self {
-            Self::Simulated(contest, _) => contest.prepare(BATCH),
+            Self::Simulated(simulated_lab, _) => simulated_lab.prepare(BATCH),
             Self::Machine(_) => true,
         }
     }
@@ -94,8 +94,8 @@ impl LabBackend {
     /// Makes one attempt for each strategy whose allocation is in progress.
     pub fn step(&mut self) -> Result<(), Text> {
         match self {
-            Self::Simulated(contest, _) => contest.step(),
-            Self::Machine(contest) => contest.step()?,
+            Self::Simulated(simulated_lab, _) => simulated_lab.step(),
+            Self::Machine(simulated_lab) => simulated_lab.step()?,
         }
         Ok(())
     }
@@ -103,25 +103,25 @@ impl LabBackend {
     /// Returns the state of the lab. The caller sets `number`, `curve` and `is_running`.
     pub fn report(&self) -> LabReport {
         let (candidates, occupied, columns, limitation) = match self {
-            Self::Simulated(contest, candidates) => {
-                (*candidates, contest.occupied(), contest.columns(), None)
+            Self::Simulated(simulated_lab, candidates) => {
+                (*candidates, simulated_lab.occupied(), simulated_lab.columns(), None)
             }
-            Self::Machine(contest) => {
-                let (candidates, occupied) = contest.occupancy();
-                (candidates, occupied, contest.columns(), contest.limitation())
+            Self::Machine(simulated_lab) => {
+                let (candidates, occupied) = simulated_lab.occupancy();
+                (candidates, occupied, simulated_lab.columns(), simulated_lab.limitation())
             }
         };
         LabReport {
             candidates,
             occupied,
-            contenders: columns.into_iter().map(contender).collect(),
+            strategy_reports: columns.into_iter().map(strategy_report).collect(),
             limitation,
             ..LabReport::default()
         }
     }
 }
 
-pub fn terms(setup: &LabSetup) -> LabConfig {
+pub fn config(setup: &LabSetup) -> LabConfig {
     LabConfig {
         strategies: setup.strategies.clone(),
         candidates: Candidates::new(setup.range, &setup.reserved),
@@ -138,9 +138,9 @@ pub fn occupied(share: f64, candidates: u32) -> u32 {
     (share.clamp(0.0, 1.0) * f64::from(candidates)).round() as u32
 }
 
-fn contender(column: StrategyColumn) -> Contender {
-    let StrategyColumn { strategy, figures, ports, trail, last } = column;
+fn strategy_report(column: StrategyColumn) -> StrategyReport {
+    let StrategyColumn { strategy, figures, ports, last_attempts, last } = column;
     let number = figures.runs;
     let last = last.map(|end| Finished { number, attempts: end.attempts, port: end.port });
-    Contender { strategy, figures, ports, trail, last }
+    StrategyReport { strategy, figures, ports, last_attempts, last }
 }

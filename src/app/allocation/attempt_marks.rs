@@ -5,13 +5,13 @@ use std::{collections::VecDeque, time::Duration};
 use crate::allocator::Attempt;
 
 /// Number of attempts that are shown at 20/s.
-const LAST: usize = 60;
+const SHOWN_AT_20: usize = 60;
 /// Number of attempts of one allocation that are remembered; a map has hardly more cells.
-const LONGEST: usize = 4096;
+const MAX_ATTEMPTS: usize = 4096;
 /// How an allocation fades after the next one began: in three steps, which follow the fresh state.
-const FADING: Fading = Fading { step: Duration::from_millis(200), looks: 3 };
+const FADING: Fading = Fading { step: Duration::from_millis(200), steps: 3 };
 /// How a flash fades, in four steps.
-const FLASHING: Fading = Fading { step: Duration::from_millis(75), looks: 4 };
+const FLASHING: Fading = Fading { step: Duration::from_millis(75), steps: 4 };
 
 /// A mark on a port of the allocator's range. `fade`: 0 is fresh, 3 is nearly gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,45 +33,45 @@ pub enum Mark {
     },
 }
 
-/// A way to fade: `looks` steps, each shown for `step`.
+/// A way to fade: `steps` steps, each shown for `step`.
 #[derive(Clone, Copy)]
 struct Fading {
     step: Duration,
-    looks: u8,
+    steps: u8,
 }
 
 impl Fading {
     /// Returns the current step, counted from 0. None: the mark is gone.
-    fn look(self, since: Duration, now: Duration) -> Option<u8> {
-        let look = now.saturating_sub(since).as_nanos() / self.step.as_nanos();
-        (look < u128::from(self.looks)).then_some(look as u8)
+    fn fade_step(self, since: Duration, now: Duration) -> Option<u8> {
+        let fade_step = now.saturating_sub(since).as_nanos() / self.step.as_nanos();
+        (fade_step < u128::from(self.steps)).then_some(fade_step as u8)
     }
 
     /// Time until the next step, or until the mark is gone. None: it is gone.
     fn changes_after(self, since: Duration, now: Duration) -> Option<Duration> {
-        let look = self.look(since, now)?;
-        Some((since + self.step * (u32::from(look) + 1)).saturating_sub(now))
+        let fade_step = self.fade_step(since, now)?;
+        Some((since + self.step * (u32::from(fade_step) + 1)).saturating_sub(now))
     }
 }
 
 /// An allocation that was followed by another one.
 #[derive(Clone, Debug)]
-struct Past {
+struct PastAllocation {
     attempts: VecDeque<Attempt>,
     /// When the next allocation made its first attempt.
     since: Duration,
 }
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Trail {
+pub(super) struct AttemptMarks {
     /// Attempts of the current or last allocation, oldest first.
     allocation: VecDeque<Attempt>,
-    past: VecDeque<Past>,
+    past: VecDeque<PastAllocation>,
     last: VecDeque<Attempt>,
     flashes: VecDeque<(Duration, Attempt)>,
 }
 
-impl Trail {
+impl AttemptMarks {
     /// Adds attempts: all of them or a sample, oldest first.
     pub fn add(&mut self, at: Duration, attempts: &[Attempt]) {
         // A report without attempts, such as that of a paused run, changes nothing.
@@ -81,14 +81,18 @@ impl Trail {
         for attempt in attempts {
             if self.allocation.back().is_some_and(|last| attempt.number != last.number + 1) {
                 let attempts = std::mem::take(&mut self.allocation);
-                self.past.push_back(Past { attempts, since: at });
+                self.past.push_back(PastAllocation { attempts, since: at });
             }
-            push(&mut self.allocation, *attempt, LONGEST);
-            push(&mut self.last, *attempt, LAST);
+            push(&mut self.allocation, *attempt, MAX_ATTEMPTS);
+            push(&mut self.last, *attempt, SHOWN_AT_20);
             self.flashes.push_back((at, *attempt));
         }
-        while self.past.pop_front_if(|past| FADING.look(past.since, at).is_none()).is_some() {}
-        while self.flashes.pop_front_if(|(then, _)| FLASHING.look(*then, at).is_none()).is_some() {}
+        while self.past.pop_front_if(|past| FADING.fade_step(past.since, at).is_none()).is_some() {}
+        while self
+            .flashes
+            .pop_front_if(|(then, _)| FLASHING.fade_step(*then, at).is_none())
+            .is_some()
+        {}
     }
 
     /// Marks of the current or last allocation.
@@ -99,20 +103,21 @@ impl Trail {
     /// Marks of earlier allocations that have not faded away yet.
     pub fn past(&self, now: Duration) -> impl Iterator<Item = (u16, Mark)> {
         self.past.iter().flat_map(move |past| {
-            let look = FADING.look(past.since, now);
-            look.into_iter()
-                .flat_map(|look| past.attempts.iter().map(move |attempt| mark(attempt, look + 1)))
+            let fade_step = FADING.fade_step(past.since, now);
+            fade_step.into_iter().flat_map(|fade_step| {
+                past.attempts.iter().map(move |attempt| mark(attempt, fade_step + 1))
+            })
         })
     }
 
-    pub fn last_sixty(&self) -> impl Iterator<Item = (u16, Mark)> {
+    pub fn last_attempts(&self) -> impl Iterator<Item = (u16, Mark)> {
         self.last.iter().map(|attempt| mark(attempt, 0))
     }
 
     pub fn flashes(&self, now: Duration) -> impl Iterator<Item = (u16, Mark)> {
         self.flashes.iter().filter_map(move |(then, attempt)| {
             let won = attempt.refusal.is_none();
-            let fade = FLASHING.look(*then, now)?;
+            let fade = FLASHING.fade_step(*then, now)?;
             Some((attempt.port, Mark::Flash { fade, won }))
         })
     }

@@ -21,7 +21,7 @@ use crate::{
     domain::{Binder as _, PortRange, Text},
     host::{
         Held, HostError,
-        linux::race::{Chance, udp_binder},
+        linux::race::{RandomFraction, udp_binder},
     },
 };
 
@@ -29,7 +29,7 @@ use crate::{
 const DESCRIPTORS_KEPT: u64 = 64;
 
 /// Shorter waits spin, because so short a sleep ends late.
-const SHORTEST_SLEEP: Duration = Duration::from_micros(200);
+const MIN_SLEEP: Duration = Duration::from_micros(200);
 
 /// Moves the process into a new network namespace and brings its loopback interface up. Also makes
 /// a new user namespace if the process lacks the privilege.
@@ -85,7 +85,7 @@ fn raise_loopback() -> io::Result<()> {
 pub fn occupy(
     range: PortRange,
     count: u32,
-    chance: Chance<'_>,
+    random_fraction: RandomFraction<'_>,
 ) -> Result<Vec<Box<dyn Held>>, HostError> {
     let needed = u64::from(count) + DESCRIPTORS_KEPT;
     let limit = raise_descriptor_limit();
@@ -96,11 +96,11 @@ pub fn occupy(
     let mut ports: Vec<u16> = range.ports().collect();
     let mut binder = udp_binder().map_err(|error| HostError::new("create a UDP socket", error))?;
     (0..count as usize)
-        .map(|place| {
-            let left = ports.len() - place;
-            let chosen = place + ((chance() * left as f64) as usize).min(left - 1);
-            ports.swap(place, chosen);
-            let port = ports[place];
+        .map(|index| {
+            let left = ports.len() - index;
+            let chosen = index + ((random_fraction() * left as f64) as usize).min(left - 1);
+            ports.swap(index, chosen);
+            let port = ports[index];
             binder.bind(port).0.map_err(|refusal| {
                 let source = io::Error::from_raw_os_error(refusal.errno.0);
                 HostError::new(&format!("hold port {port}"), source)
@@ -120,13 +120,13 @@ fn raise_descriptor_limit() -> Option<u64> {
 }
 
 /// Sets the process name that `ps` shows. Ignores errors.
-pub fn be_named(name: &CStr) {
+pub fn set_process_name(name: &CStr) {
     let _ = rustix::thread::set_name(name);
 }
 
 /// Reduces the timer slack of this thread to 1 ns. By default, its timers can be up to 50
 /// microseconds late (PR_SET_TIMERSLACK, prctl(2)). Ignores errors.
-pub fn wake_punctually() {
+pub fn reduce_timer_slack() {
     let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
 }
 
@@ -145,7 +145,7 @@ pub fn end_with_parent() -> io::Result<()> {
 pub fn wait_until(deadline: Instant) -> io::Result<()> {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        let is_short = left < SHORTEST_SLEEP;
+        let is_short = left < MIN_SLEEP;
         if is_hung_up(if is_short { Duration::ZERO } else { left })? {
             return Err(io::ErrorKind::BrokenPipe.into());
         }

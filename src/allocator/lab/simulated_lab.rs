@@ -6,7 +6,7 @@ use std::{rc::Rc, sync::Arc, time::Duration};
 use crate::{
     allocator::{
         Candidates, Model, Order, Pattern, Population, Tuning,
-        lab::{Entrant, Expectation, Expected, Given, StrategyColumn},
+        lab::{Expectation, Expected, Given, LabStrategy, StrategyColumn},
         theory::{OccupiedRun, runs_of_taken},
     },
     domain::Protocols,
@@ -36,7 +36,7 @@ pub struct LabConfig {
 /// A strategy makes the same choices whichever other strategies take part. A uniform occupancy,
 /// however, depends on which strategies take part, because whether a port is occupied is drawn when
 /// a strategy first looks at it.
-pub struct Contest {
+pub struct SimulatedLab {
     candidates: Candidates,
     pattern: Pattern,
     occupied: u32,
@@ -45,12 +45,12 @@ pub struct Contest {
     populations: Vec<Rc<Population>>,
     slots: Vec<StrategySlot>,
     /// Number of strategies that have completed this run, if they run one after another.
-    turn: usize,
+    finished: usize,
 }
 
 /// State of a strategy in the current run.
 struct StrategySlot {
-    entrant: Entrant<Rc<Population>, Rc<Population>>,
+    lab_strategy: LabStrategy<Rc<Population>, Rc<Population>>,
     phase: Phase,
     /// Number of runs started.
     runs: u64,
@@ -65,43 +65,44 @@ struct StrategySlot {
 enum Phase {
     Building,
     Waiting,
-    GoingOn,
+    InProgress,
     Ended,
 }
 
-impl Contest {
+impl SimulatedLab {
     /// Creates a lab with `occupied` occupied candidates, distributed according to `pattern`.
-    pub fn new(terms: &LabConfig, pattern: Pattern, occupied: u32) -> Self {
+    pub fn new(config: &LabConfig, pattern: Pattern, occupied: u32) -> Self {
         let population = || {
-            let candidates = terms.candidates.clone();
-            Rc::new(Population::new(pattern, candidates, terms.protocols, occupied, terms.seed))
+            let candidates = config.candidates.clone();
+            Rc::new(Population::new(pattern, candidates, config.protocols, occupied, config.seed))
         };
         let shared = population();
         let populations: Vec<_> = match pattern {
-            Pattern::Built => terms.strategies.iter().map(|_| population()).collect(),
-            Pattern::Uniform | Pattern::Clustered => vec![shared; terms.strategies.len()],
+            Pattern::Built => config.strategies.iter().map(|_| population()).collect(),
+            Pattern::Uniform | Pattern::Clustered => vec![shared; config.strategies.len()],
         };
-        let slots =
-            terms.strategies.iter().zip(&populations).map(|(&strategy, population)| StrategySlot {
-                entrant: Entrant::new(
+        let slots = config.strategies.iter().zip(&populations).map(|(&strategy, population)| {
+            StrategySlot {
+                lab_strategy: LabStrategy::new(
                     strategy,
                     Rc::clone(population),
                     Rc::clone(population),
-                    terms,
+                    config,
                 ),
                 phase: Phase::Ended,
                 runs: 0,
                 built: 0,
                 known: None,
-            });
+            }
+        });
         Self {
-            candidates: terms.candidates.clone(),
+            candidates: config.candidates.clone(),
             pattern,
-            occupied: occupied.min(terms.candidates.len()),
-            destinations: terms.destinations.max(1),
+            occupied: occupied.min(config.candidates.len()),
+            destinations: config.destinations.max(1),
             slots: slots.collect(),
             populations,
-            turn: 0,
+            finished: 0,
         }
     }
 
@@ -117,14 +118,14 @@ impl Contest {
 
     /// Returns the mean attempts of each strategy; `None` if none of its allocations ended.
     pub fn means(&self) -> impl Iterator<Item = Option<f64>> {
-        self.slots.iter().map(|slot| slot.entrant.tally().mean())
+        self.slots.iter().map(|slot| slot.lab_strategy.tally().mean())
     }
 
     /// Makes about `budget` attempts, strategy after strategy and run after run. Stops earlier if
     /// `until` runs in total are complete. Times one run in 16 with `clock`.
     pub fn advance(&mut self, budget: u32, until: u64, clock: &dyn Fn() -> Duration) {
         if self.pattern == Pattern::Built {
-            return self.advance_apart(budget, until, clock);
+            return self.advance_separately(budget, until, clock);
         }
         let mut left = budget;
         while left > 0 && !self.slots.is_empty() {
@@ -135,16 +136,16 @@ impl Contest {
                 self.begin();
             }
             let rotated = (self.slots[0].runs / TIMED) as usize;
-            let index = (self.turn + rotated) % self.slots.len();
-            let made = self.go_on(index, left, clock);
-            left = left.saturating_sub(made.max(1));
-            self.turn += usize::from(self.slots[index].phase == Phase::Ended);
+            let index = (self.finished + rotated) % self.slots.len();
+            let attempts = self.continue_run(index, left, clock);
+            left = left.saturating_sub(attempts.max(1));
+            self.finished += usize::from(self.slots[index].phase == Phase::Ended);
         }
     }
 
     /// Makes attempts like `advance`, but each strategy proceeds independently. Some strategies
     /// build their occupancy immediately, while others need seconds.
-    fn advance_apart(&mut self, budget: u32, until: u64, clock: &dyn Fn() -> Duration) {
+    fn advance_separately(&mut self, budget: u32, until: u64, clock: &dyn Fn() -> Duration) {
         let share = budget / self.slots.len().max(1) as u32 + 1;
         for index in 0..self.slots.len() {
             let mut left = share;
@@ -153,9 +154,9 @@ impl Contest {
                     if self.slots[index].runs >= until {
                         break;
                     }
-                    self.begin_alone(index);
+                    self.begin_one(index);
                 }
-                left = left.saturating_sub(self.go_on(index, left, clock).max(1));
+                left = left.saturating_sub(self.continue_run(index, left, clock).max(1));
             }
         }
     }
@@ -183,12 +184,12 @@ impl Contest {
     /// `columns` showed before.
     pub fn step(&mut self) {
         while !self.prepare(u32::MAX) {}
-        self.own_populations().iter().for_each(|population| population.settle());
+        self.distinct_populations().iter().for_each(|population| population.draw_all());
         for index in 0..self.slots.len() {
             self.start_if_waiting(index, false);
             let slot = &mut self.slots[index];
-            if slot.phase == Phase::GoingOn {
-                slot.entrant.attempt(1);
+            if slot.phase == Phase::InProgress {
+                slot.lab_strategy.attempt(1);
                 slot.end_if_over();
             }
         }
@@ -196,15 +197,15 @@ impl Contest {
 
     /// Returns the state of all strategies, in the order of `LabConfig::strategies`.
     pub fn columns(&self) -> Vec<StrategyColumn> {
-        let picture = |population: &Rc<Population>| {
-            let picture = Arc::new(population.picture());
-            let lengths = runs_of_taken(&self.candidates, &*picture);
-            (picture, lengths)
+        let ports = |population: &Rc<Population>| {
+            let ports = Arc::new(population.free_ports());
+            let lengths = runs_of_taken(&self.candidates, &*ports);
+            (ports, lengths)
         };
-        let pictures: Vec<_> = self.own_populations().iter().map(picture).collect();
-        let columns = self.slots.iter().zip(pictures.iter().cycle());
-        let columns = columns.map(|(slot, (picture, lengths))| {
-            let mut column = slot.entrant.column(Arc::clone(picture));
+        let all_ports: Vec<_> = self.distinct_populations().iter().map(ports).collect();
+        let columns = self.slots.iter().zip(all_ports.iter().cycle());
+        let columns = columns.map(|(slot, (ports, lengths))| {
+            let mut column = slot.lab_strategy.column(Arc::clone(ports));
             column.figures.model = self.model(slot, lengths);
             column.figures.lengths.clone_from(lengths);
             column
@@ -213,7 +214,7 @@ impl Contest {
     }
 
     /// Returns each distinct population once.
-    fn own_populations(&self) -> &[Rc<Population>] {
+    fn distinct_populations(&self) -> &[Rc<Population>] {
         let count = if self.pattern == Pattern::Built { self.populations.len() } else { 1 };
         &self.populations[..count.min(self.populations.len())]
     }
@@ -223,7 +224,7 @@ impl Contest {
     }
 
     /// Starts a run of one strategy on its own occupancy.
-    fn begin_alone(&mut self, index: usize) {
+    fn begin_one(&mut self, index: usize) {
         self.populations[index].renew();
         let is_built = self.occupied > 0;
         let slot = &mut self.slots[index];
@@ -232,19 +233,19 @@ impl Contest {
     }
 
     fn begin(&mut self) {
-        self.turn = 0;
+        self.finished = 0;
         if self.pattern == Pattern::Built {
-            (0..self.slots.len()).for_each(|index| self.begin_alone(index));
+            (0..self.slots.len()).for_each(|index| self.begin_one(index));
             return;
         }
-        self.own_populations().iter().for_each(|population| population.renew());
+        self.distinct_populations().iter().for_each(|population| population.renew());
         for slot in &mut self.slots {
             (slot.phase, slot.runs) = (Phase::Waiting, slot.runs + 1);
         }
     }
 
     /// Continues the run of one strategy. Returns the number of attempts made.
-    fn go_on(&mut self, index: usize, limit: u32, clock: &dyn Fn() -> Duration) -> u32 {
+    fn continue_run(&mut self, index: usize, limit: u32, clock: &dyn Fn() -> Duration) -> u32 {
         if self.slots[index].phase == Phase::Building {
             return self.build(index, limit);
         }
@@ -253,9 +254,9 @@ impl Contest {
         if slot.phase == Phase::Ended {
             return 0;
         }
-        let made = slot.entrant.attempt_timed(limit, clock);
+        let attempts = slot.lab_strategy.attempt_timed(limit, clock);
         slot.end_if_over();
-        made
+        attempts
     }
 
     /// Continues the search for one more port of the strategy's own occupancy. Returns the number
@@ -263,19 +264,19 @@ impl Contest {
     fn build(&mut self, index: usize, limit: u32) -> u32 {
         let slot = &mut self.slots[index];
         let destination = slot.built % self.destinations;
-        let (made, ended) = slot.entrant.allocate_uncounted(limit, destination);
-        let Some(ended) = ended else { return made };
+        let (attempts, ended) = slot.lab_strategy.allocate_uncounted(limit, destination);
+        let Some(ended) = ended else { return attempts };
         // Once the strategy gives up, its occupancy stays as it is.
         let Some(port) = ended.port else {
             slot.phase = Phase::Waiting;
-            return made;
+            return attempts;
         };
         self.populations[index].take(port);
         slot.built += 1;
         if slot.built == self.occupied {
             slot.phase = Phase::Waiting;
         }
-        made
+        attempts
     }
 
     fn start_if_waiting(&mut self, index: usize, is_timed: bool) {
@@ -285,13 +286,13 @@ impl Contest {
         let expected = self.predict(index);
         let slot = &mut self.slots[index];
         let destination = ((slot.runs - 1) % u64::from(self.destinations)) as u32;
-        slot.entrant.begin(destination, expected, is_timed);
-        slot.phase = Phase::GoingOn;
+        slot.lab_strategy.begin(destination, expected, is_timed);
+        slot.phase = Phase::InProgress;
     }
 
     fn predict(&mut self, index: usize) -> Option<Expected> {
         let slot = &self.slots[index];
-        if slot.entrant.row().order == Order::Scan && self.pattern != Pattern::Uniform {
+        if slot.lab_strategy.row().order == Order::Scan && self.pattern != Pattern::Uniform {
             let runs = self.populations[index].known_runs().unwrap_or_default();
             return self.expectation(slot, runs).expected();
         }
@@ -314,7 +315,7 @@ impl Contest {
         Expectation {
             runs: (self.pattern != Pattern::Uniform).then_some(runs),
             given: if is_built { Given::Kept } else { Given::Elsewhere },
-            ..slot.entrant.expectation(&self.candidates, occupied)
+            ..slot.lab_strategy.expectation(&self.candidates, occupied)
         }
     }
 
@@ -328,7 +329,7 @@ impl Contest {
 
 impl StrategySlot {
     fn end_if_over(&mut self) {
-        if !self.entrant.is_going_on() {
+        if !self.lab_strategy.is_in_progress() {
             self.phase = Phase::Ended;
         }
     }

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use portscope::{
-    allocator::{AllocatorRow, Candidates, FreePorts, Strategy, Tuning, strategy::Surroundings},
+    allocator::{AllocatorRow, Candidates, FreePorts, Strategy, Tuning, strategy::StrategyContext},
     domain::PortRange,
 };
 use rand::{SeedableRng, rngs::ChaCha8Rng};
@@ -13,7 +13,7 @@ use rand::{SeedableRng, rngs::ChaCha8Rng};
 /// Attempts after which an allocation gives up.
 pub const TIMEOUT: usize = 5_000;
 
-pub struct Drill {
+pub struct StrategyHarness {
     strategy: Box<dyn Strategy>,
     random: ChaCha8Rng,
     pub candidates: Candidates,
@@ -21,7 +21,7 @@ pub struct Drill {
     /// Ports in use that a snapshot shows.
     pub occupied: BTreeSet<u16>,
     /// Ports in use that a snapshot does not show.
-    pub unseen: BTreeSet<u16>,
+    pub unlisted: BTreeSet<u16>,
 }
 
 /// The `count` ports from 50000 on.
@@ -33,7 +33,7 @@ pub fn all(candidates: &Candidates) -> Vec<u16> {
     candidates.ports().collect()
 }
 
-impl Drill {
+impl StrategyHarness {
     pub fn new(name: &str, count: u16, seed: u64) -> Self {
         Self::tuned(name, count, seed, Tuning::default())
     }
@@ -49,7 +49,7 @@ impl Drill {
             candidates: Candidates::new(every(count), &[]),
             destination: 0,
             occupied: BTreeSet::new(),
-            unseen: BTreeSet::new(),
+            unlisted: BTreeSet::new(),
         }
     }
 
@@ -61,18 +61,19 @@ impl Drill {
     /// Returns the ports that were tried, and the port that was allocated; None: the allocation
     /// gave up.
     pub fn allocate(&mut self) -> (Vec<u16>, Option<u16>) {
-        let taken: BTreeSet<u16> = self.occupied.union(&self.unseen).copied().collect();
+        let taken: BTreeSet<u16> = self.occupied.union(&self.unlisted).copied().collect();
         self.search(TIMEOUT, |port| port > 0 && !taken.contains(&port))
     }
 
     fn search(&mut self, most: usize, is_free: impl Fn(u16) -> bool) -> (Vec<u16>, Option<u16>) {
         let Self { strategy, random, candidates, destination, occupied, .. } = self;
-        let sight = FreePorts::without(occupied.iter().copied());
-        let about = Surroundings { candidates, sight: &sight, destination: *destination };
-        strategy.begin(&about, random);
+        let port_view = FreePorts::without(occupied.iter().copied());
+        let context =
+            StrategyContext { candidates, port_view: &port_view, destination: *destination };
+        strategy.begin(&context, random);
         let mut tried = Vec::new();
         while tried.len() < most
-            && let Some(port) = strategy.next(&about, random)
+            && let Some(port) = strategy.next(&context, random)
         {
             tried.push(port);
             if is_free(port) {

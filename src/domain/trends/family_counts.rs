@@ -1,40 +1,43 @@
 //! Counts sockets and ports of the ephemeral range by protocol and lane, in one pass. Computes no
 //! rates.
 
-use super::followed::Count;
-use crate::domain::{Ephemeral, Lane, Protocol, Snapshot, Socket, State};
+use super::tracked::Count;
+use crate::domain::{Ephemeral, Protocol, ProtocolFamily, Snapshot, Socket, State};
 
-pub(super) struct LaneCounts {
+pub(super) struct FamilyCounts {
     /// Numbers of sockets, in the order of `Protocol::EACH`.
     pub sockets: [u32; 2],
-    /// Counts of each lane, in the order of `Lane::EACH`.
-    pub lanes: [Count; 4],
+    /// Counts of each lane, in the order of `ProtocolFamily::EACH`.
+    pub protocol_families: [Count; 4],
 }
 
-impl LaneCounts {
+impl FamilyCounts {
     /// Counts the sockets of a snapshot, which must be sorted by protocol and port.
     pub fn of(snapshot: &Snapshot) -> Self {
-        let mut lane_counts = Self { sockets: [0; 2], lanes: [Count::default(); 4] };
+        let mut family_counts = Self { sockets: [0; 2], protocol_families: [Count::default(); 4] };
         for protocol in Protocol::EACH {
             let sockets = snapshot.of_protocol_in_range(protocol);
             for port in sockets.chunk_by(|a, b| a.local.port == b.local.port) {
                 if !snapshot.ephemeral.is_reserved(port[0].local.port) {
-                    lane_counts.sockets[protocol as usize] += port.len() as u32;
-                    lane_counts.add(protocol, port);
+                    family_counts.sockets[protocol as usize] += port.len() as u32;
+                    family_counts.add(protocol, port);
                 }
             }
         }
-        lane_counts
+        family_counts
     }
 
     fn add(&mut self, protocol: Protocol, port: &[Socket]) {
-        for lane in Lane::EACH.into_iter().filter(|lane| lane.protocol() == protocol) {
+        for protocol_family in ProtocolFamily::EACH
+            .into_iter()
+            .filter(|protocol_family| protocol_family.protocol() == protocol)
+        {
             let (mut sockets, mut lasting) = (0, false);
-            for socket in port.iter().filter(|socket| lane.takes(socket)) {
+            for socket in port.iter().filter(|socket| protocol_family.includes(socket)) {
                 sockets += 1;
                 lasting |= socket.state != State::TimeWait;
             }
-            let count = &mut self.lanes[lane as usize];
+            let count = &mut self.protocol_families[protocol_family as usize];
             count.sockets += sockets;
             count.taken += u32::from(sockets > 0);
             count.lasting += u32::from(lasting);

@@ -1,34 +1,34 @@
 //! A bounded log of sightings that can be read by port. Does not compare snapshots.
 
-use crate::domain::Sighting;
+use crate::domain::PortEvent;
 
 /// Maximum number of sightings returned for a port.
 const PER_PORT: usize = 8;
 /// Maximum number of sightings in the log.
 const CAPACITY: usize = 40_960;
 /// Number of sightings kept when the log is full.
-const KEPT: usize = CAPACITY / 4 * 3;
+const KEPT_WHEN_FULL: usize = CAPACITY / 4 * 3;
 const NONE: u32 = u32::MAX;
 const PORTS: usize = 65_536;
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Sightings {
+pub(super) struct PortEvents {
     /// Oldest first.
-    entries: Vec<SightingEntry>,
+    entries: Vec<PortEventEntry>,
     /// The index of the newest entry of each port, by port. Empty until the first sighting.
     newest: Vec<u32>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct SightingEntry {
-    sighting: Sighting,
+struct PortEventEntry {
+    port_event: PortEvent,
     port: u16,
     /// The index of the previous entry of the same port.
     older: u32,
 }
 
-impl Sightings {
-    pub fn push(&mut self, port: u16, sighting: Sighting) {
+impl PortEvents {
+    pub fn push(&mut self, port: u16, port_event: PortEvent) {
         if self.newest.is_empty() {
             self.newest = vec![NONE; PORTS];
         }
@@ -38,29 +38,29 @@ impl Sightings {
             let more = self.entries.len().clamp(64, CAPACITY - self.entries.len());
             self.entries.reserve_exact(more);
         }
-        self.append(port, sighting);
+        self.append(port, port_event);
     }
 
-    pub fn on_port(&self, port: u16) -> impl Iterator<Item = Sighting> {
+    pub fn on_port(&self, port: u16) -> impl Iterator<Item = PortEvent> {
         let newest = self.newest.get(usize::from(port)).and_then(|&index| self.entry(index));
-        let older = |entry: &&SightingEntry| self.entry(entry.older);
-        std::iter::successors(newest, older).map(|entry| entry.sighting).take(PER_PORT)
+        let older = |entry: &&PortEventEntry| self.entry(entry.older);
+        std::iter::successors(newest, older).map(|entry| entry.port_event).take(PER_PORT)
     }
 
     #[cfg(test)]
     pub fn bytes(&self) -> usize {
-        self.entries.capacity() * size_of::<SightingEntry>()
+        self.entries.capacity() * size_of::<PortEventEntry>()
             + self.newest.capacity() * size_of::<u32>()
     }
 
-    fn entry(&self, index: u32) -> Option<&SightingEntry> {
+    fn entry(&self, index: u32) -> Option<&PortEventEntry> {
         self.entries.get(index as usize)
     }
 
-    fn append(&mut self, port: u16, sighting: Sighting) {
+    fn append(&mut self, port: u16, port_event: PortEvent) {
         let index = self.entries.len() as u32;
         let older = std::mem::replace(&mut self.newest[usize::from(port)], index);
-        self.entries.push(SightingEntry { sighting, port, older });
+        self.entries.push(PortEventEntry { port_event, port, older });
     }
 
     /// Drops the entries beyond `PER_PORT` of each port, then the oldest ones: a busy port must not
@@ -73,7 +73,7 @@ impl Sightings {
         let mut start = entries.len();
         for index in (0..entries.len()).rev() {
             let of_port = &mut reported[usize::from(entries[index].port)];
-            if usize::from(*of_port) < PER_PORT && kept < KEPT {
+            if usize::from(*of_port) < PER_PORT && kept < KEPT_WHEN_FULL {
                 *of_port += 1;
                 kept += 1;
                 start -= 1;
@@ -97,48 +97,48 @@ mod tests {
     use super::*;
     use crate::domain::Protocol;
 
-    fn sighting(second: u64) -> Sighting {
+    fn port_event(second: u64) -> PortEvent {
         let at = Duration::from_secs(second);
-        Sighting { at, protocol: Protocol::Tcp, state: None, remote: None }
+        PortEvent { at, protocol: Protocol::Tcp, state: None, remote: None }
     }
 
-    fn seconds(sightings: &Sightings, port: u16) -> Vec<u64> {
-        sightings.on_port(port).map(|sighting| sighting.at.as_secs()).collect()
+    fn seconds(port_events: &PortEvents, port: u16) -> Vec<u64> {
+        port_events.on_port(port).map(|port_event| port_event.at.as_secs()).collect()
     }
 
     #[test]
-    fn a_port_tells_its_eight_newest() {
-        let mut sightings = Sightings::default();
-        assert_eq!(seconds(&sightings, 443), [0; 0]);
+    fn at_most_eight_events_are_returned_per_port() {
+        let mut port_events = PortEvents::default();
+        assert_eq!(seconds(&port_events, 443), [0; 0]);
         for second in 1..=10 {
-            sightings.push(443, sighting(second));
-            sightings.push(80, sighting(100 + second));
+            port_events.push(443, port_event(second));
+            port_events.push(80, port_event(100 + second));
         }
-        assert_eq!(seconds(&sightings, 443), [10, 9, 8, 7, 6, 5, 4, 3]);
-        assert_eq!(seconds(&sightings, 0), [0; 0]);
+        assert_eq!(seconds(&port_events, 443), [10, 9, 8, 7, 6, 5, 4, 3]);
+        assert_eq!(seconds(&port_events, 0), [0; 0]);
     }
 
     #[test]
-    fn a_busy_port_does_not_push_out_the_quiet_ones() {
-        let mut sightings = Sightings::default();
-        sightings.push(22, sighting(1));
+    fn a_busy_port_does_not_evict_events_of_other_ports() {
+        let mut port_events = PortEvents::default();
+        port_events.push(22, port_event(1));
         for second in 2..200_000 {
-            sightings.push(443, sighting(second));
+            port_events.push(443, port_event(second));
         }
-        assert_eq!(seconds(&sightings, 22), [1]);
-        assert_eq!(seconds(&sightings, 443)[0], 199_999);
+        assert_eq!(seconds(&port_events, 22), [1]);
+        assert_eq!(seconds(&port_events, 443)[0], 199_999);
     }
 
     #[test]
     fn the_log_is_bounded_and_drops_the_oldest() {
-        let mut sightings = Sightings::default();
+        let mut port_events = PortEvents::default();
         for second in 0..500_000_u64 {
-            sightings.push((second % 60_000) as u16, sighting(second));
-            assert!(sightings.entries.len() <= CAPACITY);
+            port_events.push((second % 60_000) as u16, port_event(second));
+            assert!(port_events.entries.len() <= CAPACITY);
         }
-        assert!(sightings.entries.capacity() <= CAPACITY);
+        assert!(port_events.entries.capacity() <= CAPACITY);
         let newest = (499_999 % 60_000) as u16;
-        assert_eq!(seconds(&sightings, newest)[0], 499_999);
-        assert_eq!(seconds(&sightings, newest + 1), [0; 0], "older than all that are kept");
+        assert_eq!(seconds(&port_events, newest)[0], 499_999);
+        assert_eq!(seconds(&port_events, newest + 1), [0; 0], "older than all that are kept");
     }
 }

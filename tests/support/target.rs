@@ -185,7 +185,7 @@ impl Session {
                 let effects = self.allocation.apply(self.started.elapsed(), *delta, real);
                 self.follow(effects);
             }
-            Report::Simulated(snapshot) => self.allocation.see_simulated(snapshot),
+            Report::Simulated(snapshot) => self.allocation.set_simulated(snapshot),
             Report::AllocationFailed(why) => self.allocation.fail(why),
             other => panic!("{other:?}"),
         }

@@ -7,7 +7,7 @@ use crate::domain::PortRange;
 /// A race: the holder closes a port and binds it again after the window, while the competitor binds
 /// ports at random all the time.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Course {
+pub struct RaceConfig {
     /// The ports of the race; port 0 is not among them.
     pub range: PortRange,
     /// Number of these ports that other sockets hold from the beginning to the end.
@@ -25,7 +25,7 @@ pub struct Course {
     pub seed: u64,
 }
 
-impl Course {
+impl RaceConfig {
     pub fn words(&self) -> Vec<String> {
         vec![
             self.range.first().to_string(),
@@ -68,8 +68,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_course_comes_back_from_its_words() {
-        let course = Course {
+    fn race_config_survives_a_round_trip_through_arguments() {
+        let config = RaceConfig {
             range: PortRange::new(49_152, 50_175).unwrap(),
             others: 922,
             window: Duration::from_micros(10_001),
@@ -79,12 +79,12 @@ mod tests {
             rounds: 1000,
             seed: (1 << 53) - 1,
         };
-        assert_eq!(Course::parse(&course.words()), Some(course));
+        assert_eq!(RaceConfig::parse(&config.words()), Some(config));
         for bad in ["", "-1", "x", "NaN", "0x1"] {
             for place in 0..9 {
-                let mut words = course.words();
+                let mut words = config.words();
                 words[place] = bad.to_owned();
-                assert_eq!(Course::parse(&words), None, "{place}: {bad}");
+                assert_eq!(RaceConfig::parse(&words), None, "{place}: {bad}");
             }
         }
     }

@@ -9,43 +9,48 @@ use unicode_width::UnicodeWidthStr;
 
 use super::InspectorContext;
 use crate::{
-    domain::{Sighting, StateClass, notation},
+    domain::{PortEvent, StateClass, notation},
     view::{Role, words},
 };
 
 /// Width of `−1m 12s `.
 const TIME_WIDTH: usize = 8;
 /// Maximum number of sightings shown.
-const MOST: usize = 24;
+const MAX_EVENTS: usize = 24;
 
 /// Returns the sightings, newest first; empty if nothing has changed on the port since the
 /// program's start.
 pub fn lines(context: &InspectorContext<'_>) -> Vec<Line<'static>> {
-    let sightings: Vec<Sighting> = context.app.history().on_port(context.port).take(MOST).collect();
-    let Some(first) = sightings.first() else { return Vec::new() };
-    let is_mixed = sightings.iter().any(|sighting| sighting.protocol != first.protocol);
+    let port_events: Vec<PortEvent> =
+        context.app.history().on_port(context.port).take(MAX_EVENTS).collect();
+    let Some(first) = port_events.first() else { return Vec::new() };
+    let is_mixed = port_events.iter().any(|port_event| port_event.protocol != first.protocol);
     let mut lines = vec![context.title("History of this port", "snapshots")];
-    lines.extend(sightings.iter().flat_map(|sighting| line(context, sighting, is_mixed)));
+    lines.extend(port_events.iter().flat_map(|port_event| line(context, port_event, is_mixed)));
     lines
 }
 
 /// Formats a sighting: `−1m 12s ESTABLISHED → 10.0.3.17:443`, `−13s    free`. The remote endpoint
 /// gets a line of its own if it does not fit.
-fn line(context: &InspectorContext<'_>, sighting: &Sighting, is_mixed: bool) -> Vec<Line<'static>> {
+fn line(
+    context: &InspectorContext<'_>,
+    port_event: &PortEvent,
+    is_mixed: bool,
+) -> Vec<Line<'static>> {
     let theme = context.theme;
-    let ago = context.scan.snapshot.taken_at.saturating_sub(sighting.at);
+    let ago = context.scan.snapshot.taken_at.saturating_sub(port_event.at);
     let ago = match ago.as_secs() {
         0 => "now ".to_owned(),
         _ => format!("{}{} ", theme.glyph('−', '-'), notation::duration(ago)),
     };
-    let (what, style) = match sighting.state {
+    let (what, style) = match port_event.state {
         Some(state) => (state.name(), context.class_style(StateClass::of(state))),
         None => ("free", Style::reset()),
     };
-    let protocol = sighting.protocol.name();
+    let protocol = port_event.protocol.name();
     let what = if is_mixed { format!("{protocol} {what}") } else { what.to_owned() };
     let arrow = theme.glyph("→", "->");
-    let remote = sighting.remote.map(|remote| format!(" {arrow} {remote}")).unwrap_or_default();
+    let remote = port_event.remote.map(|remote| format!(" {arrow} {remote}")).unwrap_or_default();
     let used = ago.width().max(TIME_WIDTH) + what.width();
     let mut line = Line::from(vec![
         Span::styled(format!("{ago:TIME_WIDTH$}"), theme.style(Role::Dim)),

@@ -8,22 +8,34 @@ use crate::allocator::{
 
 /// Returns the Shannon entropy of the next port given, in bits. `None` if no formula is known or no
 /// port is free.
-pub fn entropy_of_next(order: Order, candidates: &Candidates, sight: &dyn PortView) -> Option<f64> {
-    weights(order, candidates, sight)
+pub fn entropy_of_next(
+    order: Order,
+    candidates: &Candidates,
+    port_view: &dyn PortView,
+) -> Option<f64> {
+    weights(order, candidates, port_view)
         .map(|weights| weights.iter().map(|&(weight, ports)| -ports * weight * weight.log2()).sum())
 }
 
 /// Returns the probability that two allocators with this strategy get the same port from the same
 /// occupancy: the sum of the squares of the weights.
-pub fn rivals_collide(order: Order, candidates: &Candidates, sight: &dyn PortView) -> Option<f64> {
-    weights(order, candidates, sight)
+pub fn collision_probability(
+    order: Order,
+    candidates: &Candidates,
+    port_view: &dyn PortView,
+) -> Option<f64> {
+    weights(order, candidates, port_view)
         .map(|weights| weights.iter().map(|&(weight, ports)| ports * weight * weight).sum())
 }
 
 /// Returns the probabilities of ports, each with the number of ports that have it. The port after
 /// an occupied run of length L is reached from L + 1 starts of a scan.
-fn weights(order: Order, candidates: &Candidates, sight: &dyn PortView) -> Option<Vec<(f64, f64)>> {
-    let runs = runs_of_taken(candidates, sight);
+fn weights(
+    order: Order,
+    candidates: &Candidates,
+    port_view: &dyn PortView,
+) -> Option<Vec<(f64, f64)>> {
+    let runs = runs_of_taken(candidates, port_view);
     let count = f64::from(candidates.len());
     let taken: u32 = runs.iter().map(|&(length, count)| length * count).sum();
     let free = f64::from(candidates.len() - taken);
@@ -50,23 +62,23 @@ mod tests {
     use crate::{allocator::FreePorts, domain::PortRange};
 
     #[test]
-    fn a_scan_betrays_the_ports_behind_long_runs() {
+    fn ports_after_long_runs_are_more_likely_for_a_scan() {
         let candidates = Candidates::new(PortRange::new(1, 16).unwrap(), &[]);
-        let sight = FreePorts::without(1..=12);
-        let entropy = |order| entropy_of_next(order, &candidates, &sight).unwrap();
-        let rivals = |order| rivals_collide(order, &candidates, &sight).unwrap();
+        let port_view = FreePorts::without(1..=12);
+        let entropy = |order| entropy_of_next(order, &candidates, &port_view).unwrap();
+        let collision_rate = |order| collision_probability(order, &candidates, &port_view).unwrap();
         assert!((entropy(Order::Replacement) - 2.0).abs() < 1e-12);
-        assert!((rivals(Order::OnlyFree) - 0.25).abs() < 1e-12);
+        assert!((collision_rate(Order::OnlyFree) - 0.25).abs() < 1e-12);
         // 13/16 for port 13, 1/16 for each of the three after it.
         let expected = -(13.0 / 16.0_f64) * (13.0 / 16.0_f64).log2() + 3.0 / 16.0 * 4.0;
         assert!((entropy(Order::Scan) - expected).abs() < 1e-12);
-        assert!((rivals(Order::Scan) - 172.0 / 256.0).abs() < 1e-12);
+        assert!((collision_rate(Order::Scan) - 172.0 / 256.0).abs() < 1e-12);
     }
 
     #[test]
-    fn nothing_is_said_of_a_full_range_or_of_an_order_that_stands() {
+    fn entropy_is_none_for_a_full_range_and_for_a_fixed_order() {
         let candidates = Candidates::new(PortRange::new(1, 4).unwrap(), &[]);
         assert_eq!(entropy_of_next(Order::Scan, &candidates, &FreePorts::without(1..=4)), None);
-        assert_eq!(rivals_collide(Order::Fixed, &candidates, &FreePorts::everything()), None);
+        assert_eq!(collision_probability(Order::Fixed, &candidates, &FreePorts::all_free()), None);
     }
 }

@@ -12,7 +12,7 @@ use crate::domain::{
 
 /// The value that the kernel stores as IPv4 address of an IPv6 socket that is bound to one address
 /// (`LOOPBACK4_IPV6`, include/net/ipv6.h).
-const STAND_IN: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 6);
+const LOOPBACK4_IPV6: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 6);
 
 /// The addresses of one family that a socket is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ enum FamilySide<A> {
 }
 
 impl<A: PartialEq> FamilySide<A> {
-    fn meets(&self, other: &Self) -> bool {
+    fn overlaps(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Nothing, _) | (_, Self::Nothing) => false,
             (Self::One(a), Self::One(b)) => a == b,
@@ -43,7 +43,7 @@ enum Device {
 
 /// The addresses that a socket is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reach {
+pub struct BoundAddresses {
     v4: FamilySide<Ipv4Addr>,
     v6: FamilySide<Ipv6Addr>,
     /// Whether `v4` is uncertain: it depends on the socket's IPV6_V6ONLY, which the tables do not
@@ -53,17 +53,17 @@ pub struct Reach {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meeting {
+pub enum Overlap {
     Never,
     /// Unknown: the addresses overlap only if the holder's IPV6_V6ONLY is 0, or the sockets
     /// conflict only if the holder is not bound to another interface. The tables do not show which.
     Undecided,
-    Surely,
+    Certain,
 }
 
-impl Reach {
+impl BoundAddresses {
     pub fn of_holder(snapshot: &Snapshot, socket: &Socket) -> Self {
-        let reach = match canonical(socket.local.address) {
+        let bound_addresses = match canonical(socket.local.address) {
             IpAddr::V4(address) => Self::of_v4(address),
             IpAddr::V6(address) => Self::of_v6_holder(snapshot, socket, address),
         };
@@ -72,7 +72,7 @@ impl Reach {
             None if is_of_procfs(snapshot, socket) => Device::Undecided,
             None => Device::None,
         };
-        Self { device, ..reach }
+        Self { device, ..bound_addresses }
     }
 
     pub fn of_bind(address: BindAddress) -> Self {
@@ -109,37 +109,38 @@ impl Reach {
     /// `tcp_v6_connect`).
     fn of_v6_holder(snapshot: &Snapshot, socket: &Socket, address: Ipv6Addr) -> Self {
         let only = Self::of_v6(address);
-        let has_mark = matches!(socket.state, State::Listen | State::Bound | State::Unconnected);
+        let has_v6only_mark =
+            matches!(socket.state, State::Listen | State::Bound | State::Unconnected);
         let has_every = address.is_unspecified();
-        if has_mark && socket.family == Family::Dual && has_every {
+        if has_v6only_mark && socket.family == Family::Dual && has_every {
             return Self { v4: FamilySide::Every, ..only };
         }
         let is_reported = !has_every || !snapshot.gaps.iter().any(is_dual_stack_unknown);
-        if has_mark && socket.family == Family::Ipv6 && is_reported {
+        if has_v6only_mark && socket.family == Family::Ipv6 && is_reported {
             return only;
         }
-        let v4 = if has_every { FamilySide::Every } else { FamilySide::One(STAND_IN) };
+        let v4 = if has_every { FamilySide::Every } else { FamilySide::One(LOOPBACK4_IPV6) };
         Self { v4, is_v4_undecided: true, ..only }
     }
 
     /// Returns whether a bind() to `self` conflicts with a holder of `other`. Sockets that are
     /// bound to different interfaces never conflict.
-    pub fn meets(&self, other: &Self) -> Meeting {
-        match (self.device, other.device, self.meets_addresses(other)) {
-            (Device::Is(a), Device::Is(b), _) if a != b => Meeting::Never,
-            (Device::Is(_), Device::Undecided, Meeting::Surely) => Meeting::Undecided,
-            (_, _, meeting) => meeting,
+    pub fn overlaps(&self, other: &Self) -> Overlap {
+        match (self.device, other.device, self.overlaps_addresses(other)) {
+            (Device::Is(a), Device::Is(b), _) if a != b => Overlap::Never,
+            (Device::Is(_), Device::Undecided, Overlap::Certain) => Overlap::Undecided,
+            (_, _, overlap) => overlap,
         }
     }
 
-    fn meets_addresses(&self, other: &Self) -> Meeting {
-        let meets_v4 = self.v4.meets(&other.v4);
-        if self.v6.meets(&other.v6) || (meets_v4 && !other.is_v4_undecided) {
-            Meeting::Surely
-        } else if meets_v4 {
-            Meeting::Undecided
+    fn overlaps_addresses(&self, other: &Self) -> Overlap {
+        let overlaps_v4 = self.v4.overlaps(&other.v4);
+        if self.v6.overlaps(&other.v6) || (overlaps_v4 && !other.is_v4_undecided) {
+            Overlap::Certain
+        } else if overlaps_v4 {
+            Overlap::Undecided
         } else {
-            Meeting::Never
+            Overlap::Never
         }
     }
 
@@ -175,7 +176,7 @@ fn is_dual_stack_unknown(gap: &Gap) -> bool {
 }
 
 /// Prints `every IPv4 address`, `127.0.0.1`.
-impl fmt::Display for Reach {
+impl fmt::Display for BoundAddresses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.v4, self.v6) {
             (FamilySide::Every, FamilySide::Every) if !self.is_v4_undecided => {

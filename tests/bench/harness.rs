@@ -79,7 +79,7 @@ pub struct Frame {
 }
 
 /// Snapshots to switch between.
-pub struct World {
+pub struct BenchInput {
     base: Snapshot,
     run: Snapshot,
     spread: Snapshot,
@@ -87,7 +87,7 @@ pub struct World {
     processes: Arc<ProcessTable>,
 }
 
-impl World {
+impl BenchInput {
     pub fn new() -> Self {
         let (host, other) = (machine(1), machine(9));
         let base = host.snapshot();
@@ -134,8 +134,8 @@ fn machine(seed: u64) -> SimulatedHost {
 }
 
 /// An app that was shown the first snapshot.
-pub struct Stage<'a> {
-    world: &'a World,
+pub struct Harness<'a> {
+    bench_input: &'a BenchInput,
     app: App,
     theme: Theme,
     terminal: SilentTerminal,
@@ -146,23 +146,27 @@ pub struct Stage<'a> {
     random: ChaCha12Rng,
 }
 
-impl<'a> Stage<'a> {
+impl<'a> Harness<'a> {
     /// `keys` are pressed after the first snapshot.
-    pub fn new(world: &'a World, (columns, rows): (u16, u16), keys: &str) -> io::Result<Self> {
+    pub fn new(
+        bench_input: &'a BenchInput,
+        (columns, rows): (u16, u16),
+        keys: &str,
+    ) -> io::Result<Self> {
         let mut app = app();
         app.update(Duration::ZERO, Event::Resized { columns, rows });
         let area = Rect::new(0, 0, columns, rows);
         let terminal = silent_terminal(columns, rows)?;
         let theme = Theme::new(Depth::True, Background::Dark, false);
         let (at, random) = (Duration::from_secs(1), ChaCha12Rng::seed_from_u64(1));
-        let mut stage = Self { world, app, theme, terminal, area, at, number: 0, random };
-        let first = stage.event(Change::Nothing);
-        stage.say(first);
-        stage.say(Event::Report(Report::Described(Arc::clone(&world.processes))));
+        let mut harness = Self { bench_input, app, theme, terminal, area, at, number: 0, random };
+        let first = harness.event(Change::Nothing);
+        harness.say(first);
+        harness.say(Event::Report(Report::Described(Arc::clone(&bench_input.processes))));
         for key in keys.chars() {
-            stage.say(Event::Key(Key::Char(key)));
+            harness.say(Event::Key(Key::Char(key)));
         }
-        Ok(stage)
+        Ok(harness)
     }
 
     pub fn play(&mut self, change: Change) -> io::Result<Frame> {
@@ -192,7 +196,7 @@ impl<'a> Stage<'a> {
     }
 
     /// What the map is made of.
-    pub fn grain(&mut self) -> io::Result<&'static str> {
+    pub fn resolution(&mut self) -> io::Result<&'static str> {
         let is_dot = |symbol: &str| symbol.chars().all(|c| ('\u{2801}'..='\u{28FF}').contains(&c));
         let picture = self.picture()?;
         let has_dots = picture.content.iter().any(|cell| is_dot(cell.symbol()));
@@ -226,7 +230,8 @@ impl<'a> Stage<'a> {
             }
             _ => {
                 let is_other = self.number.is_multiple_of(2);
-                let snapshot = if is_other { self.world.other(change) } else { &self.world.base };
+                let snapshot =
+                    if is_other { self.bench_input.other(change) } else { &self.bench_input.base };
                 // Only a snapshot of a higher number is newer. The time stays: the age is not what
                 // changes.
                 let snapshot = Snapshot { number: self.number, ..snapshot.clone() };
@@ -259,7 +264,8 @@ fn delta(random: &mut ChaCha12Rng) -> AllocationDelta {
     for _ in 0..ATTEMPTS {
         tries[random.random_range(0..length)] += 1;
     }
-    let touched = IANA_DYNAMIC.ports().zip(tries).filter(|&(_, tries)| tries > 0).collect();
+    let attempts_by_port =
+        IANA_DYNAMIC.ports().zip(tries).filter(|&(_, tries)| tries > 0).collect();
     let refusal = Some(Refusal { protocol: Protocol::Udp, errno: Errno::EADDRINUSE });
     let mut attempt = |number| Attempt {
         number,
@@ -277,7 +283,7 @@ fn delta(random: &mut ChaCha12Rng) -> AllocationDelta {
         successes: u64::from(ATTEMPTS) / 10,
         busy: Duration::from_nanos(600) * ATTEMPTS,
         histogram: (1..=100).map(|attempts| (attempts, u64::from(101 - attempts))).collect(),
-        touched,
+        attempts_by_port,
         recent,
         finished,
         is_running: true,
