@@ -1,4 +1,4 @@
-//! Allocation strategies and the retry loop that drives a `Binder`. Opens no sockets, reads no
+//! Allocation strategies and the retry loop that drives a `Binder`. Opens no socket and reads no
 //! clock.
 
 pub mod attempt;

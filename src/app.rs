@@ -39,15 +39,16 @@ pub use map::{Extent, GlyphSet, InspectorPlace, Map, Move, Plan, Size};
 pub use overview::Overview;
 pub use pool::PoolScreen;
 
-/// Settings that are fixed before the first event.
+/// Options with which the app starts.
 #[derive(Clone, Debug)]
 pub struct AppOptions {
+    /// The screen that is shown first.
     pub first: Screen,
     pub glyphs: GlyphSet,
     /// The ports that the map shows at the start.
     pub extent: Extent,
     pub protocols: Protocols,
-    /// Where the cursor starts; None: at the first port of the ephemeral range.
+    /// Where the cursor starts; None: at the first port of `extent`.
     pub find: Option<Find>,
     pub allocation: AllocationOptions,
     pub lab: LabOptions,
@@ -58,28 +59,28 @@ pub struct AppOptions {
     pub services: ServiceNames,
 }
 
-/// What to find, as named on the command line.
+/// The port or process that the command line names. The cursor moves to it once it is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Find {
     Port(u16),
-    /// The lowest port of any process with this name.
+    /// A process name: the lowest local port of all processes with this name.
     Process(String),
 }
 
-/// What covers the screen and takes the keys.
+/// What covers the screen and receives the keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Overlay {
     #[default]
     None,
     Help(HelpPage),
-    /// The digits typed so far.
+    /// The prompt for a port number, with the digits typed so far.
     GoTo(String),
 }
 
 /// A page of the help.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HelpPage {
-    /// The keys of this screen, and what the scan could not see.
+    /// The keys of the current screen, and the gaps of the scan.
     #[default]
     Keys,
     /// One sentence for each state and colour.
@@ -100,7 +101,8 @@ impl HelpPage {
     }
 }
 
-/// The ports between the block where the mouse button went down and the block under the pointer.
+/// The ports from the block where the mouse button went down to the block under the pointer, both
+/// included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortSelection {
     pub ports: PortRange,
@@ -113,15 +115,16 @@ pub struct PortSelection {
 pub struct LatestScan {
     pub snapshot: Arc<Snapshot>,
     pub occupancy: Occupancy,
-    /// Use of the ports that the kernel may choose, in the order of `ProtocolFamily::EACH`.
+    /// Use of the ports that the kernel chooses automatically, in the order of
+    /// `ProtocolFamily::EACH`.
     pub gauges: [Gauge; ProtocolFamily::EACH.len()],
     /// Counts of the ports that the map shows.
     pub lens_counts: LensCounts,
-    /// Counted only while the owner lens is on.
+    /// Counted only while the owner lens is on; empty otherwise.
     pub owners: OwnerRanks,
-    /// Counted only while the lens has categories.
+    /// Counted for the current lens; empty for the owner lens, which has no categories.
     pub categories: Categories,
-    /// The ports of the owner in focus, while the owner lens is on.
+    /// The ports of the owner in focus. None: no owner is in focus, or another lens is on.
     pub marks: Option<Marks>,
     pub analysis: Analysis,
     pub diagnosis: Diagnosis,
@@ -134,8 +137,8 @@ pub struct App {
     screen: Screen,
     overlay: Overlay,
     overview: Overview,
-    /// The lens that was on before the map was opened from the Overview. Set while Esc returns to
-    /// the Overview.
+    /// The lens that was on before the map was opened from the Overview. None: Esc does not return
+    /// to the Overview.
     visited_from: Option<Lens>,
     map: Map,
     scan: Option<LatestScan>,
@@ -220,7 +223,7 @@ impl App {
         self.scan.as_ref()
     }
 
-    /// The latest snapshot and its occupancy, for the state and the screen of the allocator.
+    /// The latest snapshot and its occupancy, for the Allocate screen. None before the first scan.
     pub fn last_scan(&self) -> Option<LastScan<'_>> {
         self.scan.as_ref().map(LatestScan::last)
     }
@@ -229,27 +232,29 @@ impl App {
         &self.processes
     }
 
-    /// Why the last scan failed, if it did.
+    /// Why the last scan failed; None: it did not.
     pub fn failure(&self) -> Option<&Text> {
         self.failure.as_ref()
     }
 
-    /// The message of the worker thread that panicked, if one did. The exit code is then 101.
+    /// The message of the worker thread that panicked; the exit code is then 101. None: no thread
+    /// has panicked.
     pub fn fault(&self) -> Option<&Text> {
         self.fault.as_ref()
     }
 
-    /// What earlier scans found on the ports, and since when it has been there.
+    /// The ages of the sockets, and what appeared on each port in earlier scans.
     pub fn history(&self) -> &History {
         self.monitor.history()
     }
 
-    /// How long a finding of the latest scan has been found without interruption.
+    /// How long all scans until the latest one have had the finding. None: the latest scan does not
+    /// have it.
     pub fn finding_age(&self, finding: &Finding) -> Option<Age> {
         self.monitor.age(finding, &self.scan()?.snapshot)
     }
 
-    /// Rates and forecasts.
+    /// Rates and forecasts, computed from the scans so far.
     pub fn trends(&self) -> &Trends {
         self.monitor.trends()
     }
@@ -259,7 +264,7 @@ impl App {
         self.thresholds
     }
 
-    /// What the Overview's first line is about; None before the first scan.
+    /// The subject of the Overview's first line; None before the first scan.
     pub fn headline(&self) -> Option<&Headline> {
         self.headline.as_ref()
     }
@@ -279,23 +284,24 @@ impl App {
         self.is_mouse_on
     }
 
-    /// The block under the pointer.
+    /// The block under the pointer; None: the pointer is on no block.
     pub fn hover(&self) -> Option<PortRange> {
         self.hover
     }
 
-    /// The ports selected by dragging the mouse.
+    /// The ports selected by dragging the mouse; None: none are selected.
     pub fn span(&self) -> Option<PortRange> {
         self.span.map(|span| span.ports)
     }
 
-    /// The port that the inspector describes: the port under the pointer, else the port under the
-    /// cursor.
+    /// The port that the inspector describes: `port_of_shown_class` of the block under the pointer,
+    /// else the port under the cursor.
     pub fn inspected(&self) -> u16 {
         self.hover.map_or(self.map.cursor, |block| self.port_of_shown_class(block))
     }
 
-    /// Time until the screen changes without an event; None: it does not.
+    /// Time until the Allocate screen changes without an event, because a mark fades or an age
+    /// grows. None: nothing changes, or another screen is shown.
     pub fn redraw_after(&self) -> Option<Duration> {
         let is_shown = self.screen == Screen::Allocate;
         let changes = if self.pool.is_open() {
@@ -306,8 +312,8 @@ impl App {
         changes.filter(|_| is_shown)
     }
 
-    /// Minimum time between two frames that show reports. A frame that answers a key has no
-    /// minimum.
+    /// Minimum time between two frames that show reports: 100 ms if only a sample is shown, else 0.
+    /// A frame that answers a key is drawn at once.
     pub fn frame_gap(&self) -> Duration {
         let is_fast = match self.screen {
             Screen::Allocate => self.allocation.is_sampled() && !self.pool.is_open(),
@@ -317,6 +323,7 @@ impl App {
         Duration::from_millis(if is_fast { 100 } else { 0 })
     }
 
+    /// Whether the view is paused.
     pub fn is_frozen(&self) -> bool {
         self.is_frozen
     }
@@ -326,7 +333,7 @@ impl App {
         self.now
     }
 
-    /// Age of the snapshot.
+    /// Age of the latest snapshot; None before the first scan.
     pub fn age(&self) -> Option<Duration> {
         self.scan.as_ref().map(|scan| self.now.saturating_sub(scan.arrived))
     }
@@ -357,12 +364,12 @@ impl App {
         self.scan.as_ref().map_or(port::LINUX_DEFAULT, |s| s.snapshot.ephemeral.range)
     }
 
-    /// The map's grid in a terminal of this size.
+    /// The map's grid in a terminal of this size; None: it is too small for a map.
     pub fn grid(&self, size: Size) -> Option<Grid> {
         self.map.grid(self.ephemeral(), size)
     }
 
-    /// The map's layout in a terminal of this size.
+    /// The map's layout in a terminal of this size; None: it is too small for a map.
     pub fn plan(&self, size: Size) -> Option<Plan> {
         self.map.plan(self.ephemeral(), size)
     }
@@ -373,12 +380,14 @@ impl App {
         self.grid(self.size).and_then(|grid| self.map.missing_dots(&grid))
     }
 
-    /// The ports that the map shows.
+    /// The ports that the map shows. If the terminal is too small for a map, all ports of the map's
+    /// extent.
     pub fn shown(&self) -> PortRange {
         self.grid(self.size).map_or_else(|| self.map.range(self.ephemeral()), |g| g.range())
     }
 
-    /// Counts what is on these ports, for the protocols that the map shows.
+    /// Counts `ports` by state class, available and reserved, for the protocols that the map shows.
+    /// All counts are 0 before the first scan.
     pub fn lens_counts(&self, ports: PortRange) -> LensCounts {
         self.scan.as_ref().map_or_else(LensCounts::default, |scan| {
             let ephemeral = &scan.snapshot.ephemeral;
@@ -386,8 +395,9 @@ impl App {
         })
     }
 
-    /// Returns the first port of a block whose state class gives the block its colour, so that the
-    /// inspector describes what the map shows.
+    /// Returns the first port of `block` that has the state class in whose colour the block is
+    /// drawn, so that the inspector describes what the map shows. If no port is occupied, returns
+    /// the first one.
     pub fn port_of_shown_class(&self, block: PortRange) -> u16 {
         let heaviest = self.lens_counts(block).heaviest();
         let found_port = self.scan.as_ref().zip(heaviest).and_then(|(scan, class)| {

@@ -37,8 +37,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     exit::code(apply(&arguments), failed)
 }
 
-/// Returns the arguments with an option for the words `help`, `help COMMAND` and `version`; None if
-/// they are other words.
+/// Replaces the words `help`, `help COMMAND` and `version` by the options `--help` and `--version`.
+/// None: the arguments are other words.
 fn without_alias(arguments: &[OsString]) -> Option<Vec<OsString>> {
     let [program, words @ ..] = arguments else { return None };
     let words: Vec<&str> = words.iter().map(|word| word.to_str().unwrap_or_default()).collect();

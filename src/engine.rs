@@ -54,8 +54,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts the threads. Scans every `interval`, or less often if that would cost over 5 % of a
-    /// core. Each thread reports through an `outbox` of its own.
+    /// Starts the threads. Scans every `interval` (at least 50 ms), or less often if that would
+    /// cost more than 5 % of a core. Each thread reports through an `outbox` of its own.
     ///
     /// Errors: a thread could not be created.
     pub fn start(
@@ -80,7 +80,7 @@ impl Engine {
         Ok(Self { scan_control, owner_list, workers, allocation, lab, pool })
     }
 
-    /// Sends a request. Never blocks.
+    /// Sends a request to its thread. Never blocks. Does nothing if the thread has ended.
     pub fn ask(&self, request: Request) {
         match request {
             Request::ScanNow => self.scan_control.scan_now(),

@@ -1,4 +1,4 @@
-//! The trait for the machine that portscope examines. A host reports facts and does not evaluate
+//! The traits of the machine that portscope examines. A host reports facts and does not evaluate
 //! them.
 
 #[cfg(target_os = "linux")]
@@ -24,24 +24,28 @@ use crate::domain::{
 
 /// A machine to examine: the real one or a simulated one.
 ///
-/// A scanner, a describer and a binder are separate objects, so that each can run in its own
-/// thread: reading about a process can block, and must not delay a scan; neither of the two may
-/// delay an allocation.
+/// The scanner, the describer and the binder are separate objects, so that each can run in its own
+/// thread. Reading from /proc/PID can block, and must not delay a scan. Neither a scan nor such a
+/// read may delay an allocation.
 pub trait Host: Send + Sync {
     fn machine(&self) -> Arc<Machine>;
 
+    /// Creates a scanner. Errors: the network namespace cannot be entered.
     fn scanner(&self) -> Result<Box<dyn Scanner>, HostError>;
 
-    /// Returns the kernel's port policy, with a gap for each value that is only assumed. The
-    /// default implementation makes a whole scan; a host that can read the policy alone overrides
-    /// it.
+    /// Returns the kernel's rules for automatic ports, with a gap for each value that is only
+    /// assumed. The default implementation makes a whole scan; a host that can read the rules alone
+    /// overrides it.
+    ///
+    /// Errors: the network namespace cannot be entered, or the scan fails.
     fn policy(&self) -> Result<(Ephemeral, Vec<Gap>), HostError> {
         let mut snapshot = Snapshot::empty(self.machine(), Source::Simulated);
         self.scanner()?.scan(OwnerDepth::Skip, &mut snapshot)?;
         Ok((snapshot.ephemeral, snapshot.gaps))
     }
 
-    /// Returns the service names of this machine. Names in its own list come before IANA's.
+    /// Returns the service names of this machine. Names in its own list take precedence over
+    /// IANA's.
     fn services(&self) -> ServiceNames {
         ServiceNames::default()
     }
@@ -49,6 +53,8 @@ pub trait Host: Send + Sync {
     fn describer(&self) -> Box<dyn Describer>;
 
     /// Returns a binder for `protocols` on `address`; None: on all addresses of both families.
+    ///
+    /// Errors: the interface does not exist, or a socket cannot be opened.
     fn binder(
         &self,
         protocols: Protocols,
@@ -58,23 +64,25 @@ pub trait Host: Send + Sync {
     /// Converts a local address to the address that bind() gets on this machine; None: all
     /// addresses of both families.
     ///
-    /// Errors: the interface does not exist.
+    /// Errors: the interface does not exist, or its index cannot be read.
     fn bind_address(&self, asked: Option<LocalAddress>) -> Result<BindAddress, AddressRefusal> {
         Ok(named_address(asked, asked.and_then(|asked| asked.interface?.index())))
     }
 
-    /// Returns why the kernel refuses a bind() of this address; None: the kernel accepts it.
-    /// Occupies no port. A host that cannot try reports no refusal.
+    /// Returns why the kernel refuses a bind() of this address. None: the kernel accepts it, or the
+    /// host cannot test it. Occupies no port.
     fn address_refusal(&self, _protocol: Protocol, _: BindAddress) -> Option<AddressRefusal> {
         None
     }
 
-    /// Whether this process may bind ports below `ip_unprivileged_port_start`; None: unknown.
+    /// Returns whether this process may bind ports below `ip_unprivileged_port_start`; None:
+    /// unknown.
     fn may_bind_privileged(&self) -> Option<bool> {
         None
     }
 
-    /// Returns why no port of this address can be bound on `protocols`; None: ports can be bound.
+    /// Returns why no port can be bound on the address `asked` (None: all addresses) for one of
+    /// `protocols`. None: ports can be bound.
     fn refusal(&self, protocols: Protocols, asked: Option<LocalAddress>) -> Option<AddressRefusal> {
         let address = match self.bind_address(asked) {
             Ok(address) => address,
@@ -90,20 +98,21 @@ pub trait Host: Send + Sync {
         })
     }
 
-    /// Tests whether this bind() of `port` succeeds now, and releases the port at once. A host that
-    /// cannot test returns `ENOSYS`.
+    /// Tests whether this bind() of `port` succeeds now, and releases the port at once. Errors: the
+    /// errno of the failed call; ENOSYS if the host cannot test.
     fn probe(&self, _bind: Bind, _port: u16) -> Result<(), Errno> {
         Err(Errno::ENOSYS)
     }
 
-    /// Returns when the process started, in ticks since boot; None: it does not exist, or this host
-    /// has no processes.
+    /// Returns the start time of a process, which together with the pid identifies it. Linux counts
+    /// it in clock ticks since boot, a simulated host in seconds since 1970. None: the process has
+    /// ended, or is not visible.
     fn started(&self, _pid: u32) -> Option<u64> {
         None
     }
 
-    /// Whether the process with this pid and start time still exists. A process that cannot be
-    /// checked now counts as existing.
+    /// Returns whether the process with this pid and start time still exists. `LinuxHost` returns
+    /// true also for a process that it cannot check now.
     fn is_alive(&self, pid: u32, started: u64) -> bool {
         self.started(pid) == Some(started)
     }
@@ -114,7 +123,8 @@ pub trait Host: Send + Sync {
     }
 }
 
-/// Like `Host::bind_address`, given the index of the interface.
+/// Converts an address like `Host::bind_address`, given the index of its interface (None: it has
+/// none).
 pub fn named_address(asked: Option<LocalAddress>, interface: Option<u32>) -> BindAddress {
     match (asked.map(|asked| asked.address), interface) {
         (None, _) => BindAddress::AnyDual,
@@ -125,21 +135,22 @@ pub fn named_address(asked: Option<LocalAddress>, interface: Option<u32>) -> Bin
     }
 }
 
-/// Takes snapshots, and keeps what makes the next one cheap.
+/// Takes snapshots, and keeps the buffers and results that make the next one cheaper.
 pub trait Scanner: Send {
     /// Fills `snapshot`, whose buffers are reused. An incomplete answer is `Ok` with gaps; an error
     /// means that no socket could be listed at all.
     fn scan(&mut self, owners: OwnerDepth, snapshot: &mut Snapshot) -> Result<(), HostError>;
 
-    /// Fills in `snapshot.numbered` by another dump of the connected TCP sockets. The dump costs as
-    /// much as a walk over the kernel's table. A host without an answer leaves the field unchanged.
+    /// Fills in `snapshot.numbered` by another dump of the connected TCP sockets, which costs a
+    /// walk over the kernel's table. Sets it to None if the kernel does not answer. The default
+    /// implementation does nothing.
     fn ask_numbered(&mut self, _snapshot: &mut Snapshot) {}
 
-    /// Fills in `snapshot.stamping_peers` by one request for each of `Snapshot::unknown_peers`. A
-    /// host without an answer leaves the field unchanged.
+    /// Fills in `snapshot.timestamp_peers` by one request for each of `Snapshot::unknown_peers`.
+    /// The default implementation does nothing.
     fn ask_timestamps(&mut self, _snapshot: &mut Snapshot) {}
 
-    /// Like `scan` with all owners, but for one local port, and possibly without vitals.
+    /// Like `scan` with `OwnerDepth::Full`, but for one local port. `snapshot.vitals` may be empty.
     fn scan_port(&mut self, port: u16, snapshot: &mut Snapshot) -> Result<(), HostError> {
         self.scan(OwnerDepth::Full, snapshot)?;
         snapshot.sockets.retain(|socket| socket.local.port == port);
@@ -153,8 +164,8 @@ pub trait Scanner: Send {
     }
 }
 
-/// The forwarded flows of a port. None: no flow is tracked in the network namespace. An error: the
-/// flows cannot be read, or there are more than portscope reads.
+/// The forwarded flows of a port. None: the kernel tracks no flow in the network namespace. An
+/// error: the flows cannot be read; EFBIG if there are more than portscope reads.
 pub type Publications = Option<Result<Vec<Publication>, Errno>>;
 
 /// How much work a scan spends on owners.
@@ -162,15 +173,15 @@ pub type Publications = Option<Result<Vec<Publication>, Errno>>;
 pub enum OwnerDepth {
     /// Finds no owners: each socket has `Holder::NotAsked`.
     Skip,
-    /// Walks the processes only if an unknown inode appears.
+    /// Walks all processes only if a socket has an unknown inode, or if the last walk failed.
     Incremental,
-    /// Walks all processes: fork and descriptor passing change owners without a new inode.
+    /// Always walks all processes: fork() and descriptor passing change owners without a new inode.
     Full,
 }
 
 /// Describes processes: name, command line, user, start time.
 pub trait Describer: Send {
-    /// Returns one entry for each pid that still exists.
+    /// Returns one entry for each process that still exists and can be described.
     fn describe(&mut self, pids: &[u32]) -> Vec<Process>;
 
     /// Returns why an existing process could not be described. None: the process has ended, or it
@@ -179,9 +190,9 @@ pub trait Describer: Send {
         None
     }
 
-    /// Returns when the process with this pid started, in ticks since boot; a different start time
-    /// is a different process. None: it has ended or is not visible. Costs much less than
-    /// `describe`.
+    /// Returns the start time of the process with this pid, in clock ticks since boot. It
+    /// distinguishes processes that had the same pid. None: the process has ended or is not
+    /// visible. Costs much less than `describe`.
     fn started(&mut self, _pid: u32) -> Option<u64> {
         None
     }
@@ -189,20 +200,20 @@ pub trait Describer: Send {
 
 /// A binder whose `Held` is boxed, so that all hosts share one type.
 pub trait HostBinder: Binder<Held = Box<dyn Held>> + Send {
-    /// Returns the part of the request that this binder cannot fulfil ("IPv4 only"), if any.
+    /// Returns how this binder falls short of the request ("IPv4 only"). None: it fulfils it all.
     fn limitation(&self) -> Option<&'static str> {
         None
     }
 
     /// Makes bind() to port 0 choose from `range` from now on.
     ///
-    /// Errors: the machine cannot limit its choice to a range, or its own range has no port in
-    /// `range`.
+    /// Errors: the machine cannot limit its choice to a range, or its ephemeral range has no port
+    /// in `range`.
     fn choose_within(&mut self, range: PortRange) -> Result<(), HostError>;
 
-    /// Sets SO_REUSEADDR on TCP sockets from now on. A bind() then also succeeds beside connections
-    /// whose sockets had the option, such as those in TIME-WAIT, but never beside a listening
-    /// socket.
+    /// Sets SO_REUSEADDR on TCP sockets from now on. A bind() then also succeeds if all sockets on
+    /// the port have the option and none listens, for example if only connections in TIME-WAIT are
+    /// left (`inet_bind_conflict`, net/ipv4/inet_connection_sock.c).
     fn reuse_address(&mut self) {}
 
     /// Returns how many ports of this binder the process can hold at once.
@@ -215,8 +226,8 @@ pub trait HostBinder: Binder<Held = Box<dyn Held>> + Send {
 pub trait Held: Send {
     fn port(&self) -> u16;
 
-    /// Discards the datagrams that arrived since the last call, and returns their number. The
-    /// number per call is limited, so that a call takes almost no time.
+    /// Discards the datagrams that arrived since the last call, and returns their number. A call
+    /// discards a limited number, so that it takes almost no time.
     fn stray_datagrams(&mut self) -> u64 {
         0
     }
@@ -225,8 +236,8 @@ pub trait Held: Send {
     /// again, and discards everything that is queued.
     fn retire(&mut self) {}
 
-    /// Returns copies of the sockets, in the order of `into_descriptors`. The port stays bound
-    /// while an original or a copy is open.
+    /// Returns duplicates of the sockets, in the order of `into_descriptors`. The port stays bound
+    /// while an original or a duplicate is open. Errors: no descriptor is left.
     fn copies(&self) -> io::Result<Vec<OwnedFd>> {
         Ok(Vec::new())
     }
@@ -241,19 +252,21 @@ const RAISE_LIMIT: &str = "raise the limit of open files (ulimit -n)";
 #[derive(Debug, thiserror::Error)]
 #[error("could not {operation}: {}", named(.source))]
 pub struct HostError {
+    /// What failed: a verb with its object, such as `read /proc`.
     pub operation: Text,
     pub source: io::Error,
 }
 
 impl HostError {
-    /// Text from outside in `operation` must be scrubbed already.
+    /// Creates the error of `operation`, a verb with its object (`read /proc`). Text from outside
+    /// in `operation` must have passed `Text::scrub`.
     pub fn new(operation: &str, source: impl Into<io::Error>) -> Self {
         Self { operation: Text::around_scrubbed(operation), source: source.into() }
     }
 }
 
-/// Formats an error as in `Too many open files (EMFILE)`; std shows an errno as a number, not a
-/// name.
+/// Formats an error with the name of its errno, as in `Permission denied (EACCES)`; std shows the
+/// number. Adds what to do if no descriptor is left.
 fn named(error: &io::Error) -> String {
     let words = error.to_string();
     match (error.raw_os_error().map(Errno), words.rsplit_once(" (os error ")) {

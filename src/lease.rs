@@ -1,4 +1,4 @@
-//! The API for programs that lease ports. Combines the pool, a machine and a clock. Chooses no
+//! The API for programs that lease ports. Combines a pool with a machine and a clock. Chooses no
 //! ports.
 
 use std::{
@@ -21,9 +21,9 @@ use crate::{
     tcp_listener_of, udp_socket_of,
 };
 
-/// Maximum number of quarantines that one `take` ends, and of draining ports that it checks. A
-/// `take` adds at most one quarantine, so a number above one keeps them from piling up. A small
-/// number keeps `take` fast.
+/// Maximum number of quarantines that one `take` ends, and of ports in `Quarantine::Drain` that it
+/// checks. Each lease is followed by at most one quarantine, so a number above 1 keeps expired
+/// quarantines from piling up. A small number keeps `take` fast.
 const ENDED_BY_TAKE: usize = 4;
 /// Maximum number of quarantines that one `run_pass` ends.
 const ENDED_BY_TEND: usize = 64;
@@ -31,11 +31,13 @@ const ENDED_BY_TEND: usize = 64;
 /// Why a pool could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum PoolError {
+    /// The bands have more ports than the range has unreserved ports.
     #[error(transparent)]
     Bands(#[from] BandsTooLarge),
+    /// The failure rate is not a number from 0 to 1.
     #[error("invalid failure rate {0}: expected 0 to 1")]
     FailureRate(f64),
-    /// The host failed: it could not create a socket, use that address, or draw a seed.
+    /// The host failed: it could not create a socket, use the address, or draw a seed.
     #[error(transparent)]
     Io(#[from] HostError),
 }
@@ -62,7 +64,8 @@ impl LeasePoolBuilder {
         self
     }
 
-    /// Sets the address to bind. Default: all addresses of IPv4 and IPv6.
+    /// Sets the address to bind. `::` is all addresses of IPv4 and IPv6, `0.0.0.0` all addresses of
+    /// IPv4. Default: as `::`, or as `0.0.0.0` if there is no IPv6.
     pub fn address(mut self, address: IpAddr) -> Self {
         self.address = Some(address);
         self
@@ -76,45 +79,48 @@ impl LeasePoolBuilder {
         self
     }
 
-    /// Sets how many ports are kept for the higher classes. Default: none.
+    /// Sets how many ports are reserved for leases of high and of normal priority. Default: none.
     pub fn bands(mut self, bands: Bands) -> Self {
         self.bands = bands;
         self
     }
 
-    /// Sets the quarantine of a port before it is leased again. Default: ten seconds.
+    /// Sets the quarantine of a port before it is leased again. Default: [`Quarantine::Time`] of 10
+    /// seconds.
     pub fn quarantine(mut self, quarantine: Quarantine) -> Self {
         self.quarantine = quarantine;
         self
     }
 
-    /// Sets the probability with which a search may give up although a port is free, 0 to 1. The
-    /// probability determines the number of attempts. Default: one in a million.
+    /// Sets the probability (0 to 1) with which a search may give up although a port is free. A
+    /// lower probability allows more attempts. Default: one in a million.
     pub fn failure_rate(mut self, failure_rate: f64) -> Self {
         self.failure_rate = failure_rate;
         self
     }
 
     /// Sets the maximum number of attempts of one search in one band, even if the failure rate
-    /// requires more. At least one attempt is always made. Default: 1,000.
+    /// requires more. 0 counts as 1. Default: 1,000.
     pub fn max_attempts(mut self, max_attempts: u32) -> Self {
         self.max_attempts = max_attempts;
         self
     }
 
-    /// Sets the seed. The same seed tries the same ports. Default: random.
+    /// Sets the seed. With the same seed, the same calls and the same occupied ports, a pool tries
+    /// the same ports. Default: random.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// Builds a pool on this machine.
+    /// Builds a pool on this machine. Errors: as for [`build_on`](Self::build_on).
     #[cfg(target_os = "linux")]
     pub fn build(self) -> Result<LeasePool, PoolError> {
         self.build_on(&crate::host::linux::LinuxHost::new())
     }
 
     /// Builds a pool on another [`Host`], such as a simulated one, whose ports have no sockets.
+    /// Errors: the bands are too large, the failure rate is invalid, or the host failed.
     pub fn build_on(self, host: &dyn Host) -> Result<LeasePool, PoolError> {
         if !(0.0..=1.0).contains(&self.failure_rate) {
             return Err(PoolError::FailureRate(self.failure_rate));
@@ -145,11 +151,11 @@ struct Shared {
     limitation: Option<&'static str>,
 }
 
-/// Leases ports, and leases a port again only after a quarantine. Clones share one pool.
+/// Leases ports, and leases each port again only after a quarantine. Clones share one pool.
 ///
-/// A lease holds its port with bound sockets, so no other process can bind the port. The kernel
-/// frees the port when the process ends, even if the process is killed. The caller gets duplicates
-/// of these sockets.
+/// The pool keeps bound sockets for each lease, so that no other process can bind the port. The
+/// kernel frees the port when the process ends, even if the process is killed. The caller gets
+/// duplicates of these sockets.
 ///
 /// ```no_run
 /// use portscope::{
@@ -175,21 +181,22 @@ struct Shared {
 ///
 /// No method waits for a port, so a task may call all methods without `spawn_blocking`. The cost of
 /// [`take`](Self::take) is the cost of its attempts. It makes 1 attempt in an empty range, 10 on
-/// average in a range that is 90 % full, and 100 at 99 %. It never makes more than
-/// [`max_attempts`](LeasePoolBuilder::max_attempts) in each band. A refused attempt takes about 1
-/// microsecond. In a pool on both protocols it takes about 7 microseconds if TCP refuses, because a
-/// bound UDP socket is then closed and created again. So `take` delays a task by some 10
+/// average in a range that is 90 % full, and 100 in a range that is 99 % full. It never makes more
+/// than [`max_attempts`](LeasePoolBuilder::max_attempts) in each band. A refused attempt takes
+/// about 1 microsecond. In a pool on both protocols it takes about 7 microseconds if TCP refuses,
+/// because a bound UDP socket is then closed and created again. So `take` delays a task by some 10
 /// microseconds while many ports are free, and by 20 to 100 microseconds at 90 %. If other
-/// processes hold every port, the default of 1,000 attempts takes 1 millisecond, or 7 on both
-/// protocols; set fewer attempts if that is too long. `take` also checks at most 4 ports in
-/// quarantine and ends at most 4 quarantines. It holds the pool's lock during the whole call.
-/// Dropping a lease closes its sockets at once, or at the end of the quarantine.
+/// processes hold every port, the default of 1,000 attempts takes 1 millisecond per band, or 7 on
+/// both protocols; set fewer attempts if that is too long. `take` also checks at most 4 ports in
+/// [`Quarantine::Drain`] and ends at most 4 quarantines. It holds the pool's lock during the whole
+/// call. Dropping a lease closes the pool's sockets at once, or with [`Quarantine::Drain`] at the
+/// end of the quarantine.
 ///
-/// The same limits hold for [`Allocator`](crate::Allocator).
+/// An attempt of an [`Allocator`](crate::Allocator) costs the same.
 /// [`find_free_port`](crate::find_free_port) creates its sockets in each call and reads
 /// `ip_local_reserved_ports` in `/proc/sys`, which takes some 50 microseconds in all. If it gives
-/// up, it scans all sockets once. That takes milliseconds if there are many sockets; allow more
-/// attempts in that case.
+/// up, it scans all sockets once, which takes milliseconds if there are many. A higher limit on
+/// attempts makes that scan rarer.
 ///
 /// ```no_run
 /// # use portscope::{LeasePool, allocator::Priority, domain::PortRange};
@@ -211,7 +218,7 @@ struct Shared {
 pub struct LeasePool(Arc<Shared>);
 
 impl LeasePool {
-    /// Creates a builder for `range`, including both ends. Port 0 is never leased.
+    /// Creates a builder for the ports of `range`, both ends included. Port 0 is never leased.
     pub fn over(range: PortRange) -> LeasePoolBuilder {
         LeasePoolBuilder {
             range,
@@ -226,18 +233,20 @@ impl LeasePool {
         }
     }
 
-    /// Returns the seed. With the same seed the same ports are tried.
+    /// Returns the seed that was set, or the one that was drawn at random.
     pub fn seed(&self) -> u64 {
         self.0.seed
     }
 
-    /// Returns what was asked for and is not available here, such as "IPv4 only".
+    /// Returns how the sockets differ from the request on this machine, such as "IPv4 only". None:
+    /// they do not.
     pub fn limitation(&self) -> Option<&'static str> {
         self.0.limitation
     }
 
     /// Leases a port of the bands that the class may use. The port stays bound until the lease is
-    /// dropped.
+    /// dropped. Errors: no port is left for the class, the search gave up, or the descriptor limit
+    /// is reached ([`Shortage`]).
     pub fn take(&self, class: Priority) -> Result<LeasedPort, Shortage> {
         let now = self.now();
         let mut pool = self.pool();
@@ -249,10 +258,11 @@ impl LeasePool {
         Ok(LeasedPort { pool: self.clone(), port: lease.port, class })
     }
 
-    /// Ends at most 64 quarantines that are over. Call it from a program that seldom calls `take`,
-    /// which also ends some quarantines. A port in [`Quarantine::Drain`] stays bound until one of
-    /// these calls ends its quarantine. A stray datagram restarts the quiet time when one of these
-    /// calls reads it.
+    /// Ends at most 64 quarantines that are over, and checks at most 64 ports in
+    /// [`Quarantine::Drain`] for stray datagrams. `take` does the same for 4; a program that seldom
+    /// calls `take` calls this method at intervals. A port in [`Quarantine::Drain`] stays bound
+    /// until one of the two methods ends its quarantine. A stray datagram restarts the quiet time
+    /// when one of them reads it.
     ///
     /// Returns true if further quarantines are over but not ended yet.
     pub fn run_pass(&self) -> bool {
@@ -261,11 +271,12 @@ impl LeasePool {
     }
 
     /// Counts the ports that the class may use and that are neither leased nor in quarantine. Other
-    /// processes may hold some of them.
+    /// processes may have bound some of them.
     pub fn left_for(&self, class: Priority) -> u32 {
         self.pool().left_for(class)
     }
 
+    /// Counts the leases.
     pub fn leased(&self) -> usize {
         self.pool().leases().len()
     }
@@ -275,6 +286,7 @@ impl LeasePool {
         self.pool().quarantined().len()
     }
 
+    /// Returns the counters since the pool was built.
     pub fn counts(&self) -> PoolCounts {
         self.pool().counts()
     }
@@ -299,10 +311,11 @@ impl std::fmt::Debug for LeasePool {
 
 /// A leased port of a [`LeasePool`]. Dropping it starts the quarantine of the port.
 ///
-/// Its sockets are duplicates (dup(2)) of the pool's sockets, so options and O_NONBLOCK apply to
-/// all of them. A duplicate that outlives the lease keeps the port bound, so no other process gets
-/// the port. A pool with [`Quarantine::Drain`] stops listening on the port when the lease ends, and
-/// reads its datagrams.
+/// Its methods return duplicates (`F_DUPFD_CLOEXEC`, fcntl(2)) of the pool's sockets. Socket
+/// options and O_NONBLOCK therefore apply to the original and to all duplicates. A duplicate that
+/// outlives the lease keeps the port bound, so that nobody else gets the port. When the lease ends,
+/// a pool with [`Quarantine::Drain`] stops listening on the port, and discards the datagrams that
+/// arrive at it.
 pub struct LeasedPort {
     pool: LeasePool,
     port: u16,
@@ -318,20 +331,22 @@ impl LeasedPort {
         self.class
     }
 
-    /// Returns duplicates of all sockets of the lease, one or two for the pool's protocols: TCP
-    /// first, then UDP. execve(2) closes them.
+    /// Returns duplicates of the lease's sockets, one for each protocol of the pool: TCP first,
+    /// then UDP. execve(2) closes them. The list is empty on a simulated host. Errors: no
+    /// descriptors are left.
     pub fn descriptors(&self) -> io::Result<Vec<OwnedFd>> {
         self.pool.pool().held_of(self.port).map_or(Ok(Vec::new()), |held| held.copies())
     }
 
-    /// Returns a duplicate of the UDP socket. Errors: the port is not held on UDP, or no
-    /// descriptors are left.
+    /// Returns a duplicate of the UDP socket. Errors: the port is not held on UDP
+    /// ([`io::ErrorKind::Unsupported`]), or no descriptors are left.
     pub fn udp_socket(&self) -> io::Result<UdpSocket> {
         udp_socket_of(self.descriptors()?)
     }
 
-    /// Returns a duplicate of the TCP socket, which now listens. Errors: the port is not held on
-    /// TCP, listen(2) fails, or no descriptors are left.
+    /// Returns a duplicate of the TCP socket, which now listens. `backlog` is the maximum number of
+    /// connections that wait for accept(2), as in listen(2). Errors: the port is not held on TCP
+    /// ([`io::ErrorKind::Unsupported`]), listen(2) fails, or no descriptors are left.
     pub fn tcp_listener(&self, backlog: i32) -> io::Result<TcpListener> {
         tcp_listener_of(self.descriptors()?, backlog)
     }

@@ -1,6 +1,7 @@
 //! Shows how the ports of a machine are used, and finds free ones.
 //!
-//! To get a port, keep its socket: a number alone may be taken before it is used.
+//! A port that is found is returned with its bound socket. If a caller keeps only the number,
+//! another process may bind the port before the caller does.
 //!
 //! ```
 //! use portscope::{Allocator, domain::{PortRange, Protocols}};
@@ -50,10 +51,15 @@ use crate::{
     host::{Held, Host, HostBinder, HostError, OwnerDepth},
 };
 
-/// Binds a free port of `range`, chosen at random, on all addresses of IPv4 and IPv6.
+/// Binds a free port of `range`, chosen at random, on all addresses of IPv4 and IPv6 (of IPv4 alone
+/// if there is no IPv6).
 ///
-/// Does not try the ports in `ip_local_reserved_ports`. If no attempt succeeds, the function scans
-/// once to report how many ports are free. See [`Allocator`] for more options.
+/// Makes at most `max_attempts` attempts, and does not try the ports in `ip_local_reserved_ports`.
+/// See [`Allocator`] for more options.
+///
+/// Errors: [`FindError::GaveUp`] if all attempts were refused, with the number of free ports from
+/// one scan; [`FindError::RangeFull`] if all ports of `range` are reserved; [`FindError::Io`] if no
+/// socket could be created.
 ///
 /// ```no_run
 /// use portscope::{domain::{PortRange, Protocols}, find_free_port};
@@ -85,7 +91,7 @@ pub fn find_free_port(
     })
 }
 
-/// Counts the candidates that have no socket of `protocols`. Returns None if the scan failed.
+/// Counts the candidates that have no socket of `protocols`. None: the scan failed.
 fn count_free(host: &dyn Host, candidates: &Candidates, protocols: Protocols) -> Option<u32> {
     let port_view = FreePorts::from_snapshot(&take_snapshot(host).ok()?, protocols, None);
     Some(candidates.ports().filter(|&port| port_view.looks_free(port)).count() as u32)
@@ -101,22 +107,25 @@ fn take_snapshot(host: &dyn Host) -> Result<Snapshot, HostError> {
 /// Why no port was found.
 #[derive(Debug, thiserror::Error)]
 pub enum FindError {
-    /// `attempts` attempts in a row failed; another attempt might have found a port. `free` is the
-    /// number of free ports in the range. It is None if they were not counted: an [`Allocator`]
-    /// does not count them.
+    /// All `attempts` allowed attempts were refused. A free port may exist nevertheless. `free` is
+    /// the number of unreserved ports of the range without a socket. None: they were not counted,
+    /// because the scan failed or because an [`Allocator`] does not count them.
     #[error(
         "gave up after {} in {range}; {}",
         domain::notation::counted(*.attempts, "attempt"),
         free_ports(*.free)
     )]
     GaveUp { attempts: u32, range: PortRange, free: Option<u32> },
-    /// No port is left to try. Either all ports are reserved, or the strategy tries no port twice
-    /// and has tried all, or the strategy looks for free ports first and found none.
+    /// The strategy has no further port to try: all ports are reserved, or it has made all attempts
+    /// that its own limit allows (for example, one for each port), or it tries only ports that look
+    /// free and found none.
     #[error("range {range} has no port left to try")]
     RangeFull { range: PortRange },
+    /// No strategy in [`ALLOCATORS`] has this name.
     #[error("unknown strategy '{name}': expected one of {}", strategy_names())]
     UnknownStrategy { name: domain::Text },
-    /// The host failed: it could not create a socket, use that address, scan, or draw a seed.
+    /// The host failed: it could not create a socket, use the address, scan, draw a seed, or let
+    /// the kernel choose only from the range and skip the reserved ports.
     #[error(transparent)]
     Io(#[from] HostError),
 }
@@ -141,50 +150,54 @@ impl AllocatorBuilder {
         self
     }
 
-    /// Sets the address to bind. Default: all addresses of IPv4 and IPv6, so that a socket on any
-    /// address is noticed.
+    /// Sets the address to bind. `::` is all addresses of IPv4 and IPv6, `0.0.0.0` all addresses of
+    /// IPv4. Default: as `::`, or as `0.0.0.0` if there is no IPv6. A bind() to all addresses is
+    /// refused if the port is in use on any address.
     pub fn address(mut self, address: IpAddr) -> Self {
         self.address = Some(address);
         self
     }
 
     /// Sets the ports not to try, such as those in `ip_local_reserved_ports`. Default: none. A
-    /// bind() to a reserved port succeeds, because that list only restricts the choice of the
-    /// kernel. With the strategy `kernel-bind` the kernel chooses the port. It skips the ports that
-    /// the machine reserves, and it cannot skip other ports.
+    /// bind() to a port in that list succeeds, because the list restricts only the choice of the
+    /// kernel. With the strategy `kernel-bind` the kernel can skip only that list; if it does not
+    /// contain all ports set here, the allocator cannot be built.
     pub fn reserved(mut self, reserved: &[PortRange]) -> Self {
         self.reserved = reserved.to_vec();
         self.reserved.sort_unstable();
         self
     }
 
-    /// Sets the maximum number of attempts. Default: 100. With 0 no port is tried.
+    /// Sets the maximum number of attempts per allocation. Default: 100. With 0, every allocation
+    /// fails without an attempt.
     pub fn max_attempts(mut self, max_attempts: u32) -> Self {
         self.max_attempts = max_attempts;
         self
     }
 
-    /// Sets the seed. The same seed tries the same ports, unless the kernel chooses them. Default:
-    /// random.
+    /// Sets the seed. With the same seed and the same occupied ports, an allocator tries the same
+    /// ports, unless the kernel chooses them. Default: random.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// Sets the strategy, a name in [`ALLOCATORS`]. Default: `random`. `bitmap` scans the machine
-    /// once, when the allocator is built. Build another allocator when that scan is too old.
+    /// Sets the strategy, a name in [`ALLOCATORS`]. Default: `random`. For `bitmap`, the machine is
+    /// scanned once, when the allocator is built. Build another allocator when that scan is too
+    /// old.
     pub fn strategy(mut self, name: &str) -> Self {
         name.clone_into(&mut self.strategy);
         self
     }
 
-    /// Builds an allocator on this machine.
+    /// Builds an allocator on this machine. Errors: as for [`build_on`](Self::build_on).
     #[cfg(target_os = "linux")]
     pub fn build(self) -> Result<Allocator, FindError> {
         self.build_on(&host::linux::LinuxHost::new())
     }
 
-    /// Builds an allocator on another [`Host`], such as a simulated one.
+    /// Builds an allocator on another [`Host`], such as a simulated one. Errors:
+    /// [`FindError::UnknownStrategy`], or [`FindError::Io`] if the host failed.
     pub fn build_on(self, host: &dyn Host) -> Result<Allocator, FindError> {
         let Some(row) = AllocatorRow::named(&self.strategy) else {
             return Err(FindError::UnknownStrategy { name: domain::Text::scrub(&self.strategy) });
@@ -226,9 +239,9 @@ impl AllocatorBuilder {
         Ok(Allocator { inner, range, max_attempts, seed, limitation })
     }
 
-    /// Fails unless the machine itself reserves all ports of the range that must not be tried.
-    /// Called for strategies with which the kernel chooses the port: the kernel can skip no other
-    /// ports.
+    /// Checks that `ip_local_reserved_ports` contains all ports of the range that must not be
+    /// tried. This is necessary if the kernel chooses the port, because it can skip no other ports.
+    /// Errors: the list does not contain all of them, or cannot be read.
     fn check_reserved_by(&self, host: &dyn Host) -> Result<(), HostError> {
         let (policy, _) = host.policy()?;
         let mut asked = self.reserved.iter().filter_map(|ports| ports.intersection(self.range));
@@ -244,7 +257,7 @@ impl AllocatorBuilder {
     }
 }
 
-/// Searches a range for a port with real binds, and returns the bound port.
+/// Searches a range for a free port by bind(), and returns the bound port.
 pub struct Allocator {
     inner: allocator::AttemptSearch<Box<dyn HostBinder>, Box<dyn Strategy>, ChaCha8Rng>,
     range: PortRange,
@@ -253,19 +266,20 @@ pub struct Allocator {
     limitation: Option<&'static str>,
 }
 
-/// The result of one attempt.
+/// The result of one step of an allocation.
 #[derive(Debug)]
 pub enum Step {
     /// The port was refused, and attempts are left.
     Refused(Attempt),
+    /// The port was bound, which ended the allocation.
     Bound(Attempt, HeldPort),
-    /// The search ended without a port. Contains the last attempt, which was refused. None: no
-    /// attempt was allowed, or no port was left to try.
+    /// The allocation ended without a port. Contains the last attempt, which was refused. None: no
+    /// attempt was allowed, or the strategy had no further port to try.
     Failed(Option<Attempt>, FindError),
 }
 
 impl Allocator {
-    /// Creates a builder for `range`, including both ends. Port 0 is never tried.
+    /// Creates a builder for the ports of `range`, both ends included. Port 0 is never allocated.
     pub fn over(range: PortRange) -> AllocatorBuilder {
         AllocatorBuilder {
             range,
@@ -278,17 +292,18 @@ impl Allocator {
         }
     }
 
-    /// Returns the seed. The same seed tries the same ports, unless the kernel chooses them.
+    /// Returns the seed that was set, or the one that was drawn at random.
     pub fn seed(&self) -> u64 {
         self.seed
     }
 
-    /// Returns how the sockets fall short of the request on this machine, such as "IPv4 only".
+    /// Returns how the sockets differ from the request on this machine, such as "IPv4 only". None:
+    /// they do not.
     pub fn limitation(&self) -> Option<&'static str> {
         self.limitation
     }
 
-    /// Makes one attempt. After `Bound` and `Failed` the next call begins a new search.
+    /// Makes one attempt. After `Bound` and `Failed` the next call begins a new allocation.
     pub fn step(&mut self) -> Step {
         self.steps(1, |_| ())
     }
@@ -309,7 +324,8 @@ impl Allocator {
         }
     }
 
-    /// Makes attempts until a port is bound or no attempt is left. Calls `on_attempt` with each attempt.
+    /// Makes attempts until a port is bound or no attempt is left. Calls `on_attempt` with each
+    /// attempt. Errors: [`FindError::GaveUp`] or [`FindError::RangeFull`].
     pub fn allocate(
         &mut self,
         mut on_attempt: impl FnMut(&Attempt),
@@ -324,8 +340,8 @@ impl Allocator {
     }
 }
 
-/// A bound port. No other process can bind it until this value, or the socket made from it, is
-/// dropped.
+/// A bound port. No other socket can be bound to the port, on the same protocols and addresses,
+/// until this value, or the socket made from it, is dropped.
 pub struct HeldPort(Box<dyn Held>);
 
 impl HeldPort {
@@ -333,24 +349,28 @@ impl HeldPort {
         self.0.port()
     }
 
-    /// Returns the sockets of the protocols that were asked for: TCP first (bound, not listening),
-    /// then UDP.
+    /// Returns the sockets of the requested protocols: TCP first (bound, not listening), then UDP.
+    /// The list is empty on a simulated host.
     pub fn into_descriptors(self) -> Vec<OwnedFd> {
         self.0.into_descriptors()
     }
 
-    /// Returns the UDP socket and closes the other one. Errors: the port is not held on UDP.
+    /// Returns the UDP socket and closes the TCP socket, if any. Errors: the port is not held on
+    /// UDP ([`io::ErrorKind::Unsupported`]).
     pub fn into_udp_socket(self) -> io::Result<UdpSocket> {
         udp_socket_of(self.into_descriptors())
     }
 
-    /// Returns the TCP socket, which now listens, and closes the other one. Errors: the port is not
-    /// held on TCP, or listen(2) fails.
+    /// Returns the TCP socket, which now listens, and closes the UDP socket, if any. `backlog` is
+    /// the maximum number of connections that wait for accept(2), as in listen(2). Errors: the port
+    /// is not held on TCP ([`io::ErrorKind::Unsupported`]), or listen(2) fails.
     pub fn into_tcp_listener(self, backlog: i32) -> io::Result<TcpListener> {
         tcp_listener_of(self.into_descriptors(), backlog)
     }
 
-    /// Returns both sockets of a port that is held on both protocols. The TCP socket now listens.
+    /// Returns both sockets of a port that is held on both protocols. The TCP socket now listens,
+    /// with `backlog` as in [`into_tcp_listener`](Self::into_tcp_listener). Errors: the port is not
+    /// held on both protocols ([`io::ErrorKind::Unsupported`]), or listen(2) fails.
     ///
     /// ```no_run
     /// # use portscope::{Allocator, domain::PortRange};

@@ -1,4 +1,4 @@
-//! Reports about the ports of a machine: text, JSON, CSV, metrics. Does not scan.
+//! Writes reports about the ports of a machine as text, JSON, CSV or metrics. Does not scan.
 
 mod columns;
 pub mod csv;
@@ -21,7 +21,7 @@ pub use diagnose::{Health, Status};
 pub use explain::Explanation;
 pub use pick::{Collision, NoPort, Pick, TracedAttempt};
 
-/// A snapshot, and what is known about its processes.
+/// A snapshot, and the processes that own its sockets, as far as they could be read.
 #[derive(Clone, Copy, Debug)]
 pub struct Scan<'a> {
     pub snapshot: &'a Snapshot,
@@ -29,7 +29,7 @@ pub struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    /// Returns the user of a socket; None if the kernel no longer knows the user.
+    /// Returns the user of a socket. None: the kernel reports no uid (TIME-WAIT, orphans).
     fn user(self, socket: &Socket) -> Option<User<'a>> {
         let uid = socket.uid?;
         let users = &self.snapshot.machine.users;
@@ -40,19 +40,19 @@ impl<'a> Scan<'a> {
         })
     }
 
-    /// Returns the pids of a socket's owner, each with its process. The process is None if it ended
-    /// before it was read.
+    /// Returns the pids of a socket's owner, each with its process. None: the process was not read,
+    /// usually because it ended before.
     fn owners(self, socket: &Socket) -> impl Iterator<Item = (u32, Option<&'a Process>)> {
         let pids = self.snapshot.owner(socket).pids();
         pids.iter().map(move |&pid| (pid, self.processes.get(pid)))
     }
 }
 
-/// The user of a socket: a name, or the uid if it has no name.
+/// The user of a socket: a name, the uid if it has no name, or words for an unmapped uid.
 enum User<'a> {
     Named(&'a str),
     Nameless(u32),
-    /// A user of the host that has no uid in this user namespace.
+    /// A user of the host that has no uid in this user namespace, as worded by `Users::unmapped`.
     Unmapped(String),
 }
 

@@ -1,4 +1,5 @@
-//! Moves events and effects between the terminal, the app and the engine. Has no logic of its own.
+//! Passes events and effects between the terminal, the app and the engine. Does not decide what an
+//! event does.
 
 mod canvas;
 mod decoder;
@@ -46,10 +47,10 @@ use self::{
 
 /// Options of the terminal program from the command line.
 pub struct TuiOptions {
-    /// Time between two scans.
+    /// Minimum time between the starts of two scans.
     pub interval: Duration,
     pub color: Depth,
-    /// None: the terminal is asked for it.
+    /// None: the terminal is asked for its background.
     pub background: Option<Background>,
     pub contrast: Contrast,
     pub ascii: bool,
@@ -62,10 +63,11 @@ pub struct TuiOptions {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exit {
     Quit,
-    /// The program ends because of this signal. `finish` raises it again.
+    /// This signal ends the program. `finish` raises it again.
     Signal(i32),
     /// A worker panicked. The message is already on stderr.
     Panicked(Text),
+    /// The terminal hung up or could not be written.
     TerminalGone,
 }
 
@@ -97,7 +99,8 @@ impl From<Reason> for Exit {
 #[error("could not use the terminal: {0}")]
 pub struct TuiError(#[from] io::Error);
 
-/// Runs until the user quits or something ends the program. Call `refuse_reason` first.
+/// Runs until the user quits, a signal arrives, a thread panics or the terminal is gone. Call
+/// `refuse_reason` first.
 pub fn run(host: Arc<dyn Host>, options: TuiOptions) -> Result<Exit, TuiError> {
     let host = match options.fault {
         Some(Fault::PanicWorker) => Arc::new(FaultyHost(host)),
@@ -119,7 +122,8 @@ pub fn run(host: Arc<dyn Host>, options: TuiOptions) -> Result<Exit, TuiError> {
 
     let taken = TerminalGuard(&terminal);
     terminal.take()?;
-    // Started before the terminal is asked, so that the first scan does not wait for the answer.
+    // The engine starts before the terminal is asked, so that the first scan does not wait for the
+    // answer.
     let outbox = || Box::new(LoopOutbox::new(to_loop.clone())) as Box<_>;
     let engine = Engine::start(host, options.interval, outbox)?;
     let TerminalAnswer { background, typed, decoder } = match options.background {

@@ -91,8 +91,8 @@ fn screen(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// Replaces every non-ASCII symbol, because names of processes or hosts may contain characters that
-/// the terminal cannot show.
+/// Replaces each non-ASCII symbol by `?`, and `·` by `-`. Names of processes or hosts may contain
+/// characters that the terminal cannot show.
 fn replace_non_ascii(buffer: &mut Buffer) {
     for cell in &mut buffer.content {
         match cell.symbol() {

@@ -4,6 +4,8 @@
 
 #[path = "support/namespace.rs"]
 mod namespace;
+#[path = "support/processes.rs"]
+mod processes;
 
 use std::{
     collections::BTreeSet,
@@ -25,7 +27,7 @@ use serde_json::Value;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
 
 fn run<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Output {
-    Command::new(PROGRAM).args(arguments).stdin(Stdio::null()).output().unwrap()
+    processes::output_of(Command::new(PROGRAM).args(arguments))
 }
 
 fn stdout(output: &Output) -> &str {

@@ -4,6 +4,8 @@
 
 #[path = "support/namespace.rs"]
 mod namespace;
+#[path = "support/processes.rs"]
+mod processes;
 
 use std::{
     collections::BTreeSet,
@@ -28,7 +30,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
 
 fn run(arguments: &str) -> Output {
     let arguments = arguments.split(' ');
-    Command::new(PROGRAM).args(arguments).stdin(Stdio::null()).output().unwrap()
+    processes::output_of(Command::new(PROGRAM).args(arguments))
 }
 
 /// Whether our process is among the owners. One that another test starts just now holds a copy of our

@@ -5,12 +5,14 @@
 
 #[path = "support/namespace.rs"]
 mod namespace;
+#[path = "support/processes.rs"]
+mod processes;
 
 use std::{
     ffi::OsStr,
     fs,
     net::{Ipv6Addr, SocketAddrV6, TcpListener, TcpStream},
-    process::{Command, Output, Stdio},
+    process::{Command, Output},
     sync::{Arc, mpsc},
     time::Duration,
 };
@@ -28,6 +30,7 @@ use portscope::{
         explain::{BindRow, ProtocolPort},
     },
 };
+use processes::{alone, output_of};
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
@@ -35,11 +38,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
 const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 
 fn run(words: &str) -> Output {
-    run_by(Command::new(PROGRAM).args(words.split(' ')))
-}
-
-fn run_by(command: &mut Command) -> Output {
-    command.stdin(Stdio::null()).output().unwrap()
+    output_of(Command::new(PROGRAM).args(words.split(' ')))
 }
 
 fn code(output: &Output) -> i32 {
@@ -66,11 +65,17 @@ fn row(explained: &Value, probe: &str, reuse: &str) -> Value {
     rows.iter().find(is_it).unwrap_or_else(|| panic!("no {probe} {reuse} in {rows:#?}")).clone()
 }
 
+fn has_ip() -> bool {
+    ["/sbin/ip", "/usr/sbin/ip", "/bin/ip", "/usr/bin/ip"]
+        .iter()
+        .any(|path| fs::exists(path).unwrap())
+}
+
 /// By iproute2. False: it is not there; fails when `CI` is set.
 fn ip(lines: &[&str]) -> bool {
     let is_done = lines.iter().all(|words| {
-        let status = Command::new("ip").args(words.split(' ')).status();
-        status.is_ok_and(|status| status.success())
+        // Looked up first, because `output_of` expects that the program exists.
+        has_ip() && output_of(Command::new("ip").args(words.split(' '))).status.success()
     });
     assert!(is_done || std::env::var_os("CI").is_none(), "CI needs iproute2");
     if !is_done {
@@ -118,7 +123,7 @@ fn assert_refused(address: &str, errno: &str, words: &str) {
     ] {
         let (command, rest) = command.split_once(' ').unwrap_or((command, ""));
         let words_of = [&["--address", address, "--protocol", "tcp"], &*split(rest)].concat();
-        let output = run_by(Command::new(PROGRAM).arg(command).args(&words_of));
+        let output = output_of(Command::new(PROGRAM).arg(command).args(&words_of));
         let reported = stderr(&output);
         assert_eq!(code(&output), expected, "{command}: {reported}");
         assert_eq!(reported.trim_end(), format!("portscope: {message}"), "{command}");
@@ -302,29 +307,29 @@ fn range_below_the_unprivileged_start_is_named() {
             ("serve --socket @portscope-refusals --range system", 2),
             ("lab --occupancy live --range system --runs 3 --strategy random", 2),
         ] {
-            let output = run_by(&mut without_right(words));
+            let output = output_of(&mut without_right(words));
             assert_eq!(
                 (code(&output), stderr(&output)),
                 (expected, &*format!("portscope: {reported}\n"))
             );
         }
-        let picked = run_by(&mut without_right("pick --range 1-1023 --format json"));
+        let picked = output_of(&mut without_right("pick --range 1-1023 --format json"));
         let picked: Value = serde_json::from_slice(&picked.stdout).unwrap();
         assert_eq!(picked["error"]["kind"], "permission-denied");
         assert_eq!(picked["attempts"], Value::Array(vec![]));
         // Where some of the range may be bound, those are drawn.
-        let across_start = run_by(&mut without_right("pick --range 1-1025 --count 2"));
+        let across_start = output_of(&mut without_right("pick --range 1-1025 --count 2"));
         let mut ports: Vec<&str> = stdout(&across_start).lines().collect();
         ports.sort_unstable();
         assert_eq!(ports, ["1024", "1025"]);
         assert!(stderr(&across_start).contains("1023 ports below"), "{}", stderr(&across_start));
         let explained =
-            run_by(&mut without_right("explain 80 --protocol tcp --probe --format json"));
+            output_of(&mut without_right("explain 80 --protocol tcp --probe --format json"));
         let explained: Value = serde_json::from_slice(&explained.stdout).unwrap();
         let row = row(&explained, "0.0.0.0", "none");
         assert_eq!((&row["verdict"], &row["probed"]), (&"refused".into(), &"denied".into()));
         set_sysctl("ip_unprivileged_port_start", "80");
-        assert_eq!(code(&run_by(&mut without_right("pick --range 80"))), 0);
+        assert_eq!(code(&output_of(&mut without_right("pick --range 80"))), 0);
     });
 }
 
@@ -351,8 +356,10 @@ fn holder_of_a_port_is_named_and_no_port_is_tried_twice() {
         assert!(message.starts_with("range 8080-8081 is full (2 of 2): 8080 by "), "{message}");
         // The server closes first.
         let client = TcpStream::connect("127.0.0.1:8080").unwrap();
+        let alone = alone();
         drop(listener.accept().unwrap());
         drop((client, listener));
+        drop(alone);
         let waiting = run("pick --range 8080 --protocol tcp");
         let reported = "8080 is in use by a socket in TIME-WAIT (closed by its process, 60s left)";
         assert!(stderr(&waiting).contains(reported), "{}", stderr(&waiting));
@@ -494,7 +501,7 @@ fn the_allocate_screen_shows_the_same_refusal_without_an_attempt() {
 #[test]
 fn an_interface_name_is_not_taken_for_another_argument() {
     let words: Vec<&OsStr> = ["pick", "--address", "fe80::1%\u{1b}[2J"].map(OsStr::new).into();
-    let output = run_by(Command::new(PROGRAM).args(words));
+    let output = output_of(Command::new(PROGRAM).args(words));
     assert_eq!(code(&output), 2);
     assert!(!stderr(&output).trim_end().contains(char::is_control), "{output:?}");
 }

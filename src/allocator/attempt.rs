@@ -14,10 +14,11 @@ use crate::{
 pub struct Attempt {
     /// Number of the attempt within its allocation, from 1.
     pub number: u32,
-    /// 0 if the kernel was to choose a port and found none.
+    /// Port that was tried. If the kernel chose: the chosen port, or 0 if it found none.
     pub port: u16,
     /// `None` if the port was bound.
     pub refusal: Option<Refusal>,
+    /// Time that the bind() took.
     pub took: Duration,
 }
 
@@ -32,8 +33,8 @@ impl Attempt {
 pub enum Progress<H> {
     Refused(Attempt),
     Bound(Attempt, H),
-    /// Contains the last allowed attempt, which was refused; `None` if no port is left to try, or
-    /// if an `EarlyEnd` condition applies.
+    /// Contains the last allowed attempt, which was refused. `None`: the strategy has no further
+    /// port to try, or an `EarlyEnd` condition applies.
     GaveUp(Option<Attempt>),
 }
 
@@ -48,9 +49,10 @@ pub struct GaveUp {
 /// attempts would fail too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EarlyEnd {
-    /// Ends once every candidate was refused.
+    /// Ends once every candidate was refused with EADDRINUSE, EACCES or EPERM.
     pub all_refused: bool,
-    /// Ends once the first N attempts were all denied (EACCES, EPERM).
+    /// Ends once this number of attempts were made and all were denied (EACCES, EPERM). `None`:
+    /// denied attempts do not end it.
     pub all_denied: Option<u32>,
 }
 
@@ -59,10 +61,11 @@ pub struct EarlyEnd {
 struct RefusalTracker {
     /// Whether each candidate was refused, by the candidate's number. Empty if this is not tracked.
     refused: Vec<bool>,
-    /// Number of candidates not yet refused.
+    /// Number of candidates that were not refused yet.
     left: u32,
+    /// Number of denied attempts (EACCES, EPERM).
     denied: u32,
-    /// An attempt failed for another reason than a denial.
+    /// Whether an attempt failed for another reason.
     has_other_failure: bool,
 }
 
@@ -110,15 +113,15 @@ pub struct AttemptSearch<B, S, R, V = FreePorts> {
     destination: u32,
     max_attempts: u32,
     attempts: u32,
-    /// `Strategy::begin` was called for the current allocation.
+    /// Whether `Strategy::begin` was called for the current allocation.
     has_begun: bool,
     early_end: EarlyEnd,
     refusal_tracker: RefusalTracker,
 }
 
 impl<B: Binder, S: Strategy, R: Rng> AttemptSearch<B, S, R> {
-    /// Creates a search that makes at most `max_attempts` attempts per allocation. The destination
-    /// is 0. All ports look free until `with_port_view` is called.
+    /// Creates a search that makes at most `max_attempts` attempts per allocation; 0 counts as 1.
+    /// The destination is 0. All ports look free until `with_port_view` is called.
     pub fn new(
         binder: B,
         strategy: S,
@@ -183,7 +186,7 @@ impl<B: Binder, S: Strategy, R: Rng, V: PortView> AttemptSearch<B, S, R, V> {
         self.destination = destination;
     }
 
-    /// Sets the maximum number of attempts per allocation, from now on.
+    /// Sets the maximum number of attempts per allocation, from now on; 0 counts as 1.
     pub fn set_max_attempts(&mut self, max_attempts: u32) {
         self.max_attempts = max_attempts;
     }
@@ -193,8 +196,8 @@ impl<B: Binder, S: Strategy, R: Rng, V: PortView> AttemptSearch<B, S, R, V> {
         self.steps(1, |_| ())
     }
 
-    /// Makes `limit` attempts, or fewer if the allocation ends before. Calls `on_attempt` with each
-    /// attempt.
+    /// Makes `limit` attempts (at least 1), or fewer if the allocation ends before. Calls
+    /// `on_attempt` with each attempt.
     pub fn steps(&mut self, limit: u32, mut on_attempt: impl FnMut(&Attempt)) -> Progress<B::Held> {
         let Self { binder, strategy, random, candidates, port_view, destination, .. } = self;
         let Self { max_attempts, attempts, has_begun, early_end: rule, refusal_tracker, .. } = self;
@@ -240,8 +243,8 @@ impl<B: Binder, S: Strategy, R: Rng, V: PortView> AttemptSearch<B, S, R, V> {
         }
     }
 
-    /// Makes attempts until a port is bound or the allocation gives up. Calls `on_attempt` with each
-    /// attempt.
+    /// Makes attempts until a port is bound or the allocation gives up. Calls `on_attempt` with
+    /// each attempt.
     pub fn allocate(
         &mut self,
         mut on_attempt: impl FnMut(&Attempt),

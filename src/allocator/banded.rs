@@ -2,8 +2,8 @@
 //!
 //! The lowest ports are a static band, reserved for requests of a specific port. With N candidates,
 //! the band has clamp(N/32, 16, 128) ports, or none if N is 16 or less. A dynamic allocation scans
-//! the ports above the band from a random start. Once these are exhausted, it scans the band from
-//! another random start (`randomScanStrategyWithOffset`).
+//! the ports above the band from a random start. Once these are exhausted, the allocation scans the
+//! band from another random start (`randomScanStrategyWithOffset`).
 
 use rand::{Rng, RngExt};
 
@@ -13,8 +13,8 @@ pub struct Banded {
     /// Configured size of the band; `None` if the formula determines it.
     asked: Option<u32>,
     band: u32,
-    /// Starts of the scan above the band and of the scan within it, each relative to the lowest
-    /// port of that scan.
+    /// Starts of the scan above the band and of the scan within the band, each as a distance from
+    /// the lowest port of that scan.
     starts: [u32; 2],
     tries: u32,
 }
@@ -25,7 +25,7 @@ impl Banded {
     }
 }
 
-/// Returns the size of the band, like `calculateRangeOffset` in Kubernetes'
+/// Returns the number of ports in the band, like `calculateRangeOffset` in Kubernetes'
 /// `pkg/registry/core/service/portallocator/allocator.go`.
 pub fn band_of(candidates: u32) -> u32 {
     if candidates <= 16 { 0 } else { (candidates / 32).clamp(16, 128) }

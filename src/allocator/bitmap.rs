@@ -6,7 +6,7 @@ use rand::{Rng, RngExt};
 
 use crate::allocator::{Strategy, strategy::StrategyContext};
 
-/// Remembers the ports tried in this allocation, to try none of them again.
+/// State of the strategy: the ports tried in this allocation, none of which is tried again.
 #[derive(Default)]
 pub struct Bitmap {
     refused: Vec<u16>,

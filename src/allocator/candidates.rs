@@ -12,8 +12,8 @@ pub struct Candidates {
 }
 
 impl Candidates {
-    /// Creates the set of ports in `range` and not in `reserved`, which must be in ascending order.
-    /// Port 0 is never a candidate: bind() to it lets the kernel choose.
+    /// Creates the set of the ports in `range` that are not in `reserved`. `reserved` must be in
+    /// ascending order. Port 0 is never a candidate: bind() to it lets the kernel choose.
     pub fn new(range: PortRange, reserved: &[PortRange]) -> Self {
         let mut runs = Vec::new();
         let mut length = 0;
@@ -49,6 +49,7 @@ impl Candidates {
         Self { range: self.range, runs, length }
     }
 
+    /// Returns the whole range, including reserved ports.
     pub fn range(&self) -> PortRange {
         self.range
     }
@@ -58,7 +59,8 @@ impl Candidates {
         self.length
     }
 
-    /// Returns the candidate with this number, counted from 0 in ascending order.
+    /// Returns the candidate with this number, counted from 0 in ascending order. `number` must be
+    /// less than `len`.
     pub fn nth(&self, number: u32) -> u16 {
         let after = self.runs.partition_point(|&(before, _)| before <= number);
         let (before, run) = self.runs[after - 1];

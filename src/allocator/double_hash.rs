@@ -1,8 +1,8 @@
 //! Strategy `double-hash`: RFC 6056, section 3.3.4, algorithm 4, which Linux 5.12 adopted.
 //!
 //! offset = F(destination, key 1); slot = G(destination, key 2) % 256; port = min + (offset +
-//! table\[slot\]) % N. Each try increments the slot's counter, so that destinations share a
-//! sequence only if they share a slot.
+//! table\[slot\]) % N, where N is the number of candidates. Each attempt increments the slot's
+//! counter, so that destinations share a sequence only if they share a slot.
 
 use rand::{Rng, RngExt};
 
@@ -13,9 +13,9 @@ const SLOTS: usize = 256;
 
 #[derive(Default)]
 pub struct DoubleHash {
-    /// Drawn once at random.
+    /// Keys of F and G, drawn once at random; `None` before the first allocation.
     keys: Option<[u64; 2]>,
-    /// Initialized at random.
+    /// Counters by slot, initialized at random; empty before the first allocation.
     table: Vec<u32>,
     offset: u32,
     slot: usize,

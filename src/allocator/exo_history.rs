@@ -1,6 +1,6 @@
 //! Strategy `exo-history`: the allocator that exo shipped (commit 35177690b, 2024). Draws with
-//! `random.choice` from all ports except the last 20 given, no port twice, without a limit on
-//! attempts.
+//! `random.choice` from all ports except the last 20 allocated ones, no port twice, without a limit
+//! on attempts.
 //!
 //! exo kept the history in a file that all programs of the host shared without a lock. Here, each
 //! allocator has its own history. If the occupancy is independent of the history, the expected
@@ -12,7 +12,7 @@ use rand::Rng;
 
 use crate::allocator::{Strategy, random_unique::RandomUnique, strategy::StrategyContext};
 
-/// Number of most recently given ports that are not tried.
+/// Number of most recently allocated ports that are not tried.
 const HISTORY: usize = 20;
 
 #[derive(Default)]

@@ -1,8 +1,8 @@
 //! Strategy `hash`: RFC 6056, section 3.3.3, algorithm 3 (simple hash-based selection).
 //!
-//! offset = F(destination, key); port = min + (next + offset) % N. `next` is one counter for all
-//! destinations; each try increments it. The ports given for one destination ascend, but they do
-//! not reveal the offsets of other destinations.
+//! offset = F(destination, key); port = min + (next + offset) % N, where N is the number of
+//! candidates. `next` is one counter for all destinations; each attempt increments it. The ports of
+//! one destination ascend, but they do not reveal the offsets of other destinations.
 
 use rand::{Rng, RngExt};
 
@@ -10,7 +10,7 @@ use crate::allocator::{Strategy, strategy::StrategyContext};
 
 #[derive(Default)]
 pub struct Hash {
-    /// Drawn once at random.
+    /// Drawn once at random; `None` before the first allocation.
     key: Option<u64>,
     next: u32,
     offset: u32,

@@ -1,4 +1,4 @@
-//! Comparison of strategies on the same occupancies, and their statistics. Reads no clock.
+//! Compares strategies on the same occupancies, and collects their statistics. Reads no clock.
 
 mod expectation;
 mod lab_strategy;
@@ -31,29 +31,31 @@ pub struct StrategyFigures {
     /// Expected distribution on the current occupancy, for the histogram; `None` if no formula is
     /// known.
     pub model: Option<Model>,
-    /// Number of distinct ports given.
+    /// Number of distinct allocated ports.
     pub distinct: u32,
-    /// Shannon entropy of the ports given, with the Miller-Madow correction; `None` if too few were
-    /// given.
+    /// Shannon entropy of the allocated ports, with the Miller-Madow correction; `None` if too few
+    /// were allocated.
     pub entropy_bits: Option<f64>,
-    /// Predictability of the last ports given.
+    /// Predictability of the last allocated ports.
     pub predictability: Predictability,
-    /// The last ports given, oldest first, at most 64.
+    /// The last allocated ports, oldest first, at most 64.
     pub recent: Vec<u16>,
     /// Runs of occupied ports in the current occupancy: (length, count), ascending.
     pub lengths: Vec<(u32, u32)>,
-    /// Total time of the timed runs, and how many of them succeeded. The simulation times one run
-    /// in 16, and the host times all. In the simulation, the time includes drawing whether a port
-    /// is occupied.
+    /// Total time of the timed runs, and how many of them succeeded. One run in 16 is timed in the
+    /// simulation, and every run on the host; runs made step by step are not. In the simulation,
+    /// the time includes drawing whether a port is occupied.
     pub timed: (Duration, u64),
     /// Number of snapshots that the strategy used, and the total time to take them.
     pub snapshots: (u64, Duration),
 }
 
-/// Mean of the expected values of each run.
+/// Means of the expected values of all runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Expected {
+    /// Share of runs that fail, 0 to 1.
     pub failure_rate: f64,
+    /// Mean number of attempts per run, failed runs included.
     pub mean_attempts: f64,
 }
 
@@ -68,7 +70,7 @@ impl StrategyFigures {
         (self.runs > 0).then(|| self.failures as f64 / self.runs as f64)
     }
 
-    /// Returns the standard error of the mean; `None` if fewer than two runs ended.
+    /// Returns the standard error of `mean`; `None` if fewer than two runs ended.
     pub fn standard_error(&self) -> Option<f64> {
         let (runs, mean) = (self.runs as f64, self.mean()?);
         let variance = (self.squares / runs - mean * mean).max(0.0) * runs / (runs - 1.0);

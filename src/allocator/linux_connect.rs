@@ -2,12 +2,12 @@
 //! (`__inet_hash_connect`, 5.19 and later). This is a model: it tries each candidate with bind(),
 //! which fails for some ports that connect() could use.
 //!
-//! offset = F(destination, key) + table\[slot\]. From there, the search visits the ports with the
-//! parity of the range's first port in steps of 2, then those of the other parity. The slot's
-//! counter then grows by 2, plus the distance searched or a random even number from 0 to 14,
-//! whichever is larger. An observer sees steps of 2 to 16, which leave 3 bits to guess. The kernel
-//! draws a new key every 10 seconds (`EPHEMERAL_PORT_SHUFFLE_PERIOD`); here, without a clock, the
-//! key never changes.
+//! offset = F(destination, key) + table\[slot\]. From this offset, the search visits the ports of
+//! low parity, that of the range's first port, in steps of 2, and then those of high parity. When a
+//! port is bound, the slot's counter grows by 2, plus the distance searched or a random even number
+//! from 0 to 14, whichever is larger. If no port is in use, an observer sees steps of 2 to 16,
+//! which leave 3 bits to guess. The kernel draws a new key every 10 seconds
+//! (`EPHEMERAL_PORT_SHUFFLE_PERIOD`); here, without a clock, the key never changes.
 //!
 //! If the range has an odd number of ports, the search skips one of them. It skips the last port of
 //! the range if it starts at the first port, and the first port otherwise.
@@ -24,15 +24,16 @@ const STEP: u32 = 2;
 
 #[derive(Default)]
 pub struct LinuxConnect {
-    /// Drawn once at random.
+    /// Key of F, drawn once at random; `None` before the first allocation.
     key: Option<u64>,
-    /// `table_perturb`; the kernel fills it at random.
+    /// `table_perturb`, filled at random as in the kernel; empty before the first allocation.
     table: Vec<u32>,
     slot: usize,
-    /// Start of the search within this parity, relative to the range's first port.
+    /// Start of the search within the current parity, as a distance from the range's first port.
     offset: u32,
     /// Distance from `offset` to the next port to try.
     walked: u32,
+    /// Whether the search has reached the ports of high parity.
     on_second_parity: bool,
     /// Minimum growth of the counter, without the final `STEP`.
     noise: u32,

@@ -12,10 +12,11 @@ pub struct Neighbours<B> {
 }
 
 impl<B: Binder> Binder for Neighbours<B> {
-    /// In ascending order.
+    /// The bound ports in ascending order, each with what keeps it bound.
     type Held = Vec<(u16, B::Held)>;
 
-    /// Stops at the first refusal. The time is the sum over all bind() calls.
+    /// Stops at the first refusal, and releases the ports bound before. The time is the sum over
+    /// all bind() calls.
     fn bind(&mut self, port: u16) -> (Result<Self::Held, Refusal>, Duration) {
         let mut held = Vec::new();
         let mut all = Duration::ZERO;

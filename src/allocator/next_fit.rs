@@ -1,4 +1,4 @@
-//! Strategy `next-fit`: Docker's portallocator, the next free port after the one given last.
+//! Strategy `next-fit`: Docker's portallocator, the next free port after the one allocated last.
 //!
 //! Reuses a port as late as possible, but the next port is easy to predict.
 

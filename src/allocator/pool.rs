@@ -1,10 +1,9 @@
-//! Leases ports, and quarantines a returned port before it is given again. Holds the sockets that
+//! Leases ports, and quarantines a returned port before it is leased again. Owns the sockets that
 //! keep ports bound. Reads no clock.
 //!
 //! A lease is *held* while the pool has its socket, and *booked* if the lease holder binds the port
-//! itself: the pool verified the port by a bind and gives it to nobody else. A returned port is in
-//! quarantine before it is given again, so that packets still on their way to it reach no other
-//! process.
+//! itself: the pool verified the port by a bind, and leases it to nobody else. The quarantine keeps
+//! packets that are still on their way to a returned port from reaching another process.
 
 mod bands;
 mod estimate;
@@ -32,8 +31,8 @@ pub use setup::{
     QuarantineEntry, Shortage,
 };
 
-/// Maximum number of quarantined ports checked for datagrams in one `update_quarantine`, besides those whose
-/// quarantine is over. Each check is a system call.
+/// Maximum number of ports in quarantine that one `update_quarantine` checks for datagrams, in
+/// addition to those whose quarantine is over. Each check is a system call.
 const MAX_CHECKS: usize = 512;
 
 struct LeaseEntry<H> {
@@ -51,22 +50,24 @@ pub struct Pool<B: Binder, R> {
     setup: PoolSetup,
     binder: B,
     random: R,
-    /// Free ports of each band: for every class, for `Normal` and `High`, and for `High` only.
+    /// Free ports of each band, in the order of `Priority::EACH`.
     free_lists: [FreeList; 3],
     leases: BTreeMap<u16, LeaseEntry<B::Held>>,
     quarantined: BTreeMap<u16, QuarantinedPort<B::Held>>,
-    /// `QuarantineEntry::until` of all quarantined ports, in order of time.
+    /// `QuarantineEntry::until` of all ports in quarantine, in order of time.
     ends: BTreeSet<(Duration, u16)>,
-    /// Port at which the next check of quarantined ports starts.
+    /// Port at which the next check for datagrams starts.
     next_check: u16,
-    /// Number of leases and quarantined ports that keep a socket.
+    /// Number of ports, leased or in quarantine, that the pool keeps bound.
     held: u32,
     occupied: Estimate,
     counts: PoolCounts,
 }
 
 impl<B: Binder, R: Rng> Pool<B, R> {
-    /// Creates a pool. Fails if the bands have more ports than there are candidates.
+    /// Creates a pool.
+    ///
+    /// Errors: the bands have more ports than there are candidates.
     pub fn new(setup: PoolSetup, binder: B, random: R) -> Result<Self, BandsTooLarge> {
         let candidates = setup.candidates.len();
         let Bands { high, normal } = setup.bands;
@@ -102,6 +103,7 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         self.leases.values().map(|lease_entry| &lease_entry.lease)
     }
 
+    /// Returns the lease of a port; `None` if the port is not leased.
     pub fn lease(&self, port: u16) -> Option<&Lease> {
         self.leases.get(&port).map(|lease_entry| &lease_entry.lease)
     }
@@ -122,7 +124,7 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         self.band_and_index(port).map(|(class, _)| class)
     }
 
-    /// Returns the number of leases and quarantined ports that keep a socket.
+    /// Returns the number of ports, leased or in quarantine, that the pool keeps bound.
     pub fn held(&self) -> u32 {
         self.held
     }
@@ -139,8 +141,8 @@ impl<B: Binder, R: Rng> Pool<B, R> {
     }
 
     /// Returns the number of attempts allowed in a search among `ports` ports. With this number, at
-    /// most a share of `failure_rate` of all searches gives up although a port is free, unless
-    /// `max_attempts` is lower.
+    /// most a share of `failure_rate` of all searches gives up although a port is free. The number
+    /// is limited to `max_attempts`.
     pub fn attempts_among(&self, ports: u32) -> u32 {
         // Uses the upper bound of the occupancy, and assumes at least one free port. The formula is
         // for draws with replacement. The search tries no port twice, so that fewer attempts would
@@ -152,7 +154,9 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         needed.unwrap_or(u32::MAX).min(self.setup.max_attempts.max(1)).min(ports)
     }
 
-    /// Binds a port and keeps it bound for the lease holder; calls `on_attempt` with each attempt.
+    /// Leases a port and keeps it bound for the lease holder; calls `on_attempt` with each attempt.
+    ///
+    /// Errors: `max_held` is reached, or no port was found.
     pub fn take(
         &mut self,
         now: Duration,
@@ -169,6 +173,8 @@ impl<B: Binder, R: Rng> Pool<B, R> {
 
     /// Leases a port like `take`, but closes its socket at once, so that the lease holder can bind
     /// the port itself.
+    ///
+    /// Errors: no port was found.
     pub fn book(
         &mut self,
         now: Duration,
@@ -181,7 +187,8 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         Ok(self.add_lease(now, class, holder, port, None))
     }
 
-    /// Returns the socket of a held lease. The lease becomes a booked one.
+    /// Returns the socket of a held lease, which becomes a booked one. `None` if the port is not
+    /// leased, or its lease is booked.
     pub fn hand_over(&mut self, port: u16) -> Option<B::Held> {
         let lease_entry = self.leases.get_mut(&port)?;
         let held = lease_entry.held.take()?;
@@ -190,7 +197,8 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         Some(held)
     }
 
-    /// Returns the socket that keeps a leased port bound.
+    /// Returns the socket that keeps a leased port bound. `None` if the port is not leased, or its
+    /// lease is booked.
     pub fn held_of(&self, port: u16) -> Option<&B::Held> {
         self.leases.get(&port)?.held.as_ref()
     }
@@ -224,14 +232,15 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         reclaimed
     }
 
-    /// Ends expired quarantines and checks quarantined ports for datagrams. The caller calls this
+    /// Ends expired quarantines and checks ports in quarantine for datagrams. The caller calls this
     /// at intervals that are short compared with the quarantine.
     pub fn update_quarantine(&mut self, now: Duration) {
         self.update_some_quarantines(now, usize::MAX);
     }
 
-    /// Works like `update_quarantine`, but checks and ends at most `most` quarantines, because closing grouped
-    /// of sockets takes milliseconds. Returns true if further quarantines have expired.
+    /// Works like `update_quarantine`, but checks at most `most` ports for datagrams and ends at
+    /// most `most` quarantines, because closing thousands of sockets takes milliseconds. Returns
+    /// true if further quarantines have expired.
     pub fn update_some_quarantines(&mut self, now: Duration, most: usize) -> bool {
         if let Quarantine::Drain(quiet_time) = self.setup.quarantine {
             self.check_quarantined(now.saturating_add(quiet_time), most.min(MAX_CHECKS));
@@ -258,8 +267,8 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         }
     }
 
-    /// Checks at most `most` quarantined ports for datagrams, starting after the ports that the
-    /// last call checked. A port that received a datagram stays in quarantine until `until`.
+    /// Checks at most `most` ports in quarantine for datagrams, starting after those that the last
+    /// call checked. A port that received a datagram stays in quarantine until `until`.
     fn check_quarantined(&mut self, until: Duration, most: usize) {
         let Self { binder, quarantined, ends, counts, next_check, .. } = self;
         let mut next = 0;
@@ -273,8 +282,8 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         *next_check = next;
     }
 
-    /// Returns whether the expired quarantine of a port continues, because a datagram arrived or
-    /// because the port could be bound only now.
+    /// Returns whether the expired quarantine of a port continues: a datagram arrived, or the port
+    /// could be bound only now.
     fn stays_quarantined(&mut self, now: Duration, port: u16) -> bool {
         let Self { binder, quarantined, ends, counts, held, setup, .. } = self;
         let (Quarantine::Drain(quiet_time), Some(entry)) =
@@ -354,7 +363,8 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         self.setup.candidates.nth(self.first_of(band) + index)
     }
 
-    /// Returns the band of a port, and the port's index in the band.
+    /// Returns the band of a port, and the port's index in the band; `None` if the port is not in
+    /// the pool.
     fn band_and_index(&self, port: u16) -> Option<(Priority, u32)> {
         let number = self.setup.candidates.number_of(port)?;
         let is_in = |&band: &Priority| number >= self.first_of(band);

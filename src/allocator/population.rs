@@ -69,15 +69,15 @@ pub struct Population {
     number: Cell<u32>,
     /// Number of the last occupancy in which bind() to port 0 found no free port.
     full: Cell<u32>,
-    /// Number of candidates not decided yet, and how many of them are occupied.
+    /// With `Uniform`: number of candidates not decided yet, and how many of them are occupied.
     left: Cell<(u32, u32)>,
     clusters: RefCell<Clusters>,
     seed: u64,
     random: RefCell<ChaCha8Rng>,
 }
 
-/// Stream of the generator that decides ports when they are first looked at. `free_ports` and `draw_all`
-/// use the streams after it.
+/// Stream of the generator that decides ports when they are first looked at. `free_ports` and
+/// `draw_all` use the streams after this one.
 const STREAM: u64 = 1 << 63;
 
 impl Population {
@@ -138,6 +138,7 @@ impl Population {
         &self.candidates
     }
 
+    /// Returns whether a port is occupied; decides the port first, if necessary.
     pub fn is_taken(&self, port: u16) -> bool {
         let set_drawn = self.decided[usize::from(port)].get();
         if set_drawn >> 1 == self.number.get() { set_drawn & 1 == 1 } else { self.decide(port) }
@@ -184,7 +185,7 @@ impl Population {
         }
     }
 
-    /// Returns the runs of occupied ports, (length, count), in no order; `None` for `Uniform`,
+    /// Returns the runs of occupied ports, (length, count), in any order; `None` for `Uniform`,
     /// where this would decide every port.
     pub fn known_runs(&self) -> Option<Arc<[OccupiedRun]>> {
         match self.pattern {
@@ -223,7 +224,7 @@ impl Population {
         is_taken
     }
 
-    /// Returns the port that the kernel would choose for bind() to port 0.
+    /// Returns a port that the kernel could choose for bind() to port 0; `None` if none is free.
     fn choose(&self) -> Option<u16> {
         // Within one occupancy, no occupied port becomes free again.
         if self.full.get() == self.number.get() {
@@ -251,8 +252,8 @@ impl Population {
         automatic::choose(self.protocols, self.candidates.range(), random, is_available)
     }
 
-    /// Draws a free port, each with the same probability. Returns `None` after as many draws as
-    /// there are candidates.
+    /// Draws a free port, each with the same probability. `None`: as many draws as there are
+    /// candidates found no free port.
     fn draw_free(&self) -> Option<u16> {
         let count = self.candidates.len();
         let draw = |_| self.candidates.nth(self.random.borrow_mut().random_range(0..count));

@@ -1,4 +1,4 @@
-//! Determines which ports look free in a snapshot. Does not guarantee that a bind succeeds.
+//! Determines which ports look free in a snapshot. A bind to such a port may fail nevertheless.
 
 use std::{net::IpAddr, rc::Rc};
 
@@ -21,6 +21,7 @@ impl FreePorts {
         Self { occupied: Box::new([0; 1024]) }
     }
 
+    /// Returns a bitmap in which every port except these looks free.
     pub fn without(occupied: impl IntoIterator<Item = u16>) -> Self {
         let mut ports = Self::all_free();
         occupied.into_iter().for_each(|port| ports.mark_occupied(port));
@@ -55,12 +56,13 @@ impl FreePorts {
 pub struct WantedAddress {
     /// `None`: all addresses.
     address: Option<IpAddr>,
-    /// Interface index of a link-local address; 0, which is not a valid index, if no interface with
-    /// this name is known.
+    /// Index of the interface that the address names; 0, which is no valid index, if no such
+    /// interface is known. `None`: the address names none.
     interface: Option<u32>,
 }
 
 impl WantedAddress {
+    /// Returns `asked` with the index of its interface; `None`: all addresses.
     pub fn of(snapshot: &Snapshot, asked: Option<LocalAddress>) -> Self {
         let interface = asked.and_then(|asked| asked.interface).map(|name| {
             let by_name = snapshot.interfaces.index(name.as_str());
@@ -70,7 +72,7 @@ impl WantedAddress {
     }
 
     /// Returns whether a bind() to this address and to the port of `socket` would conflict with
-    /// `socket` (`inet_rcv_saddr_equal`).
+    /// `socket` (`inet_rcv_saddr_equal`). A bind() to all addresses conflicts with every socket.
     pub fn conflicts_with(self, socket: &Socket) -> bool {
         let Some(address) = self.address else { return true };
         let is_elsewhere = self.interface.is_some() && socket.interface.is_some();

@@ -1,5 +1,5 @@
-//! Assesses how well an observer who saw the last ports given can guess the next one. Does not use
-//! the strategy.
+//! Assesses how well an observer of the last allocated ports can guess the next one. Uses only the
+//! ports, not the strategy.
 
 use std::collections::BTreeMap;
 
@@ -8,20 +8,20 @@ use crate::domain::PortRange;
 /// Pattern of a sequence of ports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Habit {
-    /// Too few ports to find a pattern.
+    /// Fewer than `MIN_PORTS` ports, too few to find a pattern.
     #[default]
     Unseen,
     /// Always the same port.
     Stuck,
-    /// The same port in more than half of the cases.
+    /// The same port in more than half of the allocations.
     Favourite { port: u16 },
-    /// The same step between all consecutive ports.
+    /// The same step between all consecutive ports, negative if downwards.
     Counter { step: i32 },
     /// Even steps upwards, 2 to 16: Linux's connect() towards one destination.
     EvenSteps,
-    /// Steps upwards of at most `most` ports.
+    /// Steps upwards of at most `most` ports, which is at most 1/16 of the range.
     SmallSteps { most: u32 },
-    /// All ports are within `ports` consecutive ports of the range.
+    /// All ports are within `ports` consecutive ports, which is at most 1/16 of the range.
     Narrow { ports: u32 },
     /// All ports are even, or all are odd.
     OneParity,
@@ -33,20 +33,21 @@ pub enum Habit {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Predictability {
     pub habit: Habit,
-    /// Number of bits that an observer has to guess to know the next port.
+    /// Number of bits that an observer has to guess to know the next port; 0 if the habit is
+    /// `Unseen`.
     pub bits_left: f64,
-    /// Best guess of the next port, if there is one.
+    /// Best guess of the next port. `None`: the habit does not single out a port.
     pub guess: Option<u16>,
 }
 
-/// Minimum number of ports for an assessment. At random, 16 ports are all of one parity once in
-/// 32,768 times; every other habit is rarer.
+/// Minimum number of ports for an assessment. Of 16 random ports, all have one parity once in
+/// 32,768 times. Unless the range is tiny, every other habit is rarer.
 pub const MIN_PORTS: usize = 16;
 
 /// A step or a spread is small if it is at most the range's length divided by this.
 const SMALL_PART: u32 = 16;
 
-/// Assesses ports of `range`, oldest first.
+/// Assesses a sequence of ports of `range`, oldest first.
 pub fn assess(ports: &[u16], range: PortRange) -> Predictability {
     let (Some(&last), true) = (ports.last(), ports.len() >= MIN_PORTS) else {
         return Predictability::default();
@@ -132,15 +133,15 @@ impl<'a> SequenceStats<'a> {
     }
 }
 
-/// Returns the most frequent value and how often it occurs. If several are equally frequent,
-/// returns the smallest.
+/// Returns the most frequent value and how often it occurs; `None` if there are no values. If
+/// several are equally frequent, returns the smallest.
 fn most_frequent<T: Ord + Copy>(values: impl Iterator<Item = T>) -> Option<(T, usize)> {
     let mut counts = BTreeMap::new();
     values.for_each(|value| *counts.entry(value).or_insert(0) += 1);
     counts.into_iter().rev().max_by_key(|&(_, count)| count)
 }
 
-/// Returns a step of more than half the range as a negative step.
+/// Returns a step of more than half the range as a negative step, and other steps unchanged.
 fn signed(step: u32, range: PortRange) -> i32 {
     let (step, length) = (step.cast_signed(), range.len().cast_signed());
     if step * 2 > length { step - length } else { step }

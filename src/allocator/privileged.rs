@@ -10,8 +10,8 @@ use crate::{
 /// ports.
 pub const DENIED_ATTEMPTS: u32 = 10;
 
-/// Returns whether a policy denies `DENIED_ATTEMPTS` evenly spaced candidates. A port that gets
-/// bound is released at once.
+/// Returns whether bind() of `DENIED_ATTEMPTS` evenly spaced candidates, or of all if there are
+/// fewer, is always denied (EACCES, EPERM). A port that gets bound is released at once.
 pub fn is_each_denied<B: Binder + ?Sized>(binder: &mut B, candidates: &Candidates) -> bool {
     let step = (candidates.len() / DENIED_ATTEMPTS).max(1);
     let numbers = (0..candidates.len()).step_by(step as usize).take(DENIED_ATTEMPTS as usize);
@@ -20,8 +20,9 @@ pub fn is_each_denied<B: Binder + ?Sized>(binder: &mut B, candidates: &Candidate
         .all(|result| result.is_err_and(|refusal| refusal.outcome() == Outcome::Denied))
 }
 
-/// Returns the candidates that may be bound; `None` if none may. If only some candidates may be
-/// bound, calls `left_out` with a sentence about the others.
+/// Returns the candidates that may be bound; `None` if none may. If only some may be bound, calls
+/// `left_out` with a sentence about the others. `start` is `ip_unprivileged_port_start`, and
+/// `reserved` are the reserved ports.
 ///
 /// The capability (`CAP_NET_BIND_SERVICE`) is missing if bind() of the lowest and of the highest
 /// candidate below `start` fails with EACCES; a port that gets bound is released at once. The

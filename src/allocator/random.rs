@@ -1,7 +1,7 @@
 //! Strategy `random`: exo's design of 2024 (exo#35). It differs from RFC 6056's algorithm 2 in that
 //! only the configured limit on attempts applies.
 //!
-//! With N candidates of which K are occupied and M attempts, an allocation fails with probability
+//! If K of N candidates are occupied, an allocation of at most M attempts fails with probability
 //! (K/N)^M.
 
 use rand::{Rng, RngExt};

@@ -1,21 +1,21 @@
 //! Strategy `random-increment`: RFC 6056, section 3.3.5, algorithm 5.
 //!
-//! next = next + 1 + random % 500; port = min + next % N, at most N times. With a maximum step of
-//! 1, the strategy would be a counter. With a maximum step of N, it would be as unpredictable as a
-//! random choice. The value 500 is NetBSD's: an observer has to guess log2(500) = 8.97 bits. If the
-//! steps go around the range more than once, a port may be tried twice, so no closed formula is
-//! known.
+//! Each attempt computes next = next + 1 + random % 500 and tries port = min + next % N, at most N
+//! times, where N is the number of candidates. With a maximum step of 1, the strategy would be a
+//! counter. With a maximum step of N, it would be as unpredictable as a random choice. The value
+//! 500 is NetBSD's. An observer has to guess log2(500) = 8.97 bits. If the steps go around the
+//! range more than once, a port may be tried twice, so no closed formula is known.
 
 use rand::{Rng, RngExt};
 
 use crate::allocator::{Strategy, strategy::StrategyContext};
 
-/// The maximum step (N in RFC 6056; above, N is the number of ports).
+/// Maximum step, in candidates (called N in RFC 6056).
 const STEP: u32 = 500;
 
 #[derive(Default)]
 pub struct RandomIncrement {
-    /// Drawn at random on first use.
+    /// Number of the candidate tried last, initialized at random; `None` before the first attempt.
     next: Option<u32>,
     tries: u32,
 }

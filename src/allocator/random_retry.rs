@@ -1,7 +1,8 @@
 //! Strategy `random-retry`: RFC 6056, section 3.3.2, algorithm 2 ("another simple").
 //!
-//! port = min + random % N, at most N times, with replacement. The strategy may give up while ports
-//! are free. The expected values are those of `random`, with N as a second limit on attempts.
+//! Tries port = min + random % N, at most N times, where N is the number of candidates. A port may
+//! be tried more than once, so the strategy may give up while ports are free. The expected values
+//! are those of `random`, with N as a second limit on attempts.
 
 use rand::{Rng, RngExt};
 

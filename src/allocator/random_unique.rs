@@ -1,8 +1,8 @@
 //! Strategy `random-unique`: draws uniformly without replacement.
 //!
-//! With N candidates of which K are occupied, j attempts all miss with probability C(K,j)/C(N,j).
-//! Without a limit on attempts, an allocation takes (N+1)/(N-K+1) attempts on average and fails
-//! only if K = N.
+//! With N candidates of which K are occupied, the first j attempts all fail with probability
+//! C(K,j)/C(N,j). Without a limit on attempts, an allocation takes (N+1)/(N-K+1) attempts on
+//! average and fails only if K = N.
 
 use rand::{Rng, RngExt};
 
@@ -11,13 +11,13 @@ use crate::allocator::{Strategy, strategy::StrategyContext};
 /// Fisher-Yates shuffle that makes one step per attempt.
 #[derive(Default)]
 pub struct RandomUnique {
-    /// Numbers of the candidates; those before index `drawn` were tried.
+    /// Numbers of the candidates. Those before index `drawn` were tried in this allocation.
     order: Vec<u16>,
     drawn: usize,
 }
 
 impl Strategy for RandomUnique {
-    /// Keeps the order of the last allocation: a shuffle may start from any order.
+    /// Keeps the order of the last allocation, because a shuffle may start from any order.
     fn begin(&mut self, context: &StrategyContext<'_>, _: &mut dyn Rng) {
         self.drawn = 0;
         if self.order.len() != context.candidates.len() as usize {

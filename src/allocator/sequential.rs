@@ -1,7 +1,7 @@
 //! Strategy `sequential`: the lowest free port (the crates openport and get-port).
 //!
 //! Anyone who knows the range and its occupied ports can predict the next port. If the strategy
-//! itself has given the K lowest ports, the next allocation takes K + 1 attempts.
+//! itself allocated the K lowest ports, the next allocation takes K + 1 attempts.
 
 use rand::Rng;
 

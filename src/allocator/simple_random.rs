@@ -1,9 +1,10 @@
 //! Strategy `simple-random`: RFC 6056, section 3.3.1, algorithm 1.
 //!
-//! port = min + random % N, then port + 1 until one is free, at most N times. With occupied runs of
-//! lengths L, an allocation takes 1 + sum of L(L+1)/2 / N attempts on average. If K ports are
-//! occupied at random, this is (N+1)/(N-K+1). On an occupancy that the strategy itself made, it is
-//! far more, because of the clustering of linear probing.
+//! Tries port = min + random % N, then the next ports in ascending order until one is free, at most
+//! N ports, where N is the number of candidates. If the occupied ports form runs of lengths L, an
+//! allocation takes 1 + sum(L(L+1)) / 2N attempts on average. If K ports are occupied at random,
+//! this is (N+1)/(N-K+1). If the strategy itself allocated the occupied ports, the mean is far
+//! higher, because linear probing forms clusters.
 
 use rand::{Rng, RngExt};
 

@@ -15,7 +15,7 @@ use crate::{
 
 /// Chooses which port to try next.
 pub trait Strategy: Send {
-    /// Starts an allocation and forgets what the previous one tried.
+    /// Starts an allocation. The strategy forgets which ports the previous allocation tried.
     fn begin(&mut self, _about: &StrategyContext<'_>, _random: &mut dyn Rng) {}
 
     /// Returns the next port to try; `None` if none is left. Port 0 lets the kernel choose, as in
@@ -26,7 +26,7 @@ pub trait Strategy: Send {
     fn bound(&mut self, _port: u16) {}
 }
 
-/// What a strategy knows when it chooses a port.
+/// What a strategy may use to choose a port.
 pub struct StrategyContext<'a> {
     /// Never empty.
     pub candidates: &'a Candidates,
@@ -39,7 +39,8 @@ pub struct StrategyContext<'a> {
 /// Parameters of strategies. Most strategies have none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tuning {
-    /// Number of ports in the static band of `banded`; `None`: Kubernetes' formula.
+    /// Number of ports in the static band of `banded`, less than the number of candidates; `None`:
+    /// Kubernetes' formula.
     pub band: Option<u32>,
 }
 
@@ -49,11 +50,11 @@ pub struct AllocatorRow {
     pub name: &'static str,
     /// One sentence for lists.
     pub summary: &'static str,
-    /// Order of its attempts, which determines the formula for expected values.
+    /// Order in which the strategy tries ports. It determines the formula for expected values.
     pub order: Order,
-    /// Reads a snapshot before it binds.
+    /// Whether `StrategyContext::port_view` must show a snapshot.
     pub needs_port_view: bool,
-    /// Tries port 0, so that the kernel chooses.
+    /// Whether the strategy tries port 0, so that the kernel chooses.
     pub lets_machine_choose: bool,
     pub make: fn(Tuning) -> Box<dyn Strategy>,
 }
@@ -68,7 +69,7 @@ impl AllocatorRow {
         Self { name, summary, order, needs_port_view: false, lets_machine_choose: false, make }
     }
 
-    /// Returns the row with this name.
+    /// Returns the row with this name; `None` if there is none.
     pub fn named(name: &str) -> Option<&'static Self> {
         ALLOCATORS.iter().find(|row| row.name == name)
     }
@@ -178,6 +179,9 @@ pub struct BandTooLarge {
 }
 
 impl Tuning {
+    /// Checks the parameters for these candidates.
+    ///
+    /// Errors: the static band has as many ports as there are candidates, or more.
     pub fn check(self, candidates: &Candidates) -> Result<(), BandTooLarge> {
         match self.band {
             Some(band) if band >= candidates.len() => {

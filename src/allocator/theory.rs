@@ -1,9 +1,11 @@
-//! Expected values of an allocation, for comparison with measured ones. Has no side effects.
+//! Computes expected values of an allocation, for comparison with measured ones. Has no side
+//! effects.
 //!
-//! With K of N candidates occupied, M tries with replacement all miss with probability (K/N)^M, and
-//! M tries without replacement with probability C(K,M)/C(N,M). A scan from a uniformly chosen start
-//! misses its first j tries if the j consecutive ports from its start on are all occupied. Each
-//! formula was verified by Monte Carlo simulation (tests/lab_model.rs repeats it).
+//! An attempt misses if its port is occupied. If K of N candidates are occupied, M attempts with
+//! replacement all miss with probability (K/N)^M, and M attempts without replacement with
+//! probability C(K,M)/C(N,M). The first j attempts of a scan from a uniformly chosen start all miss
+//! if the j consecutive ports from the start on are all occupied. Each formula was verified by
+//! Monte Carlo simulation (tests/lab_model.rs repeats it).
 
 mod clustering;
 mod next_port_entropy;
@@ -19,7 +21,7 @@ pub use next_port_entropy::{collision_probability, entropy_of_next};
 pub use probability::{birthday, draws_for_collision, stolen_probability};
 pub use runs::runs_of_taken;
 
-/// Order in which a strategy tries ports, as far as the formulas depend on it.
+/// Order in which a strategy tries ports, as far as it matters for the formulas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// Uniform and independent: a port may be tried again.
@@ -28,8 +30,8 @@ pub enum Order {
     Shuffled,
     /// Consecutive ports from a uniform start.
     Scan,
-    /// No port twice, in an order that is independent of the occupancy and not drawn again for each
-    /// allocation.
+    /// No port twice, in another order that does not depend on the occupancy. No formula is known
+    /// for a fixed occupancy.
     Fixed,
     /// Only free ports, so that the first attempt succeeds.
     OnlyFree,
@@ -40,11 +42,11 @@ pub enum Order {
 /// Distribution of the attempts of an allocation, while the occupancy does not change.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Model {
-    /// Each try misses with this probability, independently of earlier tries.
+    /// Each attempt misses with this probability (0 to 1), independently of earlier attempts.
     Replacement { miss: f64 },
-    /// No port is tried twice.
+    /// No port is tried twice, and every untried port is equally likely to be occupied.
     Unique { occupied: u32, candidates: u32 },
-    /// Consecutive ports from a uniform start, over these runs of occupied ports.
+    /// Consecutive ports are tried from a uniform start. `runs` are the runs of occupied ports.
     Scan { candidates: u32, runs: Arc<[OccupiedRun]> },
     /// Only free ports are tried, and at least one port is free. The first attempt succeeds.
     OnlyFree,
@@ -61,7 +63,7 @@ impl Model {
     }
 
     /// Returns the distribution on occupancies that are drawn at random for each allocation. Every
-    /// set of `occupied` ports has the same probability. `None` if there are no candidates or no
+    /// set of `occupied` ports has the same probability. `None` if there are no candidates, or no
     /// formula is known.
     pub fn at_random(order: Order, occupied: u32, candidates: u32) -> Option<Self> {
         let occupied = occupied.min(candidates);
@@ -72,7 +74,8 @@ impl Model {
             Order::Replacement => {
                 Some(Self::Replacement { miss: f64::from(occupied) / f64::from(candidates) })
             }
-            // On a random occupancy, any fixed order performs like a random order.
+            // On a random occupancy, every order without repetition takes as many attempts as a
+            // random one.
             Order::Shuffled | Order::Scan | Order::Fixed => {
                 Some(Self::Unique { occupied, candidates })
             }
@@ -101,12 +104,12 @@ impl Model {
         }
     }
 
-    /// Returns the probability that the first attempt meets an occupied port.
+    /// Returns the probability (0 to 1) that the first attempt misses.
     pub fn miss(&self) -> f64 {
         self.survival(1)
     }
 
-    /// Returns the probability that the first `attempts` attempts all miss.
+    /// Returns the probability (0 to 1) that the first `attempts` attempts all miss.
     pub fn survival(&self, attempts: u32) -> f64 {
         match self {
             Self::Replacement { miss } => miss.powf(f64::from(attempts)),
@@ -116,7 +119,8 @@ impl Model {
         }
     }
 
-    /// Returns the probability that an allocation of at most `max_attempts` attempts fails.
+    /// Returns the probability (0 to 1) that an allocation of at most `max_attempts` attempts
+    /// fails.
     pub fn failure(&self, max_attempts: u32) -> f64 {
         self.survival(max_attempts)
     }
@@ -131,7 +135,8 @@ impl Model {
             }
             &Self::Unique { occupied, candidates } if occupied < candidates => {
                 let [k, n] = [occupied, candidates].map(f64::from);
-                // The share of the unlimited sum that attempts beyond the limit contribute.
+                // `rest` is the share of the unlimited sum that attempts beyond the limit
+                // contribute.
                 let rest = all_occupied(occupied, candidates + 1, max_attempts);
                 (n + 1.0) / (n - k + 1.0) * (1.0 - rest)
             }
@@ -160,8 +165,8 @@ impl Model {
             .then(|| (self.expected_attempts(max_attempts) - failed_attempts) / (1.0 - failure))
     }
 
-    /// Returns the share of all allocations that get their port with exactly this attempt, counted
-    /// from 1.
+    /// Returns the share (0 to 1) of all allocations that get their port with exactly this attempt,
+    /// counted from 1; 0 for attempt 0.
     pub fn share_taking(&self, attempts: u32) -> f64 {
         match attempts.checked_sub(1) {
             None => 0.0,
@@ -169,14 +174,14 @@ impl Model {
         }
     }
 
-    /// Returns the lowest number of attempts within which this share (0 to 1) of allocations got a
+    /// Returns the lowest number of attempts within which this share (0 to 1) of allocations get a
     /// port; `None` if `max_attempts` attempts are not enough.
     pub fn quantile(&self, share: f64, max_attempts: u32) -> Option<u32> {
         self.attempts_for(1.0 - share).filter(|&attempts| attempts <= max_attempts)
     }
 
-    /// Returns the smallest limit on attempts with which at most this share of allocations fails.
-    /// It is at least 1; `None` if no limit is enough.
+    /// Returns the smallest limit on attempts, at least 1, with which at most this share (0 to 1)
+    /// of allocations fails; `None` if no limit is enough.
     pub fn attempts_for(&self, failure_rate: f64) -> Option<u32> {
         let is_enough = |attempts| self.failure(attempts) <= failure_rate;
         if is_enough(1) {
@@ -214,12 +219,13 @@ fn all_occupied(occupied: u32, candidates: u32, attempts: u32) -> f64 {
     product
 }
 
+/// Returns whether all candidates are occupied.
 fn is_one_run(candidates: u32, runs: &[OccupiedRun]) -> bool {
     runs.first().is_some_and(|&(length, _)| length >= candidates)
 }
 
 /// Returns the probability that the first `attempts` attempts of a scan all miss. A run of length L
-/// has L - j + 1 starts from which j attempts miss.
+/// has L - j + 1 starts from which the first j attempts miss.
 fn survival_of_scan(candidates: u32, runs: &[OccupiedRun], attempts: u32) -> f64 {
     if attempts == 0 || is_one_run(candidates, runs) {
         return 1.0;

@@ -57,7 +57,8 @@ pub struct AllocationOptions {
 }
 
 impl AllocationOptions {
-    /// The options of exo's demo: UDP, the IANA dynamic ports, 100 attempts.
+    /// The settings of exo, a project for distributed inference: UDP, the IANA dynamic ports, 100
+    /// attempts.
     pub fn exo(seed: u64) -> Self {
         Self {
             strategy: 0,
@@ -74,7 +75,7 @@ impl AllocationOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AllocationAction {
     RunOrPause,
-    /// One attempt, then pause.
+    /// Makes one attempt, then pauses.
     Step,
     Slower,
     Faster,
@@ -99,15 +100,15 @@ pub struct LastScan<'a> {
     pub occupancy: &'a Occupancy,
 }
 
-/// A panel that covers the screen and takes the keys.
+/// A panel that covers the screen and receives the keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ActivePanel {
     Settings(AllocationPanel),
-    /// Asks whether this speed may be used although others share the machine's ports.
+    /// Asks whether this speed may be used although other processes need the machine's ports.
     ConfirmSpeed(Speed),
 }
 
-/// Number of ended allocations that are kept for the chart.
+/// Maximum number of ended allocations that are kept for the chart.
 const LAST_ALLOCATIONS: usize = 200;
 
 #[derive(Clone, Debug)]
@@ -125,7 +126,7 @@ pub struct Allocation {
     run: RunControl,
     panel: Option<ActivePanel>,
     occupancy_counts: Option<OccupancyCounts>,
-    /// Known whenever `occupancy_counts` is.
+    /// Set together with `occupancy_counts`.
     occupancy_details: Option<OccupancyDetails>,
     figures: AllocationFigures,
     /// Number of allocations that ended in this run. `figures` may count fewer, because they are
@@ -172,7 +173,8 @@ impl Allocation {
         }
     }
 
-    /// Applies what the engine reports about the run.
+    /// Applies a report of the engine. A report of another run is late and ignored. Returns a
+    /// request for a scan if the holder of a port is unknown.
     pub fn apply(
         &mut self,
         at: Duration,
@@ -233,7 +235,8 @@ impl Allocation {
         if needs_scan { vec![Effect::Ask(Request::ScanNow)] } else { Vec::new() }
     }
 
-    /// Takes a new snapshot of the machine.
+    /// Updates the occupancy and the log from a new snapshot of the machine. Does nothing in a
+    /// simulation.
     pub fn observe(&mut self, scan: LastScan<'_>) {
         if self.target == AllocatorTarget::Machine {
             self.store_occupancy(OccupancyCounts::count(&self.options, scan), scan.snapshot);
@@ -241,7 +244,7 @@ impl Allocation {
         }
     }
 
-    /// Ends the run because it cannot continue.
+    /// Ends the run because it cannot continue. The notice then shows `why`.
     pub fn fail(&mut self, why: Text) {
         self.run.state = RunState::None;
         self.held.clear();
@@ -292,7 +295,7 @@ impl Allocation {
         &self.log
     }
 
-    /// How the last allocation ended.
+    /// Result of the last allocation; None: none has ended in this run.
     pub fn last(&self) -> Option<Finished> {
         self.last
     }
@@ -302,8 +305,8 @@ impl Allocation {
         &self.held
     }
 
-    /// Maximum number of ports that this run may hold. In a simulation these are all free ports.
-    /// None: no run is prepared.
+    /// Maximum number of ports that this run may hold. In a simulation it may hold all free ports.
+    /// None: no run is prepared, or the simulated occupancy is not known yet.
     pub fn hold_limit(&self) -> Option<u32> {
         let limit = match self.target {
             AllocatorTarget::Machine => Some(self.hold_limit),
@@ -314,12 +317,13 @@ impl Allocation {
         limit.filter(|_| self.is_prepared())
     }
 
-    /// How the run falls short of its options ("IPv4 only").
+    /// What the host cannot do for this run, such as "IPv4 only"; None: nothing.
     pub fn limitation(&self) -> Option<&'static str> {
         self.limitation
     }
 
-    /// Why the last key had no effect, why the run failed, or why further ports are not held.
+    /// Why the last key had no effect, why the run failed, or why further ports are not held. None:
+    /// there is nothing to report.
     pub fn notice(&self) -> Option<&str> {
         self.notice.as_ref().map(Text::as_str).or(self.hold_note)
     }

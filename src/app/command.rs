@@ -1,4 +1,4 @@
-//! The table of keys, from which footer, help and README are made. Executes nothing.
+//! The table of keys, from which the footer, the help and KEYS.md are made. Executes nothing.
 
 use std::fmt::Write as _;
 
@@ -18,11 +18,11 @@ pub enum Action {
     Zoom(Zooming),
     /// Switches between dots and blocks.
     ToggleResolution,
-    /// Moves to the next run of occupied ports.
+    /// Moves the cursor to the next run of occupied ports.
     NextRun,
     PreviousRun,
     OpenGoTo,
-    /// Moves to the port that was typed.
+    /// Moves the cursor to the port that was typed.
     GoTo,
     NextLens,
     PreviousLens,
@@ -35,7 +35,7 @@ pub enum Action {
     /// Shows the port allocated last, or the ports of the selected row, on the map.
     ShowOnMap,
     OpenHelp,
-    /// Turns this many help pages forward; back if negative.
+    /// Turns this number of help pages forward, or back if it is negative.
     TurnPage(isize),
     NextTheme,
     ToggleMouse,
@@ -44,7 +44,7 @@ pub enum Action {
     Quit,
 }
 
-/// A screen, overlay or panel. It decides what a key means.
+/// The screen, overlay or panel that receives the keys and decides what they mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Context {
     Overview,
@@ -54,7 +54,7 @@ pub enum Context {
     Help,
     /// The prompt for a port number is open.
     GoTo,
-    /// A panel of the Allocate or Lab screen is open and takes the keys.
+    /// A panel of the Allocate or Lab screen is open.
     Panel,
     /// The Lab screen shows a race.
     Race,
@@ -98,7 +98,7 @@ pub struct KeyCommand {
     pub contexts: &'static [Context],
     /// Label in the footer; empty: not shown there.
     pub label: &'static str,
-    /// Sentence for the help and the README.
+    /// Text for the help and KEYS.md.
     pub help: &'static str,
 }
 
@@ -139,8 +139,8 @@ const fn lab(action: LabAction) -> Action {
     Action::Lab(action)
 }
 
-/// All commands, in the order of the footer. If there is not enough room, commands are dropped from
-/// the right; help and quit are dropped last.
+/// All commands, in the order of the footer. If the terminal is too narrow, the footer drops
+/// commands from the right; it drops help and quit last.
 pub const COMMANDS: &[KeyCommand] = &[
     KeyCommand {
         keys: "j k",
@@ -712,7 +712,7 @@ pub const COMMANDS: &[KeyCommand] = &[
     },
 ];
 
-/// Returns the action of a key in a context. None: the key does nothing, without a message.
+/// Returns the action of a key in a context. None: no command has this key.
 pub fn find(context: Context, key: Key) -> Option<Action> {
     here(context)
         .flat_map(|command| command.bindings)
@@ -725,7 +725,7 @@ pub fn here(context: Context) -> impl Iterator<Item = &'static KeyCommand> {
     COMMANDS.iter().filter(move |command| command.contexts.contains(&context))
 }
 
-/// Returns the key table for the README, as Markdown.
+/// Returns the key table for KEYS.md, as Markdown.
 pub fn key_table_markdown() -> String {
     let mut table = String::from("| key | where | does |\n|---|---|---|\n");
     for command in COMMANDS {

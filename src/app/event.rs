@@ -5,20 +5,20 @@ use crate::{
     engine::{Report, Request},
 };
 
-/// An event that the app handles. Each is passed on with its time since the program's start.
+/// An event that the app handles.
 #[derive(Clone, Debug)]
 pub enum Event {
     Key(Key),
     /// A character of a paste. It goes to a text field and is never a command.
     Pasted(char),
-    /// A mouse gesture; `view::layout` has already translated its position.
+    /// A mouse gesture, and what `view::layout` found at its position. None: nothing that reacts.
     Mouse(Gesture, Option<PointerTarget>),
     Resized {
         columns: u16,
         rows: u16,
     },
     Report(Report),
-    /// Time has passed, so the age on screen may have changed.
+    /// Time has passed, so that the durations on screen may have changed.
     Tick,
 }
 
@@ -53,6 +53,7 @@ pub enum Gesture {
     Hover,
     /// The left button went down.
     Press,
+    /// Motion with the left button down.
     Drag,
     Release,
     WheelUp,
@@ -69,7 +70,7 @@ pub enum PointerTarget {
     Column(usize),
 }
 
-/// The screens. Their numbers are permanent (1, 2, 4 and 5 so far).
+/// The screens. Their keys (1, 2, 4 and 5) stay the same when a screen is added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Screen {
     Overview,
@@ -89,7 +90,7 @@ pub enum Effect {
     /// Turns the terminal's mouse reports on or off.
     Mouse(bool),
     NextTheme,
-    /// Ctrl-Z: restores the terminal and stops until `fg`.
+    /// Restores the terminal and stops the process until `fg` (Ctrl-Z).
     Suspend,
     Quit,
 }

@@ -20,6 +20,7 @@ impl Focus {
         }
     }
 
+    /// Whether the socket belongs to the focus.
     pub fn holds(self, snapshot: &Snapshot, socket: &Socket) -> bool {
         match self {
             Self::Destination(destination) => Destination::of(socket) == Some(destination),
@@ -27,7 +28,7 @@ impl Focus {
         }
     }
 
-    /// Returns all ports of the focus, of both protocols.
+    /// Returns all local ports of the focus, of both protocols.
     pub fn ports(self, snapshot: &Snapshot) -> PortSet {
         let mut ports = PortSet::default();
         for socket in snapshot.sockets.iter().filter(|socket| self.holds(snapshot, socket)) {
@@ -36,7 +37,8 @@ impl Focus {
         ports
     }
 
-    /// Returns the lowest port of the focus in the ephemeral range, else the lowest of all.
+    /// Returns the lowest port of the focus in the ephemeral range, else the lowest of all. None:
+    /// the focus has no socket.
     pub fn first_port(self, snapshot: &Snapshot) -> Option<u16> {
         let range = snapshot.ephemeral.range;
         let held = snapshot.sockets.iter().filter(|socket| self.holds(snapshot, socket));

@@ -1,36 +1,39 @@
-//! The grid of the map: the position of each port of a range, at every grain. Does not draw.
+//! The grid of the map: the position of each port of a range, at every resolution. Does not draw.
 
 use crate::domain::PortRange;
 
-/// Row lengths, in ports, that keep the axes decimal.
+/// Row lengths of blocks, in ports. With them the labels of both axes are round numbers.
 const ROW_LENGTHS: [u32; 12] = [100, 200, 250, 400, 500, 800, 1000, 2000, 2500, 4000, 5000, 10_000];
 const PORTS_PER_BLOCK: [u32; 11] = [1, 2, 4, 5, 8, 10, 20, 25, 40, 50, 100];
 
-/// Row lengths for dots: multiples of eight, so that a cell of eight ports never spans two rows.
+/// Row lengths of dots, in ports: multiples of eight, so that a cell of eight ports never spans two
+/// rows.
 const DOT_ROWS: [u32; 6] = [200, 400, 800, 1000, 1600, 2000];
-/// Row lengths where a cell is one port.
+/// Row lengths of letters, in ports.
 const LETTER_ROWS: [u32; 7] = [10, 20, 25, 40, 50, 100, 200];
-/// Row lengths of the loupe: even, so that even and odd ports form vertical stripes.
+/// Row lengths of the loupe, in ports: even, so that even and odd ports form vertical stripes.
 const LOUPE_ROWS: [u32; 7] = [20, 40, 50, 100, 200, 250, 500];
+/// Row lengths of numbered cells, in ports.
 const NUMBER_ROWS: [u32; 4] = [5, 10, 20, 40];
 const PORTS_PER_DOTS: u32 = 8;
-/// Width of `E 49152` and a gap.
+/// Minimum width of a numbered cell, in columns: `E 49152` and a gap.
 const NUMBER_WIDTH: u16 = 8;
-/// Maximum width of a numbered cell. A wider cell would show more of the owner's name, which is not
-/// needed.
+/// Maximum width of a numbered cell, in columns. A wider cell would show more of the owner's name,
+/// which is not needed.
 const MAX_NUMBER_WIDTH: u16 = 18;
 
-/// Columns left of the blocks: row labels of five digits, the range's bracket, IANA's bracket.
+/// Columns left of the blocks: five for the row label, one each for the bracket of a range and that
+/// of IANA's dynamic ports.
 pub const GUTTER: u16 = 7;
 /// Columns right of the blocks: a gap and a bar of four cells.
 pub const BAR: u16 = 5;
-/// Lines above the blocks.
+/// Lines above the blocks, for the axis.
 pub const AXIS: u16 = 1;
 
-/// How many rows of ports a line of the terminal shows.
+/// Number of rows of ports that a line of the terminal shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RowsPerLine {
-    /// One glyph per block: ASCII, or no colour.
+    /// One glyph per block, for ASCII or for output without colour.
     One,
     /// Half blocks: the upper half is one row, the lower half the next.
     #[default]
@@ -55,19 +58,19 @@ pub enum Resolution {
     Dots,
     /// One port, shown by its letter.
     Letters,
-    /// One port, shown by letter, number and owner, in a cell of this width.
+    /// One port, shown by letter, number and owner, in a cell of this many columns.
     Numbers(u16),
 }
 
-/// The columns and lines that are available to a grid.
+/// The columns and lines of the terminal that are available to a grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
     pub columns: u16,
     pub lines: u16,
 }
 
-/// A range in rows. Each row starts at a multiple of the row length, so that a port can be found by
-/// reading the axes.
+/// A range of ports laid out in rows. Each row starts at a multiple of the row length, so that a
+/// port can be found by reading the axes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grid {
     range: PortRange,
@@ -85,8 +88,8 @@ pub struct GridBlock {
 }
 
 impl Grid {
-    /// Returns the finest grid of blocks that fits; if several do, the one with the most blocks.
-    /// None: the area is too small.
+    /// Returns the grid with the fewest ports per block that fits; of several, the one with the
+    /// most blocks. None: the area is too small.
     pub fn fit(
         range: PortRange,
         columns: u16,
@@ -116,8 +119,8 @@ impl Grid {
         longest_first.map(|length| Self::dots(range, length)).find(|grid| grid.fits(room))
     }
 
-    /// Returns a grid with one cell per port, with numbers if there is room. None: the range has
-    /// too many ports.
+    /// Returns a grid with one cell per port: numbered cells if they fit, else letters. None:
+    /// neither fits.
     pub fn fit_ports(range: PortRange, room: Room) -> Option<Self> {
         let numbered = NUMBER_ROWS.into_iter().rev().map(|length| {
             let width = (room.columns / length as u16).min(MAX_NUMBER_WIDTH);
@@ -129,9 +132,9 @@ impl Grid {
         numbered.filter(is_wide).chain(with_letters).find(|grid| grid.fits(room))
     }
 
-    /// Returns as many rows of `range` as fit, in cells of `resolution`. The first row is that of `top`,
-    /// or an earlier row if `top` is near the end of `range`. None: no row fits, or `resolution` is
-    /// `Blocks`.
+    /// Returns a grid of as many rows of `range` as fit, in cells of `resolution`. The first row
+    /// contains the port `top`, unless `top` is near the end of `range`: then the last row is that
+    /// of the range. None: no row fits, or `resolution` is `Blocks`.
     pub fn window(range: PortRange, top: u16, resolution: Resolution, room: Room) -> Option<Self> {
         let full_grid = match resolution {
             Resolution::Blocks => return None,
@@ -260,7 +263,7 @@ impl Grid {
         Some(GridBlock { column: column as u16, row: row as u16 })
     }
 
-    /// The ports of a block that are in the range.
+    /// The ports of a block that are in the range; None: none are.
     pub fn block(&self, block_position: GridBlock) -> Option<PortRange> {
         if block_position.column >= self.columns() {
             return None;
@@ -270,23 +273,23 @@ impl Grid {
         self.intersect(first, self.per_block)
     }
 
-    /// The ports of a row that are in the range.
+    /// The ports of a row that are in the range; None: none are.
     pub fn row(&self, row: u16) -> Option<PortRange> {
         self.intersect(self.row_start(row), self.row_length)
     }
 
-    /// The ports of a line of the terminal that are in the range.
+    /// The ports of a line of the terminal that are in the range; None: none are.
     pub fn line(&self, line: u16) -> Option<PortRange> {
         let rows = self.rows_per_line.count();
         self.intersect(self.row_start(line * rows), self.row_length * u32::from(rows))
     }
 
-    /// The label of a row: its first port, even if that is outside of the range.
+    /// The first port of a row, which is its label, even if the port is outside of the range.
     pub fn row_start(&self, row: u16) -> u32 {
         (self.first_row() + u32::from(row)) * self.row_length
     }
 
-    /// The line of the terminal that shows a row.
+    /// The line of the grid that shows a row, counted from 0.
     pub fn line_of(&self, row: u16) -> u16 {
         row / self.rows_per_line.count()
     }
@@ -316,8 +319,8 @@ mod tests {
 
     #[test]
     fn blocks_fit_the_usual_terminals_as_screens_md_lists_them() {
-        // Size of the map: terminal columns less 12 for gutter and bar, and less 40 more for the
-        // inspector; terminal rows less 6.
+        // Size of the map: terminal columns minus 12 for gutter and bar, and minus 40 for an
+        // inspector beside it; terminal rows minus 6.
         assert_eq!(shape(LINUX_DEFAULT, 80 - 12, 24 - 6), (1000, 20, 50, 15));
         assert_eq!(shape(IANA_DYNAMIC, 80 - 12, 24 - 6), (500, 10, 50, 17));
         assert_eq!(shape(LINUX_DEFAULT, 100 - 12, 30 - 6), (800, 10, 80, 19));

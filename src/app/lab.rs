@@ -32,7 +32,7 @@ pub use settings::{LabField, LabSettingsPanel};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LabAction {
     RunOrPause,
-    /// One attempt of each strategy, then pause.
+    /// Makes one attempt of each strategy, then pauses.
     Step,
     Slower,
     Faster,
@@ -50,7 +50,7 @@ pub enum LabAction {
     Add,
     Remove,
     OpenSettings,
-    /// Starts or ends a close-then-rebind race against a competitor.
+    /// Starts or ends a race: a competitor tries to take a port between its close and its rebind.
     Race,
     Reset,
 }
@@ -62,14 +62,16 @@ pub struct LabOptions {
     pub range: PortRange,
     pub max_attempts: u32,
     pub seed: u64,
+    /// Number of remote endpoints, at least 1; the runs use them in turn.
     pub destinations: u32,
     pub tuning: Tuning,
-    /// Path of this program, for a race with real ports. None: the race is simulated.
+    /// Path of this executable, for a race with real ports. None: the race is simulated.
     pub program: Option<PathBuf>,
 }
 
 impl LabOptions {
-    /// The options of the allocator's demo: UDP, the IANA dynamic ports, 100 attempts.
+    /// The options at the start, as `AllocationOptions::exo`: UDP, the IANA dynamic ports, 100
+    /// attempts.
     pub fn new(seed: u64, program: Option<PathBuf>) -> Self {
         Self {
             protocols: Protocols::Udp,
@@ -83,17 +85,17 @@ impl LabOptions {
     }
 }
 
-/// A panel that covers the screen and takes the keys.
+/// A panel that covers the screen and receives the keys.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LabPanel {
     Settings(LabSettingsPanel),
-    /// Asks whether this speed may be used although others share the machine's ports.
+    /// Asks whether this speed may be used although other processes need the machine's ports.
     ConfirmSpeed(Speed),
     /// Shows the race, which has its own keys.
     Race,
 }
 
-/// Occupancy of the range. In a simulation each run has this occupancy.
+/// Occupancy of the range, in ports. In a simulation each run has this occupancy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LabOccupancyCounts {
     pub candidates: u32,
@@ -119,7 +121,8 @@ pub struct LabScreen {
     simulated_speed: Speed,
     /// Speed of real binds on the machine.
     machine_speed: Speed,
-    /// The simulation was started when the screen was first opened; later visits do not start it.
+    /// Whether the screen was opened before. The simulation starts by itself only at the first
+    /// visit.
     was_visited: bool,
     run: RunControl,
     report: Option<Arc<LabReport>>,
@@ -136,7 +139,7 @@ impl LabScreen {
         Self {
             options,
             is_simulated: true,
-            // Strategies differ on this pattern. On a uniform one all need the same number of
+            // Strategies differ on this pattern. On a uniform one most need the same mean number of
             // attempts.
             pattern: Pattern::Clustered,
             share: FillRatio::default(),
@@ -185,7 +188,8 @@ impl LabScreen {
         self.pattern
     }
 
-    /// Occupied share of the range, 0 to 1, in the simulation or on the machine. None: unknown.
+    /// Occupied share of the range, 0 to 1, in the simulation or on the machine. None: the engine
+    /// has not reported that of the machine yet.
     pub fn share(&self) -> Option<f64> {
         if self.is_simulated {
             return Some(self.share.ratio());
@@ -204,7 +208,7 @@ impl LabScreen {
         self.picked.iter().map(|&number| &ALLOCATORS[number])
     }
 
-    /// The column that the keys act on.
+    /// The column that the keys act on, counted from 0.
     pub fn selected(&self) -> usize {
         self.selected
     }
@@ -222,7 +226,7 @@ impl LabScreen {
         self.report.as_deref()
     }
 
-    /// Results of a column so far.
+    /// Results of a column so far; None: there is no report yet, or no such column.
     pub fn strategy_report(&self, column: usize) -> Option<&StrategyReport> {
         self.report.as_ref()?.strategy_reports.get(column)
     }
@@ -231,7 +235,8 @@ impl LabScreen {
         self.panel.as_ref()
     }
 
-    /// Why the last key had no effect, or why the lab cannot continue.
+    /// Why the last key had no effect, or why the lab cannot continue. None: there is nothing to
+    /// report.
     pub fn notice(&self) -> Option<&Text> {
         self.notice.as_ref()
     }
@@ -241,8 +246,8 @@ impl LabScreen {
         self.speed() > MAX_UNCONFIRMED_SPEED
     }
 
-    /// Expected mean number of attempts at an occupied share (0 to 1) of the range. Used to draw a
-    /// curve. None: no model is known.
+    /// Expected mean number of attempts at an occupied share (0 to 1) of the range, for the curve.
+    /// None: no formula is known.
     pub fn expected_mean(&self, row: &AllocatorRow, share: f64) -> Option<f64> {
         let candidates = self.occupancy_counts().map_or(self.options.range.len(), |g| g.candidates);
         let occupied = (share * f64::from(candidates)).round() as u32;
@@ -250,7 +255,8 @@ impl LabScreen {
         let is_by_chance = self.is_simulated && self.pattern == Pattern::Uniform;
         let is_built = self.is_simulated && self.pattern == Pattern::Built;
         match row.order {
-            // Here the number of attempts depends on the distribution of the occupied ports.
+            // With these orders the number of attempts depends on the distribution of the occupied
+            // ports.
             Order::Scan | Order::Fixed if !is_by_chance => {
                 // Knuth's formula is for a search without an attempt limit.
                 let has_formula = is_built && row.order == Order::Scan && most >= candidates;

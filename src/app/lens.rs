@@ -1,4 +1,4 @@
-//! Lenses: what the map's colours show, and the counts behind them. Does not define colours.
+//! Lenses: what the map's colours show, and the counts that they show. Does not define colours.
 
 mod categories;
 mod marks;
@@ -23,9 +23,9 @@ pub enum Lens {
     Age,
     Parity,
     Density,
-    /// Which ports connect() to one destination can still choose.
+    /// Which ports connect() to one destination may still choose.
     Connect,
-    /// Whether a plain bind() to all addresses of both families succeeds.
+    /// Whether a bind() to all addresses of both families succeeds, without SO_REUSEADDR.
     Bind,
 }
 
@@ -71,6 +71,7 @@ impl Lens {
 /// comes first in `StateClass::EACH`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LensCounts {
+    /// Number of ports of the range.
     pub size: u32,
     pub occupied: u32,
     /// In the order of `StateClass::EACH`.
@@ -115,21 +116,23 @@ impl LensCounts {
         self.by_class[class as usize]
     }
 
+    /// Occupied share, 0 to 1.
     pub fn share(&self) -> f32 {
         self.occupied as f32 / self.size.max(1) as f32
     }
 
+    /// The class whose colour a block with these counts has; None: no port is occupied.
     pub fn heaviest(&self) -> Option<StateClass> {
         heaviest(&self.by_class)
     }
 }
 
-/// Returns the class with the greatest total weight: one port of a rare, telling class outweighs
-/// many ordinary ones.
+/// Returns the class with the greatest total weight. A port of a rare class has a greater weight,
+/// so that it is visible among many ports of a common class. None: all counts are 0.
 pub fn heaviest(by_class: &[u32; StateClass::EACH.len()]) -> Option<StateClass> {
     let mut heaviest = (0, None);
     for (class, ports) in StateClass::EACH.into_iter().zip(by_class) {
-        // Of equal weights, the more telling class wins, because it comes first.
+        // Of equal weights, the class that comes first in `StateClass::EACH` wins.
         let weight = ports * class.weight();
         if weight > heaviest.0 {
             heaviest = (weight, Some(class));
@@ -138,8 +141,8 @@ pub fn heaviest(by_class: &[u32; StateClass::EACH.len()]) -> Option<StateClass> 
     heaviest.1
 }
 
-/// Counts how many of the ports that the kernel may choose are occupied in one lane. Reserved ports
-/// are left out.
+/// Counts the occupied ports of one protocol and family among those that the kernel chooses
+/// automatically: the ephemeral range without its reserved ports.
 pub fn automatic_gauge(
     occupancy: &Occupancy,
     protocol_family: ProtocolFamily,

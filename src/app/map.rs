@@ -1,4 +1,4 @@
-//! State of the map: extent, zoom and cursor. Does not know what is on the ports.
+//! State of the map: extent, zoom and cursor. Contains no sockets.
 
 mod moves;
 
@@ -12,15 +12,17 @@ use crate::{
 
 pub use moves::{Move, MoveTarget, destination};
 
-/// Minimum width of the terminal for an inspector beside the map.
+/// Minimum width of the terminal, in columns, for an inspector beside the map.
 const WIDE: u16 = 110;
-/// Width of the inspector beside the map: minimum, usual maximum, maximum on largest terminals.
+/// Width of the inspector beside the map, in columns: minimum, usual maximum, maximum in terminals
+/// of the largest class.
 const INSPECTOR: [u16; 3] = [40, 46, 84];
 /// Minimum size of a terminal of the largest class.
 const MIN_LARGEST_CLASS: Size = Size { columns: 190, rows: 56 };
-/// Dots may move the inspector below the map if that leaves it at least this many lines.
+/// Minimum number of lines that dots must leave for the inspector below the map, unless the user
+/// chose dots.
 const LINES_BELOW: u16 = 8;
-/// Header, gauges, inspector line, legend and footer; the axis is counted separately.
+/// Lines of header, gauges, inspector line, legend and footer. The axis is counted separately.
 const OTHER_LINES: u16 = 5;
 /// Below this size the screen is text only.
 const MIN_SIZE: Size = Size { columns: 80, rows: 24 };
@@ -61,7 +63,7 @@ pub enum Zooming {
     Out,
 }
 
-/// Zoom level. From `Dots` on, the map shows as much as fits around the cursor.
+/// Zoom level. From `Dots` on, the map shows as many rows as fit around the cursor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum ZoomLevel {
     /// The whole extent.
@@ -72,7 +74,7 @@ enum ZoomLevel {
     Numbers,
 }
 
-/// What the user chose with `f`.
+/// The resolution that the user chose with the key `f`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum WantedResolution {
     /// Dots where they fit.
@@ -85,7 +87,7 @@ enum WantedResolution {
 /// Position of the inspector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InspectorPlace {
-    /// Right of the map, with this width.
+    /// Right of the map, with this width in columns.
     Beside(u16),
     Below,
 }
@@ -110,15 +112,16 @@ pub struct Map {
     pub extent: Extent,
     pub cursor: u16,
     pub lens: Lens,
-    /// The destination or owner whose ports alone are marked. Its lens is on.
+    /// The destination or owner whose ports alone are marked. While set, the lens that shows it is
+    /// on.
     pub focus: Option<Focus>,
     pub protocols: Protocols,
     glyphs: GlyphSet,
-    /// The extent that is shown after zooming in from all ports.
+    /// The extent of the first zoom step after all ports.
     start_extent: Extent,
     level: ZoomLevel,
     wanted: WantedResolution,
-    /// A port of the first row shown, if not all rows fit.
+    /// A port of the first row that is shown if not all rows fit.
     top: u16,
 }
 
@@ -161,7 +164,8 @@ impl Map {
         self.plan(ephemeral, size).map(|plan| plan.grid)
     }
 
-    /// Returns a grid of the whole ephemeral range in `room`, whatever the map itself shows.
+    /// Returns a grid of the whole ephemeral range in `room`, whatever the map itself shows. None:
+    /// it does not fit.
     pub fn minimap(&self, ephemeral: PortRange, room: Room) -> Option<Grid> {
         Self::new(self.glyphs).fitted(ephemeral, room)
     }
@@ -209,9 +213,9 @@ impl Map {
             .or_else(|| Grid::fit(range, room.columns, room.lines, self.glyphs.rows_per_line))
     }
 
-    /// Returns a grid of dots for the room beside which no inspector is left; the inspector is then
-    /// below. None: the map with the inspector beside it has dots already, or dots are not wanted
-    /// or do not fit.
+    /// Returns a grid of dots that takes the room of the inspector beside the map, which then moves
+    /// below. None: the map beside the inspector has dots already, or dots are not wanted or do not
+    /// fit.
     fn dots_without_inspector(
         &self,
         beside_inspector: &Grid,
@@ -244,7 +248,7 @@ impl Map {
         }
     }
 
-    /// Zooms one step around the cursor. Skips steps that show no finer grain.
+    /// Zooms one step around the cursor. Skips steps that `shows_more_than` rejects.
     pub fn zoom(&mut self, zooming: Zooming, ephemeral: PortRange, size: Size) {
         let start_extent = ports_of(self.start_extent, ephemeral)
             .contains(self.cursor)
@@ -269,7 +273,8 @@ impl Map {
         }
     }
 
-    /// Whether a zoom step shows its range at a finer grain than the fitted view does.
+    /// Whether a zoom step is the fitted view of its extent, or has a finer resolution than that
+    /// view.
     fn shows_more_than(&self, step: (Extent, ZoomLevel), ephemeral: PortRange, size: Size) -> bool {
         let resolution =
             |step| Some(self.at_step(step, ephemeral, size).grid(ephemeral, size)?.resolution());
@@ -292,7 +297,8 @@ impl Map {
         map
     }
 
-    /// Switches from dots to blocks, or from blocks to dots if they fit.
+    /// Switches from dots to blocks, or from blocks to dots if they fit. Returns to the fitted
+    /// view.
     pub fn toggle_resolution(&mut self, ephemeral: PortRange, size: Size) {
         let resolution = self.grid(ephemeral, size).map(|grid| grid.resolution());
         self.wanted = match self.wanted {
@@ -322,7 +328,7 @@ impl Map {
         self.cursor = port;
     }
 
-    /// Shows a whole extent.
+    /// Shows the whole of `extent`. Moves the cursor into it.
     pub fn show(&mut self, extent: Extent, ephemeral: PortRange) {
         self.extent = extent;
         self.level = ZoomLevel::Fitted;
@@ -349,7 +355,7 @@ mod tests {
 
     const GLYPHS: GlyphSet = GlyphSet { rows_per_line: RowsPerLine::Two, has_dots: true };
 
-    /// Returns grain, row length, columns, lines, and whether the inspector is beside the map.
+    /// Returns resolution, row length, columns, lines, and whether the inspector is beside the map.
     fn shape(range: PortRange, columns: u16, rows: u16) -> (Resolution, u32, u16, u16, bool) {
         let map = Map::showing(Extent::Ports(range), Protocols::Both, GLYPHS);
         let plan = map.plan(range, Size { columns, rows }).unwrap();

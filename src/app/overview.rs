@@ -82,7 +82,7 @@ impl OverviewRow {
 pub struct Selected {
     pub row: OverviewRow,
     pub list: OverviewList,
-    /// Position in its list.
+    /// Position in its list, counted from 0.
     pub index: usize,
 }
 
@@ -91,7 +91,8 @@ const FAR: isize = 10;
 
 #[derive(Clone, Debug, Default)]
 pub struct Overview {
-    /// The chosen row with its last known position. None: the first row of all lists.
+    /// The chosen row with its last known position. None: no row was chosen, so the first one is
+    /// selected.
     chosen: Option<Selected>,
 }
 
@@ -110,12 +111,13 @@ impl Overview {
         if let Some(index) = chosen.row.index(scan) {
             return Some(Selected { index, ..chosen });
         }
-        // The row is gone: selects the row that is now at its position.
+        // The chosen row no longer exists: selects the row that is now at its position.
         let last = chosen.list.len(scan).checked_sub(1);
         last.and_then(|last| at(chosen.list, chosen.index.min(last))).or_else(first)
     }
 
-    /// Updates the selection after a scan. If its row is gone, the row at its position is selected.
+    /// Updates the selection after a scan. If the row no longer exists, selects the row that is now
+    /// at its position.
     pub(super) fn follow(&mut self, scan: &LatestScan) {
         if self.chosen.is_some() {
             self.chosen = self.selected(scan);

@@ -20,8 +20,8 @@ pub use settings::{PoolField, PoolSettingsPanel};
 pub enum PoolAction {
     /// Switches between the pool and the allocator's runs.
     Toggle,
-    /// Takes one lease of the selected class. `TakeTen` takes ten leases; `TakeAll` takes all that
-    /// are available.
+    /// Takes one lease of the selected class. `TakeTen` takes ten, `TakeAll` all that are
+    /// available.
     Take,
     TakeTen,
     TakeAll,
@@ -38,7 +38,7 @@ pub enum PoolAction {
     /// Releases the lease in the selected row; `ReleaseAll` releases all leases.
     Release,
     ReleaseAll,
-    /// Ends the leases of processes that are gone.
+    /// Ends the leases of processes that have exited.
     Reclaim,
     OpenSettings,
 }
@@ -48,6 +48,7 @@ pub enum PoolAction {
 pub struct PoolOptions {
     pub bands: Bands,
     pub quarantine: Quarantine,
+    /// Rate (0 to 1) at which a search may fail although a port is free.
     pub failure_rate: f64,
     /// Maximum number of attempts of one search in one band.
     pub max_attempts: u32,
@@ -78,7 +79,7 @@ pub struct PoolScreen {
     /// The plan of the engine's pool. None: the engine has no pool.
     asked: Option<PoolPlan>,
     report: Option<Arc<PoolReport>>,
-    /// When the report came, as time since the program's start.
+    /// When the report arrived, as time since the program's start.
     reported: Duration,
     panel: Option<PoolSettingsPanel>,
     notice: Option<Text>,
@@ -99,12 +100,13 @@ impl PoolScreen {
         self.class
     }
 
-    /// The selected row. The rows are the leases by port, then the ports in quarantine by port.
+    /// The selected row, counted from 0. The rows are the leases by port, then the ports in
+    /// quarantine by port.
     pub fn selected(&self) -> usize {
         self.selected
     }
 
-    /// The port in the selected row.
+    /// The port in the selected row; None: there are no rows.
     pub fn selected_port(&self) -> Option<u16> {
         let report = self.report()?;
         let quarantined = self.selected.checked_sub(report.leases.len());
@@ -119,8 +121,8 @@ impl PoolScreen {
         self.report.as_deref()
     }
 
-    /// Returns the time on the pool's clock, which `Lease::since` and `QuarantineEntry::until` use. `now`
-    /// is the time since the program's start.
+    /// Converts `now`, the time since the program's start, to the pool's clock, which
+    /// `Lease::since` and `QuarantineEntry::until` use.
     pub fn clock(&self, now: Duration) -> Duration {
         let reported = self.report().map_or(Duration::ZERO, |report| report.now);
         reported + now.saturating_sub(self.reported)
@@ -131,12 +133,13 @@ impl PoolScreen {
         self.asked.as_ref()
     }
 
-    /// The settings panel, which covers the screen and takes the keys.
+    /// The settings panel, which covers the screen and receives the keys; None: it is closed.
     pub fn panel(&self) -> Option<&PoolSettingsPanel> {
         self.panel.as_ref()
     }
 
-    /// Why the last key had no effect, why there is no pool, or what opening a new pool released.
+    /// Why the last key had no effect, why there is no pool, or how many leases a new pool ended.
+    /// None: there is nothing to report.
     pub fn notice(&self) -> Option<&str> {
         self.notice.as_ref().map(Text::as_str)
     }
@@ -170,7 +173,7 @@ impl PoolScreen {
     }
 
     /// Returns the row to select in a newer report: the row of the same port, else the row at the
-    /// same position, else the last row.
+    /// same position, else the last row. If a lease was selected, only leases are considered.
     fn row_in(&self, newer: &PoolReport) -> usize {
         let leases = newer.leases.len();
         let port = self.selected_port().unwrap_or_default();

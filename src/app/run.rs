@@ -1,5 +1,5 @@
-//! Starts, pauses and paces a run in the engine. The screens Allocate and Lab use it; it knows
-//! neither their options nor their results.
+//! Starts, pauses and paces a run in the engine, for the screens Allocate and Lab. Contains neither
+//! their options nor their results.
 
 use crate::{
     app::{Effect, Key, allocation::LastScan},
@@ -12,13 +12,13 @@ pub(super) const MAX_UNCONFIRMED_SPEED: Speed = Speed::Twenty;
 /// State of a run in the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RunState {
-    /// Nothing to continue.
+    /// The engine has no run that could continue.
     None,
     Paused,
     Running,
 }
 
-/// The requests that both kinds of runs have.
+/// The requests that runs of both screens have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RunRequest {
     Run,
@@ -27,13 +27,14 @@ pub(super) enum RunRequest {
     Speed(Speed),
 }
 
-/// State that each run has.
+/// The state that runs of both screens have in common.
 #[derive(Clone, Debug)]
 pub(super) struct RunControl {
     pub state: RunState,
     /// Number of `Prepare` requests sent. Reports with another number are late and ignored.
     pub number: u64,
-    /// The user allowed high speeds, for the rest of the program.
+    /// Whether the user allowed speeds above `MAX_UNCONFIRMED_SPEED`. Stays set until the program
+    /// ends.
     pub is_speed_confirmed: bool,
 }
 
@@ -60,7 +61,8 @@ pub(super) trait RunScreen {
 
     fn ask(request: RunRequest) -> Effect;
 
-    /// Prepares a new run, paused. None: it cannot start, and the notice says why.
+    /// Prepares a new run, paused, and returns the requests for it. None: the run cannot start, and
+    /// the notice says why.
     fn prepare(&mut self, scan: Option<LastScan<'_>>) -> Option<Vec<Effect>>;
 
     /// Whether the run binds real ports.
@@ -70,7 +72,7 @@ pub(super) trait RunScreen {
 
     fn pace_mut(&mut self) -> &mut Speed;
 
-    /// Opens the question whether this speed may be used; None closes it.
+    /// Opens the question whether this speed may be used; None closes the question.
     fn confirm(&mut self, speed: Option<Speed>);
 
     fn run_or_pause(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
@@ -101,7 +103,8 @@ pub(super) trait RunScreen {
         vec![Self::ask(RunRequest::Pause)]
     }
 
-    /// Ensures that the engine has a run to continue. None: it cannot, and the notice says why.
+    /// Returns the requests after which the engine has a run to continue. None: no run can start,
+    /// and the notice says why.
     fn ready(&mut self, scan: Option<LastScan<'_>>) -> Option<Vec<Effect>> {
         if self.control().is_prepared() { Some(Vec::new()) } else { self.prepare(scan) }
     }
@@ -122,7 +125,8 @@ pub(super) trait RunScreen {
         self.set_speed(faster)
     }
 
-    /// Whether high speeds are allowed: they affect no other process, or the user confirmed.
+    /// Whether speeds above `MAX_UNCONFIRMED_SPEED` are allowed: they affect no other process, or
+    /// the user confirmed.
     fn may_be_fast(&self, scan: Option<LastScan<'_>>) -> bool {
         let is_alone = scan.is_some_and(|scan| scan.snapshot.machine.is_isolated);
         !self.is_real() || is_alone || self.control().is_speed_confirmed

@@ -1,5 +1,5 @@
-//! A panel of settings: fields, keys, accepted characters, usual values. Each screen defines its
-//! own fields.
+//! A panel of settings: fields, keys, accepted characters, selectable values. Each screen defines
+//! its own fields.
 
 use crate::{
     app::Key,
@@ -23,11 +23,12 @@ pub trait EditableSettings: Clone {
     /// accepted.
     fn read(&mut self, field: Self::Field, typed: &str) -> Result<(), String>;
 
-    /// Selects the next (1) or previous (-1) of the usual values. `ephemeral` is the host's range.
+    /// Selects the next (1) or previous (-1) of the field's selectable values. `ephemeral` is the
+    /// host's ephemeral range; None: it is not known yet.
     fn cycle(&mut self, field: Self::Field, by: isize, ephemeral: Option<PortRange>);
 }
 
-/// Length of the longest value: an IPv6 address with the name of an interface.
+/// Length of the longest value, in bytes: an IPv6 address with the name of an interface.
 const MAX_LENGTH: usize = 61;
 const PROTOCOLS: [Protocols; 3] = [Protocols::Udp, Protocols::Tcp, Protocols::Both];
 const ATTEMPTS: [u32; 10] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
@@ -37,13 +38,14 @@ pub struct SettingsPanel<S: EditableSettings> {
     options: S,
     ephemeral: Option<PortRange>,
     field: S::Field,
-    /// What is being typed for the field.
+    /// Text typed for the field so far. None: nothing was typed, and the stored value is shown.
     typed: Option<String>,
     error: Option<String>,
 }
 
 impl<S: EditableSettings> SettingsPanel<S> {
-    /// `ephemeral` is the host's range, if known. It is one of the ranges to choose from.
+    /// Creates a panel. `ephemeral` is the host's ephemeral range. If it is known, it is one of the
+    /// ranges that Left and Right select.
     pub(super) fn new(options: S, ephemeral: Option<PortRange>) -> Self {
         Self { options, ephemeral, field: S::FIELDS[0], typed: None, error: None }
     }
@@ -56,17 +58,17 @@ impl<S: EditableSettings> SettingsPanel<S> {
         self.field
     }
 
-    /// What is wrong with the typed text and what is accepted.
+    /// What is wrong with the typed text, and what is accepted. None: no error was found.
     pub fn error(&self) -> Option<&str> {
         self.error.as_deref()
     }
 
-    /// What is being typed for the selected field.
+    /// Text typed for the selected field so far. None: nothing was typed.
     pub fn typed(&self) -> Option<&str> {
         self.typed.as_deref()
     }
 
-    /// The value of a field as chosen so far.
+    /// The stored value of a field, as shown to the user.
     pub fn value(&self, field: S::Field) -> String {
         self.options.value(field)
     }
@@ -113,7 +115,8 @@ impl<S: EditableSettings> SettingsPanel<S> {
         }
     }
 
-    /// Erases the last character. Does nothing if the value cannot be typed.
+    /// Erases the last character. Leaves a value unchanged that contains characters that cannot be
+    /// typed in this field.
     fn erase(&mut self) {
         self.error = None;
         let mut text = self.typed.take().unwrap_or_else(|| self.value(self.field));
@@ -132,7 +135,8 @@ impl<S: EditableSettings> SettingsPanel<S> {
         }
     }
 
-    /// Stores what was typed. Returns false if it is invalid; the error then says why.
+    /// Stores the typed text as the field's value. Returns false if it is invalid; the error then
+    /// says why.
     fn accept(&mut self) -> bool {
         let Some(typed) = &self.typed else { return true };
         let mut wanted = self.options.clone();
@@ -149,7 +153,7 @@ impl<S: EditableSettings> SettingsPanel<S> {
         }
     }
 
-    /// Selects another of the usual values and discards what was typed.
+    /// Selects the next (1) or previous (-1) selectable value and discards the typed text.
     fn cycle(&mut self, by: isize) {
         self.discard_typed();
         self.options.cycle(self.field, by, self.ephemeral);
@@ -168,6 +172,8 @@ pub fn next_protocols(protocols: Protocols, by: isize) -> Protocols {
     PROTOCOLS[wrapping_index(at, by, PROTOCOLS.len())]
 }
 
+/// Returns the next or previous range of IANA's dynamic ports, `ephemeral` (None: Linux's default)
+/// and 1024-65535, or IANA's if `range` is none of them.
 pub fn next_range(range: PortRange, ephemeral: Option<PortRange>, by: isize) -> PortRange {
     let unprivileged = PortRange::new(1024, 65_535).expect("1024 is less than 65535");
     let mut usual =
@@ -181,7 +187,8 @@ pub fn next_attempts(attempts: u32, by: isize) -> u32 {
     next_of(&ATTEMPTS, attempts, by)
 }
 
-/// Returns the nearest usual value above or below `value`. `usual` is ascending.
+/// Returns the next larger (`by` > 0) or next smaller value of `usual`, which must be ascending.
+/// Returns `value` if there is none.
 pub fn next_of(usual: &[u32], value: u32, by: isize) -> u32 {
     let more = usual.iter().find(|&&each| each > value);
     let fewer = usual.iter().rev().find(|&&each| each < value);
@@ -192,6 +199,7 @@ pub fn next_seed(seed: u64, by: isize) -> u64 {
     seed.wrapping_add_signed(by as i64)
 }
 
+/// Parses `FIRST-LAST`, 1 to 65535. The error says what is wrong and what is accepted.
 pub fn read_range(typed: &str) -> Result<PortRange, String> {
     let example = "expected two ports, such as 49152-65535";
     let (first, last) =
@@ -206,6 +214,7 @@ pub fn read_range(typed: &str) -> Result<PortRange, String> {
         .map_err(|e| format!("range '{typed}' is reversed: did you mean {}-{}?", e.last, e.first))
 }
 
+/// Parses a number of attempts, 1 or more. The error says what is accepted.
 pub fn read_attempts(typed: &str) -> Result<u32, String> {
     match typed.parse() {
         Ok(0) => Err("invalid attempts '0': expected 1 or more".to_owned()),
@@ -214,6 +223,7 @@ pub fn read_attempts(typed: &str) -> Result<u32, String> {
     }
 }
 
+/// Parses a seed, any `u64`. The error says what is accepted.
 pub fn read_seed(typed: &str) -> Result<u64, String> {
     typed.parse().map_err(|_| format!("invalid seed '{typed}': expected 0 to {}", u64::MAX))
 }

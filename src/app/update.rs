@@ -18,7 +18,7 @@ use crate::{
     engine::{Report, Request},
 };
 
-/// Which run of occupied ports to go to.
+/// Which run of occupied ports the cursor moves to.
 #[derive(Clone, Copy)]
 enum RunDirection {
     Next,
@@ -106,7 +106,7 @@ impl App {
             }
             (Gesture::Drag, Some(block)) => self.stretch_span(block),
             (Gesture::Release, _) => {
-                // A click without a drag selects no span.
+                // A click without a drag selects no ports.
                 self.span = self.span.filter(|span| span.ports != span.anchor);
             }
             (Gesture::WheelUp, Some(block)) => self.zoom_at(block, Zooming::In),
@@ -338,7 +338,8 @@ impl App {
         Vec::new()
     }
 
-    /// Takes a snapshot. An older one never replaces a newer one.
+    /// Stores a new snapshot and everything counted from it. Ignores one that is not newer than the
+    /// last.
     fn take(&mut self, snapshot: Arc<Snapshot>) -> Vec<Effect> {
         if self.scan.as_ref().is_some_and(|scan| scan.snapshot.number >= snapshot.number) {
             return Vec::new();
@@ -384,7 +385,7 @@ impl App {
         effects
     }
 
-    /// Runs the diagnosis. Called after each snapshot, and when more is known about its processes.
+    /// Runs the diagnosis, after each snapshot and whenever more is known about its processes.
     fn diagnose(&mut self) {
         let thresholds = self.thresholds();
         let Some(scan) = &mut self.scan else { return };
@@ -447,7 +448,7 @@ impl App {
         self.follow_cursor();
     }
 
-    /// Scrolls to the cursor, and counts again if the map's range changed.
+    /// Scrolls to the cursor. Counts again if the map then shows other ports.
     fn follow_cursor(&mut self) {
         let shown = self.shown();
         self.map.follow_cursor(self.ephemeral(), self.size);
@@ -464,7 +465,8 @@ impl App {
         self.recount();
     }
 
-    /// Goes to the port that was typed. A number that is not a port stays in the prompt.
+    /// Moves the cursor to the port that was typed. A number that is not a port stays in the
+    /// prompt.
     fn go_to_typed(&mut self) {
         let Overlay::GoTo(digits) = &self.overlay else { return };
         if digits.is_empty() {
@@ -488,8 +490,9 @@ impl App {
         self.recount_lens();
     }
 
-    /// The name of the process that the command line named, as long as no process with this name
-    /// has a socket. None: it was found, the processes are not known yet, or the cursor was moved.
+    /// The process name from the command line, as long as no process with this name has a socket.
+    /// None: one was found, none was named, the processes are not known yet, or the cursor was
+    /// moved.
     pub fn missing_process(&self) -> Option<&str> {
         match &self.find {
             Some(Find::Process(name)) if !self.processes.is_empty() => Some(name),
@@ -497,7 +500,7 @@ impl App {
         }
     }
 
-    /// Moves the cursor to the port or process that the command line named, as soon as it is found.
+    /// Moves the cursor to the port or process from the command line, if it is found.
     fn select_found(&mut self) {
         let Some(scan) = &self.scan else { return };
         let found = match &self.find {
@@ -510,7 +513,7 @@ impl App {
         }
     }
 
-    /// Counts again after a change of what the map shows.
+    /// Counts again after the ports, protocols or lens of the map have changed.
     fn recount(&mut self) {
         let lens_counts = self.lens_counts(self.shown());
         if let Some(scan) = &mut self.scan {
@@ -519,7 +522,7 @@ impl App {
         self.recount_lens();
     }
 
-    /// Counts again the values that only the current lens shows.
+    /// Counts again the values that depend on the lens: categories, marks and owners.
     fn recount_lens(&mut self) {
         let (range, protocols) = (self.shown(), self.map.protocols);
         let (lens, grid) = (self.map.lens, self.grid(self.size));

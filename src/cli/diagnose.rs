@@ -80,8 +80,8 @@ fn cost(meter: &Meter) -> Cost {
     Cost { cpu: meter::cpu(), elapsed: meter.elapsed(), peak_memory: meter::peak_memory() }
 }
 
-/// Whether the reader took the whole report. A pipe that the reader closed is no error. The exit
-/// code still reports the status, because a critical machine must not look OK.
+/// Whether the whole report was read. A pipe that the reader closed is no error: the exit code
+/// still reports the status, because a critical machine must not look OK.
 fn is_read(written: Result<(), WriteError>) -> Result<bool, WriteError> {
     match written {
         Ok(()) => Ok(true),

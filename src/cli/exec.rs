@@ -1,5 +1,5 @@
-//! `portscope exec`: finds ports, keeps them bound, and replaces itself with the program that gets
-//! the sockets.
+//! `portscope exec`: finds ports, keeps them bound, and replaces this process with the program that
+//! gets the sockets.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -20,9 +20,11 @@ use crate::{
     report::NoPort,
 };
 
-/// Finds the ports and becomes the program. Returns only if the program could not be started.
+/// Finds the ports and replaces this process with the program. Returns only if the program could
+/// not be started.
 pub fn run(settings: &ExecSettings) -> anyhow::Result<CommandEnd> {
-    // The held sockets count against the descriptor limit under which the program will run.
+    // The limit is not raised: the program inherits the sockets and the limit that they count
+    // against.
     let options = SearchOptions { attempts: false, raised_limit: false, beside_ended: true };
     let search = &settings.search;
     // Only the search runs in the other namespace: the program runs in that of the caller.
@@ -54,14 +56,15 @@ pub fn run(settings: &ExecSettings) -> anyhow::Result<CommandEnd> {
     }
 }
 
-/// Whether `name` is `PORT_1`, `PORT_2` and so on, which an enclosing `portscope exec` has set.
+/// Whether `name` is `PORT_1`, `PORT_2` and so on. An enclosing `portscope exec` may have set such
+/// variables.
 fn is_numbered_port(name: &OsStr) -> bool {
     let number = name.as_bytes().strip_prefix(b"PORT_");
     number.is_some_and(|number| !number.is_empty() && number.iter().all(u8::is_ascii_digit))
 }
 
-/// Warns if the program is a shell: it does not use the passed sockets itself, and the programs
-/// that it starts seldom do.
+/// Warns on a terminal if the program is a shell: a shell does not use the passed sockets, and the
+/// programs that it starts seldom do.
 fn hint_at_shell(program: &OsStr) {
     const SHELLS: [&str; 8] = ["sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "fish"];
     let name = Path::new(program).file_name().and_then(OsStr::to_str).unwrap_or_default();

@@ -1,4 +1,5 @@
-//! Exit codes, and the format of errors: one line on stderr. No other file defines them.
+//! Exit codes, and the format of errors: one line on stderr. No other file defines exit codes of
+//! commands.
 
 use std::{
     fmt::Display,
@@ -11,7 +12,7 @@ use crate::{cli::output::WriteError, report::Status, tui};
 /// Outcome of a command that could run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommandEnd {
-    /// Complete, or partial with the gaps reported on stderr.
+    /// The result is complete, or partial with the gaps reported on stderr.
     Done,
     /// Negative result: no port found, nothing listed on the port, or partial under `--strict`.
     No,
@@ -23,7 +24,8 @@ pub enum CommandEnd {
     Ended(tui::Exit),
 }
 
-/// Why COMMAND was not started. Scripts distinguish these exit codes from those of COMMAND.
+/// Why COMMAND was not started. Each has its own exit code, so that scripts can distinguish it from
+/// those of COMMAND.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotStarted {
     NoPort,
@@ -36,7 +38,8 @@ pub const FAILED: u8 = 2;
 /// The same for `diagnose`, where 2 means CRITICAL.
 pub const UNKNOWN: u8 = 3;
 
-/// Returns the exit code of a command: `failed` if it could not run. Prints its error, if any.
+/// Returns the exit code of a command. If the command could not run, prints the error and returns
+/// `failed`.
 pub fn code(result: anyhow::Result<CommandEnd>, failed: u8) -> ExitCode {
     match result {
         Ok(CommandEnd::Done) => ExitCode::SUCCESS,

@@ -14,8 +14,8 @@ use crate::{
         settings::ExplainSettings,
     },
     domain::{
-        AddressRefusal, Destination, Errno, Gap, Holder, ProcessTable, Protocol, ServiceNames,
-        Snapshot, Source,
+        AddressRefusal, Destination, Errno, Gap, ProcessTable, Protocol, ServiceNames, Snapshot,
+        Source,
         availability::{
             self, Answer, Bind, BindAddress, Reuse, Verdict as Allowed,
             probing::{self, Probed},
@@ -33,7 +33,7 @@ use crate::{
 /// for each client.
 const MAX_DESTINATIONS: usize = 100;
 
-/// Addresses that are always checked; the output format promises them.
+/// Addresses that are always checked, because the output format promises them.
 const PROBES: [BindAddress; 5] = [
     BindAddress::Any4,
     BindAddress::AnyDual,
@@ -42,7 +42,7 @@ const PROBES: [BindAddress; 5] = [
     BindAddress::At(IpAddr::V6(Ipv6Addr::LOCALHOST)),
 ];
 
-/// The sysctl that sets the first port that needs no CAP_NET_BIND_SERVICE for bind().
+/// The sysctl that sets the lowest port that bind() allows without CAP_NET_BIND_SERVICE.
 const START: &str = "ip_unprivileged_port_start";
 
 pub fn run(settings: &ExplainSettings) -> anyhow::Result<CommandEnd> {
@@ -124,18 +124,14 @@ impl ExplainedNamespace {
 
 /// Removes the sockets and the gaps of protocols that were not asked for.
 fn keep_asked(snapshot: &mut Snapshot, settings: &ExplainSettings) {
-    snapshot.sockets.retain(|socket| settings.protocols.includes(socket.protocol));
-    let hidden = snapshot.sockets.iter().filter(|s| s.holder == Holder::Hidden).count() as u32;
-    for gap in &mut snapshot.gaps {
-        gap.set_hidden_owners(hidden);
-    }
+    snapshot.keep_sockets(|socket| settings.protocols.includes(socket.protocol));
     snapshot.gaps.retain(|gap| {
         let is_asked = gap.protocol().is_none_or(|of| settings.protocols.includes(of));
         is_asked && gap.count() != Some(0)
     });
 }
 
-/// Input of the answers.
+/// What the answers are computed from.
 struct ExplainInput<'a> {
     host: &'a dyn Host,
     settings: &'a ExplainSettings,
@@ -174,8 +170,8 @@ impl ExplainInput<'_> {
         rows
     }
 
-    /// Confirms the rows with real binds, except those whose address names no interface of this
-    /// machine (ENODEV).
+    /// Confirms the rows with real binds, except those whose address names an interface that does
+    /// not exist (ENODEV).
     fn try_each(&self, rows: &mut [BindRow]) {
         let is_nameless = |row: &BindRow| {
             row.refusal.as_ref().is_some_and(|refusal| refusal.errno == Errno::ENODEV)
@@ -188,7 +184,7 @@ impl ExplainInput<'_> {
         rows.iter_mut().zip(probed).for_each(|(row, probed)| row.probed = probed);
     }
 
-    /// Returns the addresses of `PROBES`, and the one of --address unless it is one of them or
+    /// Returns the addresses of `PROBES` and that of --address, unless it is one of them or
     /// unspecified.
     fn addresses(&self, protocol: Protocol) -> Vec<Asked> {
         let missing_right = self.missing_right();
@@ -212,7 +208,8 @@ impl ExplainInput<'_> {
         all
     }
 
-    /// Returns a refusal if this process lacks the right to bind the port on any address.
+    /// Returns a refusal if this process lacks the right to bind the port on any address. None: it
+    /// has the right, or that is unknown.
     fn missing_right(&self) -> Option<AddressRefusal> {
         let start = self.snapshot.ephemeral.unprivileged_start;
         let is_read = !self.snapshot.gaps.iter().any(
@@ -248,12 +245,13 @@ impl ExplainInput<'_> {
 struct Asked {
     probe: String,
     address: BindAddress,
-    /// The reason why this port, or any port of the address, cannot be bound.
+    /// The reason why this port, or any port of the address, cannot be bound; None: none is known.
     refusal: Option<AddressRefusal>,
 }
 
-/// Combines the answer with the refusal. A policy was tried with port 0 only and may allow this
-/// port. Its refusal therefore makes a free port unknown instead of refused.
+/// Combines the answer for the port with the refusal of its address. A policy (EACCES, EPERM) was
+/// tested with port 0 only and may allow this port, so its refusal makes a free port unknown
+/// instead of refused.
 fn combined_answer(
     answer: Answer,
     refusal: Option<AddressRefusal>,

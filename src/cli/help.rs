@@ -1,4 +1,4 @@
-//! The help: `-h` prints the options, one in a line; `--help` prints the texts of this file below
+//! The help: `-h` prints the options, one per line; `--help` prints the texts of this file below
 //! them.
 
 use std::ffi::OsString;
@@ -14,12 +14,13 @@ no port. Includes a port allocator.
 Without a command, opens the terminal program: overview, map of the ports, allocator, lab (? lists \
 the keys).";
 
-/// What clap adds to the help of `--help` itself, and what replaces it below `--help`.
+/// The hint that clap adds to the help of the option `--help`, and the hint that replaces it in the
+/// output of `--help`.
 const SEE_MORE: &str = "(see more with '--help')";
 const SEE_LESS: &str = "(-h lists the options only)";
 
-/// Renders the help that the arguments ask for. Does not use the long help of clap, which takes
-/// about five lines for each option.
+/// Renders the help that the arguments request. Does not use the long help of clap, which has about
+/// five lines for each option.
 pub fn render(arguments: &[OsString]) -> String {
     let mut root = Arguments::command();
     root.build();
@@ -180,7 +181,7 @@ pub fn lab() -> String {
     )
 }
 
-/// Lists what --range accepts. Named ranges begin at `first` at the lowest.
+/// Lists what --range accepts. `first` is the lowest port of the named ranges, 0 or 1.
 fn ranges(first: u16) -> String {
     format!(
         "Ranges: free (outside the ephemeral range), ephemeral (ip_local_port_range), iana \

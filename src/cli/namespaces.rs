@@ -1,5 +1,4 @@
-//! `--netns`: runs a command in another network namespace, or in each. Does not know what the
-//! command does.
+//! `--netns`: runs a command in another network namespace, or in each. Contains no command.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -21,7 +20,7 @@ use crate::{
 
 const ALL: &str = "all";
 
-/// One network namespace: the one that was asked for, else that of this process.
+/// The requested network namespace; None: that of this process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NamespaceChoice(Option<OsString>);
 
@@ -32,7 +31,8 @@ pub enum Choices {
     All,
 }
 
-/// Results of a command that ran in each network namespace.
+/// Results of a command that ran in each network namespace, and the namespaces in which it could
+/// not run.
 pub struct Each<T> {
     pub answers: Vec<T>,
     pub unseen: Vec<UnseenNamespaces>,
@@ -68,8 +68,8 @@ impl TryFrom<Option<OsString>> for Choices {
     }
 }
 
-/// Returns the machine as seen from the chosen namespace. For callers that start threads of their
-/// own (see `LinuxHost`).
+/// Returns the machine as seen from the chosen namespace, for callers that start threads of their
+/// own (see `LinuxHost`). Errors: the namespace does not exist or may not be entered.
 pub fn host(choice: &NamespaceChoice) -> Result<Arc<dyn Host>, NamespaceError> {
     Ok(match &choice.0 {
         None => Arc::new(LinuxHost::new()),
@@ -77,8 +77,8 @@ pub fn host(choice: &NamespaceChoice) -> Result<Arc<dyn Host>, NamespaceError> {
     })
 }
 
-/// Runs the whole command in the namespace, on a new thread. Runs it on the calling thread if no
-/// namespace was asked for.
+/// Runs the whole command in the requested namespace, on a new thread. If none was requested, runs
+/// the command on the calling thread. Errors: the namespace does not exist or may not be entered.
 pub fn run_in<T: Send>(
     choice: &NamespaceChoice,
     command: impl FnOnce(&dyn Host) -> T + Send,
@@ -89,7 +89,9 @@ pub fn run_in<T: Send>(
     }
 }
 
-/// Runs the command in each namespace that may be entered, one after the other.
+/// Runs the command in each namespace that may be entered, one after the other. Errors: the
+/// namespaces could not be listed, or one could not be entered for a reason other than a missing
+/// right.
 pub fn run_in_each<T: Send>(
     command: impl Fn(&dyn Host) -> T + Sync,
 ) -> Result<Each<T>, NamespaceError> {

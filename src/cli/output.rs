@@ -14,22 +14,23 @@ use crate::{
     },
 };
 
+/// Size of the output buffer, in bytes.
 const BUFFER: usize = 64 * 1024;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OutputTarget {
     StandardOutput,
     File(PathBuf),
-    /// A file that is written again and again, perhaps by root. Replaces nothing but an earlier
-    /// file of this kind.
+    /// A file that is written again and again, perhaps by root. Only an earlier file with the same
+    /// `mark` is overwritten.
     OwnFile {
         path: PathBuf,
-        /// What each such file begins with.
+        /// The text with which each such file begins.
         mark: &'static str,
     },
 }
 
-/// An error of writing, and what was written to.
+/// An error of writing, and the name of the target.
 #[derive(Debug, thiserror::Error)]
 #[error("could not write {to}: {}", described(.source))]
 pub struct WriteError {
@@ -38,7 +39,7 @@ pub struct WriteError {
 }
 
 /// Formats an error as in `Permission denied (EACCES)`. Leaves out an errno that has no name in
-/// [`Errno`]: the words of libc say the same.
+/// [`Errno`], because its number says no more than libc's text.
 pub fn described(error: &io::Error) -> String {
     let words = error.to_string();
     let mut described = match (error.raw_os_error(), words.rsplit_once(" (os error ")) {
@@ -61,7 +62,8 @@ impl WriteError {
 }
 
 impl OutputTarget {
-    /// Writes the report through a buffer. Succeeds only if all of it was written.
+    /// Writes the report through a buffer. Errors: not all of it was written, or the file could not
+    /// be created.
     pub fn write(
         &self,
         report: impl FnOnce(&mut dyn Write) -> io::Result<()>,

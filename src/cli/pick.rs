@@ -25,7 +25,7 @@ pub fn run(host: &dyn Host, settings: &PickSettings) -> anyhow::Result<CommandEn
     if settings.format == PlainFormat::Text {
         search::report_automatic(&pick);
     }
-    // The ports stay bound until they are printed, so that two concurrent searches never print the
+    // The ports stay bound until they are printed, so that two concurrent searches do not print the
     // same port.
     drop(held);
     match pick.error {

@@ -1,9 +1,9 @@
-//! The hidden command that runs one of the processes of the port race.
+//! `portscope race-worker`, a hidden command: runs one of the processes of a race.
 
 use crate::cli::exit::CommandEnd;
 
-/// Runs the process that `words` describe. portscope starts this command itself; people run it only
-/// to try it out.
+/// Plays the role that `words` describe. portscope starts this command itself. Errors: `words` are
+/// invalid, or a system call failed.
 #[cfg(target_os = "linux")]
 pub fn run(words: &[String]) -> anyhow::Result<CommandEnd> {
     use rand::{RngExt as _, SeedableRng as _, rngs::ChaCha8Rng};

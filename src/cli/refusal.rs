@@ -18,13 +18,13 @@ use crate::{
     domain::Text,
 };
 
-/// Maximum number of letters in which a misspelt command differs from the command.
+/// Maximum number of letters in which a misspelt command differs from the right one.
 const MOST_WRONG: usize = 2;
 
 /// Options whose values may be bytes that are not UTF-8.
 const OPTIONS_OF_BYTES: [&str; 3] = ["--output", "--netns", "--socket"];
 
-/// Describes the error of clap. `arguments` are those that it refused.
+/// Describes an error of clap. `arguments` are those that clap refused.
 pub fn explain(error: &clap::Error, arguments: &[OsString]) -> BadInput {
     let typed = Typed::of(arguments);
     let about = |kind| error.get(kind).map(shown).unwrap_or_default();
@@ -60,8 +60,8 @@ pub fn explain(error: &clap::Error, arguments: &[OsString]) -> BadInput {
     })
 }
 
-/// Refuses a word that is not a command if it differs from one in at most two letters. Accepts an
-/// option, and a word whose letters all differ.
+/// Returns an error if the word differs from a command in one or two letters, but not in all of its
+/// letters. None: the word is a command, an option or a different word.
 pub fn misspelt_command(word: &str) -> Option<BadInput> {
     let compared = |command: &'static str| (differing_letters(word, command), command);
     let (letters, command) = COMMANDS.into_iter().map(compared).min()?;
@@ -70,7 +70,8 @@ pub fn misspelt_command(word: &str) -> Option<BadInput> {
         .then(|| BadInput(format!("unknown command '{word}': did you mean '{command}'?")))
 }
 
-/// Counts the letters to insert, remove or replace to turn one word into the other.
+/// Counts the letters to insert, remove or replace to turn one word into the other (Levenshtein
+/// distance).
 fn differing_letters(word: &str, other: &str) -> usize {
     let mut row: Vec<usize> = (0..=other.chars().count()).collect();
     for (number, letter) in word.chars().enumerate() {
@@ -88,8 +89,9 @@ fn differing_letters(word: &str, other: &str) -> usize {
 
 /// The arguments that were typed.
 struct Typed<'a> {
+    /// The first one is the name of the program.
     arguments: &'a [OsString],
-    /// Empty if there is none.
+    /// Empty if the first word is not a command.
     command: &'static str,
 }
 
@@ -100,7 +102,7 @@ impl<'a> Typed<'a> {
         Self { arguments, command: command.unwrap_or_default() }
     }
 
-    /// Returns the first word as it is shown.
+    /// Returns the first word in a form that is safe to print.
     fn first(&self) -> String {
         let first = self.arguments.get(1).map(|word| Text::scrub(word.as_bytes()).to_string());
         first.unwrap_or_default()
@@ -143,7 +145,8 @@ impl<'a> Typed<'a> {
         }
     }
 
-    /// Returns the word that was typed: of `-count` clap reports `-c` only.
+    /// Returns the option as it was typed, without `=` and a value: of `-count` clap reports only
+    /// `-c`.
     fn whole_word(&self, option: &str) -> String {
         let is_letter = !option.starts_with("--");
         let begins = |word: &&OsString| word.as_bytes().starts_with(option.as_bytes());
@@ -170,7 +173,7 @@ impl<'a> Typed<'a> {
         format!("unexpected argument '{argument}': {}", self.see_help())
     }
 
-    /// Names the argument that is not UTF-8: clap does not report it.
+    /// Names the argument that is not UTF-8, because clap does not report it.
     fn not_utf8(&self) -> String {
         let takes_bytes = |option: &OsString| {
             OPTIONS_OF_BYTES.iter().any(|known| option.as_bytes() == known.as_bytes())
@@ -184,7 +187,7 @@ impl<'a> Typed<'a> {
     }
 }
 
-/// Describes a conflict of arguments. For an argument that is given twice, clap reports a conflict
+/// Describes a conflict of arguments. If an argument is given twice, clap reports that it conflicts
 /// with itself or with no argument.
 fn conflict(option: &str, conflicting: &str) -> String {
     let conflicting = without_placeholder(conflicting);
@@ -199,7 +202,7 @@ fn without_placeholder(argument: &str) -> String {
     argument.split_once(" <").map_or(argument, |(option, _)| option).to_owned()
 }
 
-/// Formats a value. It contains what the user typed, so it is scrubbed.
+/// Formats a value. Scrubs it, because it contains what the user typed.
 fn shown(value: &ContextValue) -> String {
     match value {
         ContextValue::Strings(names) => Text::scrub(names.join(", ")).to_string(),

@@ -7,7 +7,7 @@ use crate::{
         namespaces::{self, Choices},
         settings::ScanSettings,
     },
-    domain::{Gap, Holder, ProcessTable, Snapshot, Source, UnseenNamespaces},
+    domain::{ProcessTable, Snapshot, Source, UnseenNamespaces},
     engine::sample::describe_or_miss,
     host::{Host, HostError, OwnerDepth},
     report::{self, Scan},
@@ -62,20 +62,21 @@ fn take_requested_snapshot(
     Ok((snapshot, processes))
 }
 
-/// Takes one snapshot of the machine.
+/// Takes one snapshot of the machine. Errors: the sockets could not be listed.
 pub fn take_snapshot(host: &dyn Host, depth: OwnerDepth) -> Result<Snapshot, HostError> {
     let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
     host.scanner()?.scan(depth, &mut snapshot)?;
     Ok(snapshot)
 }
 
+/// Prints the gaps of a snapshot on stderr.
 pub fn report_gaps(snapshot: &Snapshot) {
     for gap in &snapshot.gaps {
         exit::print_stderr(format_args!("portscope: partial: {gap}"));
     }
 }
 
-/// Prints the gaps of several network namespaces, and why some namespaces may be missing.
+/// Prints the gaps of several network namespaces on stderr, and why namespaces may be missing.
 pub fn report_gaps_of_each<'a>(
     snapshots: impl Iterator<Item = &'a Snapshot>,
     unseen: &[UnseenNamespaces],
@@ -91,18 +92,10 @@ pub fn report_gaps_of_each<'a>(
     }
 }
 
-/// Removes the sockets that were not asked for, also from the gaps about owners.
+/// Removes the sockets that were not requested, also from the gaps about owners.
 fn keep_wanted(snapshot: &mut Snapshot, settings: &ScanSettings) {
     let range = settings.range.resolve(&snapshot.ephemeral);
-    snapshot.sockets.retain(|socket| {
+    snapshot.keep_sockets(|socket| {
         settings.protocols.includes(socket.protocol) && range.contains(socket.local.port)
-    });
-    let hidden = snapshot.sockets.iter().filter(|s| s.holder == Holder::Hidden).count() as u32;
-    for gap in &mut snapshot.gaps {
-        gap.set_hidden_owners(hidden);
-    }
-    // After a failed walk, processes may be missing even if each socket has an owner.
-    snapshot.gaps.retain(|gap| {
-        gap.hidden_owners() != Some(0) || matches!(gap, Gap::OwnersUnreadable { .. })
     });
 }

@@ -24,7 +24,7 @@ use crate::{
     tui,
 };
 
-/// Maximum number of ports whose holders an error names.
+/// Maximum number of candidates for which an error names the holders.
 const MAX_HOLDERS: u32 = 3;
 
 /// Options of the search that differ between commands.
@@ -34,15 +34,16 @@ pub struct SearchOptions {
     pub attempts: bool,
     /// Raise the soft limit of descriptors, as far as the hard one allows, if the ports need it.
     pub raised_limit: bool,
-    /// If only one port was asked for and only connections that have ended use it (TIME-WAIT), bind
-    /// it with SO_REUSEADDR where the kernel allows that.
+    /// If there is only one candidate and only connections closed by their processes use it
+    /// (TIME-WAIT and orphaned sockets), bind it with SO_REUSEADDR.
     pub beside_ended: bool,
 }
 
 /// The ports held so far, with the sockets that hold them.
 pub type HeldPorts = Vec<(u16, Box<dyn Held>)>;
 
-/// Returns all ports asked for, or none and the reason in `Pick::error`.
+/// Returns all requested ports, or none and the reason in `Pick::error`. Errors: the options are
+/// invalid, or the host cannot be read.
 pub fn run(
     host: &dyn Host,
     settings: &SearchSettings,
@@ -81,8 +82,8 @@ pub fn run(
     Ok((search.pick, held))
 }
 
-/// Rejects the options that do not apply if the kernel chooses the port, because the kernel chooses
-/// one port at a time.
+/// Rejects --block and --exclude if the kernel chooses the port: it chooses single ports and knows
+/// no excluded ones.
 fn check_machines_choice(settings: &SearchSettings) -> Result<(), BadInput> {
     let option = match (settings.is_block, settings.exclude.is_empty()) {
         (true, _) => "--block",
@@ -95,7 +96,7 @@ fn check_machines_choice(settings: &SearchSettings) -> Result<(), BadInput> {
     )))
 }
 
-/// Rejects a range from which the kernel cannot choose a port.
+/// Rejects a range that has no port of the ephemeral range, because the kernel could choose none.
 fn check_machines_range(
     settings: &SearchSettings,
     range: PortRange,
@@ -111,7 +112,8 @@ fn check_machines_range(
     )))
 }
 
-/// Warns about found ports that any connect() may take before the program binds them.
+/// Warns about found ports of the ephemeral range: connect() of any process may take them before
+/// the program binds them.
 pub fn report_automatic(pick: &Pick) {
     let Some((first, others)) = pick.automatic.split_first() else { return };
     let (subject, verb, it) = match others.len() {
@@ -125,6 +127,7 @@ pub fn report_automatic(pick: &Pick) {
     ));
 }
 
+/// Prints on stderr which sysctls could not be read and are assumed.
 pub fn report_assumptions(gaps: &[Gap]) {
     for gap in gaps.iter().filter(|gap| matches!(gap, Gap::PolicyAssumed { .. })) {
         exit::print_stderr(format_args!("portscope: partial: {gap}"));
@@ -140,8 +143,8 @@ fn report_kept_reserved(ports: u32) {
     }
 }
 
-/// Checks the limit of descriptors: all ports are held at the same time, and each protocol of a
-/// port needs one.
+/// Checks the limit of descriptors: all ports are held at the same time, with one socket per
+/// protocol. Raises the soft limit before, if `may_raise` is set and the ports need it.
 fn check_capacity(count: u32, may_raise: bool, binder: &dyn HostBinder) -> Result<(), BadInput> {
     if may_raise && count > binder.hold_capacity() {
         tui::signals::raise_descriptor_limit();
@@ -163,15 +166,15 @@ struct PortFinder<'a> {
     host: &'a dyn Host,
     settings: &'a SearchSettings,
     options: SearchOptions,
-    /// None unless the holders of refused ports are reported.
+    /// None: the holders of refused ports are not reported.
     holder_finder: Option<HolderFinder<'a>>,
-    /// Refusals that no socket caused: how many, and the errno of the last one.
+    /// Refusals other than EADDRINUSE: their number, and the errno of the last one.
     other: Option<(u32, Errno)>,
-    /// Ports that were refused with EADDRINUSE, and the protocol that refused.
+    /// Ports that were refused with EADDRINUSE, and the protocol of the refused bind().
     in_use_ports: BTreeMap<u16, Protocol>,
-    /// Set if a policy refused a bind() to port 0.
+    /// The refusal of a bind() to port 0 by a policy; None: it was not refused.
     policy: Option<AddressRefusal>,
-    /// Number of ports of the range that are no candidates because they are reserved.
+    /// Number of ports of the range that are left out only because they are reserved.
     reserved: u32,
     pick: Pick,
 }
@@ -210,7 +213,7 @@ impl<'a> PortFinder<'a> {
         })
     }
 
-    /// Returns all ports asked for, or none and the reason in `pick.error`.
+    /// Returns all requested ports, or none and the reason in `pick.error`.
     fn run(
         &mut self,
         candidates: Candidates,
@@ -245,9 +248,9 @@ impl<'a> PortFinder<'a> {
         HeldPorts::new()
     }
 
-    /// Returns the candidates that this process has the right to bind; None if there are none.
-    /// Returns all candidates if the kernel chooses the port, because it chooses only ports that
-    /// need no right.
+    /// Returns the candidates that this process has the right to bind; None: there are none.
+    /// Returns all of them if the kernel chooses the port, because it chooses only ports that need
+    /// no right, or if a policy refused port 0, because its EACCES would look like a missing right.
     fn permitted(
         &self,
         binder: &mut dyn HostBinder,
@@ -280,7 +283,7 @@ impl<'a> PortFinder<'a> {
         self.search(Neighbours { binder, count: length }, starts, 1, |_, held| held)
     }
 
-    /// Allocates `times` times. `ports_of` returns the ports of each success.
+    /// Allocates `times` times. `ports_of` returns the ports of one successful allocation.
     fn search<B: Binder>(
         &mut self,
         binder: B,
@@ -330,8 +333,9 @@ impl<'a> PortFinder<'a> {
         Ok(held)
     }
 
-    /// Binds the only candidate with SO_REUSEADDR if all sockets on it are connections that their
-    /// processes have closed.
+    /// Binds the only candidate with SO_REUSEADDR if all TCP sockets on it are connections that
+    /// their processes have closed. None: there are other sockets or candidates, or the bind
+    /// failed.
     fn beside_ended(&self, candidates: &Candidates) -> Option<(u16, Box<dyn Held>)> {
         let mut ports = candidates.ports();
         let (Some(port), None) = (ports.next(), ports.next()) else { return None };
@@ -375,7 +379,7 @@ impl<'a> PortFinder<'a> {
             self.in_use_ports.insert(attempt.port, refusal.protocol);
         }
         let Some(holder_finder) = &mut self.holder_finder else { return };
-        // A refusal of port 0 is about no particular port: the kernel found none to choose.
+        // A refusal of port 0 has no holder: the kernel found no port to choose.
         let collision = attempt.refusal.filter(|_| attempt.port > 0);
         let collision = collision.filter(|refusal| refusal.outcome() == Outcome::InUse);
         let length = if self.settings.is_block { self.settings.count.get() as u16 } else { 1 };
@@ -425,8 +429,8 @@ impl<'a> PortFinder<'a> {
         NoPort::RangeFull { range, of, reserved, holders: self.holders(candidates) }
     }
 
-    /// Names the holder of each candidate, if there are at most `MAX_HOLDERS` candidates. A port
-    /// that was not refused with EADDRINUSE may be in use on any protocol.
+    /// Names the holder of each candidate, if there are at most `MAX_HOLDERS` candidates. For a
+    /// candidate that was not refused with EADDRINUSE, considers all requested protocols.
     fn holders(&self, candidates: &Candidates) -> Vec<(u16, String)> {
         if candidates.len() > MAX_HOLDERS {
             return Vec::new();
@@ -450,7 +454,7 @@ impl<'a> PortFinder<'a> {
         candidates.ports().map(holder).collect()
     }
 
-    /// Counts the candidates on which no socket is listed now; None if the scan failed.
+    /// Counts the candidates on which no socket is listed now; None: the scan failed.
     fn count_free(&self, candidates: &Candidates) -> Option<UnlistedCount> {
         let take_snapshot = |depth| scan::take_snapshot(self.host, depth);
         let hides_sockets = |scanned: &Snapshot| scanned.hides_bound_inactive();
@@ -479,7 +483,7 @@ impl<'a> PortFinder<'a> {
     }
 }
 
-/// The holder of a port that this search itself allocated before.
+/// Returns the holder of a port that this search allocated before: this process.
 fn own_process() -> Collision {
     Collision::with_process(std::process::id(), Text::scrub(env!("CARGO_PKG_NAME")))
 }
@@ -511,8 +515,8 @@ impl<'a> HolderFinder<'a> {
         }
     }
 
-    /// Returns None if no socket was found. A socket may be opened and closed between a scan and an
-    /// attempt.
+    /// Returns the holder of a refused port. None: no socket was found, because it may have been
+    /// opened and closed between the scan and the attempt.
     fn holder(&mut self, refusal: Refusal, port: u16) -> Option<Collision> {
         let known = self.find(refusal, port);
         if known.is_some() || !self.may_rescan {

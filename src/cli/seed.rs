@@ -1,4 +1,4 @@
-//! The seed of a command: the one asked for, or a random one. Does not use it.
+//! The seed of a command: the requested one, or a random one below `SEED_LIMIT`.
 
 use crate::{
     cli::settings::SEED_LIMIT,

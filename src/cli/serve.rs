@@ -34,15 +34,16 @@ use crate::{
 /// Probability with which a search may give up although a port is free.
 const FAILURE_RATE: f64 = 1e-9;
 
-/// Minimum time between two messages that no port is available, without --trace.
+/// Minimum time between two messages that no port is available, unless --trace is set.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Descriptors needed in addition to those of the binder: the listener, the lock, a client and a
-/// file in /proc. A bind() uses sockets that are open already.
+/// Number of descriptors needed in addition to those of the binder: the listener, the lock, a
+/// client and a file in /proc. A bind() uses sockets that are already open.
 const MORE_DESCRIPTORS: u32 = 4;
 
-/// Serves until a signal arrives. Returns after the files that this process created have been
-/// removed. At exit the process raises that signal again.
+/// Serves until a signal arrives, then removes the files that this process created.
+/// `CommandEnd::Ended` has the signal, which is raised again at exit. Errors: the options are
+/// invalid, or a file, socket or thread could not be created.
 pub fn run(host: &dyn Host, settings: &ServeSettings) -> anyhow::Result<CommandEnd> {
     tui::signals::raise_descriptor_limit();
     // Signals are caught before the first file is created, so that it is always removed.
@@ -110,17 +111,18 @@ fn all_reserved(range: PortRange) -> BadInput {
     ))
 }
 
-/// How the allowed descriptors are divided.
+/// The limits that divide the allowed descriptors between clients and ports.
 struct Capacity {
+    /// Maximum number of clients in each queue of the server.
     clients: usize,
-    /// Ports that may stay bound in quarantine (--drain).
+    /// Maximum number of ports that stay bound in quarantine (--drain).
     ports: u32,
 }
 
 impl Capacity {
     fn of(binder: &dyn HostBinder) -> Self {
         let ports = binder.hold_capacity();
-        // A port needs one or two descriptors; a client needs one.
+        // A held port needs one descriptor per protocol; a client needs one.
         let clients = (ports / 2).clamp(1, MAX_WAITING as u32);
         Self { clients: clients as usize, ports: ports.saturating_sub(clients) }
     }
@@ -143,8 +145,8 @@ fn report_start(settings: &ServeSettings, range: PortRange, ports: u32, seed: u6
         Protocols::Udp => "udp",
         Protocols::Both => "tcp and udp",
     };
-    // Clients may run in another directory, so they need the absolute path, unless it is too long
-    // for them.
+    // Clients may run in another directory, so the absolute path is shown, unless it is too long
+    // for their socket address.
     let absolute = match &settings.socket_path {
         SocketPath::Path(path) => std::path::absolute(path).ok().map(SocketPath::Path),
         SocketPath::Abstract(_) => None,
@@ -162,10 +164,10 @@ fn report_start(settings: &ServeSettings, range: PortRange, ports: u32, seed: u6
     }
 }
 
-/// Messages on stderr.
+/// Writes messages to stderr.
 struct ServeLog {
     trace: bool,
-    /// Time of the last message that no port is available.
+    /// Time of the last message that no port is available; None: there was none.
     complained: Option<Duration>,
 }
 
@@ -201,7 +203,7 @@ fn trace(event: &ServerEvent) -> String {
         ServerEvent::Refused { pid, why: why @ NoLease::Endless(_), .. } => {
             format!("pid {pid} refused: {why}: {}", endless(*pid))
         }
-        // No name: the pid may be one of another pid namespace.
+        // The name is left out: the pid may belong to another pid namespace.
         ServerEvent::Refused { pid, why, .. } => format!("pid {pid} refused: {why}"),
         ServerEvent::NotUnderstood(line) => format!("refused: {line}"),
         ServerEvent::Closed(CloseReason::Silent) => {
@@ -215,15 +217,15 @@ fn trace(event: &ServerEvent) -> String {
     }
 }
 
-/// Formats a process as `nginx[812]`, or `pid 812` if it has ended. Reads only the name, because a
-/// process can delay a read of its command line.
+/// Formats a process as `nginx[812]`, or as `pid 812` if it has ended. Reads only /proc/PID/comm,
+/// because a process can delay a read of its command line.
 fn named(pid: u32) -> String {
     let name = fs::read(format!("/proc/{pid}/comm")).ok();
     let name = name.map(|name| Text::scrub(name.strip_suffix(b"\n").unwrap_or(&name)));
     notation::NamedProcess { name: name.as_ref(), pid }.to_string()
 }
 
-/// Why the process does not end before this server.
+/// Returns why the process does not end before this server.
 fn endless(pid: u32) -> &'static str {
     match pid {
         0 | 1 => "init does not exit",

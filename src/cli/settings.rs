@@ -1,4 +1,4 @@
-//! Checks and interprets the arguments before anything is done. Does not read the machine.
+//! Checks and interprets the arguments before a command runs. Does not read the machine.
 
 pub mod diagnose;
 pub mod explain;
@@ -23,7 +23,7 @@ use crate::{
 
 pub use self::{diagnose::DiagnoseSettings, explain::ExplainSettings, lab::LabSettings};
 
-/// All seeds are smaller than this, so that every JSON reader keeps them exact (RFC 8259, section
+/// All seeds are smaller than 2^53, so that every JSON reader keeps them exact (RFC 8259, section
 /// 6).
 pub const SEED_LIMIT: u64 = 1 << 53;
 
@@ -131,8 +131,8 @@ impl TryFrom<ScanArguments> for ScanSettings {
     }
 }
 
-/// Checks that `count` ports, the value of `option`, can be found in the range; `candidates` is the
-/// number of ports of the range that are neither reserved nor excluded.
+/// Checks that the range has at least `count` candidates. `count` is the value of `option`;
+/// `candidates` is the number of ports of the range that are neither reserved nor excluded.
 pub fn check_count(
     option: &str,
     count: NonZeroU32,
@@ -154,7 +154,7 @@ pub fn check_count(
     )))
 }
 
-/// The ports that were asked for. The ephemeral range is not known until the machine is read.
+/// The requested ports. The ephemeral range is not known until the machine is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RangeChoice {
     Ephemeral,
@@ -164,6 +164,7 @@ pub enum RangeChoice {
 }
 
 impl RangeChoice {
+    /// Returns the requested ports on a machine with this policy.
     pub fn resolve(self, policy: &Ephemeral) -> PortRange {
         match self {
             Self::Ephemeral => policy.range,
@@ -172,7 +173,8 @@ impl RangeChoice {
         }
     }
 
-    /// Parses a range to choose from. It begins at 1 because port 0 cannot be bound.
+    /// Parses a range of ports to allocate. Port 0 cannot be bound: a named range begins at 1
+    /// instead, and FIRST-LAST with port 0 is an error.
     fn for_choosing(typed: &str) -> Result<Self, BadInput> {
         let choice: Self = typed.parse()?;
         let Self::Ports(range) = choice else { return Ok(choice) };
@@ -206,7 +208,8 @@ impl FromStr for RangeChoice {
     }
 }
 
-/// Parses a port range. `forms` lists what `option` accepts.
+/// Parses PORT or FIRST-LAST, 0 to 65535. The error names `option`, and `forms` as the accepted
+/// values.
 fn ports(option: &str, typed: &str, forms: &str) -> Result<PortRange, BadInput> {
     let (first, last) = typed.split_once('-').unwrap_or((typed, typed));
     if !is_number(first) || !is_number(last) {

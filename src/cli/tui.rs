@@ -1,4 +1,4 @@
-//! `portscope` without a command: the terminal program. Fails if there is no terminal.
+//! `portscope` without a command: starts the terminal program. Fails if there is no terminal.
 
 use std::{env, sync::Arc};
 
@@ -40,7 +40,7 @@ pub fn run(host: Arc<dyn Host>, settings: &LiveSettings) -> anyhow::Result<Comma
     Ok(CommandEnd::Ended(tui::run(host, options)?))
 }
 
-/// Refuses a misspelt command. A process with sockets may have such a name.
+/// Refuses a name that looks like a misspelt command, unless a process with sockets has that name.
 fn check_is_no_command(host: &dyn Host, name: &Text) -> Result<(), BadInput> {
     let Some(refused) = refusal::misspelt_command(name.as_str()) else { return Ok(()) };
     let Ok(snapshot) = scan::take_snapshot(host, OwnerDepth::Full) else { return Err(refused) };
@@ -48,7 +48,8 @@ fn check_is_no_command(host: &dyn Host, name: &Text) -> Result<(), BadInput> {
     if processes.iter().any(|process| process.name == *name) { Ok(()) } else { Err(refused) }
 }
 
-/// Returns the options of the terminal program. `seeds` are those of the allocator and of the lab.
+/// Returns the options of the terminal program. `seeds` are the seeds of the allocator and of the
+/// lab, in this order.
 fn options(
     settings: &LiveSettings,
     extent: Extent,

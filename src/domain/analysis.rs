@@ -1,5 +1,5 @@
-//! Counts how much of the ephemeral range and of each destination's ports is used, and by whom.
-//! Does not judge the numbers.
+//! Counts how much of the ephemeral range and of each destination's ports is used, and by which
+//! owners. Does not judge the numbers.
 
 mod choice;
 mod destinations;
@@ -23,7 +23,7 @@ use self::{
     suspicion::{Clients, Suspicion},
 };
 
-/// The usage counted from one snapshot, in time linear in the number of its sockets.
+/// Port usage, counted from one snapshot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Analysis {
     /// In the order of `Protocol::EACH`.
@@ -31,14 +31,15 @@ pub struct Analysis {
     /// Highest `DestinationUse::share` first, then most used ports; ties in the order of
     /// `Destination`.
     pub destinations: Vec<DestinationUse>,
-    /// Most ports held first.
+    /// Most ports first, then most sockets.
     pub owners: Vec<OwnerUse>,
-    /// TCP ports unusable for connect() to any destination: a listening or bound-inactive socket of
-    /// any address and family is on them (`__inet_hash_connect`).
+    /// TCP ports, also outside the range, that are unusable for connect() to any destination: a
+    /// listening or bound-inactive socket of any address and family uses them
+    /// (`__inet_hash_connect`).
     pub unconnectable: PortSet,
-    /// Ports of the range that are unusable for any further connect(): a connected socket was bound
-    /// to them by number, or a scan found a listening or bound socket on them earlier
-    /// (`Snapshot::listened`). Disjoint from `unconnectable`.
+    /// Ports of the range that are unusable for any further connect(), although no listening or
+    /// bound socket uses them: a connected socket was bound to the port by number, or an earlier
+    /// scan found a listening or bound socket on it (`Snapshot::listened`).
     pub numbered: PortSet,
     /// Connected ports that are probably unusable for other destinations: see
     /// `RangeUse::suspected`.
@@ -69,23 +70,23 @@ pub struct RangeUse {
     pub low_parity_unconnectable: u32,
     /// TCP: connected ports that clients very likely bound before connect(), so that no other
     /// destination can share them. The kernel's tables do not show this, but the order of use does:
-    /// connect() uses the low parity first, bind(0) the other one.
+    /// connect() uses the low parity first, bind(0) the high parity.
     pub suspected: u32,
     /// TCP: ports of the range in `Analysis::numbered`.
     pub numbered: u32,
     /// TCP: upper bound of the number of connected ports that other destinations may be unable to
-    /// share. They can share a port only if connect() chose it, and for these ports neither the
-    /// kernel nor the order of use shows whether it did.
+    /// share. A port can be shared only if connect() chose it. For these ports, neither the kernel
+    /// nor the order of use shows whether connect() chose them.
     pub uncertain: u32,
     /// TCP: number of available ports, 0 or 1, that a search of bind(0) may skip (see
-    /// `Ephemeral::is_odd_end`). `connect_may_miss` is the same for connect() to a destination
-    /// without connections.
+    /// `Ephemeral::is_odd_end`).
     pub bind_may_miss: u32,
+    /// As `bind_may_miss`, for connect() to a destination without connections.
     pub connect_may_miss: u32,
     /// TCP: upper bound of the range's ports to which unlisted sockets may be bound.
     pub unlisted: u32,
-    /// TCP: our own bind() to port 0 failed with EADDRINUSE, and bound-inactive sockets are not
-    /// listed: they may hold all ports that appear available.
+    /// TCP: portscope's own bind() to port 0 failed with EADDRINUSE, and bound-inactive sockets are
+    /// not listed. Such sockets may hold all ports that appear available.
     pub is_bind_refused: bool,
 }
 
@@ -93,8 +94,8 @@ pub struct RangeUse {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DestinationUse {
     pub destination: Destination,
-    /// Ports of the range, without reserved ports, `Analysis::unconnectable`, and ports that others
-    /// bound by number.
+    /// Ports of the range, without reserved ports, `Analysis::unconnectable`, and those ports of
+    /// `Analysis::numbered` that have no connection to the destination.
     pub capacity: u32,
     /// Of `capacity`: distinct ports with a connection to the destination, TIME-WAIT included.
     pub used: u32,
@@ -112,10 +113,12 @@ pub struct DestinationUse {
     /// Number of available ports, 0 or 1, that a search of connect() may skip, see
     /// `Ephemeral::is_odd_end`.
     pub may_miss: u32,
-    /// Of `capacity` and `used`: ports of the low parity.
+    /// Ports of the low parity, without reserved ports and `Analysis::unconnectable`. Unlike
+    /// `capacity`, includes all ports of `Analysis::numbered`.
     pub low_parity_capacity: u32,
+    /// Of `used`: ports of the low parity.
     pub low_parity_used: u32,
-    /// Parties that hold or held the sockets, most sockets first. At most `MAX_OWNERS`.
+    /// The owners that hold or held the sockets, most sockets first. At most `MAX_OWNERS`.
     pub owners: TopOwners,
 }
 
@@ -125,17 +128,19 @@ pub enum OwnerKey {
     /// The process that holds the socket, closed it, or has not accepted it yet. If several
     /// processes share the socket, the one with the lowest pid.
     Process(u32),
-    /// A process that we may not inspect. The uid is that of the socket.
+    /// A process that portscope may not inspect. The uid is that of the socket; None: unknown.
     Hidden(Option<u32>),
-    /// TIME-WAIT and orphaned sockets whose former process is unknown.
+    /// TIME-WAIT and orphaned sockets whose former process is unknown, and sockets of tunnels.
     Kernel,
+    /// All processes were searched, and none holds the socket.
     Nobody,
     /// Sockets that were opened or closed while the processes were read.
     Unresolved,
+    /// Owners were not looked up in the scan.
     NotAsked,
 }
 
-/// The ports of the ephemeral range that one party holds, of both protocols.
+/// The ports of the ephemeral range that one owner holds, of both protocols.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnerUse {
     pub owner_key: OwnerKey,
@@ -144,10 +149,11 @@ pub struct OwnerUse {
     /// `ports` by class, in the order of `StateClass::EACH`. A port with several classes counts as
     /// the first of them.
     pub by_class: [u32; StateClass::EACH.len()],
-    /// All sockets of the party, on any port.
+    /// All sockets of the owner, on any port.
     pub sockets: u32,
-    /// CLOSE-WAIT and bound-inactive sockets of the party, on any port.
+    /// CLOSE-WAIT sockets of the owner, on any port.
     pub close_wait: u32,
+    /// Bound-inactive sockets of the owner, on any port.
     pub bound: u32,
 }
 
@@ -202,7 +208,7 @@ impl Analysis {
         self.destinations.iter().find(|row| row.destination == *destination)
     }
 
-    /// Ports available to connect() for a destination without connections.
+    /// Returns the number of ports available to connect() for a destination without connections.
     pub fn new_destination(&self) -> Left {
         let range = self.range(Protocol::Tcp);
         let most = range.size - range.unconnectable - range.numbered;
@@ -210,7 +216,7 @@ impl Analysis {
         Left::new(least, most)
     }
 
-    /// The lower bound of `new_destination`.
+    /// Returns the lower bound of `new_destination`.
     pub fn unused_capacity(&self) -> u32 {
         self.new_destination().least
     }
@@ -238,13 +244,13 @@ impl RangeUse {
         }
     }
 
-    /// Ports still available to bind(0) on all addresses of both families.
+    /// Returns the number of ports still available to bind(0) on all addresses of both families.
     pub fn left(&self) -> Left {
         let most = self.size - self.occupied;
         Left::new(most.saturating_sub(self.bind_may_miss + self.unlisted), most)
     }
 
-    /// The lower bound of `left`.
+    /// Returns the lower bound of `left`.
     pub fn available(&self) -> u32 {
         self.left().least
     }
@@ -253,13 +259,13 @@ impl RangeUse {
         self.low_parity_size - self.low_parity_occupied
     }
 
-    /// Occupied share of the range, 0 to 1. A range without ports is full.
+    /// Returns the occupied share of the range, 0 to 1; 1 if the range has no ports.
     pub fn used_share(&self) -> f64 {
         share(self.occupied, self.size)
     }
 
-    /// Share of the range, 0 to 1, that is not certain to be available to bind(0) on all addresses.
-    /// A range without ports is full.
+    /// Returns the share of the range, 0 to 1, that is not certain to be available to bind(0) on
+    /// all addresses; 1 if the range has no ports.
     pub fn share(&self) -> f64 {
         share(self.size - self.available(), self.size)
     }
@@ -272,14 +278,14 @@ impl Default for RangeUse {
 }
 
 impl DestinationUse {
-    /// Ports still available to connect().
+    /// Returns the number of ports still available to connect().
     pub fn left(&self) -> Left {
         let most = (self.capacity + self.reusable).saturating_sub(self.used);
         let sure = (self.capacity + self.surely_reusable).saturating_sub(self.used);
         Left::new(sure.saturating_sub(self.uncertain + self.unlisted + self.may_miss), most)
     }
 
-    /// The lower bound of `left`.
+    /// Returns the lower bound of `left`.
     pub fn available(&self) -> u32 {
         self.left().least
     }
@@ -288,13 +294,13 @@ impl DestinationUse {
         self.low_parity_capacity.saturating_sub(self.low_parity_used)
     }
 
-    /// Used share of the capacity, 0 to 1.
+    /// Returns the used share of the capacity, 0 to 1; 1 if the capacity is 0.
     pub fn used_share(&self) -> f64 {
         share(self.used, self.capacity)
     }
 
-    /// Share of the capacity, 0 to 1, that is not certain to be available to connect(). No capacity
-    /// counts as full.
+    /// Returns the share of the capacity, 0 to 1, that is not certain to be available to connect();
+    /// 1 if the capacity is 0.
     pub fn share(&self) -> f64 {
         share(self.capacity.saturating_sub(self.available()), self.capacity)
     }
@@ -317,7 +323,7 @@ impl PortSet {
         self.0[usize::from(port) / 64] & (1 << (port % 64)) != 0
     }
 
-    /// Number of ports in the set.
+    /// Returns the number of ports in the set.
     pub fn len(&self) -> u32 {
         self.0.iter().map(|ports| ports.count_ones()).sum()
     }

@@ -15,22 +15,24 @@ pub use self::departed::Departed;
 pub struct Holders {
     /// (socket inode, pid), ascending, without duplicates.
     pub pairs: Vec<(u32, u32)>,
-    /// Processes with at least one descriptor that we may not see.
+    /// Processes with at least one descriptor that portscope has no permission to see.
     pub unreadable: Vec<UnreadableProcess>,
-    /// `/proc` does not list other users' processes (`hidepid=`).
+    /// Whether `/proc` omits other users' processes (`hidepid=`).
     pub hides_processes: bool,
-    /// `/proc` shows a pid namespace other than the initial one: processes outside it are not
-    /// listed.
+    /// Whether `/proc` shows a pid namespace other than the initial one, so that it omits the
+    /// processes outside it.
     pub hides_namespaces: bool,
-    /// Threads that may have a descriptor table of their own, which was not read.
+    /// Threads that may have a descriptor table of their own, which was not read. None: there are
+    /// none.
     pub unread_threads: Option<UnreadThreads>,
     /// Socket inodes that this walk did not find and no earlier walk searched for: opened or closed
     /// during the walk, or held by a process that is not visible. Ascending.
     pub undecided: Vec<u32>,
-    /// What portscope lacks to see all processes. None: it does not run as root.
+    /// What portscope lacks to see all processes. None: it is not root, which explains the lack, or
+    /// no process is missing.
     pub missing_privilege: Option<MissingPrivilege>,
-    /// The uid that the kernel shows for uids that our user namespace does not map; None: it maps
-    /// all.
+    /// The uid that the kernel shows for uids that the user namespace of portscope does not map;
+    /// None: it maps all.
     pub unmapped_uid: Option<u32>,
     /// The error if reading `/proc` itself failed, or if reading a process failed for a reason
     /// other than permission.
@@ -41,7 +43,7 @@ pub struct Holders {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnreadThreads {
     pub threads: u32,
-    /// None: they have too many descriptors.
+    /// The reason. None: the tables have too many descriptors.
     pub error: Option<Errno>,
 }
 
@@ -73,7 +75,7 @@ impl Holders {
     }
 }
 
-/// A process whose descriptors we have no permission to see.
+/// A process whose descriptors portscope has no permission to see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnreadableProcess {
     pub pid: u32,
@@ -98,8 +100,8 @@ pub fn attribute(snapshot: &mut Snapshot, holders: &Holders) {
                 Some((inode, None)) if holders.is_undecided(inode) => Holder::Unresolved,
                 Some(_) if unreadable_holders.may_hold(socket) => Holder::Hidden,
                 Some(_) => Holder::Nobody,
-                // No inode: the kernel has detached the socket from its file (sock_orphan), or it
-                // is in the backlog and has no file yet.
+                // No inode: the kernel has detached the socket from its file (`sock_orphan`), or
+                // the socket is in a backlog and has no file yet.
                 None => Holder::Kernel,
             };
         }
@@ -115,8 +117,8 @@ fn protocol_port(socket: &Socket) -> (crate::domain::Protocol, u16) {
     (socket.protocol, socket.local.port)
 }
 
-/// Returns the gap about owners, for the reason that hides most if there are several. A failed walk
-/// is a gap even if no owner seems hidden: more holders may be missing.
+/// Returns the gap about owners. If there are several reasons, returns the one that hides most. A
+/// failed walk is a gap even if no owner seems hidden: more holders may be missing.
 fn gap(holders: &Holders, sockets: u32) -> Option<Gap> {
     if let Some(error) = holders.failed {
         return Some(Gap::OwnersUnreadable { sockets, error });
@@ -141,7 +143,7 @@ fn gap(holders: &Holders, sockets: u32) -> Option<Gap> {
 /// Appends the pids of each requested inode to the snapshot's pool, once per inode.
 struct Spans<'a> {
     pairs: &'a [(u32, u32)],
-    /// Indexed by the position of the inode's first pair.
+    /// The spans appended so far, indexed by the position of the inode's first pair.
     known: Vec<Option<Span>>,
     pids: &'a mut Vec<u32>,
 }
@@ -166,8 +168,8 @@ fn append(pool: &mut Vec<u32>, pids: impl Iterator<Item = u32>) -> Span {
 
 /// The unreadable processes, which may hold sockets without a visible holder.
 struct UnreadableHolders {
-    /// Whether they may hold any socket: one of the processes belongs to root or an unknown user,
-    /// or the walk did not read some process or thread.
+    /// Whether they may hold any socket: one of them belongs to root or to an unknown user, or the
+    /// walk did not read some process or thread.
     any_socket: bool,
     /// Ascending.
     uids: Vec<u32>,

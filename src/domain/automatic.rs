@@ -2,19 +2,19 @@
 
 use crate::domain::{PortRange, Protocols};
 
-/// Returns the chosen port; `random` decides where the search starts. None: no port is available
-/// (EADDRINUSE).
+/// Returns the port that the kernel chooses. `random`, any number, decides where the search starts.
+/// None: no port is available (EADDRINUSE).
 ///
-/// TCP (`inet_csk_find_open_port`): the search visits the ports at odd distances from the range's
-/// first port, in steps of 2, then those at even distances, which the kernel leaves to connect() if
-/// possible. It visits an even number of ports: in a range with an odd number of ports it skips the
-/// first or the last one.
+/// TCP (`inet_csk_find_open_port`): the search visits the ports of the high parity, then those of
+/// the low parity, which the kernel leaves to connect() if possible. It visits an even number of
+/// ports: in a range with an odd number of ports it skips the first or the last one.
 ///
 /// UDP (`udp_lib_get_port`): every available port is equally likely. This is an approximation: the
 /// kernel searches one hash chain after another, so that a free port that follows used ports of its
 /// chain is more likely.
 ///
-/// Both: as UDP, because the real binder lets UDP choose the port and then binds TCP to its number.
+/// `Protocols::Both`: as UDP, because the binder lets the kernel choose the UDP port and then binds
+/// TCP to the same number.
 pub fn choose(
     protocols: Protocols,
     range: PortRange,
@@ -34,7 +34,7 @@ pub fn choose(
     tcp_search(range.len(), random).map(port).find(|&port| is_available(port))
 }
 
-/// Yields distances from the range's first port, in the order of the search.
+/// Yields distances from the first port of a range of `length` ports, in the order of the search.
 fn tcp_search(length: u32, random: u32) -> impl Iterator<Item = u32> {
     let round = if length > 1 { length & !1 } else { length };
     let start = (random % round) | 1;
@@ -44,7 +44,8 @@ fn tcp_search(length: u32, random: u32) -> impl Iterator<Item = u32> {
     })
 }
 
-/// Yields `length` numbers below `length`: a linear congruential generator with PCG's constants.
+/// Yields `length` random numbers below `length`, from a linear congruential generator with the
+/// constants of PCG.
 fn draws(random: u32, length: u32) -> impl Iterator<Item = u32> {
     let next = |&x: &u32| Some(x.wrapping_mul(747_796_405).wrapping_add(2_891_336_453));
     let below = move |x: u32| ((u64::from(x) * u64::from(length)) >> 32) as u32;

@@ -1,7 +1,8 @@
 //! Decides whether a bind() or connect() would get a port, from the kernel's rules and the sockets
 //! on the port. Makes no system call.
 //!
-//! Never guesses: what the kernel's tables do not show is `Verdict::Unknown`.
+//! Returns `Verdict::Unknown` if the answer depends on something that the kernel's tables do not
+//! show.
 
 mod bind;
 mod blind_spot;
@@ -30,14 +31,14 @@ pub use scopes::{Scope, scopes};
 pub enum BindAddress {
     /// `0.0.0.0`
     Any4,
-    /// `[::]` with IPV6_V6ONLY 0: also takes IPv4.
+    /// `[::]` with IPV6_V6ONLY 0: includes all IPv4 addresses.
     AnyDual,
     /// `[::]` with IPV6_V6ONLY 1.
     Any6,
-    /// An address that is not unspecified.
+    /// A single address, not a wildcard.
     At(IpAddr),
-    /// A link-local address on the interface with this index: the socket is bound to the interface,
-    /// as by SO_BINDTODEVICE.
+    /// A link-local IPv6 address on the interface with this index. The socket is bound to the
+    /// interface, as by SO_BINDTODEVICE.
     Scoped { address: Ipv6Addr, interface: u32 },
 }
 
@@ -62,7 +63,7 @@ impl BindAddress {
     }
 }
 
-/// Prints the name in JSON. Prints the index of the interface, not its name.
+/// Prints the address as in JSON, with the index of the interface, not its name.
 impl fmt::Display for BindAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -74,7 +75,7 @@ impl fmt::Display for BindAddress {
     }
 }
 
-/// The option that the binding socket sets before bind().
+/// The reuse option that the binding socket sets before bind(), if any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reuse {
     None,
@@ -97,8 +98,7 @@ impl Reuse {
     }
 }
 
-/// A bind() call to answer for. Its socket is bound to an interface only with
-/// `BindAddress::Scoped`.
+/// A bind() call to judge. Only with `BindAddress::Scoped` is its socket bound to an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Bind {
     pub protocol: Protocol,
@@ -106,11 +106,13 @@ pub struct Bind {
     pub reuse: Reuse,
 }
 
+/// Whether a bind() or connect() would get a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
     Free,
+    /// The call would not get the port: a socket on it conflicts.
     InUse,
-    /// The kernel's tables do not show whether the port is free; a real probe would.
+    /// The kernel's tables do not show whether the port is free. A real bind() would.
     Unknown,
     /// connect() never chooses this port: it is reserved, or outside the ephemeral range.
     Never,
@@ -135,7 +137,7 @@ pub struct Answer {
     pub because: String,
 }
 
-/// Returns whether `port` may have a socket of `protocol` that the snapshot does not list.
+/// Returns whether a gap of the snapshot may hide a socket of `protocol` on `port`.
 pub fn may_be_unlisted(snapshot: &Snapshot, protocol: Protocol, port: u16) -> bool {
     snapshot.gaps.iter().any(|gap| blind_spot::hides(gap, protocol, port, true))
 }

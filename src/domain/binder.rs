@@ -19,13 +19,13 @@ pub trait Binder {
     /// bind(2).
     fn bind(&mut self, port: u16) -> (Result<Self::Held, Refusal>, Duration);
 
-    /// Returns the port that was bound for `asked`; it differs if the machine chose the port.
+    /// Returns the port that `bind(asked)` bound. It differs from `asked` if the machine chose it.
     fn port_of(&self, _held: &Self::Held, asked: u16) -> u16 {
         asked
     }
 
-    /// Returns the port that was refused for `asked`; it differs if the machine chose a port for
-    /// UDP that TCP then refused.
+    /// Returns the port that the last `bind(asked)` was refused. It differs from `asked` if the
+    /// machine chose a port for UDP that TCP then refused.
     fn refused_port(&self, asked: u16) -> u16 {
         asked
     }
@@ -39,12 +39,11 @@ pub trait Binder {
     /// connections and datagrams are discarded.
     fn retire(&mut self, _held: &mut Self::Held) {}
 
-    /// Tries the ports that `next` returns until one is bound or `next` returns None. `next`
-    /// receives the preceding miss, if any.
+    /// Tries the ports that `next` returns until one is bound. None: `next` returned None before.
     ///
-    /// One call makes many attempts because the function returns that follow a system call are
-    /// slow: the kernel's own calls spoil the processor's return prediction. This cost 230 ns when
-    /// measured, half the time of a refused bind().
+    /// Makes many attempts per call, because returning to the caller after each system call is
+    /// slow: the kernel evicts the CPU's return predictions. Returning after each attempt cost 230
+    /// ns, half the time of a refused bind().
     fn bind_first(&mut self, next: &mut NextPort<'_>) -> Option<Bound<Self::Held>> {
         let mut miss = None;
         while let Some(port) = next(miss) {
@@ -60,7 +59,8 @@ pub trait Binder {
     }
 }
 
-/// Returns the first port to try, or the next one after a miss. None ends the attempts.
+/// Returns the next port to try. The argument is the preceding miss; None: no port was tried yet.
+/// The result None ends the attempts.
 pub type NextPort<'a> = dyn FnMut(Option<Miss>) -> Option<u16> + 'a;
 
 /// A refused attempt.
@@ -123,8 +123,8 @@ impl Refusal {
     }
 }
 
-/// The reason why bind() refuses an address, whatever the port: the cause in words and the kernel's
-/// errno.
+/// The reason why bind() refuses an address, or the ports below `ip_unprivileged_port_start`: the
+/// cause in words and the kernel's errno.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{cause} ({errno})")]
 pub struct AddressRefusal {
@@ -134,20 +134,19 @@ pub struct AddressRefusal {
 }
 
 impl AddressRefusal {
-    /// A refusal of ports below `start` (`ip_unprivileged_port_start`).
+    /// Creates the refusal of ports below `start` (`ip_unprivileged_port_start`).
     pub fn missing_right(start: u16) -> Self {
         let cause =
             format!("ports below ip_unprivileged_port_start = {start} need CAP_NET_BIND_SERVICE");
         Self { errno: Errno::EACCES, cause: Text::scrub(cause), is_missing_right: true }
     }
 
-    /// A refusal of an address by the kernel, with its cause. Outside text in `cause` must be
-    /// scrubbed already.
+    /// Creates a refusal by the kernel. Text from outside in `cause` must be scrubbed already.
     pub fn new(errno: Errno, cause: impl AsRef<str>) -> Self {
         Self { errno, cause: Text::around_scrubbed(cause), is_missing_right: false }
     }
 
-    /// Returns whether a policy refused the port that was tried; it may allow other ports.
+    /// Returns whether a policy refused the port that was tried. The policy may allow other ports.
     pub fn is_policy(&self) -> bool {
         matches!(self.errno, Errno::EACCES | Errno::EPERM) && !self.is_missing_right
     }
@@ -157,7 +156,7 @@ impl AddressRefusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     Bound,
-    /// EADDRINUSE only.
+    /// EADDRINUSE, and no other errno.
     InUse,
     /// EACCES or EPERM: a policy refused the port, which says nothing about occupancy.
     Denied,
@@ -166,6 +165,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Returns the name in text reports and JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::Bound => "bound",
@@ -208,7 +208,7 @@ impl Errno {
     pub const ENOBUFS: Self = Self(105);
     pub const ECONNREFUSED: Self = Self(111);
 
-    /// Returns the symbol, as in errno(3), or `errno N` for rare ones.
+    /// Returns the symbol, as in errno(3), or `errno N` if this type has no constant for it.
     pub fn name(self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::EPERM => "EPERM",
@@ -241,13 +241,13 @@ impl Errno {
         })
     }
 
-    /// Returns whether the process or the machine has no file descriptor left.
+    /// Returns whether the process (EMFILE) or the machine (ENFILE) has no file descriptor left.
     pub fn is_out_of_descriptors(self) -> bool {
         matches!(self, Self::EMFILE | Self::ENFILE)
     }
 }
 
-/// Maps an error that did not come from a system call to the equivalent errno.
+/// Maps an error that did not come from a system call to the nearest errno, or to EIO.
 impl From<ErrorKind> for Errno {
     fn from(kind: ErrorKind) -> Self {
         match kind {

@@ -11,15 +11,15 @@ use crate::domain::{Endpoint, Protocol, Socket, socket::canonical};
 pub struct Destination {
     pub source: IpAddr,
     pub remote: Endpoint,
-    /// Index of the device that the connecting socket is bound to (SO_BINDTODEVICE). A socket that
-    /// is not bound to a device never collides with a socket that is (`inet_match`,
-    /// include/net/inet_hashtables.h).
+    /// Index of the device that the connecting socket is bound to (SO_BINDTODEVICE); None: no
+    /// device. A connection without a device blocks its four-tuple for sockets on any device, but
+    /// not the reverse (`inet_match`, include/net/inet_hashtables.h).
     pub interface: Option<u32>,
 }
 
 impl Destination {
-    /// Returns None for UDP, whose automatic ports are never shared between destinations, and for a
-    /// socket without a peer.
+    /// Returns the destination of a TCP connection. None: the socket has no peer, or its protocol
+    /// is UDP, whose automatic ports are never shared between destinations.
     pub fn of(socket: &Socket) -> Option<Self> {
         let remote = socket.remote.filter(|_| socket.protocol == Protocol::Tcp)?;
         Some(Self {
@@ -35,7 +35,7 @@ impl Destination {
         self.source.is_loopback() || self.remote.address.is_loopback()
     }
 
-    /// Returns whether both ends are certainly on this machine.
+    /// Returns whether both ends are certainly on this machine. False: the peer may be remote.
     pub fn is_local(&self) -> bool {
         self.is_loopback() || self.source == self.remote.address
     }

@@ -42,16 +42,17 @@ pub use finding::{About, Figure, Finding, Level, Severity};
 pub use verdict::{SubjectStatus, verdict};
 pub use wording::at_most;
 
-/// A diagnosis rule: a pure function from evidence to findings.
+/// A diagnosis rule.
 pub struct Rule {
     /// Stable identifier, also in JSON.
     pub id: &'static str,
     /// What the rule detects, in a few words.
     pub about: &'static str,
+    /// Returns the findings; none if there is no problem. Depends on the evidence alone.
     pub check: fn(&Evidence<'_>) -> Vec<Finding>,
 }
 
-/// In the order in which findings of equal severity are reported.
+/// All rules, in the order in which findings of equal severity are reported.
 pub const RULES: &[Rule] = &[
     // This rule precedes the rules for its consequences.
     Rule {
@@ -168,21 +169,21 @@ pub const RULES: &[Rule] = &[
     Rule { id: "not-seen", about: "some data could not be read", check: not_seen::check },
 ];
 
-/// Everything that a rule may use.
+/// The input of the rules.
 #[derive(Clone, Copy)]
 pub struct Evidence<'a> {
     pub snapshot: &'a Snapshot,
     pub analysis: &'a Analysis,
     pub trends: &'a Trends,
     pub processes: &'a ProcessTable,
-    /// An earlier snapshot's vitals and the seconds since then. Rules need them because a counter
-    /// that never decreases is judged by its increase. None: there is only one snapshot.
+    /// The vitals of the first snapshot of the run, and the seconds since then. Kernel counters
+    /// never decrease, so rules judge their increase. None: this is the first snapshot.
     pub before: Option<(&'a Vitals, f64)>,
     pub thresholds: Thresholds,
 }
 
-/// Used shares (0 to 1) of a range or of a destination's ports from which the level is WATCH
-/// (`warn`) or EXHAUSTING (`critical`).
+/// Shares (0 to 1) from which the level of a range or destination is WATCH (`warn`) or EXHAUSTING
+/// (`critical`): see `SubjectStatus::share`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Thresholds {
     pub warn: f64,
@@ -190,10 +191,10 @@ pub struct Thresholds {
 }
 
 /// Forecast limit in seconds. A range or destination that is expected to be full within this time
-/// is EXHAUSTING if its used share is at least half of `Thresholds::warn`.
+/// is EXHAUSTING if its share is at least half of `Thresholds::warn`.
 pub const EXHAUSTING_SECONDS: f64 = 300.0;
 
-/// All findings and the highest severity among them.
+/// All findings and the highest severity among them; `Ok` if there are none.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Diagnosis {
     pub severity: Severity,
@@ -201,14 +202,14 @@ pub struct Diagnosis {
     pub findings: Vec<Finding>,
 }
 
-/// Runs all rules.
+/// Runs all rules and sorts their findings.
 pub fn diagnose(evidence: &Evidence<'_>) -> Diagnosis {
     let mut findings: Vec<Finding> = Vec::new();
     for rule in RULES {
         findings.extend((rule.check)(evidence));
     }
     for finding in &mut findings {
-        // A rule may leave out its last items of advice: drops the steps that belong to them.
+        // A rule may leave out its last items of advice. The steps of these items are dropped.
         finding.steps.truncate(finding.advice.len());
     }
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
@@ -223,8 +224,8 @@ impl Default for Thresholds {
 }
 
 impl Thresholds {
-    /// Returns the level of a used share with `available` ports left and this forecast. Ignores
-    /// earlier scans, which `SubjectStatus` considers.
+    /// Returns the level for a share (0 to 1), the lower bound of the ports left, and a forecast.
+    /// Never returns `Level::Failing`, which depends on earlier scans: see `SubjectStatus`.
     pub fn level(&self, share: f64, available: u32, forecast: Option<Forecast>) -> Level {
         let is_soon =
             share >= self.warn / 2.0 && forecast.is_some_and(|f| f.seconds <= EXHAUSTING_SECONDS);
@@ -242,7 +243,8 @@ impl Evidence<'_> {
         self.trends.of(subject)
     }
 
-    /// Returns when the destination's ports will be used up at the measured rate.
+    /// Returns when no port will be left for the destination at the measured rate. None: as for
+    /// `SubjectStatus::forecast`.
     pub fn forecast(&self, row: &DestinationUse) -> Option<Forecast> {
         self.trend(Subject::Destination(row.destination))?.until(row.available())
     }

@@ -102,11 +102,11 @@ impl Ephemeral {
     }
 
     /// Returns whether connect() may reuse the four-tuple of `socket`, which is connected to
-    /// `destination` (`tcp_twsk_unique`, net/ipv4/tcp_ipv4.c). Ignores how its port was bound.
+    /// `destination` (`tcp_twsk_unique`, net/ipv4/tcp_ipv4.c). Ignores how the port was bound.
     ///
-    /// Reuse requires that the connection used timestamps. If both ends are on this machine, the
-    /// sysctl alone decides whether it did. `sends_timestamps` is whether a remote peer is known to send
-    /// timestamps.
+    /// Reuse requires that the connection used TCP timestamps. If both ends are on this machine,
+    /// the `tcp_timestamps` of this machine decides. If not, `sends_timestamps` says whether the
+    /// peer is known to send timestamps.
     pub fn tuple_reuse(
         &self,
         socket: &Socket,

@@ -1,4 +1,4 @@
-//! What a scan could not see, why, and what would help. Does not judge the ports.
+//! Describes what a scan could not see, why, and what would help. Does not judge the ports.
 
 mod remedy;
 #[cfg(test)]
@@ -8,7 +8,7 @@ use std::fmt;
 
 use crate::domain::{Errno, PortSet, Protocol, Text, notation};
 
-/// A socket table of the kernel that is dumped separately.
+/// A socket table that is dumped separately. `Tcp` has the sockets of both address families.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Table {
     Tcp,
@@ -39,47 +39,50 @@ impl Table {
     }
 }
 
-/// Information that a snapshot lacks.
+/// Information that a snapshot lacks. `sockets` is the number of sockets without a visible owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Gap {
-    /// Sockets that an unreadable process may hold.
+    /// Sockets may be held by processes whose descriptors portscope has no permission to read.
     OwnersHidden { sockets: u32, processes: u32 },
     /// As `OwnersHidden`, where running as root would not help: portscope already runs as root, or
     /// in a user namespace.
     OwnersRefused { sockets: u32, processes: u32, missing_privilege: MissingPrivilege },
-    /// Sockets that may be held by a process that `/proc` does not list (`hidepid=`).
+    /// Sockets may be held by processes that `/proc` does not list (`hidepid=`).
     OwnersInvisible { sockets: u32 },
-    /// Sockets that may be held by a process of a pid namespace that `/proc` does not show.
+    /// Sockets may be held by processes of pid namespaces that `/proc` does not show.
     OwnersElsewhere { sockets: u32 },
-    /// Sockets that may be in the descriptor table of a thread whose table was not read. `error` is
-    /// None if the tables were too large.
+    /// Sockets may be held by threads whose own descriptor tables were not read. `error` is None if
+    /// the tables were too large.
     OwnersOfThreads { sockets: u32, threads: u32, error: Option<Errno> },
     /// Reading `/proc` itself failed, or reading a process failed for a reason other than
-    /// permission.
+    /// permission. `sockets` may be 0.
     OwnersUnreadable { sockets: u32, error: Errno },
     /// The kernel reported on every attempt that the dump was interrupted (`NLM_F_DUMP_INTR`).
     DumpInterrupted { table: Table },
-    /// A message of the dump was truncated or malformed.
+    /// A message of the dump or a line of `/proc/net` was truncated or malformed.
     DumpTruncated { table: Table },
-    /// The table could not be read.
+    /// The table could be read neither through netlink nor from `/proc/net`. `error` is that of
+    /// `/proc/net`.
     TableRefused { table: Table, error: Errno },
-    /// Netlink was refused; `/proc/net` is read instead, which lists no bound-inactive TCP sockets.
+    /// Netlink was refused for TCP. `/proc/net` was read instead, which lists no bound-inactive
+    /// sockets.
     NetlinkRefused { error: Errno },
-    /// Netlink was refused, and `/proc/net` does not show which IPv6 sockets also accept IPv4.
+    /// Netlink was refused. `/proc/net` does not show which IPv6 sockets also accept IPv4.
     DualStackUnknown { error: Errno },
-    /// The kernel does not list bound-inactive TCP sockets, as the self-test showed. If the
-    /// self-test could not bind a port, this is `assumed` from the kernel's version.
+    /// The kernel does not list bound-inactive TCP sockets, as the self-test showed. `assumed`: the
+    /// self-test could not bind a port, and the kernel's version decided.
     BoundInactiveUnlisted { assumed: bool },
-    /// TCP sockets that no table lists and whose port could not be read: they may be bound.
+    /// TCP sockets that no table lists may be bound to ports that could not be read. `error` is
+    /// None if there were too many sockets to read.
     PortsUnread { holders: Vec<UnreadPorts>, error: Option<Errno> },
     /// Ports of TCP sockets whose connection was refused or has ended. A port is still bound if
     /// bind() chose it, and free if connect() did.
     PortsInDoubt { ports: PortSet },
-    /// Owners whose /proc/PID/stat could not be read, so that their names are unknown.
+    /// The names of some owners are unknown, because /proc/PID/stat could not be read.
     ProcessesUnread { processes: u32, error: Errno },
-    /// A sysctl could not be read; the kernel's default is shown.
+    /// A sysctl of `Ephemeral` could not be read. The kernel's default is used instead.
     PolicyAssumed { sysctl: Text, error: Errno },
-    /// A limit, counter or table of `Vitals` could not be read; EFBIG: it is too large to read.
+    /// A limit, counter or table of `Vitals` could not be read. EFBIG: it is too large to read.
     VitalsUnread { what: &'static str, path: &'static str, error: Errno },
 }
 
@@ -94,7 +97,7 @@ pub enum MissingPrivilege {
     Unknown,
 }
 
-/// TCP sockets of one process that may be bound to unknown ports.
+/// The number of TCP sockets of a process that may be bound to unknown ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnreadPorts {
     pub pid: u32,
@@ -108,7 +111,7 @@ impl Gap {
     /// The result of `what` for gaps that hide bound-inactive sockets.
     pub const BOUND_INACTIVE: &str = "bound-inactive sockets";
 
-    /// Names what is missing, for `missing[].what` in JSON and the status bar.
+    /// Returns what is missing, for `missing[].what` in JSON and for the header of the screen.
     pub fn what(&self) -> &'static str {
         match self {
             Self::OwnersHidden { .. }
@@ -142,7 +145,8 @@ impl Gap {
         }
     }
 
-    /// Returns the number of missing items; None if it cannot be known.
+    /// Returns the number of sockets, or of ports for `PortsInDoubt`, that the gap concerns. None:
+    /// the gap does not count sockets or ports.
     pub fn count(&self) -> Option<u32> {
         match self {
             Self::PortsUnread { holders, .. } => {
@@ -153,7 +157,8 @@ impl Gap {
         }
     }
 
-    /// Returns whether a TCP socket may be bound to a port without being listed.
+    /// Returns whether, because of this gap, a TCP socket may be bound to a port without being
+    /// listed.
     pub fn hides_bound_inactive(&self) -> bool {
         matches!(
             self,
@@ -164,14 +169,14 @@ impl Gap {
         )
     }
 
-    /// Returns whether a sysctl that decides which ports the kernel may choose is assumed.
+    /// Returns whether the ephemeral range or the list of reserved ports is assumed.
     pub fn hides_capacity(&self) -> bool {
         const RANGE_SYSCTLS: [&str; 2] =
             ["net.ipv4.ip_local_port_range", "net.ipv4.ip_local_reserved_ports"];
         matches!(self, Self::PolicyAssumed { sysctl, .. } if RANGE_SYSCTLS.contains(&sysctl.as_str()))
     }
 
-    /// Returns the number of sockets with a hidden owner, for a gap about owners.
+    /// Returns the number of sockets without a visible owner. None: the gap is not about owners.
     pub fn hidden_owners(&self) -> Option<u32> {
         match self {
             Self::OwnersHidden { sockets, .. }
@@ -184,8 +189,8 @@ impl Gap {
         }
     }
 
-    /// Sets the number of sockets with a hidden owner, after some were filtered out. Does not
-    /// change other gaps.
+    /// Sets the number of sockets without a visible owner, after some sockets were filtered out.
+    /// Has no effect on gaps that are not about owners.
     pub fn set_hidden_owners(&mut self, count: u32) {
         match self {
             Self::OwnersHidden { sockets, .. }
@@ -198,6 +203,7 @@ impl Gap {
         }
     }
 
+    /// Returns why the information is missing, in a few words.
     pub fn why(&self) -> String {
         match self {
             Self::OwnersHidden { processes, .. } => {
@@ -270,8 +276,8 @@ impl Gap {
 impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self, self.count()) {
-            // The sockets may not be bound; or the walk failed, but every socket that it searched
-            // for has an owner.
+            // The sockets of `PortsUnread` and `PortsInDoubt` may not be bound. With a count of 0,
+            // reading `/proc` failed, but each listed socket has an owner.
             (Self::PortsUnread { .. } | Self::PortsInDoubt { .. }, _) | (_, Some(0)) => {
                 write!(f, "{} may be missing", self.what())?;
             }
@@ -296,7 +302,7 @@ fn unread_threads(threads: u32, error: Option<Errno>) -> String {
     }
 }
 
-/// `the ports of 3 TCP sockets of pid 812, 1 TCP socket of pid 90 are unknown: …`
+/// Returns `the ports of 3 TCP sockets of pid 812, 1 TCP socket of pid 90 are unknown: …`.
 fn unread_ports(holders: &[UnreadPorts], error: Option<Errno>) -> String {
     let mut parts: Vec<String> = holders
         .iter()
@@ -319,7 +325,8 @@ fn unread_ports(holders: &[UnreadPorts], error: Option<Errno>) -> String {
     format!("the ports of {} are unknown: {reason}", parts.join(", "))
 }
 
-/// `port 4000 of connections that were refused or have ended: still bound if bind() chose it, …`
+/// Returns `port 4000 of connections that were refused or have ended: still bound if bind() chose
+/// it, …`.
 fn ports_in_doubt(ports: &PortSet) -> String {
     let count = ports.len();
     let mut names: Vec<String> =

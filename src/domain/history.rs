@@ -17,7 +17,7 @@ use self::{
 
 /// How long sockets have existed, and what was on each port before.
 ///
-/// Takes 24 bytes per socket in each of two buffers, and at most 2 MB for the sightings.
+/// Takes 24 bytes per socket in each of two buffers, and at most 2.3 MB for the port events.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     latest: Option<LastSnapshot>,
@@ -30,8 +30,9 @@ pub struct History {
     missing: Vec<KnownPorts>,
     port_events: PortEvents,
     unpaired: Unpaired,
-    /// Indexes into the sockets of the latest snapshot.
+    /// Indexes into the sockets of the latest snapshot, see `History::arrived`.
     arrived: Vec<u32>,
+    /// As `arrived`, see `History::entered_time_wait`.
     entered_time_wait: Vec<u32>,
 }
 
@@ -48,10 +49,11 @@ struct LastSnapshot {
 /// The age of a socket, as far as the snapshots show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Age {
-    /// It appeared between two snapshots: this age is an upper bound.
+    /// The socket appeared between two snapshots. The age is an upper bound: the time since the
+    /// earlier snapshot.
     Exactly(Duration),
-    /// It was in the first snapshot, or in the first that listed its table: this age is a lower
-    /// bound.
+    /// The socket was in the first snapshot, or in the first that listed its table. The age is a
+    /// lower bound.
     AtLeast(Duration),
 }
 
@@ -63,6 +65,7 @@ pub struct PortEvent {
     pub protocol: Protocol,
     /// None: no socket of this protocol is left on the port.
     pub state: Option<State>,
+    /// None: the socket has no peer, or no socket is left.
     pub remote: Option<Endpoint>,
 }
 
@@ -82,8 +85,9 @@ struct Pairing {
     are_one: fn(&KnownPorts, &KnownPorts) -> bool,
 }
 
-/// Pairs sockets first by the identity that they keep for life, then by endpoints, because a
-/// TIME-WAIT socket has a different cookie than the connection that it replaces.
+/// Pairs sockets first by the identity, which is constant for the life of a socket, then by
+/// endpoints, because a TIME-WAIT socket has a different cookie than the connection that it
+/// replaces.
 const PAIRINGS: [Pairing; 2] = [
     Pairing { key: |known| known.identity, are_one: |_, _| true },
     Pairing { key: |known| u64::from(known.endpoints), are_one: KnownPorts::is_continued_by },
@@ -115,7 +119,7 @@ impl History {
         std::mem::swap(&mut self.known, &mut self.next);
     }
 
-    /// Returns the age of a socket of the latest snapshot.
+    /// Returns the age of a socket. None: the latest snapshot does not contain the socket.
     pub fn age(&self, socket: &Socket) -> Option<Age> {
         let known = self.on(socket.protocol, socket.local.port);
         known.iter().find(|known| known.is(socket)).and_then(|known| self.age_of(known))
@@ -126,7 +130,8 @@ impl History {
         self.known.iter().filter_map(|known| self.age_of(known))
     }
 
-    /// Returns the age of the youngest socket on a port, as far as it is known.
+    /// Returns the age of the youngest socket on a port, see [`Age::youngest`]. None: the latest
+    /// snapshot has no socket on the port.
     pub fn youngest_on(&self, port: u16) -> Option<Age> {
         let known = Protocol::EACH.into_iter().flat_map(|protocol| self.on(protocol, port));
         known.filter_map(|known| self.age_of(known)).reduce(Age::youngest)
@@ -155,7 +160,7 @@ impl History {
         self.latest.is_some_and(|latest| latest.unlisted.lists_bound())
     }
 
-    /// Returns what was found on a port, newest first.
+    /// Returns the events of a port, newest first, at most 8.
     pub fn on_port(&self, port: u16) -> impl Iterator<Item = PortEvent> {
         self.port_events.on_port(port)
     }
@@ -174,7 +179,7 @@ impl History {
 
 impl Age {
     /// Returns the younger of two ages. An upper bound counts as younger than a lower bound,
-    /// because the latter can be any age.
+    /// because the age above a lower bound is unknown.
     #[must_use]
     pub fn youngest(self, other: Self) -> Self {
         match (self, other) {
@@ -234,7 +239,9 @@ impl SnapshotComparison<'_> {
         self.history.known = known;
     }
 
-    /// Handles ports on which the snapshot shows no socket any longer.
+    /// Removes the sockets before a port from the start of `old`: the snapshot has no socket on
+    /// their ports. Records an event for each of these ports, unless the gaps may hide one of its
+    /// sockets.
     fn vanish_until(&mut self, old: &mut &[KnownPorts], is_before: impl Fn(&KnownPorts) -> bool) {
         let count = old.iter().take_while(|known| is_before(known)).count();
         let (vanished, later) = old.split_at(count);
@@ -260,7 +267,7 @@ impl SnapshotComparison<'_> {
         may_be_there
     }
 
-    /// Compares the sockets of a port on which something changed.
+    /// Compares the sockets of a port on which something changed, and adds the new ones to `next`.
     fn compare(&mut self, old: &[KnownPorts], new: &[Socket]) {
         let start = self.history.next.len();
         self.history.next.extend(new.iter().map(KnownPorts::of));
@@ -282,8 +289,9 @@ impl SnapshotComparison<'_> {
         self.history.unpaired = unpaired;
     }
 
-    /// Pairs sockets by the order of `Socket::sort_key`. Sockets without a cookie and sockets whose
-    /// family changed can be out of this order: `PAIRINGS` matches these.
+    /// Pairs sockets by the order of `Socket::sort_key`, from index `start` of `next`. Sockets
+    /// without a cookie and sockets whose family changed can be out of this order: `PAIRINGS`
+    /// matches these.
     fn walk(&mut self, old: &[KnownPorts], start: usize, unpaired: &mut Unpaired) {
         let (mut from, mut to) = (0, start);
         while let (Some(known), Some(new)) = (old.get(from), self.history.next.get(to)) {

@@ -21,7 +21,7 @@ impl Interfaces {
         self.names.iter().find(|(_, known)| known.as_str() == name).map(|&(index, _)| index)
     }
 
-    /// Returns `eth0`, or the index if the name is unknown.
+    /// Returns the name, such as `eth0`, or the index if the name is unknown.
     pub fn label(&self, index: u32) -> InterfaceLabel<'_> {
         InterfaceLabel { index, name: self.name(index) }
     }
@@ -32,8 +32,8 @@ impl Interfaces {
         LocalEndpoint { endpoint: socket.local, interface }
     }
 
-    /// Returns `10.0.0.7 → 10.0.3.17:443`, with the interface that the sockets are bound to, if
-    /// any.
+    /// Returns `10.0.0.7 → 10.0.3.17:443`, followed by the interface if the sockets are bound to
+    /// one.
     pub fn route(&self, destination: &Destination) -> String {
         let Destination { source, remote, interface } = destination;
         match interface {
@@ -53,7 +53,7 @@ impl FromIterator<(u32, Text)> for Interfaces {
     }
 }
 
-/// An interface, shown by name or, if that is unknown, by index.
+/// An interface, displayed by name or, if the name is unknown, by index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InterfaceLabel<'a> {
     index: u32,
@@ -69,7 +69,7 @@ impl fmt::Display for InterfaceLabel<'_> {
     }
 }
 
-/// An address, the interface that its socket is bound to, and a port.
+/// The local endpoint of a socket, with the interface that the socket is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LocalEndpoint<'a> {
     endpoint: Endpoint,

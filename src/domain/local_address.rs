@@ -44,8 +44,8 @@ impl InterfaceName {
         str::from_utf8(&self.bytes[..end]).unwrap_or_default()
     }
 
-    /// Returns the text as a number if it is one greater than 0. It may be the index of an
-    /// interface (rtnetlink(7)).
+    /// Returns the text as a number, which may be the index of an interface (rtnetlink(7)). None:
+    /// the text is not a number from 1 to `u32::MAX`.
     pub fn index(&self) -> Option<u32> {
         let text = self.as_str();
         let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
@@ -65,7 +65,7 @@ impl fmt::Debug for InterfaceName {
     }
 }
 
-/// Why a text is not an address to bind.
+/// The reason why a text is not an address to bind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadAddress {
     #[error("expected an address such as 127.0.0.1, ::1 or fe80::1%eth0")]

@@ -1,7 +1,7 @@
 //! Evaluates the snapshots of one machine, one after another: analysis, history, trends and
 //! diagnosis, in this order. Takes no snapshot, and keeps only what the next one needs.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use crate::domain::{
     Age, Analysis, Diagnosis, Evidence, Finding, History, ProcessTable, Snapshot, Thresholds,
@@ -9,31 +9,52 @@ use crate::domain::{
     diagnosis::{self, About},
 };
 
+/// Counters are compared with those of a snapshot that is at least this old, if there is one.
+const COMPARED: Duration = Duration::from_mins(1);
+/// Minimum time between two snapshots whose vitals are kept.
+const KEPT_EACH: Duration = Duration::from_secs(5);
+
 /// What is known from the snapshots so far.
 #[derive(Clone, Debug, Default)]
 pub struct Monitor {
     history: History,
     trends: Trends,
-    /// Vitals of the first snapshot, and when it was taken.
-    first: Option<(Vitals, Duration)>,
-    /// The findings of the last diagnosis, by rule and subject, and when the first of the snapshots
-    /// was taken that all had them.
+    /// When the first snapshot was taken, since 1970.
+    first: Option<Duration>,
+    /// Vitals of earlier snapshots and when these were taken, oldest first: the newest of those
+    /// that are at least `COMPARED` old, and later ones, `KEPT_EACH` apart or more.
+    earlier: VecDeque<(Vitals, Duration)>,
+    /// The rule and subject of each finding of the last diagnosis, and the time since 1970 of the
+    /// first snapshot of the unbroken series that has the finding.
     since: Vec<(&'static str, About, Duration)>,
 }
 
 impl Monitor {
-    /// Takes the next snapshot, which must be newer than the previous one.
+    /// Analyses the next snapshot and adds it to the history and the trends. The snapshot must be
+    /// newer than the previous one.
     pub fn observe(&mut self, snapshot: &Snapshot) -> Analysis {
         let analysis = Analysis::of(snapshot);
         self.history.observe(snapshot);
         self.trends.observe(snapshot, &analysis, &self.history);
-        if self.first.is_none() {
-            self.first = Some((snapshot.vitals.clone(), snapshot.taken_at));
-        }
+        self.first.get_or_insert(snapshot.taken_at);
+        self.keep_vitals(snapshot);
         analysis
     }
 
-    /// Diagnoses the snapshot observed last. Call it again once more is known about its processes.
+    fn keep_vitals(&mut self, snapshot: &Snapshot) {
+        let now = snapshot.taken_at;
+        let is_old = |at: Duration| now.saturating_sub(at) >= COMPARED;
+        while self.earlier.get(1).is_some_and(|&(_, at)| is_old(at)) {
+            self.earlier.pop_front();
+        }
+        let newest = self.earlier.back().map(|&(_, at)| at);
+        if newest.is_none_or(|at| now.saturating_sub(at) >= KEPT_EACH) {
+            self.earlier.push_back((snapshot.vitals.clone(), now));
+        }
+    }
+
+    /// Diagnoses the snapshot observed last. Can be called again when more of its processes are
+    /// known.
     pub fn diagnose(
         &mut self,
         snapshot: &Snapshot,
@@ -41,8 +62,11 @@ impl Monitor {
         processes: &ProcessTable,
         thresholds: Thresholds,
     ) -> Diagnosis {
-        let first = self.first.as_ref().map(|(vitals, _)| vitals);
-        let before = first.zip(self.seconds_to(snapshot));
+        let before = self
+            .earlier
+            .front()
+            .map(|(vitals, at)| (vitals, snapshot.taken_at.saturating_sub(*at).as_secs_f64()));
+        let before = before.filter(|&(_, seconds)| seconds > 0.0);
         let diagnosis = diagnosis::diagnose(&Evidence {
             snapshot,
             analysis,
@@ -61,12 +85,13 @@ impl Monitor {
         diagnosis
     }
 
-    /// How long the finding has been found without interruption, until `snapshot`; a lower limit if
-    /// the first snapshot had it. None: the last diagnosis has no such finding.
+    /// Returns the time from the first snapshot of an unbroken series with this finding to
+    /// `snapshot`; a lower bound if the series begins with the first snapshot of all. None: the
+    /// last diagnosis does not contain the finding.
     pub fn age(&self, finding: &Finding, snapshot: &Snapshot) -> Option<Age> {
         let at = self.found_at(finding)?;
         let age = snapshot.taken_at.saturating_sub(at);
-        let is_first = self.first.as_ref().is_some_and(|&(_, begun)| at <= begun);
+        let is_first = self.first.is_some_and(|begun| at <= begun);
         Some(if is_first { Age::AtLeast(age) } else { Age::Exactly(age) })
     }
 
@@ -76,10 +101,10 @@ impl Monitor {
         self.since.iter().find(is_it).map(|&(_, _, at)| at)
     }
 
-    /// Seconds from the first snapshot to this one; None: it is the first one.
+    /// Returns the seconds from the first snapshot to this one. None: this is the first one, or is
+    /// not newer.
     pub fn seconds_to(&self, snapshot: &Snapshot) -> Option<f64> {
-        let (_, begun) = self.first.as_ref()?;
-        let seconds = snapshot.taken_at.saturating_sub(*begun).as_secs_f64();
+        let seconds = snapshot.taken_at.saturating_sub(self.first?).as_secs_f64();
         (seconds > 0.0).then_some(seconds)
     }
 

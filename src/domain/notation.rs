@@ -1,11 +1,11 @@
-//! Formats counts, shares, durations, rates and processes. Screens, findings and text reports write
-//! them in no other way; JSON, CSV and metrics have plain numbers.
+//! Formats counts, shares, durations, rates and processes. Screens, findings and text reports use
+//! only these formats; JSON, CSV and metrics have plain numbers.
 
 use std::{fmt, time::Duration};
 
 use crate::domain::Text;
 
-/// Formats a number: `28,232`.
+/// Formats a number with a comma between groups of three digits: `28,232`.
 pub fn grouped(number: impl Into<u64>) -> String {
     let digits = number.into().to_string();
     let mut text = String::with_capacity(digits.len() * 2);
@@ -18,7 +18,8 @@ pub fn grouped(number: impl Into<u64>) -> String {
     text
 }
 
-/// Formats a count with its noun, given in the singular: `1 port`, `28,232 ports`, `2 processes`.
+/// Formats a count with its noun: `1 port`, `28,232 ports`, `2 processes`. `noun` is the singular;
+/// the plural ends in `s`, or in `es` if `noun` ends in `ss`.
 pub fn counted(number: impl Into<u64>, noun: &str) -> String {
     let number = number.into();
     let ending = match number {
@@ -29,8 +30,8 @@ pub fn counted(number: impl Into<u64>, noun: &str) -> String {
     format!("{} {noun}{ending}", grouped(number))
 }
 
-/// Formats a share of 0 to 1 with one digit after the point: `17.1 %`. Only 0 is `0 %`, and only 1
-/// is `100 %`: between them it shows `<0.1 %` and `>99.9 %`.
+/// Formats a share of 0 to 1 with one digit after the point: `17.1 %`. Only 0 gives `0 %`, and only
+/// 1 gives `100 %`: shares close to them give `<0.1 %` and `>99.9 %`.
 pub fn percent(share: f64) -> String {
     match share * 100.0 {
         percent if percent <= 0.0 => "0 %".to_owned(),
@@ -41,7 +42,8 @@ pub fn percent(share: f64) -> String {
     }
 }
 
-/// Formats how many of the `whole` ports `part` are, like [`percent`]; `no ports` if there are none.
+/// Formats `part` as a share of `whole` ports, like [`percent`]. Returns `no ports` if `whole` is
+/// 0.
 pub fn percent_of(part: u32, whole: u32) -> String {
     if whole == 0 {
         return "no ports".to_owned();
@@ -49,7 +51,9 @@ pub fn percent_of(part: u32, whole: u32) -> String {
     percent(f64::from(part) / f64::from(whole))
 }
 
-/// Formats a share of 0 to 1 that is compared with an expected one: `0.003 %`, `36.57 %`.
+/// Formats a share of 0 to 1 that is compared with an expected one, with two or three digits after
+/// the point: `0.003 %`, `36.57 %`. Like [`percent`], gives `0 %` only for 0 and `100 %` only for
+/// 1.
 pub fn fine_percent(share: f64) -> String {
     match share * 100.0 {
         percent if percent <= 0.0 => "0 %".to_owned(),
@@ -61,7 +65,8 @@ pub fn fine_percent(share: f64) -> String {
     }
 }
 
-/// Formats a duration in whole seconds: `7s`, `1m 12s`, `3h 10m`, `2d 04h`.
+/// Formats a duration, rounded down to its two largest units: `7s`, `1m 12s`, `3h 10m`, `2d 04h`.
+/// Up to 48 hours, the largest unit is the hour.
 pub fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let [minutes, hours, days] = [seconds / 60, seconds / 3600, seconds / 86_400];
@@ -83,17 +88,17 @@ pub fn rounded(seconds: f64) -> String {
     }
 }
 
-/// Formats a short measured time, with up to three digits before the point: `870ns`, `12.4µs`,
-/// `103ms`, `2.1s`.
+/// Formats a measured time: `870ns`, `12.4µs`, `103ms`, `2.1s`. Values below 100 have one digit
+/// after the point, except nanoseconds.
 pub fn elapsed(time: Duration) -> String {
     let nanoseconds = time.as_nanos() as f64;
     let (value, unit) = match nanoseconds {
         n if n < 1e3 => return format!("{n:.0}ns"),
-        n if n < 1e6 => (n / 1e3, "µs"),
-        n if n < 1e9 => (n / 1e6, "ms"),
+        n if n < 999_500.0 => (n / 1e3, "µs"),
+        n if n < 999_500_000.0 => (n / 1e6, "ms"),
         n => (n / 1e9, "s"),
     };
-    if value < 100.0 { format!("{value:.1}{unit}") } else { format!("{value:.0}{unit}") }
+    if value < 99.95 { format!("{value:.1}{unit}") } else { format!("{value:.0}{unit}") }
 }
 
 /// Formats a change per second: `+21/s`, `-3/s`, `+0.4/s`, `0/s`.
@@ -122,7 +127,8 @@ impl fmt::Display for NamedProcess<'_> {
     }
 }
 
-/// A name, quoted unless it is plain, so that it cannot imitate a column.
+/// A name, in quotation marks unless all its characters are letters, digits or common punctuation:
+/// a space in a name must not look like the end of a column.
 struct Quoted<'a>(&'a str);
 
 impl fmt::Display for Quoted<'_> {
@@ -169,6 +175,7 @@ mod tests {
         assert_eq!([45.0, 200.0, 7000.0, 180_000.0].map(rounded), ["45s", "3m", "2h", "2d"]);
         let of = |nanoseconds| elapsed(Duration::from_nanos(nanoseconds));
         assert_eq!([870, 12_400, 103_000_000].map(of), ["870ns", "12.4µs", "103ms"]);
+        assert_eq!([99_960, 999_600].map(of), ["100µs", "1.0ms"]);
     }
 
     #[test]

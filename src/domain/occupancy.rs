@@ -1,4 +1,4 @@
-//! Which kinds of sockets each port has. Does not store the sockets.
+//! The kinds of sockets on each port. Does not store the sockets.
 
 use crate::domain::{Family, PortRange, Protocol, Protocols, Snapshot, Socket, State};
 
@@ -6,7 +6,7 @@ use crate::domain::{Family, PortRange, Protocol, Protocols, Snapshot, Socket, St
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StateClass {
     Listen,
-    /// FIN-WAIT, CLOSE-WAIT, LAST-ACK, CLOSING.
+    /// FIN-WAIT-1, FIN-WAIT-2, CLOSE-WAIT, LAST-ACK and CLOSING.
     Closing,
     Bound,
     Udp,
@@ -16,7 +16,7 @@ pub enum StateClass {
 }
 
 impl StateClass {
-    /// In descending order of weight. A port is shown as the first of these classes that it holds.
+    /// In descending order of weight. A port is shown as the first of its classes in this order.
     pub const EACH: [Self; 6] =
         [Self::Listen, Self::Closing, Self::Bound, Self::Udp, Self::Established, Self::TimeWait];
 
@@ -35,7 +35,8 @@ impl StateClass {
         }
     }
 
-    /// Weight per port: a block with several classes shows the one with the largest sum of weights.
+    /// Returns the weight per port. A block of the map with several classes shows the one with the
+    /// largest sum of weights.
     pub fn weight(self) -> u32 {
         match self {
             Self::Listen => 30,
@@ -51,7 +52,8 @@ impl StateClass {
     }
 }
 
-/// A protocol over an address family. A dual-stack socket is in both lanes of its protocol.
+/// A protocol of one address family, such as TCP over IPv4. A dual-stack socket counts for both
+/// families of its protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProtocolFamily {
     Tcp4,
@@ -90,7 +92,7 @@ impl ProtocolFamily {
     }
 }
 
-/// The use of one port: the classes of sockets in each lane.
+/// The use of one port: the classes of its sockets, for each protocol and family.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PortUse([u8; 4]);
 
@@ -107,7 +109,7 @@ impl PortUse {
         self.0[protocol_family as usize] & class.bit() != 0
     }
 
-    /// Returns the class that is shown for this one port.
+    /// Returns the class that is shown for this port. None: no socket of `protocols` uses it.
     pub fn shown_class(self, protocols: Protocols) -> Option<StateClass> {
         first_class(self.classes(protocols))
     }
@@ -122,7 +124,7 @@ impl PortUse {
     }
 }
 
-/// Returns the first class of `StateClass::EACH` whose bit is set.
+/// Returns the first class of `StateClass::EACH` whose bit is set; None: no bit is set.
 fn first_class(classes: u8) -> Option<StateClass> {
     StateClass::EACH.get(classes.trailing_zeros() as usize).copied()
 }
@@ -130,10 +132,10 @@ fn first_class(classes: u8) -> Option<StateClass> {
 /// Numbers of ports, in the order of `StateClass::EACH`.
 pub type ByClass = [u32; StateClass::EACH.len()];
 
-/// Counts even and odd ports by class. Has no branches, because it runs for each port of each map
-/// and gauge.
+/// Counts even and odd ports by the first class of each. Has no branches, because it runs for each
+/// port of each map and gauge.
 fn by_class(ports: impl Iterator<Item = (u16, u8)>) -> [ByClass; 2] {
-    // `trailing_zeros` returns 8 if no bit is set.
+    // `trailing_zeros` returns 8 if no bit is set: the last count is that of the unused ports.
     let mut counts = [[0; 9]; 2];
     for (port, classes) in ports {
         counts[usize::from(port % 2)][classes.trailing_zeros() as usize] += 1;
@@ -141,11 +143,11 @@ fn by_class(ports: impl Iterator<Item = (u16, u8)>) -> [ByClass; 2] {
     counts.map(|counts| std::array::from_fn(|class| counts[class]))
 }
 
-/// How much of a range is used in one lane.
+/// How much of a range is used, for one protocol and family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gauge {
     pub protocol_family: ProtocolFamily,
-    /// Ports in the range.
+    /// Ports in the range, reserved ones included.
     pub size: u32,
     /// Ports with at least one socket.
     pub occupied: u32,

@@ -9,11 +9,12 @@ use crate::domain::Text;
 pub enum Owner<'a> {
     /// All processes with a descriptor of the socket, by pid, ascending.
     Process(&'a [u32]),
-    /// TIME-WAIT and orphaned sockets, which their process has closed.
+    /// The kernel: TIME-WAIT and orphaned sockets, which their process has closed, and sockets of
+    /// tunnels.
     Kernel,
-    /// As `Kernel`, but these processes are known to have held the socket.
+    /// As `Kernel`, but it is known which processes held the socket before they closed it.
     Departed(&'a [u32]),
-    /// A connection that is not accepted yet: the processes of its listener.
+    /// The processes of the listener, for a connection that is not accepted yet.
     Backlog(&'a [u32]),
     /// A process or a descriptor table that is not visible here.
     Hidden,
@@ -42,6 +43,8 @@ impl<'a> Owner<'a> {
         })
     }
 
+    /// Returns the processes that hold or held the socket, or its listener. Empty if there are
+    /// none.
     pub fn pids(self) -> &'a [u32] {
         match self {
             Self::Process(pids) | Self::Departed(pids) | Self::Backlog(pids) => pids,
@@ -50,7 +53,7 @@ impl<'a> Owner<'a> {
     }
 }
 
-/// `Owner` as stored in a socket: pids are a span of the snapshot's pool.
+/// `Owner` as stored in a socket. Pids are a span of `Snapshot::pids`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Holder {
     Process(Span),
@@ -75,9 +78,11 @@ pub struct Span {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
     pub pid: u32,
+    /// The name in /proc/PID/comm.
     pub name: Text,
     /// The command line, its arguments separated by spaces; None when it could not be read.
     pub command: Option<Text>,
+    /// The effective uid; None: unknown.
     pub uid: Option<u32>,
     /// Start time in seconds since 1970; None when it could not be read.
     pub started: Option<u64>,
@@ -86,7 +91,7 @@ pub struct Process {
     pub unit: Option<Text>,
 }
 
-/// The owners known so far, by pid.
+/// The processes described so far, by pid.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProcessTable(BTreeMap<u32, Process>);
 
@@ -131,8 +136,8 @@ pub struct Users {
 }
 
 impl Users {
-    /// Sets the uid that the kernel shows for uids that our user namespace does not map; None: it
-    /// maps all. `is_mapped` means that a user of the namespace has the same uid.
+    /// Sets the uid that the kernel shows for uids that the user namespace of portscope does not
+    /// map; None: it maps all. `is_mapped`: a user of the namespace has the same uid.
     #[must_use]
     pub fn with_unmapped(mut self, uid: Option<u32>, is_mapped: bool) -> Self {
         if let Some(uid) = uid
@@ -144,7 +149,7 @@ impl Users {
         self
     }
 
-    /// Returns None if the uid has no name here or represents unmapped users.
+    /// Returns the user's name. None: the uid has no name here, or represents unmapped users.
     pub fn name(&self, uid: u32) -> Option<&Text> {
         self.names.get(&uid).filter(|_| !self.is_unmapped(uid))
     }
@@ -154,8 +159,8 @@ impl Users {
         self.unmapped == Some(uid)
     }
 
-    /// Returns `unmapped user`, or `unmapped user or nobody` if a user of the namespace has the
-    /// uid, too.
+    /// Returns `unmapped user`, or `unmapped user or nobody` if a user of the namespace (here:
+    /// nobody) has the uid, too. None: the uid does not represent unmapped users.
     pub fn unmapped(&self, uid: u32) -> Option<String> {
         self.is_unmapped(uid).then(|| match self.names.get(&uid) {
             Some(name) => format!("unmapped user or {name}"),

@@ -10,7 +10,7 @@ pub const REGISTERED: PortRange = PortRange { first: 1024, last: 49_151 };
 pub const SYSTEM: PortRange = PortRange { first: 0, last: 1023 };
 /// The default of `ip_local_port_range` (net/ipv4/af_inet.c).
 pub const LINUX_DEFAULT: PortRange = PortRange { first: 32_768, last: 60_999 };
-/// All port numbers. Port 0 appears in lists only.
+/// All port numbers. Includes 0, which no socket can be bound to.
 pub const ALL: PortRange = PortRange { first: 0, last: 65_535 };
 
 /// Ports that web browsers refuse to connect to, ascending (Fetch standard, "port blocking").
@@ -29,7 +29,7 @@ pub struct PortRange {
     last: u16,
 }
 
-/// The first port of a range is greater than its last.
+/// Error: the first port of a range is greater than the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the range {first}-{last} is reversed: the first port comes after the last")]
 pub struct EmptyRange {
@@ -38,6 +38,7 @@ pub struct EmptyRange {
 }
 
 impl PortRange {
+    /// Returns an error if `first` is greater than `last`.
     pub fn new(first: u16, last: u16) -> Result<Self, EmptyRange> {
         if first <= last { Ok(Self { first, last }) } else { Err(EmptyRange { first, last }) }
     }
@@ -64,7 +65,7 @@ impl PortRange {
         self.first..=self.last
     }
 
-    /// Merges ranges that overlap or touch; returns the same ports in ascending order.
+    /// Merges ranges that overlap or are adjacent. Returns the same ports in ascending order.
     pub fn merged(mut ranges: Vec<Self>) -> Vec<Self> {
         ranges.sort_unstable();
         let mut merged: Vec<Self> = Vec::new();

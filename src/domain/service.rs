@@ -7,7 +7,7 @@ use crate::domain::{Protocol, Text};
 /// IANA's registry. assets/services.py documents its origin and its format.
 const REGISTRY: &str = include_str!("../../assets/services.txt");
 
-/// Decoded at the first look-up, in less than a millisecond.
+/// The decoded registry. The first look-up decodes it, in less than a millisecond.
 static IANA: LazyLock<Registry> = LazyLock::new(|| Registry::decode(REGISTRY));
 
 /// The registered names of ports, from the machine's services(5) or else from IANA's registry.
@@ -18,7 +18,7 @@ pub struct ServiceNames {
 }
 
 impl ServiceNames {
-    /// Returns None if no name is registered.
+    /// Returns the registered name of a port. None: no name is registered.
     pub fn name(&self, protocol: Protocol, port: u16) -> Option<&str> {
         let local = self.local.get(&(protocol, port)).map(Text::as_str);
         local.or_else(|| IANA.name(protocol, port))
@@ -48,6 +48,7 @@ struct ServiceEntry {
     port: u16,
     /// None: both protocols.
     protocol: Option<Protocol>,
+    /// Byte offsets of the name in `Registry::names`.
     start: u32,
     end: u32,
 }
@@ -62,10 +63,10 @@ impl Registry {
         registry
     }
 
-    /// Decodes a line `[step][t|u]LETTERrest` and returns its port; None if the line is malformed.
-    /// `step` is the distance from the previous line's port, 1 if absent. `t` or `u` limits the
-    /// name to TCP or UDP. `LETTER` is the number of bytes kept from the previous name (`A`: 0);
-    /// `rest` follows them.
+    /// Decodes a line `[step][t|u]LETTERrest` and returns its port. None: the line is malformed.
+    /// `before` is the previous line's port; `step` is the distance from it, 1 if absent. `t` or
+    /// `u` limits the name to TCP or UDP. `LETTER` is the number of bytes kept from the previous
+    /// name (`A`: 0); `rest` follows them.
     fn push(&mut self, line: &str, before: u16) -> Option<u16> {
         let letters = line.trim_start_matches(|c: char| c.is_ascii_digit());
         let step = line.strip_suffix(letters)?;

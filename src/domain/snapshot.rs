@@ -20,8 +20,9 @@ pub enum MachineKind {
 pub struct Machine {
     pub kind: MachineKind,
     pub name: Text,
+    /// Release of the kernel, as in uname(2): `6.18.5`.
     pub kernel: Text,
-    /// Inode number of the network namespace.
+    /// Inode number of the network namespace; None: unknown.
     pub network_namespace: Option<u64>,
     /// Name of the network namespace, if a namespace was requested.
     pub namespace_name: Option<NamespaceName>,
@@ -33,7 +34,8 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Returns whether the kernel's version is at least `wanted`; None: not Linux, or unknown.
+    /// Returns whether the kernel's version is at least `wanted` (major, minor). None: the machine
+    /// is not Linux, or its version is unknown.
     pub fn is_at_least(&self, wanted: (u32, u32)) -> Option<bool> {
         let release = self.kernel.as_str();
         let mut numbers = release.split(|c: char| !c.is_ascii_digit());
@@ -90,14 +92,15 @@ pub struct Snapshot {
     pub sockets: Vec<Socket>,
     /// Names of the interfaces that sockets are bound to.
     pub interfaces: Interfaces,
-    /// The pool that the spans of `Holder` refer to.
+    /// Pids of owners. The spans of `Holder` refer to them.
     pub pids: Vec<u32>,
     pub gaps: Vec<Gap>,
-    /// Upper bound of the unlisted TCP sockets that may be bound to an unknown port; 0: there are
-    /// none. Does not include those of `Gap::PortsInDoubt`.
+    /// Upper bound of the number of unlisted TCP sockets that may be bound to an unknown port; 0:
+    /// there are none. Does not include those of `Gap::PortsInDoubt`.
     pub unlisted: u32,
-    /// Errno of our own TCP bind() to port 0 on all addresses of both families; None: it succeeded.
-    /// The scanner makes this call when it starts, and repeats it at each full walk while it fails.
+    /// Errno of portscope's own TCP bind() to port 0 on all addresses of both families; None: it
+    /// succeeded. The scanner calls bind() when it starts. If it fails, the scanner repeats it at
+    /// each scan that searches all processes.
     pub refused_bind: Option<Errno>,
     pub vitals: Vitals,
     /// Ports of connected TCP sockets that were bound by number (`SOCK_BINDPORT_LOCK`); None: not
@@ -148,6 +151,26 @@ impl Snapshot {
         self.timestamp_peers.clear();
     }
 
+    /// Removes all other sockets, also from the gaps about owners.
+    pub fn keep_sockets(&mut self, is_kept: impl Fn(&Socket) -> bool) {
+        self.sockets.retain(is_kept);
+        self.recount_hidden_owners();
+    }
+
+    /// Sets the count of each gap about owners to the number of sockets with a hidden owner.
+    /// Removes the gaps that concern no socket, except for `Gap::OwnersUnreadable`: owners may be
+    /// missing even if each socket has one.
+    pub(super) fn recount_hidden_owners(&mut self) {
+        let is_hidden = |socket: &&Socket| socket.holder == Holder::Hidden;
+        let hidden = self.sockets.iter().filter(is_hidden).count() as u32;
+        for gap in &mut self.gaps {
+            gap.set_hidden_owners(hidden);
+        }
+        self.gaps.retain(|gap| {
+            gap.hidden_owners() != Some(0) || matches!(gap, Gap::OwnersUnreadable { .. })
+        });
+    }
+
     pub fn sort(&mut self) {
         self.sockets.sort_unstable_by_key(Socket::sort_key);
     }
@@ -162,8 +185,8 @@ impl Snapshot {
 
     /// Returns whether the level of a range or destination may depend on which ports were bound by
     /// number. This is so in three cases: connections hold two thirds of the ephemeral range; they
-    /// hold a sixteenth of it on ports of the parity that connect() uses last; or the range is
-    /// small and has a connection.
+    /// hold ports of the high parity, at least a sixteenth of the range; or the range has at most
+    /// 1,024 ports and a connection.
     pub fn needs_numbered(&self) -> bool {
         const SMALL: u32 = 1024;
         let (low, other) = self.connected_ports();
@@ -172,8 +195,8 @@ impl Snapshot {
         is_most || other * 16 >= size.max(16) || size <= SMALL && low + other > 0
     }
 
-    /// Counts the TCP ports of the ephemeral range with a connection: those with the parity of the
-    /// first port, and those with the other parity.
+    /// Counts the TCP ports of the ephemeral range with a connection, without reserved ports.
+    /// Returns those of the low parity and those of the high parity.
     pub fn connected_ports(&self) -> (u32, u32) {
         let (ephemeral, mut low, mut other) = (&self.ephemeral, 0, 0);
         for port in self.of_protocol_in_range(Protocol::Tcp).chunk_by(is_same_port) {
@@ -186,9 +209,10 @@ impl Snapshot {
         (low, other)
     }
 
-    /// Returns the indexes of established connections that show whether a peer sends timestamps.
-    /// Selects a few connections for each of the peers with most TIME-WAIT sockets: these sockets
-    /// hold many ports, and connect() may reuse them only if the peer sends timestamps.
+    /// Returns the indexes of established connections that are to be queried for TCP timestamps.
+    /// Selects up to 2 connections to each of up to 16 peers with at least as many TIME-WAIT
+    /// sockets as a sixteenth of the range: connect() may reuse their ports only if the peer sends
+    /// timestamps.
     pub fn unknown_peers(&self) -> Vec<usize> {
         const MAX_DESTINATIONS: usize = 16;
         const MAX_PER_DESTINATION: usize = 2;
@@ -232,12 +256,13 @@ impl Snapshot {
         self.ephemeral.allows_reuse(destination, self.sends_timestamps(destination))
     }
 
-    /// Returns whether a connection to the peer shows that it sends timestamps.
+    /// Returns whether a connection to the peer shows that the peer sends timestamps.
     fn sends_timestamps(&self, destination: &Destination) -> bool {
         self.timestamp_peers.binary_search(&destination.remote).is_ok()
     }
 
-    /// Returns the sockets in the ephemeral range, reserved ports included.
+    /// Returns the sockets of a protocol in the ephemeral range, reserved ports included. The
+    /// snapshot must be sorted.
     pub fn of_protocol_in_range(&self, protocol: Protocol) -> &[Socket] {
         let range = self.ephemeral.range;
         let protocol_port = |socket: &Socket| (socket.protocol, socket.local.port);
@@ -246,9 +271,9 @@ impl Snapshot {
         &self.sockets[start..end]
     }
 
-    /// Returns whether our own bind() to port 0 failed with EADDRINUSE although the listed sockets
-    /// do not use all ports, and the kernel does not list bound-inactive sockets. Such sockets may
-    /// hold all ports that appear available.
+    /// Returns whether portscope's own bind() to port 0 failed with EADDRINUSE although the listed
+    /// sockets do not use all ports, and the kernel does not list bound-inactive sockets. Such
+    /// sockets may hold all ports that appear available.
     pub fn is_bind_refused(&self) -> bool {
         self.refused_bind == Some(Errno::EADDRINUSE)
             && self.hides_bound_inactive()
@@ -294,7 +319,8 @@ impl Snapshot {
         }
     }
 
-    /// Returns whether the ephemeral range and the reserved ports are the kernel's, not assumed.
+    /// Returns whether the ephemeral range and the reserved ports were read from the kernel, not
+    /// assumed.
     pub fn knows_range(&self) -> bool {
         !self.gaps.iter().any(Gap::hides_capacity)
     }
@@ -314,8 +340,8 @@ fn is_same_port(one: &Socket, other: &Socket) -> bool {
 }
 
 /// TCP ports of the ephemeral range that had a listening or bound socket and have been in use
-/// since. connect() cannot use such a port as long as a connection remains on it that was accepted,
-/// or bound before connect().
+/// since. connect() cannot use such a port while it has a connection that was accepted, or bound
+/// before connect().
 #[derive(Clone, Debug, Default)]
 pub struct Listened(PortSet);
 

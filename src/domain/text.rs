@@ -1,5 +1,5 @@
-//! Makes text from outside safe to print, at the point where it enters. Not for the program's own
-//! messages.
+//! Escapes text from outside the program where it enters, so that it is safe to print. Does not
+//! escape the program's own messages.
 
 use std::{fmt, fmt::Write as _, sync::Arc};
 
@@ -9,15 +9,17 @@ use unicode_width::UnicodeWidthChar;
 /// defines this value: Vietnamese needs two.
 const MARKS_IN_A_ROW: u32 = 2;
 
-/// Text that cannot move the cursor, hide itself or forge a line.
+/// Text from outside that is safe to print: it cannot move the cursor, reorder or hide text, or add
+/// a line.
 ///
-/// Control, C1, bidi, zero-width and tag characters and excess combining marks appear as `\u{9b}`,
-/// bytes that are not UTF-8 as `\xff`, and a backslash of the original as `\\`.
+/// Control, bidi, zero-width and tag characters, and combining marks after the second of a row,
+/// appear as escapes such as `\u{9b}`, bytes that are not UTF-8 as `\xff`, and a backslash of the
+/// original as `\\`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Text(Arc<str>);
 
 impl Text {
-    /// Escapes unsafe characters in any bytes.
+    /// Creates the text from any bytes. Escapes unsafe characters.
     pub fn scrub(raw: impl AsRef<[u8]>) -> Self {
         let mut clean = String::with_capacity(raw.as_ref().len());
         let mut marks = 0;
@@ -33,8 +35,8 @@ impl Text {
         Self(clean.into())
     }
 
-    /// Makes text from our own words around text that is already scrubbed: as [`Text::scrub`], but
-    /// keeps backslashes, which a second scrub would double.
+    /// Creates text from the program's own words with scrubbed text among them. As [`Text::scrub`],
+    /// but keeps backslashes, which a second scrub would double.
     pub fn around_scrubbed(words: impl AsRef<str>) -> Self {
         let mut clean = String::with_capacity(words.as_ref().len());
         let mut marks = 0;
@@ -49,7 +51,8 @@ impl Text {
         Self(clean.into())
     }
 
-    /// As [`Text::scrub`] for the first `limit` bytes; a `…` marks truncated text.
+    /// Creates text from the first `limit` bytes, as [`Text::scrub`] does. A `…` marks truncated
+    /// text.
     pub fn scrub_up_to(raw: &[u8], limit: usize) -> Self {
         match raw.get(..limit) {
             Some(head) if raw.len() > limit => Self(format!("{}…", Self::scrub(head)).into()),

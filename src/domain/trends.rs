@@ -1,5 +1,5 @@
-//! Rates over the last snapshots, and forecasts of when ports run out or come back. Does not count
-//! sockets.
+//! Rates over the last snapshots, and forecasts of when ports are used up or free again. Does not
+//! count sockets.
 
 mod destinations;
 mod drain;
@@ -32,16 +32,16 @@ pub const WINDOW: Duration = Duration::from_secs(10);
 /// Something that has a trend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Subject {
-    /// Occupied ports of the range.
+    /// Occupied ports of the ephemeral range.
     Range(Protocol),
-    /// Occupied ports of the range, of one address family.
+    /// Occupied ports of the ephemeral range, for one protocol and family.
     ProtocolFamily(ProtocolFamily),
-    /// Used ports, without those that connect() may reuse (`DestinationUse::reusable`). If
-    /// there are many destinations, only the larger ones are followed, at most `MAX_TRACKED`.
+    /// Used ports, without those that connect() may reuse (`DestinationUse::reusable`). If there
+    /// are many destinations, only the larger ones are followed, at most `MAX_TRACKED`.
     Destination(Destination),
 }
 
-/// Maximum number of destinations that are followed: those with most ports.
+/// Maximum number of destinations that are followed. Those with most ports are preferred.
 pub const MAX_TRACKED: usize = 256;
 
 /// Counts from the snapshots of one run. At most 3.3 MB, however many sockets the machine has.
@@ -67,7 +67,8 @@ struct LastCounts {
 }
 
 impl Trends {
-    /// Adds a snapshot, after `History::observe` of the same one. Ignores one that is not newer.
+    /// Adds a snapshot, after `History::observe` of the same one. Ignores a snapshot that is not
+    /// newer than the latest.
     pub fn observe(&mut self, snapshot: &Snapshot, analysis: &Analysis, history: &History) {
         if self.latest.as_ref().is_some_and(|latest| latest.number >= snapshot.number) {
             return;
@@ -92,19 +93,35 @@ impl Trends {
         }
     }
 
-    /// Returns the trend of a subject. None: it is not followed, or there were fewer than two
-    /// snapshots.
+    /// Returns the trend of a subject. None: the subject is not followed, or has fewer than two
+    /// samples or none within `WINDOW`.
     pub fn of(&self, subject: Subject) -> Option<Trend> {
         self.tracked(subject)?.trend(self.latest.as_ref()?.elapsed)
     }
 
-    /// Returns what the scans of the last minute measured. None: not followed, or no scan yet.
+    /// Returns what the scans of the last minute measured. None: the subject is not followed, or
+    /// was not scanned in the last minute.
     pub fn last_minute(&self, subject: Subject) -> Option<LastMinute> {
         self.tracked(subject)?.last_minute(self.latest.as_ref()?.elapsed)
     }
 
-    /// Returns used ports over the run, oldest first: (time before the last snapshot, ports). At
-    /// most 256 points, thinned out as the run gets longer.
+    /// Returns the destinations that were short of ports in the last seconds, in no order; see
+    /// `LastMinute::is_failing`.
+    pub fn short_destinations(&self) -> Vec<Destination> {
+        let Some(latest) = &self.latest else { return Vec::new() };
+        let is_short = |tracked: &TrackedSubject| {
+            tracked.last_minute(latest.elapsed).is_some_and(|last| last.is_failing(false))
+        };
+        self.destinations
+            .each()
+            .filter(|(_, tracked)| is_short(tracked))
+            .map(|(to, _)| to)
+            .collect()
+    }
+
+    /// Returns the used ports since the first snapshot, oldest first: (time before the latest
+    /// snapshot, ports). At most 256 points, with growing intervals. Empty if the subject is not
+    /// followed.
     pub fn series(&self, subject: Subject) -> Vec<(Duration, u32)> {
         let elapsed = self.latest.as_ref().map(|latest| latest.elapsed);
         let series = |tracked: &TrackedSubject| Some(tracked.series(elapsed?));
@@ -174,7 +191,8 @@ impl Trends {
         }
     }
 
-    /// Calls `act` for each subject that includes the socket, which must be in the ephemeral range.
+    /// Calls `act` for each subject that includes the socket. The socket must be in the ephemeral
+    /// range.
     fn each_of(&mut self, socket: &Socket, analysis: &Analysis, act: impl Fn(&mut TrackedSubject)) {
         act(&mut self.ranges[socket.protocol as usize]);
         for protocol_family in ProtocolFamily::EACH
@@ -200,8 +218,8 @@ impl Trends {
     }
 }
 
-/// Yields the first socket of each port whose sockets have all just appeared. `arrived` are indexes
-/// into `sockets`, which must be sorted.
+/// Yields the first socket of each port on which all sockets have just appeared. `arrived` contains
+/// indexes into `sockets`, which must be sorted.
 fn first_on_their_ports<'a>(
     arrived: &'a [u32],
     sockets: &'a [Socket],

@@ -1,8 +1,8 @@
-//! UDP ports that the kernel holds for tunnels. Does not list the interfaces.
+//! UDP ports that the kernel holds for tunnels. Does not read the interfaces.
 
 use std::fmt;
 
-use crate::domain::{Gap, Holder, Protocol, Snapshot, Socket, Text};
+use crate::domain::{Holder, Protocol, Snapshot, Socket, Text};
 
 /// A UDP tunnel interface that is up. Its socket belongs to the kernel: no process has a
 /// descriptor.
@@ -11,7 +11,7 @@ pub struct Tunnel {
     pub kind: TunnelKind,
     /// Name of the interface: `vx0`.
     pub device: Text,
-    /// None: the interface does not report it (WireGuard).
+    /// The local UDP port. None: the interface does not report it (WireGuard).
     pub port: Option<u16>,
 }
 
@@ -26,7 +26,7 @@ pub enum TunnelKind {
 impl TunnelKind {
     pub const EACH: [Self; 4] = [Self::Vxlan, Self::Geneve, Self::Bareudp, Self::Wireguard];
 
-    /// The name in `ip link` and JSON.
+    /// Returns the name in `ip link` and JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::Vxlan => "vxlan",
@@ -37,7 +37,7 @@ impl TunnelKind {
     }
 }
 
-/// The name in sentences.
+/// Prints the name used in sentences.
 impl fmt::Display for TunnelKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -58,8 +58,8 @@ impl fmt::Display for Tunnel {
     }
 }
 
-/// Returns whether this is a UDP socket with an inode that no visible process holds: the kernel or
-/// a hidden process holds it.
+/// Returns whether a tunnel may own the socket: it is a UDP socket with an inode, and no visible
+/// process holds it.
 pub fn is_candidate(socket: &Socket) -> bool {
     socket.protocol == Protocol::Udp
         && socket.inode.is_some()
@@ -67,9 +67,9 @@ pub fn is_candidate(socket: &Socket) -> bool {
 }
 
 impl Snapshot {
-    /// Returns the tunnels that may use this kernel socket: those on its port, or else the tunnel
-    /// that does not report its port, if there is exactly one. Tunnels of one kind may share a
-    /// socket.
+    /// Returns the tunnels that may use this kernel socket: those on the socket's port. If there
+    /// are none, returns the tunnel that does not report its port, if there is exactly one. Tunnels
+    /// of one kind may share a socket.
     pub fn tunnels(&self, socket: &Socket) -> Vec<&Tunnel> {
         if socket.protocol != Protocol::Udp || socket.holder != Holder::Kernel {
             return Vec::new();
@@ -79,46 +79,32 @@ impl Snapshot {
         if found.is_empty() { only_silent(tunnels).into_iter().collect() } else { found }
     }
 
-    /// As `tunnels`, in one line; None: the socket does not belong to a tunnel.
+    /// Returns the names of `tunnels`, separated by commas. None: no tunnel may use the socket.
     pub fn tunnel_names(&self, socket: &Socket) -> Option<String> {
         let names: Vec<String> = self.tunnels(socket).iter().map(ToString::to_string).collect();
         (!names.is_empty()).then(|| names.join(", "))
     }
 
-    /// Sets the kernel as the holder of the tunnels' sockets, which no process holds.
+    /// Stores the tunnels and sets the kernel as the holder of their sockets, which no process
+    /// holds.
     ///
     /// Must run after `attribute`. A tunnel that does not report its port may own any socket that
-    /// is known to have no process, but not one that a hidden process may hold.
+    /// is known to have no process, but not one that a hidden process may hold. If several tunnels
+    /// do not report their ports, none of them gets a socket.
     pub fn name_tunnels(&mut self, tunnels: Vec<Tunnel>) {
-        let mut hidden = 0;
+        let mut any_hidden = false;
         for socket in self.sockets.iter_mut().filter(|socket| is_candidate(socket)) {
             let has_port = by_port(&tunnels, socket.local.port).next().is_some();
             let is_hidden = socket.holder == Holder::Hidden;
             if has_port || !is_hidden && only_silent(&tunnels).is_some() {
-                hidden += u32::from(is_hidden);
+                any_hidden |= is_hidden;
                 socket.holder = Holder::Kernel;
             }
         }
         self.vitals.tunnels = tunnels;
-        if hidden > 0 {
-            self.forget_hidden(hidden);
+        if any_hidden {
+            self.recount_hidden_owners();
         }
-    }
-
-    /// Subtracts `fewer` from the number of sockets whose owner is hidden. Removes gaps without any
-    /// such socket.
-    fn forget_hidden(&mut self, fewer: u32) {
-        for gap in &mut self.gaps {
-            if let Gap::OwnersHidden { sockets, .. } | Gap::OwnersInvisible { sockets } = gap {
-                *sockets = sockets.saturating_sub(fewer);
-            }
-        }
-        self.gaps.retain(|gap| {
-            !matches!(
-                gap,
-                Gap::OwnersHidden { sockets: 0, .. } | Gap::OwnersInvisible { sockets: 0 }
-            )
-        });
     }
 }
 
@@ -138,7 +124,7 @@ mod tests {
 
     use super::*;
     use crate::domain::{
-        Family, Machine, MachineKind, Source, State, Timer, Users, availability::frees_when,
+        Family, Gap, Machine, MachineKind, Source, State, Timer, Users, availability::frees_when,
     };
 
     fn socket(port: u16, holder: Holder) -> Socket {

@@ -6,10 +6,10 @@ use std::fmt;
 /// The reason why network namespaces may be missing from the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnseenNamespaces {
-    /// `/proc/PID/task/TID/ns/net` of some threads could not be read: their namespaces may be
+    /// `/proc/PID/task/TID/ns/net` of some threads could not be read. Their namespaces may be
     /// missing.
     Unread { threads: u32 },
-    /// `/proc` does not list some processes (`hidepid=`): their namespaces may be missing.
+    /// `/proc` does not list some processes (`hidepid=`). Their namespaces may be missing.
     Invisible,
     /// Some namespaces were found but cannot be entered.
     Refused { namespaces: u32 },
@@ -40,7 +40,7 @@ impl UnseenNamespaces {
         }
     }
 
-    /// Returns what would help.
+    /// Returns what makes the missing namespaces visible.
     pub fn remedy(self) -> &'static str {
         match self {
             Self::Unread { .. } => {
@@ -54,7 +54,7 @@ impl UnseenNamespaces {
     }
 }
 
-/// Prints one line: what, why, what would help.
+/// Prints one line: what is missing, why, and what would help.
 impl fmt::Display for UnseenNamespaces {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "network namespaces missing: {} ({})", self.why(), self.remedy())

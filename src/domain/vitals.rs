@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use crate::domain::{Endpoint, Gap, PortRange, Protocol, Socket, Tunnel};
 
-/// Kernel values of the scanned network namespace, unless noted otherwise. A field is None if its
-/// value could not be read or does not exist in the namespace. Only the former is a gap.
+/// Kernel values of the scanned network namespace, unless noted otherwise. None: the value could
+/// not be read, which is a gap, or the namespace does not have it, which is not a gap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Vitals {
     /// `tcp_max_tw_buckets`: the kernel creates no TIME-WAIT sockets beyond this number.
@@ -19,10 +19,10 @@ pub struct Vitals {
     /// TCP sockets of the whole machine (`TCP: alloc`). Includes orphans, but not TIME-WAIT and
     /// SYN-RECEIVED, for which the kernel keeps smaller structures.
     pub allocated: Option<u32>,
-    /// `TCP: tw` of /proc/net/sockstat.
+    /// TIME-WAIT sockets (`TCP: tw` of /proc/net/sockstat).
     pub time_wait: Option<u32>,
     /// `TCPTimeWaitOverflow`. This and the next two fields are counters of /proc/net/netstat, which
-    /// start when the namespace is created.
+    /// start at 0 when the namespace is created.
     pub time_wait_overflow: Option<u64>,
     pub listen_overflows: Option<u64>,
     pub listen_drops: Option<u64>,
@@ -34,10 +34,12 @@ pub struct Vitals {
     /// has no table of its own and shares the machine's table with other namespaces.
     pub hash_buckets: Option<i64>,
     pub addresses: Option<SourceAddresses>,
-    /// Cookies of the listening and unconnected sockets of the ephemeral range whose port was bound
-    /// by number, not chosen by the kernel (`SOCK_BINDPORT_LOCK`); ascending.
+    /// Cookies of the listening TCP and unconnected UDP sockets of the ephemeral range whose port
+    /// was bound by number, not chosen by the kernel (`SOCK_BINDPORT_LOCK`); ascending. None: the
+    /// kernel was not queried or did not answer.
     pub by_number: Option<Vec<u64>>,
-    /// Tunnels of the kernel. Listed only if a UDP socket has no visible process.
+    /// The kernel's tunnels over UDP. Empty, because not read, if each UDP socket has a visible
+    /// process.
     pub tunnels: Vec<Tunnel>,
     pub conntrack: Option<Conntrack>,
     /// Descriptor use of the processes that own most sockets, at most 32. Highest used share first.
@@ -48,8 +50,8 @@ pub struct Vitals {
 }
 
 impl Vitals {
-    /// Returns whether the cookie of the socket is in `by_number`. None: the kernel was not
-    /// queried, or the socket has no cookie.
+    /// Returns whether the cookie of the socket is in `by_number`; false for sockets that
+    /// `by_number` does not cover. None: the kernel was not queried, or the socket has no cookie.
     pub fn is_bound_by_number(&self, socket: &Socket) -> Option<bool> {
         let cookie = socket.cookie?;
         Some(self.by_number.as_ref()?.binary_search(&cookie).is_ok())
@@ -65,9 +67,10 @@ pub struct SynQueue {
     pub cookies: Option<u8>,
     /// `tcp_max_syn_backlog`; None as for `cookies`.
     pub max_backlog: Option<u32>,
-    /// `TCPReqQFullDrop`: SYNs dropped because a queue held more than its listener's backlog.
+    /// `TCPReqQFullDrop`: SYNs dropped because a SYN queue was full. This and the next two fields
+    /// are counters that start at 0 when the namespace is created; None: could not be read.
     pub dropped: Option<u64>,
-    /// `TCPReqQFullDoCookies`: SYNs answered with a cookie instead.
+    /// `TCPReqQFullDoCookies`: SYNs answered with a SYN cookie because a SYN queue was full.
     pub cookies_for_full: Option<u64>,
     /// `SyncookiesFailed`: ACKs without a valid cookie.
     pub cookies_failed: Option<u64>,
@@ -93,7 +96,7 @@ pub enum Ipv6 {
     /// The kernel has no IPv6, or was booted with `ipv6.disable=1`.
     Unsupported,
     Listed {
-        /// Whether `::1` is among them.
+        /// Whether `::1` is among the addresses.
         has_loopback: bool,
         /// Addresses that a socket may be bound to. Addresses in duplicate address detection are
         /// not counted.
@@ -107,10 +110,13 @@ pub enum Ipv6 {
 /// Connection tracking, from /proc/sys/net/netfilter and /proc/net/stat/nf_conntrack.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conntrack {
+    /// Entries of the table (`nf_conntrack_count`).
     pub count: u32,
+    /// Maximum number of entries (`nf_conntrack_max`).
     pub max: u32,
-    /// `insert_failed`: entries that found no free tuple. This and `dropped` (`drop`: packets
-    /// dropped, for this or another reason) are counters that start when the namespace is created.
+    /// `insert_failed`: entries that were not inserted because their tuple was in use. This and
+    /// `dropped` (`drop`: packets dropped, for this or another reason) are counters that start at 0
+    /// when the namespace is created. Both are 0 if they could not be read, which is a gap.
     pub insert_failed: u64,
     pub dropped: u64,
     /// Translated flows by source and destination, most ports first, at most 64; None: the table
@@ -125,7 +131,7 @@ pub struct Translation {
     pub protocol: Protocol,
     /// The source address after translation.
     pub source: IpAddr,
-    /// Where the replies come from.
+    /// The endpoint that the replies come from.
     pub destination: Endpoint,
     /// Distinct source ports after translation.
     pub ports: u32,
@@ -137,19 +143,20 @@ pub struct Translation {
     pub seen: PortRange,
 }
 
-/// Flows to a port of this machine that are forwarded to another endpoint (DNAT). No socket holds
-/// such a port.
+/// Flows to one port of this machine that are forwarded to another endpoint (DNAT). They do not
+/// reach a socket on that port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Publication {
     pub protocol: Protocol,
     /// The address that the clients send to.
     pub address: IpAddr,
+    /// The endpoint that receives the flows.
     pub to: Endpoint,
     /// Flows that conntrack lists now.
     pub flows: u32,
 }
 
-/// Open descriptors of one process, and their limit.
+/// Number of open descriptors of one process, and its limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DescriptorUse {
     pub pid: u32,

@@ -20,7 +20,7 @@ use self::worker::AllocationWorker;
 /// Handle to the thread. Dropping it ends the run and releases all held ports.
 pub type AllocationThread = Worker<AllocationRequest>;
 
-/// Starts the thread, with nothing prepared, nothing held, and four attempts a second.
+/// Starts the thread, without a run and without held ports, at four attempts per second.
 ///
 /// Errors: the thread could not be created.
 pub fn spawn(host: Arc<dyn Host>, outbox: Box<dyn Outbox>) -> io::Result<AllocationThread> {

@@ -1,5 +1,5 @@
-//! The describer thread: describes the processes that own sockets. Does not find out which they
-//! are.
+//! The describer thread: describes the processes that own sockets. Does not find the owners; the
+//! scanner does.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -19,15 +19,16 @@ use crate::{
 const BATCH: usize = 64;
 /// Interval at which all owners are described again, because execve() changes names.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(30);
-/// After a batch that took t, the next batch of known owners starts after 20 t.
+/// After a batch that took t, the next batch of known owners starts 20 t later at the earliest. New
+/// owners are described without a pause.
 const REST_FACTOR: u32 = 20;
-/// Interval at which a table that found no room is offered again.
+/// Interval at which a table is offered again if the outbox had no room for it.
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
 #[derive(Clone, Default, PartialEq)]
 struct OwnerRequest {
     pids: Vec<u32>,
-    /// Some of `pids`, see `departed_only`.
+    /// The part of `pids` that `departed_only` returns.
     departed: Vec<u32>,
 }
 
@@ -64,8 +65,8 @@ struct PidList {
 }
 
 impl SharedOwnerList {
-    /// Replaces the list. `pids` may be in any order and repeat; `departed` is the result of
-    /// `departed_only`.
+    /// Replaces the list. `pids` may be in any order and contain duplicates; `departed` is the
+    /// result of `departed_only`.
     pub fn post(&self, pids: &[u32], departed: Vec<u32>) {
         let mut list = self.lock();
         list.owners.pids.clear();
@@ -113,7 +114,7 @@ pub struct DescriberLoop {
     /// The start time shows whether the pid belongs to another process by now. It is `None` if the
     /// process had ended.
     asked: BTreeMap<u32, Option<u64>>,
-    /// A list arrived since the start times were compared.
+    /// Whether a list arrived since the start times were last compared.
     is_unchecked: bool,
     /// Earliest time of the next comparison of start times.
     check_at: Instant,
@@ -228,7 +229,8 @@ impl DescriberLoop {
         if batch.is_empty() {
             return;
         }
-        // Read before the description, so that the next comparison detects a change in between.
+        // The start times are read before the descriptions, so that the next comparison detects a
+        // pid that was reused in between.
         for &pid in &batch {
             self.asked.insert(pid, self.describer.started(pid));
         }

@@ -24,12 +24,14 @@ use crate::{
 
 use self::{backend::LabBackend, races::Races, worker::LabWorker};
 
-/// Number of attempts between two checks whether enough runs have ended.
+/// Number of attempts in one call of `LabBackend::advance`, which stops earlier if enough runs are
+/// complete.
 const BATCH: u32 = 1 << 20;
 
-/// Completes `runs` runs in the calling thread and returns the result.
+/// Completes `runs` runs of each strategy in the calling thread, and returns the result.
 ///
-/// Errors, as text: no socket could be created, or no port may be tried.
+/// Errors, as text: no strategy is selected or can take part, no candidate can be bound, or sockets
+/// could not be created or listed.
 pub fn complete(host: &dyn Host, setup: &LabSetup, runs: u64) -> Result<LabReport, Text> {
     let mut backend = LabBackend::prepare(host, setup)?;
     let clock = clock();
@@ -48,8 +50,7 @@ fn clock() -> impl Fn() -> Duration {
 /// Handle to the thread. Dropping it ends the lab and the race.
 pub type LabThread = Worker<LabRequest>;
 
-/// Starts the thread, with nothing prepared, at full speed. Races report through an outbox of their
-/// own.
+/// Starts the thread, without a lab, at full speed. Races report through `race_outbox`.
 ///
 /// Errors: the thread could not be created.
 pub fn spawn(

@@ -1,9 +1,9 @@
 //! Leases ports to other programs over a Unix socket, with the protocol of Google's portserver: a
-//! client sends its pid and a newline and receives a port and a newline, or is disconnected without
+//! client sends a pid and a newline, and receives a port and a newline, or is disconnected without
 //! an answer.
 //!
-//! Runs one loop in the caller's thread. Keeps no leases itself and makes no system calls on
-//! sockets.
+//! Runs one loop in the caller's thread. Does not store leases and makes no system calls on
+//! sockets; `LeaseTable` and `lease_socket` do.
 
 mod lease_table;
 mod line;
@@ -31,14 +31,14 @@ pub use line::NotAPid;
 /// Time after which a client that sent no complete line is disconnected.
 pub const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Maximum number of clients that sent no complete line yet. Beyond it, the oldest client is
-/// disconnected when a new one connects.
+/// Upper limit for `max_waiting`, the number of clients that sent no complete line yet. If a
+/// further client connects, the oldest of them is disconnected.
 pub const MAX_WAITING: usize = 512;
 
 /// Maximum number of clients accepted before the requests of waiting clients are read again.
 const MAX_ACCEPTED_AT_ONCE: usize = 64;
 
-/// Pause after accept() failed (no descriptor, no memory).
+/// Pause after accept() failed because no descriptor or no memory is left.
 const RECOVERY: Duration = Duration::from_millis(50);
 
 /// Event of the server.
@@ -55,11 +55,11 @@ pub enum ServerEvent {
     },
     /// The line that the client sent is not a pid.
     NotUnderstood(NotAPid),
-    /// The client sent nothing, or an incomplete line.
+    /// A client that sent nothing or an incomplete line was disconnected.
     Closed(CloseReason),
     /// The lease of this port ended, because its holder has ended and the port can be bound again.
     Reclaimed(u16),
-    /// The statistics that a signal requested.
+    /// The statistics, on request (`ServerWake::Count`).
     Counted(Statistics),
 }
 
@@ -102,8 +102,9 @@ impl EventCounts {
 /// Reason why the loop was woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerWake {
+    /// The server must end.
     End,
-    /// The statistics were requested.
+    /// The statistics must be reported as `ServerEvent::Counted`.
     Count,
     /// The cause does not concern the loop.
     Nothing,
@@ -112,19 +113,23 @@ pub enum ServerWake {
 /// Reason why a client that sent no complete line was disconnected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseReason {
+    /// `TIMEOUT` has passed.
     Silent,
+    /// The client was the oldest one when too many waited, or when accept() failed.
     TooManyClients,
 }
 
 /// Callback that receives each event as it occurs.
 pub type EventSink<'a> = &'a mut dyn FnMut(&ServerEvent);
 
+/// Server of leases: its listening socket, its clients and its lease table.
 pub struct LeaseServer<'a> {
     socket: LeaseSocket,
     lease_table: LeaseTable,
-    /// Oldest first.
+    /// Clients that sent no complete line, oldest first.
     waiting: VecDeque<Waiting>,
-    /// Clients that found no port left; they are answered after the next check for ended processes.
+    /// Clients for which no port was left, each with its pid. They are answered after the next
+    /// check for ended processes.
     without_port: VecDeque<(Client, u32)>,
     /// Maximum length of each of the two queues.
     max_waiting: usize,
@@ -218,7 +223,8 @@ impl<'a> LeaseServer<'a> {
         lease_socket::wait(wake, listener, clients, longest)
     }
 
-    /// Reads from the clients that sent something.
+    /// Reads from the clients that sent something. `ready` has one element for each client in
+    /// `waiting`.
     fn receive(&mut self, ready: &[bool]) {
         let now = Instant::now();
         let mut index = 0;
@@ -323,9 +329,9 @@ impl<'a> LeaseServer<'a> {
         }
     }
 
-    /// Sends the port to a client, if there is one, and disconnects the client. A client without a
-    /// port receives nothing, as with portserver, whose client would treat "0" as one more port
-    /// that it owns.
+    /// Sends the port, if `outcome` has one, and disconnects the client. Without a port, the client
+    /// receives nothing, as with portserver, whose client would treat "0" as one more port that it
+    /// owns.
     fn answer(&mut self, client: &Client, pid: u32, outcome: Result<Lease, NoLease>) {
         let event = match outcome {
             Ok(lease) if client.send(format!("{}\n", lease.port).as_bytes()).is_ok() => {

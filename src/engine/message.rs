@@ -1,4 +1,4 @@
-//! Messages to and from the engine. No behaviour.
+//! Messages to and from the engine. Contains no behaviour.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq)]
 pub enum Request {
     ScanNow,
-    /// Pauses or resumes scans; allocations continue.
+    /// Pauses (true) or resumes (false) scans; allocations continue.
     Freeze(bool),
     Allocation(AllocationRequest),
     Lab(LabRequest),
@@ -24,21 +24,21 @@ pub enum Request {
 /// Request to the thread that owns the pool of leased ports and the sockets that hold them.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PoolRequest {
-    /// Opens a pool with this plan; closes the previous one and releases all that it held.
+    /// Opens a pool with this plan; closes the previous pool and releases its ports.
     Open(PoolPlan),
-    /// Takes `count` leases, or as many as are available.
+    /// Takes `count` leases, or as many as are available. `u32::MAX` takes all.
     Take {
         class: Priority,
         count: u32,
     },
-    /// Sets the holder of the next leases; `None`: this process.
+    /// Sets the pid of the holder of the next leases; `None`: this process.
     LeaseHolder(Option<u32>),
     /// Ends the lease of this port; does nothing if there is none.
     Release(u16),
     ReleaseAll,
     /// Ends the leases of processes that have ended, without waiting for the next check.
     Reclaim,
-    /// Closes the pool and releases everything at once.
+    /// Closes the pool and releases its ports at once, without quarantine.
     Close,
 }
 
@@ -50,17 +50,19 @@ pub struct PoolPlan {
     pub range: PortRange,
     /// Ports that are not candidates, ascending.
     pub reserved: Vec<PortRange>,
+    /// Address to bind; `None`: all addresses of IPv4 and IPv6.
     pub address: Option<LocalAddress>,
     pub bands: Bands,
     pub quarantine: Quarantine,
-    /// Rate at which a search may give up although a port is free, 0 to 1.
+    /// Share of searches (0 to 1) that may give up although a port is free.
     pub failure_rate: f64,
+    /// Maximum number of attempts of one search in one band; 0 counts as 1.
     pub max_attempts: u32,
     /// Maximum number of ports kept bound, as a share (0 to 1) of the ports that are not in use by
     /// others when the pool opens. A share of 1 sets no limit. The descriptor limit applies too.
     pub hold_share: f64,
     pub seed: u64,
-    /// Lease holder; `None`: this process.
+    /// Pid of the lease holder; `None`: this process.
     pub holder: Option<u32>,
 }
 
@@ -73,27 +75,28 @@ pub struct PoolReport {
     pub now: Duration,
     /// In order of port.
     pub leases: Vec<Lease>,
-    /// In order of port.
+    /// Ports in quarantine, ascending.
     pub quarantined: Vec<QuarantineEntry>,
     /// In the order of `Priority::EACH`. Every class may use the band of `Low`.
     pub bands: [BandUse; 3],
     pub counts: PoolCounts,
-    /// Maximum number of leased and quarantined ports that keep a socket.
+    /// Maximum number of ports, leased or in quarantine, that the pool keeps bound.
     pub hold_limit: u32,
-    /// Share of ports in use by others, as recent bind() calls found it.
+    /// Share of ports (0 to 1) in use by others, as recent bind() calls found it.
     pub occupied: f64,
     /// Number of attempts that the next search may make in the band that every class may use.
     pub attempts_allowed: u32,
     /// The last attempts of the last `Take`, at most 64.
     pub attempts: Vec<Attempt>,
-    /// Why the last `Take` got fewer leases than requested, or what the pool cannot do.
+    /// Why the last `Take` got fewer leases than requested, or how the host limits the pool, for
+    /// example "IPv4 only". `None`: neither applies.
     pub failure: Option<Text>,
 }
 
 /// Request to the thread that owns the strategy, the binder and all held sockets.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AllocationRequest {
-    /// Prepares a run with new statistics, paused; ends the previous run and releases what it held.
+    /// Prepares a run with new statistics, paused; ends the previous run and releases its ports.
     Prepare(Setup),
     /// Makes one attempt, then pauses.
     Step,
@@ -104,7 +107,7 @@ pub enum AllocationRequest {
     /// share keeps the occupied ports, and a port that the run holds is never taken. Does nothing
     /// on the real host.
     Fill(f64),
-    /// Keeps the ports that are bound from now on, or releases them at once.
+    /// Keeps the ports that are bound from now on (true), or releases them at once (false).
     Hold(bool),
     /// Releases one held port; does nothing if it is not held.
     Release(u16),
@@ -122,7 +125,7 @@ pub enum AllocatorTarget {
     Simulated { share: f64 },
 }
 
-/// Parameters of a run, which make it reproducible.
+/// Parameters of a run. The seed makes the choices of the strategy reproducible.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Setup {
     pub target: AllocatorTarget,
@@ -130,18 +133,20 @@ pub struct Setup {
     pub strategy: usize,
     pub protocols: Protocols,
     pub range: PortRange,
+    /// Maximum number of attempts per allocation; 0 counts as 1.
     pub max_attempts: u32,
     pub seed: u64,
+    /// Address to bind; `None`: all addresses of IPv4 and IPv6.
     pub address: Option<LocalAddress>,
     /// Ports that are not candidates, ascending (from the snapshot's policy).
     pub reserved: Vec<PortRange>,
     /// Maximum number of held ports; the descriptor limit applies too.
     pub hold_limit: u32,
-    /// Number of finished allocations after which the run stops.
+    /// Number of finished allocations after which the run stops; `None`: it does not stop.
     pub stop_after: Option<u64>,
 }
 
-/// Attempts per second.
+/// Speed at which attempts are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Speed {
     /// An attempt is made only on a `Step` request.
@@ -168,8 +173,8 @@ impl Speed {
         }
     }
 
-    /// Returns the time between two attempts; `None` if there is no pause (`Max`) or each attempt
-    /// is requested (`Step`).
+    /// Returns the time between two attempts. `None`: there is no pause (`Max`), or each attempt is
+    /// requested (`Step`).
     pub fn pause(self) -> Option<Duration> {
         match self {
             Self::Step | Self::Max => None,
@@ -193,8 +198,7 @@ pub enum Report {
     /// Occupancy of the simulated host from now on. Does not contain the ports that the run holds.
     /// The snapshot's number is that of the run. Sent before the first attempt on this occupancy.
     Simulated(Arc<Snapshot>),
-    /// The run cannot continue (no socket could be created, the binder was refused); the text says
-    /// why.
+    /// The run could not be prepared; the text says why.
     AllocationFailed(Text),
     Lab(Arc<LabReport>),
     /// The lab cannot continue; the text says why.
@@ -203,7 +207,7 @@ pub enum Report {
     Pool(Arc<PoolReport>),
     /// The pool could not be opened; the text says why.
     PoolFailed(Text),
-    /// A worker thread panicked: the program must end with exit code 101.
+    /// A worker thread panicked; the text says which. The program must end with exit code 101.
     WorkerDied(Text),
 }
 
@@ -214,32 +218,32 @@ pub struct AllocationDelta {
     /// Number of the `Prepare` request that this delta belongs to, counted from 1.
     pub run: u64,
     pub attempts: u64,
-    /// Number of attempts that met an occupied port.
+    /// Number of attempts that failed with EADDRINUSE.
     pub collisions: u64,
     pub successes: u64,
     pub failures: u64,
-    /// Number of attempts of the allocations that failed.
+    /// Total number of attempts of the allocations that failed.
     pub failed_attempts: u64,
-    /// Time spent in attempts.
+    /// Total time of the attempts.
     pub busy: Duration,
     /// Number of snapshots that the strategy needed, and the total time to take them.
     pub snapshots: (u64, Duration),
-    /// Successful allocations by number of attempts: (attempts, count).
+    /// Successful allocations by number of attempts: (attempts, count), ascending.
     pub histogram: Vec<(u32, u64)>,
-    /// Ports tried, and how often.
+    /// Number of attempts by port: (port, attempts), ascending.
     pub attempts_by_port: Vec<(u16, u32)>,
     /// The last attempts, at most 64, oldest first.
     pub recent: Vec<Attempt>,
-    /// The last allocation that ended.
+    /// The last allocation that ended; `None` if none ended since the last delta.
     pub finished: Option<Finished>,
     /// The last allocations that ended, at most 64, oldest first.
     pub ended: Vec<Finished>,
     /// All ports held now, ascending.
     pub held: Vec<u16>,
-    /// Why further ports are not held; `None` if they are held or nothing prevents it.
+    /// Why a bound port was released although ports are to be held; `None` if this did not happen.
     pub hold_note: Option<&'static str>,
     pub is_running: bool,
-    /// What the host cannot do, for example "IPv4 only".
+    /// How the host limits the binds, for example "IPv4 only"; `None`: it does not.
     pub limitation: Option<&'static str>,
 }
 
@@ -266,8 +270,9 @@ pub enum LabRequest {
     /// Sets the share (0 to 1) of the candidates that are occupied in the simulation from now on.
     /// Starts new statistics and keeps the curve. Does nothing on the real host.
     Fill(f64),
-    /// Starts a race and ends the current race, if any. The lab continues.
+    /// Starts a race; the current race, if any, ends without a report. The lab continues.
     Race(RaceSetup),
+    /// Ends the current race, which then reports its result.
     EndRace,
 }
 
@@ -276,12 +281,14 @@ pub enum LabRequest {
 pub enum LabTarget {
     /// Real bind() on the host.
     Machine,
-    /// In memory, with a new occupancy for each run. All strategies share it, except with `Built`,
-    /// where each strategy builds its own.
+    /// In memory, with a new occupancy for each run, in which a share (0 to 1) of the candidates is
+    /// occupied. All strategies share the occupancy, except with `Built`, where each strategy
+    /// builds its own.
     Simulated { pattern: Pattern, share: f64 },
 }
 
-/// Parameters of a lab, which make it reproducible.
+/// Parameters of a lab. The seed makes the choices of the strategies and the simulated occupancies
+/// reproducible.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LabSetup {
     pub target: LabTarget,
@@ -291,7 +298,9 @@ pub struct LabSetup {
     pub range: PortRange,
     /// Ports that are not candidates, ascending.
     pub reserved: Vec<PortRange>,
+    /// Address to bind; `None`: all addresses of IPv4 and IPv6.
     pub address: Option<LocalAddress>,
+    /// Maximum number of attempts per allocation; 0 counts as 1.
     pub max_attempts: u32,
     pub seed: u64,
     /// Number of destinations, at least 1; the runs use them in turn.
@@ -305,14 +314,15 @@ pub struct LabReport {
     /// Number of the `Prepare` request that this report belongs to, counted from 1.
     pub number: u64,
     pub candidates: u32,
-    /// Number of occupied candidates. In a simulation, it is the number in each run.
+    /// Number of occupied candidates: in a simulation, in each run; on the host, in the last
+    /// snapshot.
     pub occupied: u32,
     /// In the order of `LabSetup::strategies`.
     pub strategy_reports: Vec<StrategyReport>,
-    /// Measured mean attempts by occupancy; ascending by share.
+    /// Measured mean attempts by occupancy, ascending by share. Empty on the real host.
     pub curve: Vec<CurvePoint>,
     pub is_running: bool,
-    /// What the host cannot do, for example "IPv4 only".
+    /// How the host limits the binds, for example "IPv4 only"; `None`: it does not.
     pub limitation: Option<&'static str>,
 }
 
@@ -326,7 +336,7 @@ pub struct StrategyReport {
     pub ports: Arc<FreePorts>,
     /// Attempts of the current or last allocation, oldest first, at most the last 64.
     pub last_attempts: Vec<Attempt>,
-    /// Result of the last allocation.
+    /// Result of the last allocation; `None` if none has ended.
     pub last: Option<Finished>,
 }
 
@@ -335,7 +345,7 @@ pub struct StrategyReport {
 pub struct CurvePoint {
     /// Share of occupied candidates, 0 to 1.
     pub share: f64,
-    /// By contender; `None` if not measured.
+    /// Mean attempts by strategy, in the order of `LabSetup::strategies`; `None` if not measured.
     pub means: Vec<Option<f64>>,
 }
 
@@ -344,14 +354,15 @@ pub struct CurvePoint {
 pub struct RaceSetup {
     /// This program, started again as holder and as competitor; `None`: the race is simulated.
     pub program: Option<PathBuf>,
-    /// Number of rounds. In each round, one port is closed and rebound, and another is kept.
+    /// Number of rounds. In each round, one port is closed and bound again, and another is kept
+    /// bound and handed over.
     pub rounds: u32,
-    /// Time between close and rebind.
+    /// Time between close() and the next bind() of the port, at most 1 minute.
     pub window: Duration,
-    /// Number of ports that the competitor binds per second.
+    /// Number of ports that the competitor binds per second: more than 0, at most 1,000,000.
     pub competitor_binds_per_second: f64,
     pub range: PortRange,
-    /// Share of the range's ports, 0 to 1, that are held by others.
+    /// Share of the range's ports (0 to 1) that others hold during the race.
     pub share: f64,
     pub seed: u64,
 }
@@ -362,9 +373,9 @@ pub struct RaceReport {
     /// Number of the `Race` request that this report belongs to, counted from 1.
     pub number: u64,
     pub backend: RaceBackend,
-    /// Rounds in which the port is closed and bound again after the window.
+    /// Statistics of the port of each round that is closed, and bound again after the window.
     pub rebound: Rounds,
-    /// Rounds in which the socket is kept and handed over.
+    /// Statistics of the port of each round whose socket is kept and handed over.
     pub handed_over: Rounds,
     /// Why the race ended before its last round; `None` if it did not.
     pub failure: Option<Text>,
@@ -376,23 +387,24 @@ pub struct RaceReport {
 pub enum RaceBackend {
     #[default]
     Unknown,
-    /// Two processes in a network namespace of their own.
+    /// Real processes in a network namespace of their own.
     Namespace,
     /// In memory. `because` says why the race is not a real one.
     Simulated { because: Text },
 }
 
-/// Statistics of the rounds of one kind.
+/// Statistics of one of the two ports of each round, over all rounds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rounds {
     pub count: u32,
-    /// Rounds in which another process held the port in the end.
+    /// Rounds in which the port was lost to another process.
     pub stolen: u32,
-    /// For kept sockets: rounds in which the competitor tried the port and was refused.
+    /// For kept sockets: rounds in which the competitor tried the port and was refused. Otherwise
+    /// 0.
     pub refused: u32,
     /// Expected number of stolen ports: the sum of 1 - e^(-lambda w / F) over the rounds, from the
-    /// measured rate lambda, window w and number of free ports F. For kept sockets, the same sum is
-    /// the expected number of rounds with a refusal.
+    /// measured rate lambda per second, window w in seconds and number of free ports F. For kept
+    /// sockets, the same sum is the expected number of rounds with a refusal.
     pub expected: f64,
     /// Standard deviation of the expected number.
     pub deviation: f64,

@@ -1,4 +1,4 @@
-//! Checks before a run whether any port can be bound. Runs nothing.
+//! Checks before a run whether any port can be bound. Does not start the run.
 
 use crate::{
     allocator::{Candidates, privileged},
@@ -8,8 +8,8 @@ use crate::{
 
 /// Returns a binder for the address.
 ///
-/// Errors, as text: no socket can be created, no port of the address can be bound, or no candidate
-/// can be bound without a missing capability.
+/// Errors, as text: no socket can be created, no port of the address can be bound, every candidate
+/// needs a capability that the process lacks, or the host's policy cannot be read.
 pub fn binder(
     host: &dyn Host,
     candidates: &Candidates,

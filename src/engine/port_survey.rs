@@ -21,21 +21,27 @@ pub const MAX_SNAPSHOT_AGE: Duration = Duration::from_secs(1);
 pub struct PortSurvey {
     scanner: Box<dyn Scanner>,
     snapshot: Snapshot,
+    /// Ports of which `occupied` and `lengths` are computed.
     pub candidates: Candidates,
     protocols: Protocols,
     address: Option<LocalAddress>,
     /// Number of snapshots taken.
     pub number: u64,
+    /// Time when the last snapshot was evaluated.
     pub at: Instant,
     /// Time from the start of the last snapshot until the free ports were known.
     pub took: Duration,
     pub ports: Arc<FreePorts>,
-    /// Number of occupied candidates.
+    /// Number of occupied candidates in the last snapshot.
     pub occupied: u32,
+    /// Runs of occupied candidates in the last snapshot, ascending by length.
     pub lengths: Arc<[OccupiedRun]>,
 }
 
 impl PortSurvey {
+    /// Takes the first snapshot. `address` is the address to bind; `None`: all addresses.
+    ///
+    /// Errors: the sockets could not be listed.
     pub fn new(
         host: &dyn Host,
         candidates: Candidates,
@@ -60,6 +66,8 @@ impl PortSurvey {
     }
 
     /// Takes a new snapshot. Returns the time from its start until the free ports were known.
+    ///
+    /// Errors: the sockets could not be listed. The last snapshot then stays in use.
     pub fn rescan(&mut self) -> Result<Duration, HostError> {
         let began = Instant::now();
         self.scanner.scan(OwnerDepth::Skip, &mut self.snapshot)?;

@@ -1,5 +1,5 @@
-//! Race for a port between close and rebind, against a competitor. Counts stolen ports, and
-//! compares them with the expected number.
+//! Race for a port between close() and the next bind(), against a competitor. Counts stolen ports,
+//! and computes the expected number.
 
 #[cfg(target_os = "linux")]
 mod real;
@@ -19,22 +19,23 @@ use tally::RaceTally;
 /// Time between two reports.
 const REPORT_INTERVAL: Duration = Duration::from_millis(33);
 
-/// How long the competitor keeps a port: this multiple of the window, but at least this time. It is
-/// longer than the window, because a window may end late.
+/// How long the competitor keeps a port: this multiple of the window, but at least this time. The
+/// time is longer than the window, because a window may end late: the competitor must still hold
+/// the port then.
 const HOLD: (u32, Duration) = (2, Duration::from_millis(2));
 
 /// Minimum number of free ports for a race. The holder uses two ports, and the competitor up to
 /// half of the free ports.
 const MIN_FREE: u32 = 8;
 
-/// Maximum window; a larger value is considered a mistake.
+/// Maximum window. A larger value is treated as a mistake.
 const MAX_WINDOW: Duration = Duration::from_mins(1);
 
-/// Maximum number of ports that the competitor binds per second; a larger value is considered a
+/// Maximum number of ports that the competitor binds per second. A larger value is treated as a
 /// mistake.
 const FASTEST_COMPETITOR: f64 = 1e6;
 
-/// Runs a race until its end, or until the callback returns false. The callback receives the
+/// Runs a race until its end, or until `reported` returns false. `reported` receives the
 /// intermediate states. Returns the final state.
 ///
 /// If `setup` contains a program, the race uses real ports in a network namespace that the

@@ -1,5 +1,5 @@
-//! Scans a host several times over a period, and collects statistics. Starts no thread, makes no
-//! diagnosis.
+//! Scans a host once, or several times over a period, and collects statistics. Starts no thread and
+//! makes no diagnosis.
 
 use std::{
     thread,
@@ -19,15 +19,20 @@ use crate::{
 pub struct Sample {
     /// Snapshot of the last scan, with the requested protocols only.
     pub snapshot: Snapshot,
+    /// Analysis of `snapshot`.
     pub analysis: Analysis,
     /// Has observed the snapshot of each scan.
     pub monitor: Monitor,
+    /// Processes that hold a socket of `snapshot`.
     pub processes: ProcessTable,
 }
 
 impl Sample {
     /// Scans at once, and then about once a second until `apart` is over. The last scan is at the
-    /// end of `apart`. Scans only once if `apart` is zero.
+    /// end of `apart`. Scans less often if that would cost more than 5 % of a core, and only once
+    /// if `apart` is zero.
+    ///
+    /// Errors: the sockets could not be listed.
     pub fn take(host: &dyn Host, protocols: Protocols, apart: Duration) -> Result<Self, HostError> {
         let mut scanner = host.scanner()?;
         let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
@@ -97,8 +102,8 @@ impl TrendWatch {
         snapshot: &mut Snapshot,
     ) -> Result<Analysis, HostError> {
         scanner.scan(owners, snapshot)?;
-        // Only this shows exactly how many ports are left for connect(). A screen that refreshes
-        // all the time uses it less often, because it costs another dump of the sockets.
+        // Only `ask_numbered` shows exactly how many ports are left for connect(). The scanner
+        // thread calls it less often, because it costs another dump of the sockets.
         if snapshot.connected_ports() != (0, 0) {
             scanner.ask_numbered(snapshot);
         }
@@ -135,9 +140,9 @@ fn owners(snapshot: &Snapshot) -> Vec<u32> {
     pids
 }
 
-/// Removes from the snapshot what concerns only other protocols.
+/// Removes from the snapshot the data of all other protocols.
 fn keep_only(protocols: Protocols, snapshot: &mut Snapshot) {
-    snapshot.sockets.retain(|socket| protocols.includes(socket.protocol));
+    snapshot.keep_sockets(|socket| protocols.includes(socket.protocol));
     snapshot.gaps.retain(|gap| gap.protocol().is_none_or(|of| protocols.includes(of)));
     let vitals = &mut snapshot.vitals;
     if !protocols.includes(Protocol::Tcp) {

@@ -1,4 +1,4 @@
-//! The scanner thread: takes snapshots at an interval that never costs more than 5 % of a core.
+//! The scanner thread: takes snapshots at an interval at which they cost at most 5 % of a core.
 
 use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -14,7 +14,8 @@ use crate::{
     host::{Host, HostError, OwnerDepth, Scanner},
 };
 
-/// After a scan that cost t, the next one starts after 20 t at the earliest: 5 % of a core.
+/// If a scan needed the CPU time t, the next one starts 20 t after its start at the earliest, which
+/// limits scans to 5 % of a core.
 pub(super) const COST_FACTOR: u32 = 20;
 /// Minimum time between scans that `ScanNow` requests.
 const MIN_REQUESTED_INTERVAL: Duration = Duration::from_millis(250);
@@ -23,7 +24,7 @@ const MIN_SELECTABLE_INTERVAL: Duration = Duration::from_millis(50);
 /// Interval of full searches for owners. They are necessary because fork() and descriptor passing
 /// change the owners of a socket without a new inode.
 const FULL_WALK_INTERVAL: Duration = Duration::from_secs(30);
-/// Interval at which a snapshot that found no room is offered again.
+/// Interval at which a snapshot is offered again if the outbox had no room for it.
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 /// Number of snapshots kept: one is being filled, one waits to be sent, the app uses one, and one
 /// is spare.
@@ -68,10 +69,11 @@ impl ScanControl {
 
 /// Determines the time from the start of one scan to the start of the next.
 struct ScanPace {
+    /// Configured interval.
     asked: Duration,
     /// CPU time of the last scan.
     cost: Duration,
-    /// The last scan left out the owners, so that the next scan follows at once.
+    /// Whether the last scan left out the owners, so that the next scan follows at once.
     needs_owner_scan: bool,
 }
 
@@ -88,6 +90,8 @@ impl ScanPace {
         self.cost * COST_FACTOR
     }
 
+    /// Returns the time from the start of the last scan to the start of the next; `None` while
+    /// paused.
     fn after(&self, options: &ScanOptions) -> Option<Duration> {
         match (options.is_frozen, options.scan_now) {
             (true, _) => None,
@@ -126,7 +130,7 @@ pub struct ScanLoop {
     owner_list: Arc<SharedOwnerList>,
     pace: ScanPace,
     pool: SnapshotBuffers,
-    /// Newest snapshot, if there was no room for it yet.
+    /// Newest snapshot, if the outbox had no room for it yet.
     waiting: Option<Arc<Snapshot>>,
     last_full_walk: Option<Instant>,
     has_scanned: bool,
@@ -176,7 +180,8 @@ impl ScanLoop {
         scanner: &mut Option<Box<dyn Scanner>>,
         now: Instant,
     ) -> Result<(), HostError> {
-        // A netlink socket belongs to the network namespace of the thread that opened it.
+        // The scanner is created in this thread, because a netlink socket belongs to the network
+        // namespace of the thread that opened it.
         let scanner = match scanner {
             Some(scanner) => scanner,
             None => scanner.insert(self.host.scanner()?),

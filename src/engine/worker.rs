@@ -1,5 +1,5 @@
-//! Starts the engine's threads, gives them their requests, and reports their panics. Does not
-//! contain their work.
+//! Starts the engine's threads, passes requests to them, and reports their panics. Does not contain
+//! their work.
 
 use std::{
     io,
@@ -13,14 +13,15 @@ use crate::{
     engine::{Outbox, Report},
 };
 
-/// How long dropping a handle waits for the thread to release what it holds.
+/// Maximum time that dropping a handle waits for the thread to end.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Held by each worker while it runs, so that the engine can wait for all of them to end.
 pub type Alive = SyncSender<()>;
 
 /// Handle to a thread that receives requests `R`. Dropping it ends the thread, which releases all
-/// that it holds. A thread that still waits for room for a report ends with the process.
+/// that it holds. After `SHUTDOWN_TIMEOUT`, a thread that still waits for room for a report is left
+/// to end with the process.
 pub struct Worker<R> {
     requests: Option<mpsc::Sender<R>>,
     /// Disconnected once the thread, and those that it started, have ended.
@@ -68,8 +69,8 @@ pub(super) struct Line<'a, R> {
 pub(super) struct Stop;
 
 impl<R> Line<'_, R> {
-    /// Waits for a request until `due`, or without end if it is None. Returns `Ok(None)` if none
-    /// arrived in time.
+    /// Waits for a request until `due`, or without limit if `due` is `None`. Returns `Ok(None)` if
+    /// no request arrived in time.
     pub(super) fn receive(&self, due: Option<Instant>) -> Result<Option<R>, Stop> {
         let Some(due) = due else { return self.requests.recv().map(Some).map_err(|_| Stop) };
         let timeout = due.saturating_duration_since(Instant::now());
@@ -87,7 +88,7 @@ impl<R> Line<'_, R> {
         }
     }
 
-    /// Sends a report if there is room, else returns it.
+    /// Sends a report if there is room, and returns it otherwise.
     pub(super) fn offer(&self, report: Report) -> Result<(), Report> {
         self.outbox.offer(report)
     }
@@ -109,7 +110,7 @@ pub(super) struct Pacer {
 }
 
 impl Pacer {
-    /// The first step is due now.
+    /// Creates a pacer whose first step is due now.
     pub(super) fn new() -> Self {
         Self { due: Instant::now() }
     }
@@ -124,6 +125,7 @@ impl Pacer {
     }
 
     /// Returns how many steps are due by now, at most `most`, and sets the time of the next one.
+    /// `pause` is the time between two steps.
     pub(super) fn steps_due(&mut self, pause: Duration, most: u32) -> u32 {
         let now = Instant::now();
         self.due = now.checked_sub(LAG).map_or(self.due, |earliest| earliest.max(self.due));

@@ -64,7 +64,7 @@ impl LinuxHost {
         Self { machine: Arc::new(machine::read(users::read())), namespace: None }
     }
 
-    /// Examines this namespace, whichever thread calls; moves no thread yet.
+    /// Creates a host that examines this namespace, whichever thread calls it. Moves no thread yet.
     ///
     /// Errors: the namespace cannot be entered.
     pub fn within(namespace: Arc<Namespace>) -> Result<Self, NamespaceError> {

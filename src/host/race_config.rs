@@ -12,20 +12,22 @@ pub struct RaceConfig {
     pub range: PortRange,
     /// Number of these ports that other sockets hold from the beginning to the end.
     pub others: u32,
-    /// Time between close and rebind.
+    /// Time from close() to the bind() of the same port.
     pub window: Duration,
     /// How long the competitor keeps a port: longer than the window, so that no theft is missed.
     pub hold: Duration,
     /// Maximum number of ports that the competitor holds at once. While it holds that many, it
     /// binds no other.
     pub most: u32,
-    /// Binds per second that the competitor aims for; the binds that it makes are counted.
+    /// Binds per second that the competitor aims for, above 0. The binds that it really makes are
+    /// counted.
     pub per_second: f64,
     pub rounds: u32,
     pub seed: u64,
 }
 
 impl RaceConfig {
+    /// Returns the configuration as arguments, which `parse` reads.
     pub fn words(&self) -> Vec<String> {
         vec![
             self.range.first().to_string(),

@@ -2,8 +2,9 @@
 
 use crate::host::HostError;
 
-/// Draws a random seed. The generators of the crate `rand` that seed themselves panic if the kernel
-/// gives no random bytes (getrandom(2) denied and no /dev/urandom); this function returns an error.
+/// Draws a random seed. Errors: the kernel gives no random bytes (getrandom(2) is denied, and there
+/// is no /dev/urandom). In that case, the generators of the crate `rand` that seed themselves
+/// panic.
 pub fn draw() -> Result<u64, HostError> {
     let mut bytes = [0; 8];
     fill(&mut bytes)

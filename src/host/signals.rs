@@ -35,7 +35,8 @@ const NOT_TERMINATING: [c_int; 9] = [
 ];
 const STANDARD: RangeInclusive<c_int> = 1..=31;
 
-/// Returns all signals that end the process and are not faults, including real-time signals.
+/// Returns all signals that end the process by default and can be caught, except faults. Includes
+/// real-time signals.
 pub fn ending() -> impl Iterator<Item = c_int> {
     let all = STANDARD.chain(libc::SIGRTMIN()..=libc::SIGRTMAX());
     all.filter(|signal| !FAULTS.contains(signal) && !NOT_TERMINATING.contains(signal))
@@ -46,9 +47,10 @@ static LAST_ACT: OnceLock<fn()> = OnceLock::new();
 static REPORTERS: [OnceLock<sigaction>; 2] = [OnceLock::new(), OnceLock::new()];
 
 /// Runs `act` when a fault, such as a failed allocation, is about to end the process. `act` must be
-/// async-signal-safe: no allocation, and no lock that the thread may already hold.
+/// async-signal-safe: no allocation, and no lock that the thread may already hold. Only the first
+/// call has an effect.
 ///
-/// A fault signal that is ignored from the start stays ignored.
+/// A fault signal that is already ignored stays ignored.
 pub fn before_a_fault_ends_us(act: fn()) {
     if LAST_ACT.set(act).is_ok() {
         FAULTS.into_iter().for_each(handle);
@@ -111,12 +113,13 @@ pub fn die_by(signal: c_int) -> ! {
         libc::sigaddset(&raw mut only, signal);
         libc::raise(signal);
         libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const only, ptr::null_mut());
-        // The first process of a container is not ended by its own signals.
+        // Reached by pid 1 of a pid namespace, which its own signals do not end
+        // (pid_namespaces(7)).
         libc::_exit(128 + signal)
     }
 }
 
-/// Runs `steps` with all signals blocked that can be blocked.
+/// Runs `steps` with all signals blocked in this thread that can be blocked.
 #[expect(unsafe_code, reason = "both sets are initialized")]
 pub fn without_interruption<T>(steps: impl FnOnce() -> T) -> T {
     unsafe {

@@ -42,14 +42,14 @@ pub struct SimulatedHost {
 struct World {
     machine: Arc<Machine>,
     ephemeral: Ephemeral,
-    /// All sockets, including sockets of fills that are not in use at present.
+    /// All sockets that can exist, including those that a fill adds only at a larger share.
     sockets: Vec<Socket>,
     fills: Vec<Fill>,
     pids: Vec<u32>,
     gaps: Vec<Gap>,
     processes: BTreeMap<u32, Process>,
     refusals: Vec<(PortRange, Errno)>,
-    /// Time of scan 0; each scan is one second later than the one before.
+    /// Time of scan 0, since 1970; each scan is one second later than the one before.
     begin: Duration,
     changes: Mutex<SimulatedChanges>,
 }
@@ -66,7 +66,7 @@ impl SimulatedHost {
         snapshot
     }
 
-    /// Like `snapshot`, without the ports that binders of this host hold.
+    /// Like `snapshot`, but numbered 0 and without the ports that binders of this host hold.
     pub fn population(&self) -> Snapshot {
         let mut snapshot = Snapshot::empty(self.machine(), Source::Simulated);
         self.world.populate(&mut snapshot, &self.world.changes());

@@ -1,4 +1,4 @@
-//! Aligned columns under a header, as in `ss`. Does not wrap lines.
+//! Writes aligned columns under a header, as `ss` does. Does not wrap lines.
 
 use std::io::{self, Write};
 

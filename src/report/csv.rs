@@ -1,5 +1,5 @@
-//! `scan` as comma-separated values: LF line ends, one header, one line per socket (quoted as in
-//! RFC 4180).
+//! Writes a scan as comma-separated values: one header, then one line per socket. Quotes fields as
+//! RFC 4180 does, but ends lines with LF.
 //!
 //! A user or process name that a spreadsheet would evaluate as a formula gets a leading apostrophe.
 
@@ -45,7 +45,7 @@ pub fn write_scan(scan: Scan<'_>, out: &mut dyn Write) -> io::Result<()> {
 
 struct CsvTable<W: Write> {
     writer: Writer<W>,
-    /// Buffer for one field, reused for each.
+    /// Buffer for one field, reused for every field.
     field: String,
 }
 
@@ -82,8 +82,8 @@ impl<W: Write> CsvTable<W> {
         self.writer.write_field(&self.field)
     }
 
-    /// Writes names from outside the program. Anyone who may start a process can choose its name,
-    /// so a name that looks like a formula gets a leading apostrophe.
+    /// Writes names from outside the program, separated by semicolons. Anyone who starts a process
+    /// can choose its name, so a field that looks like a formula gets a leading apostrophe.
     fn write_text(&mut self, values: impl Iterator<Item = impl Display>) -> csv::Result<()> {
         self.join(values);
         if self.field.starts_with(['=', '+', '-', '@']) {
@@ -102,7 +102,7 @@ impl<W: Write> CsvTable<W> {
     }
 }
 
-/// A name in a list. Escapes its semicolons, so that it does not look like two names.
+/// A name in a list. Escapes its semicolons as `\u{3b}`, so that it does not look like two names.
 struct ListedName<'a>(&'a str);
 
 impl Display for ListedName<'_> {
@@ -115,7 +115,7 @@ impl Display for ListedName<'_> {
     }
 }
 
-/// Converts an error and keeps its kind: a closed pipe must be recognized as one.
+/// Converts an error. Returns an I/O error unchanged, so that the caller recognizes a closed pipe.
 fn into_io(error: csv::Error) -> io::Error {
     match error.into_kind() {
         csv::ErrorKind::Io(error) => error,

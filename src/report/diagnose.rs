@@ -1,4 +1,4 @@
-//! What `portscope diagnose` reports: ranges, destinations, findings and a status. Applies no
+//! The report of `portscope diagnose`: ranges, destinations, findings and a status. Applies no
 //! rules.
 
 pub mod json;
@@ -20,20 +20,21 @@ use crate::{
 pub enum Status {
     Ok,
     Warning,
-    /// Sockets could not be listed or the ephemeral range could not be read, and nothing that was
-    /// found is critical.
+    /// A socket table, the ephemeral range, the reserved ports or a network namespace could not be
+    /// read, and nothing that was found is critical.
     Unknown,
     Critical,
 }
 
 impl Status {
-    /// Returns the worst status of several namespaces; at least `Unknown` if some were not seen.
+    /// Returns the worst status of several namespaces: at least `Unknown` if some may be missing,
+    /// and `Unknown` if there are none.
     pub fn worst(healths: &[Health<'_>], unseen: &[UnseenNamespaces]) -> Self {
         let seen = healths.iter().map(Health::status).max().unwrap_or(Self::Unknown);
         if unseen.is_empty() { seen } else { seen.max(Self::Unknown) }
     }
 
-    /// The name in JSON. The text output begins with it in capitals.
+    /// Returns the name in JSON. The text output begins with this name in capitals.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -53,9 +54,9 @@ pub struct Health<'a> {
     pub diagnosis: &'a Diagnosis,
     pub protocols: Protocols,
     pub thresholds: Thresholds,
-    /// Seconds from the first scan to the last; None: there was only one.
+    /// Seconds from the first scan to the last. None: there was only one scan.
     pub sampled: Option<f64>,
-    /// Maximum number of destinations listed; None: the default of the output format.
+    /// Maximum number of destinations listed. None: the default of the output format.
     pub top: Option<usize>,
 }
 
@@ -79,13 +80,13 @@ impl<'a> Health<'a> {
         diagnosis::verdict(self.analysis, self.trends, self.thresholds)
     }
 
-    /// Whether the ephemeral range and the reserved ports were read. If they are assumed, no figure
-    /// about them is reported, and the status is never OK.
+    /// Returns whether the ephemeral range and the reserved ports were read. If they are assumed,
+    /// the metrics have no samples about them, and the status is never OK.
     fn knows_range(&self) -> bool {
         self.scan.snapshot.knows_range()
     }
 
-    /// Returns the name of a level; UNKNOWN instead of OK where the range is assumed.
+    /// Returns the name of a level; UNKNOWN instead of OK if the range is assumed.
     fn level_name(&self, subject_status: &SubjectStatus) -> &'static str {
         match subject_status.level {
             Level::Ok if !self.knows_range() => "UNKNOWN",
@@ -93,7 +94,7 @@ impl<'a> Health<'a> {
         }
     }
 
-    /// Returns the gap of a socket table that was not listed, or not completely.
+    /// Returns the first gap of a socket table that was refused or truncated. None: there is none.
     fn unlisted(&self) -> Option<&'a Gap> {
         self.unlisted_tables().next()
     }
@@ -104,7 +105,8 @@ impl<'a> Health<'a> {
         self.scan.snapshot.gaps.iter().filter(is_table)
     }
 
-    /// Whether the protocol's sockets were listed. If not, its counts are too low.
+    /// Returns whether no socket table of the protocol was refused or truncated. If one was, the
+    /// protocol's counts may be too low.
     fn lists(&self, protocol: Protocol) -> bool {
         self.unlisted_tables().all(|gap| gap.protocol() != Some(protocol))
     }
@@ -114,7 +116,7 @@ impl<'a> Health<'a> {
         self.analysis.ranges.iter().filter(move |range| protocols.includes(range.protocol))
     }
 
-    /// Returns the destinations that use a port, fullest first.
+    /// Returns the destinations with at least one port in use, fullest first.
     fn destinations(&self) -> impl Iterator<Item = &'a DestinationUse> {
         self.analysis.destinations.iter().filter(|row| row.used > 0)
     }
@@ -127,7 +129,7 @@ impl<'a> Health<'a> {
         SubjectStatus::of_destination(row, self.trends, self.thresholds)
     }
 
-    /// Names an owner for a table: `nginx[812]`, `hidden (user ann)`, `kernel`.
+    /// Formats an owner for a table: `nginx[812]`, `hidden (user ann)`, `kernel`.
     fn owner_key(&self, owner_key: OwnerKey) -> String {
         match owner_key {
             OwnerKey::Process(pid) => {
@@ -154,7 +156,7 @@ impl<'a> Health<'a> {
     }
 }
 
-/// Returns the kind of owner, as in `owner.kind` of `scan`.
+/// Returns the kind of owner for JSON and metrics. None: owners were not looked up.
 fn kind(owner_key: OwnerKey) -> Option<&'static str> {
     match owner_key {
         OwnerKey::Process(_) => Some("process"),

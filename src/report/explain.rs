@@ -1,5 +1,5 @@
-//! What `portscope explain` reports about one port: holders, binds, connects. Does not read the
-//! machine.
+//! The report of `portscope explain` about one port: its holders, and which bind() and connect()
+//! calls get it. Does not read the machine.
 
 pub mod json;
 pub mod text;
@@ -13,38 +13,38 @@ use crate::{
     report::Scan,
 };
 
-/// Everything about one port. The snapshot contains only the sockets on it.
+/// All that is known about one port. The snapshot contains only sockets on this port.
 pub struct Explanation<'a> {
     pub scan: Scan<'a>,
     pub port: u16,
     /// The flows to the port that DNAT redirects. None: no flow is tracked in this network
-    /// namespace.
+    /// namespace. Error: the flows could not be read.
     pub publications: &'a Option<Result<Vec<Publication>, Errno>>,
-    /// One for each protocol that was asked for.
+    /// One for each requested protocol.
     pub sides: &'a [ProtocolPort],
 }
 
-/// The port on one protocol.
+/// What is known about the port on one protocol.
 pub struct ProtocolPort {
     pub protocol: Protocol,
-    /// The name the port is registered for.
+    /// Name of the service that is registered for the port. None: there is none.
     pub service: Option<String>,
     pub binds: Vec<BindRow>,
     pub connects: Vec<ConnectRow>,
-    /// Destinations of sockets on the port that are not in `connects`.
+    /// Number of destinations of sockets on the port that are not in `connects`.
     pub destinations_left_out: usize,
-    /// When the port becomes free; None: it is not in use.
+    /// What must happen before the port becomes free, in sentences. None: it is not in use.
     pub frees_when: Option<String>,
 }
 
-/// One kind of bind().
+/// A bind() to one address with one reuse option, and its result.
 pub struct BindRow {
     /// The address, as shown in JSON and text.
     pub probe: String,
     pub bind: Bind,
     /// The answer that follows from the sockets on the port.
     pub answer: Answer,
-    /// Why the kernel refuses the bind() whatever sockets are on the port.
+    /// Why the kernel refuses the bind() whatever sockets are on the port. None: it does not.
     pub refusal: Option<AddressRefusal>,
     pub probed: Probed<Errno>,
 }
@@ -56,25 +56,27 @@ pub struct ConnectRow {
 }
 
 impl Explanation<'_> {
-    /// Whether any socket is on the port: one is listed, or a real bind() failed with EADDRINUSE.
+    /// Returns whether any socket is on the port: one is listed, or a probe without a reuse option
+    /// failed with EADDRINUSE.
     pub fn is_held(&self) -> bool {
         !self.scan.snapshot.sockets.is_empty()
             || self.sides.iter().any(ProtocolPort::has_met_a_socket)
     }
 
-    /// Whether a socket of that protocol may be on the port without being listed.
+    /// Returns whether a socket of the protocol may be on the port without being listed.
     fn may_be_unlisted(&self, protocol: Protocol) -> bool {
         availability::may_be_unlisted(self.scan.snapshot, protocol, self.port)
     }
 
-    /// Returns the redirected flows of one protocol; None: unknown.
+    /// Returns the redirected flows of one protocol. None: no flow is tracked, or the flows could
+    /// not be read.
     fn published(&self, protocol: Protocol) -> Option<impl Iterator<Item = &Publication>> {
         let flows = self.publications.as_ref()?.as_ref().ok()?;
         Some(flows.iter().filter(move |flow| flow.protocol == protocol))
     }
 
     /// Returns the names of the ranges that contain the port: `ephemeral`, `iana`, or both. If
-    /// neither range does, returns the class of the port.
+    /// neither range contains it, returns the class of the port.
     fn ranges(&self) -> Vec<&'static str> {
         let mut ranges = Vec::new();
         if self.scan.snapshot.ephemeral.range.contains(self.port) {
@@ -98,7 +100,7 @@ impl Explanation<'_> {
         }
     }
 
-    /// Whether a bind() needs CAP_NET_BIND_SERVICE (`ip_unprivileged_port_start`).
+    /// Returns whether a bind() needs CAP_NET_BIND_SERVICE (`ip_unprivileged_port_start`).
     fn needs_privilege(&self) -> bool {
         self.port < self.scan.snapshot.ephemeral.unprivileged_start
     }
@@ -109,7 +111,7 @@ impl Explanation<'_> {
 }
 
 impl ProtocolPort {
-    /// Whether a real bind() without a reuse option failed with EADDRINUSE.
+    /// Returns whether a probe without a reuse option failed with EADDRINUSE.
     fn has_met_a_socket(&self) -> bool {
         let plain = self.binds.iter().filter(|row| row.bind.reuse == Reuse::None);
         plain.filter_map(|row| row.probed.result()).any(|tried| tried == Err(Errno::EADDRINUSE))
@@ -127,8 +129,8 @@ impl BindRow {
         self.refusal.as_ref().map_or(&self.answer.because, |refusal| refusal.cause.as_str())
     }
 
-    /// Returns the errno of the probe if it failed. If no probe was made, returns the errno of the
-    /// refusal.
+    /// Returns the errno of the probe or, if no probe was made, that of the refusal. None: the
+    /// probe succeeded, or there is neither.
     fn errno(&self) -> Option<Errno> {
         let tried = self.probed.result();
         let refused = || self.refusal.as_ref().map(|refusal| refusal.errno);
@@ -142,7 +144,8 @@ impl BindRow {
         }
     }
 
-    /// Returns the result of the probe, in the words of `verdict` or as `denied`.
+    /// Returns the result of the probe for JSON: `free`, `in-use`, `denied` or `unknown`. None: no
+    /// probe was made.
     fn probed_name(&self) -> Option<&'static str> {
         Some(match self.probed.result()? {
             Ok(()) => "free",

@@ -1,10 +1,11 @@
-//! Text format of Prometheus, version 0.0.4: gauges, labels, escaping. Does not choose the metrics.
+//! Writes Prometheus' text format, version 0.0.4: gauges, labels, escaping. Does not choose the
+//! metrics.
 //!
 //! <https://prometheus.io/docs/instrumenting/exposition_formats/>
 
 use std::fmt::{self, Display, Write as _};
 
-/// A label's name and its value, not yet escaped.
+/// The name of a label, and its value before escaping.
 pub type MetricLabel<'a> = (&'a str, &'a dyn Display);
 
 const MEMORY: &str = "writing to a String cannot fail";
@@ -76,7 +77,7 @@ impl fmt::Write for Escaping<'_> {
     }
 }
 
-/// A number, displayed in the notation of Go, which Prometheus parses.
+/// The value of a sample in the notation of Go's ParseFloat, as the format requires.
 struct Value(f64);
 
 impl Display for Value {

@@ -1,5 +1,5 @@
-//! `portscope.scan/1`: the keys and types are a contract. Writes one socket at a time, without
-//! building a whole tree.
+//! Writes `portscope.scan/1`, whose keys and types are a contract. Writes one socket at a time, to
+//! save memory.
 
 use std::{
     fmt,
@@ -92,8 +92,9 @@ pub(super) struct HostDocument<'a> {
     name: &'a Text,
     #[serde(serialize_with = "as_str")]
     kernel: &'a Text,
+    /// Inode number of the network namespace. None: unknown.
     network_namespace: Option<u64>,
-    /// Set only if the namespace was asked for.
+    /// None: no namespace was requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     network_namespace_name: Option<&'a str>,
 }
@@ -191,6 +192,7 @@ pub(super) struct SocketRow<'a> {
     state: &'static str,
     local: EndpointRow,
     /// Name of the interface that the socket is bound to, or its index if the name is unknown.
+    /// None: it is bound to none.
     interface: Option<Interface<'a>>,
     remote: Option<EndpointRow>,
     inode: Option<u32>,
@@ -198,7 +200,7 @@ pub(super) struct SocketRow<'a> {
     user: Option<User<'a>>,
     cookie: Option<u64>,
     expires_ms: Option<u32>,
-    /// None if owners were not asked for.
+    /// None: owners were not looked up.
     owner: Option<OwnerRow<'a>>,
 }
 
@@ -261,7 +263,7 @@ struct OwnerRow<'a> {
 struct TunnelRow<'a> {
     kind: &'static str,
     device: &'a str,
-    /// Whether the interface reports this port itself.
+    /// Whether the interface reports its port. If not, the tunnel is assumed to use this socket.
     certain: bool,
 }
 
@@ -287,11 +289,11 @@ impl Serialize for OwnersDocument<'_> {
     }
 }
 
-/// A process, as in every list of processes.
+/// A process in a list of processes.
 #[derive(Serialize)]
 pub(super) struct ProcessRow<'a> {
     pub(super) pid: u32,
-    /// None: it ended before its name was read.
+    /// None: the name was not read, usually because the process ended before.
     pub(super) name: Option<&'a str>,
 }
 

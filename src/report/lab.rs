@@ -1,4 +1,5 @@
-//! Results of a lab or a race: conditions, strategies, stolen ports. Runs nothing.
+//! The report of `portscope lab`: the conditions, and the results of the strategies or of the race.
+//! Runs nothing.
 
 pub mod json;
 pub mod text;
@@ -18,18 +19,18 @@ pub struct LabSummary<'a> {
 
 /// The conditions of the run.
 pub struct LabConditions {
-    /// Name of the distribution, such as "uniform". It is "live" for the machine's own occupancy.
+    /// Name of the distribution, such as "uniform"; "live" for the occupancy of the machine itself.
     pub occupancy: &'static str,
     /// Whether the run is simulated in memory; otherwise it uses real sockets.
     pub is_simulated: bool,
-    /// Share of the candidates that are occupied, 0 to 1. It is the requested fill in a simulation,
-    /// and the measured one on the machine.
+    /// Occupied share of the candidates, 0 to 1: the requested one in a simulation or a race, the
+    /// measured one on the machine.
     pub fill: f64,
     pub seed: u64,
     pub range: PortRange,
-    /// Ports of the range that may be drawn.
+    /// Number of ports of the range that may be tried.
     pub candidates: u32,
-    /// Candidates that are occupied.
+    /// Number of occupied candidates.
     pub occupied: u32,
     pub protocols: Protocols,
 }
@@ -44,6 +45,7 @@ pub struct LabComparison<'a> {
     pub max_attempts: u32,
     /// Number of destinations, used in turn by the runs.
     pub destinations: u32,
+    /// Number of allocations of each strategy.
     pub runs: u64,
     pub results: Vec<StrategyResult<'a>>,
 }
@@ -54,8 +56,8 @@ pub struct StrategyResult<'a> {
     pub figures: &'a StrategyFigures,
 }
 
-/// Results of a race against a competitor that binds ports: of closing a port and binding it again,
-/// and of keeping its socket.
+/// Results of a race against a competitor that binds ports. In the rounds of `rebound`, the port is
+/// closed and bound again; in those of `handed_over`, its socket is kept.
 pub struct RaceSummary {
     pub place: RaceTarget,
     /// Requested time between close and rebind. `competitor_per_second` is the requested number of
@@ -64,39 +66,41 @@ pub struct RaceSummary {
     pub competitor_per_second: f64,
     pub rebound: RaceRounds,
     pub handed_over: RaceRounds,
-    /// Why the race ended before its last round.
+    /// Why the race ended before its last round. None: it did not.
     pub failure: Option<Text>,
 }
 
 /// Where a race was run.
 pub enum RaceTarget {
-    /// With two processes in a network namespace of their own.
+    /// By two processes in a network namespace of their own.
     Namespace,
-    /// In memory. `because` is the reason.
+    /// In memory. `because` says why the race is not a real one.
     Simulated { because: Text },
 }
 
 /// Results of the rounds of one kind.
 pub struct RaceRounds {
     pub count: u32,
-    /// Rounds in which another process had the port at the end.
+    /// Rounds in which another process held the port at the end.
     pub stolen: u32,
-    /// Rounds in which the competitor tried this port and was refused. Only counted if the socket
+    /// Rounds in which the competitor tried this port and was refused. Counted only if the socket
     /// is kept.
     pub refused: u32,
-    /// Expected number of stolen ports; `deviation` is its standard deviation. If the socket is
-    /// kept, both are for a socket that is closed.
+    /// Expected number of rounds in which the competitor tries this port: it takes a closed port,
+    /// and is refused if the socket is kept. `deviation` is the standard deviation of this number.
     pub expected: f64,
     pub deviation: f64,
-    /// Measured values begin here: the time between close and rebind.
+    /// Measured mean time between close and rebind.
     pub window: Duration,
+    /// Measured number of ports that the competitor bound per second.
     pub competitor_per_second: f64,
-    /// Mean number of free ports.
+    /// Measured mean number of free ports.
     pub free: f64,
 }
 
 impl StrategyResult<'_> {
-    /// Returns the name of the model behind the expected figures.
+    /// Returns the model behind the expected figures in words, for K of N candidates occupied and
+    /// at most M attempts. None: no model is known.
     fn model(&self) -> Option<&'static str> {
         self.figures.expected?;
         Some(match self.figures.model.as_ref()? {

@@ -1,4 +1,4 @@
-//! Paragraphs with a hanging indent, wrapped at column 100. Splits no word.
+//! Writes paragraphs with a hanging indent, wrapped at 100 columns. Splits no word.
 
 use std::io::{self, Write};
 

@@ -1,4 +1,5 @@
-//! Result of a search: ports, attempts, holders, and why no port was found. Binds nothing.
+//! The result of a search for ports: ports, attempts, holders, and why no port was found. Binds
+//! nothing.
 
 use std::{
     borrow::Cow,
@@ -26,13 +27,15 @@ pub struct Pick {
     pub protocols: Protocols,
     pub range: PortRange,
     pub max_attempts: u32,
-    /// Empty if fewer ports were found than asked for.
+    /// Empty if fewer ports were found than requested.
     pub ports: Vec<u16>,
-    /// The ports of `ports` that connect() and bind() to port 0 may choose, because they are in
-    /// `ephemeral`.
+    /// Of `ports`: those that connect() and bind() to port 0 may choose, because they are in
+    /// `ephemeral` and not reserved.
     pub automatic: Vec<u16>,
     pub ephemeral: PortRange,
+    /// Empty unless the attempts were requested.
     pub attempts: Vec<TracedAttempt>,
+    /// None: all requested ports were found.
     pub error: Option<NoPort>,
 }
 
@@ -40,12 +43,14 @@ pub struct Pick {
 #[derive(Clone, Debug)]
 pub struct TracedAttempt {
     pub attempt: Attempt,
+    /// The requested protocols.
     pub asked: Protocols,
+    /// None: the port was not in use, or no holder was found.
     pub holder: Option<Collision>,
 }
 
 impl TracedAttempt {
-    /// Returns the protocol that refused the port, or all protocols on which it was bound.
+    /// Returns the protocol on which the port was refused, or all protocols on which it was bound.
     fn protocols(&self) -> Protocols {
         self.attempt.refusal.map_or(self.asked, |refusal| refusal.protocol.into())
     }
@@ -55,17 +60,18 @@ impl TracedAttempt {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Collision {
     kind: &'static str,
-    /// Pid and name, ascending by pid.
+    /// Pid and name, ascending by pid. None: the name is unknown.
     processes: Vec<(u32, Option<Text>)>,
-    /// The kernel's tunnels that use the port.
+    /// The kernel's tunnels that use the port, in words. None: there are none.
     tunnels: Option<String>,
-    /// The user of a hidden process, in words.
+    /// The user of a hidden process, in words. None: unknown, or no hidden process.
     user: Option<String>,
 }
 
 impl Collision {
     /// Finds the holder of a port. If the port has several sockets, uses those with the most
-    /// informative kind of owner.
+    /// informative kind of owner. None: no socket is listed on the port, or owners were not looked
+    /// up.
     pub fn find(scan: Scan<'_>, protocol: Protocol, port: u16) -> Option<Self> {
         let sockets = scan.snapshot.on_port(protocol, port);
         let owners = || sockets.iter().map(|socket| scan.snapshot.owner(socket));
@@ -141,25 +147,27 @@ impl fmt::Display for TracedAttempt {
     }
 }
 
-/// Why no port was found. A hundred failed attempts are never reported as "no free port".
+/// Why no port was found. Failed attempts alone are never reported as "no free port": a free port
+/// may not have been tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoPort {
     AttemptsExhausted {
         attempts: u32,
-        /// None: could not be determined.
+        /// None: the scan failed.
         free: Option<UnlistedCount>,
-        /// Number of ports that could have been drawn.
+        /// Number of candidates: the ports that could be tried.
         of: u32,
-        /// Number of ports of the range that are reserved and could not be drawn.
+        /// Number of ports of the range that are no candidates because they are reserved.
         reserved: u32,
-        /// Number of refusals with an errno other than EADDRINUSE, and the last such errno.
+        /// Number of refusals with an errno other than EADDRINUSE, and the last such errno. None:
+        /// there were none.
         other: Option<(u32, Errno)>,
     },
     RangeFull {
         range: PortRange,
-        /// Number of ports that could have been drawn.
+        /// Number of candidates: the ports that could be tried.
         of: u32,
-        /// Number of ports of the range that are reserved and could not be drawn.
+        /// Number of ports of the range that are no candidates because they are reserved.
         reserved: u32,
         /// Each port with its holder in words, if there are few ports; otherwise empty.
         holders: Vec<(u16, String)>,
@@ -167,18 +175,18 @@ pub enum NoPort {
     RangeReserved {
         range: PortRange,
     },
-    /// No run of `length` consecutive ports was free.
+    /// No free run of `length` consecutive ports was found.
     NoBlock {
         range: PortRange,
         length: u16,
-        /// 0: the range has no run of that length.
+        /// 0: the range has no run of `length` ports that are neither reserved nor excluded.
         attempts: u32,
     },
     /// No port of the address can be bound.
     AddressRefused(AddressRefusal),
-    /// No port of the range can be bound, because this process lacks the right.
+    /// No port of the range can be bound, because this process lacks CAP_NET_BIND_SERVICE.
     RightMissing(AddressRefusal),
-    /// A policy refused port 0 and each port that was tried.
+    /// A security policy refused port 0 and each port that was tried, with EACCES or EPERM.
     PolicyRefused {
         refusal: AddressRefusal,
         attempts: u32,
@@ -195,8 +203,8 @@ pub struct UnlistedCount {
     pub is_doubtful: bool,
 }
 
-/// Describes the holder of the port of these sockets: `python3[812]`, `a socket in TIME-WAIT
-/// (closed by its process, 42s left)`.
+/// Describes the most informative owner of the sockets on a port: `python3[812]`, `a socket in
+/// TIME-WAIT (closed by its process, 42s left)`. Without sockets, returns `an unlisted socket`.
 pub fn holder_words<'a>(scan: Scan<'a>, sockets: impl Iterator<Item = &'a Socket>) -> String {
     let owner = |socket: &&Socket| scan.snapshot.owner(socket);
     let Some(socket) = sockets.min_by_key(|socket| rank(owner(socket))) else {
@@ -353,8 +361,8 @@ fn write_full(
     Ok(())
 }
 
-/// Writes that all ports of the range that could be drawn are in use. Names reserved ports first,
-/// because they reduce the number of candidates.
+/// Writes that all candidates of a range with reserved ports are in use. Names the reserved ports
+/// first, because they reduce the number of candidates.
 fn write_full_but_reserved(
     f: &mut fmt::Formatter<'_>,
     range: PortRange,
@@ -387,7 +395,7 @@ pub fn write_text(pick: &Pick, out: &mut dyn Write) -> io::Result<()> {
     pick.ports.iter().try_for_each(|port| writeln!(out, "{port}"))
 }
 
-/// Writes `portscope.pick/1`: the keys and types are a contract.
+/// Writes `portscope.pick/1`, whose keys and types are a contract.
 pub fn write_json(pick: &Pick, out: &mut dyn Write) -> io::Result<()> {
     let document = PickDocument {
         schema: "portscope.pick/1",

@@ -1,4 +1,4 @@
-//! `scan` as text: aligned columns like `ss`, one line per socket, with the owner last.
+//! Writes a scan as text: aligned columns as in `ss`, one line per socket, with the owner last.
 
 use std::{
     fmt::{self, Write as _},
@@ -39,7 +39,8 @@ pub fn write_scans(scans: &[Scan<'_>], out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// `namespace blue (net 4026532250)`
+/// The line above the report of a namespace, with its name and inode number: `namespace blue (net
+/// 4026532250)`. Unknown values are `-`.
 pub struct NamespaceLine<'a>(pub &'a Machine);
 
 impl fmt::Display for NamespaceLine<'_> {
@@ -144,8 +145,8 @@ fn local_width(scan: Scan<'_>, socket: &Socket) -> usize {
     }
 }
 
-/// Returns the width of an endpoint as shown. For IPv4 it returns the largest possible width,
-/// because measuring each of 200,000 endpoints takes longer than writing a few spaces.
+/// Returns the width of an endpoint as shown. Returns the largest possible width for IPv4, because
+/// measuring each of 200,000 endpoints takes longer than writing a few spaces.
 fn endpoint_width(endpoint: &Endpoint) -> usize {
     match endpoint.address {
         IpAddr::V4(_) => "255.255.255.255:65535".len(),

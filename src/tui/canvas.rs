@@ -30,8 +30,8 @@ impl Canvas {
         self.size
     }
 
-    /// Draws a frame and returns how long the terminal took to read it. Sends nothing if no cell
-    /// changed.
+    /// Draws a frame and returns the time that the terminal took to read it. Sends nothing if no
+    /// cell changed.
     ///
     /// Errors: the terminal is gone.
     pub fn draw(

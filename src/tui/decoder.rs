@@ -7,14 +7,15 @@ use std::{str, time::Duration};
 
 use crate::app::{Gesture, Key};
 
-/// Maximum length of a sequence. All known sequences are shorter; longer ones are garbage.
+/// Maximum length of a sequence, in bytes. All known sequences are shorter; longer ones are
+/// garbage.
 const MAX_SEQUENCE_LENGTH: usize = 64;
 /// Maximum number of characters passed on from a paste. No text field takes more.
 const MAX_PASTE_LENGTH: usize = 256;
 const ESCAPE: u8 = 0x1b;
 const CONTROL_C: u8 = 0x03;
 const BELL: u8 = 0x07;
-/// CAN and SUB cancel any string (ECMA-48, and VT500's parser).
+/// CAN and SUB cancel any control string (ECMA-48, and the VT500's parser).
 const CANCEL: u8 = 0x18;
 const SUBSTITUTE: u8 = 0x1a;
 /// String terminator (ST) as one byte.
@@ -22,9 +23,9 @@ const TERMINATOR: u8 = 0x9c;
 /// Ends a bracketed paste.
 const PASTE_END: &[u8] = b"\x1b[201~";
 
-/// Time limit for the rest of a key, even over a slow line. An ESC alone is the Escape key.
+/// Time limit for the rest of a key, even over a slow line. After it, a lone ESC is the Escape key.
 const REST_OF_KEY: Duration = Duration::from_millis(40);
-/// Time limit for the rest of an answer or string, which the line may send in several parts.
+/// Time limit for the rest of an answer or control string, which may arrive in several parts.
 const REST_OF_STRING: Duration = Duration::from_millis(500);
 const REST_OF_PASTE: Duration = Duration::from_secs(2);
 
@@ -40,10 +41,10 @@ pub enum Input {
         column: u16,
         row: u16,
     },
-    /// The background's red, green and blue, each 0 to 1.
+    /// The red, green and blue of the terminal's background, each 0 to 1.
     Background([f32; 3]),
-    /// The terminal's device attributes (DA1). Every terminal answers this request, and only after
-    /// all requests before it.
+    /// The terminal's device attributes (DA1). Every terminal answers this request, after all
+    /// earlier requests.
     Attributes,
 }
 
@@ -54,12 +55,14 @@ impl Input {
     }
 }
 
-/// What the bytes begin with.
+/// The result of decoding the start of the input.
 enum DecodeStep {
-    /// The number of bytes decoded, and their input. None: they have no meaning here.
+    /// The number of bytes decoded, and their input. None: the bytes have no meaning here.
     Done(usize, Option<Input>),
-    /// The number of bytes that begin a sequence, string or paste of any length.
+    /// The number of bytes that begin a sequence, control string or paste, and the state for the
+    /// bytes that follow.
     Begin(usize, InputState),
+    /// More bytes are needed.
     More,
 }
 
@@ -71,13 +74,13 @@ enum InputState {
     /// A control sequence that has no meaning here.
     Sequence,
     String(StringKind),
-    /// A paste. At most `left` more characters of its line are passed on.
+    /// A paste. At most `left` more characters of its first non-empty line are passed on.
     Paste {
         left: usize,
     },
 }
 
-/// OSC, DCS, APC, PM or SOS, up to its terminator.
+/// Kind of a control string (OSC, DCS, APC, PM or SOS), which ends with a terminator.
 #[derive(Clone, Copy, Debug)]
 struct StringKind {
     /// Whether the string is an OSC string, which may be an answer. BEL ends it, too.
@@ -86,17 +89,17 @@ struct StringKind {
     is_c1: bool,
 }
 
-/// Decodes input. Keeps what is not complete yet.
+/// Decodes input. Keeps the bytes of an input that is not complete yet.
 #[derive(Default)]
 pub struct Decoder {
     pending: Vec<u8>,
     state: InputState,
-    /// The beginning of the current OSC string.
+    /// The first `MAX_SEQUENCE_LENGTH` bytes of the current control string.
     command: Vec<u8>,
 }
 
 impl Decoder {
-    /// How long to wait for the rest before `give_up`; None: nothing has begun.
+    /// How long to wait for more bytes before the caller calls `give_up`; None: no input has begun.
     pub fn timeout(&self) -> Option<Duration> {
         match self.state {
             InputState::Keys if self.pending.is_empty() => None,
@@ -107,7 +110,7 @@ impl Decoder {
     }
 
     /// Decodes bytes and passes all complete inputs to `take`. Stops and returns false when `take`
-    /// does.
+    /// returns false.
     pub fn feed(&mut self, bytes: &[u8], mut take: impl FnMut(Input) -> bool) -> bool {
         let mut pending = std::mem::take(&mut self.pending);
         pending.extend_from_slice(bytes);
@@ -124,7 +127,8 @@ impl Decoder {
         wanted
     }
 
-    /// Ends the wait for the rest: a lone ESC is the Escape key, anything else is discarded.
+    /// Ends the wait for more bytes: a lone ESC is the Escape key, any other incomplete input is
+    /// discarded.
     pub fn give_up(&mut self) -> Option<Input> {
         let is_key = matches!(self.state, InputState::Keys) && self.pending == [ESCAPE];
         self.pending.clear();
@@ -163,7 +167,7 @@ impl Decoder {
         end + usize::from((0x40..0x7f).contains(&bytes[end]))
     }
 
-    /// Reads a string. None of its bytes is a key, except that Ctrl-C always works.
+    /// Reads a control string. None of its bytes is a key, except that Ctrl-C always works.
     fn read_string(&mut self, kind: StringKind, bytes: &[u8]) -> Option<(usize, Option<Input>)> {
         let is_special = |&byte: &u8| match byte {
             ESCAPE | CONTROL_C | CANCEL | SUBSTITUTE => true,
@@ -181,8 +185,8 @@ impl Decoder {
             [ESCAPE] => return None,
             [ESCAPE, b'\\', ..] => 2,
             [ESCAPE, ..] => {
-                // Not the terminator: the string is no answer, and what follows is still part of
-                // it, even if it looks like a key.
+                // ESC without the terminator: the string is no answer, and the next bytes are still
+                // part of it, even if they look like a key.
                 self.command.resize(MAX_SEQUENCE_LENGTH, ESCAPE);
                 return Some((1, None));
             }
@@ -220,7 +224,7 @@ impl Decoder {
     }
 }
 
-/// Decodes what the bytes begin with. `bytes` must not be empty.
+/// Decodes the first input of `bytes`, which must not be empty.
 fn decode(bytes: &[u8]) -> DecodeStep {
     let key = |key| DecodeStep::Done(1, Some(Input::Key(key)));
     match bytes[0] {
@@ -283,14 +287,15 @@ fn decode_escape(bytes: &[u8]) -> DecodeStep {
 }
 
 /// Parses `11;rgb:RRRR/GGGG/BBBB`, with one to four hex digits each, or `rgba` with an alpha value
-/// (ctlseqs, OSC 11).
+/// (ctlseqs, OSC 11). None: the text is anything else.
 fn background(text: &str) -> Option<Input> {
     let color = text.strip_prefix("11;rgb")?;
     let mut parts = color.strip_prefix("a:").or(color.strip_prefix(':'))?.split('/').map(share);
     Some(Input::Background([parts.next()??, parts.next()??, parts.next()??]))
 }
 
-/// Returns hex digits as a share (0 to 1) of the largest number with as many digits.
+/// Returns hex digits as a share (0 to 1) of the largest number with as many digits. None: the text
+/// is not one to four hex digits.
 fn share(digits: &str) -> Option<f32> {
     let largest = [0xf, 0xff, 0xfff, 0xffff_u16].get(digits.len().checked_sub(1)?)?;
     Some(f32::from(u16::from_str_radix(digits, 16).ok()?) / f32::from(*largest))
@@ -389,7 +394,7 @@ fn old_gesture(button: u8, column: u8, row: u8) -> Option<Input> {
 }
 
 /// Returns the gesture of the left button, of the wheel, or of motion (bit 5) with the left button
-/// or none.
+/// or none. None: another button.
 fn meant_by(button: u16) -> Option<Gesture> {
     Some(match without_modifiers(button) {
         0 => Gesture::Press,

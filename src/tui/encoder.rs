@@ -1,4 +1,4 @@
-//! Encodes cells as terminal commands, as few as possible. Neither chooses the cells nor sends
+//! Encodes cells as few terminal commands as possible. Neither chooses the cells nor sends
 //! anything.
 //!
 //! Replaces ratatui's crossterm backend, which writes 20 bytes for a frame without changed cells,
@@ -36,7 +36,7 @@ const ATTRIBUTES: [(Modifier, Attribute); 9] = [
 /// Resets all attributes and both colours.
 const PLAIN: SetAttribute = SetAttribute(Attribute::Reset);
 
-/// The style of the next cell.
+/// The colours and attributes of a cell.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct NextCell {
     foreground: Color,
@@ -55,7 +55,7 @@ impl Encoder {
         Self { size: Size::new(columns, rows), bytes: Vec::new() }
     }
 
-    /// The bytes drawn since the last call of `clear_bytes`; empty if nothing differed.
+    /// The bytes encoded since the last call of `clear_bytes`; empty if no cell changed.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }

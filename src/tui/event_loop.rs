@@ -1,5 +1,5 @@
-//! The event loop: receives events, updates the app, executes its effects, draws changes. Decides
-//! nothing.
+//! The event loop: receives events, updates the app, executes its effects, draws changes. Does not
+//! decide what an event does.
 
 use std::{
     io,
@@ -29,10 +29,11 @@ use crate::{
 
 /// Maximum time between two updates of the durations on screen, such as the snapshot's age.
 const TICK: Duration = Duration::from_secs(1);
-/// Maximum number of messages between two frames, so that a flood of input cannot stop drawing.
+/// Maximum number of messages handled before the next frame, so that a flood of input cannot stop
+/// drawing.
 const TAKEN_AT_ONCE: usize = 256;
-/// How long to wait after SIGCONT for a signal that ends the program, because both may be sent
-/// together.
+/// How long to wait after SIGCONT for a signal that ends the program, because some senders send
+/// both, such as the kernel when a terminal hangs up.
 const SECOND_SIGNAL: Duration = Duration::from_millis(50);
 
 /// State of the event loop.
@@ -53,7 +54,7 @@ pub struct EventLoop<'a> {
 }
 
 impl EventLoop<'_> {
-    /// Runs until there is a reason to end.
+    /// Runs until the user quits or `ending` is called. Errors: the canvas could not be created.
     pub fn run(&mut self) -> io::Result<Exit> {
         self.report_size();
         loop {
@@ -71,7 +72,7 @@ impl EventLoop<'_> {
         }
     }
 
-    /// Waits for a message and handles all that have come.
+    /// Waits for a message and handles all that have arrived. None: the program goes on.
     fn take_events(&mut self) -> Option<Exit> {
         let wait = self.pace.wait(Instant::now()).unwrap_or(TICK).min(TICK);
         let Ok(first) = self.inbox.recv_timeout(wait) else {
@@ -92,7 +93,7 @@ impl EventLoop<'_> {
 
     fn take(&mut self, wake: LoopWake) -> Option<Exit> {
         match wake {
-            // A nudge only wakes the loop. An answer of the terminal is late here, or was not
+            // `Check` only wakes the loop. An answer of the terminal is late here, or was not
             // requested.
             LoopWake::Check | LoopWake::Input(Input::Background(_) | Input::Attributes) => None,
             LoopWake::Input(Input::Key(key)) => {
@@ -116,7 +117,7 @@ impl EventLoop<'_> {
     }
 
     fn point(&mut self, gesture: Gesture, column: u16, row: u16) -> Option<Exit> {
-        // Reports that were sent before the mouse was turned off are ignored.
+        // Mouse reports that were sent before the mouse was turned off are ignored.
         if !self.app.is_mouse_on() {
             return None;
         }
@@ -196,7 +197,7 @@ impl EventLoop<'_> {
             signals::stop_process();
         }
         if !self.ending.is_called() {
-            // The kernel sends SIGCONT after SIGHUP when a terminal hangs up.
+            // Fails if the terminal hung up: the kernel sends SIGCONT after SIGHUP.
             if self.terminal.take().is_err() {
                 self.ending.call(Reason::TerminalGone);
                 return Ok(());

@@ -18,8 +18,8 @@ use crate::tui::{
     watchdog::{Ending, Reason},
 };
 
-/// Starts the thread. It first sends `typed`, the inputs read before. `send` may block; it returns
-/// false when the receiver is gone.
+/// Starts the input thread, which first sends `typed`, the inputs that were read earlier. `send`
+/// may block; it returns false when the receiver is gone. Errors: no thread can be started.
 pub fn listen(
     ending: Arc<Ending>,
     typed: Vec<Input>,
@@ -63,8 +63,8 @@ fn wait_and_read(
     if goes_on { Continue(()) } else { Break(()) }
 }
 
-/// Passes inputs on. Of consecutive motions only the last is sent, so that the mouse does not delay
-/// keys.
+/// Passes inputs on. Of consecutive motions of one gesture only the last is sent, so that the mouse
+/// does not delay keys. Returns false when the receiver is gone.
 fn pass_on(bytes: &[u8], decoder: &mut Decoder, mut send: impl FnMut(Input) -> bool) -> bool {
     let mut motion = None;
     let goes_on = decoder.feed(bytes, |input| {

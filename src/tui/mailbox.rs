@@ -11,7 +11,8 @@ use crate::{
     tui::decoder::Input,
 };
 
-/// Keys and clicks that can wait while a frame is drawn; more of them wait in the terminal.
+/// Maximum number of messages that wait while a frame is drawn. More keys and clicks wait in the
+/// terminal's buffer.
 const CAPACITY: usize = 256;
 
 /// A message to the event loop.
@@ -22,7 +23,7 @@ pub enum LoopWake {
         #[expect(dead_code, reason = "frees the place when the message is dropped")]
         Option<ReportSlot>,
     ),
-    /// Check the signals, the size, and whether the program must end.
+    /// Wakes the loop to check the signals, the size, and whether the program must end.
     Check,
 }
 
@@ -30,9 +31,9 @@ pub fn channel() -> (SyncSender<LoopWake>, Receiver<LoopWake>) {
     sync_channel(CAPACITY)
 }
 
-/// The only slot of an outbox for an offered report. While it is occupied, `offer` returns the next
-/// report to the worker. The slot is free again when the loop has taken the report. A snapshot is
-/// big, so only one may wait while the terminal does not read.
+/// The only slot of an outbox for an offered report. While the slot is occupied, `offer` returns
+/// the next report to the worker. The slot is free again when the loop has received the report. A
+/// snapshot is big, so only one may wait while the terminal does not read.
 pub struct ReportSlot(Arc<AtomicBool>);
 
 impl ReportSlot {

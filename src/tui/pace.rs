@@ -3,25 +3,25 @@
 
 use std::time::{Duration, Instant};
 
-/// Minimum time between frames for reports: screens do not show more frames.
+/// Minimum time between two frames for reports, because most screens show 60 frames per second.
 const MIN_GAP: Duration = Duration::from_millis(16);
 /// Maximum pause after a frame, even if the terminal was slow or blocked for longer.
 const MAX_PAUSE: Duration = Duration::from_millis(500);
 
-/// Schedules the frames.
+/// Determines when each frame is drawn.
 pub struct FramePace {
-    /// None: nothing has changed.
+    /// When the next frame is due; None: nothing has changed.
     due: Option<Instant>,
     /// When the last frame began.
     began: Instant,
     /// The end of the pause after the last frame. The pause is as long as writing the frame took,
-    /// at most `MAX_PAUSE`. So writing takes at most half of the time, unless the terminal is
+    /// at most `MAX_PAUSE`, so that writing takes at most half of the time, unless the terminal is
     /// very slow.
     rested: Instant,
 }
 
 impl FramePace {
-    /// The first frame is due at once.
+    /// Creates a pace whose first frame is due at once.
     pub fn new(now: Instant) -> Self {
         Self { due: Some(now), began: now, rested: now }
     }

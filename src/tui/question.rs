@@ -22,27 +22,28 @@ use crate::{
     view::Background,
 };
 
-/// A terminal that does not answer within this time is assumed to be dark.
+/// How long to wait for the answer. The background is assumed to be dark without one.
 const TIMEOUT: Duration = Duration::from_millis(300);
 /// Requests the background (OSC 11, terminated as urxvt needs it) and attributes (DA1); see xterm's
 /// ctlseqs.
 const QUESTION: &[u8] = b"\x1b]11;?\x07\x1b[c";
 
-/// What came from the terminal during the wait.
+/// What was read from the terminal during the wait.
 #[derive(Default)]
 pub struct TerminalAnswer {
     /// None: the terminal did not answer.
     pub background: Option<Background>,
     /// Inputs for the app that were typed during the wait.
     pub typed: Vec<Input>,
-    /// Holds the beginning of an incomplete input.
+    /// The decoder, which may hold the beginning of an incomplete input.
     pub decoder: Decoder,
 }
 
 /// Asks for the background. Needs raw mode, and must run before anything else reads the input.
+/// Errors: the terminal could not be written.
 pub fn query_background(terminal: &Terminal, ending: &Ending) -> io::Result<TerminalAnswer> {
     let mut answer = TerminalAnswer::default();
-    // GNU screen answers in the wrong order, Eterm does not answer.
+    // GNU screen answers in the wrong order; Eterm does not answer.
     let term = env::var("TERM").unwrap_or_default();
     if term == "screen" || term.starts_with("screen.") || term == "Eterm" {
         return Ok(answer);

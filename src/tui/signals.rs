@@ -30,11 +30,11 @@ pub use ending::EndingSignals;
 pub use ending_signals::{before_a_fault_ends_us, die_by};
 pub use signal_hook::consts::SIGUSR1;
 
-/// The signals by which a user ends a program.
+/// The signals with which a user ends a program.
 const ENDING: [i32; 4] = [SIGTERM, SIGHUP, SIGINT, SIGQUIT];
 
-/// The signals that arrived since the loop last checked. They are flags, because a full channel
-/// would lose messages.
+/// The signals that arrived since the event loop last checked. They are flags, because a full
+/// channel would lose messages.
 #[derive(Default)]
 pub struct Arrived {
     stop: AtomicBool,
@@ -60,9 +60,11 @@ impl Arrived {
     }
 }
 
-/// Starts the thread. It calls `wake_loop`, which must not block, after each signal.
+/// Starts the thread that receives signals. It calls `wake_loop`, which must not block, after each
+/// signal.
 ///
-/// A signal that is ignored at the start (nohup) stays ignored.
+/// A signal that is ignored at the start (nohup) stays ignored. Errors: a signal cannot be caught,
+/// or no thread can be started.
 pub fn watch(
     arrived: Arc<Arrived>,
     ending: Arc<Ending>,
@@ -99,13 +101,15 @@ pub fn ask_group_to_stop() {
     let _ = kill_current_process_group(rustix::process::Signal::TSTP);
 }
 
-/// Stops this process until SIGCONT. Uses SIGSTOP, because SIGTSTP is dropped in an orphaned group.
+/// Stops this process until SIGCONT. Uses SIGSTOP, because the kernel drops SIGTSTP in an orphaned
+/// process group.
 pub fn stop_process() {
-    // raise() signals this very thread, which therefore stops before the call returns.
+    // raise() signals the calling thread, which therefore stops before the call returns.
     let _ = low_level::raise(SIGSTOP);
 }
 
-/// Raises the descriptor limit to the hard limit, because each held port is a descriptor.
+/// Raises the soft limit of descriptors to the hard limit, because each held port needs
+/// descriptors.
 pub fn raise_descriptor_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
@@ -114,7 +118,7 @@ pub fn raise_descriptor_limit() {
 }
 
 /// Reads `SigIgn` of proc_pid_status(5): bit n - 1 is signal n. sigaction(2) would need unsafe
-/// code.
+/// code. None: the file could not be read.
 fn ignored_signals() -> Option<u64> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let status = rustix::fs::open("/proc/self/status", flags, Mode::empty()).ok()?;

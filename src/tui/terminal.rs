@@ -1,4 +1,4 @@
-//! Sets up the terminal for the TUI, and restores it once, from the first thread that asks for it.
+//! Sets up the terminal for the TUI, and restores it once, from the first thread that requests it.
 //! Does not compose frames.
 
 use std::{
@@ -35,33 +35,35 @@ use crate::{
     },
 };
 
-/// Enters the alternate screen. Must not be sent twice: it saves the main screen's cursor position.
+/// Enters the alternate screen and saves the cursor position of the main screen. Sent twice, it
+/// would overwrite that position.
 const TAKE_SCREEN: &[u8] = b"\x1b[?1049h";
 const HIDE_CURSOR: &[u8] = b"\x1b[?25l";
 /// Enables reports of all mouse motion, in SGR encoding (xterm's ctlseqs, "Mouse Tracking"). A
 /// terminal that does not support every mode uses the last one that it supports.
 const TAKE_MOUSE: &[u8] = b"\x1b[?1000h\x1b[?1002h\x1b[?1003h\x1b[?1006h";
 const GIVE_MOUSE: &[u8] = b"\x1b[?1006l\x1b[?1003l\x1b[?1002l\x1b[?1000l";
-/// Makes the terminal mark pasted text, so that it is not taken for keys (xterm's ctlseqs,
-/// "Bracketed Paste Mode").
+/// Makes the terminal mark pasted text, so that no character of it is decoded as a command (xterm's
+/// ctlseqs, "Bracketed Paste Mode").
 const TAKE_PASTES: &[u8] = b"\x1b[?2004h";
 /// Ends a synchronized update, resets paste mode and colours, shows the cursor, leaves the
 /// alternate screen.
 const GIVE_BACK: &[u8] = b"\x1b[?2026l\x1b[?2004l\x1b[0m\x1b[?25h\x1b[?1049l";
+/// Begin and end a synchronized update: the terminal shows a frame only when it is complete.
 const BEGIN_FRAME: &[u8] = b"\x1b[?2026h";
 const END_FRAME: &[u8] = b"\x1b[?2026l";
 /// How long to wait for a terminal that does not read, before unread output is discarded.
 const TIMEOUT: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 
-/// Maximum number of times that a fault handler waits for another thread to finish its write. Each
-/// wait lasts `WAIT`.
+/// Maximum number of times that a fault handler waits `WAIT` (1 ms) for another thread to finish
+/// its write.
 const MAX_WAITS: u32 = 100;
 const WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
 /// Maximum columns and rows, more than any real terminal has. Cells beyond them are not drawn.
 const MAX_COLUMNS: u16 = 2000;
 const MAX_ROWS: u16 = 1000;
 
-/// Returns why the TUI cannot run here; `None` if it can.
+/// Returns why the TUI cannot run here; None: it can.
 pub fn refuse_reason() -> Option<String> {
     let because = if !isatty(stdin()) {
         "standard input is not a terminal"
@@ -77,12 +79,14 @@ pub fn refuse_reason() -> Option<String> {
 
 /// The terminal on standard input and output.
 pub struct Terminal {
+    /// The modes before `take`.
     cooked: Termios,
     output: OwnedFd,
     /// Whether writing to `output` never blocks. False only if it could not be opened again.
     never_blocks: bool,
     /// Whether the terminal reports mouse events while the TUI uses it.
     mouse: AtomicBool,
+    /// Whether the TUI uses the terminal: set by `take`, cleared by `give_back`.
     is_taken: AtomicBool,
     /// Held during each write of a frame and during `take`, so that neither writes after the
     /// terminal was restored.
@@ -90,7 +94,7 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Opens the terminal. Changes nothing yet.
+    /// Opens the terminal. Changes nothing yet. Errors: standard input is not a terminal.
     pub fn open(mouse: bool) -> io::Result<Self> {
         let cooked = tcgetattr(stdin())?;
         // Opened again, because O_NONBLOCK on the descriptor itself would affect the shell as well.
@@ -108,8 +112,9 @@ impl Terminal {
         })
     }
 
-    /// Enters raw mode and the alternate screen, and enables the mouse. Also called when the
-    /// program returns to the foreground (`fg`).
+    /// Enters raw mode and the alternate screen, and enables the mouse if it is on. Also called
+    /// when the program returns to the foreground (`fg`). Errors: the terminal is gone or does not
+    /// read.
     pub fn take(&self) -> io::Result<()> {
         let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut raw = self.cooked.clone();
@@ -133,10 +138,11 @@ impl Terminal {
         self.mouse.load(Ordering::SeqCst)
     }
 
-    /// Undoes `take`, once. Allocates nothing and ends within a second, whatever the terminal does.
-    /// Waits for a thread that is restoring the terminal: the caller may end the program next.
+    /// Undoes `take`, once. Allocates nothing and, if `never_blocks`, ends within a second. Waits
+    /// until a thread that is restoring the terminal has finished, because the caller may end the
+    /// program next.
     pub fn give_back(&self) {
-        // A blocked writer would never release the lock.
+        // If writes can block, a blocked writer would never release the lock.
         let _alone =
             self.never_blocks.then(|| self.writing.lock().unwrap_or_else(PoisonError::into_inner));
         if self.is_taken.swap(false, Ordering::SeqCst) {
@@ -144,7 +150,7 @@ impl Terminal {
         }
     }
 
-    /// Like `give_back`, but for a fault handler: the thread at fault may hold the lock itself.
+    /// Like `give_back`, but for a fault handler: the faulting thread may hold the lock itself.
     fn give_back_at_fault(&self) {
         let alone = self.wait_for_lock();
         if self.is_taken.swap(false, Ordering::SeqCst) || alone.is_none() {
@@ -188,7 +194,7 @@ impl Terminal {
         Ok((size.ws_col.clamp(1, MAX_COLUMNS), size.ws_row.clamp(1, MAX_ROWS)))
     }
 
-    /// Writes a frame as one synchronized update.
+    /// Writes a frame as one synchronized update. Errors: see `send`.
     pub fn draw(&self, frame: &[u8], ending: &Ending) -> io::Result<()> {
         for part in [BEGIN_FRAME, frame, END_FRAME] {
             self.send(part, ending)?;
@@ -197,6 +203,7 @@ impl Terminal {
     }
 
     /// Writes all bytes, or stops early when `ending` is called or the terminal is given back.
+    /// Errors: the terminal is gone.
     pub fn send(&self, mut rest: &[u8], ending: &Ending) -> io::Result<()> {
         while !rest.is_empty() {
             match self.write_if_taken(rest) {
@@ -252,7 +259,8 @@ impl Drop for TerminalGuard<'_> {
     }
 }
 
-/// Whether this process may change the terminal. True if there is no job control.
+/// Whether this process may change the terminal: its process group is in the foreground, or there
+/// is no job control.
 pub fn is_in_foreground() -> bool {
     tcgetpgrp(stdin()).map_or(true, |group| group == getpgrp())
 }

@@ -1,4 +1,4 @@
-//! Ends the program when the loop cannot: the terminal is gone, or the loop does not return.
+//! Ends the program when the event loop cannot: the terminal is gone, or the loop does not return.
 
 use std::{
     io,
@@ -18,8 +18,8 @@ use signal_hook::low_level;
 
 use crate::tui::{signals, terminal::Terminal};
 
-/// How long the loop has to end normally. Restoring the terminal by force takes less than another
-/// second.
+/// Time in which the loop must end normally. Restoring the terminal by force takes less than
+/// another second.
 const GRACE: Duration = Duration::from_secs(1);
 /// 128 + SIGHUP: the exit code when the terminal is gone, even if the signal itself is ignored.
 pub const EXIT_TERMINAL_GONE: i32 = 129;
@@ -31,14 +31,13 @@ pub const PANICKED: i32 = 101;
 pub enum Reason {
     Signal(i32),
     TerminalGone,
-    /// In any thread; its message is already on stderr.
+    /// A thread panicked; its message is already on stderr.
     Panic,
     /// The loop ended normally.
     Over,
 }
 
-/// The request to end the program, visible to all threads. The first thread that calls `call` sets
-/// the reason.
+/// The request to end the program, visible to all threads.
 pub struct Ending {
     reason: OnceLock<Reason>,
     /// Readable from the first call of `call` on.
@@ -57,6 +56,7 @@ impl Ending {
         })
     }
 
+    /// Requests the end of the program. The first call sets the reason.
     pub fn call(&self, reason: Reason) {
         if self.reason.set(reason).is_ok() {
             // Fails only if the counter overflows.
@@ -64,6 +64,7 @@ impl Ending {
         }
     }
 
+    /// The reason of the first call; None: `call` was not called yet.
     pub fn reason(&self) -> Option<Reason> {
         self.reason.get().copied()
     }
@@ -72,6 +73,7 @@ impl Ending {
         self.reason().is_some()
     }
 
+    /// Waits up to `time` for the request, and returns whether it was made.
     pub fn is_called_within(&self, time: Duration) -> bool {
         let time = Timespec::try_from(time).expect("a few milliseconds fit");
         // Whatever poll() returns, only the reason counts.
@@ -84,7 +86,7 @@ impl Ending {
         PollFd::new(&self.called, PollFlags::IN)
     }
 
-    /// Called when the terminal is restored and the workers have stopped.
+    /// Reports to the watchdog that the terminal is restored and the workers have stopped.
     pub fn finish(&self) {
         *self.finished.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.finishing.notify_all();
@@ -97,7 +99,7 @@ impl Ending {
     }
 }
 
-/// Starts the watchdog thread.
+/// Starts the watchdog thread. Errors: no thread can be started.
 pub fn watch(terminal: Arc<Terminal>, ending: Arc<Ending>) -> io::Result<()> {
     let watch = move || {
         wait_for_hangup_or(&ending);
@@ -110,8 +112,8 @@ pub fn watch(terminal: Arc<Terminal>, ending: Arc<Ending>) -> io::Result<()> {
     thread::Builder::new().name("watchdog".to_owned()).spawn(watch).map(drop)
 }
 
-/// Waits for a hang-up or for the end. poll(2) always reports a hang-up, and unlike a read nothing
-/// can delay it.
+/// Waits until the terminal hangs up or `ending` is called. poll(2) always reports a hang-up
+/// (POLLHUP), and consumes no input.
 fn wait_for_hangup_or(ending: &Ending) {
     loop {
         let terminal = stdin();

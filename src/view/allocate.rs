@@ -40,8 +40,10 @@ const MAX_LOG_LINES: u16 = 16;
 #[derive(Clone, Copy)]
 pub struct AllocateContext<'a> {
     pub allocation: &'a Allocation,
-    /// The occupancy in which the allocator runs: that of the host, or a simulated one.
+    /// The occupancy in which the allocator runs: that of the host, or a simulated one. None: there
+    /// is none yet.
     pub scan: Option<LastScan<'a>>,
+    /// The processes that own the sockets of `scan`.
     pub processes: &'a ProcessTable,
     /// Time since the program's start, for fading marks.
     pub now: Duration,
@@ -53,7 +55,8 @@ pub fn render(context: AllocateContext<'_>, theme: &Theme, area: Rect, buffer: &
     let rows = if theme.needs_whole_cells() { RowsPerLine::One } else { RowsPerLine::Two };
     let (mut areas, grid) = AllocateAreas::within(area, context.allocation.options().range, rows);
     if areas.class == AllocateSize::Small && context.allocation.is_sampled() {
-        // The colours of a sampled run have no meaning without their scale.
+        // The colours of a sampled run have no meaning without their scale, so the legend takes a
+        // line of the outcome.
         areas.legend = Rect { height: 1, ..areas.outcome }.intersection(areas.outcome);
         areas.outcome.y += areas.legend.height;
         areas.outcome.height -= areas.legend.height;
@@ -97,7 +100,7 @@ fn facts(context: AllocateContext<'_>, class: AllocateSize, column: &mut TextCol
 fn sections(context: AllocateContext<'_>, column: &mut TextColumn<'_>) {
     setup::section(context, column);
     column.blank();
-    // One blank line between the sections.
+    // The 2 are the blank lines before and after the figures.
     let rest = column.left().saturating_sub(figures::ROOMY_ROWS + 2);
     let histogram = if rest >= 24 { rest * 2 / 5 } else { rest.saturating_sub(9).min(10) };
     log::section(context, column, (rest - histogram).min(MAX_LOG_LINES));

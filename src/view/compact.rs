@@ -13,7 +13,7 @@ use crate::{
     view::{Role, Theme, gauges, overview, words},
 };
 
-/// Minimum width for the reason and the advice of a finding.
+/// Minimum width, in columns, for the reason and the advice of a finding.
 const LEAST_TEXT: usize = 30;
 
 pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
@@ -124,7 +124,7 @@ fn overview_lines(
     lines.extend(scan.gauges.iter().map(|gauge| vec![gauges::line(gauge, theme)]));
     let left = height.saturating_sub(lines.len() + 1);
     if room >= LEAST_TEXT && left > 0 {
-        // Without the blank lines that keep the advice in its place on the Overview.
+        // Leaves out the blank lines, which keep the advice in its place on the Overview.
         let explanation = overview::explanation(app, theme, room, left).into_iter().take(left);
         let filled = explanation.filter(|line| !line.to_string().trim().is_empty());
         lines.extend(filled.map(|line| vec![line]));

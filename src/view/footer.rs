@@ -13,7 +13,7 @@ use crate::{
     view::{Role, Theme},
 };
 
-/// Number of commands that are dropped last. These are help and quit.
+/// Number of commands at the end of the row that are dropped last: help and quit.
 const KEPT_COMMANDS: usize = 2;
 
 pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
@@ -41,8 +41,8 @@ pub fn key_style(theme: &Theme) -> ratatui::style::Style {
     theme.style(Role::Accent).add_modifier(Modifier::BOLD)
 }
 
-/// Returns the commands that fit. Drops commands from the right, and help and quit only after all
-/// others.
+/// Returns the commands that fit into `room` columns. Drops commands from the right, but help and
+/// quit only after all others.
 fn fitting(app: &App, room: usize) -> Vec<&'static KeyCommand> {
     let mut commands: Vec<_> =
         command::here(app.context()).filter(|command| !command.label.is_empty()).collect();

@@ -24,15 +24,15 @@ const MAX_BAR_WIDTH: u16 = 60;
 const NAME_WIDTH: u16 = 9;
 /// Width of ` >99.9 %  28,232 of 28,232`.
 const FIGURES_WIDTH: u16 = 26;
-/// Shares at which a range counts as nearly full, marked on the bars.
+/// Used shares that are marked on the bars: the defaults of `Thresholds`.
 const TICKS: [f32; 2] = [0.70, 0.85];
-/// Minimum width of a bar with ticks; in shorter ones the two ticks would touch.
+/// Minimum width of a bar with ticks. In a shorter one, the two ticks would touch.
 const TICKED_WIDTH: u16 = 12;
-/// Minimum width of a lane for its full name, if all lanes are on one line.
+/// Minimum width of a gauge with its full name, if all gauges are on one line.
 const NAMED_WIDTH: u16 = 26;
 
-/// What the colours of a bar mean: the states, or nothing (grey) under other lenses, which use the
-/// colours for something else.
+/// What the colours of a bar mean: the states, or nothing (grey) under lenses that use the colours
+/// for something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Colors {
     States,
@@ -45,7 +45,7 @@ impl Colors {
     }
 }
 
-/// Draws one line per lane: name, stacked bar, figures.
+/// Draws one line per protocol and family: name, stacked bar, figures.
 pub fn render(gauges: &[Gauge], colors: Colors, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     for (line, y) in lines(gauges, colors, theme, area.width).iter().zip(area.top()..area.bottom())
     {
@@ -75,7 +75,7 @@ pub fn lines(gauges: &[Gauge], colors: Colors, theme: &Theme, width: u16) -> Vec
     gauges.iter().map(line).collect()
 }
 
-/// Draws all lanes on one line: name, bar, percentage.
+/// Draws all protocols and families on one line, each with name, bar and percentage.
 pub fn render_line(
     gauges: &[Gauge],
     colors: Colors,
@@ -124,8 +124,8 @@ fn share_of(gauge: &Gauge) -> f32 {
     gauge.occupied as f32 / gauge.size.max(1) as f32
 }
 
-/// Returns a bar with the part of each state, in the state's colour or as its letter. Wide bars
-/// have ticks at the limits.
+/// Returns a bar of `width` columns that shows the part of each state class, in its colour or as
+/// its letter. Wide bars have ticks at `TICKS`.
 pub fn stacked(
     by_class: &[u32; StateClass::EACH.len()],
     size: u32,
@@ -150,8 +150,8 @@ pub fn stacked(
     cells(by_class, size, width).into_iter().enumerate().map(cell).collect()
 }
 
-/// Returns a bar like [`stacked`], but without background and ticks, for comparing the lengths of
-/// bars instead of shares.
+/// Returns a bar like [`stacked`], but without background and ticks, so that bars can be compared
+/// by their lengths.
 pub fn parts(
     by_class: &[u32; StateClass::EACH.len()],
     size: u32,
@@ -168,8 +168,8 @@ pub fn parts(
     cells(by_class, size, width).into_iter().map(cell).collect()
 }
 
-/// Returns the state of each cell. If all parts round to zero cells, one cell shows the first state
-/// that occurs.
+/// Returns the state class of each cell. None: the cell is empty. If all parts round to zero cells,
+/// one cell shows the first class that occurs.
 fn cells(
     by_class: &[u32; StateClass::EACH.len()],
     size: u32,

@@ -16,10 +16,11 @@ use crate::{
 const NAME: &str = " portscope ";
 /// Minimum width for the long labels of the tabs.
 const MIN_WIDTH_LONG_LABELS: u16 = 100;
-/// A machine's name is cut to this width.
+/// The name of the machine is cut to this width, in columns.
 const MAX_NAME_LENGTH: usize = 16;
 
-/// Each screen with its label and its short label. The number in a label never changes.
+/// Each screen with its label and its short label. The number in a label is the key that opens the
+/// screen.
 const TABS: [(Screen, &str, &str); 4] = [
     (Screen::Overview, " 1 Overview ", " 1 Over "),
     (Screen::Map, " 2 Map ", " 2 Map "),
@@ -64,9 +65,10 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// Returns the machine's name, its namespace, the gaps and the age of the scan, as far as they fit.
-/// Drops the namespace first, then the name and the note about the mouse; shortens the gaps to
-/// their number last. Returns an empty line if not even that and the age fit.
+/// Returns the machine's name, its namespace, the gaps and the age of the scan, as far as they fit
+/// into `room` columns. Drops the namespace first, then the note about the mouse or the name, then
+/// both; last, reduces the gaps to their number. Returns an empty line if the number and the age do
+/// not fit.
 fn facts(app: &App, theme: &Theme, room: usize) -> Line<'static> {
     let Some(scan) = app.scan() else {
         return Line::styled("no scan yet ", theme.style(Role::Dim));
@@ -83,7 +85,7 @@ fn facts(app: &App, theme: &Theme, room: usize) -> Line<'static> {
             Some(Span::styled(notation::counted(count as u64, "gap"), theme.style(Role::Warn)))
         }
     };
-    // Reminds users who have turned the mouse off; it is on by default.
+    // Shown only while the mouse is off, because it is on by default.
     let mouse = (!app.is_mouse_on()).then(|| Span::styled("mouse off", theme.style(Role::Dim)));
     let wordings = [
         vec![Some(name.clone()), namespace, mouse.clone(), gaps.clone(), kind.clone()],

@@ -23,8 +23,10 @@ pub use gutter::{bar, level};
 /// How a block is drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Paint {
-    /// Role of the block's free ports: outside, system, available or reserved.
+    /// Role of the block's free ports: outside, system, available or reserved; on the Allocate
+    /// screen also a density step or a band of the pool.
     pub free: Role,
+    /// None: nothing of the block is drawn as in use.
     pub taken: Option<TakenPorts>,
 }
 
@@ -32,9 +34,9 @@ pub struct Paint {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TakenPorts {
     pub role: Role,
-    /// Their share of the block: above 0, at most 1.
+    /// Share of the block that is drawn as in use: above 0, at most 1.
     pub share: f32,
-    /// Represents the role without colour.
+    /// Shows the role in cells that are drawn as letters.
     pub letter: char,
 }
 
@@ -43,15 +45,16 @@ pub struct TakenPorts {
 pub enum GlyphMeaning {
     /// The share of the block that is in use.
     Density,
-    /// `TakenPorts::letter`.
+    /// The role of the ports in use, as `TakenPorts::letter`.
     Letters,
 }
 
 /// A grid and how to draw it.
 pub struct Heatmap<'a> {
     pub grid: &'a Grid,
-    /// Range marked with a bracket in the gutter.
+    /// The range that a bracket in the gutter marks.
     pub bracket: PortRange,
+    /// The port under the cursor. None: the map has no cursor.
     pub cursor: Option<u16>,
     pub glyphs: GlyphMeaning,
     pub paint: &'a dyn Fn(PortRange) -> Paint,
@@ -61,7 +64,7 @@ pub struct Heatmap<'a> {
     pub pointed: Pointed,
 }
 
-/// Facts about single ports, for cells or dots that show one port each.
+/// Facts about single ports, for dots and cells that show one port each.
 pub trait PortFacts {
     /// Returns which ports of a block of eight are in use, as bits: port p is bit p % 8.
     fn taken(&self, block: PortRange) -> u8;
@@ -124,8 +127,8 @@ impl Pane {
         }
     }
 
-    /// Returns the position of the first column of the cell that shows `port`. With half blocks the
-    /// same cell also shows a block of another row.
+    /// Returns the position of the first column of the cell that shows `port`. With half blocks,
+    /// the same cell also shows a block of another row. None: the map does not show the port.
     pub fn position(&self, grid: &Grid, port: u16) -> Option<Position> {
         let block_position = grid.block_position(port)?;
         let x = self.cells.x + block_position.column * grid.cell_width();
@@ -133,8 +136,7 @@ impl Pane {
         self.cells.contains(position).then_some(position)
     }
 
-    /// Returns the block that a cell shows. If the cell shows two half blocks, returns the upper
-    /// one.
+    /// Returns the block that a cell shows; of two half blocks, the upper one. None: it shows none.
     pub fn block_at(&self, grid: &Grid, at: Position) -> Option<PortRange> {
         if !self.cells.contains(at) {
             return None;

@@ -21,7 +21,7 @@ use crate::{
     view::{Role, Theme},
 };
 
-/// Maximum width of the box; longer lines are hard to read.
+/// Maximum width of the box, in columns. Longer lines are hard to read.
 const MAX_WIDTH: u16 = 108;
 /// Minimum width beside the box. If less would be left, the box fills the whole width.
 const MIN_WIDTH_BESIDE: u16 = 12;
@@ -35,7 +35,7 @@ struct PageContext<'a> {
     app: &'a App,
     theme: &'a Theme,
     width: usize,
-    /// Maximum number of lines; longer pages are cut.
+    /// Maximum number of lines. Longer pages are cut.
     height: usize,
 }
 

@@ -34,7 +34,7 @@ const RIGHT_WIDTH: u16 = 46;
 /// Number of lines of a port with a typical socket. They are reserved, so that the lines below do
 /// not move when the pointer moves to another port.
 const PORT_LINES: usize = 14;
-/// Number of lines of the newest sighting, with a blank line and a title.
+/// Number of lines of the newest history entry, with a blank line and a title.
 const MIN_HISTORY_LINES: usize = 3;
 
 /// Data from which the parts of the inspector are drawn.
@@ -44,7 +44,7 @@ struct InspectorContext<'a> {
     scan: &'a LatestScan,
     theme: &'a Theme,
     port: u16,
-    /// The block of the map that contains the port.
+    /// The block of the map that contains the port. None: the map does not show the port.
     block: Option<PortRange>,
     width: usize,
 }
@@ -108,7 +108,7 @@ fn columns(context: InspectorContext<'_>, area: Rect, has_families: bool, buffer
     }
 }
 
-/// Returns the selected span, the port, and earlier sightings of it.
+/// Returns the lines of the selected span, the port and its history.
 fn about_port(context: &InspectorContext<'_>, room: usize) -> Vec<Line<'static>> {
     let mut lines = range::span_lines(context);
     if !lines.is_empty() {
@@ -116,7 +116,7 @@ fn about_port(context: &InspectorContext<'_>, room: usize) -> Vec<Line<'static>>
     }
     let room = room.saturating_sub(lines.len());
     let history_lines = port_history::lines(context);
-    // The newest sighting has priority over a second socket.
+    // The newest history entry has priority over a second socket.
     let newest = if history_lines.is_empty() { 0 } else { MIN_HISTORY_LINES };
     let kept = newest.min(room.saturating_sub(PORT_LINES));
     lines.extend(port::lines(context, room - kept));
@@ -135,8 +135,8 @@ fn append(lines: &mut Vec<Line<'static>>, mut section: Vec<Line<'static>>, room:
     }
 }
 
-/// Returns the neighbours, the range and its use by lane. Leaves out each section that does not fit
-/// in full.
+/// Returns the lines of the neighbours, the range, and its use by protocol and family. Leaves out
+/// each section that does not fit in full.
 fn range_and_neighbours(
     context: &InspectorContext<'_>,
     has_families: bool,
@@ -189,7 +189,7 @@ impl InspectorContext<'_> {
         Line::styled(text.into(), self.theme.style(Role::Dim))
     }
 
-    /// Puts the parts on as many lines as needed; splits a part only if it is longer than a line.
+    /// Puts the parts on as many lines as needed. Splits a part only if it is longer than a line.
     fn dim_rows(&self, parts: &[String]) -> impl Iterator<Item = Line<'static>> {
         let rows = words::rows(parts, self.dot(), self.width);
         let style = self.theme.style(Role::Dim);
@@ -212,7 +212,8 @@ impl InspectorContext<'_> {
         self.app.hover().is_some()
     }
 
-    /// Formats `40200-40219: 12 of 20 in use`; `None` for a single port.
+    /// Formats `40200-40219: 12 of 20 in use`. None: the block is a single port, or the map does
+    /// not show the port.
     fn block_words(&self) -> Option<String> {
         let block = self.block.filter(|block| block.len() > 1)?;
         let lens_counts = self.app.lens_counts(block);

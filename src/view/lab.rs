@@ -32,9 +32,10 @@ use panel::StrategyPanel;
 /// Data from which a column is drawn.
 #[derive(Clone, Copy)]
 struct LabColumn<'a> {
-    /// Index from the left; it selects shape and colour.
+    /// Index from the left, counted from 0. It selects shape and colour.
     column: usize,
     row: &'static AllocatorRow,
+    /// None: nothing was measured yet.
     strategy_report: Option<&'a StrategyReport>,
     is_selected: bool,
 }
@@ -49,7 +50,7 @@ impl LabColumn<'_> {
     }
 }
 
-/// Returns the shape that identifies a strategy in addition to its colour, also without colours.
+/// Returns the shape of a strategy, which identifies it on terminals without colours, too.
 fn shape(column: usize, theme: &Theme) -> &'static str {
     theme.glyph(["●", "▲", "■", "◆"], ["@", "^", "&", "%"])[column % 4]
 }
@@ -86,7 +87,8 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// Returns the strategy (column, from 0) whose panel or table row is at this position.
+/// Returns the column, counted from 0, of the strategy whose panel or table row is at this
+/// position. None: there is none.
 pub fn column_at(lab: &LabScreen, area: Rect, at: Position) -> Option<usize> {
     let areas = LabAreas::within(area, lab.picked().len(), lab.selected());
     if areas.table.contains(at) {

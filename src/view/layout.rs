@@ -12,7 +12,7 @@ use crate::{
 
 /// Width of `ESTABLISHED 28232` and a gap.
 const FACTS_WIDTH: u16 = 18;
-/// Number of lines of the gauges: one per lane, and a blank one.
+/// Number of lines of the gauges: one per protocol and family, and a blank one.
 const GAUGE_LINES: u16 = 5;
 /// Minimum number of spare lines for the loupe, including a blank line and its rule.
 const MIN_LOUPE_LINES: u16 = 8;
@@ -28,7 +28,7 @@ pub struct FrameAreas {
     /// Between header and footer.
     pub body: Rect,
     pub footer: Rect,
-    /// Gauges or title above the map.
+    /// The line above the map: an error, the gauges, or a title.
     pub strip: Rect,
     /// Axis, gutter, blocks, bars.
     pub map: Rect,
@@ -97,7 +97,8 @@ fn place_below(areas: &mut FrameAreas, app: &App, plan: &Plan, size: Size, spare
         areas.gauges = take(&mut free, GAUGE_LINES - 1);
     }
     if !areas.has_inspector_beside {
-        // If there is room, the gauges are placed below the map, and its title above it.
+        // If there is room, one line of gauges is placed below the map; the title of the map is
+        // above it.
         if free.height > MIN_INSPECTOR_LINES {
             let gap = u16::from(free.height > MIN_INSPECTOR_LINES + 1);
             take(&mut free, gap);
@@ -114,7 +115,7 @@ fn take(free: &mut Rect, height: u16) -> Rect {
     part
 }
 
-/// Returns what a click at this position selects.
+/// Returns what a click at this position selects. None: nothing.
 pub fn target_at(area: Rect, app: &App, column: u16, row: u16) -> Option<PointerTarget> {
     let at = Position::new(column, row);
     let areas = areas(area, app);

@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// A mark, its name and its count.
+/// A mark, its name and its count (None: it is not counted).
 pub struct LegendEntry {
     pub mark: char,
     pub style: Style,
@@ -32,20 +32,20 @@ pub struct LegendEntry {
 }
 
 impl LegendEntry {
-    /// Whether the facts beside the map show this count, too.
+    /// Returns whether the facts beside the map show this count, too.
     pub fn is_reported_beside(&self) -> bool {
         self.dropped >= REPORTED_BESIDE
     }
 }
 
-/// Owners' names are cut to this width.
+/// The names of owners are cut to this width, in columns.
 const MAX_NAME_LENGTH: usize = 14;
 /// Maximum height of a legend.
 const MAX_LINES: u16 = 2;
 /// Minimum `LegendEntry::dropped` of entries that the facts beside the map show, too.
 const REPORTED_BESIDE: u8 = 100;
 
-/// Draws the legend of a map with this grain.
+/// Draws the legend of a map at this resolution.
 pub fn render(app: &App, theme: &Theme, resolution: Resolution, area: Rect, buffer: &mut Buffer) {
     let Some(scan) = app.scan() else { return };
     let entries = match app.map().lens {
@@ -84,7 +84,8 @@ fn fitting(
     Words { title: shortest, theme, width }.fitted(entries, height)
 }
 
-/// Returns the reason why the map is not drawn as requested. It is shown after the lens's name.
+/// Returns the reason why the map is not drawn as requested, to be shown after the name of the
+/// lens. Empty: it is.
 fn notes(app: &App) -> Vec<String> {
     app.missing_dots().map(str::to_owned).into_iter().collect()
 }
@@ -108,7 +109,7 @@ fn headings(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<Vec<String>> {
 }
 
 /// Formats the title of the connect lens: `connect → 10.0.3.17:443: 64 in use, 12 of them reusable
-/// (TIME-WAIT) · 12 left`. Reusable ports are in use and left.
+/// (TIME-WAIT) · 12 left`. Reusable ports count as in use and as left.
 fn connect_headings(destination: &Destination, scan: &LatestScan, theme: &Theme) -> Vec<String> {
     let to = theme.glyph("→", "to");
     let dot = theme.glyph('·', '-');
@@ -145,8 +146,9 @@ fn connects(scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
     entries
 }
 
-/// Returns the categories of the bind lens. Free ports are dropped first. They have a mark only on
-/// a map of the ephemeral range: on other maps, they have several colours.
+/// Returns the categories of the bind lens. Free ports are dropped first. With half blocks, they
+/// have a mark only on a map of the ephemeral range, because they have several colours on other
+/// maps.
 fn binds(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
     let mut entries = categories(Lens::Bind, scan, theme);
     let has_mark = theme.needs_whole_cells() || app.map().extent == Extent::Ephemeral;
@@ -207,7 +209,7 @@ fn categories(lens: Lens, scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> 
         .collect()
 }
 
-/// Returns the name of a class of states where ports are counted.
+/// Returns the name of a state class, for counts of ports.
 pub fn class_name(class: StateClass) -> &'static str {
     match class {
         StateClass::Listen => "LISTEN",
@@ -219,7 +221,7 @@ pub fn class_name(class: StateClass) -> &'static str {
     }
 }
 
-/// The groups of states, in the order in which the legend and the bars show them.
+/// The state classes, in the order in which the legend and the bars show them.
 pub const CLASSES: [StateClass; 6] = [
     StateClass::Listen,
     StateClass::Established,
@@ -309,7 +311,7 @@ fn owners(scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CountFormat {
     Exact,
-    /// As by [`rounded`].
+    /// Formatted by [`rounded`].
     Rounded,
     None,
 }
@@ -324,7 +326,7 @@ impl CountFormat {
     }
 }
 
-/// Formats a count, rounded down to hundreds from 1,000 on: `14.3k`.
+/// Formats a count; from 1,000 on, rounded down to hundreds: `14.3k`.
 pub fn rounded(count: u32) -> String {
     match count {
         ..1000 => count.to_string(),
@@ -374,7 +376,7 @@ impl Words<'_> {
     }
 
     /// Returns a legend with counts, or with only the most important entries and without counts.
-    /// Returns `None` if neither fits, or if all entries are equally important.
+    /// None: neither fits, or counts do not fit and all entries are equally important.
     fn important(&self, entries: &[LegendEntry], height: usize) -> Option<Vec<Line<'static>>> {
         self.counted(entries, height).or_else(|| {
             let kept: Vec<&LegendEntry> = filled(entries).filter(|e| e.dropped == 0).collect();

@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// Letter, role and name of a category.
+/// Letter, role and name of a category of a lens.
 pub struct Category {
     pub letter: char,
     pub role: Role,
@@ -48,8 +48,8 @@ const PARITIES: [Category; 3] = [
     Category { counts_ports: false, ..category('b', Role::Category(2), "mixed block") },
 ];
 
-/// The categories of the age lens. Younger ports are brighter, because they are usually of more
-/// interest.
+/// The categories of the age lens. Younger ports have more contrast, because they are usually of
+/// more interest.
 const AGES: [Category; AGE_STEPS.len() + 2] = [
     category('1', Role::Scale(7), "<2s"),
     category('2', Role::Scale(6), "<10s"),
@@ -128,7 +128,7 @@ pub fn paint(app: &App, scan: &LatestScan, block: PortRange) -> Paint {
     Paint { free: free(scan, block), taken }
 }
 
-/// Returns how a block is drawn under the state lens: by its most significant state.
+/// Returns how a block is drawn under the state lens: by the state class with the greatest weight.
 pub fn by_state(scan: &LatestScan, protocols: Protocols, block: PortRange) -> Paint {
     let [even, odd] = scan.occupancy.by_class(block, protocols);
     let by_class = std::array::from_fn(|class| even[class] + odd[class]);
@@ -151,7 +151,8 @@ fn by_mark(lens: Lens, scan: &LatestScan, block: PortRange) -> Paint {
     Paint { free: free(scan, block), taken: marked }
 }
 
-/// Returns how a block is drawn with an owner in focus: its ports in colour, all others in grey.
+/// Returns how a block is drawn with an owner in focus: in colour if the owner has ports in the
+/// block, else in grey.
 fn by_focus(marks: &Marks, scan: &LatestScan, protocols: Protocols, block: PortRange) -> Paint {
     let taken = scan.occupancy.ports(block).filter(|(_, port)| port.is_occupied(protocols));
     let (mut marked, mut others) = (0_u32, 0_u32);

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Returns the grid of the loupe: as many of the map's rows around the cursor as fit into `lines`.
-/// Returns `None` if the map already shows single ports, or if there is no room.
+/// None: each cell or block of the map already shows one port, or there is no room.
 pub fn grid(app: &App, plan: &Plan, lines: u16) -> Option<Grid> {
     let map = &plan.grid;
     if matches!(map.resolution(), Resolution::Letters | Resolution::Numbers(_))
@@ -39,7 +39,7 @@ pub fn grid(app: &App, plan: &Plan, lines: u16) -> Option<Grid> {
     Some(grid.over(ports))
 }
 
-/// Returns the port under the pointer.
+/// Returns the port at a position. None: the loupe shows none there.
 pub fn port_at(app: &App, plan: &Plan, area: Rect, at: Position) -> Option<PortRange> {
     let grid = grid(app, plan, area.height.checked_sub(1)?)?;
     Pane::without_axis(below_rule(area), &grid).block_at(&grid, at)

@@ -94,7 +94,8 @@ fn strip(
     }
 }
 
-/// Says that no process has the name of the command line. If owners are hidden, one may exist.
+/// Formats the message that no process with the name from the command line has a socket. If owners
+/// are hidden, the message is about visible processes only.
 fn not_found(scan: &LatestScan, name: &str) -> String {
     let are_hidden = scan.snapshot.gaps.iter().any(|gap| gap.hidden_owners().is_some());
     let process = if are_hidden { "visible process" } else { "process" };
@@ -184,7 +185,8 @@ fn ports(
     loupe::render(app, plan, &heatmap, theme, areas.loupe, buffer);
 }
 
-/// Returns the share of a line's ports that are in use, or that the lens marks.
+/// Returns the share (0 to 1) of a line's ports that are in use or, under connect and bind, marked
+/// by the lens.
 fn share(app: &App, scan: &LatestScan, ports: PortRange) -> f32 {
     if matches!(app.map().lens, Lens::Connect | Lens::Bind) {
         return scan.categories.marked(ports).map_or(0.0, |(_, share)| share);

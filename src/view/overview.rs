@@ -1,5 +1,5 @@
-//! Draws the Overview: how full ranges and destinations are, the reason, and the advice. The
-//! analysis assesses them, not this module.
+//! Draws the Overview: how full ranges and destinations are, the reason, and the advice. Does not
+//! assess them.
 
 mod areas;
 mod destinations;
@@ -33,6 +33,7 @@ struct OverviewContext<'a> {
     theme: &'a Theme,
     headline: &'a Headline,
     verdict: SubjectStatus,
+    /// None: there are no rows.
     selected: Option<Selected>,
     /// Number of distinct source addresses of the destinations.
     sources: usize,

@@ -96,7 +96,7 @@ pub enum Contrast {
 /// Number of owners that get their own colour. More colours would be too similar.
 pub const COLORED_OWNERS: usize = 7;
 
-/// All settings of the colours and glyphs, which depend on the terminal.
+/// The settings of colours and glyphs for one terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Theme {
     pub depth: Depth,
@@ -213,7 +213,7 @@ impl Theme {
     }
 }
 
-/// Returns the letter of a state, which makes it readable without colour.
+/// Returns the letter of a state class, which makes the class readable without colour.
 pub fn letter(class: StateClass) -> char {
     match class {
         StateClass::Listen => 'L',
@@ -225,8 +225,8 @@ pub fn letter(class: StateClass) -> char {
     }
 }
 
-/// Returns the letter of an owner, which makes it readable without colour. The letter is lower
-/// case, because those of states are capitals.
+/// Returns the letter of an owner, counted from 0 by rank, which makes the owner readable without
+/// colour. The letter is lower case, because those of states are capitals.
 pub fn owner_letter(rank: u8) -> char {
     char::from(b'a' + rank % COLORED_OWNERS as u8)
 }

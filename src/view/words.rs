@@ -1,4 +1,4 @@
-//! Formats numbers, times, owners and cut text for the screens. Does not draw.
+//! Formats times and owners for the screens, and cuts and wraps text. Does not draw.
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -30,7 +30,7 @@ pub fn unit(unit: &Text) -> (&'static str, &str) {
     }
 }
 
-/// Cuts text to `width` columns; cut text ends with `..`.
+/// Cuts text to `width` columns. Cut text ends with `..` if `width` is at least 2.
 pub fn shorten(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
@@ -49,7 +49,7 @@ pub fn shorten(text: &str, width: usize) -> String {
     cut
 }
 
-/// Splits text into pieces of at most `width` columns.
+/// Splits text into pieces of at most `width` columns; a `width` below 2 counts as 2.
 pub fn pieces(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut used = 0;
@@ -67,7 +67,7 @@ pub fn pieces(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Wraps text between words; splits only words that are longer than a line. A number and its `%`
+/// Wraps text between words. Splits only words that are longer than a line. A number and its `%`
 /// are one word.
 pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
@@ -98,12 +98,14 @@ fn unbroken(text: &str) -> Vec<String> {
     words
 }
 
-/// Joins the first `parts` that fit on one line; cuts none of them.
+/// Joins the first `parts` that fit on one line; cuts none of them. Returns the first part even if
+/// it is wider than `width`.
 pub fn fitted(parts: &[String], separator: &str, width: usize) -> String {
     rows(parts, separator, width).swap_remove(0)
 }
 
-/// Puts the parts on as many lines as needed; cuts none of them.
+/// Puts the parts on as many lines as needed, at least one. Cuts no part, even if it is wider than
+/// `width`.
 pub fn rows(parts: &[String], separator: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for part in parts {
@@ -131,7 +133,7 @@ pub fn listed(parts: &[String], width: usize) -> Vec<String> {
     lines
 }
 
-/// Formats a process: `chrome[4121] alice`.
+/// Formats a process: `chrome[4121] alice`, or `pid 4121` if it was not read.
 pub fn process(app: &App, snapshot: &Snapshot, pid: u32) -> String {
     let Some(process) = app.processes().get(pid) else { return format!("pid {pid}") };
     let user = process.uid.map(|uid| user(snapshot, uid)).unwrap_or_default();
@@ -224,7 +226,8 @@ pub fn owner_line(app: &App, snapshot: &Snapshot, socket: &Socket) -> String {
     }
 }
 
-/// Returns the seconds until the kernel removes a socket in TIME-WAIT.
+/// Returns the seconds until the kernel removes a socket in TIME-WAIT, rounded up. None: it is in
+/// another state, or the time is unknown.
 pub fn seconds_left(socket: &Socket) -> Option<u32> {
     let ends = matches!(socket.timer, Timer::TimeWait);
     socket.expires_ms.filter(|_| ends).map(|ms| ms.div_ceil(1000))

@@ -4,7 +4,7 @@
 
 use std::{
     os::{fd::OwnedFd, unix::process::CommandExt as _},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -15,6 +15,13 @@ const ROLE: &str = "PORTSCOPE_TEST_ROLE";
 pub fn alone() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs a program and returns its output. No other test starts a process meanwhile: the program may
+/// list the owners of our sockets.
+pub fn output_of(command: &mut Command) -> Output {
+    let _alone = alone();
+    command.stdin(Stdio::null()).output().unwrap()
 }
 
 /// A child process that is killed when dropped.

@@ -11,17 +11,18 @@ use crate::allocator::{
 pub struct Expectation<'a> {
     pub row: &'static AllocatorRow,
     pub candidates: &'a Candidates,
+    /// Number of occupied candidates.
     pub occupied: u32,
     /// Lengths of the runs of occupied ports. `None` if the occupancy is uniformly random and drawn
     /// again for each allocation.
     pub runs: Option<Arc<[OccupiedRun]>>,
     pub max_attempts: u32,
-    /// Number of most recently given ports that the strategy can remember.
+    /// Number of most recently allocated ports that the strategy can remember.
     pub remembered: u32,
     pub given: Given,
 }
 
-/// State of the ports that the strategy gave before.
+/// State of the ports that the strategy allocated before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Given {
     /// The ports belong to another occupancy and are irrelevant.
@@ -55,6 +56,7 @@ impl Expectation<'_> {
         }
     }
 
+    /// Returns the expected values; `None` if no formula is known.
     pub fn expected(&self) -> Option<Expected> {
         let most = self.attempt_limit();
         self.model().map(|model| Expected {
@@ -74,13 +76,14 @@ impl Expectation<'_> {
         own.min(self.max_attempts)
     }
 
+    /// Returns the number of candidates that the strategy does not try because it remembers them.
     fn avoids(&self) -> u32 {
         let remembered = self.remembered.min(HISTORY).min(self.candidates.len());
         if self.row.name == "exo-history" { remembered } else { 0 }
     }
 
-    /// Returns how many candidates `linux-connect` skips. In a range with an odd number of ports,
-    /// it skips the last port if it starts at the first port, and the first port otherwise.
+    /// Returns how many candidates `linux-connect` skips: 0 or 1. In a range with an odd number of
+    /// ports, it skips the last port if it starts at the first port, and the first port otherwise.
     fn never_tried_by_connect(&self) -> u32 {
         let range = self.candidates.range();
         let is_left_out = range.len() > 1 && range.len() % 2 == 1;

@@ -16,7 +16,7 @@ use crate::{
     domain::Binder,
 };
 
-/// Number of attempts kept per allocation.
+/// Maximum number of attempts kept per allocation.
 const LAST_ATTEMPTS: usize = 64;
 
 /// Result of an allocation.
@@ -36,7 +36,7 @@ pub struct StrategyColumn {
     pub ports: Arc<FreePorts>,
     /// Attempts of the current or last allocation, oldest first, at most the last 64.
     pub last_attempts: Vec<Attempt>,
-    /// Result of the last allocation.
+    /// Result of the last counted allocation; `None` if there is none.
     pub last: Option<AllocationEnd>,
 }
 
@@ -53,9 +53,9 @@ pub struct LabStrategy<B, V> {
     is_in_progress: bool,
     expected: Option<Expected>,
     last: Option<AllocationEnd>,
-    /// Number of ports given, including those that no statistic counts.
+    /// Number of allocated ports, including those that no statistic counts.
     given: u64,
-    /// Time spent on the current allocation, if all of it is timed.
+    /// Time spent on the current allocation; `None` if not all of it is timed.
     elapsed: Option<Duration>,
 }
 
@@ -100,7 +100,7 @@ impl<B: Binder, V: PortView> LabStrategy<B, V> {
         &mut self.tally
     }
 
-    /// Returns the result of the last counted allocation.
+    /// Returns the result of the last counted allocation; `None` if there is none.
     pub fn last(&self) -> Option<AllocationEnd> {
         self.last
     }
@@ -129,7 +129,7 @@ impl<B: Binder, V: PortView> LabStrategy<B, V> {
         self.continue_allocation(limit)
     }
 
-    /// Like `attempt`, but measures the time with `clock`.
+    /// Like `attempt`, but measures the time with `clock`, if the allocation is timed.
     pub fn attempt_timed(&mut self, limit: u32, clock: &dyn Fn() -> Duration) -> u32 {
         let Some(elapsed) = self.elapsed else { return self.continue_allocation(limit) };
         let begun = clock();

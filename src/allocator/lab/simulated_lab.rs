@@ -13,8 +13,8 @@ use crate::{
 };
 
 /// One run in `TIMED` is timed. At each timed run, the order of the strategies is rotated by one.
-/// The rotation matters because whether a port is occupied is drawn when a strategy first looks at
-/// the port. Without it, the time of these draws would always count for the same strategy.
+/// Whether a port is occupied is drawn when a strategy first looks at the port. Without the
+/// rotation, the time of these draws would always count for the same strategy.
 const TIMED: u64 = 16;
 
 /// Configuration of a lab.
@@ -24,6 +24,7 @@ pub struct LabConfig {
     pub strategies: Vec<usize>,
     pub candidates: Candidates,
     pub protocols: Protocols,
+    /// Maximum number of attempts per allocation; 0 counts as 1.
     pub max_attempts: u32,
     pub seed: u64,
     /// Number of destinations, at least 1; the runs use them in turn.
@@ -54,7 +55,7 @@ struct StrategySlot {
     phase: Phase,
     /// Number of runs started.
     runs: u64,
-    /// Number of ports given to build its occupancy.
+    /// Number of ports allocated to build the strategy's occupancy.
     built: u32,
     /// Last expected values, and the numbers of occupied and of remembered ports that they were
     /// computed for.
@@ -161,8 +162,9 @@ impl SimulatedLab {
         }
     }
 
-    /// Prepares a `step` with about `budget` attempts that no statistic counts. Returns false if
-    /// there is more to prepare.
+    /// Prepares the next `step`: starts a run if none is in progress, and builds occupancies with
+    /// about `budget` attempts that no statistic counts. Returns false if occupancies are not
+    /// complete.
     pub fn prepare(&mut self, budget: u32) -> bool {
         if self.has_ended() {
             self.begin();
@@ -308,7 +310,7 @@ impl SimulatedLab {
     }
 
     /// Returns what the expected result of a strategy's allocation depends on. `runs` are the runs
-    /// of occupied ports, which are ignored if the occupancy is uniform.
+    /// of occupied ports; they are ignored if the occupancy is uniform.
     fn expectation(&self, slot: &StrategySlot, runs: Arc<[OccupiedRun]>) -> Expectation<'_> {
         let is_built = self.pattern == Pattern::Built;
         let occupied = if is_built { slot.built } else { self.occupied };

@@ -8,15 +8,15 @@ use crate::{
     domain::PortRange,
 };
 
-/// Number of most recently given ports that are kept.
+/// Number of most recently allocated ports that are kept.
 pub const RECENT: usize = 64;
 
 /// Allocations with fewer attempts than this are counted in a vector, others in a map.
 const DENSE: usize = 1 << 16;
 
-/// Minimum number of ports given per distinct port for an entropy estimate. With this minimum, the
-/// error that remains after the Miller-Madow correction is below 0.01 bits for a uniform choice.
-/// With fewer ports given, the error grows fast.
+/// Minimum ratio of allocations to distinct ports for an entropy estimate. At this ratio, the error
+/// that remains after the Miller-Madow correction is below 0.01 bits for a uniform choice. Below
+/// it, the error grows fast.
 const GIVEN_PER_DISTINCT: u64 = 4;
 
 /// Statistics of one strategy's allocations.
@@ -24,18 +24,21 @@ pub struct LabTally {
     runs: u64,
     failures: u64,
     attempts: u64,
+    /// Sum of the squares of each run's attempts.
     squares: f64,
     /// Successes by number of attempts below `DENSE`; the others are in `by_many_attempts`.
     histogram: Vec<u64>,
     by_many_attempts: BTreeMap<u32, u64>,
-    /// How often each port was given, by port.
+    /// How often each port was allocated, by port.
     given: Vec<u64>,
     distinct: u32,
     recent: [u16; RECENT],
     /// Sums of the expected values over the runs where they are known, and the number of those
     /// runs.
     expected: (Expected, u64),
+    /// Total time of the timed runs, and how many of them succeeded.
     timed: (Duration, u64),
+    /// Number of snapshots taken for the strategy, and the total time to take them.
     snapshots: (u64, Duration),
 }
 
@@ -63,12 +66,12 @@ impl LabTally {
         self.runs
     }
 
-    /// Returns the mean number of attempts per run, like `StrategyFigures::mean`.
+    /// Returns the mean number of attempts per run, failed runs included; `None` if no run ended.
     pub fn mean(&self) -> Option<f64> {
         (self.runs > 0).then(|| self.attempts as f64 / self.runs as f64)
     }
 
-    /// Counts an allocation that gave `port`, or that failed if `port` is `None`.
+    /// Counts an allocation that got `port`, or that failed if `port` is `None`.
     pub fn count(&mut self, attempts: u32, port: Option<u16>, expected: Option<Expected>) {
         self.runs += 1;
         self.attempts += u64::from(attempts);
@@ -99,7 +102,8 @@ impl LabTally {
         }
     }
 
-    /// Counts the time of an allocation.
+    /// Adds the duration of an allocation to the total. Only successes are counted, so that the
+    /// mean is per success.
     pub fn time(&mut self, took: Duration, is_success: bool) {
         self.timed.0 += took;
         self.timed.1 += u64::from(is_success);
@@ -155,9 +159,9 @@ impl LabTally {
         (given - kept..given).map(|at| self.recent[(at % RECENT as u64) as usize]).collect()
     }
 
-    /// Returns the Shannon entropy of the ports given, with the correction of Miller and Madow
-    /// (1955) for the bias of a sample: (m - 1) / 2n nats for m distinct ports among n. `None` if n
-    /// is below `GIVEN_PER_DISTINCT` * m or below `RECENT`.
+    /// Returns the Shannon entropy of the allocated ports in bits, with the correction of Miller
+    /// and Madow (1955) for the bias of a sample: (m - 1) / 2n nats for m distinct ports among n.
+    /// `None` if n is below `GIVEN_PER_DISTINCT` * m or below `RECENT`.
     fn entropy_bits(&self) -> Option<f64> {
         let given = self.runs - self.failures;
         let distinct = u64::from(self.distinct);

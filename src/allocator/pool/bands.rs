@@ -20,8 +20,8 @@ pub struct BandUse {
 }
 
 impl BandUse {
-    /// Returns the number of ports that are neither leased nor in quarantine. Others may have bound
-    /// some of them.
+    /// Returns the number of ports that are neither leased nor in quarantine. Other programs may
+    /// have bound some of them.
     pub fn free(&self) -> u32 {
         self.size - self.leased - self.quarantined
     }

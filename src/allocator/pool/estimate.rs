@@ -1,7 +1,8 @@
 //! Estimates from recent bind attempts which share of a range is occupied. Binds nothing.
 
-/// Number of attempts that the estimate remembers. It is low, so that the misses of a single search
-/// are enough to show that the range filled up since the previous search.
+/// Number of attempts after which the weight of an attempt has fallen to about 1/e. The number is
+/// low, so that the misses of a single search are enough to show that the range filled up since the
+/// previous search.
 const MEMORY: f64 = 32.0;
 /// Number of standard errors between the estimate and its upper bound.
 const UPPER_BOUND_ERRORS: f64 = 3.0;
@@ -14,10 +15,13 @@ pub struct Estimate {
 }
 
 impl Estimate {
+    /// Creates an estimate as after `MEMORY` attempts, of which this share (limited to 0 to 1)
+    /// missed.
     pub fn of(share: f64) -> Self {
         Self { attempts: MEMORY, refused: share.clamp(0.0, 1.0) * MEMORY }
     }
 
+    /// Adds an attempt.
     pub fn learn(&mut self, is_missed: bool) {
         let fade = 1.0 - 1.0 / MEMORY;
         self.attempts = self.attempts * fade + 1.0;
@@ -29,7 +33,8 @@ impl Estimate {
         if self.attempts > 0.0 { self.refused / self.attempts } else { 0.0 }
     }
 
-    /// Returns an upper bound of the share (Wilson, JASA 22, 1927); 1 before the first attempt.
+    /// Returns an upper bound of the share, 0 to 1 (Wilson, JASA 22, 1927); 1 before the first
+    /// attempt.
     pub fn at_most(self) -> f64 {
         let square = UPPER_BOUND_ERRORS * UPPER_BOUND_ERRORS;
         let share = self.share();

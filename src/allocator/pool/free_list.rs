@@ -10,8 +10,8 @@ pub struct FreeList {
 }
 
 impl FreeList {
-    /// Creates a list in which all places are free. A band has fewer than 65,536 places, because
-    /// port 0 is in none.
+    /// Creates a list of `length` places, all of them free. `length` is below 65,536, because no
+    /// band contains port 0.
     pub fn of(length: u32) -> Self {
         let free: Vec<u16> = (0..length).map(|index| index as u16).collect();
         Self { position: free.clone(), free }
@@ -23,7 +23,7 @@ impl FreeList {
 
     /// Draws a free place that the current search has not drawn yet. `tried` is the number of
     /// places that the search has drawn, which must be less than the number of free places. The
-    /// places drawn by a search are at the end of the list, the last one first.
+    /// places that a search has drawn are at the end of the list, the one drawn last first.
     pub fn draw(&mut self, tried: u32, random: &mut impl Rng) -> u32 {
         let last = self.free.len() - 1 - tried as usize;
         let drawn = random.random_range(0..=last);

@@ -10,7 +10,9 @@ use crate::{
 /// Failed attempts of a search.
 #[derive(Default)]
 struct Misses {
+    /// Number of failed attempts.
     made: u32,
+    /// Number of free ports in the searched bands that were not tried.
     untried: u32,
     /// The last refusal with an error other than EADDRINUSE; if there is none, the last refusal.
     last: Option<Refusal>,
@@ -24,7 +26,8 @@ impl Misses {
         }
     }
 
-    /// Returns whether the failure does not depend on the port, so that any other would fail too.
+    /// Returns whether the last failure does not depend on the port, so that every other port would
+    /// fail too.
     fn fails_for_any_port(&self) -> bool {
         const RESOURCE_ERRORS: [Errno; 4] =
             [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM, Errno::ENOBUFS];
@@ -33,8 +36,10 @@ impl Misses {
 }
 
 impl<B: Binder, R: Rng> Pool<B, R> {
-    /// Searches for a port of the class. Starts with the band that every class may use, so that
-    /// reserved ports are used last.
+    /// Searches for a port that the class may use. Starts with the band that every class may use,
+    /// so that the bands of higher classes are used last.
+    ///
+    /// Errors: `NoneLeft` or `GaveUp`.
     pub(super) fn search(
         &mut self,
         class: Priority,

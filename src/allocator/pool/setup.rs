@@ -27,13 +27,14 @@ impl Priority {
         }
     }
 
+    /// Returns the priority with this name; `None` if there is none.
     pub fn named(name: &str) -> Option<Self> {
         Self::EACH.into_iter().find(|class| class.name() == name)
     }
 }
 
-/// Number of ports reserved for each class. The first candidates are for `high`, those after them
-/// for `normal` and `high`, and the rest for every class.
+/// Number of ports reserved for the higher classes. The lowest candidates are for `High`, those
+/// after them for `Normal` and `High`, and the rest for every class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bands {
     pub high: u32,
@@ -43,11 +44,12 @@ pub struct Bands {
 /// What happens to a port after its lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quarantine {
-    /// The port is closed, and not given again for this time.
+    /// The port is closed, and not leased again for this time.
     Time(Duration),
     /// The port stays bound until no datagram has arrived for this time. The pool binds a booked
-    /// port again for this purpose. If that fails, the pool tries once more after this time: if it
-    /// succeeds, the quarantine lasts for this time again, and otherwise it ends.
+    /// port again for this purpose. If that bind fails, the pool tries once more after this time:
+    /// if the second bind succeeds, the quarantine lasts for this time again, and otherwise it
+    /// ends.
     Drain(Duration),
 }
 
@@ -57,17 +59,17 @@ pub struct PoolSetup {
     pub candidates: Candidates,
     pub bands: Bands,
     pub quarantine: Quarantine,
-    /// Rate at which a search may give up although a port is free, 0 to 1. Together with the
-    /// measured occupancy it determines the number of attempts.
+    /// Share of searches (0 to 1) that may give up although a port is free. Together with the
+    /// measured occupancy, it determines the number of attempts.
     pub failure_rate: f64,
-    /// Maximum number of attempts of one search in one band. At least one attempt is made.
+    /// Maximum number of attempts of one search in one band; 0 counts as 1.
     pub max_attempts: u32,
-    /// Maximum number of leases and quarantined ports that keep a socket, from the configured limit
-    /// and the descriptor limit.
+    /// Maximum number of ports, leased or in quarantine, that the pool keeps bound: the lower one
+    /// of the configured limit and the descriptor limit.
     pub max_held: u32,
 }
 
-/// Error: the bands are larger than their range.
+/// Error: the bands have more ports than there are candidates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("bands of {asked} ports are too large: expected at most {candidates}")]
 pub struct BandsTooLarge {
@@ -75,7 +77,7 @@ pub struct BandsTooLarge {
     pub candidates: u32,
 }
 
-/// Lease holder: a process, distinguished by its start time from a later one with the same pid.
+/// Lease holder: a process. The start time distinguishes it from a later process with the same pid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LeaseHolder {
     pub pid: u32,
@@ -83,6 +85,7 @@ pub struct LeaseHolder {
     pub started: u64,
 }
 
+/// A leased port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
     pub port: u16,
@@ -90,9 +93,10 @@ pub struct Lease {
     pub number: u64,
     pub class: Priority,
     pub holder: LeaseHolder,
-    /// Time when the port was leased.
+    /// Time when the port was leased, on the clock of the pool's caller.
     pub since: Duration,
-    /// The pool has its socket.
+    /// Whether the pool keeps the port bound. Otherwise the lease is booked: the holder binds the
+    /// port.
     pub is_held: bool,
 }
 
@@ -100,18 +104,19 @@ pub struct Lease {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuarantineEntry {
     pub port: u16,
-    /// Time when the port is given again if no datagram arrives.
+    /// Time when the quarantine ends if no datagram arrives, on the clock of the pool's caller.
     pub until: Duration,
     /// Number of datagrams that arrived during the quarantine.
     pub stray_datagrams: u64,
-    /// The port stays bound.
+    /// Whether the pool keeps the port bound.
     pub is_held: bool,
 }
 
 /// Reason why a port could not be leased.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Shortage {
-    /// All ports that the class may use are leased, in quarantine, or bound by others (`refused`).
+    /// All ports that the class may use are leased, in quarantine, or refused with EADDRINUSE
+    /// because others use them.
     #[error(
         "no port left for class {}: {} leased, {} in quarantine, {} in use by others",
         class.name(),
@@ -120,7 +125,8 @@ pub enum Shortage {
         notation::grouped(*.refused)
     )]
     NoneLeft { class: Priority, leased: u32, quarantined: u32, refused: u32 },
-    /// Some ports were not tried, or `last` has an error other than EADDRINUSE.
+    /// The search gave up after `attempts` attempts: `untried` ports were not tried, or `last` has
+    /// an error other than EADDRINUSE.
     #[error(
         "failed after {}, {} not tried{}",
         notation::counted(*.attempts, "attempt"),
@@ -128,7 +134,7 @@ pub enum Shortage {
         but_for(*.last)
     )]
     GaveUp { attempts: u32, untried: u32, last: Refusal },
-    /// The limit on sockets kept is reached.
+    /// `PoolSetup::max_held` is reached.
     #[error("limit of open files reached: {} held", notation::counted(*.held, "port"))]
     Limit { held: u32 },
 }
@@ -136,11 +142,15 @@ pub enum Shortage {
 /// Counters since the pool was created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoolCounts {
+    /// Number of leases made.
     pub given: u64,
+    /// Attempts of searches that were refused.
     pub refused: u64,
+    /// Leases that ended, including `reclaimed`.
     pub released: u64,
-    /// Released leases whose holder no longer existed.
+    /// Leases that ended because their holder no longer existed.
     pub reclaimed: u64,
+    /// Datagrams that arrived at ports in quarantine.
     pub stray_datagrams: u64,
 }
 

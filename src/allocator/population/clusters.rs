@@ -7,8 +7,8 @@ use rand::{Rng, RngExt};
 
 use crate::allocator::{population::CLUSTER, theory::OccupiedRun};
 
-/// Minimum mean number of free ports between two runs. If there are fewer free ports, there are
-/// fewer and longer runs.
+/// Minimum mean number of free ports between two runs. If too few ports are free, there are fewer
+/// and longer runs.
 const GAP: u32 = 4;
 
 /// Set of occupied numbers, out of the numbers from 0 to `numbers` - 1.
@@ -28,6 +28,7 @@ impl Clusters {
         Self { numbers, taken: vec![0; words], runs: Arc::default(), cuts: Default::default() }
     }
 
+    /// Returns whether this number is occupied.
     pub fn contains(&self, number: u32) -> bool {
         self.taken[number as usize / 64] >> (number % 64) & 1 == 1
     }
@@ -70,8 +71,8 @@ impl Clusters {
     }
 }
 
-/// Splits `total` at random into `parts` parts, none of them empty, and stores in `ends` where each
-/// of them ends. All such splits are equally likely.
+/// Splits `total` at random into `parts` parts, none of them empty, and stores the end of each part
+/// in `ends`. All such splits are equally likely.
 fn compose(total: u32, parts: u32, ends: &mut Vec<u32>, random: &mut impl Rng) {
     ends.clear();
     let wanted = parts as usize - 1;

@@ -1,13 +1,13 @@
-//! Computes how hard the next port is to guess for an observer who knows the occupancy. Uses no
-//! observed ports.
+//! Computes how hard the next port is to guess for an observer who knows the occupancy. Does not
+//! need a sample of allocated ports.
 
 use crate::allocator::{
     Candidates, Order, PortView,
     theory::{OccupiedRun, runs_of_taken},
 };
 
-/// Returns the Shannon entropy of the next port given, in bits. `None` if no formula is known or no
-/// port is free.
+/// Returns the Shannon entropy of the next allocated port, in bits. `None` if no formula is known
+/// or no port is free.
 pub fn entropy_of_next(
     order: Order,
     candidates: &Candidates,
@@ -17,8 +17,9 @@ pub fn entropy_of_next(
         .map(|weights| weights.iter().map(|&(weight, ports)| -ports * weight * weight.log2()).sum())
 }
 
-/// Returns the probability that two allocators with this strategy get the same port from the same
-/// occupancy: the sum of the squares of the weights.
+/// Returns the probability (0 to 1) that two allocators with this strategy choose the same port on
+/// the same occupancy: the sum of the squares of the ports' probabilities. `None` as for
+/// `entropy_of_next`.
 pub fn collision_probability(
     order: Order,
     candidates: &Candidates,
@@ -28,8 +29,8 @@ pub fn collision_probability(
         .map(|weights| weights.iter().map(|&(weight, ports)| ports * weight * weight).sum())
 }
 
-/// Returns the probabilities of ports, each with the number of ports that have it. The port after
-/// an occupied run of length L is reached from L + 1 starts of a scan.
+/// Returns the probabilities that free ports are allocated next, each with the number of ports that
+/// have it. A scan allocates the port after an occupied run of length L from L + 1 of its starts.
 fn weights(
     order: Order,
     candidates: &Candidates,

@@ -1,9 +1,9 @@
-//! Probabilities of collisions and of stolen ports. Does not model attempts.
+//! Computes probabilities of equal draws and of stolen ports. Does not model attempts.
 
 use std::time::Duration;
 
-/// Returns the probability that at least two of `draws` ports are the same, if each is drawn at
-/// random from F = `ports` ports: 1 - product of (1 - i/F).
+/// Returns the probability (0 to 1) that at least two of `draws` ports are the same, if each is
+/// drawn at random from F = `ports` ports: 1 - product of (1 - i/F) for i from 0 to `draws` - 1.
 pub fn birthday(draws: u32, ports: u32) -> f64 {
     let ports = f64::from(ports);
     1.0 - (0..draws).map(|drawn| (1.0 - f64::from(drawn) / ports).max(0.0)).product::<f64>()
@@ -21,9 +21,9 @@ pub fn draws_for_collision(probability: f64, ports: u32) -> u32 {
         .map_or(ports + 1, |drawn| drawn + 1)
 }
 
-/// Returns the probability that a competitor holds a port `window` after it was closed. The
-/// competitor binds `per_second` ports a second, each time one of `free` at random: 1 - e^(-lambda
-/// w / F).
+/// Returns the probability (0 to 1) that a competitor has bound a port within `window` (w) after
+/// the port was closed: 1 - e^(-lambda w / F). The competitor binds on average `per_second`
+/// (lambda) ports per second, each time one of `free` (F) ports at random.
 pub fn stolen_probability(per_second: f64, window: Duration, free: f64) -> f64 {
     -(-per_second * window.as_secs_f64() / free).exp_m1()
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use crate::allocator::{Candidates, PortView, theory::OccupiedRun};
 
-/// Returns the lengths of the runs and the number of runs with each length, ascending. A run may
-/// continue from the last candidate to the first, because a scan does so too.
+/// Returns the lengths of the runs, ascending, each with the number of runs of that length. A run
+/// may continue from the last candidate to the first, because a scan does so too.
 pub fn runs_of_taken(candidates: &Candidates, port_view: &dyn PortView) -> Vec<OccupiedRun> {
     let mut lengths = BTreeMap::new();
     let (mut leading, mut length, mut any_free) = (0, 0, false);

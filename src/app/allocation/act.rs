@@ -108,7 +108,7 @@ impl Allocation {
     }
 
     /// Switches between machine and simulation: ends the run and prepares a new one, paused. The
-    /// speed stays, unless it needs a confirmation.
+    /// speed stays, but is lowered to 20/s if it needs a confirmation.
     fn toggle_target(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         self.panel = None;
         self.target = match self.target {
@@ -136,7 +136,7 @@ impl Allocation {
         }
     }
 
-    /// Changes the simulated fill. The run continues, and what it holds stays held.
+    /// Changes the simulated fill. The run continues, and the ports that it holds stay held.
     fn change_fill(&mut self, share: FillRatio) -> Vec<Effect> {
         if self.target == AllocatorTarget::Machine || share == self.share {
             return Vec::new();
@@ -174,7 +174,8 @@ impl Allocation {
         Vec::new()
     }
 
-    /// Starts again with fresh figures and the same seed. The engine releases what was held.
+    /// Prepares the run again, paused, with the same seed and empty figures. The engine releases
+    /// the held ports.
     fn reset(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         let had_run = self.run.is_prepared();
         self.run.state = RunState::None;

@@ -4,33 +4,27 @@ use std::{collections::VecDeque, time::Duration};
 
 use crate::allocator::Attempt;
 
-/// Number of attempts that are shown at 20/s.
+/// Maximum number of attempts that are marked at a speed of 20/s.
 const SHOWN_AT_20: usize = 60;
-/// Number of attempts of one allocation that are remembered; a map has hardly more cells.
+/// Maximum number of attempts of one allocation that are kept. Few maps have more cells.
 const MAX_ATTEMPTS: usize = 4096;
-/// How an allocation fades after the next one began: in three steps, which follow the fresh state.
+/// How the marks of an allocation fade after the next one began: `fade` 1 to 3, 200 ms each.
 const FADING: Fading = Fading { step: Duration::from_millis(200), steps: 3 };
-/// How a flash fades, in four steps.
+/// How a flash fades: `fade` 0 to 3, 75 ms each.
 const FLASHING: Fading = Fading { step: Duration::from_millis(75), steps: 4 };
 
-/// A mark on a port of the allocator's range. `fade`: 0 is fresh, 3 is nearly gone.
+/// A mark on a port of the allocator's range. `fade`: 0 is fresh, 3 is the last step before the
+/// mark disappears.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
     /// Held by this run.
     Held,
-    /// Attempt `number` of its allocation was refused on this port.
-    Refused {
-        number: u32,
-        fade: u8,
-    },
-    Won {
-        fade: u8,
-    },
-    /// An attempt at a speed that is too high to read its number.
-    Flash {
-        fade: u8,
-        won: bool,
-    },
+    /// Attempt `number` of an allocation, counted from 1, was refused on this port.
+    Refused { number: u32, fade: u8 },
+    /// An attempt bound this port.
+    Won { fade: u8 },
+    /// An attempt at a speed at which its number could not be read. `won`: it bound the port.
+    Flash { fade: u8, won: bool },
 }
 
 /// A way to fade: `steps` steps, each shown for `step`.
@@ -47,7 +41,7 @@ impl Fading {
         (fade_step < u128::from(self.steps)).then_some(fade_step as u8)
     }
 
-    /// Time until the next step, or until the mark is gone. None: it is gone.
+    /// Time until the next step, or until the mark disappears. None: it has disappeared.
     fn changes_after(self, since: Duration, now: Duration) -> Option<Duration> {
         let fade_step = self.fade_step(since, now)?;
         Some((since + self.step * (u32::from(fade_step) + 1)).saturating_sub(now))
@@ -72,7 +66,7 @@ pub(super) struct AttemptMarks {
 }
 
 impl AttemptMarks {
-    /// Adds attempts: all of them or a sample, oldest first.
+    /// Adds the attempts of a report that arrived at `at`: all or a sample, oldest first.
     pub fn add(&mut self, at: Duration, attempts: &[Attempt]) {
         // A report without attempts, such as that of a paused run, changes nothing.
         if attempts.is_empty() {
@@ -110,6 +104,7 @@ impl AttemptMarks {
         })
     }
 
+    /// Marks of the last `SHOWN_AT_20` attempts, oldest first.
     pub fn last_attempts(&self) -> impl Iterator<Item = (u16, Mark)> {
         self.last.iter().map(|attempt| mark(attempt, 0))
     }
@@ -126,12 +121,12 @@ impl AttemptMarks {
         self.flashes.back().map(|&(at, _)| at)
     }
 
-    /// Time until `past` changes.
+    /// Time until `past` changes; None: it does not.
     pub fn past_changes_after(&self, now: Duration) -> Option<Duration> {
         self.past.iter().filter_map(|past| FADING.changes_after(past.since, now)).min()
     }
 
-    /// Time until `flashes` change.
+    /// Time until `flashes` change; None: they do not.
     pub fn flashes_change_after(&self, now: Duration) -> Option<Duration> {
         self.flashes.iter().filter_map(|&(then, _)| FLASHING.changes_after(then, now)).min()
     }

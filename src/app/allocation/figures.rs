@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::engine::message::AllocationDelta;
 
-/// Number of attempts that an allocation took.
+/// Number of attempts after which an allocation succeeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reached {
     After(u32),
-    /// No success within the allowed attempts.
+    /// It did not succeed within the allowed attempts.
     GaveUp,
 }
 
@@ -19,13 +19,13 @@ pub struct AllocationFigures {
     pub collisions: u64,
     pub successes: u64,
     pub failures: u64,
-    /// Attempts of the allocations that failed.
+    /// Number of attempts of the allocations that failed.
     pub failed_attempts: u64,
     /// Time spent in attempts.
     pub busy: Duration,
-    /// Number of snapshots that the strategy needed, and the time that they took.
+    /// Number of snapshots that the strategy needed, and the total time to take them.
     pub snapshots: (u64, Duration),
-    /// Number of successful allocations by the attempts they took.
+    /// Number of successful allocations, by their number of attempts.
     pub histogram: BTreeMap<u32, u64>,
 }
 
@@ -49,13 +49,15 @@ impl AllocationFigures {
         self.successes + self.failures
     }
 
-    /// Mean attempts per allocation. Includes failed allocations, as the expected mean does.
+    /// Mean attempts per allocation. Includes failed allocations, as the expected mean does. None:
+    /// no allocation has ended.
     pub fn mean(&self) -> Option<f64> {
         let won: u64 = self.histogram.iter().map(|(&n, &count)| u64::from(n) * count).sum();
         (self.finished() > 0).then(|| (won + self.failed_attempts) as f64 / self.finished() as f64)
     }
 
-    /// Number of attempts within which this share (0 to 1) of all allocations succeeded.
+    /// Number of attempts within which this share (0 to 1) of all allocations succeeded. None: no
+    /// allocation has ended.
     pub fn quantile(&self, share: f64) -> Option<Reached> {
         if self.finished() == 0 {
             return None;
@@ -69,7 +71,7 @@ impl AllocationFigures {
         Some(reached.map_or(Reached::GaveUp, |(&attempts, _)| Reached::After(attempts)))
     }
 
-    /// Like `quantile`, with `limit` for failed allocations, and 0 for a run without allocations.
+    /// Like `quantile`, but returns `limit` for `GaveUp`, and 0 if no allocation has ended.
     pub fn quantile_or(&self, share: f64, limit: u32) -> u32 {
         self.quantile(share).map_or(0, |reached| match reached {
             Reached::After(attempts) => attempts,
@@ -77,16 +79,17 @@ impl AllocationFigures {
         })
     }
 
-    /// The most attempts of a successful allocation.
+    /// The largest number of attempts of a successful allocation; None: none has succeeded.
     pub fn most(&self) -> Option<u32> {
         self.histogram.last_key_value().map(|(&attempts, _)| attempts)
     }
 
-    /// Share of the attempts that met an occupied port.
+    /// Share (0 to 1) of the attempts that failed because the port was in use; None: no attempts.
     pub fn collision_rate(&self) -> Option<f64> {
         (self.attempts > 0).then(|| self.collisions as f64 / self.attempts as f64)
     }
 
+    /// Mean time of an attempt, in nanoseconds; None: no attempts.
     pub fn nanoseconds_per_attempt(&self) -> Option<u64> {
         (self.attempts > 0).then(|| self.busy.as_nanos() as u64 / self.attempts)
     }

@@ -1,11 +1,11 @@
-//! Number of attempts per port in the last second. Does not hold their results.
+//! Number of attempts per port in the last second. Does not store their results.
 
 use std::{collections::VecDeque, time::Duration};
 
 const WINDOW: Duration = Duration::from_secs(1);
 static NO_ATTEMPTS: [u32; 65_536] = [0; 65_536];
 
-/// The attempts of one report.
+/// The attempts of one report, which arrived at `at`.
 #[derive(Clone, Debug)]
 struct AttemptBatch {
     at: Duration,
@@ -58,7 +58,7 @@ impl AttemptDensity {
         }
     }
 
-    /// Time until `by_port` is all zero; None: it already is.
+    /// Time until `by_port` is all zero; None: it is all zero.
     pub fn all_zero_after(&self, now: Duration) -> Option<Duration> {
         let end = self.batches.back()?.at + WINDOW;
         end.checked_sub(now).filter(|left| !left.is_zero())
@@ -71,7 +71,7 @@ impl AttemptDensity {
         let (Some(first), Some(last)) = (recent().next(), recent().next_back()) else { return 0.0 };
         let attempts: u64 = recent().map(|batch| batch.attempts).sum();
         let span = last.at.saturating_sub(first.at);
-        // The span begins at the first report, whose attempts were made before.
+        // The span begins when the first report arrived; its attempts were made earlier.
         if recent().nth(2).is_some() && !span.is_zero() {
             (attempts - first.attempts) as f64 / span.as_secs_f64()
         } else {

@@ -1,4 +1,5 @@
-//! The last attempts and who held the ports that they met. Does not hold the figures.
+//! The log of the last attempts, with the holder of each port that was in use. Does not count
+//! attempts.
 
 use std::collections::VecDeque;
 
@@ -7,31 +8,30 @@ use crate::{
     domain::{Outcome, Owner, Snapshot, Socket, State, StateClass},
 };
 
-/// Number of attempts that are kept: more than any screen shows.
+/// Maximum number of attempts that are kept: more than any screen shows.
 const MAX_ENTRIES: usize = 200;
 
-/// What the latest snapshot shows on a port that an attempt met.
+/// The holder of the port of an attempt, according to the latest snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HolderSeen {
-    /// There is no holder: the port was bound, or the refusal had a reason other than a port in
-    /// use.
+    /// The port was bound, or the attempt was refused for a reason other than a port in use.
     NotApplicable,
     /// This run holds the port.
     Us,
-    /// The attempt named no port, and the kernel found none to choose.
+    /// The attempt was a bind() to port 0, and the kernel found no port.
     NoneChosen,
     Socket {
         state: State,
         holder_owner: HolderOwner,
     },
-    /// The snapshot is older than the attempt and shows no socket on the port.
+    /// The latest snapshot is older than the attempt and shows no socket on the port.
     NotSeenYet,
-    /// A later scan showed no socket either.
+    /// A snapshot that arrived after the attempt shows no socket on the port either.
     NotSeen,
 }
 
 /// The owner of a socket, like `Owner` but without a reference to the snapshot. Of several pids
-/// only the first is kept.
+/// only the first is kept; `others` is the number of the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HolderOwner {
     Process { pid: u32, others: u32 },
@@ -55,7 +55,7 @@ pub struct LogEntry {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AttemptLog {
     entries: VecDeque<LogEntry>,
-    /// A scan was requested and has not come yet.
+    /// A scan was requested, and its snapshot has not arrived yet.
     awaits_scan: bool,
 }
 
@@ -64,7 +64,8 @@ impl AttemptLog {
         self.entries.iter()
     }
 
-    /// `newest` is the number of the allocation to which the last of these attempts belongs.
+    /// Adds attempts, oldest first. `newest` is the number of the allocation to which the last one
+    /// belongs. `held`, the ports that this run holds, must be sorted.
     pub(super) fn add(
         &mut self,
         attempts: &[Attempt],
@@ -83,14 +84,15 @@ impl AttemptLog {
         self.entries.drain(..surplus);
     }
 
-    /// Returns true once if the holder of an attempt is unknown, so that the caller requests a
-    /// scan.
+    /// Returns true if the holder of an attempt is unknown and no requested scan is pending. The
+    /// caller must then request a scan.
     pub(super) fn wants_scan(&mut self) -> bool {
         let is_open = self.entries.iter().any(|e| e.holder == HolderSeen::NotSeenYet);
         is_open && !std::mem::replace(&mut self.awaits_scan, true)
     }
 
-    /// Looks for unknown holders in a newer snapshot. A holder that is not in it stays unknown.
+    /// Resolves unknown holders with a newer snapshot. A holder that it does not show becomes
+    /// `NotSeen`.
     pub(super) fn resolve_holders(&mut self, snapshot: &Snapshot) {
         self.awaits_scan = false;
         for entry in &mut self.entries {

@@ -11,8 +11,9 @@ impl Allocation {
     /// Returns the marks on the map; later ones cover earlier ones.
     ///
     /// Up to 4/s the marks are those of the current or last allocation, and of earlier allocations
-    /// while they fade. At 20/s they are the last sixty attempts; at 1k/s they are flashes. At
-    /// `max` only held ports are marked, because `heat` shows the attempts.
+    /// while they fade. At 20/s they are the last 60 attempts; at 1k/s they are flashes, or without
+    /// motion the port bound last. Held ports are always marked; at `max` only they are, because
+    /// `heat` shows the attempts.
     pub fn marks(&self, now: Duration) -> Vec<(u16, Mark)> {
         let held = self.held.iter().map(|&port| (port, Mark::Held));
         match self.speed {
@@ -32,12 +33,12 @@ impl Allocation {
     }
 
     /// Attempts by port (65,536 entries) over the last second. All are zero a second after the last
-    /// attempt, unless the run is paused: it keeps its values.
+    /// attempt, except that a paused run keeps its values.
     pub fn heat(&self, now: Duration) -> &[u32] {
         if self.is_still() { self.heat.by_port_at_last_attempt() } else { self.heat.by_port(now) }
     }
 
-    /// Attempts per second, measured over the last second; 0 if no run is running.
+    /// Attempts per second, measured over the last second; 0 unless the run is running.
     pub fn attempts_per_second(&self, now: Duration) -> f64 {
         if self.is_running() { self.heat.attempts_per_second(now) } else { 0.0 }
     }

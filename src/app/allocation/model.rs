@@ -12,19 +12,19 @@ use crate::{
     domain::Snapshot,
 };
 
-/// Means all ports given before: more than any strategy remembers.
+/// A number of allocated ports to remember that is above the limit of every strategy.
 const ALL_GIVEN: u32 = u32::MAX;
 
-/// What the expected values need of a snapshot, besides the counts.
+/// Data of a snapshot, besides its counts, from which expected values are computed.
 #[derive(Clone, Debug)]
 pub(super) struct OccupancyDetails {
     candidates: Candidates,
-    /// Runs of occupied ports; counted only for strategies that scan.
+    /// Runs of occupied ports; empty unless the strategy tries consecutive ports (`Order::Scan`).
     runs: Arc<[OccupiedRun]>,
 }
 
 impl OccupancyDetails {
-    /// Counts the snapshot. Ports in `held` count as occupied, too.
+    /// Extracts the data from a snapshot. Ports in `held` count as occupied, too.
     pub fn count(options: &AllocationOptions, snapshot: &Snapshot, held: &[u16]) -> Self {
         let candidates = Candidates::new(options.range, snapshot.ephemeral.reserved());
         let mut runs = Arc::default();
@@ -46,14 +46,14 @@ impl Allocation {
         &ALLOCATORS[self.options.strategy]
     }
 
-    /// Whether the strategy tries the ports in a fixed order, so that allocations differ only in
-    /// their first port.
+    /// Whether the strategy tries the ports in an order that is the same for all allocations, apart
+    /// from the first port.
     pub fn is_scan(&self) -> bool {
         matches!(self.row().order, Order::Scan | Order::Fixed)
     }
 
-    /// The expected distribution of attempts for the strategy, if the last known occupancy does not
-    /// change. None: there is no snapshot yet, or no model is known.
+    /// The expected distribution of attempts for the strategy, while the last known occupancy does
+    /// not change. None: there is no snapshot yet, or no formula is known.
     pub fn model(&self) -> Option<Model> {
         self.expectation()?.model()
     }
@@ -70,8 +70,8 @@ impl Allocation {
         let (given, remembered) = if self.keeps_bound_ports {
             (Given::Kept, ALL_GIVEN)
         } else {
-            // Ports given before are free again, so there are at most as many of them as free
-            // ports.
+            // Allocated ports were released, so the strategy can remember no more ports than are
+            // free.
             (Given::Released, occupancy_counts.free())
         };
         Some(Expectation {

@@ -1,4 +1,5 @@
-//! Occupancy of the allocator's range at the last scan. Attempts may meet a newer one.
+//! Occupancy of the allocator's range at the last scan. The occupancy may change before an attempt
+//! is made.
 
 use crate::app::allocation::{AllocationOptions, LastScan};
 

@@ -1,4 +1,4 @@
-//! The fields of the Allocate screen's settings, and what can be typed there. Starts no run.
+//! The fields of the Allocate screen's settings, and the text that each accepts. Starts no run.
 
 use crate::{
     allocator::ALLOCATORS,
@@ -38,7 +38,7 @@ impl Field {
     }
 }
 
-/// The value shown if no address is set.
+/// The value shown if no address is set: all addresses of both families.
 const ALL: &str = "all";
 
 impl EditableSettings for AllocationOptions {
@@ -91,7 +91,8 @@ impl EditableSettings for AllocationOptions {
     }
 }
 
-/// Returns the next or previous strategy; wraps around the table.
+/// Returns the index of the next (`by` = 1) or previous (-1) strategy in `ALLOCATORS`; wraps
+/// around.
 pub fn next_strategy(strategy: usize, by: isize) -> usize {
     (strategy + ALLOCATORS.len()).saturating_add_signed(by) % ALLOCATORS.len()
 }

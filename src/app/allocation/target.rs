@@ -1,4 +1,5 @@
-//! The simulated occupancy as the screen knows it: fill, sockets, processes. Does not hold the run.
+//! State of the simulated occupancy on the Allocate screen: fill, sockets, processes. Does not
+//! contain the figures of the run.
 
 use std::sync::{Arc, LazyLock};
 
@@ -28,8 +29,8 @@ impl FillRatio {
         f64::from(self.0) / 1000.0
     }
 
-    /// Adds a step. Steps are finer where they matter more: 5 % below 50 %, 1 % up to 98 %, then
-    /// 0.1 %.
+    /// Adds a step, up to 100 %. Steps are smaller where they matter more: 5 % below 50 %, 1 %
+    /// below 98 %, then 0.1 %.
     #[must_use]
     pub fn increased(self) -> Self {
         let step = match self.0 {
@@ -40,7 +41,7 @@ impl FillRatio {
         Self((self.0 + step).min(1000))
     }
 
-    /// Reverses one `increased`.
+    /// Subtracts a step, the reverse of `increased`.
     #[must_use]
     pub fn decreased(self) -> Self {
         let step = match self.0 {
@@ -80,8 +81,8 @@ impl Simulated {
 static PROCESSES: LazyLock<ProcessTable> = LazyLock::new(simulated_processes);
 
 impl Allocation {
-    /// Stores the simulated sockets to use from now on. A snapshot of another run is late and
-    /// ignored.
+    /// Stores the simulated sockets that are used from now on. A snapshot of another run is late
+    /// and ignored.
     pub fn set_simulated(&mut self, snapshot: Arc<Snapshot>) {
         if self.target == AllocatorTarget::Machine
             || !self.is_prepared()
@@ -90,7 +91,7 @@ impl Allocation {
             return;
         }
         if self.simulated.is_some() {
-            // Figures that mix two occupancies would match no expected values.
+            // Figures of two occupancies would match the expected values of neither.
             self.figures = AllocationFigures::default();
             self.last_allocations.clear();
         }
@@ -98,7 +99,8 @@ impl Allocation {
         self.count_simulated_occupancy();
     }
 
-    /// The occupancy that the allocator meets: the machine's, or the simulated one.
+    /// Returns the occupancy in which the allocator runs: that of the machine (`real`), or the
+    /// simulated one. None: there is no scan yet.
     pub fn scan<'a>(&'a self, real: Option<LastScan<'a>>) -> Option<LastScan<'a>> {
         match self.target {
             AllocatorTarget::Machine => real,
@@ -106,7 +108,7 @@ impl Allocation {
         }
     }
 
-    /// The processes that hold the sockets of that occupancy.
+    /// Returns the processes that hold the sockets of `scan`.
     pub fn processes<'a>(&self, real: &'a ProcessTable) -> &'a ProcessTable {
         match self.target {
             AllocatorTarget::Machine => real,

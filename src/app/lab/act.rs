@@ -34,8 +34,8 @@ impl LabScreen {
         }
     }
 
-    /// Called when the screen opens. Starts a simulation at the first visit, but nothing on the
-    /// machine.
+    /// Called when the screen opens. Starts the simulation at the first visit; never starts real
+    /// binds.
     pub fn enter(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         if !self.is_simulated || std::mem::replace(&mut self.was_visited, true) {
             return Vec::new();
@@ -43,8 +43,8 @@ impl LabScreen {
         self.run_or_pause(scan)
     }
 
-    /// Takes the first snapshot of the machine. Starts again if the range has reserved ports, which
-    /// were unknown before.
+    /// Handles the first snapshot of the machine. Restarts a prepared lab if the range has reserved
+    /// ports, which were unknown before.
     pub fn observe(&mut self, scan: LastScan<'_>) -> Vec<Effect> {
         let reserved = scan.snapshot.ephemeral.reserved_in(self.options.range);
         let is_outdated = self.run.is_prepared() && reserved > 0;
@@ -59,7 +59,7 @@ impl LabScreen {
         effects
     }
 
-    /// Selects the previous or next column.
+    /// Selects the previous (`Left`) or next (`Right`) column. Ignores other moves.
     pub fn go(&mut self, movement: Move) {
         let last = self.picked.len() - 1;
         self.selected = match movement {
@@ -83,7 +83,7 @@ impl LabScreen {
         }
     }
 
-    /// Handles a key while a panel is open; does nothing otherwise.
+    /// Handles a key while the settings or a question is open; does nothing otherwise.
     pub fn press(&mut self, key: Key, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         match &mut self.panel {
             None | Some(LabPanel::Race) => Vec::new(),
@@ -106,7 +106,7 @@ impl LabScreen {
         }
     }
 
-    /// Starts again with fresh figures. A running lab keeps running.
+    /// Starts again with empty figures. A running lab keeps running.
     fn restart(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         self.begin(self.is_running(), scan)
     }
@@ -114,7 +114,7 @@ impl LabScreen {
     fn begin(&mut self, runs: bool, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         let Some(mut effects) = self.prepare(scan) else {
             let effects = self.pause();
-            // The engine's lab does not match the options.
+            // The engine's lab does not match the new options.
             (self.run.state, self.report) = (RunState::None, None);
             return effects;
         };
@@ -125,14 +125,14 @@ impl LabScreen {
         effects
     }
 
-    /// Switches between machine and simulation. A simulation starts at once; on the machine the lab
-    /// starts paused. Each has its own speed.
+    /// Switches between machine and simulation. A simulation starts at once, unless its speed is
+    /// `Step`; on the machine the lab is paused. Each has its own speed.
     fn toggle_target(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         self.is_simulated = !self.is_simulated;
         self.begin(self.is_simulated && self.speed() != Speed::Step, scan)
     }
 
-    /// Changes the simulated fill. A running lab continues, with fresh figures.
+    /// Changes the simulated fill. A running lab continues, with empty figures.
     fn change_fill(&mut self, share: FillRatio) -> Vec<Effect> {
         if !self.is_simulated {
             return self.nothing_simulated();
@@ -162,7 +162,7 @@ impl LabScreen {
         Vec::new()
     }
 
-    /// Selects the next or previous strategy that is in no column.
+    /// Gives the selected column the next or previous strategy that is in no column.
     fn turn_strategy(&mut self, by: isize, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         let count = ALLOCATORS.len();
         let wrapping_index = |number: usize| (number + count).saturating_add_signed(by) % count;

@@ -12,8 +12,8 @@ use crate::{
     engine::{LabRequest, message::RaceSetup},
 };
 
-/// First and last port of the race. The range is small, so that the competitor often takes the
-/// port.
+/// First and last port of the race. The range is small, so that the competitor takes the port
+/// often.
 const RANGE: (u16, u16) = (49_152, 50_175);
 
 impl LabScreen {
@@ -42,7 +42,7 @@ impl LabScreen {
         }
     }
 
-    /// Starts a race. Pauses the lab, so that the two do not compete for the processor.
+    /// Starts a race. Pauses the lab, so that the lab does not slow down the race.
     fn begin_race(&mut self) -> Vec<Effect> {
         let mut effects = self.pause();
         effects.push(ask(LabRequest::Race(self.race_setup())));
@@ -65,7 +65,7 @@ impl LabScreen {
         }
     }
 
-    /// Returns to the lab. Ends a running race without showing its result.
+    /// Closes the race and returns to the lab. Ends a running race; its result is not shown.
     pub fn close(&mut self) -> Vec<Effect> {
         if self.is_race_shown() {
             self.panel = None;

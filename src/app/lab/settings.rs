@@ -1,4 +1,4 @@
-//! The fields of the Lab screen's settings, and what can be typed there. Starts no run.
+//! The fields of the Lab screen's settings, and the text that each accepts. Starts no run.
 
 use crate::{
     app::{
@@ -36,7 +36,7 @@ impl LabField {
     }
 }
 
-/// The usual numbers of remote endpoints.
+/// The numbers of remote endpoints that Left and Right select.
 const DESTINATIONS: [u32; 7] = [1, 2, 4, 10, 100, 1000, 10_000];
 
 impl EditableSettings for LabOptions {

@@ -11,9 +11,9 @@ use crate::{
     domain::{Age, Analysis, Destination, History, Occupancy, PortRange, Protocols, Snapshot},
 };
 
-/// Upper limits of the age steps. Older sockets are in the step after the last. The first step is
-/// two seconds: with one scan per second, the age of a new socket is known only to a little over a
-/// second.
+/// Upper limits of the age steps. Older sockets are in the step after the last. The first limit is
+/// two seconds: with one scan per second, the age of a new socket is uncertain by a little more
+/// than a second.
 pub const AGE_STEPS: [Duration; 7] = [
     Duration::from_secs(2),
     Duration::from_secs(10),
@@ -29,12 +29,13 @@ pub const OLDER_THAN_SESSION: u8 = AGE_STEPS.len() as u8 + 1;
 /// the last.
 pub const DENSITY_STEPS: [f32; 4] = [0.12, 0.40, 0.65, 0.90];
 
-/// Number of categories of the lens that has the most.
+/// Number of categories of the age lens, which has the most.
 const MAX_CATEGORIES: usize = OLDER_THAN_SESSION as usize + 1;
 pub(super) const PORTS: usize = 65_536;
+/// The age step of a port without a socket.
 const NO_SOCKET: u8 = u8::MAX;
 
-/// The input of a lens.
+/// What the categories of a lens are counted from.
 #[derive(Clone, Copy)]
 pub struct CategoryInput<'a> {
     /// The ports that the map shows.
@@ -46,7 +47,7 @@ pub struct CategoryInput<'a> {
     pub occupancy: &'a Occupancy,
     pub history: &'a History,
     pub analysis: &'a Analysis,
-    /// The destination of the connect lens; None: there is no connection.
+    /// The destination of the connect lens; None: there are no TCP connections.
     pub destination: Option<Destination>,
 }
 
@@ -54,7 +55,7 @@ pub struct CategoryInput<'a> {
 ///
 /// Protocol: 0 is TCP, 1 is UDP, 2 is both. Parity: 0 is even, 1 is odd, 2 is both. Age and
 /// density: each category is a step; step 0 is the youngest age or the lowest density. Connect and
-/// bind: the categories are the constants of the modules of that name.
+/// bind: the categories are the constants of the modules `connect` and `bind`.
 #[derive(Clone, Debug, Default)]
 pub struct Categories {
     lens: Lens,
@@ -67,7 +68,7 @@ pub struct Categories {
 }
 
 impl Categories {
-    /// Counts the categories of a lens. The state lens uses those of density; the owner lens has
+    /// Counts the categories of a lens. The state lens has those of density; the owner lens has
     /// none.
     pub fn count(lens: Lens, input: CategoryInput<'_>) -> Self {
         let mut categories = Self { lens, ..Self::default() };
@@ -93,14 +94,14 @@ impl Categories {
         categories
     }
 
-    /// Number of occupied ports of a category. For connect and bind it includes free ports.
+    /// Number of occupied ports in a category; for connect and bind also free ports.
     pub fn ports(&self, category: u8) -> u32 {
         self.ports.get(usize::from(category)).copied().unwrap_or_default()
     }
 
-    /// The category with the greatest total weight in a block, and the marked share of the block.
-    /// Used for connect and bind, whose categories include free ports. A port of a rare category
-    /// has a greater weight. None: nothing is marked.
+    /// The category with the greatest total weight in a block, and the share (0 to 1) of the
+    /// block's ports that are marked. For the lenses connect and bind, whose categories include
+    /// free ports. None: nothing is marked.
     pub fn marked(&self, block: PortRange) -> Option<(u8, f32)> {
         let mut counts = [0_u32; MAX_CATEGORIES];
         for port in block.ports() {
@@ -117,8 +118,8 @@ impl Categories {
         (weight > 0).then(|| (category, marked as f32 / block.len() as f32))
     }
 
-    /// The category of a block. None: no port of the block is occupied, or the lens has no
-    /// categories.
+    /// The category of a block. None: no port of the block is occupied, or the lens is state or
+    /// owner.
     pub fn of(&self, block: PortRange, occupancy: &Occupancy, protocols: Protocols) -> Option<u8> {
         let is_taken = |port: &u16| occupancy.port(*port).is_occupied(protocols);
         let mut taken = block.ports().filter(is_taken);
@@ -131,7 +132,7 @@ impl Categories {
         Some(others.fold(first, |all, other| self.joined(all, other)))
     }
 
-    /// The category of an occupied port.
+    /// The category of an occupied port. None: its age is unknown, or the lens has none per port.
     fn of_port(&self, port: u16, occupancy: &Occupancy) -> Option<u8> {
         match self.lens {
             Lens::Protocol => Some(protocol_of(port, occupancy)),
@@ -142,6 +143,8 @@ impl Categories {
         }
     }
 
+    /// Combines the categories of two ports of a block: the youngest age, else 2 (both) if they
+    /// differ.
     fn joined(&self, one: u8, other: u8) -> u8 {
         match self.lens {
             Lens::Age => one.min(other),
@@ -177,7 +180,7 @@ impl Categories {
     }
 }
 
-/// The blocks of the map; without a grid, the whole range is one block.
+/// The blocks of the map. Without a grid, the whole range is one block.
 fn blocks(input: CategoryInput<'_>) -> Vec<PortRange> {
     let Some(grid) = input.grid else { return vec![input.range] };
     let places = (0..grid.rows())
@@ -185,8 +188,8 @@ fn blocks(input: CategoryInput<'_>) -> Vec<PortRange> {
     places.filter_map(|block_position| grid.block(block_position)).collect()
 }
 
-/// Returns the category of the protocol lens. Includes the protocols that the map hides, because
-/// "TCP only" would otherwise be wrong.
+/// Returns the category of the protocol lens. Includes protocols that the map hides, because a port
+/// that UDP uses as well must not be shown as TCP only.
 fn protocol_of(port: u16, occupancy: &Occupancy) -> u8 {
     let port_use = occupancy.port(port);
     match [Protocols::Tcp, Protocols::Udp].map(|protocol| port_use.is_occupied(protocol)) {
@@ -200,8 +203,7 @@ fn density_of(taken: u32, block: PortRange) -> u8 {
     DENSITY_STEPS.iter().position(|&under| share < under).unwrap_or(DENSITY_STEPS.len()) as u8
 }
 
-/// The age step of the youngest socket, by port. `History::ages` has the order of the snapshot's
-/// sockets.
+/// The age step of the youngest socket of each port.
 fn youngest(input: CategoryInput<'_>) -> Vec<u8> {
     let mut youngest = vec![NO_SOCKET; PORTS];
     for (socket, age) in input.snapshot.sockets.iter().zip(input.history.ages()) {

@@ -1,5 +1,5 @@
-//! Lenses that mark ports whether or not they are in use: what connect() to a destination may
-//! choose, what bind() gets, what one owner has. Does not define their names.
+//! Lenses that mark ports whether or not they are in use: those that connect() to a destination may
+//! choose, those that bind() can bind, those of one owner. Does not define their names.
 
 use crate::domain::{Occupancy, PortRange, PortSet, Protocols};
 
@@ -30,7 +30,7 @@ impl Marks {
     }
 }
 
-/// What connect() of an unbound TCP socket to one destination finds on a port.
+/// Categories of ports for connect() of an unbound TCP socket to one destination.
 pub mod connect {
     use crate::{
         app::lens::{CategoryInput, categories::PORTS},
@@ -40,17 +40,20 @@ pub mod connect {
     pub const ELIGIBLE: u8 = 0;
     pub const CONNECTED: u8 = 1;
     pub const TIME_WAIT: u8 = 2;
-    /// Unusable for connect(): a listening or bound-inactive socket is on the port.
+    /// Unusable for connect() to any destination: a listening or bound-inactive socket is on the
+    /// port.
     pub const UNCONNECTABLE: u8 = 3;
-    /// Suspected to be unusable: a socket on the port was very likely bound before it was connected
-    /// to another destination. If so, the port is like `UNCONNECTABLE`.
+    /// Suspected to be unusable for connect(): a socket on the port was very likely bound before it
+    /// was connected to another destination.
     pub const SUSPECTED: u8 = 4;
     /// Reserved, or outside of the ephemeral range.
     pub const NEVER: u8 = 5;
 
-    /// Weight of each category in a block of several ports. A category of weight 0 is not marked.
+    /// Weight of each category in a block of several ports, by category. A category of weight 0 is
+    /// not marked.
     pub const WEIGHTS: [u32; 6] = [0, 3, 2, 8, 4, 0];
 
+    /// Returns the category of each port, by port number.
     pub fn each_port(input: CategoryInput<'_>) -> Vec<u8> {
         let ephemeral = &input.snapshot.ephemeral;
         let mut ports = vec![NEVER; PORTS];
@@ -77,7 +80,8 @@ pub mod connect {
     }
 }
 
-/// What a plain bind() to `[::]`, IPv4 included, gets, for the protocols that the map shows.
+/// Categories of ports for a bind() to `[::]`, IPv4 included, without SO_REUSEADDR, for the
+/// protocols that the map shows.
 pub mod bind {
     use crate::{
         app::lens::{CategoryInput, categories::PORTS},
@@ -95,8 +99,9 @@ pub mod bind {
     /// Weight of each category in a block, as in `connect::WEIGHTS`.
     pub const WEIGHTS: [u32; 3] = [0, 2, 1];
 
-    /// Any socket on a port makes bind() fail, whatever its address, family and state. So all ports
-    /// without a socket have the same result, and only one of them is checked.
+    /// Returns the category of each port. Any socket on a port makes this bind() fail, whatever its
+    /// address, family and state. All ports without a socket have the same result, so only one of
+    /// them is checked.
     pub fn each_port(input: CategoryInput<'_>) -> Vec<u8> {
         let mut ports = vec![FREE; PORTS];
         for socket in &input.snapshot.sockets {

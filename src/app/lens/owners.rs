@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use crate::domain::{Owner, PortRange, ProcessTable, Protocols, Snapshot, Socket, Text};
 
-/// An owner as the map groups them: processes of the same name are one owner.
+/// An owner on the map. Processes of the same name are one owner.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum OwnerName {
     Process(Text),
-    /// The name of the process is not known yet.
+    /// A process whose name is not known yet.
     Pid(u32),
     Kernel,
     Hidden,
@@ -31,7 +31,8 @@ impl OwnerName {
     }
 }
 
-/// The owners of a range's ports, the one with most ports first, and the owner of each port.
+/// The owners of the ports of a range, the owner of the most ports first, and the owner of each
+/// port.
 #[derive(Clone, Debug, Default)]
 pub struct OwnerRanks {
     /// Each owner, and the number of ports on which it has sockets.
@@ -76,7 +77,8 @@ impl OwnerRanks {
         Self { owners: order.iter().map(owner).collect(), ports }
     }
 
-    /// Returns the owner of the most ports in a block, as index into `owners`.
+    /// Returns the owner of the most ports in a block, as index into `owners`. None: no port is in
+    /// use.
     pub fn biggest_in(&self, block: PortRange) -> Option<usize> {
         let start = self.ports.partition_point(|&(port, _)| port < block.first());
         let inside = self.ports[start..].iter().take_while(|&&(port, _)| block.contains(port));

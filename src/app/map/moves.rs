@@ -1,11 +1,12 @@
-//! Where a move of the cursor leads on a grid. Does not move the cursor.
+//! Finds the target of a cursor move on a grid. Does not move the cursor.
 
 use crate::{
     app::{Grid, GridBlock},
     domain::PortRange,
 };
 
-/// A move of the cursor. Left and right go by blocks, up and down by rows.
+/// A move of the cursor. Left and right move by blocks, up and down by rows; far moves by ten of
+/// them, page moves by half the rows shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Move {
     Left,
@@ -20,20 +21,21 @@ pub enum Move {
     PageDown,
     First,
     Last,
-    /// By one port, whatever the size of a block.
+    /// Moves by one port, whatever the size of a block.
     PreviousPort,
     NextPort,
 }
 
-/// The target of a move: a port, or a block of which the caller takes the most telling port.
+/// The target of a move: a port, or a block in which the caller selects a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MoveTarget {
     Port(u16),
     Block(PortRange),
 }
 
-/// Returns the target of a move from `cursor`. The whole `range` can be reached, in the steps of
-/// the grid that shows a part of it. None: there is nothing in that direction.
+/// Returns the target of a move from `cursor`. Steps are those of `shown`, the grid on screen; the
+/// target may be a port of `range` that the grid does not show. None: the cursor cannot move in
+/// that direction.
 pub fn destination(
     shown: &Grid,
     range: PortRange,
@@ -67,6 +69,7 @@ fn port_in(range: PortRange, port: Option<u16>) -> Option<MoveTarget> {
 }
 
 /// Moves along the rows: the last block of a row is followed by the first block of the next row.
+/// None: the cursor is already at the end.
 fn move_by_blocks(grid: &Grid, from: GridBlock, blocks: i32) -> Option<PortRange> {
     let columns = i32::from(grid.columns());
     let index = |block_position: GridBlock| {
@@ -80,7 +83,8 @@ fn move_by_blocks(grid: &Grid, from: GridBlock, blocks: i32) -> Option<PortRange
     (block_position != from).then(|| grid.block(block_position))?
 }
 
-/// Moves by `rows` rows, or by as many as the column has.
+/// Moves by `rows` rows, or to the first or last row of the column. None: the cursor is already
+/// there.
 fn across(grid: &Grid, from: GridBlock, rows: i32) -> Option<PortRange> {
     let step = rows.signum();
     (1..=rows.abs())

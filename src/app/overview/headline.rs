@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// Time for which a headline stays, unless something worse comes.
+/// Minimum time for which a headline is shown, unless a worse one replaces it.
 const MIN_DISPLAY_TIME: Duration = Duration::from_secs(10);
 
 /// What the first line is about.
@@ -19,27 +19,32 @@ pub struct Headline {
     /// The state of the range or destination that the headline is about. If the headline is about a
     /// finding, this is the state of the worst range or destination.
     pub subject_status: SubjectStatus,
-    /// Rule and subject of a finding that is worse than `subject_status`.
+    /// Rule and subject of the finding that the headline is about, which is worse than
+    /// `subject_status`. None: it is about `subject_status`.
     pub finding: Option<(&'static str, About)>,
     /// Whether the severity is `Warning` or worse, or was within the last 10 s. While true, the
-    /// lines below the headline keep their places.
+    /// lines below the headline do not move.
     pub is_bad: bool,
+    /// When the headline was first shown, as time since the program's start.
     since: Duration,
     /// The worst rank of the headline since `since`.
     peak: Rank,
+    /// Time of the last scan with a severity of `Warning` or worse; None: there was none.
     bad_since: Option<Duration>,
 }
 
-/// The order of headlines. Of equal severity, a shortage of ports comes before other findings.
+/// Rank of a headline; a worse one has a higher rank. Of equal severity, the state of a range or
+/// destination outranks a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
     severity: Severity,
+    /// None: the headline is about a finding.
     level: Option<Level>,
 }
 
 impl Headline {
-    /// Returns the headline after a scan, or after more has become known about that scan. `now` is
-    /// the time since the program's start.
+    /// Returns the headline after a scan, or after more has become known about its processes. `now`
+    /// is the time since the program's start.
     pub(in crate::app) fn after(
         before: Option<&Self>,
         now: Duration,
@@ -66,7 +71,7 @@ impl Headline {
     fn fresh(now: Duration, scan: &LatestScan, trends: &Trends, thresholds: Thresholds) -> Self {
         let subject_status = diagnosis::verdict(&scan.analysis, trends, thresholds);
         let finding = most_severe(scan, subject_status.subject)
-            // Keeps only a finding that is worse than the state of the ports.
+            // Keep the finding only if it is worse than the state of the range or destination.
             .filter(|found| found.severity > subject_status.level.severity().max(Severity::Notice))
             .map(|finding| (finding.rule, finding.about));
         let peak = Rank { severity: Severity::Ok, level: None };
@@ -76,8 +81,8 @@ impl Headline {
         fresh
     }
 
-    /// Returns the same headline with the values of this scan. None: the headline's subject is
-    /// gone.
+    /// Returns the same headline with the values of this scan. None: the scan no longer has the
+    /// headline's finding or subject.
     fn again(&self, scan: &LatestScan, trends: &Trends, thresholds: Thresholds) -> Option<Self> {
         let analysis = &scan.analysis;
         if self.finding.is_some() && self.own_finding(scan).is_none() {
@@ -95,13 +100,14 @@ impl Headline {
         Some(Self { subject_status: subject_status?, ..*self })
     }
 
-    /// The finding that the headline is about, if any.
+    /// The finding that the headline is about. None: it is about a range or destination.
     pub fn own_finding<'a>(&self, scan: &'a LatestScan) -> Option<&'a Finding> {
         let (rule, about) = self.finding?;
         scan.diagnosis.findings.iter().find(|found| found.rule == rule && found.about == about)
     }
 
-    /// The finding that explains the headline: its own, else the most severe one.
+    /// The finding that explains the headline: its own, else the most severe one. None: there is
+    /// none of `Severity::Notice` or worse.
     pub fn why<'a>(&self, scan: &'a LatestScan) -> Option<&'a Finding> {
         self.own_finding(scan).or_else(|| most_severe(scan, self.subject_status.subject))
     }
@@ -115,8 +121,8 @@ impl Headline {
     }
 }
 
-/// Returns the most severe finding: one about this subject, else the first. None: all are below
-/// `Severity::Notice`.
+/// Returns the most severe finding; of several, one about this subject, else the first. None: all
+/// are below `Severity::Notice`.
 fn most_severe(scan: &LatestScan, subject: Subject) -> Option<&Finding> {
     let findings = &scan.diagnosis.findings;
     let worst = findings.iter().map(|finding| finding.severity).max()?;

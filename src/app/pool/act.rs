@@ -14,7 +14,7 @@ use crate::{
 /// Number of rows that a page key moves.
 const PAGE: usize = 10;
 
-/// What a pool is made from besides its own options: the allocator's options and the last scan.
+/// The input of a pool besides its own options: the allocator's options and the last scan.
 #[derive(Clone, Copy)]
 pub struct PoolInput<'a> {
     pub allocation: &'a Allocation,
@@ -78,8 +78,8 @@ impl PoolScreen {
         self.panel = None;
     }
 
-    /// Takes the first snapshot of the machine, for which the pool may have waited. A simulated
-    /// pool does not wait, because its reserved ports are simulated, too.
+    /// Handles the first snapshot of the machine: opens a pool that waited for it. A simulated pool
+    /// does not wait, because the engine itself reads the reserved ports.
     pub fn observe(&mut self, input: PoolInput<'_>) -> Vec<Effect> {
         if self.asked.is_some() {
             return Vec::new();
@@ -88,7 +88,8 @@ impl PoolScreen {
         self.sync_pool(input)
     }
 
-    /// Makes the engine's pool match the current options, if the pool is shown.
+    /// Returns the requests that make the engine's pool match the current options, if the pool is
+    /// shown.
     pub fn sync_pool(&mut self, input: PoolInput<'_>) -> Vec<Effect> {
         if !self.is_open {
             return Vec::new();
@@ -178,7 +179,7 @@ impl PoolScreen {
     }
 
     fn take(&mut self, count: u32, input: PoolInput<'_>) -> Vec<Effect> {
-        // After a failure the same key tries again.
+        // After a failure, the key first tries to open the pool again.
         let mut effects = if self.asked.is_none() { self.sync_pool(input) } else { Vec::new() };
         if self.asked.is_some() {
             effects.push(ask(PoolRequest::Take { class: self.class, count }));
@@ -224,8 +225,8 @@ fn next_class(class: Priority) -> Priority {
     }
 }
 
-/// Whether two plans are equal except for the lease holder and for what the scans report as
-/// reserved.
+/// Whether two plans are equal except for the lease holder and the reserved ports, which may differ
+/// between scans.
 fn is_alike(asked: &PoolPlan, wanted: &PoolPlan) -> bool {
     let as_then =
         PoolPlan { reserved: asked.reserved.clone(), holder: asked.holder, ..wanted.clone() };

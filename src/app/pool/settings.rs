@@ -1,4 +1,4 @@
-//! The fields of the pool's settings, and what can be typed there. Opens no pool.
+//! The fields of the pool's settings, and the text that each accepts. Opens no pool.
 
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ pub type PoolSettingsPanel = settings::SettingsPanel<PoolOptions>;
 /// A row of the panel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoolField {
-    /// Number of ports that are reserved for this class.
+    /// Number of ports of the band of this class.
     High,
     Normal,
     Quarantine,
     /// Length of the quarantine, in seconds.
     QuarantineTime,
-    /// Rate at which a search may fail although a port is free, between 0 and 1.
+    /// Rate at which a search may fail although a port is free, above 0 and below 1.
     FailureRate,
     Attempts,
     LeaseHolder,
@@ -52,13 +52,13 @@ impl PoolField {
     }
 }
 
-/// The usual values.
+/// The numbers of ports, of seconds and of attempts that Left and Right select.
 const BANDS: [u32; 10] = [0, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
 const QUARANTINE_SECONDS: [u32; 9] = [0, 1, 2, 5, 10, 30, 60, 120, 240];
 const ATTEMPTS: [u32; 6] = [10, 100, 1000, 10_000, 20_000, 65_536];
 /// The lowest failure rate that is shown without an exponent.
 const LEAST_DECIMAL: f64 = 1e-9;
-/// The usual failure rates, as powers of ten.
+/// The failure rates that Left and Right select, as powers of ten.
 const RATES: std::ops::RangeInclusive<i32> = -9..=-1;
 
 /// The name by which this process is shown as lease holder.
@@ -78,7 +78,7 @@ impl EditableSettings for PoolOptions {
                 Quarantine::Drain(_) => "drain".to_owned(),
             },
             PoolField::QuarantineTime => self.quarantine_time().as_secs_f64().to_string(),
-            // A smaller rate, which can be typed, would have too many zeros.
+            // A smaller rate would have too many zeros.
             PoolField::FailureRate if self.failure_rate < LEAST_DECIMAL => {
                 format!("{:e}", self.failure_rate)
             }
@@ -163,7 +163,7 @@ fn read_band(typed: &str) -> Result<u32, String> {
     count.ok_or_else(|| format!("invalid number of ports '{typed}': expected 0 to 65535"))
 }
 
-/// Reads the length of a quarantine, in seconds: at most a day.
+/// Parses the length of a quarantine: 0 to 86,400 seconds (a day).
 fn parse_quarantine_time(typed: &str) -> Result<Duration, String> {
     let seconds = typed.parse().ok().filter(|seconds| (0.0..=86_400.0).contains(seconds));
     let wrong = || format!("invalid seconds '{typed}': expected 0 to 86400, such as 0.5");
@@ -175,7 +175,8 @@ fn read_rate(typed: &str) -> Result<f64, String> {
     rate.ok_or_else(|| format!("invalid failure rate '{typed}': expected above 0 and below 1"))
 }
 
-/// Reads the pid of the lease holder; empty: this process. The engine checks whether it exists.
+/// Parses the pid of the lease holder; empty: this process. The engine checks whether the process
+/// exists.
 fn read_holder(typed: &str) -> Result<Option<u32>, String> {
     if typed.is_empty() {
         return Ok(None);

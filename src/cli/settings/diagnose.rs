@@ -13,7 +13,7 @@ use crate::{
     report::diagnose::prometheus::MARK,
 };
 
-/// Upper limit of --top: each destination has some 15 time series.
+/// Upper limit of --top, because each destination has about 15 time series.
 const MAX_LISTED: usize = 1000;
 
 pub struct DiagnoseSettings {
@@ -22,7 +22,7 @@ pub struct DiagnoseSettings {
     pub thresholds: Thresholds,
     /// Time from the first scan to the last; zero: one scan only.
     pub sample: Duration,
-    /// Maximum number of destinations listed.
+    /// Maximum number of destinations listed; None: the default of the format.
     pub top: Option<usize>,
     pub format: DiagnoseFormat,
     pub destination: OutputTarget,
@@ -82,7 +82,8 @@ fn top(typed: &str) -> Result<usize, BadInput> {
     })
 }
 
-/// Parses digits with or without a fraction: no sign, no exponent, no infinity.
+/// Parses a number without sign or exponent, such as `10` or `0.5`. None: the text is anything
+/// else.
 pub(super) fn decimal(typed: &str) -> Option<f64> {
     typed.parse().ok().filter(|_| typed.bytes().all(|b| b.is_ascii_digit() || b == b'.'))
 }

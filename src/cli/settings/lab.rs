@@ -17,13 +17,15 @@ use crate::{
     engine::message::LabTarget,
 };
 
-/// Default fill of a simulated occupancy.
+/// Default fill of a simulated occupancy, 0 to 1.
 const FILL: f64 = 0.9;
 /// Default number of runs.
 const RUNS: NonZeroU32 = NonZeroU32::new(10_000).expect("10,000 is not zero");
-/// Default number of runs with `built`, where a strategy allocates grouped of ports before each
+/// Default number of runs with `built`, where a strategy allocates thousands of ports before each
 /// run.
 const RUNS_BUILT: NonZeroU32 = NonZeroU32::new(100).expect("100 is not zero");
+/// Defaults of a race: number of rounds, time between close and rebind, and the competitor's binds
+/// per second.
 const ROUNDS: NonZeroU32 = NonZeroU32::new(1_000).expect("1,000 is not zero");
 const WINDOW: Duration = Duration::from_millis(10);
 const COMPETITOR: f64 = 1_000.0;
@@ -57,9 +59,10 @@ pub struct ComparisonSettings {
 
 pub struct RaceSettings {
     pub rounds: NonZeroU32,
+    /// Time between close and rebind.
     pub window: Duration,
     pub competitor_binds_per_second: f64,
-    /// Share of the ports that others hold, 0 to 1.
+    /// Share of the ports that other processes hold, 0 to 1.
     pub share: f64,
 }
 
@@ -143,7 +146,7 @@ fn target(occupancy: OccupancyName, typed: Option<&str>) -> Result<LabTarget, Ba
     Ok(LabTarget::Simulated { pattern, share: typed.map_or(Ok(FILL), fill)? })
 }
 
-/// Returns the indices of the named strategies; of all strategies if none is named.
+/// Returns the indices of the named strategies in `ALLOCATORS`; all if none is named.
 fn strategies(names: &[String]) -> Result<Vec<usize>, BadInput> {
     if names.is_empty() {
         return Ok((0..ALLOCATORS.len()).collect());

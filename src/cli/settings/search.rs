@@ -1,5 +1,5 @@
-//! Checks and interprets the arguments of `pick` and `exec`, which share the search. Does not read
-//! the machine.
+//! Checks and interprets the arguments of `pick` and `exec`, which use the same search. Does not
+//! read the machine.
 
 use std::{ffi::OsString, num::NonZeroU32, os::unix::ffi::OsStrExt as _};
 
@@ -17,18 +17,19 @@ use crate::{
     domain::{LocalAddress, PortRange, Protocols, Text, port},
 };
 
-/// Number of ports that can be bound.
+/// Number of ports that can be bound: 1 to 65535.
 const ALL_PORTS: u32 = 65_535;
 
 pub struct SearchSettings {
     pub range: RangeChoice,
-    /// Ascending; the ranges neither overlap nor touch.
+    /// Ports to skip, ascending; the ranges neither overlap nor touch.
     pub exclude: Vec<PortRange>,
     pub protocols: Protocols,
     pub namespace: NamespaceChoice,
     pub strategy: &'static AllocatorRow,
     pub max_attempts: NonZeroU32,
     pub seed: Option<u64>,
+    /// Number of ports to find, at most 65,535.
     pub count: NonZeroU32,
     /// Whether the ports must be consecutive.
     pub is_block: bool,
@@ -45,7 +46,7 @@ pub struct PickSettings {
 
 pub struct ExecSettings {
     pub search: SearchSettings,
-    /// Whether the program gets the sockets, or only the port number.
+    /// Whether the program gets the sockets; otherwise it gets only the port numbers.
     pub holds: bool,
     pub program: OsString,
     pub arguments: Vec<OsString>,

@@ -2,9 +2,9 @@
 //! destinations. Decides by the order of use, except for ports that the kernel reports as bound by
 //! number. Ports whose order shows nothing are uncertain.
 //!
-//! For each destination, connect() first takes ports of the parity of the range's first port
-//! (`__inet_hash_connect`). A port that was bound by number or accepted has any parity; bind(0)
-//! takes the other parity first (`inet_csk_find_open_port`).
+//! For each destination, connect() first takes ports of the low parity, that of the range's first
+//! port (`__inet_hash_connect`). A port that was bound by number or accepted has any parity;
+//! bind(0) takes the high parity first (`inet_csk_find_open_port`).
 
 use crate::domain::{
     PortSet, RangeUse, Snapshot, Source,
@@ -15,8 +15,8 @@ use crate::domain::{
     ephemeral::TupleReuse,
 };
 
-/// Number of standard deviations by which the low parity must outnumber the other one. Random ports
-/// exceed it with a probability of 1 in 4,000.
+/// Number of standard deviations by which the low parity must outnumber the high parity. Random
+/// ports exceed it with a probability of 1 in 4,000.
 const SIGNIFICANT_DEVIATIONS: f64 = 3.5;
 /// Minimum number of ports to judge their order.
 const MIN_ORDERED: u32 = 16;
@@ -30,19 +30,21 @@ pub(super) struct PortChoice<'a> {
     pub suspected: &'a PortSet,
 }
 
-/// Connections that are judged together: those of a party to one destination, or to all
-/// destinations to which the party has few connections.
+/// Connections that are judged together: those of an owner to one destination, or to all
+/// destinations to which the owner has few connections.
 #[derive(Clone, Copy, Default)]
 struct ConnectionGroup {
     low: u32,
     other: u32,
-    /// The group covers all destinations to which a party has few connections, not one destination.
+    /// Whether the group covers all destinations to which an owner has few connections, not one
+    /// destination.
     is_of_owner: bool,
-    /// Some ports of the group may have been bound by number or accepted, even if the kernel
-    /// reports ports bound by number. It does not report them for TIME-WAIT sockets. Accepted
-    /// connections are usually spread over many destinations with few connections each.
+    /// Whether some ports of the group may have been bound by number or accepted although
+    /// `Snapshot::numbered` does not contain them: the kernel does not report how the ports of
+    /// TIME-WAIT sockets were bound. Accepted connections are usually spread over many destinations
+    /// with few connections each.
     may_be_mixed: bool,
-    /// At least an eighth of the low parity is left for the destination.
+    /// Whether at least an eighth of the low parity is left for the destination.
     has_low_left: bool,
     shown: Shown,
 }
@@ -62,10 +64,11 @@ enum Shown {
 
 impl PortChoice<'_> {
     /// Returns the uncertain ports, and the maximum number of other ports that may be uncertain
-    /// too. Updates the destinations.
+    /// too. Sets both for each destination.
     pub fn judge(&self, destinations: &mut Destinations<'_>) -> (PortSet, u32) {
         let (mut groups, group_of) = self.group(destinations);
-        // If the kernel does not report ports bound by number, such ports may be in order too.
+        // If the kernel does not report which ports were bound by number, such ports may be in
+        // order too.
         if self.snapshot.source != Source::Procfs {
             if self.has_other_half() {
                 groups.iter_mut().for_each(ConnectionGroup::judge_parity);
@@ -96,19 +99,19 @@ impl PortChoice<'_> {
         (uncertain, hidden)
     }
 
-    /// Whether at least half of the ports of the other parity are free. A program that takes ports
-    /// at random, or of the other parity first, would then have used more of them.
+    /// Returns whether at least half of the ports of the high parity are free. A program that takes
+    /// ports at random, or the high parity first, would then have used more of them.
     fn has_other_half(&self) -> bool {
         let RangeUse { size, low_parity_size, occupied, low_parity_occupied, .. } = *self.range;
         (occupied - low_parity_occupied) * 2 <= size - low_parity_size
     }
 
-    /// Returns the groups, and the index of each pair's group.
+    /// Returns the groups, and for each pair the index of its group.
     fn group(&self, destinations: &Destinations<'_>) -> (Vec<ConnectionGroup>, Vec<u32>) {
         let pairs = destinations.pairs();
         let mut counts = vec![(0, 0); pairs.len()];
-        // Counts a party once per port: a thousand connections that a listener accepted on one port
-        // are no evidence.
+        // Counts an owner once per port: a thousand connections that a listener accepted on one
+        // port are no evidence.
         let mut owner_keys_of_port = Vec::new();
         for port in self.clients.rows.chunk_by(|a, b| a.port == b.port) {
             owner_keys_of_port.clear();
@@ -122,7 +125,7 @@ impl PortChoice<'_> {
             }
         }
         let owner_keys = pairs.iter().map(|pair| pair.owner_key + 1).max().unwrap_or_default();
-        // The first groups are one for each party, for its destinations with few connections.
+        // The first groups are one for each owner, for its destinations with few connections.
         let few = ConnectionGroup {
             is_of_owner: true,
             may_be_mixed: true,
@@ -152,7 +155,7 @@ impl PortChoice<'_> {
         (groups, group_indexes)
     }
 
-    /// Marks the groups in which both parities are in use and the low one was used first.
+    /// Marks the groups in which both parities are in use and the low parity was used first.
     fn find_order(&self, groups: &mut [ConnectionGroup], group_of: &[u32]) {
         let created = self.clients.rows.iter().filter_map(|client| {
             let group = group_of[client.pair as usize];
@@ -166,7 +169,7 @@ impl PortChoice<'_> {
             is_open.then_some((is_live, CreatedSocket { group, inode: order, port, is_low }))
         });
         let mut created: Vec<(bool, CreatedSocket)> = created.collect();
-        // TIME-WAIT sockets with the same remaining time have an unknown order. The other parity is
+        // TIME-WAIT sockets with the same remaining time have an unknown order. The high parity is
         // put first, so that they do not count as evidence for connect().
         created.sort_unstable_by_key(|(is_live, created)| {
             (created.group, *is_live, created.inode, created.is_low)
@@ -234,9 +237,9 @@ impl ConnectionGroup {
     }
 
     /// Returns the maximum number of ports that connect() did not choose in a group where it chose
-    /// most: those of the other parity, and about as many of the low parity. At most 20 more ports
-    /// of the low parity are allowed, plus `SIGNIFICANT_DEVIATIONS` standard deviations. The probability of
-    /// more than that is 1 in 3,000 if half of the other parity is free.
+    /// most: those of the high parity, and about as many of the low parity. For the low parity,
+    /// allows 20 ports and `SIGNIFICANT_DEVIATIONS` standard deviations more. The probability that
+    /// this is exceeded is 1 in 3,000 if half of the high parity is free.
     fn hidden(&self) -> u32 {
         let significant = 20.0 + SIGNIFICANT_DEVIATIONS * f64::from(2 * self.other).sqrt();
         match self.shown {

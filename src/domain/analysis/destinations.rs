@@ -13,7 +13,7 @@ use crate::domain::{
     ephemeral::TupleReuse,
 };
 
-/// Destinations and their parties, in the order in which they first appeared.
+/// Destinations and their owners, in the order in which they first appeared.
 pub(super) struct Destinations<'a> {
     snapshot: &'a Snapshot,
     /// Destinations of sockets that are bound to a device; usually empty. A socket without a device
@@ -22,20 +22,22 @@ pub(super) struct Destinations<'a> {
     rows: Vec<DestinationEntry>,
     numbers: KeyNumbers<Packed>,
     pairs: Vec<Pair>,
-    /// Indices in `pairs` by destination and party; only for destinations with more than one party.
+    /// Indexes into `pairs` by destination and owner; only for destinations with several owners.
     pair_places: HashMap<(u32, u32), u32, Seed>,
 }
 
 struct DestinationEntry {
     usage: DestinationUse,
-    /// Number of unreserved ends of an odd-sized range that this destination certainly uses.
+    /// Number of unreserved ends of a range with an odd number of ports that connect() to this
+    /// destination certainly cannot use.
     odd_ends_used: u32,
     /// Ports of `usage.used` that are in `Analysis::numbered`.
     numbered: u32,
     /// Ports of `usage.used` that are in `Analysis::uncertain`.
     uncertain: u32,
+    /// The port that was added to `uncertain` last.
     last_uncertain: Option<u16>,
-    /// Maximum number of other used ports that may be uncertain too. Which ports is unknown.
+    /// Maximum number of other used ports that may be uncertain too. It is unknown which ports.
     hidden: u32,
     /// The port that was counted last.
     port: Option<u16>,
@@ -66,22 +68,25 @@ struct Counted {
     reuse: TupleReuse,
 }
 
-/// The connections of one party to a destination.
+/// The connections of one owner to a destination.
 pub(super) struct Pair {
+    /// Index into `Destinations::rows`.
     pub destination: u32,
+    /// Index into the rows of `OwnerTable`.
     pub owner_key: u32,
     sockets: u32,
 }
 
 /// How a socket was counted.
 pub(super) struct Connection {
+    /// Index into `Destinations::pairs`.
     pub pair: u32,
     pub reuse: TupleReuse,
 }
 
 impl<'a> Destinations<'a> {
-    /// Reserves capacity for one destination per socket: the kernel backs no page that is never
-    /// written, whereas growing would copy the rows.
+    /// Reserves capacity for one destination per socket: the kernel allocates no memory for pages
+    /// that are never written, whereas growth would copy the rows.
     pub fn of(snapshot: &'a Snapshot) -> Self {
         let sockets = snapshot.of_protocol_in_range(Protocol::Tcp);
         let has_device = |socket: &&Socket| socket.interface.is_some();
@@ -99,8 +104,7 @@ impl<'a> Destinations<'a> {
         }
     }
 
-    /// Counts a socket. Returns None if it has no destination, or if connect() may not choose its
-    /// port.
+    /// Counts a socket. None: it has no destination, or connect() may not choose its port.
     pub fn add(&mut self, port: &PortState, socket: &Socket, owner_key: u32) -> Option<Connection> {
         if !port.is_automatic || port.is_unconnectable() {
             return None;
@@ -136,9 +140,10 @@ impl<'a> Destinations<'a> {
         index
     }
 
-    /// Sets the capacities. Must be called after the whole range is counted.
+    /// Sets the capacities and `may_miss`. Must be called after the whole range is counted.
     ///
-    /// `open_ends` is the number of ends of an odd-sized range that connect() may use.
+    /// `open_ends` is the number of ends of a range with an odd number of ports that connect() may
+    /// use.
     pub fn fit_into(&mut self, range: &RangeUse, open_ends: u32) {
         for row in &mut self.rows {
             let capacity = range.size - range.unconnectable - range.numbered;
@@ -148,7 +153,7 @@ impl<'a> Destinations<'a> {
         }
     }
 
-    /// Notes that a port of the pair's destination is uncertain. Ports must come in ascending
+    /// Adds a port to the uncertain ports of the pair's destination. Ports must come in ascending
     /// order.
     pub fn note_uncertain(&mut self, pair: u32, port: u16) {
         let row = self.row_of(pair);
@@ -161,14 +166,14 @@ impl<'a> Destinations<'a> {
         self.row_of(pair).usage.surely_reusable += 1;
     }
 
-    /// Notes that `ports` more ports of the pair's destination may be uncertain.
+    /// Adds `ports` to the number of other ports of the pair's destination that may be uncertain.
     pub fn note_hidden(&mut self, pair: u32, ports: u32) {
         self.row_of(pair).hidden += ports;
     }
 
-    /// Sets the uncertain ports of each destination. `ports` is their number in the whole range.
-    /// Subtracts the destination's own uncertain ports: they are counted as used already, and are
-    /// only possibly reusable.
+    /// Sets the number of uncertain ports of each destination. `ports` is their number in the whole
+    /// range. Subtracts those that the destination uses: they are counted as used already. Hidden
+    /// ones are not surely reusable.
     pub fn add_uncertain(&mut self, ports: u32) {
         for DestinationEntry { usage, uncertain, hidden, .. } in &mut self.rows {
             usage.uncertain = ports.saturating_sub(*uncertain + *hidden);
@@ -176,7 +181,8 @@ impl<'a> Destinations<'a> {
         }
     }
 
-    /// Notes that unlisted sockets may hold up to `unlisted` more ports.
+    /// Sets the number of unused ports that unlisted sockets may hold. `unlisted` is the number in
+    /// the whole range.
     pub fn subtract_unlisted(&mut self, unlisted: u32) {
         for row in &mut self.rows {
             let unused = row.usage.capacity.saturating_sub(row.usage.used);
@@ -210,7 +216,7 @@ impl<'a> Destinations<'a> {
         ranked.into_iter().map(|index| self.rows[index as usize].usage).collect()
     }
 
-    /// Returns the indices of the rows, sorted by used share, highest first.
+    /// Returns the indexes of the rows, sorted by used share, highest first.
     fn ranked(&self) -> Vec<u32> {
         let key = |row: &DestinationEntry| rank(&row.usage);
         let mut ranks: Vec<(u128, u32)> = self.rows.iter().map(key).zip(0..).collect();
@@ -291,7 +297,8 @@ impl DestinationEntry {
         }
     }
 
-    /// Counts each port once; in TIME-WAIT only if all its sockets are in TIME-WAIT.
+    /// Counts each port once. A port is in TIME-WAIT only if all its sockets are, and reusable only
+    /// if all are.
     fn count(&mut self, port: &PortState, counted: Counted) {
         let usage = &mut self.usage;
         let mut all = counted;
@@ -314,19 +321,20 @@ impl DestinationEntry {
 }
 
 impl Counted {
-    /// Whether connect() can or may be able to reuse the port.
+    /// Returns whether connect() can reuse the port, or may be able to.
     fn is_reusable(self, port: &PortState) -> bool {
         self.reuse != TupleReuse::No && !port.is_numbered()
     }
 
-    /// Whether the port is an end of an odd-sized range and certainly not reusable.
+    /// Returns whether the port is an end of a range with an odd number of ports and certainly not
+    /// reusable.
     fn uses_odd_end(self, port: &PortState) -> bool {
         port.is_odd_end && self.reuse == TupleReuse::No && !port.is_numbered()
     }
 }
 
-/// Returns a sort key that orders like `(Reverse(share), Reverse(used), destination)`. Of IPv6
-/// destinations the key contains only a part of the source address.
+/// Returns a sort key that orders like `(Reverse(share), Reverse(used), destination)`. The key of
+/// an IPv6 destination contains only a part of the source address.
 fn rank(usage: &DestinationUse) -> u128 {
     let Destination { source, remote, .. } = usage.destination;
     let free = (f64::from(u16::MAX) * (1.0 - usage.share())) as u16;

@@ -13,13 +13,13 @@ pub(super) struct KeyNumbers<K> {
     /// are used.
     slots: Vec<HashSlot>,
     seed: Seed,
-    /// The last key and its number: neighbouring sockets often have the same key.
+    /// The key looked up last, and its number: neighbouring sockets often have the same key.
     last_found: Option<(K, u32)>,
 }
 
 #[derive(Clone, Copy)]
 struct HashSlot {
-    /// The low 32 bits of the key's hash; probing starts at the slot that they select.
+    /// The low 32 bits of the key's hash. Probing starts at the slot that they select.
     tag: u32,
     /// The key's number plus one; 0 means that the slot is unused.
     number: u32,
@@ -29,7 +29,7 @@ const UNUSED: HashSlot = HashSlot { tag: 0, number: 0 };
 const MIN_SLOTS: usize = 16;
 
 impl<K: Copy + Eq + Hash> KeyNumbers<K> {
-    /// Returns the number of the key; a new key gets the next number.
+    /// Returns the number of the key, from 0. A new key gets the next number.
     pub fn of(&mut self, key: K) -> u32 {
         if let Some((last_found, number)) = self.last_found
             && last_found == key
@@ -81,7 +81,7 @@ impl<K> Default for KeyNumbers<K> {
     }
 }
 
-/// A random seed per table, so that a peer that chooses addresses cannot provoke collisions.
+/// A random seed per table, so that a peer cannot choose addresses that collide.
 pub(super) struct Seed(u64);
 
 impl Default for Seed {
@@ -101,7 +101,7 @@ impl BuildHasher for Seed {
 /// 2^64 divided by the golden ratio: an odd number whose bits have no pattern.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Multiplies to 128 bits and combines both halves by XOR.
+/// Multiplies each word to 128 bits and combines both halves by XOR.
 pub(super) struct Mixer(u64);
 
 impl Mixer {

@@ -4,12 +4,12 @@ use std::fmt;
 
 use crate::domain::notation::grouped;
 
-/// The number of ports left. Levels and forecasts use `least`.
+/// The number of ports left, between two bounds. Levels and forecasts use `least`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Left {
     /// Ports that are certainly left.
     pub least: u32,
-    /// Maximum number of ports left.
+    /// Ports that are possibly left, `least` included.
     pub most: u32,
 }
 

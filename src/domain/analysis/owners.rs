@@ -1,5 +1,5 @@
-//! Assigns each socket to one party and counts what each party holds. Does not count by
-//! destination.
+//! Assigns each socket to one owner (an [`OwnerKey`]) and counts what each owner holds. Does not
+//! count by destination.
 
 use std::cmp::Reverse;
 
@@ -8,7 +8,7 @@ use crate::domain::{
     analysis::{key_numbers::KeyNumbers, ranges::PortState},
 };
 
-/// Parties in the order in which they first appeared.
+/// Owners in the order in which they first appeared.
 pub(super) struct OwnerTable<'a> {
     snapshot: &'a Snapshot,
     rows: Vec<OwnerEntry>,
@@ -43,7 +43,7 @@ impl<'a> OwnerTable<'a> {
         Self { snapshot, rows: Vec::new(), numbers: KeyNumbers::default() }
     }
 
-    /// Counts the socket and returns the index of its party.
+    /// Counts the socket and returns the index of its owner.
     pub fn add(&mut self, port: &PortState, socket: &Socket) -> u32 {
         let owner_key = OwnerKey::of(self.snapshot, socket);
         let index = self.numbers.of(owner_key);
@@ -68,8 +68,9 @@ impl<'a> OwnerTable<'a> {
         self.rows.len()
     }
 
-    /// Returns the parties sorted by ports, then by sockets, most first. Omits `OwnerKey::Unresolved`:
-    /// its sockets were opened or closed during the scan, and its row would come and go.
+    /// Returns the owners sorted by ports, then by sockets, most first. Omits
+    /// `OwnerKey::Unresolved`: its sockets were opened or closed during the scan, so that its row
+    /// would appear and disappear.
     pub fn into_rows(self) -> Vec<OwnerUse> {
         let rows = self.rows.into_iter().map(|row| row.owner);
         let mut rows: Vec<OwnerUse> =
@@ -86,7 +87,7 @@ impl OwnerEntry {
         Self { owner, port: None, class: StateClass::TimeWait }
     }
 
-    /// Counts each port once: in the class of its sockets that comes first in [`StateClass`].
+    /// Counts each port once, in the first class of its sockets in the order of [`StateClass`].
     fn count(&mut self, port: &PortState, class: StateClass) {
         let at = Some((port.protocol, port.number));
         if self.port == at {

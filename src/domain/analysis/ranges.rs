@@ -2,7 +2,7 @@
 
 use crate::domain::{Ephemeral, PortRange, PortSet, Protocol, RangeUse, Snapshot, Socket, State};
 
-/// Why connect() to a new destination cannot get a port.
+/// The reason why connect() to a new destination cannot get a port.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Bar {
     /// See `Analysis::unconnectable`.
@@ -15,12 +15,13 @@ pub(super) enum Bar {
 pub(super) struct PortState {
     pub protocol: Protocol,
     pub number: u16,
-    /// In the ephemeral range and not reserved.
+    /// Whether the port is in the ephemeral range and not reserved.
     pub is_automatic: bool,
-    /// Of the parity that connect() tries first.
+    /// Whether the port has the parity that connect() tries first.
     pub is_low: bool,
+    /// None: connect() to a new destination may use the port.
     pub bar: Option<Bar>,
-    /// The first or last port of a range with an odd number of ports.
+    /// Whether the port is the first or last one of a range with an odd number of ports.
     pub is_odd_end: bool,
     /// The number of sockets.
     pub sockets: usize,
@@ -68,9 +69,9 @@ pub(super) struct Ranges {
     pub each: [RangeUse; 2],
     pub unconnectable: PortSet,
     pub numbered: PortSet,
-    /// Range ends that bind(0) may skip although they are not occupied.
+    /// Ends of a range with an odd number of ports that bind(0) may skip although they are free.
     bind_ends: u32,
-    /// Range ends that connect() may skip although it could use them.
+    /// Ends of such a range that connect() may skip although it could use them.
     pub connect_ends: u32,
 }
 

@@ -3,7 +3,7 @@
 //!
 //! For each destination, connect() searches upwards from a random port. It takes ports of the
 //! parity of the range's first port (the low parity) until they are used up
-//! (`__inet_hash_connect`). bind(0) takes a port at random and tries the other parity first
+//! (`__inet_hash_connect`). bind(0) starts at a random port and tries the high parity first
 //! (`inet_csk_find_open_port`). It skips ports with a conflicting socket. Inodes grow in the order
 //! in which sockets are created (`get_next_ino`, in batches of 1024 per CPU).
 
@@ -19,17 +19,18 @@ use crate::domain::{
 
 /// Minimum number of ports of each parity to judge their order.
 const MIN_PER_PARITY: u32 = 8;
-/// With at most this number of ports of the other parity, parity alone is not significant, even if
+/// With at most this number of ports of the high parity, parity alone is not significant, even if
 /// no port of the low parity is in use.
 const MAX_INSIGNIFICANT: u32 = 16;
-/// Number of standard deviations above which a difference is not random.
+/// Number of standard deviations above which a difference is treated as significant.
 const SIGNIFICANT_DEVIATIONS: f64 = 4.0;
-/// Share of the pairs of one port of each parity in which the port of the other parity must be the
-/// older one.
+/// Minimum share, 0 to 1, of all pairs of a low-parity and a high-parity port in which the
+/// high-parity port is older.
 const MIN_OLDER_SHARE: f64 = 0.9;
 /// Inodes that a CPU reserves at once (`LAST_INO_BATCH`).
 const BATCH: u32 = 1024;
-/// Minimum number of batches whose order is taken as the order in which sockets were created.
+/// From this number of batches on, the inodes of all batches are compared; with fewer, only those
+/// within a batch.
 const MIN_BATCHES: usize = 8;
 
 /// Connected TCP sockets of the range, sorted by port.
@@ -39,16 +40,18 @@ pub(super) struct Clients {
 }
 
 pub(super) struct ClientPort {
+    /// Index into `Destinations::pairs`.
     pub pair: u32,
     pub port: u16,
     pub is_low: bool,
-    /// No other socket uses the port. bind(0) usually requires this; connect() does not.
+    /// Whether no other socket uses the port. bind(0) usually requires this; connect() does not.
     pub is_alone: bool,
+    /// Whether the port is in `Analysis::numbered`.
     pub is_numbered: bool,
     pub reuse: TupleReuse,
     /// None for TIME-WAIT and orphaned sockets.
     pub inode: Option<u32>,
-    /// Milliseconds until TIME-WAIT ends.
+    /// Milliseconds until TIME-WAIT ends; None: not in TIME-WAIT, or unknown.
     pub expires_ms: Option<u32>,
 }
 
@@ -66,7 +69,7 @@ impl Clients {
         });
     }
 
-    /// Clients whose port may have been bound before connect().
+    /// Returns the clients whose port may have been bound before connect().
     fn alone(&self) -> impl Iterator<Item = &ClientPort> {
         self.rows.iter().filter(|client| client.is_alone && !client.is_numbered)
     }
@@ -79,26 +82,27 @@ pub(super) struct Suspicion<'a> {
     pub range: &'a RangeUse,
 }
 
-/// Sockets that are judged together: those of a party to one destination, or to all destinations to
-/// which the party has few sockets.
+/// Sockets that are judged together: those of an owner to one destination, or to all destinations
+/// to which the owner has few sockets.
 #[derive(Clone, Default)]
 struct SocketGroup {
     owner_key: u32,
     low: u32,
     other: u32,
-    /// At least a quarter of the low parity is left, so connect() does not take the other one yet.
+    /// At least a quarter of the low parity is left, so connect() does not take the high parity
+    /// yet.
     has_low_left: bool,
-    /// At most an eighth of the destination's used ports is in TIME-WAIT. So most ports are in use
-    /// for the first time, and their order is the order in which the kernel chose them.
+    /// At most an eighth of the destination's used ports is in TIME-WAIT. Most ports are therefore
+    /// in use for the first time, and their order is the order in which the kernel chose them.
     is_fresh: bool,
 }
 
-/// The verdict on a group, or on all sockets of a party.
+/// The verdict on a group, or on all sockets of an owner.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum OrderVerdict {
     #[default]
     None,
-    /// Only the ports of the other parity were bound before connect().
+    /// Only the ports of the high parity were bound before connect().
     Other,
     /// All ports were bound before connect().
     All,
@@ -117,7 +121,8 @@ pub(super) struct CreatedSocket {
 const NO_GROUP: u32 = u32::MAX;
 
 impl Suspicion<'_> {
-    /// Returns the suspected ports and subtracts them from the destinations' reusable ports.
+    /// Returns the suspected ports, and subtracts them from the reusable ports of their
+    /// destinations.
     pub fn judge(&self, destinations: &mut Destinations) -> PortSet {
         let (groups, group_of) = self.group(destinations);
         let verdicts = self.verdicts(&groups, &group_of);
@@ -132,7 +137,7 @@ impl Suspicion<'_> {
             let verdict = if client.inode.is_some() {
                 verdicts.get(group_of[pair] as usize)
             } else {
-                // The socket was closed by its process: the verdict on the party decides.
+                // The socket was closed by its process: the verdict on the owner decides.
                 of_owners.get(destinations.pairs()[pair].owner_key as usize)
             };
             if verdict.copied().unwrap_or_default().includes(client) {
@@ -145,7 +150,7 @@ impl Suspicion<'_> {
         suspected
     }
 
-    /// Returns the groups, and the index of each pair's group.
+    /// Returns the groups, and for each pair the index of its group or `NO_GROUP`.
     fn group(&self, destinations: &Destinations) -> (Vec<SocketGroup>, Vec<u32>) {
         let pairs = destinations.pairs();
         let mut counts = vec![(0, 0); pairs.len()];
@@ -212,8 +217,8 @@ impl Suspicion<'_> {
         verdicts
     }
 
-    /// Judges by parity: connect() does not take more ports of the other parity than of the low one
-    /// before the low one is used up.
+    /// Judges by parity: connect() does not take more ports of the high parity than of the low
+    /// parity before the low parity is used up.
     fn by_parity(&self, group: &SocketGroup) -> OrderVerdict {
         let (low, other) = (f64::from(group.low), f64::from(group.other));
         let excess = (other - low) / (other + low).sqrt();
@@ -221,16 +226,16 @@ impl Suspicion<'_> {
         if !group.has_low_left || excess.is_nan() || excess <= SIGNIFICANT_DEVIATIONS {
             return OrderVerdict::None;
         }
-        // bind(0) takes the low parity only if it finds no free port of the other one.
+        // bind(0) takes the low parity only if it finds no free port of the high parity.
         let size = self.range.size - self.range.low_parity_size;
         let occupied = self.range.occupied - self.range.low_parity_occupied;
         if occupied * 4 >= size * 3 { OrderVerdict::All } else { OrderVerdict::Other }
     }
 }
 
-/// Whether more than three quarters of the ports are at most a quarter of the range above the
-/// previous one, as with connect(). Of random ports a quarter are, or half in a small range that is
-/// nearly full.
+/// Returns whether the ports ascend as with connect(): more than three quarters of the steps from
+/// one port to the next are at most a quarter of the range. With random ports, a quarter of the
+/// steps are, or half of them in a small range that is nearly full.
 pub(super) fn is_ascending(mut ports: impl Iterator<Item = u16>, range: PortRange) -> bool {
     let length = range.len();
     let Some(mut before) = ports.next().map(u32::from) else { return false };
@@ -253,12 +258,13 @@ impl SocketGroup {
         self.has_low_left || self.can_be_judged_by_order()
     }
 
-    /// Whether the group is judged together with other groups of its party.
+    /// Returns whether the group is judged together with other groups of its owner.
     fn is_few(&self) -> bool {
         self.has_low_left && self.other <= MAX_INSIGNIFICANT
     }
 
-    /// Whether enough ports of both parities are in use to judge by their order.
+    /// Returns whether the group can be judged by the order of its ports: enough ports of both
+    /// parities are in use, and few ports of the destination are in TIME-WAIT.
     fn can_be_judged_by_order(&self) -> bool {
         self.other >= MIN_PER_PARITY && self.low >= MIN_PER_PARITY && self.is_fresh
     }
@@ -274,7 +280,7 @@ impl OrderVerdict {
     }
 }
 
-/// Whether the ports of the other parity are older, over all sockets or within each batch. A
+/// Returns whether the ports of the high parity are older, over all sockets or within each batch. A
 /// connecting process that moved to another CPU is not misjudged: the caller excludes ports that
 /// ascend.
 fn is_other_first(created: &[CreatedSocket]) -> bool {
@@ -286,14 +292,15 @@ fn batch(created: &CreatedSocket) -> u32 {
     created.inode.wrapping_sub(1) / BATCH
 }
 
-/// Rank-sum test (Mann-Whitney) of whether ports of one parity are older. The sums of several
+/// Rank-sum test (Mann-Whitney) of whether the ports of one parity are older. The sums of several
 /// batches are added (van Elteren).
 #[derive(Clone, Copy, Default)]
 pub(super) struct RankSum {
-    /// Number of pairs of one port of each parity.
+    /// Number of pairs of a low-parity and a high-parity port.
     pairs: f64,
-    /// Number of pairs in which the port of the low parity is older.
+    /// Number of pairs in which the low-parity port is older.
     inversions: f64,
+    /// Variance of `inversions` if the order is random.
     variance: f64,
 }
 
@@ -313,8 +320,8 @@ impl RankSum {
         Self { pairs, inversions: inversions as f64, variance }
     }
 
-    /// Ranks within each batch. `created` must be sorted by inode. A process that moved to another CPU
-    /// may get inodes of an older batch, so only the sockets of one batch are in order.
+    /// Ranks within each batch. `created` must be sorted by inode. A process that moved to another
+    /// CPU may get inodes of an older batch, so only the sockets of one batch are in order.
     fn by_batch(created: &[CreatedSocket]) -> Self {
         let batches = created.chunk_by(|a, b| batch(a) == batch(b));
         batches.map(Self::of).fold(Self::default(), Self::plus)
@@ -334,7 +341,7 @@ impl RankSum {
         }
     }
 
-    /// Whether the ports of the low parity are older, as after connect().
+    /// Returns whether the ports of the low parity are older, as after connect().
     pub fn is_low_first(self) -> bool {
         Self { inversions: self.pairs - self.inversions, ..self }.is_other_first()
     }

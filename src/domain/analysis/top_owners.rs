@@ -1,14 +1,14 @@
-//! The parties with most sockets, stored inline. A heap-allocated list for each of 30,000
+//! The owners with most sockets, stored inline. A heap-allocated list for each of 30,000
 //! destinations took longer than counting their sockets.
 
 use std::{cmp::Reverse, ops::Deref};
 
 use crate::domain::OwnerKey;
 
-/// Number of parties that are kept.
+/// Number of owners that are kept.
 pub const MAX_OWNERS: usize = 4;
 
-/// Parties and their numbers of sockets, sorted by that number in descending order, then by party.
+/// Owners and their numbers of sockets, sorted by that number in descending order, then by owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TopOwners {
     rows: [(OwnerKey, u32); MAX_OWNERS],
@@ -16,7 +16,7 @@ pub struct TopOwners {
 }
 
 impl TopOwners {
-    /// Inserts a party with all its sockets. A party must be inserted only once.
+    /// Inserts an owner with all its sockets. An owner must be inserted only once.
     pub fn insert(&mut self, owner_key: OwnerKey, sockets: u32) {
         let rank = |&(owner_key, sockets): &(OwnerKey, u32)| (Reverse(sockets), owner_key);
         let new = (owner_key, sockets);

@@ -1,4 +1,4 @@
-//! Finds the listener in whose accept queue a socket waits. Does not find who holds that listener.
+//! Finds the listener in whose queue a socket waits. Does not find who holds that listener.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -9,8 +9,9 @@ use crate::domain::{Family, Holder, Socket, State, owner::Span};
 pub struct Backlog {
     /// Sorted by key.
     listeners: Vec<Listener>,
-    /// Listeners with the same key (a SO_REUSEPORT group) form one queue; sorted by key.
+    /// One entry for all listeners with the same key (a SO_REUSEPORT group); sorted by key.
     queues: Vec<Listener>,
+    /// The pids of one group, while they are collected.
     union: Vec<u32>,
 }
 
@@ -36,13 +37,13 @@ impl Listener {
 }
 
 impl Backlog {
-    /// Gives each waiting socket of one port the holders of its listener, which must be known
-    /// already.
+    /// Sets the holder of each waiting socket of one port to the holders of its listener, which
+    /// must be set already.
     ///
     /// A waiting socket is never an orphan: close() turns ESTABLISHED and SYN-RECEIVED into
     /// FIN-WAIT-1 and CLOSE-WAIT into LAST-ACK (`tcp_close_state`). If it has no listener here, its
-    /// listener is elsewhere (IP_TRANSPARENT, BPF sk_lookup) or was closed during the dump: its
-    /// process is unknown, and no permission would help.
+    /// listener is elsewhere (IP_TRANSPARENT, BPF sk_lookup) or was closed during the dump. The
+    /// holder is then `Nobody`, because no privilege would show the process.
     pub fn assign(&mut self, port: &mut [Socket], pids: &mut Vec<u32>) {
         self.collect(port, pids);
         for socket in port.iter_mut().filter(|socket| socket.is_in_backlog()) {
@@ -69,7 +70,7 @@ impl Backlog {
     }
 
     /// Returns the most specific queue, as the kernel does: the address decides first, then the
-    /// device.
+    /// device. None: no listener of the port takes the socket.
     fn queue_of(&self, socket: &Socket) -> Option<&Listener> {
         addresses(socket).into_iter().find_map(|address| {
             [socket.interface, None].into_iter().find_map(|interface| {
@@ -90,8 +91,9 @@ fn addresses(socket: &Socket) -> [IpAddr; 3] {
     }
 }
 
-/// Returns the holder of the sockets that wait in a group's queue. Names all known processes,
-/// because it is unknown which listener of the group has a connection.
+/// Returns the holder of the sockets that wait for a group of listeners: all known processes of the
+/// group, because it is unknown which listener has a connection. If none is known, the holder is
+/// `Hidden`, `Unresolved` or `Nobody`.
 fn group_holder(group: &[Listener], union: &mut Vec<u32>, pids: &mut Vec<u32>) -> Holder {
     if let [Listener { holder: Holder::Process(span), .. }] = group {
         return Holder::Backlog(*span);

@@ -25,11 +25,13 @@ struct HeldSocket {
     cookie: Option<NonZeroU64>,
     /// A fingerprint of the local address and the remote endpoint; `port` is the local port.
     endpoints: u32,
-    /// The pid. If there are several, the index in `shared` of the first one.
+    /// The pid. If `pids` is not 1, the index in `shared` of the first pid.
     pid: u32,
+    /// Number of pids.
     pids: u16,
     port: u16,
     protocol: Protocol,
+    /// Whether the processes had already closed the socket.
     is_departed: bool,
 }
 
@@ -93,7 +95,7 @@ impl Departed {
             self.known.push(HeldSocket::of(socket, snapshot.span(span), &mut self.shared));
         }
         for port in self.known.chunk_by_mut(|a, b| a.protocol_port() == b.protocol_port()) {
-            // They are already in this order, except on ports with sockets of both families.
+            // The sockets are already in this order, except on ports with sockets of both families.
             port.sort_unstable_by_key(|held| held.cookie);
         }
     }
@@ -149,7 +151,7 @@ impl Reported<'_> {
     }
 }
 
-/// Returns the processes that hold the socket or are known to have held it.
+/// Returns the processes that hold the socket or are known to have held it. None: unknown.
 fn span(socket: &Socket) -> Option<Span> {
     match socket.holder {
         Holder::Process(span) | Holder::Departed(span) => Some(span),
@@ -169,8 +171,8 @@ fn index(held: &[HeldSocket], index_by_endpoints: &mut Vec<(u32, u32)>) {
     index_by_endpoints.sort_unstable();
 }
 
-/// Finds a socket by its endpoints. Once a process has closed a socket, its cookie no longer
-/// changes: a socket with another cookie is another socket.
+/// Finds a socket by its endpoints. The cookie of a socket does not change after its process has
+/// closed it: if it has changed, this is another socket, and the result is None.
 fn by_endpoints<'a>(
     held: &'a [HeldSocket],
     index_by_endpoints: &[(u32, u32)],

@@ -393,7 +393,7 @@ fn attribute_owners(departed: &mut Departed, sockets: &[Socket], holders: &Holde
     snapshot
 }
 
-/// A connection from port 8080 to port `to`; closed by its process if it has no inode.
+/// Returns a connection from port 8080 to port `to`; in TIME-WAIT if it has no inode.
 fn client(to: u16, cookie: u64, inode: Option<u32>) -> Socket {
     let state = if inode.is_some() { State::Established } else { State::TimeWait };
     let remote = Some(Endpoint::from(([192, 0, 2, 9], to)));

@@ -1,4 +1,4 @@
-//! Whether a bind() to one port would succeed (net/ipv4/inet_connection_sock.c,
+//! Decides whether a bind() to one port would succeed (net/ipv4/inet_connection_sock.c,
 //! `inet_csk_bind_conflict`; net/ipv4/udp.c, `udp_lib_lport_inuse`). Does not model the kernel's
 //! own choice of a port.
 
@@ -16,9 +16,9 @@ use crate::domain::{
 
 /// Returns the answer for a bind() to `port`. Checks occupancy only, not permissions or whether
 /// this machine has the address. An IPv4-mapped address is treated as a bind() of an IPv4 socket to
-/// the IPv4 address. A holder that is bound to an interface blocks the bind(), unless the bind()
-/// names another interface (`BindAddress::Scoped`). VRF devices (`tcp_l3mdev_accept` 0) are not
-/// considered.
+/// the IPv4 address. A holder that is bound to an interface conflicts like any other, unless the
+/// bind() names another interface (`BindAddress::Scoped`). VRF devices (`tcp_l3mdev_accept` 0) are
+/// not considered.
 pub fn bind_answer(snapshot: &Snapshot, port: u16, bind: Bind) -> Answer {
     let wanted = BoundAddresses::of_bind(bind.address);
     let mut undecided = None;
@@ -46,8 +46,8 @@ pub fn bind_answer(snapshot: &Snapshot, port: u16, bind: Bind) -> Answer {
     }
 }
 
-/// Returns whether `wanted` conflicts with a socket. A conflict with a socket in SYN-RECEIVED is
-/// undecided: not this socket but its listener holds the port.
+/// Returns whether a bind() to `wanted` conflicts with a socket, without reuse options. A conflict
+/// with a socket in SYN-RECEIVED is undecided: its listener holds the port, not this socket.
 pub fn overlap(snapshot: &Snapshot, wanted: &BoundAddresses, socket: &Socket) -> Overlap {
     match wanted.overlaps(&BoundAddresses::of_holder(snapshot, socket)) {
         Overlap::Certain if socket.state == State::SynReceived => Overlap::Undecided,
@@ -55,8 +55,8 @@ pub fn overlap(snapshot: &Snapshot, wanted: &BoundAddresses, socket: &Socket) ->
     }
 }
 
-/// Describes a socket: `LISTEN on 0.0.0.0`, or with its interface, as ss(8) does:
-/// `LISTEN on fe80::1%eth0`.
+/// Describes a socket: `LISTEN on 0.0.0.0`, or `LISTEN on fe80::1%eth0` with its interface, as
+/// ss(8) prints it.
 pub fn describe(snapshot: &Snapshot, socket: &Socket) -> String {
     format!("{} on {}", socket.state, local_address(snapshot, socket))
 }
@@ -72,8 +72,8 @@ fn local_address(snapshot: &Snapshot, socket: &Socket) -> String {
     }
 }
 
-/// Explains why a holder that covers all addresses of a family blocks a port; None: it is bound to
-/// a single address. `LISTEN on 0.0.0.0 blocks every IPv4 address`
+/// Explains how a holder on all addresses of a family blocks a port:
+/// `LISTEN on 0.0.0.0 blocks every IPv4 address`. None: the holder is bound to a single address.
 pub fn explain_wide(snapshot: &Snapshot, holder: &Socket) -> Option<String> {
     let bound_addresses = BoundAddresses::of_holder(snapshot, holder);
     bound_addresses
@@ -87,10 +87,10 @@ pub fn describe_single(snapshot: &Snapshot, holder: &Socket) -> String {
 }
 
 /// Explains a conflict. The kernel compares the addresses of both sockets
-/// (net/ipv4/inet_connection_sock.c, `inet_rcv_saddr_equal`): they conflict if they are equal, or
-/// if one of them is the wildcard address of the other's family.
+/// (net/ipv4/inet_connection_sock.c, `inet_rcv_saddr_equal`). The sockets conflict if the addresses
+/// are equal, or if one address is a wildcard that includes the other.
 ///
-/// `LISTEN on 0.0.0.0 blocks every IPv4 address`, or
+/// Returns `LISTEN on 0.0.0.0 blocks every IPv4 address`, `a socket on 127.0.0.1 is in LISTEN`, or
 /// `0.0.0.0 includes 127.0.0.1, on which a socket is in LISTEN`.
 fn explain(snapshot: &Snapshot, wanted: &BoundAddresses, holder: &Socket) -> String {
     if let Some(words) = explain_wide(snapshot, holder) {
@@ -133,7 +133,7 @@ fn why_undecided_to(snapshot: &Snapshot, bind: Bind, holder: &Socket) -> String 
     why_undecided(snapshot, holder)
 }
 
-/// Explains why it is unknown whether a holder blocks a bind(), whatever its interface.
+/// Explains why it is unknown whether a holder blocks a bind(). Ignores interfaces.
 pub fn why_undecided(snapshot: &Snapshot, holder: &Socket) -> String {
     let holder_words = describe(snapshot, holder);
     if holder.state == State::SynReceived {
@@ -145,8 +145,8 @@ pub fn why_undecided(snapshot: &Snapshot, holder: &Socket) -> String {
     }
 }
 
-/// Returns the answer for a bind() that conflicts with `holder`. The explanation is that of a
-/// bind() without reuse options; what a reuse option changes follows after `; `.
+/// Returns the answer for a bind() that conflicts with `holder`. The explanation starts as for a
+/// bind() without reuse options. After `; ` follows what the reuse option changes.
 fn in_conflict(
     snapshot: &Snapshot,
     wanted: &BoundAddresses,
@@ -162,7 +162,7 @@ fn in_conflict(
             format!("{conflict}; SO_REUSEADDR has no effect against a listening socket"),
         ),
         Reuse::Address => depends_on("SO_REUSEADDR", &conflict),
-        // The kernel does not compare the user of a socket in TIME-WAIT.
+        // For a holder in TIME-WAIT, the kernel does not compare the users.
         Reuse::Port if holder.state == State::TimeWait => depends_on("SO_REUSEPORT", &conflict),
         Reuse::Port => depends_on("SO_REUSEPORT and the same user", &conflict),
     }

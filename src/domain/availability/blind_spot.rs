@@ -5,9 +5,9 @@ use crate::domain::{
     availability::{Answer, Verdict},
 };
 
-/// Returns `Verdict::Free`, unless sockets that would block are missing in the snapshot. Missing
-/// IPv4 sockets matter only if `with_v4` is true. Missing IPv6 sockets always matter, because they
-/// may also accept IPv4.
+/// Returns `Verdict::Free`, or `Verdict::Unknown` if a gap may hide a socket that blocks the port.
+/// Hidden IPv4 sockets matter only if `with_v4` is true. Hidden IPv6 sockets always matter, because
+/// they may also accept IPv4.
 pub fn free_as_far_as_seen(
     snapshot: &Snapshot,
     protocol: Protocol,
@@ -24,6 +24,8 @@ pub fn free_as_far_as_seen(
     }
 }
 
+/// Returns whether the gap may hide a socket of `protocol` on `port`. If `with_v4` is false,
+/// ignores gaps in IPv4 tables.
 pub fn hides(gap: &Gap, protocol: Protocol, port: u16, with_v4: bool) -> bool {
     match gap {
         Gap::DumpInterrupted { table }
@@ -35,7 +37,7 @@ pub fn hides(gap: &Gap, protocol: Protocol, port: u16, with_v4: bool) -> bool {
             Table::Udp6 => protocol == Protocol::Udp,
         },
         Gap::PortsInDoubt { ports } => protocol == Protocol::Tcp && ports.contains(port),
-        // `Gap::DualStackUnknown` is handled in `Reach::of_holder`.
+        // `Gap::DualStackUnknown` hides no socket: see `BoundAddresses::of_v6_holder`.
         gap => gap.hides_bound_inactive() && protocol == Protocol::Tcp,
     }
 }

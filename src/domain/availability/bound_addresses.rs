@@ -1,5 +1,5 @@
-//! Which addresses a socket is bound to, and whether those of two sockets overlap. Ignores
-//! SO_REUSEADDR and SO_REUSEPORT.
+//! Determines which addresses a socket is bound to, and whether the addresses of two sockets
+//! overlap. Ignores SO_REUSEADDR and SO_REUSEPORT.
 
 use std::{
     fmt,
@@ -10,7 +10,7 @@ use crate::domain::{
     Family, Gap, Snapshot, Socket, Source, State, availability::BindAddress, socket::canonical,
 };
 
-/// The value that the kernel stores as IPv4 address of an IPv6 socket that is bound to one address
+/// The IPv4 address that the kernel stores for an IPv6 socket that is bound to a single address
 /// (`LOOPBACK4_IPV6`, include/net/ipv6.h).
 const LOOPBACK4_IPV6: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 6);
 
@@ -46,17 +46,17 @@ enum Device {
 pub struct BoundAddresses {
     v4: FamilySide<Ipv4Addr>,
     v6: FamilySide<Ipv6Addr>,
-    /// Whether `v4` is uncertain: it depends on the socket's IPV6_V6ONLY, which the tables do not
-    /// show.
+    /// Whether `v4` applies only if the socket's IPV6_V6ONLY is 0, which the tables do not show.
     is_v4_undecided: bool,
     device: Device,
 }
 
+/// Whether a bind() conflicts with a holder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overlap {
     Never,
-    /// Unknown: the addresses overlap only if the holder's IPV6_V6ONLY is 0, or the sockets
-    /// conflict only if the holder is not bound to another interface. The tables do not show which.
+    /// Unknown, because the tables do not show the holder's IPV6_V6ONLY or its interface, or
+    /// because the holder is in SYN-RECEIVED (`bind::overlap`).
     Undecided,
     Certain,
 }
@@ -104,7 +104,7 @@ impl BoundAddresses {
         Self { v4: FamilySide::Nothing, v6, is_v4_undecided: false, device: Device::None }
     }
 
-    /// Returns the reach of an IPv6 holder. bind() to a single IPv6 address makes the socket
+    /// Returns the addresses of an IPv6 holder. bind() to a single IPv6 address makes a socket
     /// IPv6-only. connect() does not (net/ipv6/af_inet6.c, `__inet6_bind`; net/ipv6/tcp_ipv6.c,
     /// `tcp_v6_connect`).
     fn of_v6_holder(snapshot: &Snapshot, socket: &Socket, address: Ipv6Addr) -> Self {
@@ -123,8 +123,8 @@ impl BoundAddresses {
         Self { v4, is_v4_undecided: true, ..only }
     }
 
-    /// Returns whether a bind() to `self` conflicts with a holder of `other`. Sockets that are
-    /// bound to different interfaces never conflict.
+    /// Returns whether a bind() to `self` conflicts with a holder that is bound to `other`. Sockets
+    /// that are bound to different interfaces never conflict.
     pub fn overlaps(&self, other: &Self) -> Overlap {
         match (self.device, other.device, self.overlaps_addresses(other)) {
             (Device::Is(a), Device::Is(b), _) if a != b => Overlap::Never,
@@ -144,13 +144,13 @@ impl BoundAddresses {
         }
     }
 
-    /// Returns whether this covers all addresses of at least one family.
+    /// Returns whether `self` certainly includes all addresses of at least one family.
     pub fn is_wide(&self) -> bool {
         self.v4 == FamilySide::Every && !self.is_v4_undecided || self.v6 == FamilySide::Every
     }
 
-    /// Returns the wildcard address of a bind() that includes the `address` of a holder, which must
-    /// be canonical. None: the bind() is to a single address.
+    /// Returns the wildcard of a bind() to `self` that includes a holder's `address`, which must be
+    /// canonical (`socket::canonical`). None: `self` has no wildcard of that family.
     pub fn wildcard_around(&self, address: IpAddr) -> Option<&'static str> {
         let has_v6 = self.v6 == FamilySide::Every;
         match address {
@@ -175,7 +175,8 @@ fn is_dual_stack_unknown(gap: &Gap) -> bool {
     matches!(gap, Gap::DualStackUnknown { .. })
 }
 
-/// Prints `every IPv4 address`, `127.0.0.1`.
+/// Prints `every IPv4 address`, or a single address: `127.0.0.1`. Does not print uncertain IPv4
+/// addresses.
 impl fmt::Display for BoundAddresses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.v4, self.v6) {

@@ -1,5 +1,6 @@
-//! Whether connect() could choose a port (net/ipv4/inet_hashtables.c, `__inet_hash_connect`;
-//! net/ipv4/udp.c, `udp_lib_get_port`). Does not predict which port it chooses.
+//! Decides whether connect() could choose a port (net/ipv4/inet_hashtables.c,
+//! `__inet_hash_connect`; net/ipv4/udp.c, `udp_lib_get_port`). Does not predict which port
+//! connect() chooses.
 
 use std::net::IpAddr;
 
@@ -96,7 +97,7 @@ fn tcp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>)
     }
 }
 
-/// Returns the answer for a destination to which `holder` is connected on this port.
+/// Returns the answer for the destination to which `holder` is connected.
 fn tuple_answer(snapshot: &Snapshot, holder: &Socket) -> Answer {
     let tuple = format!("{} is connected to this destination", describe(snapshot, holder));
     if holder.interface.is_some() || snapshot.source == Source::Procfs {
@@ -133,9 +134,9 @@ fn tuple_answer(snapshot: &Snapshot, holder: &Socket) -> Answer {
     )
 }
 
-/// Returns whether the socket is in FIN-WAIT-2 and closed by its process. The kernel then keeps it
-/// in the same small structure as TIME-WAIT, and connect() could reuse it. Commit 0d9e5df4a257
-/// (Linux 6.12, and the stable releases from 5.10 on) ended this.
+/// Returns whether the socket is in FIN-WAIT-2 and closed by its process. The kernel keeps such a
+/// socket in the same small structure as TIME-WAIT, and connect() could reuse its port before
+/// commit 0d9e5df4a257 (Linux 6.12, and the stable releases from 5.10 on).
 fn is_small_orphan(holder: &Socket) -> bool {
     holder.state == State::FinWait2 && holder.is_closed_by_process()
 }
@@ -143,7 +144,8 @@ fn is_small_orphan(holder: &Socket) -> bool {
 /// Returns the answer for UDP, which never shares an automatic port: each socket that conflicts
 /// with a wildcard bind() blocks the port.
 fn udp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>) -> Answer {
-    // The wildcard addresses, each with what can get the port if only that one is blocked.
+    // The two wildcard binds to check, and the call that can get the port if only that bind is
+    // blocked.
     let (wanted, other_can) = match destination.map(|to| to.remote.address.to_canonical()) {
         Some(IpAddr::V4(_)) => ([BindAddress::Any4; 2], [""; 2]),
         Some(IpAddr::V6(_)) => (

@@ -1,5 +1,5 @@
 //! Decides which bind() calls can be tried on a port without a lasting effect on later calls, and
-//! in which order. Makes no system call.
+//! in which order. Makes no system call itself: the caller passes the function that binds.
 //!
 //! The kernel keeps marks for each TCP port in use (`struct inet_bind_bucket`), and a bind() to a
 //! port that other sockets use changes them:
@@ -9,7 +9,7 @@
 //!   not compare it with the sockets on the port (`sk_reuseport_match`). This ends when a bind() to
 //!   the port without SO_REUSEPORT succeeds.
 //! - Before Linux 6.18, after any successful bind() to a port with connected sockets, connect()
-//!   skips the port until all of these sockets are gone (d57f4b874946).
+//!   skips the port until all of these sockets are gone (commit d57f4b874946).
 
 use crate::domain::{
     Gap, Machine, Protocol, Snapshot, State,
@@ -23,9 +23,10 @@ use crate::domain::{
 /// Why a bind() is not tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Skipped {
-    /// The port has connected sockets, and the kernel is older than Linux 6.18.
+    /// The kernel is older than Linux 6.18 or of unknown version, and the port has or may have
+    /// connected sockets but no listening or bound one.
     BesideConnection,
-    /// The bind() would leave a mark.
+    /// The bind() with SO_REUSEPORT to a wildcard address may leave a mark that cannot be removed.
     LeavesMark,
 }
 
@@ -47,12 +48,14 @@ impl Skipped {
 /// The outcome of one bind() of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Probed<E> {
+    /// No probe was requested.
     NotAsked,
     Tried(Result<(), E>),
     Skipped(Skipped),
 }
 
 impl<E: Copy> Probed<E> {
+    /// Returns the result of the attempt. None: the bind() was not tried.
     pub fn result(self) -> Option<Result<(), E>> {
         match self {
             Self::Tried(result) => Some(result),
@@ -61,8 +64,8 @@ impl<E: Copy> Probed<E> {
     }
 }
 
-/// Tries each bind() with `try_bind`, one after another; returns the results in the order of
-/// `binds`.
+/// Tries each bind() with `try_bind`, one after another, except those that must be skipped. Returns
+/// the results in the order of `binds`. `try_bind` must release the port at once.
 ///
 /// The bind() with SO_REUSEPORT to all addresses comes first. It leaves no mark of its own: it
 /// fails, conflicts with no socket, or finds the mark already set by others. Then come the calls
@@ -103,8 +106,8 @@ pub fn probe_each<E: Copy>(
     results
 }
 
-/// Returns whether all sockets on the port also conflict with the address of `bind`, so that a
-/// bind() that fails on the widest address also fails on this one.
+/// Returns whether all sockets on the port conflict with the address of `bind`, and none is
+/// unlisted. A bind() that fails on the widest address then also fails on this one.
 fn fails_on_all_addresses(snapshot: &Snapshot, port: u16, bind: Bind) -> bool {
     let wanted = BoundAddresses::of_bind(bind.address);
     let mut sockets = snapshot.on_port(bind.protocol, port).iter();
@@ -112,8 +115,8 @@ fn fails_on_all_addresses(snapshot: &Snapshot, port: u16, bind: Bind) -> bool {
         && sockets.all(|socket| overlap(snapshot, &wanted, socket) == Overlap::Certain)
 }
 
-/// Returns why the bind() must be skipped. `is_safe` means that the bind() fails, or that its mark
-/// can be removed or is already set.
+/// Returns why the bind() must be skipped. None: it can be tried. `is_safe` means that the bind()
+/// fails, or that its mark can be removed or is already set.
 fn skipped(snapshot: &Snapshot, port: u16, bind: Bind, is_safe: bool) -> Option<Skipped> {
     if bind.protocol != Protocol::Tcp {
         return None;
@@ -131,8 +134,8 @@ fn is_marking<E>(bind: Bind, result: &Probed<E>) -> bool {
     is_shared && matches!(result, Probed::Tried(Ok(())))
 }
 
-/// Returns whether a bind() would make connect() skip the port. Returns false if a listening or
-/// bound socket has already had this effect.
+/// Returns whether a bind() may make connect() skip the port. Returns false if a listening or bound
+/// socket on the port has already had this effect.
 fn takes_from_connect(snapshot: &Snapshot, port: u16) -> bool {
     let sockets = snapshot.on_port(Protocol::Tcp, port);
     let is_marked = sockets.iter().any(|s| matches!(s.state, State::Listen | State::Bound));
@@ -166,7 +169,8 @@ fn rank(bind: Bind) -> (u8, u8) {
     (reuse, width)
 }
 
-/// Compares the first two numbers of the kernel release; an unreadable release counts as old.
+/// Returns whether the first two numbers of the kernel release are at least `wanted`. An unknown
+/// release counts as older.
 pub fn is_linux_at_least(machine: &Machine, wanted: (u32, u32)) -> bool {
     let release = machine.kernel.as_str();
     let mut numbers =

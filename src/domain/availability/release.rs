@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{Owner, Protocol, Snapshot, Socket, State, Users, notation::counted};
 
-/// Maximum number of pids that are printed; further ones are only counted.
+/// Maximum number of pids that are printed. The others are only counted.
 const MAX_PIDS: usize = 4;
 
-/// The effect of SOCK_DESTROY on a connected socket. The kernel keeps a port that was bound by
-/// number (SOCK_BINDPORT_LOCK).
+/// Describes the effect of SOCK_DESTROY on a connected socket. The kernel keeps a port that was
+/// bound by number (SOCK_BINDPORT_LOCK).
 const KILL: &str = "`ss --kill` ends a connection at once, but a socket that was bound by number \
                     stays bound until its process closes it.";
 
 /// Describes in sentences what must happen before a bind() to the port on all addresses, without
-/// options, can succeed. None: no socket uses the port.
+/// options, can succeed. None: no listed socket uses the port.
 pub fn frees_when(snapshot: &Snapshot, protocol: Protocol, port: u16) -> Option<String> {
     let mut by_kind: BTreeMap<Kind, KindSockets> = BTreeMap::new();
     for socket in snapshot.on_port(protocol, port) {
@@ -37,21 +37,21 @@ pub fn hidden_process(users: &Users, uid: Option<u32>) -> String {
     }
 }
 
-/// Sockets that end in the same way, in the order in which they are printed.
+/// A kind of sockets that are released in the same way. The order is that of the sentences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Listening,
     Bound,
     Datagram,
-    /// A UDP socket of the kernel, for a tunnel.
+    /// A UDP socket that the kernel holds for a tunnel.
     Tunnel,
-    /// Open, with a descriptor.
+    /// A connection that its process has not closed.
     Connected(State),
-    /// Both ends are one socket.
+    /// A connection whose two ends are the same socket.
     SelfConnected(State),
-    /// Not accepted yet.
+    /// A connection that is not accepted yet.
     Waiting,
-    /// Closed by its process, but the kernel still exchanges segments with the peer.
+    /// A connection that its process has closed, while the kernel still waits for the peer.
     Orphan(State),
     TimeWait,
 }
@@ -151,13 +151,16 @@ fn orphan(state: State, seconds: u32) -> String {
 struct KindSockets {
     sockets: u32,
     pids: BTreeSet<u32>,
-    /// The hidden processes, in words.
+    /// The texts of `hidden_process`.
     hidden: BTreeSet<String>,
+    /// Whether the owner of a socket is `Owner::Nobody`.
     nobody: bool,
     /// The names of kernel tunnels.
     tunnels: BTreeSet<String>,
     devices: BTreeSet<String>,
     unresolved: bool,
+    /// The longest time until a timer of the sockets fires, in milliseconds. None: no timer is
+    /// known.
     longest_ms: Option<u32>,
 }
 
@@ -181,7 +184,7 @@ impl KindSockets {
         self.longest_ms = self.longest_ms.max(socket.expires_ms);
     }
 
-    /// Describes the tunnels: several of one kind may share a port.
+    /// Describes what ends the sockets of tunnels. Several tunnels may share a port.
     fn tunnel(&self) -> String {
         let join = |set: &BTreeSet<String>, with| {
             set.iter().map(String::as_str).collect::<Vec<_>>().join(with)
@@ -196,7 +199,7 @@ impl KindSockets {
         )
     }
 
-    /// Returns the longest timer in seconds, rounded up; 60 if there is none.
+    /// Returns `longest_ms` in seconds, rounded up; 60, the length of TIME-WAIT, if it is None.
     fn seconds(&self) -> u32 {
         self.longest_ms.unwrap_or(60_000).div_ceil(1000)
     }
@@ -233,7 +236,8 @@ impl KindSockets {
         }
     }
 
-    /// Names all processes, because a shared socket exists until its last descriptor is closed.
+    /// Names up to `MAX_PIDS` processes and counts the others. A shared socket exists until all of
+    /// them have closed it.
     fn named(&self) -> String {
         let first: Vec<String> = self.pids.iter().take(MAX_PIDS).map(u32::to_string).collect();
         let list = first.join(", ");

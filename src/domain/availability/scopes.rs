@@ -1,5 +1,5 @@
-//! Counts the ports left for bind() to port 0 on each address. A holder blocks its port only on the
-//! addresses that it covers. Covers the ephemeral range only.
+//! Counts the ports of the ephemeral range that are left for bind() to port 0, by address. A holder
+//! blocks its port only on the addresses that conflict with its own.
 
 use std::{
     collections::HashMap,
@@ -16,14 +16,14 @@ use crate::domain::{
     socket::canonical,
 };
 
-/// Maximum number of holder addresses to report. Those with most sockets are kept.
+/// Maximum number of single addresses to report. Those with most sockets are kept.
 const MAX_ADDRESSES: usize = 4;
 
 /// An address and the ports left for a bind() to it, without SO_REUSEADDR, SO_REUSEPORT and
 /// SO_BINDTODEVICE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scope {
-    /// None: an IPv4 address of this machine that no holder is bound to.
+    /// None: any IPv4 address of this machine that no holder is bound to.
     pub address: Option<BindAddress>,
     pub left: Left,
 }
@@ -56,7 +56,8 @@ pub fn scopes(snapshot: &Snapshot, protocol: Protocol) -> Vec<Scope> {
 /// 1112, section 4), which interfaces do not use.
 const UNUSED_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(240, 0, 0, 1));
 
-/// Returns the addresses that holders are bound to, those with most sockets first.
+/// Returns at most `MAX_ADDRESSES` single addresses that holders are bound to, those with most
+/// sockets first.
 fn addresses(snapshot: &Snapshot, protocol: Protocol) -> Vec<IpAddr> {
     let mut counts: HashMap<IpAddr, u32> = HashMap::new();
     for socket in snapshot.of_protocol_in_range(protocol) {
@@ -71,8 +72,8 @@ fn addresses(snapshot: &Snapshot, protocol: Protocol) -> Vec<IpAddr> {
     addresses.into_iter().map(|(address, _)| address).collect()
 }
 
-/// Returns the number of ports on which a bind() to `wanted` certainly conflicts with a holder, and
-/// the number of those on which it possibly does.
+/// Returns the number of unreserved ports on which a bind() to `wanted` certainly conflicts with a
+/// holder, and the number of those on which it may conflict.
 fn blocked(snapshot: &Snapshot, protocol: Protocol, wanted: &BoundAddresses) -> (u32, u32) {
     let is_same = |a: &Socket, b: &Socket| a.local.port == b.local.port;
     let (mut certain, mut possible) = (0, 0);

@@ -1,5 +1,5 @@
 //! Tests the answers in cases that a test cannot produce in the kernel: gaps, policy, ages.
-//! tests/matrix.rs compares the others with the kernel.
+//! tests/matrix.rs compares the other answers with the kernel's behaviour.
 
 use std::{net::Ipv4Addr, sync::Arc};
 

@@ -15,7 +15,7 @@ use crate::domain::{
 
 /// Minimum number of ports; fewer may be a coincidence.
 const MIN_PORTS: u32 = 8;
-/// Minimum share of the range; a smaller share does no harm.
+/// Minimum share of the range (0 to 1); a smaller share does no harm.
 const MIN_SHARE: f64 = 0.05;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -89,14 +89,15 @@ fn share(evidence: &Evidence<'_>, ports: u32) -> f64 {
     f64::from(ports) / f64::from(evidence.analysis.range(Protocol::Tcp).size.max(1))
 }
 
-/// Returns the severity by the number of ports that are lost to all other destinations.
+/// Returns the severity for the number of ports that are lost to other destinations; at least
+/// `Warning`.
 fn severity(evidence: &Evidence<'_>, lost: u32) -> Severity {
     let left = evidence.analysis.range(Protocol::Tcp).size.saturating_sub(lost);
     let level = evidence.thresholds.level(share(evidence, lost), left, None);
     level.severity().max(Severity::Warning)
 }
 
-/// Reports ports that were bound by bind() to port 0, judged by the order of their use.
+/// Reports ports that were probably bound by bind() to port 0, judged by the order of their use.
 fn by_order(evidence: &Evidence<'_>) -> Option<Finding> {
     let range = evidence.analysis.range(Protocol::Tcp);
     let share = share(evidence, range.suspected);
@@ -154,7 +155,7 @@ fn late_choice(program: &str) -> Vec<String> {
     ]
 }
 
-/// Groups the owners of the connections on these ports.
+/// Groups the owners of the connections on these ports, with the number of their connections.
 fn owners_by_ports(evidence: &Evidence<'_>, ports: &PortSet) -> Vec<OwnerGroup<u32>> {
     let mut owners_by_ports: Vec<(OwnerKey, u32)> = Vec::new();
     for socket in &evidence.snapshot.sockets {
@@ -173,7 +174,7 @@ fn owners_by_ports(evidence: &Evidence<'_>, ports: &PortSet) -> Vec<OwnerGroup<u
     groups(evidence, owners_by_ports, |sockets| sockets)
 }
 
-/// Returns the group with most connections. Prefers known processes to unknown owners.
+/// Returns the group with most connections. Known processes precede unknown owners. None: no group.
 fn most(owners_by_ports: &[OwnerGroup<u32>]) -> Option<&OwnerGroup<u32>> {
     owners_by_ports.iter().min_by_key(|group| {
         let is_process = matches!(group.first(), OwnerKey::Process(_));
@@ -185,7 +186,7 @@ fn program(most: Option<&OwnerGroup<u32>>) -> String {
     most.map_or_else(|| "an unknown process".to_owned(), |group| group.program.clone())
 }
 
-/// Says who has most of the connections: see `by`.
+/// Names the owner of most connections, in the words of `by`.
 fn used_by(owners_by_ports: &[OwnerGroup<u32>], most: Option<&OwnerGroup<u32>>) -> String {
     let sockets = |group: &OwnerGroup<u32>| group.sum(|sockets| sockets);
     match most {

@@ -11,7 +11,7 @@ use crate::domain::{
     socket::canonical,
 };
 
-/// Minimum number of sockets in CLOSE-WAIT. A few of them are normal at any time.
+/// Minimum number of sockets in CLOSE-WAIT of one owner. A few are normal at any time.
 const MIN_SOCKETS: u32 = 32;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -79,7 +79,7 @@ fn summary(group: &OwnerGroup<&OwnerUse>, ends: &CommonEnds) -> String {
 }
 
 fn meaning(ends: &CommonEnds) -> String {
-    // The connections of a server share its port.
+    // The connections of a server share its port, so the leak uses no further ports.
     let (held, errors) = match ends.local_port {
         Some(_) => ("a descriptor", "accept() and socket() fail with EMFILE"),
         None => (
@@ -93,7 +93,7 @@ fn meaning(ends: &CommonEnds) -> String {
     )
 }
 
-/// What all sockets of a group in CLOSE-WAIT have in common.
+/// The ends that all CLOSE-WAIT sockets of a group have in common. None: they differ.
 #[derive(Clone, Copy)]
 struct CommonEnds {
     local_port: Option<u16>,
@@ -122,7 +122,8 @@ impl CommonEnds {
         ends
     }
 
-    /// Returns `, on 127.0.0.1:7000`, `, on port 7000`, `, to 10.0.3.17:443`; empty if they differ.
+    /// Returns `, on 127.0.0.1:7000`, `, on port 7000` or `, to 10.0.3.17:443`; empty if all ends
+    /// differ.
     fn words(self) -> String {
         match (self.local, self.local_port, self.remote) {
             (Some(local), ..) => format!(", on {local}"),

@@ -68,8 +68,9 @@ fn advice(conntrack: &Conntrack) -> Vec<String> {
     marked(now, kept(&settings).into_iter().collect())
 }
 
-/// Returns the number of packets dropped because the table was full. Subtracts `insert_failed` from
-/// the counter `drop`, which includes it; `nat-ports-exhausted` reports those flows.
+/// Returns the number of packets dropped because the table was full. The counter `drop` includes
+/// `insert_failed`, which is subtracted: `nat-ports-exhausted` reports those flows. None:
+/// connection tracking was not read.
 fn dropped_as_full(vitals: &Vitals) -> Option<u64> {
     let conntrack = vitals.conntrack.as_ref()?;
     Some(conntrack.dropped.saturating_sub(conntrack.insert_failed))

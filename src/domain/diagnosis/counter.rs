@@ -1,33 +1,29 @@
-//! Compares kernel counters, which never decrease, with the previous snapshot. Only their growth
-//! shows what happens now.
+//! Compares kernel counters, which never decrease, with the first snapshot of the run. Only their
+//! increase shows what happened during the run.
 
 use crate::domain::{Evidence, Vitals, diagnosis::finding::Figure};
 
+/// A kernel counter and its increase since the first snapshot.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Counter {
     /// The counter is unreadable, zero or unchanged.
     Still,
-    /// The counter is above zero, but has no earlier value to compare with: the events may be old.
-    Past {
-        total: u64,
-    },
-    Growing {
-        total: u64,
-        added: u64,
-        per_second: f64,
-        seconds: f64,
-    },
+    /// The counter is above zero, and no earlier value is known: the events may be old.
+    Past { total: u64 },
+    /// The counter has increased by `added` in `seconds`, on average by `per_second`.
+    Growing { total: u64, added: u64, per_second: f64, seconds: f64 },
 }
 
 impl Counter {
-    /// `read` returns the counter from the vitals.
+    /// Reads the counter with `read` and compares it with `Evidence::before`.
     pub(super) fn of(evidence: &Evidence<'_>, read: fn(&Vitals) -> Option<u64>) -> Self {
         let Some(total) = read(&evidence.snapshot.vitals).filter(|&total| total > 0) else {
             return Self::Still;
         };
         let Some((before, seconds)) = evidence.before else { return Self::Past { total } };
-        // If the earlier snapshot has no gaps, a counter missing there started at 0 since then. An
-        // example is connection tracking whose module was loaded in between.
+        // A counter that is missing in the earlier snapshot may have been unreadable if that
+        // snapshot has gaps. Without gaps it did not exist yet (nf_conntrack was loaded later) and
+        // started at 0.
         if read(before).is_none() && !before.gaps.is_empty() {
             return Self::Past { total };
         }
@@ -43,7 +39,7 @@ impl Counter {
     pub(super) fn is_growing(self) -> bool {
         matches!(self, Self::Growing { .. })
     }
-    /// Returns the total and, if the counter grows, the growth per second.
+    /// Returns the total and, if the counter has increased, the increase per second.
     pub(super) fn figures(
         self,
         total_name: &'static str,

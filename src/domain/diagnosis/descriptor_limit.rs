@@ -10,7 +10,7 @@ use crate::domain::{
     notation::grouped,
 };
 
-/// Minimum share of the soft RLIMIT_NOFILE for each severity.
+/// Minimum share of the soft RLIMIT_NOFILE (0 to 1) for each severity.
 const WARNING: f64 = 0.80;
 const CRITICAL: f64 = 0.95;
 
@@ -29,7 +29,7 @@ fn share(row: &DescriptorUse) -> f64 {
     f64::from(row.open) / row.limit.max(1) as f64
 }
 
-/// `name has 950 of 1,024 descriptors open`
+/// Returns `name has 950 of 1,024 descriptors open`. `row` is the process nearest to its limit.
 fn summary(group: &OwnerGroup<&DescriptorUse>, row: &DescriptorUse) -> String {
     let name = &group.name;
     let is_one_limit = group.members.iter().all(|(_, other)| other.limit == row.limit);
@@ -50,7 +50,7 @@ fn summary(group: &OwnerGroup<&DescriptorUse>, row: &DescriptorUse) -> String {
     }
 }
 
-/// Returns the command that raises the limit of each process.
+/// Returns the command that raises the limit of each process of the group.
 fn raise(group: &OwnerGroup<&DescriptorUse>, limit: u64) -> String {
     let pids: Vec<String> = group.pids().map(|pid| pid.to_string()).collect();
     match pids.as_slice() {

@@ -8,7 +8,7 @@ use crate::domain::{
     diagnosis::{
         finding::{About, Figure},
         remedies::{self, AVOID_FIN_TIMEOUT},
-        verdict::SubjectStatus,
+        verdict::{SubjectStatus, rows_to_judge},
         wording::{self, Call, client, left, main_owner, owner_key, ports, used_by},
     },
     ephemeral::TupleReuse,
@@ -17,24 +17,20 @@ use crate::domain::{
 
 /// Maximum number of findings.
 const MAX_FINDINGS: usize = 8;
-/// Minimum number of used ports. With fewer, the share is not significant.
+/// Minimum number of used ports to report a destination. With fewer, the share is not significant.
 const MIN_PORTS: u32 = 8;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
-    let rows = evidence.analysis.destinations.iter();
-    // The rows are sorted by share, so no later row can be near its limit.
-    let high = rows.take_while(|row| row.share() >= evidence.thresholds.warn / 2.0);
-    high.filter(|row| row.used >= MIN_PORTS)
-        .filter_map(|row| of(evidence, row))
-        .take(MAX_FINDINGS)
-        .collect()
+    let rows = rows_to_judge(evidence.analysis, evidence.trends, evidence.thresholds);
+    rows.into_iter().filter_map(|row| of(evidence, row)).take(MAX_FINDINGS).collect()
 }
 
 fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<Finding> {
     let forecast = evidence.forecast(row);
     let subject_status = evidence.of_destination(row);
     let level = subject_status.level;
-    if level == Level::Ok {
+    // A destination that was full a moment ago is reported whatever it uses now.
+    if level == Level::Ok || (row.used < MIN_PORTS && level != Level::Failing) {
         return None;
     }
     let unclosed = Unclosed::of(evidence, row);
@@ -118,7 +114,8 @@ fn meaning(
     format!("{}{uncertainty} {elsewhere}", connect.fails(subject_status))
 }
 
-/// Whether no other destination is short of ports, and the number left for a new one is exact.
+/// Returns whether no other destination is short of ports, and the number of ports left for a new
+/// destination is exact.
 fn is_only_one(evidence: &Evidence<'_>, row: &DestinationUse) -> bool {
     let analysis = evidence.analysis;
     let mut others = analysis.destinations.iter();
@@ -130,7 +127,7 @@ fn is_only_one(evidence: &Evidence<'_>, row: &DestinationUse) -> bool {
         && wording::at_most(evidence.snapshot).is_empty()
 }
 
-/// Says why the number of ports left is not exact.
+/// Returns why the number of ports left is not exact. None: it is exact.
 fn uncertainty(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<String> {
     let mut reasons = Vec::new();
     if row.uncertain > 0 {
@@ -239,9 +236,9 @@ fn cause(evidence: &Evidence<'_>, row: &DestinationUse) -> String {
 
 /// Sockets in CLOSE-WAIT that use most ports of a destination.
 struct Unclosed {
-    /// The process with most of these sockets.
+    /// The process with most of these sockets, in words.
     name: String,
-    /// The number of its sockets.
+    /// The number of these sockets that this process holds.
     sockets: u32,
 }
 

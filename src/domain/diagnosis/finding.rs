@@ -7,7 +7,7 @@ use crate::domain::{Destination, OwnerKey, Protocol};
 pub enum Severity {
     #[default]
     Ok,
-    /// Worth knowing; does not change the status.
+    /// Worth knowing. Does not change the exit code of `portscope diagnose`.
     Notice,
     Warning,
     Critical,
@@ -25,25 +25,32 @@ impl Severity {
     }
 }
 
-/// How near a range or a destination is to exhaustion.
+/// How near a range or a destination is to exhaustion, in ascending order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
     #[default]
     Ok,
+    /// The share is at least `Thresholds::warn`.
     Watch,
+    /// The share is at least `Thresholds::critical`, or the ports will soon be used up
+    /// (`EXHAUSTING_SECONDS`).
     Exhausting,
-    /// connect() or bind() fails intermittently. A scan that shows ports left does not disprove
-    /// this: ports in TIME-WAIT become free in waves and are taken at once. So a range or
+    /// connect() or bind() fails intermittently. A scan at which ports are left does not disprove
+    /// this: ports in TIME-WAIT become free in waves and are taken at once. Therefore, a range or
     /// destination is FAILING
     ///
     /// - for 10 s after a scan at which no port was left, or fewer than may be taken before the
     ///   next scan (`LastMinute::expected`);
-    /// - for a minute after a scan at which no port was left, while its used share is critical.
+    /// - for a minute after a scan at which no port was left, while its share is at least
+    ///   `Thresholds::critical`.
     ///
-    /// If no port is left now, it is EXHAUSTED instead. The alerts `PortscopeDestinationExhausted`
-    /// and `PortscopeRangeExhausted` check something similar with one scan every 30 s: no port left
-    /// now, or less than 15 % left now and no port left at some scan of the last ten minutes.
+    /// If no port is left now, the level is EXHAUSTED instead. The alerts
+    /// `PortscopeDestinationExhausted` and `PortscopeRangeExhausted`
+    /// (assets/prometheus/portscope.rules.yml) apply a similar rule to one scan every 30 s: no port
+    /// is left now, or less than 15 % are left now and none was left at some scan of the last ten
+    /// minutes.
     Failing,
+    /// No port is certain to be left.
     Exhausted,
 }
 
@@ -75,7 +82,7 @@ impl Level {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Figure {
     Count(u64),
-    /// 0 to 1.
+    /// A share, 0 to 1.
     Share(f64),
     Seconds(f64),
     PerSecond(f64),
@@ -94,36 +101,38 @@ pub enum About {
 }
 
 impl About {
-    /// Returns None if the finding is not about a single protocol.
+    /// Returns the protocol; None if the finding is not about a single one.
     pub fn protocol(self) -> Option<Protocol> {
         match self {
             Self::Range(protocol) | Self::Port(protocol, _) => Some(protocol),
-            // UDP has no destinations.
+            // Only TCP has destinations: see `Destination::of`.
             Self::Destination(_) => Some(Protocol::Tcp),
             Self::Machine | Self::Owner(_) => None,
         }
     }
 }
 
+/// A problem that a rule found, with evidence and advice.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
-    /// The name of the rule.
+    /// `Rule::id`.
     pub rule: &'static str,
     pub severity: Severity,
     pub about: About,
     /// What was found, in one line with numbers and the process.
     pub summary: String,
-    /// The cause in about 70 characters, starting with the process; empty if the summary contains
-    /// it.
+    /// The cause in about 70 characters, starting with the process. Empty if the summary names the
+    /// cause.
     pub cause: String,
-    /// The items of `advice` in a few words each; empty if there is no short form.
+    /// A short form of the items of `advice`, in the same order. Empty if there is none.
     pub steps: Vec<String>,
-    /// The effect on programs of this machine, in a few sentences, with the errno that they get.
+    /// The effect on the programs of this machine in a few sentences, with the errno of the calls
+    /// that fail.
     pub meaning: String,
-    /// Names and values. The names are stable JSON keys in snake_case.
+    /// Names and values of what the rule read. The names are stable JSON keys in snake_case.
     pub evidence: Vec<(&'static str, Figure)>,
-    /// What to do, as exact commands or code changes. What helps at once comes first. The items are
-    /// marked with `now:` and `for good:` if there are both kinds.
+    /// What to do, as exact commands or code changes. What helps at once comes first. If there are
+    /// both kinds, each item starts with `now:` or `for good:`.
     pub advice: Vec<String>,
     /// What not to do, and why. Each item starts with `do not`.
     pub avoid: Vec<String>,

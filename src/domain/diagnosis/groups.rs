@@ -9,17 +9,18 @@ use crate::domain::{
     notation::grouped,
 };
 
-/// Parties with the same problem, each with its amount (sockets or ports, for example).
+/// Owners of sockets that have the same problem and run the same program, each with its data.
 pub(super) struct OwnerGroup<T> {
-    /// Sorted by amount, highest first.
+    /// Sorted by the `amount` of `groups`, highest first.
     pub members: Vec<(OwnerKey, T)>,
-    /// `holder[7]`, `holder, 3 processes`, `web.service, 3 processes`
+    /// For summaries: `holder[7]`, `holder, 3 processes`, `web.service, 3 processes`.
     pub name: String,
-    /// `holder[7]`, `holder`, `web.service`
+    /// For advice: `holder[7]`, `holder`, `web.service`.
     pub program: String,
 }
 
-/// Returns the groups in the order of their first members.
+/// Groups owners by systemd unit or program name. The groups are in the order in which `owner_keys`
+/// first names one of their members.
 pub(super) fn groups<T: Copy>(
     evidence: &Evidence<'_>,
     owner_keys: impl IntoIterator<Item = (OwnerKey, T)>,
@@ -62,7 +63,7 @@ impl<T: Copy> OwnerGroup<T> {
         self.members.iter().map(|(_, of_owner)| amount(*of_owner)).sum()
     }
 
-    /// `1,000 each`, `250 to 1,000 each`
+    /// Returns `1,000 each`, or `250 to 1,000 each` if the amounts differ.
     pub fn each(&self, amount: impl Fn(T) -> u32) -> String {
         let amounts = || self.members.iter().map(|(_, of_owner)| amount(*of_owner));
         let (least, most) = (amounts().min().unwrap_or_default(), amounts().max());
@@ -72,7 +73,7 @@ impl<T: Copy> OwnerGroup<T> {
         }
     }
 
-    /// Returns the number of processes and their pids as evidence; empty for a single process.
+    /// Returns the number of members and their pids as evidence; empty if there is only one member.
     pub fn figures(&self) -> Vec<(&'static str, Figure)> {
         if self.is_single() {
             return Vec::new();
@@ -82,7 +83,7 @@ impl<T: Copy> OwnerGroup<T> {
         vec![("processes", Figure::Count(count)), ("pids", Figure::List(pids))]
     }
 
-    /// Returns the pids, in the order of `members`.
+    /// Returns the pids in the order of `members`, without owners that have no known pid.
     pub fn pids(&self) -> impl Iterator<Item = u32> {
         self.members.iter().filter_map(|(owner_key, _)| match owner_key {
             OwnerKey::Process(pid) => Some(*pid),
@@ -96,6 +97,7 @@ impl<T: Copy> OwnerGroup<T> {
 enum GroupKey<'a> {
     Unit(&'a str),
     Name(&'a str),
+    /// Nothing: the process is unknown, or the owner is not a process.
     Alone(OwnerKey),
 }
 
@@ -133,8 +135,8 @@ fn process<'a>(evidence: &Evidence<'a>, owner_key: OwnerKey) -> Option<&'a Proce
     evidence.processes.get(pid)
 }
 
-/// Returns the systemd unit of the process. Omits sessions and scopes, because their processes are
-/// unrelated.
+/// Returns the systemd unit or container of the process. None: it has neither, or it is in a scope
+/// or a user's service manager, whose processes are unrelated.
 fn unit(process: &Process) -> Option<&str> {
     let unit = process.unit.as_ref()?.as_str();
     let is_session =

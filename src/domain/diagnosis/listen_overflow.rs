@@ -25,16 +25,17 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     if named.is_empty() { of_machine(evidence, overflows).into_iter().collect() } else { named }
 }
 
-/// Whether the accept queue is full. For a listener, the receive queue is `sk_ack_backlog` and the
-/// send queue is `sk_max_ack_backlog` (net/ipv4/tcp_diag.c).
+/// Returns whether the accept queue is full, or has room for only one more connection. For a
+/// listener, the receive queue is `sk_ack_backlog` and the send queue is `sk_max_ack_backlog`
+/// (net/ipv4/tcp_diag.c).
 fn is_full(socket: &Socket) -> bool {
     socket.state == State::Listen
         && socket.receive_queue > 0
         && socket.receive_queue >= socket.send_queue
 }
 
-/// Reports one listener. The kernel refuses a connection only if waiting > backlog, so one more
-/// than the backlog can wait (include/net/sock.h, `sk_acceptq_is_full`).
+/// Reports one listener. The kernel refuses a connection only if more connections than the backlog
+/// wait, so `backlog + 1` can wait (include/net/sock.h, `sk_acceptq_is_full`).
 fn of_listener(evidence: &Evidence<'_>, socket: &Socket, overflows: Counter) -> Finding {
     let (waiting, backlog) = (socket.receive_queue, socket.send_queue);
     let has_refused = waiting > backlog && overflows != Counter::Still;
@@ -102,7 +103,7 @@ fn avoid() -> Vec<String> {
     ]
 }
 
-/// Reports overflows while no queue is full.
+/// Reports overflows if no queue is full now. None: there were none.
 fn of_machine(evidence: &Evidence<'_>, overflows: Counter) -> Option<Finding> {
     let (severity, times) = match overflows {
         Counter::Still => return None,

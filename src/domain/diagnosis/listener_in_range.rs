@@ -117,7 +117,7 @@ fn meaning(evidence: &Evidence<'_>) -> String {
     )
 }
 
-/// `TCP 40010 nginx[812]`, `UDP 51820 WireGuard tunnel wg0`
+/// Returns `TCP 40010 nginx[812]` or `UDP 51820 WireGuard tunnel wg0`.
 fn named(evidence: &Evidence<'_>, service: &Service<'_>) -> String {
     let snapshot = evidence.snapshot;
     let protocol = service.protocol.name().to_uppercase();

@@ -14,12 +14,13 @@ use crate::domain::{
 /// (net/netfilter/nf_nat_core.c, `nf_nat_l4proto_unique_tuple`).
 const WHOLE: u32 = 64_512;
 
-/// Used share of the ports between the lowest and the highest one seen, from which the range counts
-/// as full. Of a large range the kernel tries only about 250 ports (128, then 64, 32, 16 and 8 from
-/// random ports), so it fails before all are in use.
+/// Used share (0 to 1) of the ports from the lowest to the highest one in use, from which the range
+/// counts as full. In a large range, the kernel tries only about 250 ports (128, then 64, 32, 16
+/// and 8 from random ports), so it fails before all are in use.
 const DENSE: f64 = 0.95;
 
-/// Minimum number of consecutive ports. With fewer, a sequence without gaps may be a coincidence.
+/// Minimum number of used ports to report a full range without failures. Fewer may be adjacent at
+/// random.
 const MIN_IN_A_ROW: u32 = 4;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -32,7 +33,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     if named.is_empty() { of_failures(conntrack, failures).into_iter().collect() } else { named }
 }
 
-/// Returns None if enough ports are left.
+/// Returns the severity for one translation. None: enough ports are left.
 fn severity(evidence: &Evidence<'_>, row: &Translation, failures: Counter) -> Option<Severity> {
     let limits = evidence.thresholds;
     let of_whole = f64::from(row.ports) / f64::from(WHOLE);
@@ -47,9 +48,9 @@ fn severity(evidence: &Evidence<'_>, row: &Translation, failures: Counter) -> Op
     }
 }
 
-/// Whether the translation has a range of its own that is full: its ports have nearly no gaps, and
-/// NAT changed at least half of them. The ports of clients that count upwards have no gaps either,
-/// but NAT does not change them.
+/// Returns whether the translation has a range of its own that is full: its ports have nearly no
+/// gaps, and NAT chose at least half of them. The ports of a client that uses one after another
+/// have no gaps either, but NAT keeps them.
 pub(super) fn is_dense(row: &Translation) -> bool {
     f64::from(row.ports) >= DENSE * f64::from(row.seen.len()) && row.moved * 2 >= row.ports
 }
@@ -89,8 +90,8 @@ fn summary(row: &Translation) -> String {
     }
 }
 
-/// Explains the failure. The range of the NAT rule is only in the firewall's rules, which are not
-/// read.
+/// Explains the failure. Only the firewall's rules contain the range of the NAT rule, and they are
+/// not read.
 fn meaning(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Tcp => {

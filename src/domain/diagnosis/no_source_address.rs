@@ -14,7 +14,7 @@ const REFUSAL: &str = "EADDRNOTAVAIL (\"Cannot assign requested address\")";
 /// Returns at most one finding for IPv6 and one for IPv4.
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let Some(addresses) = &evidence.snapshot.vitals.addresses else { return Vec::new() };
-    // Without a socket, nothing in this network namespace uses the network yet.
+    // Without sockets, no program uses the network in this network namespace.
     let is_used = !evidence.snapshot.sockets.is_empty();
     [ipv6(addresses, is_used), ipv4(addresses, is_used)].into_iter().flatten().collect()
 }
@@ -22,9 +22,10 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
 /// Why `::1` is missing.
 enum Cause<'a> {
     LoopbackDown,
-    /// IPv6 is disabled. Contains those of `all`, `default` and `lo` for which `disable_ipv6` is 1.
+    /// IPv6 is disabled on `lo`. Contains those of `all`, `default` and `lo` for which
+    /// `disable_ipv6` is 1.
     Disabled(&'a [&'static str]),
-    /// `lo` is up, and IPv6 is not disabled on it.
+    /// `lo` is up or in an unknown state, and IPv6 is not disabled on it.
     Removed,
 }
 
@@ -104,7 +105,7 @@ impl Cause<'_> {
                 vec!["ip address add ::1/128 dev lo".to_owned(), format!("or {use_ipv4}")]
             }
             Self::Disabled(names) => {
-                // `all` comes last, because it also sets the others.
+                // `all` comes last, because the kernel also sets the others when `all` is written.
                 let order = ["default", "lo", "all"].into_iter();
                 let set = order.filter(|name| names.contains(name));
                 let set: Vec<String> =
@@ -158,7 +159,7 @@ fn ipv4(addresses: &SourceAddresses, is_used: bool) -> Option<Finding> {
     })
 }
 
-/// The fields that both findings share.
+/// Returns a finding with the fields that both findings share.
 fn finding() -> Finding {
     Finding {
         rule: "no-source-address",

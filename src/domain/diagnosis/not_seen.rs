@@ -38,8 +38,8 @@ fn finding(gap: &Gap) -> Finding {
     }
 }
 
-/// Returns `Warning` if sockets are missing, because other rules may then miss a problem. Also
-/// returns it if the range is unknown, because the number of ports left is then unknown.
+/// Returns `Warning` if a socket table is missing or incomplete, because other rules may then miss
+/// a problem, or if the range is assumed, because the number of ports left may then be wrong.
 fn severity(gap: &Gap) -> Severity {
     match gap {
         Gap::TableRefused { .. } | Gap::DumpInterrupted { .. } | Gap::DumpTruncated { .. } => {

@@ -10,9 +10,10 @@ use crate::domain::{
     notation::grouped,
 };
 
-/// Shares of `tcp_max_orphans`. For an orphan whose peer is silent, the kernel multiplies the
-/// number of orphans by two or four before it compares it with the limit (net/ipv4/tcp_timer.c,
-/// `tcp_out_of_resources`). So it may reset such connections from a half or a quarter of the limit.
+/// Minimum share of `tcp_max_orphans` (0 to 1) for each severity. For an orphan whose peer is
+/// silent, the kernel compares twice or four times the number of orphans with the limit
+/// (net/ipv4/tcp_timer.c, `tcp_out_of_resources`). It may therefore reset such connections from a
+/// half or a quarter of the limit.
 const WARNING: f64 = 0.50;
 const CRITICAL: f64 = 0.75;
 

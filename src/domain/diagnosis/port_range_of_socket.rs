@@ -1,10 +1,10 @@
 //! `port-range-of-socket`: a process limits itself to a block of ports and has used it up, while
-//! other ports of the range are left. The finding is only suspected, because the kernel's tables do
-//! not show IP_LOCAL_PORT_RANGE.
+//! other ports of the range are left. The finding is suspected, not proved, because the kernel's
+//! tables do not show IP_LOCAL_PORT_RANGE.
 //!
-//! Without that option connect() first takes the low parity of the whole range
-//! (`__inet_hash_connect`). So a program that uses both parities of a block without gaps, and no
-//! port outside, limits its ports.
+//! Without that option, connect() first takes the low-parity ports of the whole range
+//! (`__inet_hash_connect`). A program that uses all ports of a block, of both parities, and none
+//! outside must therefore limit its ports.
 
 use std::collections::BTreeMap;
 
@@ -18,9 +18,9 @@ use crate::domain::{
     notation::grouped,
 };
 
-/// A block of fewer ports may be a coincidence.
+/// Minimum number of used ports. A block of fewer may be a coincidence.
 const MIN_PORTS: usize = 16;
-/// Used share from which a block counts as full.
+/// Used share (0 to 1) from which a block counts as full.
 const FULL: f64 = 0.95;
 /// Maximum number of findings.
 const MAX_FINDINGS: usize = 8;
@@ -29,7 +29,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let rows = evidence.analysis.destinations.iter();
     let candidates: BTreeMap<Destination, &DestinationUse> =
         rows.filter(|row| may_be_limited(row)).map(|row| (row.destination, row)).collect();
-    // If the range is only assumed, the ports outside of the block are unknown.
+    // If the range is assumed, it is unknown whether ports outside of the block are left.
     if candidates.is_empty() || !evidence.snapshot.knows_range() {
         return Vec::new();
     }
@@ -42,9 +42,9 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     blocks.take(MAX_FINDINGS).collect()
 }
 
-/// Whether a process may have limited its ports to the destination: at most half of the ports are
-/// in use, by both parities, and at least a quarter of the low parity is left. Most machines have
-/// no such destination.
+/// Returns whether a process may have limited its ports to the destination: at most half of the
+/// capacity is in use, at least a quarter of the used ports are of each parity, and at least a
+/// quarter of the low parity is left. Most machines have no such destination.
 fn may_be_limited(row: &DestinationUse) -> bool {
     let (low, used) = (row.low_parity_used, row.used);
     used as usize >= MIN_PORTS
@@ -54,7 +54,7 @@ fn may_be_limited(row: &DestinationUse) -> bool {
         && row.low_parity_available() * 4 >= row.low_parity_capacity
 }
 
-/// Returns the open connections of each process to each of the destinations.
+/// Returns the open connections of each process to each candidate.
 fn clients<'a>(
     evidence: &Evidence<'a>,
     candidates: &BTreeMap<Destination, &DestinationUse>,
@@ -75,12 +75,14 @@ struct Block {
     range: PortRange,
     /// Ports in use towards the destination by any process, or not available to connect().
     taken: u32,
-    /// Ports of the process.
+    /// Ports that the process uses.
     own: u32,
 }
 
 impl Block {
-    /// Returns None if the block is not full, or if nothing suggests a limit.
+    /// Returns None if the block is not full, is too small, exceeds half of the range, or is
+    /// explained otherwise: by bind() before connect(), or by another process with most of its
+    /// ports.
     fn of(evidence: &Evidence<'_>, row: &DestinationUse, sockets: &[&Socket]) -> Option<Self> {
         let ports = sockets.iter().map(|socket| socket.local.port);
         let range = PortRange::new(ports.clone().min()?, ports.clone().max()?).ok()?;
@@ -105,10 +107,10 @@ impl Block {
     }
 }
 
-/// Whether the program counts its ports upwards. A program that binds the next number each time
-/// also has a block without gaps, but its next port is free. With connect() the ports descend more
-/// often, because each search starts anywhere in the block. Inodes grow in the order in which
-/// sockets are created, in batches of 1024 per CPU (`get_next_ino`).
+/// Returns whether the program chooses its ports in ascending order. A program that binds the next
+/// number each time also has a block without gaps, but its next port is free. With connect(), the
+/// ports descend more often, because each search starts at a random port of the block. Inodes grow
+/// in the order in which sockets are created, in batches of 1024 per CPU (`get_next_ino`).
 fn counts_up(sockets: &[&Socket]) -> bool {
     let ports_by_inode =
         sockets.iter().filter_map(|socket| Some((socket.inode?, socket.local.port)));
@@ -117,7 +119,7 @@ fn counts_up(sockets: &[&Socket]) -> bool {
     let batch = |inode: u32| inode.wrapping_sub(1) / 1024;
     let is_back =
         |pair: &&[(u32, u16)]| pair[1].1 < pair[0].1 && batch(pair[1].0) == batch(pair[0].0);
-    // Up to two descents are allowed: the program may have started again at its first port.
+    // Two descents are allowed: the program may have started again at its first port.
     ports_by_inode.windows(2).filter(is_back).count() <= 2
 }
 
@@ -184,7 +186,7 @@ fn finding(
     }
 }
 
-/// Returns the number of ports that are left to the destination, inside and outside of the block.
+/// Returns the number of ports left for the destination, inside and outside of the block.
 fn others(row: &DestinationUse) -> u32 {
     row.capacity.saturating_sub(row.used)
 }

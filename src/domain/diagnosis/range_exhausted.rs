@@ -1,4 +1,4 @@
-//! `range-exhausted`: bind(0) finds no port, or will soon find none.
+//! `range-exhausted`: bind() to port 0 finds no TCP port, or will soon find none.
 
 use crate::domain::{
     Evidence, Finding, Level, OwnerKey, Protocol, StateClass, Subject,
@@ -14,7 +14,7 @@ use crate::domain::{
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let range = evidence.analysis.range(Protocol::Tcp);
     if range.size == 0 {
-        // All of the range is reserved: see reserved-large.
+        // All ports of the range are reserved: see reserved-large.
         return Vec::new();
     }
     let subject_status = evidence.of_range(range);
@@ -65,7 +65,7 @@ fn summary(
     )
 }
 
-/// Whether most of the used ports have only sockets in TIME-WAIT.
+/// Returns whether more than half of the used ports have only sockets in TIME-WAIT.
 fn is_mostly_time_wait(evidence: &Evidence<'_>) -> bool {
     let range = evidence.analysis.range(Protocol::Tcp);
     range.time_wait > range.occupied / 2
@@ -179,7 +179,7 @@ fn advice(evidence: &Evidence<'_>) -> (Vec<String>, Vec<String>) {
     remedies::with_steps(now, for_good, kept)
 }
 
-/// Advises to find out what holds the ports.
+/// Returns the advice to find out what holds the ports, in a few words and in full.
 fn inspect(evidence: &Evidence<'_>) -> (String, String) {
     let mut owners = evidence.analysis.owners.iter();
     let most = owners.find(|owner| {
@@ -197,8 +197,8 @@ fn inspect(evidence: &Evidence<'_>) -> (String, String) {
     (format!("close idle sockets of {name}"), full)
 }
 
-/// Whether some sockets were bound before connect(), or are bound and may connect later. Otherwise
-/// advice about connect() does not apply.
+/// Returns whether some sockets were bound before connect(), or are bound and may connect later. If
+/// not, the advice to set IP_BIND_ADDRESS_NO_PORT does not apply.
 fn has_binders(evidence: &Evidence<'_>) -> bool {
     let bound = StateClass::Bound as usize;
     evidence.analysis.range(Protocol::Tcp).suspected > 0

@@ -10,9 +10,9 @@ use crate::domain::{
     notation::{counted, grouped},
 };
 
-/// A server soon uses up a range of this size.
+/// Maximum size for which the finding can be a warning. A server soon uses up such a range.
 const TINY: u32 = 1024;
-/// The size of IANA's dynamic range, which other systems use.
+/// The number of dynamic ports of IANA, 49152-65535 (RFC 6335), which other operating systems use.
 const IANA_SIZE: u32 = 16_384;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {

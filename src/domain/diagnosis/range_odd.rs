@@ -11,9 +11,9 @@ use crate::domain::{
 };
 
 /// Reports a range with an odd number of ports. `__inet_hash_connect` and `inet_csk_find_open_port`
-/// round the number of ports down to an even one and start at a random port. So each search skips
-/// the first or the last port of the range, depending on the start. A range of one port is searched
-/// completely.
+/// round the number of ports down to an even one and start at a random port. Depending on the
+/// start, each search skips the first or the last port of the range. A range of one port is
+/// searched completely.
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let range = evidence.snapshot.ephemeral.range;
     if range.len() == 1 || range.len().is_multiple_of(2) {

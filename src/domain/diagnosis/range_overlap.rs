@@ -13,10 +13,10 @@ use crate::domain::{
 
 /// The default of `--service-node-port-range` of kube-apiserver.
 const NODE_PORTS: (u16, u16) = (30_000, 32_767);
-/// Programs that run on every node of a Kubernetes cluster.
+/// Names of programs, one of which runs on every node of a Kubernetes cluster.
 const KUBERNETES: &[&str] = &["kubelet", "kube-proxy", "k3s", "k3s-agent", "k3s-server", "k0s"];
-/// The ports of most services. The whole range of registered ports, 1024-49151 (RFC 6335, section
-/// 6), is not used here, because the default ephemeral range overlaps it.
+/// The range with the ports of most services. It does not include all registered ports, 1024-49151
+/// (RFC 6335, section 6), because the default ephemeral range overlaps those.
 const SERVICES: (u16, u16) = (0, 9_999);
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -25,7 +25,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     found.into_iter().flatten().collect()
 }
 
-/// Returns the part of `of` in the ephemeral range, and the number of its unreserved ports.
+/// Returns the part of `of` in the ephemeral range, and the number of its unreserved ports. None:
+/// this number is 0.
 fn overlap(ephemeral: &Ephemeral, of: PortRange) -> Option<(PortRange, u32)> {
     let part = ephemeral.range.intersection(of)?;
     let ports = part.len() - ephemeral.reserved_in(part);
@@ -98,8 +99,9 @@ fn services(ephemeral: &Ephemeral) -> Option<Finding> {
     })
 }
 
-/// Reports only translations that choose ports from a range of their own. Others keep the source
-/// ports of the translated hosts, which are usually in the ephemeral range of those hosts.
+/// Reports the first translation that has a port range of its own and overlaps the ephemeral range.
+/// Other translations keep the source ports of the translated hosts, usually from the ephemeral
+/// range of those hosts.
 fn translations(evidence: &Evidence<'_>) -> Option<Finding> {
     let ephemeral = &evidence.snapshot.ephemeral;
     let rows =
@@ -144,18 +146,18 @@ fn translations(evidence: &Evidence<'_>) -> Option<Finding> {
     })
 }
 
-/// Returns the same port, or the next one if it is even. With an even first port the range then has
+/// Returns `port`, or the next port if `port` is even. A range from an even port to an odd one has
 /// an even number of ports.
 fn odd(port: u16) -> u16 {
     port | 1
 }
 
-/// Returns two commands of which one is enough, and how to keep its setting.
+/// Returns advice with two alternative commands, and how to keep the setting of the chosen one.
 fn alternatives(now: [String; 2]) -> Vec<String> {
     marked(now.into(), kept(&["the setting"]).into_iter().collect())
 }
 
-/// The fields that all findings of this rule share.
+/// Returns a finding with the fields that all findings of this rule share.
 fn notice(ephemeral: &Ephemeral, other: PortRange, part: PortRange, ports: u32) -> Finding {
     Finding {
         rule: "range-overlap",

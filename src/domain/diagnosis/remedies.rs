@@ -18,7 +18,7 @@ pub(super) struct SysctlChange {
     pub lines: Vec<String>,
 }
 
-/// Returns how to widen the range, or None if it has at least 50,000 ports.
+/// Returns how to widen the ephemeral range. None: it has at least 50,000 ports.
 ///
 /// Does not lower the first port below 10,240, because most services listen on lower ports. The
 /// advice says to reserve the ports of services inside the new range first.
@@ -26,7 +26,7 @@ pub(super) fn wider_range(ephemeral: &Ephemeral) -> Option<SysctlChange> {
     if ephemeral.range.len() >= 50_000 {
         return None;
     }
-    // The last port is odd. An even first port gives the range an even number of ports.
+    // The last port, 65535, is odd. With an even first port, the range has an even number of ports.
     let first = ephemeral.range.first().min(10_240).next_multiple_of(2);
     let range = PortRange::new(first, u16::MAX).ok()?;
     let usable = range.len() - ephemeral.reserved_in(range);
@@ -42,8 +42,8 @@ pub(super) fn wider_range(ephemeral: &Ephemeral) -> Option<SysctlChange> {
     })
 }
 
-/// Returns the settings that let connect() reuse a port in TIME-WAIT, or None if they are all set
-/// already.
+/// Returns the settings that let connect() to this destination reuse ports in TIME-WAIT. None: they
+/// are all set.
 pub(super) fn reuse(ephemeral: &Ephemeral, to: &Destination) -> Option<SysctlChange> {
     let is_on = match ephemeral.tw_reuse {
         Some(1) => true,
@@ -74,7 +74,7 @@ pub(super) fn reuse(ephemeral: &Ephemeral, to: &Destination) -> Option<SysctlCha
     })
 }
 
-/// `1s after it entered TIME-WAIT`
+/// Returns when a port can be reused: `1s after it entered TIME-WAIT`.
 fn reuse_delay(ephemeral: &Ephemeral) -> String {
     let delay = match ephemeral.tw_reuse_delay_ms {
         Some(DEFAULT_REUSE_DELAY_MS) => "1s".to_owned(),
@@ -84,7 +84,8 @@ fn reuse_delay(ephemeral: &Ephemeral) -> String {
     format!("{delay} after it entered TIME-WAIT")
 }
 
-/// Warns against two sysctls whose names suggest an effect on TIME-WAIT that they do not have.
+/// Warns against tcp_fin_timeout, which does not affect TIME-WAIT, and tcp_tw_recycle, which no
+/// longer exists.
 pub(super) const AVOID_FIN_TIMEOUT: &str = "do not lower tcp_fin_timeout: it applies to FIN-WAIT-2, \
      and TIME-WAIT always lasts 60s (tcp_tw_recycle was removed in Linux 4.12)";
 
@@ -97,8 +98,9 @@ pub(super) fn reuse_connections(client: &str) -> (String, String) {
     (format!("reuse connections in {client}"), full)
 }
 
-/// Returns the seconds until half of `time_wait` ports are free, if no connection is added. They
-/// are the ports in TIME-WAIT of one destination, or of the whole range.
+/// Returns the seconds until half of `time_wait` ports are free if no connection is added.
+/// `time_wait` is the number of ports in TIME-WAIT of `destination`, or of the whole range without
+/// one. None: fewer than half of `time_wait` ports are in TIME-WAIT.
 pub(super) fn half_free_in(
     snapshot: &Snapshot,
     destination: Option<&Destination>,
@@ -107,7 +109,8 @@ pub(super) fn half_free_in(
     Drain::of(snapshot, destination).seconds_until(time_wait.div_ceil(2))
 }
 
-/// Returns the advice to wait for the end of TIME-WAIT, in a few words and in full.
+/// Returns the advice to wait for the end of TIME-WAIT, in a few words and in full. `half_free_in`
+/// is in seconds.
 pub(super) fn wait(time_wait: u32, half_free_in: u32) -> (String, String) {
     let when = rounded(half_free_in.into());
     let full = format!(
@@ -117,10 +120,10 @@ pub(super) fn wait(time_wait: u32, half_free_in: u32) -> (String, String) {
     (format!("wait {when}"), full)
 }
 
-/// Sysctls of the whole machine, which a container cannot set.
+/// Sysctls of the whole machine. A container cannot set them.
 const OF_MACHINE: [&str; 2] = ["net.ipv4.tcp_max_orphans", "net.netfilter.nf_conntrack_max"];
 
-/// Returns how to keep these settings after a reboot. Returns None if there are no settings.
+/// Returns how to keep these settings after a reboot. None: there are no settings.
 pub(super) fn kept<S: AsRef<str>>(settings: &[S]) -> Option<String> {
     let settings: Vec<&str> = settings.iter().map(AsRef::as_ref).collect();
     let list = match settings.split_last()? {

@@ -7,8 +7,8 @@ use crate::domain::{Ephemeral, PortRange, diagnosis::remedies};
 /// success. The shell's `echo` writes the rest with another write(2).
 const PAGE: usize = 4095;
 
-/// Returns the command that reserves `ports`. Its list includes the ports that are reserved
-/// already, because a new list replaces the old one.
+/// Returns the command that reserves `ports`. The command also names the ports that are reserved
+/// already, because the new list replaces the old one.
 pub(super) fn command(ephemeral: &Ephemeral, ports: impl IntoIterator<Item = PortRange>) -> String {
     let ports = ephemeral.reserved().iter().copied().chain(ports);
     set_to(&PortRange::merged(ports.collect()))
@@ -25,12 +25,13 @@ pub(super) fn set_to(ports: &[PortRange]) -> String {
     }
 }
 
-/// Whether sysctl(8) would truncate the list without an error.
+/// Returns whether sysctl(8) would truncate the list of `command` without an error. `command` must
+/// be from `set_to`.
 pub(super) fn is_too_long(command: &str) -> bool {
     command.starts_with("echo ") && command.len() > PAGE
 }
 
-/// Returns how to keep the list of `command` after a reboot.
+/// Returns how to keep the list of `command` after a reboot; never None.
 pub(super) fn kept(command: &str) -> Option<String> {
     if is_too_long(command) {
         Some("run the same command at each boot: a reboot clears the list".to_owned())

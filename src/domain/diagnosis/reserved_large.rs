@@ -12,7 +12,8 @@ use crate::domain::{
     port,
 };
 
-/// Reserved shares of the range from which the severity changes.
+/// Reserved shares of the range (0 to 1) at which a higher severity starts. From `NEARLY_ALL` the
+/// severity is `Critical`, but only if the other ports are nearly used up.
 const NOTICE: f64 = 0.25;
 const WARNING: f64 = 0.50;
 const NEARLY_ALL: f64 = 0.99;
@@ -52,7 +53,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     }]
 }
 
-/// Whether the unreserved ports are nearly used up, in a range or for a destination.
+/// Returns whether the share of a range or of a destination is at least `Thresholds::critical`.
 fn is_short(evidence: &Evidence<'_>) -> bool {
     let is_high = |share: f64| share >= evidence.thresholds.critical;
     let analysis = evidence.analysis;
@@ -153,7 +154,8 @@ fn outside(part: PortRange, range: PortRange) -> impl Iterator<Item = PortRange>
     below.into_iter().chain(above)
 }
 
-/// Returns the widest run of unreserved ports with an even number of ports, from `MIN_FIRST_PORT` upwards.
+/// Returns the widest run of unreserved ports from `MIN_FIRST_PORT` upwards, without its last port
+/// if its size is odd. None: it has fewer than `MIN_RANGE_SIZE` ports.
 fn widest(ephemeral: &Ephemeral) -> Option<PortRange> {
     let mut next = u32::from(MIN_FIRST_PORT);
     let mut widest: Option<PortRange> = None;

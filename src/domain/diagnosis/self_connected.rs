@@ -96,8 +96,8 @@ fn servers(socket: &Socket) -> [Endpoint; 2] {
     [address, any].map(|address| Endpoint { address, port: socket.local.port })
 }
 
-/// Returns whether the client bound the port by number; None: unknown. The kernel shows it of open
-/// connections only.
+/// Returns whether the client bound the port by number. None: unknown, because the kernel shows
+/// this only for open connections.
 fn is_bound_by_number(evidence: &Evidence<'_>, socket: &Socket) -> Option<bool> {
     let is_numbered = evidence.snapshot.numbered.as_ref()?.contains(socket.local.port);
     (is_numbered || !socket.is_closed_by_process()).then_some(is_numbered)
@@ -130,7 +130,7 @@ fn meaning(evidence: &Evidence<'_>, socket: &Socket) -> String {
     )
 }
 
-/// Explains how connect() chooses the port that it connects to.
+/// Explains how connect() comes to choose its destination port as source port.
 fn retries(evidence: &Evidence<'_>, port: u16) -> String {
     format!(
         "a program that retries connect() to a port of the ephemeral range on this host while \
@@ -164,7 +164,7 @@ fn advice(evidence: &Evidence<'_>, socket: &Socket) -> Vec<String> {
     marked(now, std::iter::once(in_client.to_owned()).chain(kept).collect())
 }
 
-/// Says when ss --kill does not free the port.
+/// Returns the condition under which `ss --kill` does not free the port; empty if there is none.
 fn condition(evidence: &Evidence<'_>, socket: &Socket) -> &'static str {
     match is_bound_by_number(evidence, socket) {
         _ if socket.state == State::TimeWait => "; not on Linux 5.10",

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use crate::domain::{Evidence, OwnerKey, Protocol, Socket, State};
 
-/// Maximum number of UDP service ports of one process. A process with more (a resolver, a media
-/// relay) chooses its own ports and soon uses others.
+/// Maximum number of UDP sockets of one process that count as services. A process with more (a
+/// resolver, a media relay) chooses its own ports and soon uses others.
 const MAX_PER_PROCESS: usize = 256;
 
-/// A service's port, and one of its sockets.
+/// The port of a service, and one of the sockets on it.
 #[derive(Clone, Copy)]
 pub(super) struct Service<'a> {
     pub protocol: Protocol,
@@ -36,20 +36,21 @@ pub(super) fn services<'a>(
     let mut found: Vec<&Socket> = asked.collect();
     let busy = busy_owners(evidence, &found);
     found.retain(|socket| !is_of(evidence, socket, &busy));
-    // Sorted by port: several sockets of one port are one service.
+    // The sockets are sorted by port. Several sockets on one port are one service.
     found.dedup_by_key(|socket| (socket.protocol, socket.local.port));
     let service =
         |socket: &'a Socket| Service { protocol: socket.protocol, port: socket.local.port, socket };
     found.into_iter().map(service).collect()
 }
 
-/// Whether the socket was bound by number, or None if this is unknown.
+/// Returns whether the socket was bound by number. None: unknown.
 fn is_by_number(evidence: &Evidence<'_>, socket: &Socket) -> Option<bool> {
     evidence.snapshot.vitals.is_bound_by_number(socket)
 }
 
-/// Whether the socket was bound by number in this snapshot, and not known otherwise in the previous
-/// one. A resolver uses a socket only for a moment.
+/// Returns whether the socket was bound by number, and the run's first snapshot does not show
+/// otherwise (`Evidence::before`). This omits sockets that are newer than that snapshot, such as
+/// those of a resolver. None: unknown.
 fn is_lasting(evidence: &Evidence<'_>, socket: &Socket) -> Option<bool> {
     let before = evidence.before.and_then(|(vitals, _)| vitals.is_bound_by_number(socket));
     Some(is_by_number(evidence, socket)? && before != Some(false))

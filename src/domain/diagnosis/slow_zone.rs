@@ -9,9 +9,9 @@ use crate::domain::{
     notation::grouped,
 };
 
-/// Minimum time that connect() spends on a port that it cannot take. Measured on Linux 6.18: 91 to
-/// 117 ns. Linux before 6.15 takes 1.7 to 2 times as long, because it locks during the search
-/// (removed in commit 86c2bc293b81).
+/// Minimum time that connect() spends on a port that it cannot take, and its factor for kernels
+/// before Linux 6.15. Measured on Linux 6.18: 91 to 117 ns. Older kernels take 1.7 to 2 times as
+/// long, because they lock each bucket during the search (until commit 86c2bc293b81).
 const WALK_NANOSECONDS: f64 = 90.0;
 const WALK_WITH_LOCKS: f64 = 1.7;
 const WITHOUT_LOCKS: (u32, u32) = (6, 15);
@@ -20,8 +20,8 @@ const WITHOUT_LOCKS: (u32, u32) = (6, 15);
 const CHAIN_NANOSECONDS: f64 = 18.0;
 /// Duration of a connect() on loopback that finds a port at once.
 const USUAL_NANOSECONDS: f64 = 13_500.0;
-/// Minimum number of searched ports to report. With a sparse table, a search over fewer takes less
-/// than 0.05 ms.
+/// Minimum number of searched ports to report. A search of fewer takes less than 0.05 ms, unless
+/// the buckets of the connection table are crowded.
 const MIN_PORTS: u32 = 512;
 /// Maximum number of findings.
 const MAX_FINDINGS: usize = 8;
@@ -31,9 +31,10 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     rows.filter(|row| is_slow(row)).map(|row| of(evidence, row)).take(MAX_FINDINGS).collect()
 }
 
-/// Whether at most 1 % of the low parity is left or reusable. connect() searches the ports of the
-/// low parity first and takes the others only if it finds none (`__inet_hash_connect`). A few free
-/// ports hardly shorten the search. A TIME-WAIT port that connect() may reuse ends it.
+/// Returns whether at most 1 % of at least `MIN_PORTS` low-parity ports are left or reusable, while
+/// other ports are left. connect() searches the low-parity ports first and takes the others only if
+/// it finds none (`__inet_hash_connect`). A few free ports hardly shorten the search. A TIME-WAIT
+/// port that connect() may reuse ends the search.
 fn is_slow(row: &DestinationUse) -> bool {
     row.low_parity_capacity >= MIN_PORTS
         && row.available() > 0
@@ -81,7 +82,7 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
     }
 }
 
-/// `walk` is the time of a search, in nanoseconds.
+/// Returns the evidence. `walk` is the time of a search, in nanoseconds.
 fn figures(row: &DestinationUse, walk: f64) -> Vec<(&'static str, Figure)> {
     vec![
         ("source", Figure::Text(row.destination.source.to_string())),
@@ -108,8 +109,9 @@ fn advice(evidence: &Evidence<'_>, row: &DestinationUse) -> Vec<String> {
     ]
 }
 
-/// Returns the mean number of connections in a bucket of the kernel's table. If network namespaces
-/// share the table, the connections of the other namespaces are not counted.
+/// Returns the mean number of connections in a bucket of the kernel's connection table; 0 if the
+/// number of buckets is unknown. Does not count the connections of other network namespaces that
+/// share the table.
 fn chain(evidence: &Evidence<'_>) -> f64 {
     let buckets = evidence.snapshot.vitals.hash_buckets.map_or(0, i64::unsigned_abs);
     if buckets == 0 {

@@ -2,11 +2,11 @@
 //! dropped or answered with a cookie.
 //!
 //! The kernel (`tcp_conn_request`, net/ipv4/tcp_input.c) checks the number of half-open connections
-//! of the listener. Above its backlog, the argument of listen(), the kernel answers a SYN with a
-//! cookie (`TCPReqQFullDoCookies`), or drops it if `tcp_syncookies` is 0 (`TCPReqQFullDrop`). If it
-//! is 0, the kernel also drops SYNs of unknown clients once less than a quarter of
-//! `tcp_max_syn_backlog` is left; only `ListenDrops` counts these. The accept queue is another
-//! queue: see `listen-overflow`.
+//! of the listener. Above the listener's backlog (the argument of listen()), the kernel answers a
+//! SYN with a cookie (`TCPReqQFullDoCookies`), or drops it if `tcp_syncookies` is 0
+//! (`TCPReqQFullDrop`). If `tcp_syncookies` is 0, the kernel also drops SYNs of clients that never
+//! connected before once less than a quarter of `tcp_max_syn_backlog` is left; only `ListenDrops`
+//! counts these. For the accept queue see `listen-overflow`.
 
 mod queues;
 
@@ -41,7 +41,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     if named.is_empty() { of_machine(evidence, drops).into_iter().collect() } else { named }
 }
 
-/// What the kernel does with SYNs that find a queue full.
+/// What the kernel does with SYNs that arrive while a SYN queue is full.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Drops {
     None,
@@ -55,13 +55,14 @@ impl Drops {
     fn of(evidence: &Evidence<'_>) -> Self {
         let syn = &evidence.snapshot.vitals.syn_queue;
         let lost = Counter::of(evidence, |vitals| vitals.syn_queue.dropped);
-        // `ListenDrops` includes the overflows of accept queues, which are subtracted.
+        // `ListenDrops` includes the overflows of accept queues, so these are subtracted.
         let others = Counter::of(evidence, |vitals| {
             vitals.listen_drops?.checked_sub(vitals.listen_overflows?)
         });
         let cookies = Counter::of(evidence, |vitals| vitals.syn_queue.cookies_for_full);
         match syn.cookies {
-            // With tcp_syncookies 2, each SYN is answered with a cookie and no queue is used.
+            // With tcp_syncookies 2, the kernel answers each SYN with a cookie and uses no SYN
+            // queue.
             Some(2) => Self::None,
             Some(0) if lost.is_growing() || others == Counter::Still => Self::lost(lost),
             Some(0) => Self::lost(others),
@@ -90,7 +91,7 @@ impl Drops {
         }
     }
 
-    /// `480 SYNs/s are dropped`
+    /// Returns `480 SYNs/s are dropped`, for example.
     fn words(self) -> String {
         let (counter, done) = match self {
             Self::None => return String::new(),
@@ -143,7 +144,7 @@ fn of_listener(evidence: &Evidence<'_>, queue: &Queue<'_>, drops: Drops) -> Find
     }
 }
 
-/// Says which of the kernel's limits is reached.
+/// Returns which of the kernel's limits is reached.
 fn limit(queue: &Queue<'_>, syn: &SynQueue) -> String {
     match (syn.cookies, syn.max_backlog) {
         (Some(0), Some(max)) if queues::limit_without_cookies(max) < queue.backlog => {
@@ -203,12 +204,12 @@ fn advice(listener: Option<Endpoint>, drops: Drops) -> Vec<String> {
     marked(now, kept(&settings).into_iter().collect())
 }
 
-/// Reports drops while no queue is full.
+/// Reports drops if no queue is full now. None: something other than a SYN queue caused them.
 fn of_machine(evidence: &Evidence<'_>, drops: Drops) -> Option<Finding> {
     let (Drops::Lost(counter) | Drops::Cookies(counter)) = drops else { return None };
     let is_growing = counter.is_growing();
     let syn = &evidence.snapshot.vitals.syn_queue;
-    // Without half-open connections `ListenDrops` has other causes (no route, no memory).
+    // Without half-open connections, `ListenDrops` grows for other reasons (no route, no memory).
     let is_by_queue = syn.dropped.is_some_and(|count| count > 0)
         || matches!(drops, Drops::Cookies(_))
         || queues(evidence.snapshot).iter().any(|queue| queue.half_open > 0);
@@ -224,7 +225,7 @@ fn of_machine(evidence: &Evidence<'_>, drops: Drops) -> Option<Finding> {
     })
 }
 
-/// The fields that all findings of this rule share.
+/// Returns a finding with the fields that all findings of this rule share.
 fn finding() -> Finding {
     Finding {
         rule: "syn-queue-full",

@@ -10,7 +10,7 @@ use crate::domain::{
     notation::grouped,
 };
 
-/// Share of `tcp_max_tw_buckets` from which the limit counts as nearly reached.
+/// Share of `tcp_max_tw_buckets` (0 to 1) from which the limit counts as nearly reached.
 const NEAR: f64 = 0.90;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {

@@ -13,7 +13,7 @@ use crate::domain::{
     notation::{counted, elapsed, grouped, percent, rounded},
 };
 
-/// Minimum share of the ports of a range or a destination.
+/// Minimum share of the ports of a range or a destination that must be in TIME-WAIT, 0 to 1.
 const MIN_SHARE: f64 = 0.25;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -64,7 +64,7 @@ fn of_destination(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
     }
 }
 
-/// `; half are free in 58s`
+/// Returns `; half are free in 58s`, or an empty string if the time is unknown.
 fn free_in(half: Option<u32>) -> String {
     half.map_or(String::new(), |s| format!("; half are free in {}", rounded(s.into())))
 }
@@ -88,7 +88,7 @@ fn figures(
     figures
 }
 
-/// Says whether connect() may reuse ports in TIME-WAIT, and how many of them now.
+/// Explains whether connect() may reuse ports in TIME-WAIT, and how many of them now.
 fn reuse(evidence: &Evidence<'_>, row: &DestinationUse) -> String {
     let policy = &evidence.snapshot.ephemeral;
     let value = |value: Option<u8>| value.map_or("unknown".to_owned(), |value| value.to_string());
@@ -139,7 +139,7 @@ fn of_range(evidence: &Evidence<'_>) -> Option<Finding> {
         ("size", Figure::Count(range.size.into())),
     ];
     figures.extend(half.map(|s| ("seconds_until_half_is_free", Figure::Seconds(s.into()))));
-    // The sysctls are those for the destination with most ports in TIME-WAIT.
+    // Advises the sysctls that help the destination with most ports in TIME-WAIT.
     let rows = evidence.analysis.destinations.iter().filter(|row| row.time_wait > 0);
     let any = rows.clone().max_by_key(|row| row.time_wait)?;
     let setting = remedies::reuse(&evidence.snapshot.ephemeral, &any.destination);
@@ -166,8 +166,8 @@ fn of_range(evidence: &Evidence<'_>) -> Option<Finding> {
     })
 }
 
-/// Returns `Notice` if connect() may reuse at least 90 % of the ports: then only bind(0) is
-/// affected.
+/// Returns `Notice` if connect() may reuse at least 90 % of the ports: then only bind() to port 0
+/// is affected.
 fn severity(reusable: u32, time_wait: u32) -> Severity {
     if reusable * 10 >= time_wait * 9 { Severity::Notice } else { Severity::Warning }
 }

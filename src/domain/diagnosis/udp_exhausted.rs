@@ -14,7 +14,7 @@ use crate::domain::{
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let range = evidence.analysis.range(Protocol::Udp);
     if range.size == 0 {
-        // All of the range is reserved: see reserved-large.
+        // All ports of the range are reserved: see reserved-large.
         return Vec::new();
     }
     let subject_status = evidence.of_range(range);
@@ -86,7 +86,8 @@ fn figures(
     figures
 }
 
-/// Returns each advice in a few words, and each in full. `owner` has most of the ports.
+/// Returns each advice in a few words, and each in full. `owner` holds most UDP ports; None: no
+/// owner is known.
 fn advice(evidence: &Evidence<'_>, owner: Option<&str>) -> (Vec<String>, Vec<String>) {
     let one_socket = match owner {
         Some(name) => format!(
@@ -106,7 +107,8 @@ fn advice(evidence: &Evidence<'_>, owner: Option<&str>) -> (Vec<String>, Vec<Str
     remedies::with_steps(now.into_iter().collect(), for_good, kept)
 }
 
-/// Returns the owner of most UDP ports of the range, and their number.
+/// Returns the owner that holds most UDP ports of the range, and their number. None: no UDP port is
+/// in use.
 fn most_of_udp(evidence: &Evidence<'_>) -> Option<(String, u32)> {
     let class = crate::domain::StateClass::Udp as usize;
     let owners = evidence.analysis.owners.iter().filter(|owner| owner.by_class[class] > 0);

@@ -1,5 +1,5 @@
-//! Determines the status of ranges and destinations, and which of them has the worst. Does not
-//! determine the cause: the rules do.
+//! Determines the status of ranges and destinations, and the worst status. Does not determine the
+//! cause: the rules do.
 
 use crate::domain::{
     Analysis, DestinationUse, Forecast, LastMinute, Left, Level, Protocol, RangeUse, Subject,
@@ -11,20 +11,21 @@ use crate::domain::{
 pub struct SubjectStatus {
     pub subject: Subject,
     pub level: Level,
-    /// Used share of `size`, 0 to 1.
+    /// Share of `size`, 0 to 1, that is not certain to be available. May differ from `used` /
+    /// `size`.
     pub share: f64,
     pub used: u32,
-    /// Number of unreserved ports of the range. For a destination, the ports unusable for connect()
-    /// are subtracted, too.
+    /// Number of unreserved ports of the range. For a destination, `DestinationUse::capacity`.
     pub size: u32,
     pub left: Left,
     /// The lower end of `left`.
     pub available: u32,
-    /// None if there are fewer than two snapshots, or if the subject is not followed.
+    /// None: there are fewer than two snapshots, or the subject is not tracked (`MAX_TRACKED`).
     pub trend: Option<Trend>,
-    /// When no port will be left at the measured rate.
+    /// When no port will be left at the measured rate. None: as for `trend`, or never, or not
+    /// within two days.
     pub forecast: Option<Forecast>,
-    /// None if there was no scan yet, or if the subject is not followed.
+    /// None: there was no scan in the last minute, or the subject is not tracked.
     pub last_minute: Option<LastMinute>,
 }
 
@@ -63,16 +64,14 @@ impl SubjectStatus {
     }
 }
 
-/// Returns the worst status. If a destination and a range are equal, returns the destination,
-/// because a full destination makes connect() fail. Also returns a destination that explains the
-/// status of the range.
+/// Returns the status with the highest level, and among these with the largest share. If these are
+/// equal, a destination precedes a range, because a full destination makes connect() fail. If a
+/// destination explains the status of the TCP range (`is_cause`), returns the destination instead
+/// of the range.
 pub fn verdict(analysis: &Analysis, trends: &Trends, thresholds: Thresholds) -> SubjectStatus {
-    // The rows are sorted by share; those below `least` cannot be worse than OK.
-    let least = thresholds.warn / 2.0;
-    let high = analysis.destinations.iter().take_while(|row| row.share() >= least);
-    let few = high.clone().count().max(1);
-    let destinations = analysis.destinations.iter().take(few);
+    let destinations = rows_to_judge(analysis, trends, thresholds);
     let all = destinations
+        .into_iter()
         .map(|row| SubjectStatus::of_destination(row, trends, thresholds))
         .chain(analysis.ranges.iter().map(|row| SubjectStatus::of_range(row, trends, thresholds)));
     let first = SubjectStatus::of_range(&analysis.ranges[0], trends, thresholds);
@@ -84,8 +83,26 @@ pub fn verdict(analysis: &Analysis, trends: &Trends, thresholds: Thresholds) -> 
     all.into_iter().find(|other| is_cause(other, &worst)).unwrap_or(worst)
 }
 
-/// Whether the destination explains the range's status: it uses at least half of the used ports of
-/// the range, and its own status is bad too.
+/// Returns the destinations whose level may be other than OK: those with a share of at least half
+/// of `warn` (the first one in any case), highest share first, and then those that were short of
+/// ports in the last seconds.
+pub(super) fn rows_to_judge<'a>(
+    analysis: &'a Analysis,
+    trends: &Trends,
+    thresholds: Thresholds,
+) -> Vec<&'a DestinationUse> {
+    // The rows are sorted by share.
+    let least = thresholds.warn / 2.0;
+    let high = analysis.destinations.iter().take_while(|row| row.share() >= least).count();
+    let (high, low) = analysis.destinations.split_at(high.max(1).min(analysis.destinations.len()));
+    let short = trends.short_destinations();
+    let is_short = |row: &&DestinationUse| short.contains(&row.destination);
+    high.iter().chain(low.iter().filter(|row| !short.is_empty() && is_short(row))).collect()
+}
+
+/// Returns whether the destination explains the status of the TCP range: it uses at least half of
+/// the range's used ports, and its level is at least that of the range. FAILING is enough if the
+/// range is EXHAUSTED.
 fn is_cause(destination: &SubjectStatus, range: &SubjectStatus) -> bool {
     matches!(destination.subject, Subject::Destination(_))
         && range.subject == Subject::Range(Protocol::Tcp)
@@ -156,7 +173,8 @@ mod tests {
         analysis.destinations = vec![destination(60, 64, 443)];
         let subject = Subject::Destination(analysis.destinations[0].destination);
         assert_eq!(worst(&analysis).subject, subject);
-        // bind(0) fails, connect() to the destination does not: only the range is exhausted.
+        // bind() to port 0 fails, but connect() to the destination does not: only the range is
+        // EXHAUSTED.
         analysis.ranges[0].occupied = 64;
         assert_eq!(worst(&analysis).subject, Subject::Range(Protocol::Tcp));
         analysis.destinations = vec![destination(30, 64, 443)];

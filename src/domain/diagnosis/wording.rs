@@ -9,7 +9,7 @@ use crate::domain::{
     notation::{NamedProcess, counted, grouped, rounded},
 };
 
-/// Names a process: `nginx[812]`, or the pid alone if the name is unknown.
+/// Names a process: `nginx[812]`, or only the pid if the name is unknown.
 pub(super) fn process(evidence: &Evidence<'_>, pid: u32) -> String {
     let name = evidence.processes.get(pid).map(|process| &process.name);
     NamedProcess { name, pid }.to_string()
@@ -35,26 +35,26 @@ pub(super) fn owner_key(evidence: &Evidence<'_>, owner_key: OwnerKey) -> String 
     }
 }
 
-/// Returns the process with most sockets, or the first party if there is no process. `owners` must
-/// be sorted by number of sockets, most first.
+/// Returns the process with most sockets, or the first owner if there is no process, and the number
+/// of its sockets. `owners` must be sorted by number of sockets, most first.
 fn top_owners(owners: &[(OwnerKey, u32)]) -> (OwnerKey, u32) {
     let process = owners.iter().find(|(owner_key, _)| matches!(owner_key, OwnerKey::Process(_)));
     process.or(owners.first()).copied().unwrap_or((OwnerKey::Nobody, 0))
 }
 
-/// Names the process with most sockets, or the first party if there is no process.
+/// Names the process with most sockets, or the first owner if there is no process.
 pub(super) fn main_owner(evidence: &Evidence<'_>, owners: &[(OwnerKey, u32)]) -> String {
     owner_key(evidence, top_owners(owners).0)
 }
 
-/// Says who uses the ports of a destination: see `by`.
+/// Names the main owner of the ports of a destination, in the words of `by`.
 pub(super) fn used_by(evidence: &Evidence<'_>, row: &DestinationUse) -> String {
     let (named, sockets) = top_owners(&row.owners);
     by(&owner_key(evidence, named), sockets, row.used)
 }
 
-/// Says that `part` of `whole` ports are used by this process: `by nginx[812]`,
-/// `most by nginx[812]`, `49 of them by nginx[812]`. A `part` of 0 means that it is unknown.
+/// Returns how many of `whole` ports this process uses: `by nginx[812]`, `most by nginx[812]`,
+/// `49 of them by nginx[812]`. A `part` of 0 means that the number is unknown.
 pub(super) fn by(name: &str, part: u32, whole: u32) -> String {
     match part {
         part if part == 0 || part >= whole => format!("by {name}"),
@@ -74,27 +74,28 @@ pub(super) fn steps(steps: &[&str]) -> Vec<String> {
     steps.iter().map(|&step| step.to_owned()).collect()
 }
 
-/// `1 port`, `28,232 ports`
+/// Returns `1 port` or `28,232 ports`.
 pub(super) fn ports(number: u32) -> String {
     counted(number, "port")
 }
 
-/// Returns the prefix of the number of ports left for a new destination. Before Linux 6.18 (commit
-/// d57f4b874946), connect() skips a port to which a socket was bound while the port had
-/// connections. No table shows this after the bound socket is closed.
+/// Returns `at most ` if fewer ports may be left for a new destination than counted, or an empty
+/// string. Before Linux 6.18 (commit d57f4b874946), connect() skips a port to which a socket was
+/// bound while the port had connections. No table shows this after the bound socket is closed.
 pub fn at_most(snapshot: &Snapshot) -> &'static str {
     let is_old = snapshot.machine.is_at_least((6, 18)) == Some(false);
     if is_old && snapshot.connected_ports() != (0, 0) { "at most " } else { "" }
 }
 
-/// Says why fewer ports of the range may be left than the listed sockets show.
+/// Explains why fewer ports of the range may be left than the listed sockets show.
 pub(super) fn unlisted(most: u32) -> String {
     let sockets = if most == 1 { "an unlisted socket" } else { "unlisted sockets" };
     format!("{sockets} may be bound to {} of the range (see not-seen)", ports(most))
 }
 
-/// Lists the ports left for bind() to port 0 by address, if they differ:
-/// `0 on 0.0.0.0, 0 on 127.0.0.1, 16 on other local IPv4 addresses`.
+/// Lists the ports left for bind() to port 0 by address:
+/// `0 on 0.0.0.0, 0 on 127.0.0.1, 16 on other local IPv4 addresses`. None: the numbers do not
+/// differ.
 pub(super) fn by_address(evidence: &Evidence<'_>, protocol: Protocol) -> Option<String> {
     let scopes = scopes(evidence.snapshot, protocol);
     let first = scopes.first()?.left;
@@ -107,7 +108,8 @@ pub(super) fn by_address(evidence: &Evidence<'_>, protocol: Protocol) -> Option<
     has_differences.then(|| words.join(", "))
 }
 
-/// `full in about 3m (2m to 5m)`, `full in about 3m (uncertain)`
+/// Returns `full in about 3m (2m to 5m)`, or `full in about 3m (uncertain)` if the ports may never
+/// be used up.
 pub(super) fn full_in(forecast: Forecast) -> String {
     let span = match forecast.latest {
         Some(latest) => format!("{} to {}", rounded(forecast.earliest), rounded(latest)),
@@ -121,13 +123,13 @@ pub(super) struct Call {
     pub name: &'static str,
     pub is_plural: bool,
     pub errno: &'static str,
-    /// Number of used ports that are in TIME-WAIT.
+    /// Number of used ports in TIME-WAIT that the call cannot reuse.
     pub time_wait: u32,
 }
 
-/// Used share from which calls may have failed between a few scans.
+/// Share (0 to 1) from which calls may fail between two scans, although each scan finds ports left.
 const NEARLY_FULL: f64 = 0.98;
-/// Minimum time that scans must cover to show the effect of TIME-WAIT, which lasts a minute.
+/// Minimum time that the scans must cover to show the effect of TIME-WAIT, which lasts 60 s.
 const MIN_SPAN_SHOWN: Duration = Duration::from_secs(59);
 
 impl Call {
@@ -163,8 +165,8 @@ fn is_brief(last: Option<LastMinute>) -> bool {
     last.is_none_or(|last| last.span < MIN_SPAN_SHOWN)
 }
 
-/// Formats the ports left, for a summary: `309 left, full in about 3m (2m to 5m)`. `of` follows the
-/// word `left`.
+/// Returns the ports left, for a summary: `309 left, full in about 3m (2m to 5m)`. `of` is inserted
+/// after `left`.
 pub(super) fn left(subject_status: &SubjectStatus, of: &str) -> String {
     let left = format!("{} left{of}", subject_status.left);
     match (subject_status.level, subject_status.last_minute, subject_status.forecast) {
@@ -183,8 +185,8 @@ pub(super) fn left(subject_status: &SubjectStatus, of: &str) -> String {
     }
 }
 
-/// `no port was left at 6 of the last 60 scans, most recently 4s ago`, or
-/// `12 ports were left at the worst scan, and up to 48 may be used before the next one`
+/// Returns `no port was left at 6 of the last 60 scans, most recently 4s ago`, or
+/// `12 ports were left at the worst scan, and up to 48 may be used before the next one`.
 fn shortage(LastMinute { scans, full, since_full, fewest, expected, .. }: LastMinute) -> String {
     match since_full {
         Some(since) => format!(

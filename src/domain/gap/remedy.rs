@@ -5,8 +5,8 @@ use crate::domain::{Errno, Gap, gap::MissingPrivilege};
 const RAISE_LIMIT: &str = "raise the limit of open files: ulimit -n";
 const LOAD_MODULES: &str = "modprobe tcp_diag udp_diag: CONFIG_INET_DIAG, CONFIG_INET_UDP_DIAG";
 
-/// Returns the remedy. Only the remedy of `OwnersHidden` is to run as root, because this gap never
-/// occurs for root. Other gaps may occur for root too.
+/// Returns the remedy. Only that of `OwnersHidden` is `run as root`, because this gap never occurs
+/// for root, and the other gaps may.
 pub(super) fn of(gap: &Gap) -> &'static str {
     match gap {
         Gap::OwnersHidden { .. } => "run as root, or grant CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH",
@@ -62,7 +62,8 @@ fn for_missing_privilege(missing_privilege: MissingPrivilege) -> &'static str {
     }
 }
 
-/// The errno shows whether the kernel lacks sock_diag, forbids it or has no descriptor left.
+/// Returns the remedy by the errno, which shows whether the kernel lacks sock_diag, refuses it or
+/// has no descriptor left.
 fn of_netlink(error: Errno) -> &'static str {
     match error {
         Errno::ENOENT | Errno::EOPNOTSUPP => LOAD_MODULES,

@@ -1,15 +1,16 @@
-//! The smallest record by which a socket is recognised in the next snapshot. Holds no sightings.
+//! The smallest record by which a socket is recognized in the next snapshot. Contains no port
+//! events.
 
 use std::{net::IpAddr, time::Duration};
 
 use crate::domain::{Endpoint, Family, Protocol, Socket, State};
 
-/// Time since the first snapshot, in tenths of a second: 13 years in 32 bits.
+/// Time since the first snapshot, in tenths of a second: 32 bits last for 13 years.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tick(u32);
 
 impl Tick {
-    /// Rounds down: with an earlier start, no age is reported too short.
+    /// Rounds down, so that no age is reported too short.
     pub fn of(time: Duration) -> Self {
         Self(u32::try_from(time.as_millis() / 100).unwrap_or(u32::MAX))
     }
@@ -21,10 +22,11 @@ impl Tick {
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct KnownPorts {
-    /// The cookie; without one, a fingerprint of the endpoints and the inode.
+    /// The cookie. Without one, a fingerprint of the endpoints and the inode.
     pub identity: u64,
     /// A fingerprint of the local address and the remote endpoint; `port` is the local port.
     pub endpoints: u32,
+    /// The time from which the age of the socket is measured.
     pub since: Tick,
     pub port: u16,
     pub protocol: Protocol,
@@ -56,7 +58,8 @@ impl KnownPorts {
         (self.protocol, self.port)
     }
 
-    /// The order within a port, the same as that of `Socket::sort_key`.
+    /// Returns the sort key within a port. The order is that of `Socket::sort_key` if the sockets
+    /// have cookies.
     pub fn order(&self) -> (Family, bool, u64) {
         (self.family, self.has_cookie, self.identity)
     }
@@ -65,13 +68,13 @@ impl KnownPorts {
         self.has_cookie == socket.cookie.is_some() && self.identity == identity(socket)
     }
 
-    /// Whether `new`, with the same endpoints, is a later state of this socket.
+    /// Returns whether `new`, with the same endpoints, is a later state of this socket.
     ///
     /// The state of a connection only advances: if it goes back, another connection uses the
-    /// four-tuple. If the process has closed a socket in FIN-WAIT-2, the kernel replaces it as it
-    /// does for TIME-WAIT, so that the cookie changes within that state. Without cookies the
+    /// four-tuple. If the process has closed a socket in FIN-WAIT-2, the kernel replaces the socket
+    /// as it does for TIME-WAIT, so that the cookie changes within that state. Without cookies, the
     /// identity changes at accept(), which assigns the inode. If only one of the two has a cookie,
-    /// the source of the snapshots has changed.
+    /// the source of the snapshots has changed, and the sockets are taken as the same.
     pub fn is_continued_by(&self, new: &Self) -> bool {
         let is_connection = |state| (State::SynSent..=State::TimeWait).contains(&state);
         let are_connections = is_connection(self.state) && is_connection(new.state);

@@ -1,13 +1,14 @@
-//! A bounded log of sightings that can be read by port. Does not compare snapshots.
+//! A bounded log of port events that can be read by port. Does not compare snapshots.
 
 use crate::domain::PortEvent;
 
-/// Maximum number of sightings returned for a port.
+/// Maximum number of events returned for a port.
 const PER_PORT: usize = 8;
-/// Maximum number of sightings in the log.
+/// Maximum number of events in the log.
 const CAPACITY: usize = 40_960;
-/// Number of sightings kept when the log is full.
+/// Number of events kept when the log is full.
 const KEPT_WHEN_FULL: usize = CAPACITY / 4 * 3;
+/// In place of an index: there is no entry.
 const NONE: u32 = u32::MAX;
 const PORTS: usize = 65_536;
 
@@ -15,7 +16,7 @@ const PORTS: usize = 65_536;
 pub(super) struct PortEvents {
     /// Oldest first.
     entries: Vec<PortEventEntry>,
-    /// The index of the newest entry of each port, by port. Empty until the first sighting.
+    /// The index of the newest entry of each port, by port. Empty until the first event.
     newest: Vec<u32>,
 }
 
@@ -23,7 +24,7 @@ pub(super) struct PortEvents {
 struct PortEventEntry {
     port_event: PortEvent,
     port: u16,
-    /// The index of the previous entry of the same port.
+    /// The index of the previous entry of the same port, or `NONE`.
     older: u32,
 }
 
@@ -63,8 +64,8 @@ impl PortEvents {
         self.entries.push(PortEventEntry { port_event, port, older });
     }
 
-    /// Drops the entries beyond `PER_PORT` of each port, then the oldest ones: a busy port must not
-    /// push out the quiet ones.
+    /// Drops the entries beyond the newest `PER_PORT` of each port, then the oldest ones, so that a
+    /// busy port does not push out the events of other ports.
     fn make_room(&mut self) {
         let mut reported = vec![0_u8; PORTS];
         let mut kept = 0;

@@ -7,9 +7,9 @@ use super::KnownPorts;
 /// Sockets that may exist although the snapshot does not show them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct UnlistedPorts {
-    /// Incomplete tables, by protocol, then IPv4 and IPv6.
+    /// Whether a table is incomplete: by protocol, then for IPv4 and IPv6.
     tables: [[bool; 2]; Protocol::EACH.len()],
-    /// Bound-inactive TCP sockets are not listed.
+    /// Whether bound-inactive TCP sockets are not listed.
     bound: bool,
 }
 

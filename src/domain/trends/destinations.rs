@@ -8,10 +8,10 @@ use super::{
 };
 use crate::domain::{Destination, DestinationUse};
 
-/// A followed destination is dropped once it falls below this position in the list.
+/// A destination is followed no longer once it falls below this position in the list.
 const MAX_RANK: usize = 2 * MAX_TRACKED;
 
-/// Minimum number of ports of a destination to be followed.
+/// Minimum number of used ports of a destination to be followed.
 const MIN_PORTS: u32 = 8;
 
 /// Up to this number of destinations, `MIN_PORTS` does not apply.
@@ -31,13 +31,17 @@ impl DestinationTrends {
         self.tracked.get_mut(destination)
     }
 
+    pub fn each(&self) -> impl Iterator<Item = (Destination, &TrackedSubject)> {
+        self.tracked.iter().map(|(destination, tracked)| (*destination, tracked))
+    }
+
     pub fn each_mut(&mut self) -> impl Iterator<Item = &mut TrackedSubject> {
         self.tracked.values_mut()
     }
 
     /// Adds a sample to each followed destination, drops destinations and follows new ones. `rows`
-    /// must be sorted by used share, highest first. This is nearly the order by ports in use,
-    /// because capacities differ only by ports bound by number.
+    /// must be sorted by used share, highest first. That order is nearly the order by ports in use,
+    /// because capacities differ only by the ports that are bound by number.
     pub fn sample(&mut self, at: Duration, rows: &[DestinationUse]) {
         for row in rows.iter().take(MAX_RANK) {
             if let Some(tracked) = self.tracked.get_mut(&row.destination) {
@@ -45,7 +49,8 @@ impl DestinationTrends {
             }
         }
         if rows.len() <= MAX_RANK {
-            // All destinations are in `rows`; the others have no port any more.
+            // The loop has read all rows. A followed destination without a row has no port any
+            // longer.
             let absent = self.tracked.values_mut().filter(|tracked| !tracked.is_sampled_at(at));
             let none = Count { left: Some(u32::MAX), ..Count::default() };
             absent.for_each(|tracked| tracked.sample(at, none));
@@ -68,8 +73,8 @@ impl DestinationTrends {
     }
 
     /// Drops the smallest followed destination if `row` is larger by more than a quarter plus
-    /// `MIN_PORTS`. Otherwise destinations of equal size would replace each other with every
-    /// snapshot. Returns whether there is room for `row`.
+    /// `MIN_PORTS`. Without this margin, destinations of similar size would replace each other at
+    /// every snapshot. Returns whether there is room for `row`.
     fn replace_smallest(&mut self, row: &DestinationUse) -> bool {
         let smallest = self.tracked.iter().min_by_key(|(key, value)| (value.taken(), **key));
         let Some((&destination, tracked)) = smallest else { return true };

@@ -1,21 +1,22 @@
-//! Predicts when ports in TIME-WAIT become free. Ignores other holders.
+//! Predicts when ports in TIME-WAIT become free. Assumes that no connection is added.
 
 use crate::domain::{Destination, Protocol, Snapshot, Socket, State};
 
-/// `TCP_TIMEWAIT_LEN`, include/net/tcp.h.
+/// `TCP_TIMEWAIT_LEN` (include/net/tcp.h), seconds.
 pub(super) const TIME_WAIT_SECONDS: u32 = 60;
 
 /// Ports in TIME-WAIT by the second in which the kernel frees them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Drain {
-    /// `freed[s]`: ports whose last TIME-WAIT ends between s and s + 1 seconds from now.
+    /// `freed[s]`: ports whose last TIME-WAIT ends between s and s + 1 seconds from now; 60
+    /// entries.
     pub freed: Vec<u32>,
 }
 
 impl Drain {
     /// Counts the TIME-WAIT ports of one destination, or of the whole ephemeral range if
-    /// `destination` is None. Omits ports that a socket in another state uses, too. Timers last at
-    /// most 60 s; an unknown timer counts as 60 s.
+    /// `destination` is None. Omits ports on which a counted socket is in another state. Timers
+    /// last at most 60 s; an unknown timer counts as 60 s.
     pub fn of(snapshot: &Snapshot, destination: Option<&Destination>) -> Self {
         let mut freed = vec![0; TIME_WAIT_SECONDS as usize];
         let ephemeral = &snapshot.ephemeral;
@@ -31,8 +32,8 @@ impl Drain {
         Self { freed }
     }
 
-    /// Returns the seconds until `ports` ports are free again if no connection is added. Returns
-    /// None if fewer ports are in TIME-WAIT.
+    /// Returns the seconds until `ports` ports are free again if no connection is added. None:
+    /// fewer ports are in TIME-WAIT.
     pub fn seconds_until(&self, ports: u32) -> Option<u32> {
         if ports == 0 {
             return Some(0);
@@ -49,8 +50,8 @@ fn protocol_port(socket: &Socket) -> (Protocol, u16) {
     (socket.protocol, socket.local.port)
 }
 
-/// Returns the second in which the last TIME-WAIT of a port ends. Returns None if the port has no
-/// TIME-WAIT socket, or if a socket in another state uses it too.
+/// Returns the second, 0 to 59, in which the last TIME-WAIT of a port ends. None: the port has no
+/// TIME-WAIT socket to count, or a counted socket is in another state.
 fn last_second(port: &[Socket], destination: Option<&Destination>) -> Option<usize> {
     let is_counted = |socket: &&Socket| {
         destination.is_none_or(|destination| Destination::of(socket).as_ref() == Some(destination))

@@ -1,5 +1,5 @@
-//! Counts sockets and ports of the ephemeral range by protocol and lane, in one pass. Computes no
-//! rates.
+//! Counts the sockets of the ephemeral range by protocol, and its sockets and ports by protocol and
+//! family, in one pass. Computes no rates.
 
 use super::tracked::Count;
 use crate::domain::{Ephemeral, Protocol, ProtocolFamily, Snapshot, Socket, State};
@@ -7,7 +7,7 @@ use crate::domain::{Ephemeral, Protocol, ProtocolFamily, Snapshot, Socket, State
 pub(super) struct FamilyCounts {
     /// Numbers of sockets, in the order of `Protocol::EACH`.
     pub sockets: [u32; 2],
-    /// Counts of each lane, in the order of `ProtocolFamily::EACH`.
+    /// Counts of each protocol and family, in the order of `ProtocolFamily::EACH`.
     pub protocol_families: [Count; 4],
 }
 
@@ -45,7 +45,7 @@ impl FamilyCounts {
     }
 }
 
-/// Whether the socket's port is one that the kernel may choose.
+/// Returns whether the socket's port is one that the kernel may choose.
 pub(super) fn is_automatic(socket: &Socket, ephemeral: &Ephemeral) -> bool {
     let port = socket.local.port;
     ephemeral.range.contains(port) && !ephemeral.is_reserved(port)

@@ -11,16 +11,18 @@ pub struct Trend {
     pub opened_per_second: f64,
     /// Sockets that disappeared, those in TIME-WAIT included.
     pub closed_per_second: f64,
+    /// Sockets that entered TIME-WAIT, or appeared in that state.
     pub into_time_wait_per_second: f64,
-    /// Growth of the ports used; for a destination, without the ports that connect() may reuse.
+    /// Growth of the used ports; for a destination, without the ports that connect() may reuse.
     pub per_second: f64,
-    /// The true growth is within `per_second ± uncertainty` in 19 cases of 20.
+    /// Growth per second: in 19 cases of 20, the true growth is within `per_second ± uncertainty`.
     pub uncertainty: f64,
     /// Growth of the used ports that are not in TIME-WAIT. This growth remains after the number of
     /// TIME-WAIT sockets has become constant.
     pub lasting_per_second: f64,
     /// Ports in TIME-WAIT now.
     pub draining: u32,
+    /// Time between the oldest and the newest sample.
     pub window: Duration,
 }
 
@@ -28,18 +30,20 @@ pub struct Trend {
 /// evidence for a longer time.
 const MAX_FORECAST_SECONDS: f64 = 172_800.0;
 
-/// Times in seconds from the last snapshot.
+/// When the ports will be used up, in seconds from the latest snapshot.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Forecast {
+    /// The time at the measured rate.
     pub seconds: f64,
+    /// The lower end of the 95 % interval.
     pub earliest: f64,
-    /// None if the ports may never be used up.
+    /// The upper end. None: the ports may never be used up.
     pub latest: Option<f64>,
 }
 
 impl Trend {
-    /// Forecasts when `available` more ports will be used. Returns None if this happens never at
-    /// this rate, or not within two days.
+    /// Forecasts when `available` more ports will be used. None: this never happens at this rate,
+    /// or not within two days.
     ///
     /// TIME-WAIT ends after 60 s. From then on, TIME-WAIT at a constant rate adds no more ports, so
     /// only `lasting_per_second` counts.
@@ -63,7 +67,7 @@ impl Trend {
 
     /// Returns the seconds until `wanted` more ports are used if the ports not in TIME-WAIT grow by
     /// `lasting` per second. Returns 0 if this happens within 60 s, while the present TIME-WAIT
-    /// sockets end, and None if it never happens.
+    /// sockets end. None: it never happens.
     fn lasting_until(&self, wanted: f64, lasting: f64) -> Option<f64> {
         let period = f64::from(TIME_WAIT_SECONDS);
         let arrived = (lasting + self.into_time_wait_per_second) * period;
@@ -74,12 +78,13 @@ impl Trend {
         (lasting > 0.0).then(|| period + left / lasting)
     }
 
-    /// Returns the earliest and the latest time at which `wanted` more ports are used, with a
-    /// probability of 95 % if the growth does not change.
+    /// Returns the earliest and the latest time, in seconds, at which `wanted` more ports are used,
+    /// with a probability of 95 % if the growth does not change. The latest time is None if the
+    /// ports may never be used.
     ///
-    /// In `t` seconds the growth `g ± u` adds up to `g t ± u t`. The future growth
-    /// has noise, too: over the window `w` noise caused the uncertainty `u`, so over `t` it adds
-    /// `u √(w t)`. Both together give `g t ± u √(t² + w t) = wanted`, a quadratic equation in `t`.
+    /// In `t` seconds the growth `g ± u` adds up to `g t ± u t`. The future growth has noise, too:
+    /// over the window `w` noise caused the uncertainty `u`, so over `t` it adds `u √(w t)`. Both
+    /// together give `g t ± u √(t² + w t) = wanted`, a quadratic equation in `t`.
     fn bounds(&self, wanted: f64) -> (f64, Option<f64>) {
         let (growth, noise) = (self.per_second, self.uncertainty.powi(2));
         let half = 2.0 * wanted * growth + noise * self.window.as_secs_f64();

@@ -5,18 +5,19 @@ use std::{collections::VecDeque, time::Duration};
 
 use super::tracked::Count;
 
-/// Older scans are dropped.
+/// Scans older than this are dropped.
 const MINUTE: Duration = Duration::from_mins(1);
 
 /// Minimum length of a slot; closer scans share one. This limits a minute to 63 slots.
 const SLOT: Duration = Duration::from_millis(970);
 
-/// Minimum interval until the next scan, for the computation of `expected`. Otherwise the interval
-/// of the last two scans is used.
+/// Lower limit of the interval to the next scan that `expected` assumes. If the interval of the
+/// last two scans is longer, that one is used.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Safety factor of `expected`: the next interval may be longer, and FAILING must be shown before
-/// the first call fails. With this factor it is shown at least a second earlier (tests/tense.rs).
+/// the first call fails. With this factor, FAILING is shown at least a second earlier
+/// (tests/tense.rs).
 const MARGIN: f64 = 1.5;
 
 /// A range or destination stays FAILING for this time after a scan at which too few ports were
@@ -29,23 +30,24 @@ pub struct LastMinute {
     pub scans: u32,
     /// Number of scans at which no port was left.
     pub full: u32,
-    /// Time since the latest scan at which no port was left.
+    /// Time since the latest scan at which no port was left. None: there was no such scan.
     pub since_full: Option<Duration>,
     /// Fewest ports left at a scan.
     pub fewest: u32,
     /// Time since the latest scan at which no port was left, or fewer ports than `expected` at that
-    /// time.
+    /// time. None: there was no such scan.
     pub since_short: Option<Duration>,
     /// Number of ports that may be taken before the next scan: 1.5 times the higher of two rates,
     /// multiplied by the interval. One is the mean of the last seconds. The other is that of the
     /// worst second of the last minute in which more than two thirds of the ports were in use.
     pub expected: u32,
-    /// The time that these scans cover.
+    /// Time from the scan before the first of these scans to now.
     pub span: Duration,
 }
 
 impl LastMinute {
-    /// Whether connect() or bind() fails on and off: the rule of `Level::Failing`.
+    /// Returns whether connect() or bind() fails intermittently, see `Level::Failing`.
+    /// `is_critical`: the used share is critical.
     pub fn is_failing(&self, is_critical: bool) -> bool {
         let is_short = self.since_short.is_some_and(|since| since < FAILING_TIME);
         is_short || (is_critical && self.since_full.is_some())
@@ -57,9 +59,10 @@ impl LastMinute {
 pub(super) struct Interval {
     /// Time of the previous scan; for the first scan, its own time.
     pub from: Duration,
-    /// Ports taken since then, without those that became free again.
+    /// Ports taken since then. Ports that became free are not subtracted; ports that were taken and
+    /// freed between the two scans are not counted.
     pub taken: u32,
-    /// Mean rate of the last seconds, including this interval.
+    /// Mean rate of the last seconds (`WINDOW`), this interval included.
     pub taken_per_second: f64,
 }
 
@@ -68,7 +71,7 @@ pub(super) struct Interval {
 pub(super) struct Recent {
     /// Sorted by time, oldest first.
     slots: VecDeque<ScanSeries>,
-    /// More than two thirds of the ports were used at the newest scan.
+    /// Whether more than two thirds of the ports were used at the newest scan.
     is_crowded: bool,
     expected: u32,
 }
@@ -86,13 +89,14 @@ struct ScanSeries {
     full_at: Option<Duration>,
     short_at: Option<Duration>,
     taken: u32,
-    /// More than two thirds of the ports were used at `from`. Other slots do not count for
+    /// Whether more than two thirds of the ports were used at `from`. Other slots do not count for
     /// `expected`: their ports may have been taken by a connection pool that is filled only once.
     is_crowded: bool,
 }
 
 impl Recent {
-    /// Adds a scan. `at` must be later than the newest scan.
+    /// Adds a scan. `at` must be later than the newest scan. Does nothing if the ports left were
+    /// not counted.
     pub fn sample(&mut self, at: Duration, interval: Interval, count: &Count) {
         let Some(left) = count.left else { return };
         while self.slots.front().is_some_and(|slot| slot.to + MINUTE <= at) {
@@ -117,7 +121,7 @@ impl Recent {
         self.is_crowded = left < count.size / 3;
     }
 
-    /// Returns None if there was no scan in the last minute.
+    /// Returns the scans of the minute before `now`. None: there was none.
     pub fn last_minute(&self, now: Duration) -> Option<LastMinute> {
         let slots = || self.slots.iter().filter(|slot| slot.to + MINUTE > now);
         let since = |of: fn(&ScanSeries) -> Option<Duration>| {

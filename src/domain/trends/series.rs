@@ -1,4 +1,4 @@
-//! The history of one count over a whole run, in at most 256 points. Computes no rates.
+//! The values of one count since the first snapshot, in at most 256 points. Computes no rates.
 
 use std::time::Duration;
 

@@ -17,14 +17,14 @@ const STEP: Duration = Duration::from_millis(200);
 /// Quantile of the normal distribution for a two-sided 95 % interval.
 const QUANTILE: f64 = 1.959_964;
 
-/// Weight of the variance of a Poisson process in the mean with the measured variance, in degrees
-/// of freedom.
+/// Weight, in degrees of freedom, of the variance of a Poisson process when it is averaged with the
+/// measured variance.
 const PRIOR_DEGREES_OF_FREEDOM: f64 = 2.0;
 
 /// The counts of one snapshot.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Count {
-    /// All sockets: their number gives the rates of opening and closing.
+    /// All sockets. Their number gives the rates of opening and closing.
     pub sockets: u32,
     /// Ports in use.
     pub taken: u32,
@@ -39,9 +39,12 @@ pub(super) struct Count {
 /// What was added since the previous sample.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Arrivals {
+    /// Sockets opened.
     pub opened: u32,
-    /// Ports of the opened sockets that no other socket used before.
+    /// Ports on which all sockets are new; of a destination, ports of the opened sockets. Not
+    /// counted for a protocol and family.
     pub ports: u32,
+    /// Sockets that entered TIME-WAIT, or appeared in that state.
     pub into_time_wait: u32,
 }
 
@@ -53,10 +56,11 @@ struct TrendSample {
     arrivals: Arrivals,
 }
 
-/// Minimum time by which the ports taken are divided, in seconds.
+/// Minimum time span for a rate of ports taken, in seconds: a shorter span would exaggerate the
+/// rate.
 const MIN_SPAN: f64 = 0.5;
 
-/// The history of one range, lane or destination. Takes at most 13 KB.
+/// The samples of one range, protocol and family, or destination. Takes at most 13 KB.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TrackedSubject {
     /// Sorted by time, oldest first; no two samples have the same time.
@@ -95,13 +99,13 @@ impl TrackedSubject {
         self.recent.sample(at, Interval { from, taken, taken_per_second }, &count);
     }
 
-    /// Clears the window, because new counts are not comparable with the old ones.
+    /// Clears the window, because new counts cannot be compared with the old ones.
     pub fn restart(&mut self) {
         self.window.clear();
         self.waiting = Arrivals::default();
     }
 
-    /// Clears the last minute, because it describes other ports.
+    /// Clears the last minute, because its scans counted other ports.
     pub fn forget(&mut self) {
         self.recent = Recent::default();
     }
@@ -123,7 +127,7 @@ impl TrackedSubject {
         self.window.back().is_some_and(|sample| sample.at == at)
     }
 
-    /// Whether there was no socket over the whole window.
+    /// Returns whether there was no socket over the whole window.
     pub fn is_idle(&self) -> bool {
         self.window.len() > 1
             && self.span() + STEP > WINDOW
@@ -135,7 +139,8 @@ impl TrackedSubject {
         self.series.before(now)
     }
 
-    /// Returns None if there are fewer than two samples, or if the newest is older than the window.
+    /// Returns the trend over the window. None: there are fewer than two samples, or the newest one
+    /// is older than the window.
     pub fn trend(&self, now: Duration) -> Option<Trend> {
         let newest = self.window.back()?;
         if self.window.len() < 2 || newest.at + WINDOW < now {
@@ -216,13 +221,13 @@ impl SampleStep {
         seconds_between(&self.from, &self.to)
     }
 
-    /// Returns the sockets opened, at least the growth. Arrivals are too few after a snapshot that
-    /// could not list a table.
+    /// Returns the number of sockets opened, at least the growth: too few arrivals are counted
+    /// after a snapshot that could not list a table.
     fn opened(&self) -> u32 {
         self.arrivals.opened.max(self.to.count.sockets.saturating_sub(self.from.count.sockets))
     }
 
-    /// Returns the ports taken, at least the growth, for the same reason as `opened`.
+    /// Returns the number of ports taken, at least the growth, for the same reason as `opened`.
     fn taken(&self) -> u32 {
         self.arrivals.ports.max(self.to.count.taken.saturating_sub(self.from.count.taken))
     }
@@ -231,7 +236,7 @@ impl SampleStep {
         f64::from(self.to.count.taken) - f64::from(self.from.count.taken)
     }
 
-    /// Arrivals and departures together.
+    /// Returns the number of arrivals and departures together.
     fn events(&self) -> f64 {
         let opened = f64::from(self.opened());
         opened + (opened - self.grown()).abs()

@@ -9,13 +9,13 @@ use crate::{
     engine::message::{AllocationDelta, Finished},
 };
 
-/// Maximum number of attempts that a delta lists one by one, and maximum number of allocations.
+/// Maximum number of attempts, and of allocations, that a delta lists one by one.
 pub const RECENT: usize = 64;
 
 /// Statistics since the last report.
 pub struct DeltaCounts {
     figures: AllocationDelta,
-    /// Number of tries by port, from the range's first port on.
+    /// Number of attempts by port, from the range's first port on.
     tries: Vec<u32>,
     first: u16,
     recent: VecDeque<Attempt>,
@@ -39,8 +39,8 @@ impl DeltaCounts {
         self.figures.attempts += 1;
         self.figures.collisions += u64::from(attempt.outcome() == Outcome::InUse);
         self.figures.busy += attempt.took;
-        // Ports outside the range have no counter. An attempt has port 0 if the kernel found no
-        // port to choose; it is not counted by port either.
+        // A port outside the range has no counter, such as port 0 of an attempt in which the kernel
+        // found no port to choose.
         let index = attempt.port.checked_sub(self.first).map(usize::from);
         if let Some(tries) = index.and_then(|index| self.tries.get_mut(index)) {
             *tries += 1;
@@ -48,13 +48,14 @@ impl DeltaCounts {
         push(&mut self.recent, *attempt);
     }
 
-    /// Counts a snapshot that a strategy needed.
+    /// Counts a snapshot that the strategy needed. `took` is the time to take it.
     pub fn count_snapshot(&mut self, took: Duration) {
         let (count, time) = &mut self.figures.snapshots;
         *count += 1;
         *time += took;
     }
 
+    /// Counts an allocation that ended.
     pub fn finish(&mut self, finished: Finished) {
         if finished.port.is_some() {
             self.figures.successes += 1;
@@ -112,7 +113,7 @@ pub fn merge(older: AllocationDelta, newer: AllocationDelta) -> AllocationDelta 
     }
 }
 
-/// Adds the counts of two lists with ascending keys.
+/// Merges two lists with ascending keys; adds the counts of equal keys.
 fn add_up<K: Ord + Copy, C: std::ops::Add<Output = C> + Copy>(
     left: &[(K, C)],
     right: &[(K, C)],

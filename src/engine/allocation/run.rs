@@ -17,7 +17,7 @@ use crate::{
     host::{Held, Host, HostBinder, HostError},
 };
 
-/// State of a run, from one `Prepare` to the next.
+/// State of a run, from one `AllocationRequest::Prepare` to the next.
 pub struct AllocationRun {
     allocator: AttemptSearch<Box<dyn HostBinder>, Box<dyn Strategy>, ChaCha8Rng>,
     delta_counts: DeltaCounts,
@@ -26,7 +26,8 @@ pub struct AllocationRun {
     capacity: (usize, &'static str),
     hold_note: Option<&'static str>,
     limitation: Option<&'static str>,
-    /// Snapshot for a strategy that needs one; `needs_rescan` is set if it may be out of date.
+    /// Snapshot for a strategy that needs one; `None` for the other strategies. `needs_rescan` is
+    /// set if the snapshot may be out of date.
     survey: Option<PortSurvey>,
     needs_rescan: bool,
     /// Number of attempts of the current allocation.
@@ -38,8 +39,9 @@ pub struct AllocationRun {
 impl AllocationRun {
     /// Prepares a run.
     ///
-    /// Errors, as text: no socket could be created, no port may be tried, the snapshot that the
-    /// strategy needs failed, or the kernel cannot choose within the range.
+    /// Errors, as text: no socket could be created, no candidate can be bound, the host's policy
+    /// could not be read, the snapshot that the strategy needs failed, or the kernel cannot choose
+    /// within the range.
     pub fn prepare(host: &dyn Host, number: u64, setup: &Setup) -> Result<Self, Text> {
         let candidates = Candidates::new(setup.range, &setup.reserved);
         if candidates.len() == 0 {
@@ -80,8 +82,8 @@ impl AllocationRun {
         })
     }
 
-    /// Makes up to `count` attempts. Returns false if the run has ended, because it reached
-    /// `stop_after`.
+    /// Makes up to `count` attempts. Keeps each bound port if `hold` is true, and releases it at
+    /// once otherwise. Returns false if the run has ended, because it reached `stop_after`.
     pub fn attempt(&mut self, count: u32, hold: bool) -> bool {
         let mut left = count;
         let mut goes_on = true;
@@ -103,7 +105,7 @@ impl AllocationRun {
                 }
                 Progress::GaveUp(Some(_)) => self.finish(None),
                 // The strategy has no port left. If it had none from the start, the remaining
-                // attempts are skipped.
+                // attempts are skipped: the strategy would never make one.
                 Progress::GaveUp(None) => {
                     left = if self.attempts == 0 { 0 } else { left };
                     self.finish(None)
@@ -113,8 +115,9 @@ impl AllocationRun {
         goes_on
     }
 
-    /// Takes a new snapshot before an allocation if the last snapshot is old or was wrong. If that
-    /// fails, the last snapshot stays in use, because only a bind decides whether a port is free.
+    /// Takes a new snapshot before an allocation if the last snapshot is old, or may be out of
+    /// date. If that fails, the last snapshot stays in use, because only a bind decides whether a
+    /// port is free.
     fn rescan_if_stale(&mut self) {
         let Some(survey) = &mut self.survey else { return };
         let is_stale = self.needs_rescan || survey.at.elapsed() >= MAX_SNAPSHOT_AGE;
@@ -127,7 +130,7 @@ impl AllocationRun {
         }
     }
 
-    /// Marks the snapshot as out of date, because others have taken or released ports.
+    /// Marks the snapshot as out of date. Called after others have bound or released ports.
     pub fn request_rescan(&mut self) {
         self.needs_rescan = true;
     }

@@ -21,13 +21,14 @@ const RESIDENTS: [(u32, &str, &str, u32); 4] = [
 /// Users of these processes, in addition to `root` and `user`, which every simulated host has.
 const USERS: [(u32, &str); 2] = [(33, "www-data"), (70, "postgres")];
 
-/// A TCP socket is bound-inactive if its port is a multiple of this, and ESTABLISHED otherwise.
+/// A TCP socket is bound-inactive if its port is a multiple of this number, and ESTABLISHED
+/// otherwise.
 const BOUND_EACH: u16 = 4;
 
-/// Returns the simulated host of this run, and its reserved ports, which are those of the real
-/// host.
+/// Builds the simulated host of a run, in which `share` (0 to 1) of the candidates are occupied.
+/// Returns it with its reserved ports, which are those of `machine`.
 ///
-/// Errors: the policy could not be read.
+/// Errors: the policy of `machine` could not be read.
 pub fn build(
     machine: &dyn Host,
     setup: &Setup,
@@ -35,7 +36,7 @@ pub fn build(
 ) -> Result<(SimulatedHost, Vec<PortRange>), HostError> {
     let (mut ephemeral, _) = machine.policy()?;
     let reserved = ephemeral.reserved().to_vec();
-    // The simulation covers the occupancy, but no privileges, so that no port needs a capability.
+    // Privileges are not simulated: no port needs a capability.
     ephemeral.unprivileged_start = 0;
     let candidates = Candidates::new(setup.range, &reserved);
     let builder = inhabited().ephemeral(ephemeral);

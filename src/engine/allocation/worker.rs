@@ -16,10 +16,11 @@ use crate::{
     host::{Host, simulated::SimulatedHost},
 };
 
-/// Number of attempts between two checks of the clock and of the requests.
+/// Maximum number of attempts between two checks of the clock and of the requests.
 const BATCH: u32 = 256;
 
-/// Time between two deltas while attempts are made.
+/// Minimum time between two deltas while attempts are made. At up to 20 attempts per second, each
+/// attempt is reported at once instead.
 const REPORT_INTERVAL: Duration = Duration::from_millis(33);
 
 pub struct AllocationWorker<'a> {
@@ -34,7 +35,7 @@ pub struct AllocationWorker<'a> {
     hold: bool,
     pacer: Pacer,
     reported: Instant,
-    /// Attempts were made that are in no delta yet.
+    /// Whether attempts were made that are in no delta yet.
     has_unsent_delta: bool,
     /// Delta for which there was no room. It is merged into the next delta, so that no count is
     /// lost.
@@ -157,8 +158,8 @@ impl<'a> AllocationWorker<'a> {
         Ok(())
     }
 
-    /// Changes the occupancy of the simulated host. Reports earlier attempts first, because they
-    /// belong to the old occupancy.
+    /// Changes the occupancy of the simulated host; does nothing on the real host. Reports earlier
+    /// attempts first, because they belong to the old occupancy.
     fn refill(&mut self, share: f64) -> Result<(), Stop> {
         let Some(target) = self.simulated.clone() else { return Ok(()) };
         self.deliver_delta()?;

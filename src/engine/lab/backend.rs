@@ -16,21 +16,23 @@ use crate::{
     host::Host,
 };
 
-/// Number of simulated attempts between two checks of the requests.
+/// Maximum number of simulated attempts between two checks of the requests.
 const BATCH: u32 = 1 << 14;
-/// Number of real attempts between two checks of the requests.
+/// Maximum number of real attempts between two checks of the requests.
 const REAL_BATCH: u32 = 1 << 8;
 
 pub enum LabBackend {
+    /// A lab in memory, and the number of candidates.
     Simulated(SimulatedLab, u32),
+    /// A lab that calls bind() on the host.
     Machine(Box<MachineLab>),
 }
 
 impl LabBackend {
     /// Prepares a lab.
     ///
-    /// Errors, as text: no strategy was given, no port may be tried, or sockets could not be
-    /// created or listed.
+    /// Errors, as text: no strategy is selected or can take part, no candidate can be bound, or
+    /// sockets could not be created or listed.
     pub fn prepare(host: &dyn Host, setup: &LabSetup) -> Result<Self, Text> {
         let config = config(setup);
         let count = config.candidates.len();
@@ -52,7 +54,7 @@ impl LabBackend {
         })
     }
 
-    /// Returns a number of attempts that is small enough for requests to be handled soon.
+    /// Returns the number of attempts to make before the next check of the requests.
     pub fn batch(&self) -> u32 {
         match self {
             Self::Simulated(..) => BATCH,
@@ -60,6 +62,7 @@ impl LabBackend {
         }
     }
 
+    /// Returns the number of runs that all strategies have completed.
     pub fn runs(&self) -> u64 {
         match self {
             Self::Simulated(simulated_lab, _) => simulated_lab.runs(),
@@ -83,7 +86,7 @@ impl LabBackend {
         Ok(())
     }
 
-    /// Prepares a `step`; returns false if there is more to prepare.
+    /// Makes a part of the preparations for `step`. Returns false if more is to be prepared.
     pub fn prepare_step(&mut self) -> bool {
         match self {
             Self::Simulated(simulated_lab, _) => simulated_lab.prepare(BATCH),
@@ -92,6 +95,8 @@ impl LabBackend {
     }
 
     /// Makes one attempt for each strategy whose allocation is in progress.
+    ///
+    /// Errors, as text: as for `advance`.
     pub fn step(&mut self) -> Result<(), Text> {
         match self {
             Self::Simulated(simulated_lab, _) => simulated_lab.step(),
@@ -121,6 +126,8 @@ impl LabBackend {
     }
 }
 
+/// Returns the configuration of the lab, with a limit of at least one attempt and at least one
+/// destination.
 pub fn config(setup: &LabSetup) -> LabConfig {
     LabConfig {
         strategies: setup.strategies.clone(),
@@ -133,7 +140,7 @@ pub fn config(setup: &LabSetup) -> LabConfig {
     }
 }
 
-/// Returns the number of candidates that corresponds to this share.
+/// Returns this share (limited to 0 to 1) of the number of candidates, rounded.
 pub fn occupied(share: f64, candidates: u32) -> u32 {
     (share.clamp(0.0, 1.0) * f64::from(candidates)).round() as u32
 }

@@ -18,7 +18,8 @@ const RUNS_BUILT: u64 = 4;
 /// Number of sweeps.
 const SWEEPS: u32 = 5;
 
-/// Shares measured: steps of 5 %, and smaller ones at the steep end.
+/// Shares of occupied candidates that are measured: steps of 5 %, and smaller ones at the steep
+/// end.
 const SHARES: [f64; 23] = [
     0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8,
     0.85, 0.9, 0.95, 0.97, 0.98, 0.99,
@@ -28,8 +29,10 @@ const SHARES: [f64; 23] = [
 pub struct Curve {
     config: LabConfig,
     pattern: Pattern,
-    /// By share, then by strategy: sum of the means of all sweeps, and the number of sweeps.
+    /// By share, then by strategy: the sum of the mean attempts of all sweeps, and the number of
+    /// these means.
     sums: Vec<Vec<(f64, u32)>>,
+    /// Number of completed sweeps.
     sweep: u32,
     /// Index into `SHARES` of the share being measured.
     at: usize,
@@ -37,10 +40,12 @@ pub struct Curve {
 }
 
 impl Curve {
+    /// Creates a curve without points. `config.seed` is that of the runs.
     pub fn new(config: LabConfig, pattern: Pattern) -> Self {
         Self { config, pattern, sums: Vec::new(), sweep: 0, at: 0, simulated_lab: None }
     }
 
+    /// Returns whether all sweeps are complete.
     pub fn is_done(&self) -> bool {
         self.sweep == SWEEPS
     }
@@ -58,7 +63,7 @@ impl Curve {
         let runs = if self.pattern == Pattern::Built { RUNS_BUILT } else { RUNS };
         let simulated_lab = self.simulated_lab.get_or_insert_with(|| {
             let mut config = self.config.clone();
-            // This makes the seed different from those of the runs and of all other points.
+            // The offset makes the seed differ from those of the runs and of all other points.
             let seed_offset = (u64::from(self.sweep) + 1) * SHARES.len() as u64 + self.at as u64;
             config.seed = config.seed.wrapping_add(seed_offset);
             let count = occupied(SHARES[self.at], config.candidates.len());
@@ -82,7 +87,7 @@ impl Curve {
         true
     }
 
-    /// Returns the points, ascending.
+    /// Returns the points measured so far, ascending by share.
     pub fn points(&self) -> Vec<CurvePoint> {
         let mean = |&(sum, count): &(f64, u32)| (count > 0).then(|| sum / f64::from(count));
         let point = |(sums, &share): (&Vec<(f64, u32)>, &f64)| CurvePoint {

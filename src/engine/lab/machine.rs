@@ -21,8 +21,8 @@ use crate::{
 
 const OUT_OF_RANGE: &str = "kernel-bind is left out: the kernel cannot choose from this range only";
 
-/// Runs all strategies, one allocation of each per run, each with a binder of its own. Every run is
-/// timed: reading the clock costs almost nothing compared with a bind().
+/// Runs all strategies, one allocation of each per run, each with a binder of its own. `advance`
+/// times every run, because reading the clock costs almost nothing compared with a bind().
 pub struct MachineLab {
     survey: PortSurvey,
     destinations: u32,
@@ -30,7 +30,7 @@ pub struct MachineLab {
     limitation: Option<&'static str>,
     /// Number of runs started.
     runs: u64,
-    /// Number of strategies that had their turn in this run.
+    /// Number of strategies whose turn in this run is over.
     next_slot: usize,
 }
 
@@ -40,8 +40,8 @@ struct MachineSlot {
     /// Time of the strategy's own snapshot; `None` if none was taken.
     scanned_at: Option<Instant>,
     has_begun: bool,
-    /// Last expected values, with the two numbers that they were computed for: that of the
-    /// snapshot, and that of remembered ports.
+    /// Last expected values, with the number of the snapshot and the number of remembered ports
+    /// that they were computed for.
     known: Option<((u64, u32), Option<Expected>)>,
 }
 
@@ -49,7 +49,8 @@ impl MachineLab {
     /// Creates a lab on the host. A strategy that lets the kernel choose does not take part if the
     /// kernel cannot be restricted to the range; a limitation says so.
     ///
-    /// Errors, as text: sockets could not be created or listed, or no strategy can take part.
+    /// Errors, as text: sockets could not be created or listed, no candidate can be bound, or no
+    /// strategy can take part.
     pub fn new(
         host: &dyn Host,
         config: LabConfig,
@@ -90,7 +91,7 @@ impl MachineLab {
         Ok(Self { survey, destinations, slots, limitation, runs: 0, next_slot })
     }
 
-    /// Returns what the lab cannot do on this host, for example "IPv4 only".
+    /// Returns how the host limits the lab, for example "IPv4 only"; `None`: it does not.
     pub fn limitation(&self) -> Option<&'static str> {
         self.limitation
     }
@@ -106,6 +107,8 @@ impl MachineLab {
     }
 
     /// Makes about `budget` attempts. Stops earlier if `until` runs in total are complete.
+    ///
+    /// Errors, as text: the sockets of the host could no longer be listed.
     pub fn advance(
         &mut self,
         budget: u32,
@@ -133,6 +136,8 @@ impl MachineLab {
 
     /// Makes one attempt for each strategy whose allocation is in progress. Once all allocations
     /// have ended, the next call starts the next run.
+    ///
+    /// Errors, as text: as for `advance`.
     pub fn step(&mut self) -> Result<(), Text> {
         if self.has_ended() {
             self.begin();
@@ -170,7 +175,8 @@ impl MachineLab {
         self.slots.iter_mut().for_each(|slot| slot.has_begun = false);
     }
 
-    /// Starts the strategy's allocation of this run, unless it has started already.
+    /// Starts the strategy's allocation of this run, unless it has started already or the strategy
+    /// does not take part.
     fn start(&mut self, index: usize, is_timed: bool) -> Result<(), Text> {
         let slot = &mut self.slots[index];
         if !slot.takes_part || std::mem::replace(&mut slot.has_begun, true) {
@@ -192,7 +198,8 @@ impl MachineLab {
 }
 
 impl MachineSlot {
-    /// Returns whether the strategy's snapshot is old or led to a port that was not free.
+    /// Returns whether the strategy has no snapshot, or an old one, or whether its last allocation
+    /// did not take exactly one attempt.
     fn needs_rescan(&self) -> bool {
         let has_collided = self.lab_strategy.last().is_some_and(|last| last.attempts != 1);
         has_collided

@@ -22,10 +22,11 @@ const END: u8 = 1;
 /// Order to end without a report, because another race replaces it.
 const VANISH_SIGNAL: u8 = 2;
 
-/// Starts and ends races. Dropping it ends the current race.
+/// Starts and ends races. Dropping it ends the current race without a report.
 pub struct Races {
     outbox: SharedOutbox,
     alive: Alive,
+    /// Order to the last race; `None` if no race was started.
     order: Option<Arc<AtomicU8>>,
     /// Number of races started.
     number: u64,
@@ -36,7 +37,8 @@ impl Races {
         Self { outbox: SharedOutbox(Arc::new(Mutex::new(outbox))), alive, order: None, number: 0 }
     }
 
-    /// Starts a race. The current one ends without a report.
+    /// Starts a race. The current one ends without a report. If no thread can be created, reports
+    /// `LabFailed`.
     pub fn begin(&mut self, setup: RaceSetup) {
         self.signal(VANISH_SIGNAL);
         let order = Arc::new(AtomicU8::new(GO_ON));
@@ -52,6 +54,7 @@ impl Races {
         }
     }
 
+    /// Ends the current race, which then reports its result.
     pub fn end(&mut self) {
         self.signal(END);
     }

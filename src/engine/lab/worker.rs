@@ -22,10 +22,10 @@ use crate::{
     host::Host,
 };
 
-/// Time between two reports while attempts are made.
+/// Minimum time between two reports while attempts are made.
 const REPORT_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Number of attempts for the curve between two checks of the requests.
+/// Maximum number of attempts for the curve between two checks of the requests.
 const SLICE: u32 = 1 << 13;
 
 /// Once every point was measured, the curve gets 1 / `REFINEMENT` of the time.
@@ -46,8 +46,8 @@ pub struct LabWorker<'a> {
     curve_due: Instant,
     reported: Instant,
     has_unsent_report: bool,
-    /// Occupancies and attempts that all reports repeat for a time of `MIN_CHANGE_INTERVAL` at a high speed, and
-    /// the time since they have been reported.
+    /// Occupancies and attempts that reports repeat until `MIN_CHANGE_INTERVAL` has passed, and
+    /// when they were first reported. `None` while paused and at up to 20 attempts per second.
     last_shown: Option<(Instant, Vec<ShownOccupancy>)>,
 }
 
@@ -62,7 +62,7 @@ const MIN_CHANGE_INTERVAL: Duration = Duration::from_millis(400);
 struct PreparedLab {
     setup: LabSetup,
     backend: LabBackend,
-    /// Only for a simulated occupancy.
+    /// `None` on the real host.
     curve: Option<Curve>,
 }
 
@@ -102,7 +102,7 @@ impl<'a> LabWorker<'a> {
         Ok(())
     }
 
-    /// Returns the time of the next work; None: there is none without a request.
+    /// Returns the time of the next work; `None` if there is none without a request.
     fn due(&self) -> Option<Instant> {
         let lab = self.lab.as_ref()?;
         let is_busy = self.steps > 0 || self.is_running && self.speed == Speed::Max;
@@ -179,7 +179,8 @@ impl<'a> LabWorker<'a> {
         }
     }
 
-    /// Changes the share of occupied ports; keeps running, with new statistics.
+    /// Changes the share of occupied ports; keeps running, with new statistics. Does nothing on the
+    /// real host.
     fn set_fill(&mut self, wanted: f64) -> Result<(), Stop> {
         self.last_shown = None;
         let is_simulated = |lab: &mut PreparedLab| lab.curve.is_some();
@@ -232,8 +233,9 @@ impl<'a> LabWorker<'a> {
         Ok(())
     }
 
-    /// Advances the curve. Until every point was measured, it gets half of the time while the lab
-    /// is running, and all of it otherwise. After that, it gets 1 / `REFINEMENT` of the time.
+    /// Advances the curve. Until every point was measured, the curve gets half of the time while
+    /// the lab is running, and all of it otherwise. After that, the curve gets 1 / `REFINEMENT` of
+    /// the time.
     fn sweep(&mut self) {
         let begun = Instant::now();
         let Some(curve) = self.lab.as_mut().and_then(|lab| lab.curve.as_mut()) else { return };
@@ -277,8 +279,9 @@ impl<'a> LabWorker<'a> {
         Some(Report::Lab(Arc::new(report)))
     }
 
-    /// Replaces occupancies and attempts with those reported before, until `MIN_CHANGE_INTERVAL` has passed. Does
-    /// so only at a high speed, so that large areas of the screen do not flash.
+    /// At more than 20 attempts per second, replaces occupancies and attempts with those reported
+    /// before, until `MIN_CHANGE_INTERVAL` has passed, so that large areas of the screen do not
+    /// flash.
     fn limit_flashing(&mut self, strategy_reports: &mut [StrategyReport]) {
         if !self.is_running || self.speed <= Speed::Twenty {
             self.last_shown = None;

@@ -1,4 +1,5 @@
-//! Books ports for processes and takes them back when the processes end. Knows no clients.
+//! Books ports for processes and takes them back when the processes end. Does not communicate with
+//! clients.
 
 use std::{
     collections::HashMap,
@@ -59,6 +60,7 @@ pub struct PoolPorts {
     pub in_quarantine: usize,
 }
 
+/// The leases of the server, and when they are checked.
 pub struct LeaseTable {
     pool: Pool<Box<dyn HostBinder>, ChaCha8Rng>,
     /// Start of the pool's clock.
@@ -70,6 +72,9 @@ pub struct LeaseTable {
 }
 
 impl LeaseTable {
+    /// Creates a table without leases.
+    ///
+    /// Errors: the bands have more ports than there are candidates.
     pub fn new(
         setup: PoolSetup,
         binder: Box<dyn HostBinder>,
@@ -91,8 +96,10 @@ impl LeaseTable {
         self.begun.elapsed()
     }
 
-    /// Leases a port that can be bound now on all requested protocols, and gives it to nobody else
+    /// Leases a port that can be bound now on all requested protocols, and leases it to nobody else
     /// until the process has ended.
+    ///
+    /// Errors: the process is not visible, would not end before this server, or no port was found.
     pub fn lease(&mut self, pid: u32) -> Result<Lease, NoLease> {
         let found = lease_holder::find(pid).ok_or(NoLease::NoProcess)?;
         // None of these processes ends before this server.

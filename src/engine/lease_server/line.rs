@@ -12,6 +12,9 @@ pub struct NotAPid(pub Text);
 
 /// Returns the pid of a complete line, with or without its newline. ASCII whitespace around the
 /// digits is ignored, as in portserver.
+///
+/// Errors: the line has other characters, no digits, more than `MAX_LINE_LENGTH` bytes, or a number
+/// above `u32::MAX`.
 pub fn parse(line: &[u8]) -> Result<u32, NotAPid> {
     let digits = line.trim_ascii();
     let is_number = digits.iter().all(u8::is_ascii_digit) && line.len() <= MAX_LINE_LENGTH;

@@ -15,8 +15,10 @@ const ROOM: usize = 100;
 /// clients send no newline, because portserver uses whatever its first read returns.
 const QUIET: Duration = Duration::from_millis(500);
 
+/// A connected client that sent no complete line yet.
 pub struct Waiting {
     pub client: Client,
+    /// Time when the client was accepted.
     pub since: Instant,
     bytes: [u8; ROOM],
     length: usize,
@@ -29,8 +31,9 @@ pub struct Waiting {
 pub enum ReceivedRequest {
     /// No complete line.
     Nothing,
+    /// A complete line: its pid, or why it has none.
     Line(Result<u32, NotAPid>),
-    /// The client disconnected without sending anything.
+    /// The client closed the connection without sending anything.
     Shutdown,
 }
 

@@ -21,14 +21,14 @@ use crate::{
 /// Maximum number of attempts that a report lists one by one.
 const RECENT: usize = 64;
 
-/// State of a pool, from one `PoolRequest::Open` to the next.
+/// State of a pool, from `PoolRequest::Open` to `PoolRequest::Close` or the next `Open`.
 pub struct Open {
     pool: Pool<Box<dyn HostBinder>, ChaCha8Rng>,
     /// Holder of the next leases, or why there is none.
     holder: Result<LeaseHolder, Text>,
-    /// The configured limit on held sockets applies, because the host would allow more.
+    /// Whether the configured limit on held sockets applies, because the host would allow more.
     is_limit_ours: bool,
-    /// What the host cannot do, for example "IPv4 only".
+    /// How the host limits the pool, for example "IPv4 only"; `None`: it does not.
     limitation: Option<Text>,
     attempts: VecDeque<Attempt>,
     failure: Option<Text>,
@@ -37,8 +37,8 @@ pub struct Open {
 impl Open {
     /// Opens a pool.
     ///
-    /// Errors, as text: no port may be tried, the bands are too large, or no socket could be
-    /// created.
+    /// Errors, as text: no candidate can be bound, the bands are too large, no socket could be
+    /// created, or the host's policy could not be read.
     pub fn new(host: &dyn Host, plan: &PoolPlan) -> Result<Self, Text> {
         let mut open = match plan.target {
             AllocatorTarget::Machine => Self::on(host, plan)?,
@@ -100,7 +100,8 @@ impl Open {
         self.pool.quarantined().len() > 0
     }
 
-    /// Sets the holder of the next leases; `None`: this process.
+    /// Sets the pid of the holder of the next leases; `None`: this process. If there is no such
+    /// process, `take` fails.
     pub fn lease_to(&mut self, host: &dyn Host, pid: Option<u32>) {
         let pid = pid.unwrap_or_else(|| host.own_pid());
         let started = host.started(pid);
@@ -110,7 +111,7 @@ impl Open {
         self.failure = self.holder.as_ref().err().cloned();
     }
 
-    /// Takes `count` leases, or as many as are available; `failure` says why there are fewer.
+    /// Takes `count` leases, or as many as are available. If there are fewer, `failure` says why.
     pub fn take(&mut self, host: &dyn Host, now: Duration, class: Priority, count: u32) {
         self.attempts.clear();
         self.failure = None;
@@ -162,7 +163,8 @@ impl Open {
         !self.pool.reclaim(now, is_holder_alive).is_empty()
     }
 
-    /// Ends quarantines that are over. Returns true if something has changed.
+    /// Ends quarantines that are over and counts stray datagrams. Returns true if either has
+    /// happened.
     pub fn update_quarantine(&mut self, now: Duration) -> bool {
         let before = (self.pool.quarantined().len(), self.pool.counts());
         self.pool.update_quarantine(now);

@@ -25,20 +25,21 @@ const PASS_INTERVAL: Duration = Duration::from_millis(100);
 /// Interval of checks whether lease holders are alive, while there are leases.
 const HOLDER_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Whether there is something that the last report does not contain.
+/// When the next report is due.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ReportUrgency {
+    /// The last report is up to date: no report is due.
     None,
-    /// There is. The report is sent once `REPORT_INTERVAL` has passed.
+    /// Something has changed: the report is sent once `REPORT_INTERVAL` has passed.
     AtInterval,
-    /// There is. The report is sent at once, because a request was handled.
+    /// A request was handled: the report is sent at once.
     Immediate,
 }
 
 pub struct PoolWorker<'a> {
     host: &'a dyn Host,
     line: Line<'a, PoolRequest>,
-    /// Number of pools requested.
+    /// Number of `Open` requests.
     number: u64,
     open: Option<Open>,
     urgency: ReportUrgency,
@@ -79,8 +80,8 @@ impl<'a> PoolWorker<'a> {
         Ok(())
     }
 
-    /// Returns the time of the next check or report; `None` if nothing is leased, in quarantine or
-    /// unreported.
+    /// Returns the time of the next check or report; `None` if no pool is open, or nothing is
+    /// leased, in quarantine or unreported.
     fn due(&self) -> Option<Instant> {
         let open = self.open.as_ref()?;
         let deadlines = [
@@ -117,6 +118,8 @@ impl<'a> PoolWorker<'a> {
     }
 
     /// Opens a pool. Closes the previous pool first, so that the ports it held count as free.
+    ///
+    /// Errors, as text: as for `Open::new`.
     fn begin(&mut self, plan: &PoolPlan) -> Result<(), Text> {
         self.open = None;
         self.number += 1;
@@ -143,7 +146,8 @@ impl<'a> PoolWorker<'a> {
         self.report(at, now);
     }
 
-    /// Sends a report if one is due. If there is no room, the next one replaces it.
+    /// Sends a report if one is due. If there is no room, a newer report is sent after
+    /// `REPORT_INTERVAL`.
     fn report(&mut self, at: Instant, now: Duration) {
         let is_due = match self.urgency {
             ReportUrgency::None => false,

@@ -25,18 +25,22 @@ use crate::{
     },
 };
 
-/// How long the holder may send nothing, in addition to two windows.
+/// Maximum time between two lines of the holder, in addition to two windows.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Time for the holder to end its own children before it is killed.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Maximum number of bytes shown of an invalid line.
+/// Maximum number of bytes of an unexpected line that an error shows.
 const MAX_SHOWN_BYTES: usize = 60;
 
 /// No processes can race on this host; the text says why.
 pub struct Impossible(pub Text);
 
+/// Runs a race of processes of `program` until its end, or until `on_report` returns false. Returns
+/// the final state, which contains the failure if the race was aborted.
+///
+/// Errors: the processes cannot be started, or cannot race on this host.
 pub fn run(
     program: &Path,
     config: &RaceConfig,
@@ -88,7 +92,7 @@ struct RealRace {
 }
 
 impl RealRace {
-    /// Waits for a line and handles it. Waits at most `REPORT_INTERVAL`. `received` is the time of
+    /// Waits for a line, at most for `REPORT_INTERVAL`, and handles it. `received` is the time of
     /// the last line, and is updated.
     fn receive(&mut self, received: &mut Instant) -> Result<RaceProgress, RaceError> {
         match self.holder.receive(REPORT_INTERVAL).map_err(|error| failed(error.to_string()))? {

@@ -22,6 +22,7 @@ use crate::{
 /// Number of rounds between two checks of the clock.
 const BATCH: u32 = 64;
 
+/// Runs all rounds, or stops when `on_report` returns false. The results are added to `tally`.
 pub fn run(
     config: &RaceConfig,
     tally: &mut RaceTally,
@@ -52,7 +53,7 @@ struct RaceWorker<'a> {
     now: Duration,
     /// Time of the competitor's next bind.
     due: Duration,
-    /// Ports held by the competitor, oldest first, with the time of release.
+    /// Ports held by the competitor, oldest first, each after the time of its release.
     held: VecDeque<(Duration, usize)>,
 }
 
@@ -66,6 +67,7 @@ impl<'a> RaceWorker<'a> {
         Self { config, random, is_taken, now: Duration::ZERO, due, held: VecDeque::new() }
     }
 
+    /// Binds two ports for the holder, closes one of them for the window, and keeps the other.
     fn round(&mut self) -> RoundResult {
         let closed = self.bind();
         let kept = self.bind();
@@ -95,7 +97,7 @@ impl<'a> RaceWorker<'a> {
     }
 
     /// Binds a free port at random for the competitor. Returns whether the competitor tried the
-    /// kept port first.
+    /// kept port before.
     fn steal(&mut self, kept: usize) -> bool {
         let mut is_refused = false;
         let port = loop {
@@ -132,6 +134,7 @@ impl<'a> RaceWorker<'a> {
     }
 }
 
+/// Draws the time between two binds of the competitor: exponentially distributed, at most an hour.
 fn gap(config: &RaceConfig, random: &mut ChaCha8Rng) -> Duration {
     let share: f64 = random.random();
     Duration::from_secs_f64((-(1.0 - share).ln() / config.per_second).min(3600.0))

@@ -12,26 +12,31 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub struct RoundResult {
     pub window: Duration,
-    /// Mean number of ports that were free for the competitor.
+    /// Mean number of ports that the competitor could have bound.
     pub free: f64,
     /// Number of ports that the competitor bound within the window. The competitor's rate is
     /// computed from this, because between two windows the holder works and the competitor may get
     /// less CPU time.
     pub bound: u32,
+    /// The competitor held the closed port at the end of the window.
     pub is_stolen: bool,
+    /// The kept socket was handed over and is still bound to its port.
     pub is_kept: bool,
-    /// The competitor tried the kept port.
+    /// The competitor tried the kept port and was refused.
     pub is_refused: bool,
 }
 
 #[derive(Debug, Default)]
 pub struct RaceTally {
     backend: RaceBackend,
+    /// Window and number of free ports of each round.
     rounds: Vec<(Duration, f64)>,
     stolen: u32,
+    /// Rounds in which the kept socket was lost.
     lost: u32,
     refused: u32,
     bound: u64,
+    /// Sum of all windows.
     open: Duration,
     pub failure: Option<Text>,
 }

@@ -43,7 +43,8 @@ fn index(name: InterfaceName) -> Result<u32, AddressRefusal> {
     }
 }
 
-/// Looks up the name of each interface once; interfaces that no longer exist are left out.
+/// Returns the names of the interfaces with these indexes. Omits interfaces that no longer exist;
+/// returns none if no socket can be opened.
 pub fn interface_names(indexes: impl IntoIterator<Item = u32>) -> Vec<(u32, Text)> {
     let mut indexes = indexes.into_iter().peekable();
     if indexes.peek().is_none() {
@@ -62,9 +63,9 @@ fn any_socket() -> io::Result<OwnedFd> {
     rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
 }
 
-/// Whether this process has CAP_NET_BIND_SERVICE. None: unknown, or the process has the capability
-/// in a user namespace other than the initial one. There, the effect of the capability depends on
-/// which user namespace owns the network namespace.
+/// Returns whether this process has CAP_NET_BIND_SERVICE. None: unknown, or the process has the
+/// capability in a user namespace other than the initial one. There, the effect of the capability
+/// depends on which user namespace owns the network namespace.
 pub fn may_bind_privileged() -> Option<bool> {
     let sets = rustix::thread::capabilities(None).ok()?;
     let has_it = sets.effective.contains(CapabilitySet::NET_BIND_SERVICE);
@@ -73,15 +74,15 @@ pub fn may_bind_privileged() -> Option<bool> {
     (is_first || !has_it).then_some(has_it)
 }
 
-/// Like `Host::address_refusal`. Errnos that do not concern the address (no descriptor, no memory)
-/// are not a refusal.
+/// Like `Host::address_refusal`. Returns None also for an errno that does not concern the address
+/// (no descriptor, no memory).
 pub fn refusal(protocol: Protocol, address: BindAddress) -> Option<AddressRefusal> {
     let errno = Errno(try_address(protocol, address).err()?.raw_os_error());
     Some(AddressRefusal::new(errno, causes::explain(errno, protocol, address)?))
 }
 
-/// Calls bind() with port 0 without taking a port. The call therefore also works if no port is
-/// free.
+/// Calls bind() with port 0 and IP_BIND_ADDRESS_NO_PORT, which takes no port. The call therefore
+/// also works if no port is free.
 fn try_address(protocol: Protocol, address: BindAddress) -> io::Result<()> {
     let socket = unbound(protocol, address)?;
     port_range::bind_no_port(&socket)?;
@@ -89,8 +90,8 @@ fn try_address(protocol: Protocol, address: BindAddress) -> io::Result<()> {
     io::retry_on_intr(|| rustix::net::bind(&socket, &address))
 }
 
-/// Opens a socket that can bind this address, with the IPV6_V6ONLY that the address implies. An
-/// IPv4-mapped address needs 0.
+/// Opens a socket that can bind this address. Sets IPV6_V6ONLY if the address implies a value: 0
+/// for all addresses of both families and for an IPv4-mapped address, 1 for all IPv6 addresses.
 #[expect(clippy::inline_always, reason = "no return may pass the bind(), see `bind_first`")]
 #[inline(always)]
 pub fn unbound(protocol: Protocol, address: BindAddress) -> io::Result<OwnedFd> {

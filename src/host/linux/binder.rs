@@ -23,22 +23,22 @@ use crate::{
     },
 };
 
-/// Maximum number of datagrams discarded per call.
+/// Maximum number of datagrams that one call of `stray_datagrams` discards.
 const STRAY_DATAGRAMS: usize = 256;
-/// Descriptors kept for everything except held ports. If half of the descriptor limit is less, that
-/// many are kept.
+/// Number of descriptors kept for everything except held ports. If half of the descriptor limit is
+/// less, that half is kept.
 const DESCRIPTORS_KEPT: u64 = 64;
 /// Minimum number of descriptors kept: standard input, output and error, and those that a search
 /// opens for a short time.
 const MIN_KEPT: u64 = 6;
 
 /// Binds without SO_REUSEPORT, and without SO_REUSEADDR unless requested, so that no other socket
-/// can share a bound port.
+/// can share a bound port on the same address.
 ///
 /// One unbound descriptor per protocol is used again after each refusal, because a bind() that
-/// fails with EADDRINUSE does not change the socket. For all addresses of both families, it binds
-/// one IPv6 socket on `[::]` that also accepts IPv4. This is the strictest bind(): it conflicts
-/// with every socket on the port, whatever its address.
+/// fails with EADDRINUSE does not change the socket. For all addresses of both families, the binder
+/// binds one IPv6 socket on `[::]` that also accepts IPv4. This is the strictest bind(): it
+/// conflicts with every socket on the port, whatever its address.
 pub struct RealBinder {
     protocols: Protocols,
     address: BindAddress,
@@ -55,7 +55,9 @@ pub struct RealBinder {
 
 impl RealBinder {
     /// Creates a binder for `address`; None: all addresses of both families, or of IPv4 alone if
-    /// there is no IPv6. `::` is also both families.
+    /// there is no IPv6. `::` also means both families.
+    ///
+    /// Errors: the interface does not exist, or a socket cannot be opened.
     pub fn new(protocols: Protocols, address: Option<LocalAddress>) -> Result<Self, HostError> {
         let named = address::named(address).map_err(|refusal| {
             HostError::new("bind", std::io::Error::other(refusal.to_string()))
@@ -83,7 +85,7 @@ impl RealBinder {
         })
     }
 
-    /// Opens a new socket for each one that the last successful bind() used.
+    /// Opens a socket for each requested protocol that has no unbound one.
     #[expect(clippy::inline_always, reason = "as `bind`")]
     #[inline(always)]
     fn prepare(&mut self) -> Result<(), Refusal> {
@@ -128,7 +130,8 @@ impl RealBinder {
         Ok(())
     }
 
-    /// Closes the descriptors that cannot be bound again.
+    /// Closes, after a refusal, the sockets that cannot be bound again: a UDP socket that is bound
+    /// already, and a socket that the refused bind() may have changed.
     fn clean_up(&mut self, refusal: Refusal) {
         if refusal.protocol == Protocol::Tcp {
             self.udp = None;
@@ -161,7 +164,8 @@ impl Binder for RealBinder {
         held.retire();
     }
 
-    /// The duration is that of the bind() calls alone; zero if no socket could be opened.
+    /// The duration is that of the bind() calls, without the time to open the sockets. It is zero
+    /// if no socket could be opened.
     #[expect(clippy::inline_always, reason = "no return may pass the bind(), see `bind_first`")]
     #[inline(always)]
     fn bind(&mut self, mut port: u16) -> (Result<Self::Held, Refusal>, Duration) {
@@ -188,7 +192,8 @@ impl Binder for RealBinder {
 
 impl HostBinder for RealBinder {
     /// Uses IP_LOCAL_PORT_RANGE (ip(7), Linux 6.3). The kernel chooses from the intersection of
-    /// both ranges, and silently ignores the option if the intersection is empty.
+    /// `range` and `ip_local_port_range`, and silently ignores the option if the intersection is
+    /// empty.
     fn choose_within(&mut self, range: PortRange) -> Result<(), HostError> {
         let refused = |words: String| {
             let operation = format!("let the kernel choose a port of {range}");
@@ -251,8 +256,9 @@ impl Held for BoundPort {
         (0..STRAY_DATAGRAMS).take_while(|_| next().is_ok()).count() as u64
     }
 
-    /// Another process may have connected the sockets through copies, or made them listen.
-    /// Disconnecting a socket or stopping to listen keeps a port that was bound explicitly.
+    /// Another process may have connected the sockets through duplicates, or made them listen. A
+    /// port that was bound by number stays bound when the socket is disconnected or stops
+    /// listening.
     fn retire(&mut self) {
         if let Some(tcp) = &self.tcp
             && sockopt::socket_acceptconn(tcp).is_ok_and(|listens| listens)

@@ -19,7 +19,7 @@ pub(super) struct ByNumber {
 }
 
 impl ByNumber {
-    /// Returns the cookies of `Vitals::by_number`; None: the kernel does not answer.
+    /// Returns the cookies of `Vitals::by_number`, ascending; None: the dump failed.
     pub(super) fn find(
         &mut self,
         netlink: &mut DiagSocket,
@@ -65,7 +65,8 @@ impl ByNumber {
         self.known.binary_search_by_key(&cookie, |&(known, _)| known).ok()
     }
 
-    /// Whether the port was bound by its number, from earlier answers or else from the last dump.
+    /// Returns whether the port was bound by its number, from earlier answers or else from the last
+    /// dump. None: the socket has no cookie.
     fn knows(&self, socket: &Socket) -> Option<bool> {
         let before = self.index_of(socket.cookie?).and_then(|index_of| self.known.get(index_of));
         let is_dumped = || self.dumped.binary_search_by_key(&socket.cookie, |s| s.cookie).is_ok();

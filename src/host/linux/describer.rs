@@ -18,10 +18,10 @@ use crate::{
     },
 };
 
-/// Maximum number of bytes shown of a command line, which can have megabytes.
+/// Maximum number of bytes shown of a command line, which can be megabytes long.
 const COMMAND_LIMIT: usize = 4096;
 
-/// Reads all requested processes again on each call: another process may have reused a pid, or the
+/// Reads all requested processes again on each call, because a pid may have been reused, or the
 /// process may have executed another program.
 ///
 /// May block: /proc/PID/cmdline waits for the memory lock of its process.
@@ -80,7 +80,7 @@ fn description(process: &sysinfo::Process, boot: Option<u64>) -> Process {
     }
 }
 
-/// Whether the command line can be read. sysinfo does not distinguish an empty one from an
+/// Returns whether the command line can be read. sysinfo does not distinguish an empty one from an
 /// unreadable one.
 fn is_readable(pid: u32) -> bool {
     File::open(format!("/proc/{pid}/cmdline")).is_ok()

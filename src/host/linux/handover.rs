@@ -20,16 +20,17 @@ use rustix::{
 
 use crate::host::{Held, HostError, linux::inherited};
 
-/// SD_LISTEN_FDS_START (sd_listen_fds(3)): the first number after standard input, output and error.
+/// Number of the first descriptor passed, after standard input, output and error:
+/// SD_LISTEN_FDS_START (sd_listen_fds(3)).
 const FIRST_DESCRIPTOR: RawFd = 3;
 
-/// The kernel limits the backlog to net.core.somaxconn (listen(2)). systemd's default is also the
-/// maximum (`Backlog=`, systemd.socket(5)). A program that calls listen() again sets its own
-/// backlog.
+/// Backlog of the TCP sockets: the maximum, as by default in systemd (`Backlog=`,
+/// systemd.socket(5)). The kernel limits it to net.core.somaxconn (listen(2)). A program that calls
+/// listen() again sets its own backlog.
 const BACKLOG: i32 = i32::MAX;
 
-/// An inherited variable that refers to other descriptors than those passed here. systemd 259 sets
-/// it, and programs that support it accept no sockets if it does not match.
+/// An inherited variable that refers to other descriptors than those passed here. systemd sets it
+/// since version 259. Programs that support it accept no sockets if it does not match.
 const STALE: &str = "LISTEN_PIDFDID";
 
 /// The program to run.
@@ -37,7 +38,7 @@ pub struct Program<'a> {
     /// Searched for in `PATH` as a shell does.
     pub path: &'a OsStr,
     pub arguments: &'a [OsString],
-    /// Variables of the caller's that refer to other ports; they are removed.
+    /// Names of inherited variables that refer to other ports; they are removed.
     pub stale: &'a [OsString],
 }
 
@@ -46,7 +47,7 @@ pub struct Program<'a> {
 pub enum HandoverError {
     #[error(transparent)]
     Sockets(#[from] HostError),
-    /// From execve(2).
+    /// The program cannot be executed (execve(2)).
     #[error("{0}")]
     Program(io::Error),
 }
@@ -54,11 +55,11 @@ pub enum HandoverError {
 /// Replaces this process by `program`, which gets the sockets of `held` from descriptor 3 on, as in
 /// sd_listen_fds(3). The TCP sockets listen.
 ///
-/// Descriptors open at those numbers are closed, whichever code opened them. std keeps one open at
-/// each of 0, 1 and 2, even if the caller closed them, so that no socket is used as standard
-/// output. The program inherits the ignored and blocked signals of this process's caller. It
-/// inherits the caller's descriptor limit, unless this process raised the limit. If as many
-/// descriptors are open as the limit allows, the program cannot load its libraries.
+/// Descriptors open at those numbers are closed, whichever code opened them. std opens /dev/null at
+/// each of 0, 1 and 2 that the caller closed, so no socket becomes standard output. The program
+/// inherits the ignored and blocked signals of this process's caller. It inherits the caller's
+/// descriptor limit, unless this process raised the limit. If as many descriptors are open as the
+/// limit allows, the program cannot load its libraries.
 pub fn become_program(
     program: &Program<'_>,
     held: Vec<Box<dyn Held>>,
@@ -108,7 +109,7 @@ fn reported(Program { path, arguments, stale }: &Program<'_>, ports: &[u16]) -> 
     command
 }
 
-/// Makes the TCP sockets listen, and returns the name of each socket.
+/// Makes the TCP sockets listen, and returns the name of each socket for LISTEN_FDNAMES.
 ///
 /// Sets SO_REUSEADDR after listen(). Accepted connections inherit the option, so another socket
 /// with the option can bind the port again while they are in TIME-WAIT. If the option were set
@@ -127,7 +128,7 @@ fn listen(sockets: &[OwnedFd]) -> rustix::io::Result<Vec<&'static str>> {
     sockets.iter().map(name).collect()
 }
 
-/// Gives the sockets the numbers from 3 on, in their order, and keeps them open through execve(2).
+/// Gives the sockets the numbers from 3 on, in their order, and clears close-on-exec.
 fn arrange(sockets: &mut [OwnedFd]) -> rustix::io::Result<()> {
     for (index, number) in (0..sockets.len()).zip(FIRST_DESCRIPTOR..) {
         let (socket, later) =

@@ -11,8 +11,8 @@ struct Signals {
 
 static SIGNALS: OnceLock<Signals> = OnceLock::new();
 
-/// Calls `check_descriptors` before std's runtime starts, which ignores SIGPIPE before it calls `main`
-/// (library/std/src/sys/pal/unix/mod.rs).
+/// Calls `check_descriptors`, which records the signals, before std's runtime starts. The runtime
+/// ignores SIGPIPE before it calls `main` (library/std/src/sys/pal/unix/mod.rs).
 #[expect(unsafe_code, reason = "the linker gathers functions to be called at the start by section")]
 #[used]
 #[unsafe(link_section = ".init_array")]

@@ -11,24 +11,25 @@ const KERNEL_THREAD: u32 = 0x0020_0000;
 /// A process that has not ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Running {
-    /// Start time, in ticks since boot.
+    /// Start time, in clock ticks since boot: units of 1 / `sysconf(_SC_CLK_TCK)` seconds.
     pub started: u64,
-    /// Whether it is a kernel thread, which does not end as a process does.
+    /// Whether it is a kernel thread, which normally never ends.
     pub is_kernel: bool,
 }
 
-/// Finds the process with this pid. None: it does not exist, is not visible, or is a zombie, which
-/// no longer has sockets.
+/// Finds the process with this pid. None: it does not exist, is not visible or cannot be read now,
+/// or is a zombie, which no longer has sockets.
 pub fn find(pid: u32) -> Option<Running> {
     read_stat(pid).ok().flatten()
 }
 
-/// Returns when the process with this pid started, in ticks since boot. None: as in `find`.
+/// Returns when the process with this pid started, in clock ticks since boot. None: as in `find`.
 pub fn started(pid: u32) -> Option<u64> {
     find(pid).map(|found| found.started)
 }
 
-/// Returns why the process with this pid cannot be read. None: it has ended, or it can be read.
+/// Returns why the process with this pid cannot be read; EBADMSG: its `stat` is malformed. None: it
+/// has ended, or it can be read.
 pub fn refusal(pid: u32) -> Option<Errno> {
     match read(pid) {
         Ok(Some(stat)) if parse_any(&stat).is_none() => Some(Errno::EBADMSG),
@@ -37,8 +38,8 @@ pub fn refusal(pid: u32) -> Option<Errno> {
     }
 }
 
-/// Whether the process with this pid and start time still exists. If it cannot be checked now (no
-/// descriptor is left), it counts as existing.
+/// Returns whether the process with this pid and start time still exists. If it cannot be checked
+/// now (no descriptor is left), it counts as existing.
 pub fn is_alive(pid: u32, started: u64) -> bool {
     read_stat(pid).map_or(true, |found| found.is_some_and(|found| found.started == started))
 }
@@ -50,7 +51,7 @@ fn read_stat(pid: u32) -> io::Result<Option<Running>> {
 
 /// Reads the first part of /proc/PID/stat. None: there is no such process.
 fn read(pid: u32) -> io::Result<Option<Vec<u8>>> {
-    // The name has at most 64 bytes, and each number up to the start time at most 20.
+    // Large enough for the start time: the name has at most 64 bytes, and each number at most 20.
     let mut text = vec![0; 1024];
     let read = File::open(format!("/proc/{pid}/stat")).and_then(|mut file| file.read(&mut text));
     match read.map_err(|error| (Errno::from(&error), error)) {
@@ -71,7 +72,7 @@ fn parse(stat: &[u8]) -> Option<Running> {
     (!is_gone).then_some(found)
 }
 
-/// Like `parse`, but also returns whether the process has ended and waits for its parent.
+/// Like `parse`, but also returns whether the process has ended (a zombie) instead of None.
 fn parse_any(stat: &[u8]) -> Option<(Running, bool)> {
     let end = stat.iter().rposition(|&byte| byte == b')')?;
     let mut fields = str::from_utf8(&stat[end + 1..]).ok()?.split_ascii_whitespace();

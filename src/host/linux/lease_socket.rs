@@ -26,8 +26,8 @@ use claim::Claim;
 
 pub use client::{Client, ClientInput, Ready, wait};
 
-/// Maximum number of connections waiting for accept(); the kernel blocks further clients. The limit
-/// is net.core.somaxconn if that is less.
+/// Maximum number of connections waiting for accept(); connect() of further clients blocks. If
+/// net.core.somaxconn is less, it is the limit.
 const BACKLOG: i32 = 4096;
 
 /// Read and write for all, within the umask: a client needs write permission to connect (unix(7)).
@@ -56,8 +56,8 @@ impl SocketPath {
         }
     }
 
-    /// Whether clients can connect to it. Clients in Python reject a path that fills `sun_path`
-    /// without a NUL at the end, although the kernel accepts it.
+    /// Returns whether the name is short enough for all clients. Clients in Python reject a path
+    /// that fills `sun_path` without a NUL at the end, although the kernel accepts it.
     pub fn fits_clients(&self) -> bool {
         let name = match self {
             Self::Path(path) => path.as_os_str(),
@@ -123,6 +123,7 @@ pub struct LeaseSocket {
 }
 
 impl LeaseSocket {
+    /// Creates the socket and listens on it. For a path, see `Claim::acquire`.
     pub fn open(socket_path: &SocketPath) -> Result<Self, SocketError> {
         let address = socket_path.address()?;
         let mut claim = match socket_path {
@@ -141,7 +142,8 @@ impl LeaseSocket {
         Ok(Self { listener, _claim: claim })
     }
 
-    /// Accepts a connection. None: none is waiting. Errors: no descriptor or no memory for another.
+    /// Accepts a connection. None: none is waiting. Errors: no descriptor or no memory is left for
+    /// the connection.
     pub fn accept(&self) -> std::io::Result<Option<Client>> {
         loop {
             return match rustix::net::accept_with(&self.listener, SocketFlags::CLOEXEC) {

@@ -4,7 +4,8 @@ use std::{fs, os::unix::fs::MetadataExt, sync::Arc};
 
 use crate::domain::{Machine, MachineKind, Text, Users};
 
-/// Inode number of the initial network namespace (`PROC_NET_INIT_INO`, Linux 6.18).
+/// Inode number of the initial network namespace since Linux 6.18 (`PROC_NET_INIT_INO`). Used if
+/// /proc/1/ns/net cannot be read.
 const FIRST_NAMESPACE: u64 = 4_026_531_833;
 
 /// Interfaces that a namespace can have without any being added by a user: loopback, and the
@@ -42,15 +43,15 @@ fn namespace_of(process: &str) -> Option<u64> {
     fs::metadata(format!("/proc/{process}/ns/net")).ok().map(|link| link.ino())
 }
 
-/// Whether the namespace has no connection to the outside, so that binding ports in it affects
-/// nothing else. False if that is unknown.
+/// Returns whether the namespace has no connection to the outside, so that binding ports in it
+/// affects nothing else. False if that is unknown.
 fn is_isolated(namespace: Option<u64>) -> bool {
     let first = namespace_of("1").unwrap_or(FIRST_NAMESPACE);
     namespace.is_some_and(|ours| ours != first)
         && fs::read("/proc/thread-self/net/dev").is_ok_and(|table| has_no_way_out(&table))
 }
 
-/// Parses `/proc/net/dev`: two header lines, then `NAME: figures`.
+/// Parses `/proc/net/dev`: two header lines, then `NAME: counters`.
 fn has_no_way_out(table: &[u8]) -> bool {
     let lines = table.split(|&byte| byte == b'\n').skip(2).filter(|line| !line.is_empty());
     let mut names = lines.map(|line| {

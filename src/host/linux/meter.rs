@@ -23,7 +23,7 @@ impl Meter {
     }
 }
 
-/// Returns the user and system time of all threads.
+/// Returns the CPU time of all threads of this process, user and system time together.
 pub fn cpu() -> Duration {
     let spent = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(spent.tv_sec as u64, spent.tv_nsec as u32)

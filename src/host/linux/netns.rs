@@ -94,7 +94,8 @@ impl Namespace {
 
     /// Moves the calling thread into this namespace for good; threads that it starts later follow.
     ///
-    /// If the thread is already there, this only reads /proc, which needs no privilege.
+    /// If the thread is already there, this only reads /proc, which needs no privilege. Errors:
+    /// EPERM without CAP_SYS_ADMIN, EINVAL if it is a namespace of another kind (setns(2)).
     pub fn enter(&self) -> io::Result<()> {
         if fs::metadata("/proc/thread-self/ns/net")
             .is_ok_and(|own_namespace| own_namespace.ino() == self.id)
@@ -105,7 +106,7 @@ impl Namespace {
         Ok(move_into_link_name_space(self.link.as_fd(), kind)?)
     }
 
-    /// Converts an error of `enter` for the caller that requested this namespace.
+    /// Converts an error of `enter` to one that names the namespace.
     fn explain(&self, error: io::Error) -> NamespaceError {
         let name = self.name.text.clone();
         match Errno::from_io_error(&error) {
@@ -136,7 +137,9 @@ pub fn inside<T: Send>(
 /// Finds a namespace by a name in /run/netns, by the pid of a process or thread, or by a path. Text
 /// with a slash is a path, and a name comes before a pid, as in ip-netns(8).
 ///
-/// Does not check whether this process may enter the namespace.
+/// Checks neither whether it is a network namespace nor whether this process may enter it.
+///
+/// Errors: there is no such namespace, or it cannot be opened.
 pub fn find(asked: &OsStr) -> Result<Namespace, NamespaceError> {
     let shown = Text::scrub(asked.as_bytes());
     for path in candidate_paths(asked) {
@@ -182,12 +185,13 @@ fn as_pid(text: &str) -> Option<u32> {
     is_number.then(|| text.parse().ok()).flatten()
 }
 
-/// Returns the link of a process or thread. /proc/TID is not listed, but exists.
+/// Returns the path of the network namespace of a process or thread. /proc/TID exists, although
+/// /proc does not list it.
 fn link_of(pid: u32) -> PathBuf {
     format!("/proc/{pid}/ns/net").into()
 }
 
-/// Returns `nginx[812]` for the link of a process, otherwise the path.
+/// Returns `nginx[812]` for /proc/812/ns/net, and any other path as it is.
 fn label(path: &Path) -> Text {
     let pid = path
         .to_str()
@@ -208,7 +212,7 @@ enum Unopened {
     Missing,
     Forbidden,
     NotANamespace,
-    /// No descriptors or no memory.
+    /// Another error, such as no descriptor or no memory.
     Failed(Errno),
 }
 
@@ -235,9 +239,9 @@ fn open(path: &Path) -> Result<(OwnedFd, u64), Unopened> {
     Ok((link, id))
 }
 
-/// Whether the path is in a directory `ns`, as `/proc/PID/ns/net` is. Linux 5.10 does not follow
-/// the link of a process that is not visible: statfs(2) then returns the file system of the link
-/// itself, without an error (6.1: EACCES).
+/// Returns whether the path is in a directory `ns`, as `/proc/PID/ns/net` is. Linux 5.10 does not
+/// follow the link of a process that is not visible: statfs(2) then returns the file system of the
+/// link itself, without an error (6.1: EACCES).
 fn is_link(path: &Path) -> bool {
     path.parent().is_some_and(|folder| folder.ends_with("ns"))
 }

@@ -41,13 +41,13 @@ const PERMISSIONS: u32 = 0o777;
 /// The file that a report is written to.
 #[derive(Debug)]
 pub enum OutputFile {
-    /// A pipe, a device, or a descriptor that this process was started with.
+    /// A pipe, a device, or a duplicate of an open descriptor (`/dev/fd/N`).
     Existing(File),
     New(NewFile),
 }
 
-/// Opens `path` for a report. With a `mark`, replaces only a file that belongs to this user and is
-/// empty or begins with the mark, and never follows a symbolic link.
+/// Opens `path` for a report. Without a `mark`, follows symbolic links. With a `mark`, follows
+/// none, and replaces only a file that belongs to this user and is empty or begins with the mark.
 pub fn open(path: &Path, mark: Option<&'static str>) -> io::Result<OutputFile> {
     let file_name = match mark {
         None => FileName::resolve_links(path)?,
@@ -132,7 +132,8 @@ impl NewFile {
         &self.file
     }
 
-    /// Gives the file its name, after checking again which file has that name now.
+    /// Gives the file its name, after checking again which file has that name now. Errors: another
+    /// process has changed that file, or the data or the name cannot be written.
     pub fn publish(mut self) -> io::Result<()> {
         self.file.sync_all()?;
         for _ in 0..MAX_CHANGES {
@@ -165,7 +166,7 @@ impl NewFile {
             linkat(folder, temporary, folder, name, AtFlags::empty())?;
             return unlinkat(folder, temporary, AtFlags::empty());
         }
-        // An unprivileged process can link by the descriptor alone only on newer kernels.
+        // Without CAP_DAC_READ_SEARCH, AT_EMPTY_PATH works only since Linux 6.10.
         let linked = linkat(&self.file, c"", folder, name, AtFlags::EMPTY_PATH);
         if matches!(linked, Ok(()) | Err(Errno::EXIST)) {
             return linked;
@@ -208,8 +209,8 @@ fn create_named(folder: &OwnedFd, mode: Mode) -> io::Result<(CString, OwnedFd)> 
     Ok((name, file))
 }
 
-/// Tries temporary names until one is not in use. A name contains the pid, which can be the same
-/// for each run in a container.
+/// Tries temporary names until one is not in use. The pid in a name does not make it unique,
+/// because it can be the same for each run in a container.
 fn with_free_name<T>(
     mut attempt: impl FnMut(&CString) -> Result<T, Errno>,
 ) -> io::Result<(T, CString)> {

@@ -31,8 +31,8 @@ const DIRECTORY_BUFFER: usize = 32 * 1024;
 
 /// Walks /proc/PID/fd when necessary and remembers what it found.
 ///
-/// The descriptor tables of single threads (unshare(CLONE_FILES)) and of io_uring are read only for
-/// inodes that are in no process's table, and once for each such inode.
+/// The descriptor tables of single threads (unshare(CLONE_FILES)) and the fixed files of io_uring
+/// are read only for inodes that are in no process's table, and once for each such inode.
 #[derive(Default)]
 pub struct OwnerFinder {
     holders: Holders,
@@ -57,7 +57,8 @@ impl OwnerFinder {
         Self::default()
     }
 
-    /// Returns the current holders. `Incremental` walks only if `sockets` have an unknown inode.
+    /// Returns the current holders. `Incremental` walks only if `sockets` have an unknown inode, or
+    /// if the last walk failed. `Skip` never walks.
     pub fn find(&mut self, depth: OwnerDepth, sockets: &[Socket]) -> &Holders {
         let is_due = match depth {
             OwnerDepth::Skip => false,
@@ -93,8 +94,9 @@ impl OwnerFinder {
         self.searches
     }
 
-    /// Returns the inodes that the first walk did not find, ascending. Later calls return none.
-    /// Only another listing of the sockets shows whether these inodes were closed during the walk.
+    /// Returns the inodes that the first completed walk did not find, ascending. Later calls return
+    /// none. Only another listing of the sockets shows whether these inodes were closed during the
+    /// walk.
     pub(super) fn take_unconfirmed(&mut self) -> Vec<u32> {
         let is_first = std::mem::take(&mut self.is_first);
         if is_first { self.not_found.clone() } else { Vec::new() }
@@ -107,9 +109,9 @@ impl OwnerFinder {
         undecided.sort_unstable();
     }
 
-    /// Whether another walk is due: a walk failed, or an inode is neither held nor known as
-    /// unfound. An inode that was searched for everywhere (a kernel socket, a descriptor in flight)
-    /// causes no further walk. An inode that only one walk did not find causes another.
+    /// Returns whether another walk is due: the last one failed, or an inode is neither held nor in
+    /// `not_found`. An inode that was searched for everywhere (a kernel socket, a descriptor in
+    /// flight) causes no further walk. An inode that only one walk did not find causes another.
     fn knows_too_little(&self, sockets: &[Socket]) -> bool {
         let is_known = |inode| self.holds(inode) || self.not_found.binary_search(&inode).is_ok();
         let mut inodes = sockets.iter().filter_map(|socket| socket.inode);
@@ -169,7 +171,7 @@ impl OwnerFinder {
 
     fn visit(&mut self, table: &mut ProcTables<'_>, pid: u32) {
         match table.read(pid, None, &mut self.found) {
-            // A kernel thread, or a process whose main thread has ended.
+            // No descriptor: the main thread may have ended while other threads still run.
             Ok(0) if has_several(table.proc, pid) => self.visit_threads(table, pid),
             Ok(_) | Err(Errno::NOENT | Errno::SRCH) => {}
             Err(Errno::ACCESS | Errno::PERM) => self.visit_refusing(table, pid),
@@ -198,7 +200,8 @@ impl OwnerFinder {
         }
     }
 
-    /// Searches the tables of single threads and of io_uring.
+    /// Searches the tables of single threads and the fixed files of io_uring. Returns the threads
+    /// that could not be read; None: there are none.
     fn search_elsewhere(&mut self, proc: &OwnedFd) -> rustix::io::Result<Option<UnreadThreads>> {
         self.searches += 1;
         let known = self.holders.unreadable.iter().map(|process| process.pid).collect();
@@ -222,7 +225,7 @@ impl OwnerFinder {
         pairs.dedup();
     }
 
-    /// Decides, for each inode that the walk did not find, whether it is unfound or undecided.
+    /// Assigns each inode that the walk did not find to `not_found` or `undecided`.
     fn decide(&mut self, missing: Vec<u32>, before: &[u32]) {
         if !missing.is_empty() {
             self.holders.missing_privilege = missing_privilege();
@@ -238,9 +241,9 @@ impl OwnerFinder {
         self.holders.unread_threads = self.unread_threads;
     }
 
-    /// Whether a missing inode is to be searched for everywhere, which happens once per inode. If
-    /// no earlier walk was completed, this is each missing inode. Later, it is each one that the
-    /// previous walk did not find either (`before`).
+    /// Returns whether to search everywhere for a missing inode, which happens once per inode: if
+    /// no earlier walk was completed, for each missing inode; later, for each one that the previous
+    /// walk did not find either (`before`).
     fn is_due(&self, inode: u32, before: &[u32]) -> bool {
         (self.is_first || before.binary_search(&inode).is_ok()) && !self.is_unfound(inode)
     }
@@ -268,8 +271,8 @@ impl OwnerFinder {
     }
 }
 
-/// Describes a process whose table is unreadable. None: the process has ended. If it ends during
-/// readlinkat(2), the kernel returns EACCES, too.
+/// Describes a process whose table is unreadable. None: the process has ended; readlinkat(2) may
+/// return EACCES for such a process, too.
 fn unreadable(proc: &OwnedFd, pid: u32) -> Option<UnreadableProcess> {
     match rustix::fs::statat(proc, Path::of(pid, None, "").as_c_str(), AtFlags::empty()) {
         Ok(stat) => Some(UnreadableProcess { pid, uid: Some(stat.st_uid) }),
@@ -278,8 +281,8 @@ fn unreadable(proc: &OwnedFd, pid: u32) -> Option<UnreadableProcess> {
     }
 }
 
-/// Returns what this process lacks to read all tables. None: it is not root, which explains the
-/// lack.
+/// Returns what this process lacks to read all tables. None: it does not run as root, which is
+/// reason enough.
 fn missing_privilege() -> Option<MissingPrivilege> {
     let needed = CapabilitySet::SYS_PTRACE | CapabilitySet::DAC_READ_SEARCH;
     let capabilities = rustix::thread::capabilities(None);

@@ -38,8 +38,8 @@ pub enum NotTranslated {
     NoProcess,
 }
 
-/// Whether /proc shows pids as this process sees them. A mount of /proc may belong to another pid
-/// namespace (unshare(1) without --mount-proc).
+/// Returns whether /proc shows pids as this process sees them. A mount of /proc may belong to
+/// another pid namespace (unshare(1) without --mount-proc).
 ///
 /// Errors: /proc cannot be read.
 pub fn proc_is_ours() -> Result<bool, HostError> {
@@ -47,7 +47,8 @@ pub fn proc_is_ours() -> Result<bool, HostError> {
     Ok(ProcessIds::parse(&status).is_some_and(|own| own.depth == 1))
 }
 
-/// Returns the pid, as seen here, of the process that the client of `socket` calls `pid`.
+/// Returns the pid in this process's pid namespace of the process that the client of `socket` calls
+/// `pid`.
 pub fn translate(socket: impl AsFd, pid: u32) -> Result<u32, NotTranslated> {
     let client = client(socket).ok_or(NotTranslated::UnseenClient)?;
     if is_in_own_namespace(client) {
@@ -70,8 +71,8 @@ pub fn translate(socket: impl AsFd, pid: u32) -> Result<u32, NotTranslated> {
     }
 }
 
-/// Whether the client is in this process's pid namespace. Takes a third of the time of reading the
-/// client's status. Also returns false if this process has no permission to check.
+/// Returns whether the client is in this process's pid namespace. Takes a third of the time of
+/// reading the client's status. Returns false also if this process has no permission to check.
 fn is_in_own_namespace(client: u32) -> bool {
     static OWN_NAMESPACE: OnceLock<Option<(u64, u64)>> = OnceLock::new();
     let namespace = |process: &str| {
@@ -82,14 +83,16 @@ fn is_in_own_namespace(client: u32) -> bool {
     own_namespace.is_some() && namespace(&client.to_string()) == *own_namespace
 }
 
-/// Returns the process that connected, as seen here. None: its pid namespace is not visible.
+/// Returns the pid of the process that connected, as seen here. None: its pid namespace is not
+/// visible here.
 fn client(socket: impl AsFd) -> Option<u32> {
     let [a, b, c, d, ..] = socket_option::get(socket, PEER_CREDENTIALS).ok()?;
     Some(u32::from_ne_bytes([a, b, c, d])).filter(|&pid| pid != 0)
 }
 
-/// Searches the client's ancestors, because a client normally means itself or a process that
-/// started it. Ancestors at the depth of the client are in its namespace.
+/// Searches the client's ancestors for the pid `wanted`, because a client normally means itself or
+/// a process that started it. Ancestors at the depth of the client are in its namespace. None: no
+/// such ancestor was found.
 fn among_ancestors(client: ProcessIds, wanted: u32) -> Option<u32> {
     let mut pid = client.parent;
     for _ in 0..MAX_ANCESTORS {
@@ -105,7 +108,7 @@ fn among_ancestors(client: ProcessIds, wanted: u32) -> Option<u32> {
     None
 }
 
-/// A process, by its pids in several namespaces.
+/// The pids of a process and its parent, in different pid namespaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct ProcessIds {
     /// Pid of the process's parent, as seen here.

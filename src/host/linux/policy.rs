@@ -1,4 +1,5 @@
-//! Reads the kernel's rules for automatic ports from /proc/sys. Does not read the ports in use.
+//! Reads the sysctls that control the automatic choice of ports from /proc/sys. Does not read the
+//! ports in use.
 
 use std::{
     fs::File,
@@ -31,14 +32,16 @@ impl Default for PolicyReader {
 }
 
 impl PolicyReader {
-    /// Reads the reserved ports alone; if they cannot be read, there are none.
+    /// Reads the reserved ports alone; the ephemeral range is Linux's default. If they cannot be
+    /// read, there are none.
     pub fn reserved(&mut self) -> Ephemeral {
         let reserved = value("ip_local_reserved_ports", &mut self.buffer, parse_list);
         Ephemeral::new(LINUX_DEFAULT, reserved.unwrap_or_default())
     }
 
     /// Reads the current policy. If the ephemeral range, the reserved ports or the first
-    /// unprivileged port cannot be read, uses the default and adds an entry to `gaps`.
+    /// unprivileged port cannot be read, uses the default and adds an entry to `gaps`. Other values
+    /// that cannot be read are None or false.
     pub fn read(&mut self, gaps: &mut Vec<Gap>) -> Ephemeral {
         let list = &mut self.buffer;
         // Small, because the kernel allocates and clears a buffer of the same size.

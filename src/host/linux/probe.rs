@@ -10,7 +10,8 @@ use crate::{
     host::linux::address,
 };
 
-/// Binds `port` and releases it. Sets no reuse option that `wanted` does not name.
+/// Binds `port` and releases it. Sets no reuse option that `wanted` does not name. Errors: that of
+/// the failed call; EINVAL for port 0.
 pub fn bind(wanted: Bind, port: u16) -> Result<(), Errno> {
     if port == 0 {
         // The kernel would choose a port.

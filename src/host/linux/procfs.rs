@@ -22,9 +22,11 @@ const MILLISECONDS_A_TICK: u32 = 10;
 #[error("a line of the table is invalid")]
 pub struct BadTableLine;
 
-/// Reads the whole table of the calling thread's network namespace into `buffer`.
+/// Reads the whole table of the calling thread's network namespace into `buffer`. Reads IPv4 alone
+/// for `Table::Tcp`, because /proc/net has no table of both families.
 ///
-/// If the kernel has no IPv6, the IPv6 tables are empty.
+/// If the kernel has no IPv6, the IPv6 tables are empty. Errors: the file cannot be read, or has no
+/// header line.
 pub fn read_table(table: Table, buffer: &mut Vec<u8>) -> io::Result<()> {
     buffer.clear();
     let (name, without_v6) = match table {
@@ -108,7 +110,7 @@ fn kind_of(table: Table) -> (Protocol, Family) {
     }
 }
 
-/// Parses `0100007F:1F90`: the address as words in host byte order, the port as a number.
+/// Parses `0100007F:1F90`: each word of the address in host byte order, then the port.
 fn parse_endpoint(family: Family, field: &[u8]) -> Option<Endpoint> {
     let colon = field.iter().position(|&byte| byte == b':')?;
     let (address, port) = (&field[..colon], &field[colon + 1..]);

@@ -26,8 +26,7 @@ use crate::{
 /// process was stopped, would cause a burst of binds.
 const MAX_LAG: Duration = Duration::from_millis(1);
 
-/// Maximum number of attempts of one search, per port of the range. After that, the search gives
-/// up.
+/// Number of attempts, per port of the range, after which a search gives up.
 const TIMEOUT: u32 = 32;
 
 /// Draws a number of [0, 1) at random.
@@ -43,7 +42,8 @@ pub enum RaceRole {
 }
 
 impl RaceRole {
-    /// Parses the arguments of the process. None: they name no role.
+    /// Parses the arguments of the process. None: they name no role, or their `RaceConfig` is
+    /// invalid.
     pub fn parse(words: &[String]) -> Option<Self> {
         let (name, rest) = words.split_first()?;
         match name.as_str() {
@@ -66,7 +66,7 @@ impl RaceRole {
 
     /// Runs until the race ends or the process that started this one ends.
     ///
-    /// Errors: the reader of the output is gone, or the system refuses something necessary.
+    /// Errors: the process that started this one has ended (`BrokenPipe`), or a system call fails.
     pub fn play(self, random_fraction: RandomFraction<'_>) -> io::Result<()> {
         match self {
             Self::RaceHolder(config) => holder::run(&config, random_fraction),
@@ -81,7 +81,7 @@ impl RaceRole {
 /// competitor itself).
 struct Competitor {
     binder: RealBinder,
-    /// Oldest first, with the time of release.
+    /// The ports that it holds, oldest first, each with the time of its release.
     held: VecDeque<(Instant, Box<dyn Held>)>,
     reported: String,
 }
@@ -126,7 +126,7 @@ impl Competitor {
         }
     }
 
-    /// Tries random ports until one is bound.
+    /// Tries random ports until one is bound, or until the search gives up (`TIMEOUT`).
     fn search(
         &mut self,
         config: &RaceConfig,
@@ -159,8 +159,8 @@ impl Competitor {
     }
 }
 
-/// Returns the time until the competitor's next bind: exponential, so that its binds are a Poisson
-/// process.
+/// Returns the time until the competitor's next bind, at most one hour. It is exponentially
+/// distributed, so that the binds are a Poisson process.
 fn gap(config: &RaceConfig, random_fraction: RandomFraction<'_>) -> Duration {
     Duration::from_secs_f64((-(1.0 - random_fraction()).ln() / config.per_second).min(3600.0))
 }
@@ -170,7 +170,7 @@ fn draw(range: PortRange, random_fraction: RandomFraction<'_>) -> u16 {
     range.first() + number.min(range.len() - 1) as u16
 }
 
-/// Creates a binder for UDP on IPv4, which needs no interface.
+/// Creates a binder for UDP on all IPv4 addresses, which works without any interface.
 fn udp_binder() -> io::Result<RealBinder> {
     let everywhere = std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
     RealBinder::new(Protocols::Udp, Some(everywhere.into())).map_err(|error| error.source)

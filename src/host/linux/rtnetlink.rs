@@ -41,7 +41,7 @@ impl RouteSocket {
         Ok(Self { socket, buffer: vec![0; BUFFER_LENGTH], sequence: 0 })
     }
 
-    /// Returns the interfaces that are tunnels over UDP.
+    /// Returns the interfaces that are tunnels over UDP and up.
     pub fn tunnels(&mut self) -> io::Result<Vec<Tunnel>> {
         let mut tunnels = Vec::new();
         let request = codec::request_links(self.next_sequence());
@@ -70,7 +70,8 @@ impl RouteSocket {
         self.sequence
     }
 
-    /// Sends a request, and passes each message of the answer to `take`.
+    /// Sends a request, and passes each message of the answer to `take`. Errors: the kernel's
+    /// error, a timeout (`TIMEOUT`), or a malformed answer.
     fn ask(
         &mut self,
         request: &codec::RouteRequest,

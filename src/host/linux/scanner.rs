@@ -45,8 +45,10 @@ pub struct LinuxScanner {
     netlink: Result<DiagSocket, Errno>,
     /// The self-test, until it has a result.
     self_test: Option<SelfTest>,
-    /// Result of the self-test.
+    /// Result of the self-test. None: there is none yet, or the kernel lists bound-inactive
+    /// sockets.
     bound_inactive: Option<Gap>,
+    /// `Snapshot::refused_bind` of the next scan.
     refused_bind: Option<Errno>,
     unlisted: UnlistedFinder,
     /// `UnlistedRest::judged` of the current scan.
@@ -92,7 +94,8 @@ impl LinuxScanner {
         }
     }
 
-    /// Fills in the sockets (of one port or of all), the gaps and the source.
+    /// Fills in the sockets (of one port or of all), the gaps and the source. A table from
+    /// /proc/net has all ports. Errors: no table could be read.
     fn list(&mut self, port: Option<u16>, snapshot: &mut Snapshot) -> Result<(), HostError> {
         snapshot.source = Source::SockDiag;
         let tables = match self.dump(Table::Tcp, port, snapshot) {
@@ -119,7 +122,7 @@ impl LinuxScanner {
         }
     }
 
-    /// Dumps a table through netlink. If only a part of it is missing, that is a gap, not an error.
+    /// Dumps a table through netlink. An incomplete table is a gap, not an error.
     fn dump(
         &mut self,
         table: Table,
@@ -219,7 +222,7 @@ impl LinuxScanner {
 
     /// Estimates how many TCP sockets are neither listed nor examined by `UnlistedFinder`; a
     /// process that is not visible may hold them. The estimate is an upper bound, because the
-    /// kernel's total includes all network namespaces.
+    /// kernel's total includes all network namespaces; it is `u32::MAX` if the total is unknown.
     fn count_unlisted(&mut self, depth: OwnerDepth, snapshot: &mut Snapshot) {
         let judged = std::mem::take(&mut self.judged);
         let is_whole = depth != OwnerDepth::Skip && self.owners.holders().show_all();
@@ -240,8 +243,8 @@ impl LinuxScanner {
         snapshot.unlisted = snapshot.unlisted.max(rest.unwrap_or(u32::MAX));
     }
 
-    /// Sorts the sockets, and fills in the policy and the names of the interfaces. Call it after
-    /// all sockets are listed.
+    /// Removes repeated sockets, sorts the others, and fills in the policy and the names of the
+    /// interfaces. Call it after all sockets are listed.
     fn complete(&mut self, snapshot: &mut Snapshot) {
         self.repetitions.remove(&mut snapshot.sockets);
         snapshot.sort();
@@ -249,8 +252,9 @@ impl LinuxScanner {
         snapshot.interfaces = interfaces_of(&snapshot.sockets);
     }
 
-    /// Repeats the test bind() while it is refused, so that `refused_bind` is current. Called only
-    /// for a scan with a full walk, because the bind() takes 10 ms if the range is full.
+    /// Repeats the bind() of the self-test while it is refused, so that `refused_bind` is current.
+    /// Called only for a scan with a full walk, because the bind() takes 10 ms if the range is
+    /// full.
     fn bind_again(&mut self) {
         if self.number == 0 || self.refused_bind.is_none() {
             return;
@@ -341,7 +345,7 @@ impl Scanner for LinuxScanner {
         Ok(())
     }
 
-    /// The kernel filters by port; the processes are walked only if one may hold a socket of the
+    /// Lets the kernel filter by port. Walks the processes only if one may hold a socket of the
     /// port.
     fn scan_port(&mut self, port: u16, snapshot: &mut Snapshot) -> Result<(), HostError> {
         let started = cpu_time();

@@ -46,23 +46,23 @@ impl SelfTest {
         self.refusal
     }
 
-    /// Returns the port of the test's own socket, if there is one.
+    /// Returns the port of the test's own socket; None: there is no such socket.
     pub fn port(&self) -> Option<u16> {
         let (probe, _) = self.probe.as_ref()?;
         let address = net::getsockname(probe).ok()?;
         SocketAddr::try_from(address).ok().map(|address| address.port())
     }
 
-    /// Removes the test's own socket from a dump of all TCP sockets; false: it was not listed.
+    /// Removes the test's own socket from a dump of all TCP sockets. Returns false if it was not
+    /// listed, or if there is no such socket.
     pub fn remove_probe(&self, dumped: &mut Vec<Socket>) -> bool {
         let Some((_, cookie)) = self.probe else { return false };
         let index = dumped.iter().position(|socket| socket.cookie == Some(cookie));
         index.map(|index| dumped.swap_remove(index)).is_some()
     }
 
-    /// Returns the gap in snapshots, to be called if a complete dump did not list the test's own
-    /// socket. None: there is no such socket, and the version of the kernel shows that it lists
-    /// them.
+    /// Returns the gap to report. Call it if a complete dump did not list the test's own socket.
+    /// None: the test has no socket, and this kernel version lists bound-inactive sockets.
     pub fn gap(&self, kernel: &str) -> Option<Gap> {
         let assumed = self.probe.is_none();
         let is_trusted = assumed && is_at_least(kernel, FIRST_KERNEL);
@@ -70,7 +70,8 @@ impl SelfTest {
     }
 }
 
-/// Opens a socket, and returns the address that covers all others: `::` if the kernel has IPv6.
+/// Opens a socket, and returns the address that covers all others: `::`, or 0.0.0.0 if the kernel
+/// has no IPv6.
 fn open_probe() -> io::Result<(OwnedFd, SocketAddr)> {
     let open = |family| net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None);
     if let Ok(probe) = open(AddressFamily::INET6)

@@ -39,7 +39,7 @@ pub const BOUND_DEVICE: NumberOption<4> = NumberOption { level: SOL_SOCKET, name
 /// and its gid. rustix also reads it, but its pid type cannot be 0.
 pub const PEER_CREDENTIALS: NumberOption<12> =
     NumberOption { level: SOL_SOCKET, name: SO_PEERCRED };
-/// The start of `tcp_info` (include/uapi/linux/tcp.h), up to `tcpi_advmss`.
+/// The first 88 bytes of `tcp_info` (include/uapi/linux/tcp.h), up to `tcpi_advmss`.
 pub const TCP_INFO: NumberOption<88> = NumberOption { level: IPPROTO_TCP, name: 11 };
 
 #[expect(
@@ -56,7 +56,8 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
-/// Returns the bytes of the option, in host byte order.
+/// Returns the bytes of the option, in host byte order. Errors: ENOPROTOOPT if the kernel does not
+/// have the option.
 pub fn get<const N: usize>(socket: impl AsFd, option: NumberOption<N>) -> io::Result<[u8; N]> {
     let mut value = [0; N];
     let mut length = N as u32;
@@ -72,7 +73,8 @@ pub fn get<const N: usize>(socket: impl AsFd, option: NumberOption<N>) -> io::Re
     Err(errno.map_or(io::Errno::INVAL, io::Errno::from_raw_os_error))
 }
 
-/// Opens the network namespace of the socket. Needs CAP_NET_ADMIN in it.
+/// Opens the network namespace of the socket. Errors: EPERM without CAP_NET_ADMIN in that
+/// namespace.
 pub fn network_namespace(socket: impl AsFd) -> io::Result<OwnedFd> {
     #[expect(unsafe_code, reason = "SIOCGSKNS reads no memory and returns a descriptor")]
     unsafe {

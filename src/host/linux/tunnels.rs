@@ -1,4 +1,4 @@
-//! Finds the tunnels that use UDP sockets without a process. Does not find who uses the tunnels.
+//! Finds the tunnels that use UDP sockets without a process. Does not find which sockets they use.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,8 @@ use crate::{
 const REFRESH: Duration = Duration::from_secs(10);
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Finds tunnels over UDP. Lists no interface while each UDP socket has a process.
+/// Finds tunnels over UDP, and keeps them between scans. Lists no interface while each UDP socket
+/// has a process.
 #[derive(Default)]
 pub(super) struct TunnelFinder {
     tunnels: Vec<Tunnel>,
@@ -22,8 +23,8 @@ pub(super) struct TunnelFinder {
 }
 
 impl TunnelFinder {
-    /// Returns the tunnels of the calling thread's network namespace; none if the interfaces cannot
-    /// be listed.
+    /// Returns the tunnels of the calling thread's network namespace, as of the last listing; none
+    /// if the interfaces cannot be listed.
     pub(super) fn find(&mut self, sockets: &[Socket]) -> Vec<Tunnel> {
         let candidates = sockets.iter().filter(|socket| is_candidate(socket));
         let inodes: Vec<u32> = candidates.filter_map(|socket| socket.inode).collect();

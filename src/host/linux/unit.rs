@@ -22,8 +22,9 @@ pub fn read(pid: u32) -> Option<Text> {
     parse(&bytes)
 }
 
-/// Parses /proc/PID/cgroup (cgroups(7)). Uses the line of version 2, or else the line of systemd's
-/// own hierarchy, or else any line that names a container.
+/// Parses /proc/PID/cgroup (cgroups(7)). Uses the line of cgroup version 2, or else the line of
+/// systemd's own hierarchy, or else any line that names a container. None: no line names a unit or
+/// a container.
 pub fn parse(cgroup: &[u8]) -> Option<Text> {
     let lines: Vec<(&str, &str, &str)> =
         cgroup.split(|&b| b == b'\n').filter_map(|line| fields(line)).collect();
@@ -57,7 +58,8 @@ fn unit(path: &str) -> Option<String> {
     Some(outer.unwrap_or(innermost).to_owned())
 }
 
-/// Returns `docker 3f2a1b0c9d8e`, `container 3f2a1b0c9d8e (pod 0b7e1c2d)` or `lxc web`.
+/// Returns `docker 3f2a1b0c9d8e`, `container 3f2a1b0c9d8e (pod 0b7e1c2d)`, `lxc web` or, without a
+/// container, `k8s pod 0b7e1c2d`. None: the path names neither.
 fn container(path: &str) -> Option<String> {
     let parts: Vec<&str> = path.split('/').collect();
     let parents = std::iter::once("").chain(parts.iter().copied());
@@ -91,7 +93,8 @@ fn contained(parent: &str, part: &str) -> Option<String> {
     Some(format!("{engine} {id}"))
 }
 
-/// Parses `pod0b7e1c2d-…` or `kubepods-burstable-pod0b7e1c2d_….slice`.
+/// Returns the first digits of the uid in `pod0b7e1c2d-…` or
+/// `kubepods-burstable-pod0b7e1c2d_….slice`.
 fn pod(part: &str) -> Option<&str> {
     let part = part.strip_suffix(".slice").unwrap_or(part);
     let start = if part.starts_with("kubepods") { part.rfind("-pod")? + 1 } else { 0 };

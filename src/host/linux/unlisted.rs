@@ -4,8 +4,8 @@
 //! A socket whose connection was refused or has ended is in the state TCP_CLOSE again, and
 //! getsockname() still returns its port. If bind() assigned the port, the socket keeps it
 //! (`SOCK_BINDPORT_LOCK`); if connect() assigned it, the port is free (`tcp_set_state`,
-//! `inet_put_port`). No socket option shows which function assigned the port. Such a port is in
-//! doubt.
+//! `inet_put_port`). No socket option shows which function assigned the port. The port of such a
+//! socket is in doubt.
 
 use std::{collections::BTreeMap, net::IpAddr, os::fd::OwnedFd};
 
@@ -43,7 +43,7 @@ pub struct UnlistedFinder {
     foreign: Vec<u32>,
 }
 
-/// The TCP sockets that no table lists, except those found to be bound.
+/// The TCP sockets that no table lists and that were not found to be bound.
 #[derive(Debug, Default)]
 pub struct UnlistedRest {
     /// Number of sockets that are not bound in this namespace, or whose port is in doubt.
@@ -83,8 +83,8 @@ enum ClosedPort {
 }
 
 impl UnlistedFinder {
-    /// Appends the sockets at `socket_descriptors` that are bound in the calling thread's network namespace and
-    /// missing in `sockets`, which has all other TCP sockets.
+    /// Appends the sockets of `socket_descriptors` that are bound in the calling thread's network
+    /// namespace and missing in `sockets`, which must have all other TCP sockets.
     pub fn find(
         &mut self,
         mut socket_descriptors: Vec<SocketDescriptor>,
@@ -125,7 +125,7 @@ impl UnlistedFinder {
     }
 }
 
-/// Whether the socket is TCP; false if it was closed meanwhile.
+/// Returns whether the socket is TCP; false if it was closed meanwhile.
 fn is_tcp(socket_descriptors: &[SocketDescriptor]) -> bool {
     let mut name = [0; 16];
     socket_descriptors.iter().any(|socket_descriptor| {
@@ -147,9 +147,9 @@ fn path(socket_descriptor: &SocketDescriptor) -> String {
 
 /// The network namespace of the calling thread.
 struct Here {
-    /// SO_NETNS_COOKIE, since Linux 5.14.
+    /// SO_NETNS_COOKIE; None before Linux 5.14.
     cookie: Option<[u8; 8]>,
-    /// Inode number of its link in /proc.
+    /// Inode number of /proc/thread-self/ns/net; None: it cannot be read.
     inode: Option<u64>,
 }
 
@@ -201,7 +201,8 @@ impl Here {
         }
     }
 
-    /// Whether the process is in this namespace. Its sockets are most likely in the same one.
+    /// Returns whether the process is in this namespace; its sockets are most likely in the same
+    /// one. None: that cannot be read.
     fn is_of_process(&self, socket_descriptor: &SocketDescriptor) -> Option<bool> {
         let pid = socket_descriptor.tid.unwrap_or(socket_descriptor.pid);
         let link = stat(format!("/proc/{pid}/ns/net")).ok()?;
@@ -213,8 +214,8 @@ fn is_inode(socket: &OwnedFd, inode: u32) -> bool {
     fstat(socket).is_ok_and(|stat| stat.st_ino == u64::from(inode))
 }
 
-/// Copies the descriptor. The copy shares the socket with its holder, so the caller only reads
-/// options and closes it at once.
+/// Copies the descriptor. The copy shares the socket with its holder, so the caller must only read
+/// options and close it at once.
 fn copy(socket_descriptor: &SocketDescriptor) -> rustix::io::Result<OwnedFd> {
     let (task, flags) = match socket_descriptor.tid {
         Some(tid) => (tid, THREAD),
@@ -228,7 +229,8 @@ fn copy(socket_descriptor: &SocketDescriptor) -> rustix::io::Result<OwnedFd> {
 fn port(copy: &OwnedFd, inode: u32) -> ClosedPort {
     let info = socket_option::get(copy, TCP_INFO).ok();
     let is_closed = info.is_none_or(|info| info[0] == CLOSED);
-    // connect() and accept() set `advmss`, and it is kept when the socket is closed again.
+    // connect() and accept() set `tcpi_advmss`, which keeps its value when the socket is closed
+    // again.
     let was_connected = info.is_some_and(|info| info[84..] != [0; 4]);
     match local(copy).filter(|local| is_closed && local.port != 0) {
         Some(local) if was_connected => ClosedPort::InDoubt(local.port),

@@ -47,7 +47,8 @@ pub fn unmapped() -> Option<Unmapped> {
     unmapped_by(&map, uid)
 }
 
-/// Parses lines of `INSIDE OUTSIDE LENGTH` (user_namespaces(7)).
+/// Parses the map, whose lines are `INSIDE OUTSIDE LENGTH` (user_namespaces(7)). `uid` is the
+/// overflow uid. None: all uids are mapped.
 fn unmapped_by(map: &str, uid: u32) -> Option<Unmapped> {
     let ranges: Vec<(u32, u32)> = map
         .lines()

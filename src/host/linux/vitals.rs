@@ -1,4 +1,5 @@
-//! Reads limits, counters and connection tracking of the kernel from /proc. Does not read sockets.
+//! Reads the vitals: limits, counters, connection tracking, source addresses and descriptor use.
+//! Does not read sockets.
 
 mod addresses;
 pub(super) mod conntrack;
@@ -17,8 +18,8 @@ use self::{conntrack::ConntrackReader, counters::Sockstat, descriptors::Descript
 /// Files of the calling thread's network namespace; `/proc/net` is that of the main thread.
 const SOCKSTAT: &str = "/proc/thread-self/net/sockstat";
 const NETSTAT: &str = "/proc/thread-self/net/netstat";
-/// The initial network namespace has this and the next limit. Other namespaces have this one only
-/// on newer kernels, and Linux 6.18 shows them no tcp_max_orphans.
+/// Limits that exist in the initial network namespace. In other namespaces, tcp_max_tw_buckets
+/// exists only on newer kernels, and tcp_max_orphans is missing (as of Linux 6.18).
 const MAX_TIME_WAIT: &str = "/proc/sys/net/ipv4/tcp_max_tw_buckets";
 const MAX_ORPHANS: &str = "/proc/sys/net/ipv4/tcp_max_orphans";
 /// Since Linux 6.1.
@@ -31,7 +32,8 @@ const MAX_SYN_BACKLOG: &str = "/proc/sys/net/ipv4/tcp_max_syn_backlog";
 #[derive(Default)]
 pub struct VitalsReader {
     buffer: Vec<u8>,
-    /// Never changes while the namespace exists; None: this kernel does not show it.
+    /// See `Vitals::hash_buckets`. Never changes while the namespace exists; None: this kernel does
+    /// not show it.
     hash_buckets: OnceCell<Option<i64>>,
     conntrack: ConntrackReader,
     descriptors: DescriptorReader,
@@ -95,9 +97,9 @@ impl VitalsReader {
                 vitals.syn_queue.dropped = netstat.extended("TCPReqQFullDrop");
                 vitals.syn_queue.cookies_for_full = netstat.extended("TCPReqQFullDoCookies");
                 vitals.syn_queue.cookies_failed = netstat.extended("SyncookiesFailed");
-                // Counts the connections that the kernel resets because of `tcp_check_oom`
-                // (net/ipv4/tcp.c, tcp_timer.c): there are too many orphans, or TCP is out of
-                // memory.
+                // TCPAbortOnMemory counts the connections that the kernel resets because of
+                // `tcp_check_oom` (net/ipv4/tcp.c, tcp_timer.c): there are too many orphans, or TCP
+                // is out of memory.
                 vitals.orphans_killed = netstat.extended("TCPAbortOnMemory");
             }
             Err(error) => vitals.gaps.push(unread("TCP counters", NETSTAT, error)),
@@ -105,7 +107,7 @@ impl VitalsReader {
     }
 }
 
-/// Returns the whole text of a small file.
+/// Returns the whole text of a small file. Errors: EBADMSG if it is not UTF-8.
 fn text<'a>(path: &str, buffer: &'a mut Vec<u8>) -> Result<&'a str, Errno> {
     buffer.clear();
     let mut file = File::open(path).map_err(|error| Errno::from(&error))?;
@@ -117,7 +119,8 @@ fn number<T: FromStr>(path: &str, buffer: &mut Vec<u8>) -> Result<T, Errno> {
     text(path, buffer)?.trim_ascii().parse().map_err(|_| Errno::EBADMSG)
 }
 
-/// Adds a gap for an error, but not for a file that this kernel or namespace does not have.
+/// Returns the value; None after an error. Adds a gap for the error, unless this kernel or
+/// namespace does not have the file (ENOENT).
 fn optional<T>(
     value: Result<T, Errno>,
     what: &'static str,

@@ -89,9 +89,9 @@ impl HostBinder for SimulatedBinder {
     }
 }
 
-/// Ports on which a socket of the population conflicts with an address.
+/// Ports on which a socket of the population conflicts with the binder's address.
 struct Occupied {
-    /// The version of the population at the last update; None: never updated.
+    /// `SimulatedChanges::version` at the last update; None: never updated.
     version: Option<u64>,
     /// Indexed by port, then by protocol.
     ports: Vec<[bool; 2]>,
@@ -120,9 +120,11 @@ impl Occupied {
     }
 }
 
-/// Whether a bind() to `address` conflicts with a socket. The socket conflicts if it has the same
-/// address, or an unspecified address that covers the family of `address`. A bind() to all
-/// addresses conflicts with every socket (`inet_rcv_saddr_equal`, net/ipv4/inet_connection_sock.c).
+/// Returns whether a bind() to `address` conflicts with a socket. The socket conflicts if it has
+/// the same address, or an unspecified address that covers the family of `address`. A bind() to all
+/// addresses (None, or an unspecified address) conflicts with every socket (`inet_rcv_saddr_equal`,
+/// net/ipv4/inet_connection_sock.c). On Linux, 0.0.0.0 does not conflict with an IPv6-only socket;
+/// here it does.
 fn conflicts(socket: &Socket, address: Option<IpAddr>) -> bool {
     let Some(address) = address.filter(|a| !a.is_unspecified()) else {
         return true;

@@ -17,15 +17,15 @@ use crate::{
 
 /// Start of the simulated time: 2026-01-01 00:00:00 UTC, in seconds since 1970.
 const BEGIN: u64 = 1_767_225_600;
-/// Base of the numbers of sockets that exist only after a larger share is set. A socket's number is
-/// this base plus its port.
+/// Base of the numbers of sockets that exist only after a larger share is set. The number of such a
+/// socket is this base plus its port; inode and cookie are computed from it.
 const SPARE: u32 = 0x2000_0000;
-/// Local and remote address of the sockets, from the ranges for documentation (RFC 5737).
+/// Default local and remote address of connections, from the ranges for documentation (RFC 5737).
 const HERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const THERE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
 
-/// Builds a [`SimulatedHost`]. `owned_by` and similar methods apply to the sockets that the
-/// last call added.
+/// Builds a [`SimulatedHost`]. `owned_by` and similar methods apply to the sockets that the last
+/// call of `tcp`, `udp`, `fill` or `fill_ports` added.
 ///
 /// ```
 /// use portscope::{domain::{PortRange, State}, host::simulated::SimulatedHost};
@@ -47,7 +47,7 @@ pub struct SimulatedHostBuilder {
     ephemeral: Ephemeral,
     processes: BTreeMap<u32, Process>,
     sockets: Vec<Socket>,
-    /// Index of the first socket that the last call added.
+    /// Index in `sockets` of the first socket that the last call added.
     last: usize,
     /// The last number given to a socket that exists from the start.
     number: u32,
@@ -76,7 +76,6 @@ impl SimulatedHostBuilder {
         start.process(OWN_PID, "portscope", "portscope", 1000)
     }
 
-    /// Sets the machine's name.
     #[must_use]
     pub fn name(mut self, name: &str) -> Self {
         self.name = Text::scrub(name);
@@ -117,8 +116,8 @@ impl SimulatedHostBuilder {
         self
     }
 
-    /// Adds a TCP socket. Its uid comes from its first owner. Without `owned_by`, no visible
-    /// process holds it; a TIME-WAIT socket belongs to the kernel.
+    /// Adds a TCP socket of uid 0 that no process holds. `owned_by` sets its processes, and the uid
+    /// of the first one. A TIME-WAIT socket belongs to the kernel and has no uid.
     #[must_use]
     pub fn tcp(self, local: impl Into<Endpoint>, state: State) -> Self {
         self.one(Protocol::Tcp, local.into(), state)
@@ -141,7 +140,7 @@ impl SimulatedHostBuilder {
         })
     }
 
-    /// Sets `IPV6_V6ONLY`: not dual-stack.
+    /// Makes the sockets IPv6-only (`IPV6_V6ONLY`) instead of dual-stack.
     #[must_use]
     pub fn only_ipv6(self) -> Self {
         self.each(|socket| socket.family = Family::Ipv6)
@@ -190,7 +189,7 @@ impl SimulatedHostBuilder {
         self.each(|socket| socket.holder = Holder::Hidden)
     }
 
-    /// Makes any change for which there is no other method.
+    /// Applies `change` to each socket that the last call added.
     #[must_use]
     pub fn each(mut self, change: impl Fn(&mut Socket)) -> Self {
         let last = self.last;
@@ -227,7 +226,8 @@ impl SimulatedHostBuilder {
         let fill = Fill { first: self.last, length: ports.len() };
         let is_at = self.number + fill.count(share) as u32;
         for &port in &ports {
-            // Sockets that exist from the start are numbered consecutively, without the others.
+            // The sockets that exist from the start have consecutive numbers; the others do not
+            // count.
             let number =
                 if self.number < is_at { self.next_number() } else { SPARE + u32::from(port) };
             self.push(protocol_of(state), filled_endpoint(state, port), state, number);
@@ -242,8 +242,8 @@ impl SimulatedHostBuilder {
         self
     }
 
-    /// Makes every bind in the range fail with this errno, as under a policy or without
-    /// descriptors.
+    /// Makes each bind() in the range fail with this errno, as a security policy or the descriptor
+    /// limit would.
     #[must_use]
     pub fn refusing(mut self, range: PortRange, errno: Errno) -> Self {
         self.refusals.push((range, errno));
@@ -339,7 +339,8 @@ fn filled_endpoint(state: State, port: u16) -> Endpoint {
     Endpoint { address: address.into(), port }
 }
 
-/// Returns the family of a socket. `[::]` also accepts IPv4 by default, as on Linux.
+/// Returns the family of a socket. A socket without a peer on `[::]` is dual-stack, as on Linux by
+/// default.
 fn family_of(address: IpAddr, state: State) -> Family {
     match address {
         IpAddr::V4(_) => Family::Ipv4,

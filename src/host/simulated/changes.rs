@@ -24,7 +24,7 @@ pub struct SimulatedChanges {
     /// For each socket, whether it exists now.
     is_at: Vec<bool>,
     held: BTreeSet<(Protocol, u16)>,
-    /// Number of changes of the sockets so far.
+    /// Number of calls of `refill` so far.
     pub version: u64,
 }
 

@@ -1,4 +1,4 @@
-//! `portscope.diagnose/1`: the keys and types are a contract.
+//! Writes `portscope.diagnose/1`, whose keys and types are a contract.
 
 use std::{
     io::{self, Write},
@@ -20,7 +20,7 @@ use crate::{
 };
 
 const SCHEMA: &str = "portscope.diagnose/1";
-/// Default number of destinations listed.
+/// Maximum number of destinations listed if `Health::top` is None.
 const MAX_DESTINATIONS: usize = 100;
 
 pub fn write(health: &Health<'_>, out: &mut dyn Write) -> io::Result<()> {
@@ -90,7 +90,7 @@ struct DiagnoseDocument<'a> {
     complete: bool,
     missing: Missing<'a>,
     thresholds: ThresholdsRow,
-    /// None: there was only one scan.
+    /// Seconds from the first scan to the last. None: there was only one scan.
     sample_seconds: Option<f64>,
     ranges: Vec<RangeRow>,
     /// Number of all destinations; `destinations` may be truncated.
@@ -152,13 +152,13 @@ impl RangeRow {
     }
 }
 
-/// Scans of the last minute; null if none are recorded.
+/// Counts of the scans of the last minute. Null: the destination is not followed (`Trends`).
 #[derive(Serialize)]
 struct ScansRow {
     scans: Option<u32>,
     /// Number of scans in which no port was left.
     full_scans: Option<u32>,
-    /// Also null if there was no such scan.
+    /// Seconds since the latest such scan. Also null if there was none.
     last_full_seconds_ago: Option<f64>,
 }
 
@@ -173,7 +173,9 @@ impl From<&SubjectStatus> for ScansRow {
     }
 }
 
-/// Null without rates, or if the ports do not run out at this rate.
+/// Rate of change and forecast. `per_second` is null after only one scan, or if the destination is
+/// not followed. The times are also null if the ports do not run out within two days at this rate,
+/// and `latest` is null if they may never run out.
 #[derive(Serialize)]
 struct TrendRow {
     per_second: Option<f64>,
@@ -200,7 +202,7 @@ struct DestinationRow<'a> {
     source: IpAddr,
     destination: IpAddr,
     port: u16,
-    /// Index of the device that the sockets are bound to.
+    /// Index of the device that the sockets are bound to. None: they are bound to none.
     device: Option<u32>,
     level: &'static str,
     used: u32,
@@ -208,7 +210,7 @@ struct DestinationRow<'a> {
     available: u32,
     available_most: u32,
     time_wait: u32,
-    /// Ports in TIME-WAIT that connect() may reuse.
+    /// Of `time_wait`: ports that connect() may reuse now (`tcp_tw_reuse`).
     reusable: u32,
     low_parity_available: u32,
     #[serde(flatten)]
@@ -255,8 +257,9 @@ struct DestinationOwner<'a> {
 
 #[derive(Serialize)]
 struct OwnerKeyRow<'a> {
-    /// None: not a process that is visible to us.
+    /// None: the owner is not a visible process.
     pid: Option<u32>,
+    /// None: as for `pid`, or the process was not read.
     name: Option<&'a str>,
     kind: Option<&'static str>,
 }

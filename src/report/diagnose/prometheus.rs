@@ -1,5 +1,6 @@
-//! `diagnose` in Prometheus' text format, for node_exporter's textfile collector. The number of
-//! series is bounded on any machine. The names are a contract; `METRICS` lists them.
+//! Writes the report of `diagnose` in Prometheus' text format, for node_exporter's textfile
+//! collector. Limits the number of series (`Health::top`, `MAX_NAMESPACES`). The names of metrics
+//! and labels are a contract; `METRICS` lists them.
 
 mod destination;
 mod listed;
@@ -24,9 +25,10 @@ pub use metrics::METRICS;
 
 use self::listed::ListedSubjects;
 
-/// The beginning of each metrics file of portscope.
+/// The beginning of each metrics file of portscope. `--output` replaces only a file that begins
+/// with it.
 pub const MARK: &str = "# portscope ";
-/// Default number of destinations with series of their own.
+/// Maximum number of destinations with series of their own if `Health::top` is None.
 pub const MAX_DESTINATIONS: usize = 20;
 /// Maximum number of network namespaces with series of their own.
 pub const MAX_NAMESPACES: usize = 32;
@@ -34,7 +36,7 @@ pub const MAX_NAMESPACES: usize = 32;
 /// Results of one run of `diagnose`.
 pub struct DiagnoseRun<'a> {
     pub healths: &'a [Health<'a>],
-    /// None: only one network namespace was asked for.
+    /// Why network namespaces may be missing. None: only one namespace was requested.
     pub unseen: Option<&'a [UnseenNamespaces]>,
     pub cost: Cost,
 }
@@ -52,28 +54,26 @@ pub struct Cost {
 /// A gauge: its name, its meaning, and where its samples come from.
 pub struct Metric {
     pub name: &'static str,
-    /// Names of its labels, separated by commas; `destination` is short for four labels.
+    /// Names of the labels, separated by commas. `destination` is short for four labels.
     pub labels: &'static str,
     pub help: &'static str,
     of: SampleSource,
 }
 
-/// The source of the samples of a metric.
+/// The source of the samples of a metric. An assumed range and its destinations have no samples.
 #[derive(Clone, Copy)]
 enum SampleSource {
     Run(fn(&DiagnoseRun<'_>, &mut Labelled<'_, '_>)),
     Listed(fn(&DiagnoseRun<'_>, &ListedSubjects<'_>) -> Option<usize>),
     Namespace(fn(&Health<'_>, &mut Labelled<'_, '_>)),
     Range(fn(&Health<'_>, &RangeUse, &mut Labelled<'_, '_>)),
-    /// A count of a range, which is known only if its sockets were listed.
-    ///
-    /// Neither an assumed range nor its destinations have samples.
+    /// A count of a range. Has samples only if the sockets of the range's protocol were listed.
     RangeCount(fn(&RangeUse) -> u32),
     Destination(fn(&Health<'_>, &DestinationUse, &mut Labelled<'_, '_>)),
     DestinationCount(fn(&DestinationUse) -> u32),
 }
 
-/// Samples that share some labels.
+/// Adds samples that share the labels in `common`.
 struct Labelled<'a, 's> {
     samples: &'a mut Samples<'s>,
     common: &'a [MetricLabel<'a>],

@@ -1,4 +1,4 @@
-//! `diagnose` as text: the verdict in one line, two tables, and the findings.
+//! Writes the report of `diagnose` as text: the verdict in one line, two tables, and the findings.
 
 use std::{
     fmt::Write as _,
@@ -15,7 +15,7 @@ use crate::{
     report::{Health, Status, columns, paragraph, text::NamespaceLine},
 };
 
-/// Default number of destinations listed.
+/// Maximum number of destinations listed if `Health::top` is None.
 const MAX_SHOWN: usize = 10;
 /// Maximum number of owners shown per destination.
 const OWNERS_SHOWN: usize = 2;
@@ -49,7 +49,8 @@ pub fn write_each(healths: &[Health<'_>], out: &mut dyn Write) -> io::Result<()>
     Ok(())
 }
 
-/// Returns the worst problem. If there is no problem, returns the use of each range.
+/// Returns the text of the first line: the worst problem, or the use of each range if there is
+/// none.
 fn verdict(health: &Health<'_>) -> String {
     match (health.status(), health.unlisted()) {
         (Status::Unknown, Some(gap)) => gap.to_string(),
@@ -68,7 +69,8 @@ fn verdict(health: &Health<'_>) -> String {
     }
 }
 
-/// Returns the gap that explains why the range is unknown.
+/// Returns the first gap of an assumed sysctl, as the reason why the range is unknown. Empty: there
+/// is none.
 fn assumed_range(health: &Health<'_>) -> String {
     let gaps = &health.scan.snapshot.gaps;
     let gap = gaps.iter().find(|gap| matches!(gap, Gap::PolicyAssumed { .. }));
@@ -76,8 +78,8 @@ fn assumed_range(health: &Health<'_>) -> String {
 }
 
 /// Returns a finding with the same severity as the status: the first one about a destination, else
-/// the first one. A destination is preferred because a finding about a full range does not say who
-/// fills the range.
+/// the first one. A destination is preferred because a finding about a full range does not name the
+/// owner that fills it. None: no finding has this severity.
 fn worst_finding<'a>(health: &Health<'a>) -> Option<&'a Finding> {
     let severity = health.severity();
     let severe = || health.diagnosis.findings.iter().filter(move |f| f.severity == severity);
@@ -98,7 +100,7 @@ fn used(health: &Health<'_>, subject_status: &SubjectStatus) -> String {
     format!("{subject} uses {used} of {size} ports ({share})")
 }
 
-/// Returns the number of ports left; written if the status is OK.
+/// Formats the number of ports left, for the second line, which is written if the status is OK.
 fn room(health: &Health<'_>) -> String {
     if !health.includes(Protocol::Tcp) {
         let left = health.ranges().map(RangeUse::available).sum::<u32>();
@@ -195,7 +197,7 @@ fn destination_cells(health: &Health<'_>, row: &DestinationUse) -> [String; 9] {
     ]
 }
 
-/// Lists the owners with most sockets: `nginx[812] 64, hidden (user ann) 2, and others`.
+/// Formats the owners with most sockets: `nginx[812] 64, hidden (user ann) 2, and others`.
 fn owners(health: &Health<'_>, row: &DestinationUse) -> String {
     let mut reported = String::new();
     for (number, &(owner_key, sockets)) in row.owners.iter().take(OWNERS_SHOWN).enumerate() {
@@ -238,7 +240,8 @@ fn growth(trend: Option<Trend>) -> String {
     trend.map_or_else(|| "-".to_owned(), |trend| notation::rate(trend.per_second))
 }
 
-/// Says when no port will be left: `now`, `now and then (1 of 5 scans)`, `7s (5s to 10s)`.
+/// Formats when no port will be left: `now`, `now and then (1 of 5 scans)`, `7s (5s to 10s)`; `-`
+/// if nothing is forecast.
 fn full_in(subject_status: &SubjectStatus) -> String {
     if subject_status.available == 0 {
         return if subject_status.left.most == 0 { "now" } else { "perhaps now" }.to_owned();

@@ -1,4 +1,4 @@
-//! `portscope.explain/1`: the keys and types are a contract.
+//! Writes `portscope.explain/1`, whose keys and types are a contract.
 
 use std::{
     borrow::Cow,
@@ -121,7 +121,7 @@ impl<'a> SideRow<'a> {
     }
 }
 
-/// Flows to an address of this machine that are redirected.
+/// Flows to the port on one address of this machine that DNAT redirects.
 #[derive(Serialize)]
 struct PublishedRow {
     address: IpAddr,
@@ -151,7 +151,7 @@ struct HolderRow<'a> {
     /// None: it could not be read.
     command: Option<&'a str>,
     unit: Option<&'a str>,
-    /// When the process started.
+    /// When the process started. None: unknown.
     started: Option<Instant>,
 }
 
@@ -174,7 +174,7 @@ struct ExplainRow<'a> {
     verdict: &'static str,
     because: &'a str,
     probed: Option<&'static str>,
-    /// Why --probe skipped this row.
+    /// Why --probe skipped this row. None: it did not, or there was no --probe.
     #[serde(skip_serializing_if = "Option::is_none")]
     not_probed: Option<&'static str>,
     errno: Option<Cow<'static, str>>,

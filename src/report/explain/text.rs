@@ -1,4 +1,5 @@
-//! `explain` as text: sentences about holders, what would free the port, binds and connects.
+//! Writes the report of `explain` as text: sentences about the holders, what would free the port,
+//! bind() and connect().
 
 use std::{
     collections::BTreeMap,
@@ -20,7 +21,8 @@ use crate::{
     },
 };
 
-/// Maximum number of holders, and of destinations, that are described.
+/// Maximum number of items of each kind that are described: groups of sockets, flows, processes,
+/// destinations.
 const MAX_REPORTED: usize = 10;
 
 const BULLET: &str = "  - ";
@@ -125,7 +127,8 @@ fn nothing_listed(
     format!("No socket is listed on {name}{service}{but}.")
 }
 
-/// Writes where DNAT redirects flows to the port. Writes nothing if no flow is tracked.
+/// Writes where DNAT redirects flows to the port, or why this is unknown. Writes nothing if no flow
+/// is tracked, or if the port has a socket and no redirected flow.
 fn write_publications(
     explanation: &Explanation<'_>,
     side: &ProtocolPort,
@@ -160,7 +163,7 @@ fn write_publications(
     paragraph::write(BULLET, &format!("Unknown whether DNAT publishes the port: {why}."), out)
 }
 
-/// Sockets with the same holder, state and local address.
+/// Sockets with the same holder, state, local address and device.
 struct HolderGroup<'a> {
     first: &'a Socket,
     count: usize,
@@ -195,7 +198,7 @@ impl HolderGroup<'_> {
     fn what(&self, scan: Scan<'_>) -> String {
         let Socket { state, remote, .. } = self.first;
         let local = scan.snapshot.interfaces.local(self.first);
-        // The holder's name contains the user of a hidden process.
+        // For a hidden process, `holder` already names the user.
         let is_hidden = scan.snapshot.owner(self.first) == Owner::Hidden;
         let user = scan.user(self.first).filter(|_| !is_hidden);
         let user = user.map(|user| format!(", user {user}")).unwrap_or_default();
@@ -210,7 +213,8 @@ impl HolderGroup<'_> {
     }
 }
 
-/// Groups sockets of the same kind. Listeners come first, the others in the order of the sockets.
+/// Groups sockets as `HolderGroup` does. Listeners come first, the others in the order of the
+/// sockets.
 fn groups<'a>(scan: Scan<'a>, sockets: &'a [Socket]) -> Vec<HolderGroup<'a>> {
     let mut groups: Vec<HolderGroup<'_>> = Vec::new();
     let mut index_by_key = BTreeMap::new();
@@ -286,8 +290,9 @@ fn rows_with(side: &ProtocolPort, reuse: Reuse) -> Vec<&BindRow> {
     side.binds.iter().filter(|row| row.bind.reuse == reuse).collect()
 }
 
-/// Returns the reason of a row. For a row with a reuse option, leaves out the conflict, which
-/// differs between addresses and which the sentences without reuse options contain.
+/// Returns the reason of a row. For a row with a reuse option, leaves out the part that it has in
+/// common with the row without one: that part differs between addresses, and another sentence
+/// already contains it.
 fn reason<'a>(side: &'a ProtocolPort, row: &'a BindRow) -> &'a str {
     let is_plain = |other: &&BindRow| other.bind.reuse == Reuse::None && other.probe == row.probe;
     let plain = side.binds.iter().find(is_plain).map_or("", BindRow::because);
@@ -295,7 +300,8 @@ fn reason<'a>(side: &'a ProtocolPort, row: &'a BindRow) -> &'a str {
     after_conflict().unwrap_or(row.because())
 }
 
-/// Returns the sentence for rows with the same answer: `start`, their addresses, and `option`.
+/// Returns the sentence for rows with the same answer: `start`, the addresses, `option`, the
+/// outcome and the reason. Empty: there are no rows.
 fn bind_sentence(side: &ProtocolPort, [start, option]: [&str; 2], rows: &[&BindRow]) -> String {
     let addresses: Vec<String> = rows.iter().map(|row| address(row)).collect();
     let addresses = addresses.join(", ");
@@ -310,7 +316,7 @@ fn bind_sentence(side: &ProtocolPort, [start, option]: [&str; 2], rows: &[&BindR
         }
         (None, Verdict::Unknown, _) => "may succeed or fail".to_owned(),
     };
-    // Otherwise the outcome already is that of the probe.
+    // If the verdict is unknown, `outcome` already is the result of the probe.
     let is_known = row.refusal.is_some() || row.answer.verdict != Verdict::Unknown;
     let probed = match row.probed {
         Probed::Tried(Ok(())) if is_known => " Tried: it succeeded.".to_owned(),
@@ -321,7 +327,7 @@ fn bind_sentence(side: &ProtocolPort, [start, option]: [&str; 2], rows: &[&BindR
     format!("{start} to {addresses}{option} {outcome}{}{probed}", because(reason(side, row)))
 }
 
-/// Returns the address of a row for sentences.
+/// Returns the address of a row in the words of the sentences.
 fn address(row: &BindRow) -> String {
     match row.bind.address {
         wildcard @ (BindAddress::AnyDual | BindAddress::Any6) => wildcard.in_words(),
@@ -341,7 +347,7 @@ fn write_probe_hint(side: &ProtocolPort, out: &mut dyn Write) -> io::Result<()> 
     paragraph::write(BULLET, "Use --probe to try each bind() that may succeed or fail.", out)
 }
 
-/// Writes one sentence for all destinations with the same answer.
+/// Writes one sentence for each group of destinations with the same answer.
 fn write_connects(side: &ProtocolPort, out: &mut dyn Write) -> io::Result<()> {
     let mut rows: Vec<&ConnectRow> = side.connects.iter().collect();
     while let Some(&first) = rows.first() {

@@ -1,4 +1,4 @@
-//! `portscope.lab/1`: the keys and types are a contract.
+//! Writes `portscope.lab/1`, whose keys and types are a contract.
 
 use std::{
     io::{self, Write},

@@ -1,5 +1,5 @@
-//! A lab or a race as text: its conditions, and one line per strategy. Fits 100 columns, unless the
-//! numbers are very large.
+//! Writes a lab or a race as text: the conditions, then a table with one line per strategy or kind
+//! of round. Fits 100 columns unless the numbers are very large.
 
 use std::io::{self, Write};
 
@@ -48,7 +48,7 @@ fn write_comparison(
     paragraph::write("", LEGEND, out)
 }
 
-/// Says whether ports were bound, and on which occupancy the strategies ran.
+/// Describes whether ports were bound, and on which occupancy the strategies ran.
 fn method(conditions: &LabConditions) -> &'static str {
     match (conditions.is_simulated, conditions.occupancy) {
         (false, _) => "real bind() on this host, each port released at once",
@@ -133,7 +133,7 @@ fn pattern(habit: Habit) -> String {
     }
 }
 
-/// Formats a mean: `10.023`, `1,234`.
+/// Formats a mean: `10.023`, and `1,234` from 1,000 on.
 fn number(value: f64) -> String {
     if value < 999.5 { format!("{value:.3}") } else { whole(value) }
 }

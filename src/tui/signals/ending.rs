@@ -1,5 +1,5 @@
-//! Catches the signals that end a program, and one that requests a report, for programs without a
-//! TUI. A descriptor wakes their loop.
+//! Catches the signals that end a program, and one that requests a report, for commands without a
+//! TUI. A descriptor wakes their event loop.
 
 use std::{
     io::{self, Read as _},
@@ -17,18 +17,20 @@ use signal_hook::{flag, low_level::pipe};
 
 use super::{ENDING, ignored_signals};
 
-/// Catches these signals, so that they do not end the process. The descriptor becomes readable when
+/// Catches these signals, so that they do not end the process. Its descriptor becomes readable when
 /// a signal arrives.
 pub struct EndingSignals {
     came: UnixStream,
     /// The last signal that asked the program to end; 0: none.
     last: Arc<AtomicUsize>,
+    /// Whether a report was requested.
     asked: Arc<AtomicBool>,
 }
 
 impl EndingSignals {
-    /// Starts to catch the signals. `report` requests a report instead of ending the program. A
-    /// signal that is ignored at the start (nohup) stays ignored.
+    /// Starts to catch the signals. The signal `report` requests a report instead of ending the
+    /// program. A signal that is ignored at the start (nohup) stays ignored. Errors: the descriptor
+    /// cannot be created, or a signal cannot be caught.
     pub fn listen(report: i32) -> io::Result<Self> {
         let (came, to_us) = UnixStream::pair()?;
         came.set_nonblocking(true)?;
@@ -63,6 +65,7 @@ impl EndingSignals {
         self.asked.swap(false, Ordering::SeqCst)
     }
 
+    /// The last signal that asked the program to end; None: none has arrived.
     pub fn last(&self) -> Option<i32> {
         match self.last.load(Ordering::SeqCst) {
             0 => None,

@@ -8,15 +8,16 @@ use crate::{
     view::heatmap::{AXIS, GUTTER},
 };
 
-/// Minimum size of the body for a map with facts beside it.
+/// Minimum size (columns, lines) of the body, without header and footer, for a map with facts
+/// beside it.
 const MIN_BODY: (u16, u16) = (56, 12);
-/// Minimum size for facts with sections and a map with a legend.
+/// Minimum size of the body for facts with sections and a map with a legend.
 const MIN_ROOMY_BODY: (u16, u16) = (110, 28);
-/// Minimum size that reserves room for the last allocations below the map (body without header and
-/// footer).
+/// Minimum size of the body that reserves room for the last allocations below the map.
 const LARGE: (u16, u16) = (150, 44);
+/// Minimum width of the largest size class, which needs the height of `LARGE`.
 const HUGE: u16 = 190;
-/// Minimum width of the facts beside the map.
+/// Minimum widths of the facts beside the map, by size class.
 const NARROW_FACTS: u16 = 22;
 const MEDIUM_FACTS: u16 = 55;
 /// Leaves 100 blocks for the map at 160 columns.
@@ -24,10 +25,11 @@ const LARGE_FACTS: u16 = 50;
 const HUGE_FACTS: u16 = 60;
 /// Minimum height below the map for the history: a blank line, a rule, bars and their label.
 const MIN_HISTORY_LINES: u16 = 4;
+/// Lines below the legend that are kept free for the history from size class `Large` on.
 const RESERVED_HISTORY: u16 = 9;
 const MAX_HISTORY_LINES: u16 = 22;
 
-/// Size class of the terminal.
+/// Size class of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AllocateSize {
     /// A few words.
@@ -79,8 +81,8 @@ pub struct AllocateAreas {
 }
 
 impl AllocateAreas {
-    /// Divides the area into parts and returns the grid of the map, or `None` if there is no room
-    /// for a map.
+    /// Divides the area into parts and returns the grid of the map. None: there is no room for a
+    /// map.
     pub fn within(area: Rect, range: PortRange, rows: RowsPerLine) -> (Self, Option<Grid>) {
         let class = AllocateSize::of(area);
         let line = |y: u16, height: u16| {
@@ -122,7 +124,7 @@ impl AllocateAreas {
     }
 }
 
-/// Returns the grid of the map. No other function chooses this grid.
+/// Returns the grid of the map. None: the map does not fit.
 fn fit(range: PortRange, columns: u16, lines: u16, rows: RowsPerLine) -> Option<Grid> {
     Grid::fit(range, columns, lines, rows)
 }

@@ -10,7 +10,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::view::{Role, Theme};
 
-/// The position of the next line in an area; lines below its end are not drawn.
+/// An area that is filled with lines from the top. Lines below its end are not drawn.
 pub struct TextColumn<'a> {
     pub theme: &'a Theme,
     area: Rect,
@@ -85,7 +85,7 @@ impl<'a> TextColumn<'a> {
     }
 }
 
-/// Replaces the dot between parts, which is not ASCII.
+/// Replaces `·`, which separates parts, by `-` if only ASCII is available.
 fn separated(span: Span<'_>, ascii: bool) -> Span<'_> {
     if ascii && span.content.contains('·') {
         Span::styled(span.content.replace('·', "-"), span.style)
@@ -94,7 +94,7 @@ fn separated(span: Span<'_>, ascii: bool) -> Span<'_> {
     }
 }
 
-/// Joins the first parts that fit in full; skips empty ones.
+/// Joins with ` · ` the first parts that fit in full into `width` columns; skips empty ones.
 pub fn fitted(parts: &[&str], width: usize) -> String {
     let mut line = String::new();
     for part in parts.iter().filter(|part| !part.is_empty()) {
@@ -108,7 +108,8 @@ pub fn fitted(parts: &[&str], width: usize) -> String {
     line
 }
 
-/// Returns the first candidate that fits. If none fits, cuts the last one and marks it as cut.
+/// Returns the first candidate that fits into `width` columns. If none fits, cuts the last one and
+/// appends `…` (ASCII: `~`).
 pub fn first_fitting(candidates: &[String], width: usize, theme: &Theme) -> String {
     if let Some(fitting) = candidates.iter().find(|words| words.width() <= width) {
         return fitting.clone();

@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// Lines of `section`.
+/// Number of lines that `section` draws.
 pub const ROOMY_ROWS: u16 = 6;
 
 /// Width of the label of `section`, and of the columns of its figures.
@@ -81,7 +81,8 @@ fn model_words(allocation: &Allocation) -> Vec<String> {
     }
 }
 
-/// Formats the number of snapshots that the strategy took, and the mean time of one.
+/// Formats the number of snapshots that the strategy took, and the mean time of one. Empty: it took
+/// none.
 fn snapshots(allocation: &Allocation, theme: &Theme) -> String {
     let count = notation::counted(allocation.figures().snapshots.0, "snapshot");
     snapshot_time(allocation)
@@ -93,7 +94,7 @@ fn snapshot_time(allocation: &Allocation) -> Option<Duration> {
     u32::try_from(count).ok().and_then(|count| time.checked_div(count))
 }
 
-/// Lines of `narrow`.
+/// Returns the number of lines that `narrow` draws.
 pub fn narrow_rows(allocation: &Allocation) -> u16 {
     11 + u16::from(allocation.row().needs_port_view)
 }
@@ -136,8 +137,8 @@ pub fn narrow(context: AllocateContext<'_>, column: &mut TextColumn<'_>) {
     }
 }
 
-/// Returns the attempts per second during a sampled run, else `None`. The names of slower speeds
-/// already state the rate.
+/// Returns the attempts per second during a sampled run. None: the run is paused, or it is slower
+/// and the name of its speed states the rate.
 pub fn rate(context: AllocateContext<'_>) -> Option<String> {
     let rate = context.allocation.attempts_per_second(context.now);
     let is_reported = context.allocation.is_running() && context.allocation.is_sampled();
@@ -162,7 +163,8 @@ fn rows(allocation: &Allocation) -> [FigureRow; 6] {
     };
     let failed =
         (figures.finished() > 0).then(|| figures.failures as f64 / figures.finished() as f64);
-    // The share of all attempts, including those of failed allocations.
+    // The expected share of refused attempts among all attempts, those of failed allocations
+    // included.
     let collisions = model
         .as_ref()
         .map(|model| 1.0 - (1.0 - model.failure(most)) / model.expected_attempts(most));

@@ -14,13 +14,13 @@ use crate::{
 pub struct DensityChart {
     /// `sums[n]`: attempts on all ports below n.
     sums: Vec<u64>,
-    /// Lower and upper limit of the scale, in attempts per port.
+    /// Lower and upper limit of the scale, in attempts per port in the last second.
     bounds: (f64, f64),
 }
 
 impl DensityChart {
-    /// Computes the densities. `attempts` has the attempts of the last second for each of the
-    /// 65,536 ports.
+    /// Computes the scale for the blocks of `grid`. `attempts` has 65,536 entries: the attempts of
+    /// the last second by port.
     pub fn count(attempts: &[u32], grid: &Grid) -> Self {
         let mut sum = 0;
         let mut sums = vec![0];
@@ -56,7 +56,7 @@ impl DensityChart {
         (share * f64::from(HEAT_TOP)).ceil().clamp(1.0, f64::from(HEAT_TOP)) as u8
     }
 
-    /// Formats the limits of the scale.
+    /// Formats the lower and the upper limit of the scale.
     pub fn names(&self) -> [String; 2] {
         let (from, to) = self.bounds;
         let least = if from > 0.0 { notation::grouped(from as u64) } else { "0".to_owned() };
@@ -70,7 +70,7 @@ impl DensityChart {
         ]
     }
 
-    /// Returns the attempts per port.
+    /// Returns the attempts per port in the last second.
     fn density(&self, ports: PortRange) -> f64 {
         let up_to = |port: usize| self.sums.get(port).copied().unwrap_or_default();
         let attempts = up_to(usize::from(ports.last()) + 1) - up_to(usize::from(ports.first()));
@@ -78,9 +78,9 @@ impl DensityChart {
     }
 }
 
-/// Returns the limits of the scale, normally 0 and a round number. If all blocks are tried about
-/// equally often, the lower limit is the minimum, rounded down: on a scale from 0 all blocks would
-/// look the same.
+/// Returns the limits of the scale for densities from `least` to `most`: normally 0 and a round
+/// number. If no block is tried less than half as often as the busiest, the lower limit is `least`,
+/// rounded down, because all blocks would look alike on a scale from 0.
 fn bounds(least: f64, most: f64) -> (f64, f64) {
     // Both limits are whole numbers with two significant digits, such as 1,900 and 2,100.
     let unit = 10_f64.powf(most.max(1.0).log10().floor() - 1.0).max(1.0);
@@ -92,11 +92,12 @@ fn bounds(least: f64, most: f64) -> (f64, f64) {
     }
 }
 
-/// Replaces the colour of a block that was tried by that of its step. Glyphs show only the step.
+/// Draws a block that was tried in the colour of its density step. With glyphs instead of colours,
+/// only the step is shown.
 pub fn heated(paint: Paint, step: u8, needs_whole_cells: bool) -> Paint {
     let role = Role::Heat(step);
     match (step, needs_whole_cells) {
-        // A glyph can show only one value; here it is the step, not the occupancy.
+        // A glyph can show only one value: the step, not the occupancy.
         (0, true) => Paint { taken: None, ..paint },
         (0, false) => paint,
         (_, false) => Paint { free: role, taken: None },

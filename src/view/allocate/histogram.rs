@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-/// Maximum width of the histogram. A wider one would show nothing more.
+/// Maximum width of the histogram, in columns. A wider one would show nothing more.
 const MAX_WIDTH: usize = 60;
 /// Minimum width of the axis, for `1 ── attempts ── 5`.
 const LEAST_AXIS: usize = 18;
@@ -26,6 +26,7 @@ struct Bins {
     /// Attempts per bin.
     width: u32,
     measured: Vec<f64>,
+    /// Expected shares; 0 if there is no model.
     model: Vec<f64>,
 }
 
@@ -61,7 +62,7 @@ pub fn section(allocation: &Allocation, column: &mut TextColumn<'_>) {
     axis(&bins, count, column);
 }
 
-/// Returns what bars and diamonds mean, as far as it fits.
+/// Returns what bars and diamonds mean, as far as it fits into `room` columns.
 fn legend(allocation: &Allocation, theme: &Theme, room: usize) -> Vec<Span<'static>> {
     let note = |text: &'static str| Span::styled(text, theme.style(Role::Dim));
     let bar = Span::styled(theme.glyph("█", "#"), theme.style(Role::Collision));
@@ -107,7 +108,8 @@ fn bins(allocation: &Allocation, count: usize) -> Bins {
     }
 }
 
-/// Returns the glyph of one cell of a bar. `line_from_below` is the line of the cell, from 0.
+/// Returns the glyph of one cell of a bar that fills `share` (0 to 1) of `height` lines.
+/// `line_from_below` is the line of the cell, counted from 0.
 pub fn bar(share: f64, height: u16, line_from_below: u16, ascii: bool) -> &'static str {
     let eighths =
         (share * f64::from(height) * 8.0).round().max(if share > 0.0 { 1.0 } else { 0.0 });
@@ -127,7 +129,7 @@ fn axis(bins: &Bins, count: usize, column: &mut TextColumn<'_>) {
 }
 
 /// Formats the axis of a histogram: `1 ── attempts, 4 per bar ── 100`. If the words do not fit,
-/// only the first and the last number of attempts.
+/// formats only the first and the last number of attempts.
 pub fn axis_line(last: u32, per_bar: u32, width: usize, theme: &Theme) -> String {
     let last = notation::grouped(last);
     let each = match per_bar {

@@ -1,4 +1,4 @@
-//! Draws the last allocations, one bar each. The height is the number of attempts.
+//! Draws the last allocations, one bar each. The height of a bar shows the number of attempts.
 
 use ratatui::{buffer::Buffer, layout::Rect};
 use unicode_width::UnicodeWidthStr;

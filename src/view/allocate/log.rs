@@ -22,14 +22,15 @@ use crate::{
     },
 };
 
-/// Maximum width of the holder. With a wider column the duration would be too far to the right.
+/// Maximum width of the holder, in columns. With a wider one, the duration would be too far to the
+/// right.
 const HOLDER_WIDTH: usize = 44;
 /// Minimum width of the holder for the state of its socket, such as `UNCONNECTED postgres[1402]`.
 const WITH_STATE: usize = 26;
 /// Minimum width of a name that is cut.
 const LEAST_NAME: usize = 3;
 
-/// Draws all that is known of each attempt; `rows` includes the rule and the header.
+/// Draws all that is known of each attempt on `rows` lines, which include the rule and the header.
 pub fn section(context: AllocateContext<'_>, column: &mut TextColumn<'_>, rows: u16) {
     let (title, right) = heading(context);
     column.rule(&title, &right);
@@ -60,7 +61,8 @@ pub fn section(context: AllocateContext<'_>, column: &mut TextColumn<'_>, rows: 
     }
 }
 
-/// Draws number, port and holder; [`detail`] shows the newest attempt in full.
+/// Draws number, port and holder of each attempt on `rows` lines, which include the rule.
+/// [`detail`] formats the newest attempt in full.
 pub fn narrow(context: AllocateContext<'_>, column: &mut TextColumn<'_>, rows: u16) {
     if rows == 0 {
         return;
@@ -131,8 +133,9 @@ fn last(context: AllocateContext<'_>, rows: usize) -> Vec<LogEntry> {
     entries.skip(surplus).copied().collect()
 }
 
-/// Returns the style of number and port, and the style of the result. For earlier allocations only
-/// number and port become dim, because each change of style is sent to the terminal again.
+/// Returns the style of number and port, and the style of the result. For attempts of earlier
+/// allocations, only number and port become dim, because text whose style changes is sent to the
+/// terminal again.
 fn styles(
     context: AllocateContext<'_>,
     entry: &LogEntry,
@@ -160,8 +163,9 @@ fn result(entry: &LogEntry, theme: &Theme) -> String {
     }
 }
 
-/// Returns the holder of the port in at most `room` columns; empty if there is none. Whether the
-/// state is included depends on the room only, so that all lines have the same form.
+/// Returns the holder of the port in at most `room` columns; empty if there is none. For processes
+/// and hidden owners, only `room` decides whether the state is included, so that all lines have the
+/// same form.
 fn holder(entry: &LogEntry, processes: &ProcessTable, room: usize, theme: &Theme) -> String {
     let fit = |wordings: &[String]| first_fitting(wordings, room, theme);
     let (state, holder_owner) = match entry.holder {
@@ -203,7 +207,8 @@ fn process(pid: u32, processes: &ProcessTable) -> NamedProcess<'_> {
     NamedProcess { name: processes.get(pid).map(|process| &process.name), pid }
 }
 
-/// Formats a process in at most `room` columns. Cuts the name, because the pid is more exact.
+/// Formats a process in at most `room` columns. Cuts the name first, because the pid identifies the
+/// process.
 fn shortened(pid: u32, processes: &ProcessTable, room: usize, theme: &Theme) -> String {
     let process = process(pid, processes);
     let whole = process.to_string();
@@ -217,7 +222,7 @@ fn shortened(pid: u32, processes: &ProcessTable, room: usize, theme: &Theme) -> 
     }
 }
 
-/// Formats a duration in at most 6 columns.
+/// Formats the duration of an attempt, with `u` for `µ` if only ASCII is available.
 pub fn took(took: Duration, theme: &Theme) -> String {
     notation::elapsed(took).replace('µ', theme.glyph("µ", "u"))
 }

@@ -25,8 +25,8 @@ use crate::{
     },
 };
 
-/// Returns the share as which a full block is drawn. Denser glyphs would hide the digits, and some
-/// ASCII glyphs mark attempts on this map.
+/// Returns the share (0 to 1) as which a fully occupied block is drawn. Denser glyphs would hide
+/// the digits, and some ASCII glyphs mark attempts on this map.
 fn brightest(theme: &Theme) -> f32 {
     match (theme.has_color(), theme.ascii) {
         (_, true) => 0.42,
@@ -43,7 +43,7 @@ pub struct Below<'a> {
 }
 
 impl Below<'_> {
-    /// Draws the occupancy; `tint` may replace how a block is drawn.
+    /// Draws the occupancy. `tint` may change the `Paint` of each block.
     pub fn render(
         &self,
         tint: &dyn Fn(PortRange, Paint) -> Paint,
@@ -84,7 +84,7 @@ pub struct AttemptMap<'a> {
     pub allocation: &'a Allocation,
     pub grid: &'a Grid,
     marks: Vec<(u16, Mark)>,
-    /// Shown at full speed instead of single marks.
+    /// The attempt density, shown instead of single attempts. None: the speed is not `Max`.
     heat: Option<DensityChart>,
 }
 
@@ -159,8 +159,8 @@ impl<'a> AttemptMap<'a> {
         }
     }
 
-    /// Returns the number of attempts of a finished sequential scan, because its marks show only
-    /// the first one as a digit.
+    /// Returns ` after N` with the number of attempts of a finished sequential scan, because its
+    /// marks show only the first attempt as a digit. Otherwise returns an empty string.
     fn attempts_of_scan(&self, port: u16) -> String {
         let ended = self.allocation.last().filter(|ended| ended.port == Some(port));
         let scan = ended.filter(|ended| self.allocation.is_scan() && ended.attempts > 1);
@@ -203,7 +203,7 @@ impl<'a> AttemptMap<'a> {
     }
 }
 
-/// Returns the first parts that fit; cuts none of them.
+/// Returns the first parts that fit into `width` columns; cuts none of them.
 pub fn whole_parts(parts: Vec<Vec<Span<'_>>>, width: usize) -> Vec<Span<'_>> {
     let mut line = Vec::new();
     let mut used = 0;
@@ -255,7 +255,7 @@ fn fade(mark: Mark) -> u8 {
     }
 }
 
-/// Draws a mark that fills a cell. As the mark fades, the colour below becomes visible.
+/// Draws a mark that fills a cell. As `fade` grows from 0 to 3, the colour below becomes visible.
 pub fn badge(glyph: &str, role: Role, fade: u8, at: Position, theme: &Theme, buffer: &mut Buffer) {
     let cell = &mut buffer[at];
     let below = if theme.needs_whole_cells() { cell.bg } else { cell.fg };

@@ -35,7 +35,7 @@ pub fn render(context: AllocateContext<'_>, theme: &Theme, area: Rect, buffer: &
     }
 }
 
-/// Describes the ending in few words, for small terminals.
+/// Describes in few words how the last allocation ended, for small terminals. A notice replaces it.
 pub fn short(allocation: &Allocation, theme: &Theme, width: usize) -> Vec<(String, Role)> {
     if let Some(notice) = allocation.notice() {
         let lines = words::wrapped(notice, width);
@@ -59,7 +59,8 @@ fn is_too_fast_to_read(allocation: &Allocation) -> bool {
     allocation.is_running() && allocation.is_sampled()
 }
 
-/// Describes the ending, on as many lines as it needs.
+/// Describes how the last allocation ended or, at speeds too high to read, how many failed. Takes
+/// as many lines as it needs; none if there is nothing to describe.
 fn ending(allocation: &Allocation, theme: &Theme, width: usize) -> Vec<(String, Role)> {
     let sign = theme.glyph("✗", "!!");
     let figures = allocation.figures();
@@ -86,7 +87,7 @@ fn ending(allocation: &Allocation, theme: &Theme, width: usize) -> Vec<(String, 
     }
 }
 
-/// Joins parts to lines. Splits no part, so each line has at least one part.
+/// Joins parts to lines. Splits no part, even if it is wider than a line.
 fn wrapped(parts: &[String], width: usize) -> Vec<(String, Role)> {
     let mut lines: Vec<String> = Vec::new();
     for part in parts {
@@ -118,7 +119,8 @@ fn failure(allocation: &Allocation, start: String) -> Vec<String> {
     parts
 }
 
-/// Returns how many attempts would have been enough, if there is a model.
+/// Describes how many attempts the model needs to fail at most once in a million allocations. None:
+/// the model expects no failure.
 fn needed(model: &Model) -> Option<String> {
     // With this model one attempt is enough. The allocation failed because a port that looked free
     // was not, so a number of attempts would be misleading.

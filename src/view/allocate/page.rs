@@ -1,7 +1,7 @@
 //! Decides how much of a growing list is shown, so that the screen changes little while it grows.
 
-/// Returns how many of the newest entries to show, if there are `total` entries and `room` lines.
-/// A full page drops half of its entries at once. If the lines scrolled with every entry, they
+/// Returns how many of the newest entries to show, if there are `total` entries and `room` lines. A
+/// full page drops about half of its entries at once. If the lines scrolled with every entry, they
 /// could not be read, and each frame would redraw all of them.
 pub fn shown(total: u64, room: usize) -> usize {
     let half = (room / 2).max(1) as u64;

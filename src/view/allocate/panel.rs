@@ -13,7 +13,7 @@ use crate::{
 };
 
 const WIDTH: u16 = 66;
-/// Minimum width of the names in a settings panel, with a gap.
+/// Minimum width of the names in a settings panel, including a gap.
 const LEAST_NAMES: usize = 11;
 
 pub fn render(panel: &ActivePanel, theme: &Theme, area: Rect, buffer: &mut Buffer) {
@@ -32,7 +32,7 @@ pub fn render(panel: &ActivePanel, theme: &Theme, area: Rect, buffer: &mut Buffe
     }
 }
 
-/// A setting: its name, its value, and the text being typed for it.
+/// A setting: its name, its value, and the text typed for it so far (None: nothing is being typed).
 pub struct SettingRow<'a> {
     pub name: &'static str,
     pub value: String,
@@ -118,7 +118,8 @@ pub fn hints(keys: &[(&str, &str)], column: &mut TextColumn<'_>) {
     column.line(spans);
 }
 
-/// Draws an empty box in the middle and returns its inside.
+/// Draws an empty box of `height` lines, frame included, in the middle of `area`. Returns its
+/// inside.
 pub fn open<'a>(
     title: &str,
     height: u16,

@@ -58,7 +58,8 @@ pub fn render(pool_context: PoolContext<'_>, theme: &Theme, area: Rect, buffer: 
     } else if allocate_context.scan.is_none() && areas.class > Room::Tiny {
         TextColumn::new(theme, areas.map, buffer).text("no scan yet", Role::Dim);
     }
-    // The facts end above the legend, if that has the full width, or above the notice.
+    // The facts end above the notice or, in size class `Small`, above the legend, which has the
+    // full width.
     let bottom = if areas.class == Room::Small { areas.legend.y } else { areas.outcome.y };
     let height = bottom.saturating_sub(areas.facts.y);
     let facts = Rect { height: height.max(areas.facts.height), ..areas.facts };
@@ -123,8 +124,8 @@ fn title(pool_context: PoolContext<'_>, theme: &Theme, area: Rect, buffer: &mut 
     ]);
 }
 
-/// Draws the reason why the last key had no effect or only part of it. Without such a reason, and
-/// if nothing was leased yet, draws which key to press first.
+/// Draws why the last key had no effect or not its whole effect. If there is no such reason and
+/// nothing was leased yet, draws which key to press first.
 fn notice(pool_screen: &PoolScreen, column: &mut TextColumn<'_>) {
     let failure = pool_screen.report().and_then(|report| report.failure.as_ref());
     if let Some(words) = pool_screen.notice().or(failure.map(Text::as_str)) {

@@ -71,8 +71,8 @@ fn label(label: &str, value: &str, column: &mut TextColumn<'_>) {
     column.pair(&format!("{label:<LABEL$}"), Role::Dim, value, Role::Text);
 }
 
-/// Returns the strategy's name, and as many clauses of its summary as fit. If these leave more than
-/// a quarter of the room empty, cuts the summary between two words instead.
+/// Returns the strategy's name, and as many clauses of its summary as fit into `room` columns. If
+/// these leave more than a quarter of the room empty, cuts the summary between two words instead.
 fn strategy(row: &AllocatorRow, room: usize, theme: &Theme) -> String {
     let left = room.saturating_sub(row.name.len() + 3);
     let ends = row.summary.rmatch_indices([',', ':', '(']).map(|(end, _)| end);
@@ -114,7 +114,7 @@ fn occupancy(allocation: &Allocation, column: &mut TextColumn<'_>) {
         notation::grouped(occupancy_counts.candidates)
     );
     let room = column.width().saturating_sub(LABEL);
-    // Shorter bars would show less than the counts do.
+    // Leaves at least 12 columns to the bar: a shorter one would show less than the counts do.
     let figures = fitted(&[&share, &of], room.saturating_sub(13));
     let width = room.saturating_sub(figures.chars().count() + 1).min(MAX_BAR_WIDTH);
     let mut spans =
@@ -153,7 +153,7 @@ fn gauge(occupancy_counts: OccupancyCounts, width: usize, theme: &Theme) -> [Spa
     ]
 }
 
-/// Describes whether allocated ports are held: on or off, the number of held ports, the limit, and
+/// Describes whether allocated ports are held: on or off, the number of held ports, its limit, and
 /// as many of the ports as fit.
 fn hold(allocation: &Allocation, room: usize) -> String {
     let switch = if allocation.keeps_bound_ports() { "on" } else { "off" };

@@ -1,4 +1,4 @@
-//! Draws the first line of the screen: where attempts happen, the strategy, what a mark means.
+//! Draws the first line of the screen: where ports are bound, the strategy, what a mark means.
 
 use ratatui::{buffer::Buffer, layout::Rect, text::Span};
 use unicode_width::UnicodeWidthStr;
@@ -15,8 +15,8 @@ use crate::{
     },
 };
 
-/// Returns the wordings for what an attempt is, longest first. Returns none before the first scan
-/// of the host.
+/// Returns the wordings for where ports are bound, longest first. Empty: this is unknown before the
+/// first scan of the host.
 pub fn target_wordings(target: AllocatorTarget, scan: Option<LastScan<'_>>) -> Vec<String> {
     let machine = scan.map(|scan| &scan.snapshot.machine);
     let words: &[&str] = match (target, machine.map(|m| (m.kind, m.is_isolated))) {
@@ -45,7 +45,8 @@ pub fn target_wordings(target: AllocatorTarget, scan: Option<LastScan<'_>>) -> V
     words.iter().map(|&words| words.to_owned()).collect()
 }
 
-/// Returns the role of the target. Live and simulated have the same colours as in the header.
+/// Returns the role of the target. A live and a simulated target have the same colours as in the
+/// header.
 pub fn target_role(target: AllocatorTarget, scan: Option<LastScan<'_>>) -> Role {
     match (target, scan.map(|scan| scan.snapshot.machine.kind)) {
         (AllocatorTarget::Machine, Some(MachineKind::Live)) => Role::Ok,
@@ -68,7 +69,7 @@ pub fn render(context: AllocateContext<'_>, theme: &Theme, area: Rect, buffer: &
     let address = options.address.map(|address| format!("on {address}")).unwrap_or_default();
     let limitation = allocation.limitation().unwrap_or_default();
     let [long, short] = marks(allocation, theme);
-    // The meaning of a mark is more important than the range, which the map shows, too.
+    // The meaning of a mark has priority over the range, which the map shows, too.
     let wordings = [(&ranged, long), (&ranged, short), (&strategy, long)];
     let fits = |(ports, marks): &(&String, &str)| {
         ports.width() + SEPARATOR.width() + marks.width() <= room

@@ -1,4 +1,4 @@
-//! Draws the cells of a grid in each grain: half blocks, glyphs, dots, letters, numbers.
+//! Draws the cells of a grid at each resolution: half blocks, glyphs, dots, letters, numbers.
 
 use ratatui::{
     buffer::{Buffer, Cell},
@@ -17,9 +17,9 @@ use crate::{
     },
 };
 
-/// The braille character for each set of used ports. Bit p % 8 of the index sets the dot of port p.
-/// The left column of dots has the even ports, the right one the odd ports. In the order of the
-/// bits, the dots are 1 4 2 5 3 6 7 8 (Unicode, "Braille Patterns").
+/// The braille character for each set of used ports among eight. Bit p % 8 of the index sets the
+/// dot of port p; index 0 is a blank. The left column of dots has the even ports, the right one the
+/// odd ports. In the order of the bits, the dots are 1 4 2 5 3 6 7 8 (Unicode, "Braille Patterns").
 const DOTS: [char; 256] = {
     let lights = [0x01, 0x08, 0x02, 0x10, 0x04, 0x20, 0x40, 0x80];
     let mut signs = [' '; 256];
@@ -89,8 +89,8 @@ fn blocks(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) {
     }
 }
 
-/// Returns the colour of a half block. A hovered block, and a selected one without ports in use,
-/// have a special colour.
+/// Returns the colour of a half block. A block under the pointer, and a selected block without
+/// ports in use, have a colour of their own.
 fn half(map: &Heatmap<'_>, ports: PortRange, theme: &Theme) -> Color {
     let paint = (map.paint)(ports);
     if map.pointed.hover == Some(ports) {
@@ -103,7 +103,7 @@ fn half(map: &Heatmap<'_>, ports: PortRange, theme: &Theme) -> Color {
     blend(paint, theme)
 }
 
-/// Marks a hovered or selected block in a cell that shows only this block.
+/// Marks a block that is under the pointer or selected, in a cell that shows only this block.
 fn marked(map: &Heatmap<'_>, block: PortRange, style: Style, theme: &Theme) -> Style {
     if map.pointed.hover == Some(block) {
         return style.add_modifier(Modifier::UNDERLINED | Modifier::BOLD);
@@ -118,8 +118,8 @@ fn marked(map: &Heatmap<'_>, block: PortRange, style: Style, theme: &Theme) -> S
     }
 }
 
-/// Draws eight ports as dots. All dots have the colour of the block, and the background has the
-/// colour of the free ports.
+/// Draws eight ports as dots. All dots have the colour of the block; the background has that of its
+/// free ports. `last` is the style of the previous cell.
 fn dots(
     map: &Heatmap<'_>,
     theme: &Theme,
@@ -145,7 +145,7 @@ fn dots(
     cell.set_char(glyph).set_style(marked(map, block, style, theme));
 }
 
-/// Roles and style of the last cell, reused because the next cell usually has the same roles.
+/// Roles and style of a cell, reused because the next cell usually has the same roles.
 type CellColors = ((Option<Role>, Role), Style);
 
 /// Draws `E 49152 nginx`, cut to the width of the cell.

@@ -1,5 +1,5 @@
-//! Draws the cursor. Beside blocks and dots it has arrows; beside letters and numbers it has none,
-//! because they would hide the neighbouring cells.
+//! Draws the cursor. On blocks and dots, it has an arrow at each side; on letters and numbers, it
+//! has none, because arrows would hide the neighbouring ports.
 
 use ratatui::{
     buffer::Buffer,
@@ -49,8 +49,8 @@ fn half(at: Position, is_upper: bool, theme: &Theme, buffer: &mut Buffer) {
     cell.set_symbol(glyph).set_style(style);
 }
 
-/// Draws the arrows on the background of the neighbouring half block, or of the whole cell if
-/// `is_upper` is `None`.
+/// Draws an arrow at each side of the cursor, on the background of the neighbouring half block. If
+/// `is_upper` is None, uses that of the whole cell.
 fn arrows(at: Position, is_upper: Option<bool>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) {
     let arrows = theme.glyph(["❯", "❮"], [">", "<"]);
     for (x, glyph) in [(at.x.wrapping_sub(1), arrows[0]), (at.x + 1, arrows[1])] {

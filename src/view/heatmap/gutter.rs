@@ -46,8 +46,8 @@ pub fn render(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer
 }
 
 /// Returns the label of a line and its style. The label is the first port of the line, to which the
-/// offsets of the axis are added. A line that begins or ends in the middle of its rows, at an end
-/// of the range or at the last port of all, has the number of that port instead.
+/// offsets of the axis are added. If the map cuts the line off at an end of the bracketed range or
+/// at port 65535, the label is that port instead.
 fn row_label(map: &Heatmap<'_>, line: u16, ports: PortRange, theme: &Theme) -> (u32, Style) {
     let rows = map.grid.rows_per_line().count();
     let first = map.grid.row_start(line * rows);
@@ -64,7 +64,7 @@ fn row_label(map: &Heatmap<'_>, line: u16, ports: PortRange, theme: &Theme) -> (
     }
 }
 
-/// Draws the offsets of the columns from the first port of a row, and the cursor's offset.
+/// Draws the offsets of the columns from the first port of a row, and that of the cursor.
 pub fn axis(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) {
     let tick = theme.glyph("╷", "|");
     let cursor = map.cursor.and_then(|port| Some((port, map.grid.block_position(port)?.column)));
@@ -110,7 +110,8 @@ pub fn bars(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) 
     }
 }
 
-/// Returns the role of a share: `Dim` up to 70 %, `Warn` up to 85 %, `Critical` above.
+/// Returns the role of a used share (0 to 1): `Dim` up to 0.70, `Warn` up to 0.85, `Critical`
+/// above.
 pub fn level(share: f32) -> Role {
     match share {
         share if share > 0.85 => Role::Critical,
@@ -119,8 +120,8 @@ pub fn level(share: f32) -> Role {
     }
 }
 
-/// Returns a horizontal bar in eighths of a cell, or in whole cells with ASCII glyphs. The bar is
-/// empty only if the share is 0.
+/// Returns a horizontal bar that fills `share` (0 to 1) of `width` columns, in eighths of a cell,
+/// or in whole cells with ASCII glyphs. The bar is empty only if the share is 0.
 pub fn bar(share: f32, width: u16, theme: &Theme) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let share = share.clamp(0.0, 1.0);
@@ -134,7 +135,7 @@ pub fn bar(share: f32, width: u16, theme: &Theme) -> String {
 }
 
 /// Returns one of `[first, middle, last, both]`, depending on which ends of the range are in the
-/// line.
+/// line. None: no port of the range is.
 fn bracket_glyph(
     line: PortRange,
     range: PortRange,
@@ -149,7 +150,8 @@ fn bracket_glyph(
     })
 }
 
-/// Returns the distance between two labels of the axis: a round number, wide enough for the labels.
+/// Returns the number of ports between two labels of the axis: a round number, with enough columns
+/// for a label.
 fn tick_step(grid: &Grid) -> u32 {
     let room = grid.row_length().to_string().len() as u32 + 2;
     let columns = |step: u32| step / grid.per_block() * u32::from(grid.cell_width());

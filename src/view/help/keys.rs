@@ -1,5 +1,5 @@
-//! The page of keys: the keys of this screen and of all screens, from the command table, then the
-//! gaps of the scan. Does not bind keys.
+//! Builds the page of keys: the keys of this screen and of all screens, from the command table,
+//! then the gaps of the scan. Does not bind keys.
 
 use ratatui::text::{Line, Span};
 
@@ -31,7 +31,7 @@ pub fn lines(page_context: &PageContext) -> Vec<Line<'static>> {
             flow(&groups, blanks, usize::MAX).concat()
         }
     };
-    // The roomiest layout that fits.
+    // Uses the roomiest layout that fits, else the tightest.
     let mut layouts = [(Keys::Aligned, 1), (Keys::Inline, 1), (Keys::Inline, 0)]
         .map(|(keys, blanks)| layout(keys, blanks))
         .into_iter();
@@ -114,8 +114,8 @@ fn gaps(page_context: &PageContext, width: usize) -> Option<Vec<KeyGroup>> {
     Some(titled(title, scan.snapshot.gaps.iter().map(|gap| entry(gap.to_string())).collect()))
 }
 
-/// Distributes the entries to columns of at most `height` lines; splits no entry and puts blank
-/// lines between groups.
+/// Distributes the entries to columns of at most `height` lines. Splits no entry, and puts `blanks`
+/// blank lines between groups.
 fn flow(groups: &[Vec<KeyGroup>], blanks: usize, height: usize) -> Vec<KeyGroup> {
     let mut columns: Vec<KeyGroup> = vec![Vec::new()];
     for group in groups {

@@ -1,4 +1,4 @@
-//! Explains the lab's marks and figures. Does not measure.
+//! Builds the rows that explain the marks and figures of the lab. Does not measure.
 
 use ratatui::{style::Style, text::Span};
 

@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthStr;
 use super::PageContext;
 use crate::view::words;
 
-/// A mark as drawn on the screen, its name, its meaning.
+/// A mark as drawn on the screen (None: there is none), its name, its meaning.
 pub struct MarkRow {
     pub mark: Option<Span<'static>>,
     pub name: String,
@@ -33,7 +33,7 @@ impl MarkRow {
     }
 }
 
-/// Widths of the columns of marks and names, common to all rows.
+/// Widths of the columns of marks (0: there is none) and names, common to all rows.
 pub struct MarkTable<'a> {
     pub page_context: &'a PageContext<'a>,
     pub marks: usize,

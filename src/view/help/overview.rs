@@ -1,4 +1,4 @@
-//! Explains the figures of the Overview. Does not count.
+//! Builds the rows that explain the figures of the Overview. Does not count.
 
 use ratatui::text::Span;
 

@@ -1,4 +1,4 @@
-//! Explains the marks of the pool of leases. Does not lease.
+//! Builds the rows that explain the marks of the pool of leases. Does not lease.
 
 use ratatui::text::Span;
 

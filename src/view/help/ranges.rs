@@ -1,5 +1,5 @@
-//! The page of ranges: which ports have which purpose, and what bind() and connect() do with them.
-//! Only the figures of this machine come from the snapshot.
+//! Builds the page of ranges: which ports have which purpose, and what bind() and connect() do with
+//! them. Takes only the figures of this machine from the snapshot.
 //!
 //! The behaviour of Linux was tested on 6.18; the order by parity and the rule of connect() are
 //! those of `inet_csk_find_open_port` and `__inet_hash_connect` (net/ipv4).

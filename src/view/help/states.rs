@@ -1,4 +1,4 @@
-//! The page of states and colours: what each means and what to do about it. Does not count.
+//! Builds the page of states and colours: what each means and what to do about it. Does not count.
 
 use ratatui::{
     style::{Modifier, Style},
@@ -117,7 +117,7 @@ fn free_ports(page_context: &PageContext) -> Vec<MarkRow> {
     ]
 }
 
-/// Explains blocks and the cursor.
+/// Returns the rows that explain blocks and the cursor.
 fn reading(theme: &Theme) -> Vec<MarkRow> {
     let fullness = if theme.has_color() {
         "its most important state; stronger: more ports in use"
@@ -131,7 +131,7 @@ fn reading(theme: &Theme) -> Vec<MarkRow> {
     ]
 }
 
-/// Returns the letters that a lens shows on the map.
+/// Returns the row of a lens, with the letters that it shows on the map.
 fn of_lens(lens: Lens, theme: &Theme) -> MarkRow {
     let letters = match lens {
         Lens::State => "letters above; c C next, previous lens".to_owned(),
@@ -183,7 +183,7 @@ fn marks(page_context: &PageContext) -> Vec<MarkRow> {
     rows
 }
 
-/// Returns the mark of other processes' ports on maps of attempts.
+/// Returns the mark of ports in use by others on maps of attempts.
 pub fn occupied(theme: &Theme) -> Span<'static> {
     if theme.needs_whole_cells() {
         Span::raw(theme.glyph(" ▒ ", " @ "))

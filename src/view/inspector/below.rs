@@ -63,7 +63,8 @@ fn number(context: &InspectorContext<'_>) -> Vec<Span<'static>> {
     vec![Span::raw(" "), number, Span::raw(" ")]
 }
 
-/// Describes the port itself on at most `room` lines: kind, registered service, block.
+/// Describes the port itself on at most `room` lines: its use, registered service, block, parity
+/// and ranges.
 fn facts(context: &InspectorContext<'_>, sockets: usize, room: usize) -> Vec<Line<'static>> {
     let mut first = Line::from(number(context));
     let what = match sockets {
@@ -103,7 +104,7 @@ fn only(context: &InspectorContext<'_>, socket: &Socket, others: usize) -> Line<
     line
 }
 
-/// Joins the parts that fit and skips those that do not.
+/// Joins the parts that fit into `room` columns and skips those that do not.
 fn whole_parts(parts: &[String], separator: &str, room: usize) -> String {
     let mut text = String::new();
     for part in parts {

@@ -32,7 +32,7 @@ pub fn lines(context: &InspectorContext<'_>) -> Vec<Line<'static>> {
     lines
 }
 
-/// Returns the rows to show: the port is in the third one, except near port 0 or 65535.
+/// Returns the rows to show. The port is in the third one, except near port 0 or 65535.
 fn rows(port: u16) -> impl Iterator<Item = PortRange> {
     let last = port::ALL.last() / ROW - (ROWS - 1);
     let first = (port / ROW).saturating_sub(BEFORE).min(last);
@@ -50,8 +50,8 @@ fn line(context: &InspectorContext<'_>, row: PortRange, cell: usize) -> Line<'st
     Line::from(spans)
 }
 
-/// Returns the letter of the most significant state of a port. It has a colour only under the state
-/// lens.
+/// Returns the letter of the state class that is shown for a port, and its style. The letter has a
+/// colour only under the state lens.
 fn letter_of(context: &InspectorContext<'_>, port: u16) -> (char, Style) {
     let theme = context.theme;
     let class = context.scan.occupancy.port(port).shown_class(context.app.map().protocols);

@@ -90,7 +90,8 @@ pub fn nature(context: &InspectorContext<'_>) -> Vec<String> {
     words
 }
 
-/// Returns the registered service, independent of the actual use: `registered for https`.
+/// Returns the registered service, which may differ from the actual use: `registered for https`.
+/// None: no service is registered.
 pub fn registered(context: &InspectorContext<'_>) -> Option<String> {
     let services = context.app.services();
     let [tcp, udp] = Protocol::EACH.map(|protocol| services.name(protocol, context.port));
@@ -104,7 +105,7 @@ pub fn registered(context: &InspectorContext<'_>) -> Option<String> {
     Some(format!("registered for {names}"))
 }
 
-/// Describes the purpose of a port that has no socket.
+/// Describes a port that has no socket: free, reserved, or outside the ephemeral range.
 pub fn what(context: &InspectorContext<'_>) -> &'static str {
     let ephemeral = &context.scan.snapshot.ephemeral;
     let in_range = ephemeral.range.contains(context.port);
@@ -120,7 +121,7 @@ pub fn badge(context: &InspectorContext<'_>, socket: &Socket) -> Span<'static> {
     Span::styled(format!(" {} ", socket.state), context.theme.badge(role))
 }
 
-/// Returns the age of a socket and its remaining time.
+/// Returns the age of a socket and its remaining time in TIME-WAIT, as far as they are known.
 pub fn times(context: &InspectorContext<'_>, socket: &Socket) -> Vec<String> {
     let age = context.app.history().age(socket).and_then(words::lasting);
     let left = words::seconds_left(socket).map(|seconds| format!("{seconds}s left"));

@@ -1,4 +1,5 @@
-//! Draws the history of one port as seen in snapshots. Changes between two snapshots are unknown.
+//! Draws the history of one port, as the snapshots show it. Changes between two snapshots are
+//! unknown.
 
 use ratatui::{
     style::Style,
@@ -15,11 +16,11 @@ use crate::{
 
 /// Width of `−1m 12s `.
 const TIME_WIDTH: usize = 8;
-/// Maximum number of sightings shown.
+/// Maximum number of entries shown.
 const MAX_EVENTS: usize = 24;
 
-/// Returns the sightings, newest first; empty if nothing has changed on the port since the
-/// program's start.
+/// Returns a title and the recorded changes, newest first. Empty: no change on the port is
+/// recorded.
 pub fn lines(context: &InspectorContext<'_>) -> Vec<Line<'static>> {
     let port_events: Vec<PortEvent> =
         context.app.history().on_port(context.port).take(MAX_EVENTS).collect();
@@ -30,7 +31,7 @@ pub fn lines(context: &InspectorContext<'_>) -> Vec<Line<'static>> {
     lines
 }
 
-/// Formats a sighting: `−1m 12s ESTABLISHED → 10.0.3.17:443`, `−13s    free`. The remote endpoint
+/// Formats an entry: `−1m 12s ESTABLISHED → 10.0.3.17:443`, `−13s    free`. The remote endpoint
 /// gets a line of its own if it does not fit.
 fn line(
     context: &InspectorContext<'_>,

@@ -58,7 +58,8 @@ pub fn lines(context: &InspectorContext<'_>) -> Vec<Line<'static>> {
     lines
 }
 
-/// Returns the counts of the ephemeral range. If the map shows this range, uses those of the scan.
+/// Returns the counts of the ephemeral range. If the map shows this range, the counts of the scan
+/// are reused.
 fn lens_counts(context: &InspectorContext<'_>) -> LensCounts {
     let ephemeral = context.app.ephemeral();
     if context.app.shown() == ephemeral {
@@ -97,7 +98,7 @@ fn by_state(context: &InspectorContext<'_>, lens_counts: &LensCounts) -> Vec<Lin
         .collect()
 }
 
-/// Returns the categories of the lens, counted on the whole map.
+/// Returns a row for each category of the lens that occurs, counted on the whole map.
 fn by_lens(context: &InspectorContext<'_>) -> Vec<Line<'static>> {
     let entries = legend::entries(context.app, context.scan, context.theme);
     let shown = entries.iter().filter(|entry| entry.count.is_some_and(|count| count > 0));
@@ -123,7 +124,7 @@ fn row(
 }
 
 /// Shows even and odd ports separately, without the colours of a warning: the kernel's automatic
-/// choice prefers one parity, so it is normal that its ports are in use first.
+/// choice prefers one parity, so it is normal that the ports of this parity are in use first.
 fn halves(context: &InspectorContext<'_>, lens_counts: &LensCounts) -> Vec<Line<'static>> {
     let track = Style::new().bg(context.theme.color(Role::Available));
     let style = context.theme.style(Role::Dim);
@@ -172,7 +173,7 @@ pub fn family_lines(context: &InspectorContext<'_>) -> Vec<Line<'static>> {
         .collect()
 }
 
-/// Describes the selected span; empty if there is none.
+/// Describes the selected span. Empty: no span is selected.
 pub fn span_lines(context: &InspectorContext<'_>) -> Vec<Line<'static>> {
     let Some(span) = context.app.span() else { return Vec::new() };
     let mut lines = vec![context.title(&format!("Span {span}"), "measured")];
@@ -181,7 +182,8 @@ pub fn span_lines(context: &InspectorContext<'_>) -> Vec<Line<'static>> {
     lines
 }
 
-/// Returns the number of ports, of those in use and of free ones, then the states that occur.
+/// Formats the numbers of all, used and free ports of the selected span, then those of the state
+/// classes that occur.
 pub fn span_parts(context: &InspectorContext<'_>) -> Vec<String> {
     let Some(span) = context.app.span() else { return Vec::new() };
     let lens_counts = context.app.lens_counts(span);

@@ -2,7 +2,7 @@
 
 use ratatui::layout::Rect;
 
-/// Minimum size of the body for a table and one strategy's map.
+/// Minimum size (columns, lines) of the body for a table and one strategy's map.
 const MIN_BODY: (u16, u16) = (60, 16);
 /// Minimum size of a strategy's column with map, figures and histogram on top of each other.
 pub const MIN_NARROW_COLUMN: (u16, u16) = (38, 23);
@@ -16,7 +16,7 @@ const ROOMY_WIDE_HEIGHT: u16 = 24;
 const MIN_CURVE_LINES: u16 = 9;
 const MAX_CURVE_LINES: u16 = 22;
 
-/// Size class of the terminal.
+/// Size class of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LabSize {
     /// A few words.
@@ -40,7 +40,7 @@ pub struct LabAreas {
 }
 
 impl LabAreas {
-    /// Divides the area for `count` strategies, at least one.
+    /// Divides the area for `count` strategies, which must be at least one.
     pub fn within(area: Rect, count: usize, selected: usize) -> Self {
         let class = class(area, count as u16);
         let line = |y: u16, height: u16| {
@@ -74,7 +74,7 @@ impl LabAreas {
         self.curve = below(rest, panel.height);
     }
 
-    /// Puts the columns in rows, and the curve below them if there is room.
+    /// Puts the columns in rows of `across`, and the curve below them if there is room.
     fn spread(&mut self, body: Rect, count: usize, across: u16) {
         let rows = (count as u16).div_ceil(across);
         let width = (body.width - (across - 1)) / across;
@@ -112,8 +112,8 @@ fn class(area: Rect, count: u16) -> LabSize {
     }
 }
 
-/// Returns the height of the curve. Of `height` lines, the columns need at least `least`, and more
-/// than `roomy` lines are of little use to them.
+/// Returns the height of the curve; 0 if there is no room. Of `height` lines, the columns need at
+/// least `least`, and more than `roomy` lines are of little use to them.
 fn curve_lines(height: u16, least: u16, roomy: u16) -> u16 {
     let spare = height.saturating_sub(least);
     if spare < MIN_CURVE_LINES {

@@ -17,7 +17,8 @@ use crate::{
 /// Width of `100,000` and a gap.
 const LABELS: u16 = 8;
 const MIN_SIZE: (u16, u16) = (40, 5);
-/// Maximum distance by which a point is moved sideways so that it does not cover another one.
+/// Maximum number of columns by which a point is moved sideways so that it does not cover another
+/// one.
 const MAX_LABEL_OFFSET: u16 = 3;
 
 /// Converts values to positions in the plot.
@@ -125,7 +126,8 @@ fn levels(scale: &PlotScale, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// Draws the expected values as two dots per cell. Draws nothing if there is no model.
+/// Draws the expected values, as two dots per cell if braille is available. Draws nothing where
+/// there is no model.
 fn dots(
     entry: &LabColumn<'_>,
     model: &dyn Fn(f64) -> Option<f64>,
@@ -156,7 +158,7 @@ fn dots(
     }
 }
 
-/// Adds a dot to a braille character; `dot` is counted from the bottom.
+/// Adds a dot to a braille character. `dot` is counted from the bottom, 0 to 3.
 fn braille(symbol: &str, is_right: bool, dot: usize) -> char {
     // From the bottom, the left dots are 7 3 2 1, the right ones 8 6 5 4 (Unicode, "Braille
     // Patterns").
@@ -190,8 +192,8 @@ fn here(lab: &LabScreen, scale: &PlotScale, theme: &Theme, buffer: &mut Buffer) 
     put(buffer, plot, start, plot.y, &words, style);
 }
 
-/// Draws the measured means: those of the current runs on the vertical line, those of the sweep at
-/// their occupancies.
+/// Draws the measured means: those of the current runs on the vertical line, those of
+/// `LabReport::curve` at their occupancies.
 fn points(
     lab: &LabScreen,
     entries: &[LabColumn<'_>],

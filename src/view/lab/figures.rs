@@ -18,14 +18,14 @@ use crate::{
     },
 };
 
-/// Lines of `section`.
+/// Number of lines that `section` draws.
 pub const LINES: u16 = 9;
 const LABEL: usize = 9;
 /// Measured figures agree with the expected ones within this many standard errors.
 const MAX_STANDARD_ERRORS: f64 = 4.0;
 /// Minimum number of runs for a comparison.
 const MIN_RUNS: u64 = 30;
-/// Minimum width for the bar of the next port with the whole word `predictable`.
+/// Minimum width at which the bar of the next port has the whole word `predictable`.
 const WITH_PREDICTABLE: usize = 36;
 
 /// Draws the figures. If `is_brief`, leaves out those that the table shows.
@@ -61,7 +61,8 @@ fn label(label: &str, theme: &Theme) -> Span<'static> {
     Span::styled(format!("{label:<LABEL$}"), theme.style(Role::Dim))
 }
 
-/// Draws the longest of these wordings that fits beside a label; cuts none of them.
+/// Draws the first of `wordings` that fits beside the label; cuts none. `wordings` must be ordered
+/// longest first.
 fn line(name: &str, wordings: &[String], role: Role, column: &mut TextColumn<'_>) {
     let room = column.width().saturating_sub(LABEL);
     let words = wordings.iter().find(|words| words.chars().count() <= room);
@@ -75,8 +76,8 @@ fn line(name: &str, wordings: &[String], role: Role, column: &mut TextColumn<'_>
     column.line([label(name, column.theme), Span::styled(words, style)]);
 }
 
-/// Draws a measured figure, `-` if there is none, beside the expected one. Its colour shows whether
-/// they agree.
+/// Draws a measured figure, `-` if there is none, beside the expected one. The colour of `role`
+/// shows whether they agree.
 fn beside(
     name: &str,
     [measured, expected]: [Option<String>; 2],
@@ -118,8 +119,9 @@ pub fn mean_role(figures: &StrategyFigures) -> Role {
     if figures.runs < MIN_RUNS {
         return Role::Text;
     }
-    // If all runs took the same number of attempts, the measured standard error is 0. Then uses the
-    // error of independent attempts, which is 0 only if exactly one attempt is expected.
+    // If all runs took the same number of attempts, the measured standard error is 0. In that case
+    // the standard error of independent attempts is used, which is 0 only if exactly one attempt is
+    // expected.
     let error = if error > 0.0 {
         error
     } else {
@@ -129,6 +131,7 @@ pub fn mean_role(figures: &StrategyFigures) -> Role {
     verdict((mean - model).abs() <= MAX_STANDARD_ERRORS * error + 1e-9 * model)
 }
 
+/// Returns the role of the measured failure rate, as [`mean_role`] does for the mean.
 pub fn failure_role(figures: &StrategyFigures) -> Role {
     let (Some(rate), Some(model)) = (figures.failure_rate(), figures.expected) else {
         return Role::Text;
@@ -146,7 +149,7 @@ fn verdict(agrees: bool) -> Role {
     if agrees { Role::Ok } else { Role::Warn }
 }
 
-/// Draws the quantiles of the attempts, `-` if fewer allocations got a port.
+/// Draws quantiles of the attempts of all allocations; `-` if a smaller share of them got a port.
 fn quantiles(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
     let reported =
         |share| figures.quantile(share).map_or_else(|| "-".to_owned(), notation::grouped);
@@ -163,8 +166,8 @@ fn failures(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
     beside("failed", [measured, expected], failure_role(figures), column);
 }
 
-/// Draws what an observer of the last ports can infer about the next one, and a bar with its
-/// predictable share.
+/// Draws what an observer can infer from the last ports, and a bar with the share of the next
+/// port's bits that the observer knows.
 fn next(lab: &LabScreen, judged: &Predictability, column: &mut TextColumn<'_>) {
     let known = known(lab, judged);
     let role = known.map_or(Role::Dim, guess_role);
@@ -186,7 +189,8 @@ fn next(lab: &LabScreen, judged: &Predictability, column: &mut TextColumn<'_>) {
     ]);
 }
 
-/// Returns the predictable share of the next port's bits; `None` if too few ports were allocated.
+/// Returns the share (0 to 1) of the next port's bits that an observer of the last ports knows.
+/// None: too few ports were allocated.
 pub fn known(lab: &LabScreen, judged: &Predictability) -> Option<f64> {
     let candidates = lab
         .occupancy_counts()
@@ -196,8 +200,8 @@ pub fn known(lab: &LabScreen, judged: &Predictability) -> Option<f64> {
     (judged.habit != Habit::Unseen).then_some(known)
 }
 
-/// Returns the role of the predictable share of the next port. The higher it is, the easier another
-/// process can take the port first.
+/// Returns the role of the known share (0 to 1) of the next port's bits. The higher the share, the
+/// easier another process can bind the port first.
 pub fn guess_role(known: f64) -> Role {
     match known {
         known if known > 0.7 => Role::Critical,
@@ -252,7 +256,8 @@ fn time(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
     line("time", &[fitted(&[&time, &allocations], room)], Role::Text, column);
 }
 
-/// Draws the lengths of the runs of occupied ports that the strategy currently meets.
+/// Draws the longest and the mean length of the runs of occupied ports in the current occupancy of
+/// the strategy.
 fn lengths(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
     let longest = figures.lengths.last().map_or(0, |&(length, _)| length);
     let (ports, runs) =

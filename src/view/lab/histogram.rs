@@ -14,7 +14,8 @@ const LEAST_AXIS: usize = 29;
 /// Minimum height of the histogram: the bars, and the line with the axis.
 const MIN_HEIGHT: u16 = 3;
 const EIGHTHS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
-/// Share of the runs that the axis covers. The remaining runs would be too few to see.
+/// Share (0 to 1) of the successful runs that the axis covers. The remaining ones would be too few
+/// to see.
 const SHOWN: f64 = 0.99;
 
 /// Common scale of all strategies, so that their bars are comparable.
@@ -24,11 +25,12 @@ pub struct HistogramScale {
     bins: u16,
     /// The share of all runs that the highest bar represents.
     highest: f64,
+    /// Maximum number of attempts of a run.
     limit: u32,
 }
 
 impl HistogramScale {
-    /// Builds the scale for a number of terminal columns.
+    /// Computes the scale of all `entries` for histograms of at most `columns` terminal columns.
     pub fn over(lab: &LabScreen, entries: &[LabColumn<'_>], columns: u16) -> Self {
         let limit = lab.options().max_attempts.max(1);
         let columns = columns.clamp(1, MAX_BARS);
@@ -59,6 +61,7 @@ impl HistogramScale {
         bins
     }
 
+    /// Returns each bin's expected share of all runs. None: no model is known.
     fn model(&self, figures: &StrategyFigures) -> Option<Vec<f64>> {
         let model = figures.model.as_ref()?;
         let left = |bin: u32| model.survival(bin.saturating_mul(self.width).min(self.limit));
@@ -114,7 +117,7 @@ pub fn render(
     legend(&strategy_report.figures, theme, plot, area, buffer);
 }
 
-/// Draws the expected height on every second bar, so that the measured ones are visible between.
+/// Draws the expected height on every second bar, so that the bars between them stay visible.
 fn diamonds(model: &[f64], scale: &HistogramScale, theme: &Theme, plot: Rect, buffer: &mut Buffer) {
     for (x, share) in (plot.x..plot.right()).zip(model).step_by(2) {
         let height = share / scale.highest * f64::from(plot.height);
@@ -147,7 +150,8 @@ fn legend(figures: &StrategyFigures, theme: &Theme, plot: Rect, area: Rect, buff
     }
 }
 
-/// Returns the glyph of one cell of a bar. `line` is the line of the cell, from 0 at the bottom.
+/// Returns the glyph of one cell of a bar that fills `share` (0 to 1) of `height` lines. `line` is
+/// the line of the cell, from 0 at the bottom.
 fn part(share: f64, height: u16, line: u16, ascii: bool) -> &'static str {
     let least = if share > 0.0 { 1.0 } else { 0.0 };
     let eighths = (share * f64::from(height) * 8.0).round().max(least);

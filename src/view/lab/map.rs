@@ -15,8 +15,8 @@ use crate::{
     },
 };
 
-/// Returns the share as which a full block is drawn. Denser glyphs would hide the digits, and some
-/// ASCII glyphs mark attempts on this map.
+/// Returns the share (0 to 1) as which a fully occupied block is drawn. Denser glyphs would hide
+/// the digits, and some ASCII glyphs mark attempts on this map.
 fn brightest(theme: &Theme) -> f32 {
     match (theme.has_color(), theme.ascii) {
         (_, true) => 0.42,
@@ -25,7 +25,7 @@ fn brightest(theme: &Theme) -> f32 {
     }
 }
 
-/// Returns the width in terminal columns.
+/// Returns the width of a map, in terminal columns.
 pub fn width(grid: &Grid) -> u16 {
     GUTTER + grid.columns()
 }

@@ -33,6 +33,7 @@ const WORDY: u16 = 29;
 
 /// Common layout of all strategies' panels.
 pub struct StrategyPanel {
+    /// None: there is no room for a map.
     grid: Option<Grid>,
     width: u16,
     is_wide: bool,

@@ -59,7 +59,8 @@ fn backend_line(race: &RaceReport, column: &mut TextColumn<'_>) {
     }
 }
 
-/// Draws name and count, and below them the share of stolen rounds as a bar.
+/// Draws name and count, and below them the share of stolen rounds as a bar. `whole` is the share
+/// (0 to 1) of a full bar.
 fn kind(name: &str, rounds: &Rounds, whole: f64, column: &mut TextColumn<'_>) {
     let theme = column.theme;
     let stolen = format!("{} stolen", notation::grouped(rounds.stolen));
@@ -108,8 +109,8 @@ fn expected(rounds: &Rounds) -> f64 {
     rounds.expected / f64::from(rounds.count.max(1))
 }
 
-/// Formats the expected number and what it is computed from: the rate λ, the time w and the number
-/// of ports F.
+/// Formats the expected number of stolen ports and what it is computed from: the rate λ, the time w
+/// and the number of free ports F.
 fn model(rounds: &Rounds) -> String {
     if rounds.count == 0 {
         return "no round finished yet".to_owned();
@@ -156,7 +157,8 @@ fn meaning(race: &RaceReport) -> String {
     }
 }
 
-/// Writes text, wrapped between words. If only ASCII is available, replaces other symbols.
+/// Writes text, wrapped between words. If only ASCII is available, replaces the other symbols of
+/// the texts.
 fn paragraph(text: &str, role: Role, column: &mut TextColumn<'_>) {
     let text = if column.theme.ascii {
         text.replace('±', "+-").replace('−', "-").replace('λ', "r").replace('µ', "u")

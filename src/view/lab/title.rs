@@ -1,4 +1,4 @@
-//! Draws the first lines of the screen: what is compared, where attempts happen, the speed. Does
+//! Draws the first lines of the screen: what is compared, where ports are bound, the speed. Does
 //! not change settings.
 
 use ratatui::{
@@ -60,8 +60,8 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     ]);
 }
 
-/// Returns the wordings for where the attempts happen, longest first. If the line is not wide, the
-/// other parts need the room of a long one.
+/// Returns the wordings for where ports are bound, longest first. Unless `is_wide`, leaves out the
+/// longest one of a simulation, so that the other parts of the line have room.
 fn target_wordings(app: &App, is_wide: bool) -> Vec<String> {
     let machine = app.scan().map(|scan| &scan.snapshot.machine);
     let words: &[&str] = match (app.lab().target(), machine.map(|m| (m.kind, m.is_isolated))) {

@@ -5,11 +5,12 @@ use ratatui::layout::Rect;
 use super::OverviewContext;
 use crate::app::overview::OverviewList;
 
-/// Minimum size of the body (without header and footer) for lists side by side.
+/// Minimum sizes (columns, lines) of the body, without header and footer, by size class. From
+/// `Medium` on, there are two columns.
 const MEDIUM: (u16, u16) = (110, 34);
 const LARGE: (u16, u16) = (150, 44);
 const HUGE: (u16, u16) = (190, 54);
-/// Height of the ranges: a rule and one line per lane.
+/// Height of the ranges: a rule and one line per protocol and family.
 const RANGES: u16 = 5;
 /// Height of the head of a table: a rule and the column titles.
 pub const HEAD: u16 = 2;
@@ -19,7 +20,7 @@ const BETWEEN: u16 = 2;
 /// Minimum number of rows of a table that is shown.
 const MIN_ROWS: u16 = 3;
 
-/// Size class of the terminal.
+/// Size class of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum OverviewSize {
     /// One column.
@@ -42,7 +43,7 @@ impl OverviewSize {
     }
 
     /// Returns the number of lines for the verdict, which has the headline, the reason and the
-    /// advice. If there is trouble, the verdict gets more lines and the map fewer.
+    /// advice. If `is_bad`, the verdict gets more lines, and the map fewer.
     pub fn verdict(self, is_bad: bool) -> u16 {
         match (self, is_bad) {
             (_, false) => 3,
@@ -55,8 +56,8 @@ impl OverviewSize {
     fn left(self, width: u16) -> u16 {
         match self {
             Self::Small => width,
-            // The map needs room for 32, 50 or 80 blocks with gutter and row bar; the tables need
-            // the rest.
+            // The map needs room for 32, 50 or, at 200 columns, 80 blocks with gutter and row bar;
+            // the tables need the rest.
             Self::Medium => (width / 3).max(44),
             Self::Large => 62,
             Self::Huge => (u32::from(width) * 46 / 100) as u16,
@@ -82,7 +83,7 @@ pub struct OverviewAreas {
     pub owners: Rect,
     pub findings: Rect,
     pub map: Rect,
-    /// TIME-WAIT sockets that expire within the next minute.
+    /// Ports that leave TIME-WAIT within the next minute.
     pub drain: Rect,
     /// Ports in use over time, and the forecast.
     pub usage: Rect,
@@ -108,7 +109,7 @@ impl OverviewAreas {
         areas
     }
 
-    /// Shows the list with the selected row; the map gets the remaining lines.
+    /// Places the list with the selected row. The map gets the remaining lines.
     fn one_column(&mut self, context: &OverviewContext<'_>, free: Rect) {
         let mut free = free;
         let list = context.selected.map(|selected| selected.list).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Draws the table of destinations. The analysis has already sorted them, most exhausted first.
+//! Draws the table of destinations. The analysis has already sorted them, fullest first.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +28,7 @@ use crate::{
 const NAME: usize = 0;
 const BAR: usize = 1;
 const OWNER: usize = 7;
-/// Maximum width of a destination; `[2001:db8:1234:5678::17]:65535` has 30 columns.
+/// Maximum width of a destination, in columns; `[2001:db8:1234:5678::17]:65535` has 30.
 const MAX_DESTINATION_WIDTH: usize = 34;
 const MAX_PAIR_WIDTH: usize = 60;
 const MAX_BAR_WIDTH: u16 = 40;
@@ -163,8 +163,8 @@ fn bar(context: &OverviewContext<'_>, row: &DestinationUse, width: usize) -> Vec
     gauges::stacked(&by_class, row.capacity, Colors::States, context.theme, width)
 }
 
-/// Names one owner and counts the others. Names the process with the most sockets; without a
-/// process, the first other owner.
+/// Names one owner and counts the others in `DestinationUse::owners`. Names the process with the
+/// most sockets or, without a process, the first owner.
 fn owner(context: &OverviewContext<'_>, row: &DestinationUse) -> String {
     let process =
         row.owners.iter().find(|(owner_key, _)| matches!(owner_key, OwnerKey::Process(_)));

@@ -1,4 +1,4 @@
-//! Lists the findings of the rules, most severe first. Shows the selected finding in full. Does not
+//! Draws the findings of the rules, most severe first, and the selected finding in full. Does not
 //! apply the rules.
 
 use ratatui::{
@@ -159,7 +159,7 @@ fn unfolded(
     lines
 }
 
-/// Formats the time at which a finding was first found.
+/// Formats since when a finding has been found without interruption.
 fn since(age: Age) -> String {
     match age {
         Age::Exactly(age) => format!("{} ago", notation::duration(age)),

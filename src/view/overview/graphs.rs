@@ -17,8 +17,8 @@ const FORECAST_DIVISOR: u16 = 3;
 const MIN_WIDTH: u16 = 16;
 const MIN_HEIGHT: u16 = 4;
 
-/// Returns a sparkline of the ports in use over time. A full cell means all ports. With ASCII
-/// glyphs it is empty.
+/// Returns a sparkline of `series`: the time before the last snapshot, and the ports in use then. A
+/// full cell means `size` ports. Returns an empty string with ASCII glyphs.
 pub fn spark(series: &[(Duration, u32)], size: u32, width: usize, theme: &Theme) -> String {
     if theme.ascii {
         return String::new();
@@ -27,7 +27,7 @@ pub fn spark(series: &[(Duration, u32)], size: u32, width: usize, theme: &Theme)
     columns(series, width).into_iter().map(glyph).collect()
 }
 
-/// Stretches the series over `width` columns. Each column shows the last value of its interval.
+/// Distributes the series over `width` columns. Each column shows the last value of its interval.
 fn columns(series: &[(Duration, u32)], width: usize) -> Vec<u32> {
     let Some(&(longest, first)) = series.first() else { return Vec::new() };
     let span = longest.as_secs_f64();
@@ -45,8 +45,8 @@ fn columns(series: &[(Duration, u32)], width: usize) -> Vec<u32> {
     (0..width).map(column).collect()
 }
 
-/// Draws how many ports leave TIME-WAIT per second during the next minute. Ports that a socket in
-/// another state uses, too, are not counted.
+/// Draws how many ports of the ephemeral range leave TIME-WAIT per second during the next minute.
+/// Ports that a socket in another state uses, too, are not counted.
 pub fn drain(context: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     if area.width < MIN_WIDTH || area.height < MIN_HEIGHT {
         return;
@@ -79,7 +79,7 @@ pub fn drain(context: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     axis(["now", &most, "60s"], theme, Rect { y: plot.bottom(), height: 1, ..plot }, buffer);
 }
 
-/// Colour of the bars, and the letter that replaces them where half cells cannot be drawn.
+/// Colour of the bars, and the letter that replaces them if only whole cells can be drawn.
 #[derive(Clone, Copy)]
 struct Bars {
     role: Role,

@@ -1,4 +1,4 @@
-//! Draws the table of owners. The analysis has already sorted them, most ports of the range first.
+//! Draws the table of owners. The analysis has already sorted them, the one with most ports first.
 
 use ratatui::{buffer::Buffer, layout::Rect, text::Span};
 use unicode_width::UnicodeWidthStr;
@@ -86,7 +86,7 @@ fn cell(
             OwnerKey::Process(pid) => dim(pid.to_string(), theme),
             _ => Vec::new(),
         },
-        // A full bar is the largest owner, because the bars compare owners with each other.
+        // The bar of the largest owner is full, because the bars compare owners with each other.
         BAR => {
             let most = context.scan.analysis.owners.first().map_or(1, |first| first.ports);
             gauges::parts(&row.by_class, most, theme, width)

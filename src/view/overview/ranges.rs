@@ -99,8 +99,9 @@ fn level(context: &OverviewContext<'_>, gauge: &Gauge) -> Level {
     context.app.thresholds().level(gauge.share(), left, None)
 }
 
-/// Shows how many ports without a socket have the parity that connect() tries first. If there are
-/// none, connect() may be slower, because it searches all ports of this parity before the others.
+/// Formats how many ports without a socket have the low parity, which connect() tries first. If
+/// there are none, connect() may be slower, because it searches all ports of this parity before the
+/// others.
 fn half(context: &OverviewContext<'_>, gauge: &Gauge) -> Span<'static> {
     let range = context.scan.analysis.range(gauge.protocol_family.protocol());
     if matches!(gauge.protocol_family, ProtocolFamily::Udp4 | ProtocolFamily::Udp6) {

@@ -38,7 +38,7 @@ pub struct TableColumn {
 const GAP: u16 = 2;
 const MARK: u16 = 2;
 
-/// Returns the indices of the columns that fit.
+/// Returns the indices of the columns that fit into `width`.
 pub fn fitting(columns: &[TableColumn], width: u16) -> Vec<usize> {
     let mut kept: Vec<usize> = (0..columns.len()).collect();
     let needed = |kept: &[usize]| {
@@ -135,7 +135,7 @@ pub fn draw_row(
     }
 }
 
-/// Returns the range of rows that fit and include the selected one.
+/// Returns the range of rows that fit into the area and include the selected row.
 pub fn window(context: &OverviewContext<'_>, list: OverviewList, area: Rect) -> Range<usize> {
     let room = usize::from(area.height.saturating_sub(HEAD));
     window_of(list.len(context.scan), selected_index(context, list), room)

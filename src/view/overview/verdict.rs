@@ -58,8 +58,8 @@ pub fn lines(context: &OverviewContext<'_>, width: u16, height: u16) -> Vec<Line
 
 /// Returns the lines `why` and `do`: the reason and the advice of the finding that explains the
 /// headline. A finding of severity `Notice` has `note` instead of `why`; without a finding there is
-/// only a `note`. With a finding it fills all lines, so that `do` does not move when the reason
-/// gets shorter. Cuts no word.
+/// only a `note`. With a finding, the reason is filled up with blank lines, so that `do` does not
+/// move when the reason gets shorter. Cuts no word.
 pub fn explanation(app: &App, theme: &Theme, width: usize, height: usize) -> Vec<Line<'static>> {
     let (Some(scan), Some(headline)) = (app.scan(), app.headline()) else { return Vec::new() };
     let width = width.saturating_sub(LABEL);
@@ -69,7 +69,8 @@ pub fn explanation(app: &App, theme: &Theme, width: usize, height: usize) -> Vec
     };
     let is_note = finding.severity == Severity::Notice;
     let reason = words::wrapped(&reason(app, scan, headline, finding), width);
-    // A note that then fits in full uses the lines of the advice, too.
+    // If the reason of a note fits, the advice gets only the remaining lines, so that the note is
+    // complete.
     let most = match height.checked_sub(reason.len()) {
         Some(others) if is_note => others,
         _ => (height / 2).max(1),
@@ -101,8 +102,8 @@ fn reason(app: &App, scan: &LatestScan, headline: &Headline, finding: &Finding) 
     }
 }
 
-/// Returns a sentence about the owner that uses most of the destination's ports. Returns `None` if
-/// the subject is not a destination.
+/// Returns a sentence about the owner with most sockets to the destination. None: the subject is no
+/// destination, or has no owner.
 fn main_owner(app: &App, scan: &LatestScan, subject: Subject) -> Option<String> {
     let Subject::Destination(destination) = subject else { return None };
     let row = scan.analysis.destination(&destination)?;
@@ -169,7 +170,7 @@ pub fn whole_words(text: &str, width: usize) -> String {
     first_lines(&words::wrapped(text, width), 1, width).pop().unwrap_or_default()
 }
 
-/// Returns the note that is shown when there is no finding.
+/// Returns the note that is shown if no finding explains the headline.
 fn quiet(scan: &LatestScan) -> String {
     if scan.snapshot.sockets.is_empty() {
         return "no sockets in this snapshot".to_owned();
@@ -241,8 +242,8 @@ pub fn headline(subject_status: &SubjectStatus, sources: usize, theme: &Theme) -
     ]
 }
 
-/// Returns the longest wording that would fit even with the longest usual numbers. So the wording
-/// does not change while the level stays the same.
+/// Returns the longest wording that would fit even with the longest usual numbers. As a result, the
+/// wording does not change while the level stays the same.
 fn fitting(subject_status: &SubjectStatus, sources: usize, theme: &Theme, room: usize) -> String {
     let mut words = headline(subject_status, sources, theme);
     let is_narrow = |words: &Vec<String>, index: usize| words[index].width() <= room;
@@ -254,7 +255,7 @@ fn fitting(subject_status: &SubjectStatus, sources: usize, theme: &Theme, room: 
     words.into_iter().find(|text| text.width() <= room).unwrap_or_default()
 }
 
-/// Returns the standing with the longest usual numbers, first with a forecast, then without one.
+/// Returns the status with the longest usual numbers, first with a forecast, then without one.
 fn widest(subject_status: &SubjectStatus) -> [SubjectStatus; 2] {
     let SubjectStatus { size, trend, last_minute, .. } = *subject_status;
     let rate = f64::from(size.clamp(10, 999));
@@ -298,7 +299,7 @@ fn pace(subject_status: &SubjectStatus, theme: &Theme) -> String {
 }
 
 /// Formats the number of ports left and the forecast, if there is one, in a long and a short
-/// wording. Within a level, all else but the numbers stays the same.
+/// wording. Within a level, only the numbers change.
 fn endings(subject_status: &SubjectStatus, theme: &Theme) -> [String; 2] {
     let left = format!(": {} left", subject_status.left);
     match (subject_status.level, subject_status.last_minute) {
@@ -312,8 +313,8 @@ fn endings(subject_status: &SubjectStatus, theme: &Theme) -> [String; 2] {
     }
 }
 
-/// Formats the time until all ports are in use; empty if none is forecast. The findings state its
-/// uncertainty.
+/// Formats the time until all ports are in use; empty if this is not forecast within two days. The
+/// findings state the uncertainty of this time.
 fn full_in(subject_status: &SubjectStatus, theme: &Theme) -> String {
     let Some(forecast) = subject_status.forecast.filter(is_near) else { return String::new() };
     let about = theme.glyph("≈ ", "about ");

@@ -19,14 +19,14 @@ const DEPTHS: usize = 2;
 
 type Shades = [Color; STEPS + 1];
 
-/// Cache of `blended`, which a frame needs grouped of times. Each entry is computed on first use.
+/// Cache of `blended`, which a frame needs thousands of times. Each entry is computed on first use.
 static SHADES: [OnceLock<Box<Shades>>; TAKEN * FREE * BACKGROUNDS * CONTRASTS * DEPTHS] =
     [const { OnceLock::new() }; TAKEN * FREE * BACKGROUNDS * CONTRASTS * DEPTHS];
 
 impl Theme {
     /// Returns the colour of a block with some ports in use: `role` mixed with the colour of the
-    /// free ports. LISTEN stays bright, so that one listening port among forty is visible. With
-    /// sixteen colours or none, returns the colour of `role`.
+    /// free ports, by the share (0 to 1) in use. LISTEN stays bright, so that one listening port
+    /// among forty is visible. With sixteen colours or none, returns the colour of `role`.
     pub fn mixed(&self, role: Role, free: Role, share: f32) -> Color {
         let step = (share.clamp(0.0, 1.0) * STEPS as f32).round() as usize;
         if step == STEPS || self.depth <= Depth::Sixteen {
@@ -55,7 +55,7 @@ impl Theme {
         }
     }
 
-    /// Returns the cache index of a pair of roles; `None` for pairs that are too rare to cache.
+    /// Returns the cache index of a pair of roles. None: the pair is too rare to be cached.
     fn slot(&self, role: Role, free: Role) -> Option<usize> {
         let classes = StateClass::EACH.len();
         let taken = match role {

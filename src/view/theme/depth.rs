@@ -6,7 +6,9 @@ pub enum Depth {
     /// No colours, only bold and reverse.
     Monochrome,
     Sixteen,
+    /// xterm's 256 colours.
     Indexed,
+    /// 24-bit colours.
     True,
 }
 
@@ -14,7 +16,7 @@ pub enum Depth {
 const TRUE_COLOR_TERMS: [&str; 5] = ["kitty", "alacritty", "foot", "ghostty", "wezterm"];
 
 impl Depth {
-    /// Returns the depth from the first of these that decides it: `--color`, `NO_COLOR` (if not
+    /// Returns the depth from the first of these that determines it: `--color`, `NO_COLOR` (if not
     /// empty; see no-color.org), an empty or `dumb` TERM, COLORTERM, other values of TERM.
     pub fn from_env(
         asked: Option<Self>,

@@ -10,11 +10,11 @@ use ratatui::{
 
 use super::{Background, Depth, Role, Theme, fade, mix};
 
-/// Share of a colour that is left after dimming.
+/// Share (0 to 1) of a colour that is left after dimming.
 const LEFT: f32 = 0.38;
 
 impl Theme {
-    /// Dims an area. If colours cannot be mixed, it uses the terminal's dim attribute.
+    /// Dims an area. With sixteen colours or none, uses the terminal's dim attribute.
     pub fn dim_area(&self, area: Rect, buffer: &mut Buffer) {
         let area = area.intersection(buffer.area);
         if self.depth <= Depth::Sixteen {
@@ -22,7 +22,7 @@ impl Theme {
             buffer.set_style(area, dimmed);
             return;
         }
-        // A map has grouped of cells, but only some dozen colours.
+        // A map has thousands of cells, but only some dozen colours.
         let mut known = HashMap::new();
         let mut dimmed = |color| *known.entry(color).or_insert_with(|| self.dim_color(color));
         for position in area.positions() {

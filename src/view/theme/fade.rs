@@ -4,12 +4,13 @@ use ratatui::style::{Color, Style};
 
 use super::{Depth, Role, Theme, mix};
 
-/// Share of a mark's colour that is left after each step, from step 0.
+/// Share (0 to 1) of a mark's colour that is left after each step, from step 0.
 const LEFT: [f32; 4] = [1.0, 0.70, 0.45, 0.22];
 
 impl Theme {
-    /// Returns the colour of `role` after `step` steps (0 to 3) of fading towards `below`. If
-    /// colours cannot be mixed, returns the colour of `role` for steps 0 and 1, then `below`.
+    /// Returns the colour of `role` after `step` steps (0 to 3) of fading towards `below`. With
+    /// sixteen colours or none, or if the RGB value of `below` is not known, returns the colour of
+    /// `role` for steps 0 and 1, then `below`.
     pub fn faded(&self, role: Role, below: Color, step: u8) -> Color {
         let amount = LEFT[usize::from(step).min(LEFT.len() - 1)];
         if step == 0 {
@@ -28,8 +29,8 @@ impl Theme {
         }
     }
 
-    /// Returns the style of a badge over `below` after `step` steps of fading, or `None` when the
-    /// badge has disappeared.
+    /// Returns the style of a badge over `below` after `step` steps of fading. None: the badge has
+    /// disappeared, from step 3 on with sixteen colours or none.
     pub fn faded_badge(&self, role: Role, below: Color, step: u8) -> Option<Style> {
         match (self.depth, step) {
             (_, 0) => Some(self.badge(role)),
@@ -44,7 +45,7 @@ impl Theme {
     }
 }
 
-/// Returns the RGB value; `None` for the terminal's default and the sixteen base colours, which
+/// Returns the RGB value. None: the terminal's default or one of the sixteen base colours, which
 /// differ between terminals.
 pub fn rgb(color: Color) -> Option<u32> {
     match color {

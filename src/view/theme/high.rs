@@ -1,9 +1,9 @@
-//! The high-contrast colours as data. Text has a contrast of 7:1 or more; the states are brighter
-//! and further apart. Roles that are not listed keep their normal colour.
+//! The high-contrast colours as data. Text has a contrast of 7:1 or more with the background, and
+//! the colours of the states are further apart. Roles that are not listed keep their normal colour.
 //!
 //! The state colours come from the same search as those of `palette`, with stricter limits. For
-//! each kind of colour blindness the closest pair is at least 1.1 times as far apart in OKLab, and
-//! the contrast with the ink is at least 4.5:1.
+//! each kind of colour vision, the closest pair is at least 1.05 times as far apart in OKLab, and
+//! the contrast with the ink is at least 4.5:1 (`tests/palette.rs`).
 
 use ratatui::style::Color::{
     Black, Blue, Cyan, DarkGray, Gray, Green, LightBlue, LightCyan, LightGreen, LightMagenta,

@@ -7,7 +7,7 @@ pub fn color(rgb: u32) -> Color {
     Color::Rgb(red, green, blue)
 }
 
-/// Mixes two colours in perceptually even steps; `amount` is the part of `to`, 0 to 1.
+/// Mixes two colours in perceptually even steps. `amount` is the share of `to`, 0 to 1.
 pub fn oklab(from: u32, to: u32, amount: f32) -> u32 {
     let (from, to) = (to_lab(from), to_lab(to));
     let mut lab = [0.0; 3];
@@ -17,7 +17,8 @@ pub fn oklab(from: u32, to: u32, amount: f32) -> u32 {
     from_lab(lab)
 }
 
-/// Returns the closest colour of xterm's colour cube (16 to 231) and grey ramp (232 to 255).
+/// Returns the index of the closest colour of xterm's colour cube (16 to 231) and grey ramp (232 to
+/// 255).
 pub fn nearest_index(rgb: u32) -> u8 {
     const LEVELS: [u8; 6] = [0, 95, 135, 175, 215, 255];
     let [_, red, green, blue] = rgb.to_be_bytes();

@@ -3,22 +3,23 @@
 
 use crate::domain::{Family, Protocol, Snapshot, Socket, State, SynQueue, socket::canonical};
 
-/// The SYN queue of one listener, or of several that share an address and port (SO_REUSEPORT). Each
-/// of these has its own queue, but the queue of a given connection is unknown.
+/// The SYN queue of one listener, or the queues of several listeners that share an address and port
+/// (SO_REUSEPORT). The tables do not show which of these queues has a given connection.
 pub(super) struct Queue<'a> {
-    /// The first of the listeners.
+    /// The first of these listeners.
     pub listener: &'a Socket,
     pub members: u32,
     pub half_open: u32,
-    /// The largest backlog of the listeners.
+    /// The largest backlog of these listeners.
     pub backlog: u32,
-    /// The accept queue of at least one listener is full, so handshakes cannot complete.
+    /// Whether the accept queue of a listener is full, so that handshakes cannot complete.
     is_accept_queue_full: bool,
 }
 
 impl Queue<'_> {
-    /// Whether the queue may be full for a new SYN. Older kernels refuse at `length >= backlog`,
-    /// newer ones at `length > backlog`.
+    /// Returns whether the queue may be full for a new SYN. Older kernels refuse at
+    /// `length >= backlog`, newer ones at `length > backlog`. Returns false if an accept queue is
+    /// full: see `listen-overflow`.
     pub fn is_full(&self, syn: &SynQueue) -> bool {
         let mut limit = self.backlog.max(1);
         if let (Some(0), Some(max)) = (syn.cookies, syn.max_backlog) {
@@ -34,7 +35,7 @@ pub(super) fn limit_without_cookies(max_syn_backlog: u32) -> u32 {
     max_syn_backlog - max_syn_backlog / 4
 }
 
-/// Returns the queues with half-open connections, sorted by their number, highest first.
+/// Returns the queues with half-open connections, those with most of them first.
 pub(super) fn queues(snapshot: &Snapshot) -> Vec<Queue<'_>> {
     let mut queues: Vec<Queue<'_>> = Vec::new();
     let half_open = snapshot.sockets.iter().filter(|socket| socket.state == State::SynReceived);
@@ -55,7 +56,7 @@ pub(super) fn queues(snapshot: &Snapshot) -> Vec<Queue<'_>> {
     queues
 }
 
-/// Returns one queue for each address that is listened on.
+/// Returns one queue for each address and interface on which a socket listens.
 fn of_port(snapshot: &Snapshot, port: u16) -> Vec<Queue<'_>> {
     let sockets = snapshot.on_port(Protocol::Tcp, port).iter();
     let mut queues: Vec<Queue<'_>> = Vec::new();
@@ -81,6 +82,8 @@ fn of_port(snapshot: &Snapshot, port: u16) -> Vec<Queue<'_>> {
 }
 
 impl Queue<'_> {
+    /// Returns whether a listener of this queue may have received the SYN of a half-open
+    /// connection.
     fn takes(&self, socket: &Socket) -> bool {
         let (own, other) =
             (canonical(self.listener.local.address), canonical(socket.local.address));
@@ -90,8 +93,9 @@ impl Queue<'_> {
         (own == other || is_any) && is_here
     }
 
-    /// Orders listeners as the kernel prefers them: first those bound to a single address, then
-    /// those bound to a device.
+    /// Returns a key that is higher for listeners that the kernel prefers: first those bound to a
+    /// single address, then those bound to a device (net/ipv4/inet_hashtables.c,
+    /// `__inet_lookup_listener`).
     fn rank(&self) -> (bool, bool) {
         (!self.listener.local.address.is_unspecified(), self.listener.interface.is_some())
     }

@@ -28,7 +28,7 @@ fn existing() -> String {
     }
 }
 
-/// Explains an error of bind(). None: the errno is not about the address.
+/// Explains an error of bind(). None: the errno does not concern the address.
 pub fn explain(errno: Errno, protocol: Protocol, address: BindAddress) -> Option<String> {
     match errno {
         Errno::EAFNOSUPPORT if address.ip().is_ipv6() => {
@@ -110,7 +110,8 @@ fn not_available6(wanted: Ipv6Addr, address: BindAddress) -> String {
     }
 }
 
-/// Returns the interface that must have the address.
+/// Returns the interface that must have the address. None: any interface may have it, or the
+/// interface no longer exists.
 fn interface_of(address: BindAddress) -> Option<Text> {
     match address {
         BindAddress::Scoped { interface, .. } => {
@@ -134,8 +135,9 @@ fn not_ready(wanted: Ipv6Addr, found: &configured::Address6) -> String {
     }
 }
 
-/// Returns a text if IPv6 is disabled. The setting of the interface decides. Writing `all` also
-/// changes the setting of each interface.
+/// Returns a text if IPv6 is disabled; None: it is not. The setting of the interface decides,
+/// because writing `all` changes the setting of each interface. Without an interface, IPv6 is
+/// disabled if `all` is set and there is no IPv6 address.
 fn disabled(interface: Option<&Text>, has_no_address: bool) -> Option<String> {
     let is_ipv6_off = |name: &str| configured::is_ipv6_disabled(name) == Some(true);
     let is_all_off = is_ipv6_off("all");

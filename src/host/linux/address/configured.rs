@@ -21,25 +21,25 @@ pub struct Address6 {
 }
 
 impl Address6 {
-    /// Whether duplicate address detection still runs.
+    /// Returns whether duplicate address detection still runs.
     pub fn is_tentative(&self) -> bool {
         self.flags & TENTATIVE != 0
     }
 
-    /// Whether another machine on the link has the address.
+    /// Returns whether another machine on the link has the address.
     pub fn is_duplicate(&self) -> bool {
         self.flags & DUPLICATE != 0
     }
 }
 
-/// Returns the IPv6 addresses; omits what cannot be read.
+/// Returns the IPv6 addresses; omits lines that cannot be parsed. Empty if /proc cannot be read.
 pub fn addresses6() -> Vec<Address6> {
     let table = fs::read_to_string("/proc/thread-self/net/if_inet6").unwrap_or_default();
     table.lines().filter_map(parse_address6).collect()
 }
 
 /// Parses `fe800000000000000000000000000001 02 40 20 82       v1`: address, index, prefix length,
-/// scope, flags, name.
+/// scope, flags, name; all but the name in hexadecimal.
 fn parse_address6(line: &str) -> Option<Address6> {
     let mut fields = line.split_ascii_whitespace();
     let address = Ipv6Addr::from_bits(u128::from_str_radix(fields.next()?, 16).ok()?);
@@ -48,7 +48,7 @@ fn parse_address6(line: &str) -> Option<Address6> {
     Some(Address6 { address, interface, flags })
 }
 
-/// Returns the IPv4 addresses, ascending; omits what cannot be read.
+/// Returns the IPv4 addresses, ascending. Empty if /proc cannot be read.
 pub fn addresses4() -> Vec<Ipv4Addr> {
     let trie = fs::read_to_string("/proc/thread-self/net/fib_trie").unwrap_or_default();
     let mut addresses = parse_trie(&trie);
@@ -78,14 +78,15 @@ pub fn interfaces() -> Vec<Text> {
     names.map(|(name, _)| Text::scrub(name.trim())).collect()
 }
 
-/// Reads `net.ipv6.conf.NAME.disable_ipv6`. None: it cannot be read, for example because the kernel
-/// has no IPv6.
+/// Returns whether `net.ipv6.conf.NAME.disable_ipv6` is set. None: it cannot be read, for example
+/// because the kernel has no IPv6.
 pub fn is_ipv6_disabled(name: &str) -> Option<bool> {
     let path = format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6");
     Some(fs::read_to_string(path).ok()?.trim() != "0")
 }
 
-/// Returns the addresses of one family as text, at most four.
+/// Returns the addresses of the family of `family` as text: the first four, and the number of the
+/// others.
 pub fn list(family: IpAddr) -> String {
     const MAX_LISTED: usize = 4;
     let all: Vec<String> = if family.is_ipv4() {

@@ -1,5 +1,5 @@
 //! Claims the path of a socket exclusively: holds a lock file beside the path, and makes sure that
-//! no other process uses a socket at the path. Does not create the socket.
+//! no file exists at the path. Does not create the socket.
 
 use std::{
     fmt,
@@ -47,7 +47,8 @@ pub struct Claim {
 impl Claim {
     /// Claims `path`, and makes sure that no file exists there. Removes an existing socket only if
     /// the lock file shows that an earlier portscope of this user created it, and if no process
-    /// uses it.
+    /// uses it. Errors: another process holds the lock, or the file at the path must not be
+    /// removed.
     pub fn acquire(path: &Path) -> Result<Self, SocketError> {
         let mut lock = Lock::take(path)?;
         make_room(path, lock.recorded)?;
@@ -118,8 +119,8 @@ impl Lock {
                 Err(errno) => return Err(could_not_lock(&path, errno)),
             }
             let mut lock = Self { path: path.clone(), file, recorded: None, is_ours: is_new };
-            // The previous holder may have removed the file before we locked it: then the lock is
-            // useless.
+            // The previous holder may have removed the file before we locked it. Such a lock
+            // protects nothing, because others lock a new file.
             if lock.is_in_place() {
                 lock.read()?;
                 return Ok(lock);
@@ -177,7 +178,7 @@ impl Drop for Lock {
 }
 
 /// Opens the lock file, and returns whether it was created. Follows no symbolic link, does not
-/// block on a pipe, and accepts only a file of this user with a single name.
+/// block on a pipe, and accepts only a file of this user that has no other hard link.
 fn open(path: &Path) -> Result<(File, bool), SocketError> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let mut options = OpenOptions::new();

@@ -23,8 +23,9 @@ pub struct Client {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientInput {
     Nothing,
+    /// This number of bytes, at most the length of the buffer.
     Bytes(usize),
-    /// The client sends nothing more, but may still receive.
+    /// The client sends nothing more, or the connection has failed. The client may still receive.
     End,
 }
 
@@ -69,12 +70,13 @@ pub struct Ready {
     pub is_woken: bool,
     /// A connection waits to be accepted.
     pub has_new_client: bool,
-    /// For each client, whether it is ready.
+    /// For each client, in the order of the argument, whether its connection is readable or has
+    /// ended.
     pub clients: Vec<bool>,
 }
 
 /// Waits until a descriptor is ready, at most for `longest` (None: without limit). Waits for new
-/// connections only if there is a `listener`.
+/// connections only if there is a `listener`. After the timeout or a signal, none is ready.
 pub fn wait<'a>(
     wake: BorrowedFd<'_>,
     listener: Option<&LeaseSocket>,

@@ -13,9 +13,9 @@ const CONNECTED: u8 = 3;
 /// `SOCK_DGRAM`. Such a socket receives without listening, whether it is connected or not.
 const DATAGRAM: &[u8] = b"0002";
 
-/// Whether a process has a socket bound to `path`; accepted connections do not count. Does not find
-/// sockets of other network namespaces. A socket bound by a relative path counts if its last
-/// component is the same.
+/// Returns whether a process has a socket bound to `path`; accepted connections do not count. Does
+/// not find sockets of other network namespaces. A socket bound by a relative path counts if its
+/// last component is the same. Errors: /proc/net/unix cannot be read.
 pub fn is_in_use(path: &Path) -> io::Result<bool> {
     let wanted = identity(path);
     let table = BufReader::new(fs::File::open("/proc/thread-self/net/unix")?);
@@ -39,9 +39,9 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
     Some((found.dev(), found.ino()))
 }
 
-/// Returns the path of a socket that is not an accepted connection. A path may contain blanks, and
-/// an abstract name begins with `@`. Fields of the line (proc_pid_net(5)):
-/// `Num: RefCount Protocol Flags Type St Inode Path`.
+/// Returns the path to which a socket is bound. None: the socket has no path, an abstract name
+/// (which begins with `@`), or is an accepted connection. A path may contain blanks. Fields of the
+/// line (proc_pid_net(5)): `Num: RefCount Protocol Flags Type St Inode Path`.
 fn bound_at(line: &[u8]) -> Option<&Path> {
     let mut rest = line;
     let mut fields = [&line[..0]; 7];

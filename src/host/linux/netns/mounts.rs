@@ -16,7 +16,7 @@ use crate::{
 /// Inode numbers and mount points, in the order of the mounts.
 pub(super) struct Mounts(Vec<(u64, PathBuf)>);
 
-/// Reads the mounts of our own mount namespace.
+/// Reads which network namespaces are mounted in this process's mount namespace.
 pub(super) fn read() -> Result<Mounts, HostError> {
     let path = "/proc/self/mountinfo";
     let table = fs::read(path).map_err(|error| HostError::new(&format!("read {path}"), error))?;
@@ -24,7 +24,7 @@ pub(super) fn read() -> Result<Mounts, HostError> {
 }
 
 impl Mounts {
-    /// Returns the namespace's name in /run/netns.
+    /// Returns the namespace's name in /run/netns; None: it has none.
     pub(super) fn name_of(&self, id: u64) -> Option<Text> {
         let points = self.0.iter().filter(|(of, _)| *of == id).map(|(_, point)| point);
         let mut names = points.filter_map(|point| {

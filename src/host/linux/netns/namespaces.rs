@@ -58,12 +58,12 @@ struct Walk {
     mounts: Mounts,
     known: HashSet<u64>,
     found: Vec<Namespace>,
-    /// Number of links that could not be read.
+    /// Number of threads, processes and mounts whose namespace could not be read.
     unread: u32,
 }
 
 impl Walk {
-    /// Returns whether there may be processes that /proc does not list.
+    /// Visits all threads that /proc lists. Returns whether /proc hides processes (`hidepid`).
     fn visit_processes(&mut self) -> Result<bool, HostError> {
         let failed = |error| HostError::new("read /proc", error);
         let proc: OwnedFd = File::open("/proc").map_err(failed)?.into();

@@ -33,7 +33,7 @@ pub struct FileName {
     pub name: CString,
 }
 
-/// What exists at a place.
+/// What exists under a `FileName`.
 pub enum ExistingFile {
     None,
     File(Metadata),
@@ -43,7 +43,8 @@ pub enum ExistingFile {
 }
 
 impl FileName {
-    /// Opens the folder of `path`, which is relative to `from`.
+    /// Opens the folder of `path`, which is relative to `from`. Errors: `path` has no file name
+    /// (EISDIR, or ENOENT if it is empty), or its folder cannot be opened.
     pub fn of(from: BorrowedFd<'_>, path: &[u8]) -> io::Result<Self> {
         let start = path.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
         let (folder, name) = path.split_at(start);
@@ -56,7 +57,8 @@ impl FileName {
         Ok(Self { folder, name: CString::new(name)? })
     }
 
-    /// Returns the place to which the symbolic links at `path` lead.
+    /// Follows the symbolic links at `path`, and returns the name to which they lead. Errors: there
+    /// are `MAX_LINKS` or more (ELOOP), or one is not safe, see `check_is_safe`.
     pub fn resolve_links(path: &Path) -> io::Result<Self> {
         let mut file_name = Self::of(CWD, path.as_os_str().as_bytes())?;
         for _ in 0..MAX_LINKS {
@@ -71,7 +73,7 @@ impl FileName {
         Err(Errno::LOOP.into())
     }
 
-    /// Looks the name up without following a symbolic link.
+    /// Looks the name up without following a symbolic link. None: nothing has that name.
     fn find(&self) -> io::Result<Option<(File, Metadata)>> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match openat(&self.folder, &self.name, flags, Mode::empty()) {
@@ -85,7 +87,9 @@ impl FileName {
         }
     }
 
-    /// Returns what exists at the place. Errors: it must not be written to or must not be replaced.
+    /// Returns what exists under the name. With a `mark`, accepts a regular file only if it belongs
+    /// to this user and is empty or begins with the mark. Errors: what exists must not be written
+    /// to or replaced.
     pub fn inspect(&self, mark: Option<&str>) -> io::Result<ExistingFile> {
         let Some((_, found)) = self.find()? else { return Ok(ExistingFile::None) };
         if let Some(number) = self.descriptor() {
@@ -119,10 +123,10 @@ impl FileName {
         ((folder.st_dev, folder.st_ino) == (own.st_dev, own.st_ino)).then_some(number)
     }
 
-    /// Refuses a file or link that another user may have created, in a folder that others can write
-    /// to, in order to redirect or read the report. Protects like fs.protected_symlinks
-    /// (proc_sys_fs(5)), but also covers other files than links, and folders without the sticky
-    /// bit.
+    /// Refuses a file or link that belongs to another user (except root), unless only trusted users
+    /// can write to the folder: the other user could redirect or read the report. Protects like
+    /// fs.protected_symlinks (proc_sys_fs(5)), but also refuses files other than links, and folders
+    /// without the sticky bit.
     fn check_is_safe(&self, found: &Metadata) -> io::Result<()> {
         let is_trusted = |uid| uid == 0 || uid == users::effective();
         if is_trusted(found.uid()) {
@@ -172,7 +176,8 @@ impl FileName {
         )))
     }
 
-    /// Opens a pipe or a device. Does not wait for a reader of the pipe; writes block as usual.
+    /// Opens a pipe or a device. Errors: the pipe has no reader; this call does not wait for one.
+    /// Writes block as usual.
     pub fn open_special(&self) -> io::Result<File> {
         let flags =
             OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;

@@ -14,8 +14,8 @@ use rustix::{
 
 use crate::host::linux::users;
 
-/// Minimum age of a file to remove. A run in another pid namespace may be writing to the same
-/// folder. A running one modifies its file more often than this.
+/// Minimum age of a file to remove. A run in another pid namespace, whose pid cannot be checked,
+/// may be writing to the same folder. It modifies its file more often than this.
 const MIN_AGE: Duration = Duration::from_mins(1);
 /// Maximum number of entries examined: a huge folder must not delay a report.
 const MAX_ENTRIES: usize = 10_000;
@@ -52,8 +52,8 @@ fn pid_of(name: &str) -> Option<u32> {
         .then(|| pid.parse().ok())?
 }
 
-/// Whether the process has ended. Our own pid counts as ended: this process has no temporary file
-/// yet, so a file with its pid was left by an earlier run.
+/// Returns whether the process has ended. Our own pid counts as ended: this process has no
+/// temporary file yet, so a file with its pid was left by an earlier run.
 fn has_ended(pid: u32) -> bool {
     let is_ours = pid == std::process::id();
     let process = i32::try_from(pid).ok().and_then(Pid::from_raw);

@@ -7,8 +7,8 @@ use rustix::{
     thread::CapabilitySet,
 };
 
-/// Whether /proc is mounted with `hidepid=invisible` or `hidepid=ptraceable` (proc(5)), and this
-/// process is not exempt.
+/// Returns whether /proc is mounted with `hidepid=invisible` or `hidepid=ptraceable` (proc(5)), and
+/// this process is not exempt.
 ///
 /// This process is exempt if it has CAP_SYS_PTRACE and also sees pid 1. If it does not see pid 1,
 /// the capability is valid only inside its user namespace. The exemption by `gid=` is not checked.
@@ -26,7 +26,8 @@ pub fn hides_processes(proc: &OwnedFd) -> rustix::io::Result<bool> {
     Ok(is_set(&mounts, &format!("{}:{}", major(device), minor(device))))
 }
 
-/// Whether mountinfo(5) has the option for the file system with this `MAJOR:MINOR`.
+/// Returns whether a mount in proc_pid_mountinfo(5) of the file system `device` (`MAJOR:MINOR`) has
+/// an option that hides processes.
 fn is_set(mountinfo: &[u8], device: &str) -> bool {
     mountinfo.split(|&byte| byte == b'\n').any(|line| {
         let line = String::from_utf8_lossy(line);
@@ -35,7 +36,8 @@ fn is_set(mountinfo: &[u8], device: &str) -> bool {
     })
 }
 
-/// `noaccess` (1) is not one of these: it lists the processes, but makes them unreadable.
+/// Returns whether a mount option hides processes. `noaccess` (1) does not: it lists the processes,
+/// but makes them unreadable.
 fn hides(option: &str) -> bool {
     let value = option.strip_prefix("hidepid=");
     matches!(value, Some("2" | "invisible" | "4" | "ptraceable"))

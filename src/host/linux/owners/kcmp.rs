@@ -45,7 +45,7 @@ unsafe extern "C" {
 /// takes about 1 µs per descriptor.
 ///
 /// Errors: EPERM without the right to trace both, ESRCH if one has ended, ENOSYS if the kernel does
-/// not have the system call.
+/// not have the system call, or if its number is unknown here.
 pub(super) fn share_descriptors(one: u32, other: u32) -> Result<bool, Errno> {
     let number = NUMBER.ok_or(Errno::ENOSYS)?;
     let (one, other) = (one.cast_signed(), other.cast_signed());

@@ -11,7 +11,8 @@ use rustix::{
 /// Linux 3.8 to 7.3.
 const INITIAL_NAMESPACE_INODE: u64 = 0xEFFF_FFFC;
 
-/// Whether there may be processes that this mount of /proc does not show; true if that is unknown.
+/// Returns whether there may be processes that this mount of /proc does not show; true if that is
+/// unknown.
 ///
 /// A mount shows the processes of the pid namespace in which it was made, and of that namespace's
 /// descendants. This namespace can differ from the one of this process. Only a mount made in the
@@ -33,8 +34,8 @@ pub fn hides_processes(proc: &OwnedFd) -> bool {
     }
 }
 
-/// Returns the number of pid namespaces from that of the mount down to that of this process
-/// (`NSpid` of proc_pid_status(5)).
+/// Returns the number of pid namespaces from that of the mount down to that of this process, both
+/// included (`NSpid` of proc_pid_status(5)). None: it cannot be read.
 fn depth(proc: &OwnedFd) -> Option<usize> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let file = openat(proc, c"self/status", flags, Mode::empty()).ok()?;

@@ -17,7 +17,7 @@ pub(super) struct Found {
     pub pairs: Vec<(u32, u32)>,
     /// The descriptors of the sockets. None: the caller does not need them.
     pub socket_descriptors: Option<Vec<SocketDescriptor>>,
-    /// All io_uring instances.
+    /// The descriptors of io_uring instances.
     pub rings: Vec<Ring>,
 }
 
@@ -54,7 +54,8 @@ pub(super) struct ProcTables<'a> {
 
 impl ProcTables<'_> {
     /// Adds the sockets of a process, or of one of its threads, and returns the number of all
-    /// descriptors. Errors: EACCES if the directory or some of its links cannot be read.
+    /// descriptors. Errors: EACCES if the directory or some of its links cannot be read; the others
+    /// are added.
     ///
     /// Does not follow the links: following one into a dead network mount would block.
     pub fn read(

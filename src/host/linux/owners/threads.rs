@@ -28,12 +28,12 @@ pub(super) struct Thread {
 
 pub(super) fn has_several(proc: &OwnedFd, pid: u32) -> bool {
     let stat = rustix::fs::statat(proc, Path::of(pid, None, "/task").as_c_str(), AtFlags::empty());
-    // Two links and one more per thread (`proc_task_getattr`).
+    // The directory has two links and one more per thread (`proc_task_getattr`).
     stat.is_ok_and(|stat| stat.st_nlink > 3)
 }
 
-/// Whether the main thread is a zombie (proc_pid_stat(5)). Then either the whole process has ended,
-/// or only its other threads still run.
+/// Returns whether the main thread is a zombie (proc_pid_stat(5)). Then either the whole process
+/// has ended, or only its other threads still run.
 pub(super) fn has_ended(proc: &OwnedFd, pid: u32) -> bool {
     let path = Path::of(pid, None, "/stat");
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
@@ -47,7 +47,7 @@ pub(super) fn has_ended(proc: &OwnedFd, pid: u32) -> bool {
     end.and_then(|end| text.get(end + 2)).is_some_and(|state| b"ZX".contains(state))
 }
 
-/// Reads the tables of all threads except the main thread.
+/// Reads the tables of all threads except the main thread; reads a table that several share once.
 pub(super) fn read_all(
     table: &mut ProcTables<'_>,
     pid: u32,

@@ -42,14 +42,15 @@ impl Child {
         Ok(Self { process, lines, grace })
     }
 
-    /// Starts a process with `socket` as standard input, its only channel to us.
+    /// Starts a process with `socket` as standard input, its only connection to this process.
     pub fn start_with(program: &Path, words: &[String], socket: OwnedFd) -> io::Result<Self> {
         let process =
             command(program, words).stdin(Stdio::from(socket)).stdout(Stdio::null()).spawn()?;
         Ok(Self { process, lines: None, grace: Duration::ZERO })
     }
 
-    /// Waits for a line. Errors: the pipe cannot be read, or a line is too long.
+    /// Waits for a line, at most for `wait`. Errors: the pipe cannot be read, or a line is too
+    /// long.
     pub fn receive(&mut self, wait: Duration) -> io::Result<ChildInput> {
         self.lines.as_mut().map_or(Ok(ChildInput::End), |lines| lines.next(wait))
     }
@@ -90,7 +91,7 @@ fn command(program: &Path, words: &[String]) -> Command {
 struct Lines {
     pipe: ChildStdout,
     bytes: Vec<u8>,
-    /// Where in `bytes` the next line begins.
+    /// Index in `bytes` at which the next line begins.
     start: usize,
 }
 

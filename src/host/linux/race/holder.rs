@@ -34,13 +34,16 @@ use crate::{
 /// The executable of this process, even if its file was replaced or removed.
 const OURSELVES: &str = "/proc/self/exe";
 
-/// The window is waited for in parts of this length; the competitor's pipe is read between them.
+/// The holder waits for the end of the window in parts of this length, and reads the competitor's
+/// pipe between them.
 const PART: Duration = Duration::from_millis(20);
 
-/// Maximum number of consecutive rounds whose window is longer than the competitor holds a port.
+/// Maximum number of consecutive rounds whose window is not shorter than `RaceConfig::hold`. After
+/// that many, the race fails.
 const MAX_DELAYED_ROUNDS: u32 = 100;
 
-/// Runs the race. Errors: nobody reads standard output any more.
+/// Runs the race. Errors: the engine has ended, so standard input is closed or standard output has
+/// no reader.
 pub fn run(config: &RaceConfig, random_fraction: RandomFraction<'_>) -> io::Result<()> {
     race_namespace::set_process_name(c"race-holder");
     let mut holder = match RaceHolder::prepare(config, random_fraction) {
@@ -156,7 +159,7 @@ impl RaceHolder {
         race_namespace::wait_until(end)
     }
 
-    /// Binds random ports until one is free, as strategy `random` would.
+    /// Tries random ports until one is bound, as strategy `random` would.
     fn bind_some(
         &mut self,
         config: &RaceConfig,
@@ -184,10 +187,10 @@ impl RaceHolder {
 struct Watched {
     process: Child,
     is_up: bool,
-    /// Refused attempts to bind `port`.
+    /// Number of refused attempts to bind `port`.
     refused: u32,
     port: u16,
-    /// Number of ports that it held at its last bind.
+    /// Number of ports that the competitor held at its last bind.
     held: u32,
     /// Binds since `wait_for_loss`, and the sum of the numbers of ports held at each.
     binds: u32,
@@ -208,7 +211,7 @@ impl Watched {
         Ok(competitor)
     }
 
-    /// Counts the attempts to bind `port` from now on.
+    /// Counts the binds, and the refused attempts to bind `port`, from now on.
     fn wait_for_loss(&mut self, port: u16) {
         self.port = port;
         self.refused = 0;
@@ -222,7 +225,8 @@ impl Watched {
         Ok(())
     }
 
-    /// Reads one line. Returns false if none came within `wait`.
+    /// Reads one line. Returns false if none arrived within `wait`. Errors: the competitor has
+    /// ended, or the line is invalid.
     fn listen(&mut self, wait: Duration) -> io::Result<bool> {
         let line = match self.process.receive(wait)? {
             ChildInput::Line(line) => line,

@@ -6,8 +6,8 @@ use crate::domain::Text;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum RaceLine {
-    /// The namespace exists, `Course::others` ports are held, and the competitor and the receiver
-    /// run.
+    /// The namespace exists, `RaceConfig::others` ports are held, and the competitor and the
+    /// receiver run.
     Ready,
     /// The race cannot be run here, for this reason.
     Impossible(Text),
@@ -22,14 +22,15 @@ pub enum RaceLine {
 /// open and passed its socket to the receiver.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RoundReport {
-    /// Measured time from close() to the bind() of the same port.
+    /// Measured time from close() to the start of the bind() of the same port.
     pub window: Duration,
     /// Number of ports that the competitor could have bound, including the closed one; the mean
     /// over the window.
     pub free: f64,
-    /// The closed port could not be bound again.
+    /// Whether the closed port could not be bound again (EADDRINUSE).
     pub is_stolen: bool,
-    /// The receiver got the kept socket, bound to its port, with the datagram sent to it meanwhile.
+    /// Whether the receiver got the kept socket, bound to its port and with the datagram sent to
+    /// it.
     pub is_kept: bool,
     /// How often the competitor tried to bind the kept port.
     pub refused: u32,

@@ -28,7 +28,7 @@ use crate::{
 /// Descriptors that a process of a race needs besides those that hold ports.
 const DESCRIPTORS_KEPT: u64 = 64;
 
-/// Shorter waits spin, because so short a sleep ends late.
+/// A shorter wait spins, because a sleep would end too late.
 const MIN_SLEEP: Duration = Duration::from_micros(200);
 
 /// Moves the process into a new network namespace and brings its loopback interface up. Also makes
@@ -82,6 +82,7 @@ fn raise_loopback() -> io::Result<()> {
 }
 
 /// Binds `count` ports of the range, chosen at random, and holds them until the result is dropped.
+/// Errors: the descriptor limit is too low, or a bind() fails.
 pub fn occupy(
     range: PortRange,
     count: u32,
@@ -109,7 +110,8 @@ pub fn occupy(
         .collect()
 }
 
-/// Raises the descriptor limit to the hard limit, and returns the limit in effect. None: unlimited.
+/// Raises the descriptor limit to the hard limit, and returns the limit then in effect. None: there
+/// is no limit.
 fn raise_descriptor_limit() -> Option<u64> {
     let limit = rustix::process::getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
@@ -164,7 +166,8 @@ fn is_hung_up(wait: Duration) -> io::Result<bool> {
     Ok(poll(stdin.as_fd(), PollFlags::empty(), wait)?.contains(PollFlags::HUP))
 }
 
-/// Returns which events of `asked` happened on the descriptor within `wait`, and any hang-up.
+/// Returns which events of `asked` happened on the descriptor within `wait`, and any hang-up or
+/// error. Empty: none did, or a signal arrived.
 pub fn poll(descriptor: impl AsFd, asked: PollFlags, wait: Duration) -> io::Result<PollFlags> {
     let mut entry = [PollFd::new(&descriptor, asked)];
     let timeout = Timespec::try_from(wait).ok();

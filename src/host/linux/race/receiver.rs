@@ -40,7 +40,8 @@ impl Receiver {
     }
 
     /// Passes the socket to the receiver and closes our own descriptor. Returns the port to which
-    /// the receiver found it bound, and the number that the receiver read from it.
+    /// the receiver found the socket bound, and the number in the datagram that the receiver read
+    /// from it.
     pub fn give(&self, bound: OwnedFd) -> io::Result<(u16, u64)> {
         let given = [bound.as_fd()];
         let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
@@ -67,7 +68,8 @@ impl Receiver {
     }
 }
 
-/// Receives sockets from standard input, reports the port and the number of each, and closes them.
+/// Receives sockets from standard input until the holder closes its end. Reports the port of each
+/// and the number that it received, and closes it.
 pub fn run() -> io::Result<()> {
     race_namespace::set_process_name(c"race-receiver");
     race_namespace::end_with_parent()?;
@@ -83,7 +85,7 @@ pub fn run() -> io::Result<()> {
     Ok(())
 }
 
-/// Receives a socket. None: the holder sends no further ones.
+/// Receives a socket. None: the holder has closed its end.
 fn accept(socket: impl AsFd) -> io::Result<Option<OwnedFd>> {
     let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);

@@ -118,7 +118,8 @@ impl RouteDump {
         self.is_done
     }
 
-    /// Calls `take` for each message of the answer. Errors: the kernel's error, or malformed bytes.
+    /// Calls `take` for each message of the answer; skips those of other requests. Errors: the
+    /// kernel's error, or malformed bytes.
     pub(super) fn take(
         &mut self,
         mut datagram: &[u8],
@@ -158,7 +159,7 @@ fn split_message(bytes: &[u8]) -> Option<(RouteMessage<'_>, u32, &[u8])> {
 }
 
 /// Returns the tunnel of a message. None: the message is not about an interface, or the interface
-/// is not a tunnel over UDP, or it is down. A tunnel has a socket only while it is up.
+/// is down or not a tunnel over UDP. A tunnel has a socket only while it is up.
 pub(super) fn tunnel(message: &RouteMessage<'_>) -> Option<Tunnel> {
     if !is_up(message)? {
         return None;

@@ -6,7 +6,7 @@ use crate::domain::{Snapshot, Source};
 
 use super::LinuxScanner;
 
-/// Maximum number of sockets to check. More than these do not close within a scan, so there is
+/// Maximum number of inodes to check. It is unlikely that more close within a scan, so there is
 /// another reason why no process shows them.
 const MAX_RECHECKED: usize = 64;
 /// Maximum number of ports to list one by one; if there are more, all sockets are listed.

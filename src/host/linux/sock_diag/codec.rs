@@ -9,7 +9,7 @@ use crate::domain::{Endpoint, Errno, Family, Holder, Protocol, Socket, State, Ta
 
 /// All states, including bound-inactive.
 pub const ALL_STATES: u32 = u32::MAX;
-/// `TCPF_BOUND_INACTIVE`; Linux before 6.8 does not know it (net/ipv4/inet_diag.c).
+/// `TCPF_BOUND_INACTIVE`; Linux before 6.8 ignores it (net/ipv4/inet_diag.c).
 pub const BOUND_INACTIVE: u32 = 1 << 13;
 
 /// `TCPDIAG_GETSOCK`: both families in one walk of the kernel's table, TCP only.
@@ -41,7 +41,8 @@ const AF_INET6: u8 = 10;
 /// The states, as bits, in which a TCP socket has a peer and may have been bound to an explicit
 /// port. TIME-WAIT is not among them, because the kernel keeps nothing about its bind().
 pub const CONNECTED: u32 = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 11;
-/// FIN-WAIT-2 and TIME-WAIT, as bits: the states in which a connection is kept as a TIME-WAIT socket.
+/// FIN-WAIT-2 and TIME-WAIT, as bits: the states that a TIME-WAIT socket of the kernel can have
+/// (`tw_substate`).
 pub const CLOSED: u32 = 1 << 5 | 1 << 6;
 /// `NLM_F_REQUEST`: requests one socket, not a table.
 const ONE: u16 = 1;
@@ -51,7 +52,7 @@ const INFO: u16 = 2;
 const INFO_OPTIONS: usize = 5;
 const WITH_TIMESTAMPS: u8 = 1;
 
-/// Why a dump is not reliable as a whole, in order of severity.
+/// Why a dump is not reliable as a whole, the least severe error first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DumpError {
     /// The table changed during the dump, as reported by the kernel.
@@ -69,7 +70,7 @@ pub fn request(table: Table, states: u32, sequence: u32) -> Vec<u8> {
     request_of_port(table, states, None, sequence)
 }
 
-/// Like `request`. If `port` is given, requests only sockets with this local port
+/// Like `request`, but only for sockets with this local port; None: with any port
 /// (net/ipv4/inet_diag.c and udp_diag.c compare `idiag_sport`).
 pub fn request_of_port(table: Table, states: u32, port: Option<u16>, sequence: u32) -> Vec<u8> {
     with_header(table, sequence, body(table, states, port))
@@ -201,7 +202,7 @@ pub struct SocketDump {
 }
 
 impl SocketDump {
-    /// Expects the answer to `request(table, _, sequence)`.
+    /// Creates a decoder of the answer to `request(table, _, sequence)`.
     pub fn new(table: Table, sequence: u32) -> Self {
         Self {
             protocol: protocol(table),
@@ -212,12 +213,12 @@ impl SocketDump {
         }
     }
 
-    /// Whether the kernel has sent the end of the dump.
+    /// Returns whether the kernel has sent the end of the dump.
     pub fn is_done(&self) -> bool {
         self.is_done
     }
 
-    /// The most severe flaw so far.
+    /// Returns the most severe error so far; None: there is none.
     pub fn dump_error(&self) -> Option<DumpError> {
         self.dump_error
     }
@@ -226,7 +227,7 @@ impl SocketDump {
         self.dump_error = self.dump_error.max(Some(dump_error));
     }
 
-    /// Appends the sockets of one datagram. Never fails: an error becomes the dump's flaw, and the
+    /// Appends the sockets of one datagram. Never fails: an error is noted in `dump_error`, and the
     /// rest is still read, because the kernel refuses a new dump until the old one is read.
     pub fn take(&mut self, datagram: &[u8], sockets: &mut Vec<Socket>) {
         for message in Messages(datagram) {
@@ -272,7 +273,7 @@ struct DiagMessage<'a> {
     body: &'a [u8],
 }
 
-/// The messages of a datagram. If the bytes are no message, the last item is None.
+/// The messages of a datagram. The last item is None if its bytes are not a message.
 struct Messages<'a>(&'a [u8]);
 
 impl<'a> Iterator for Messages<'a> {
@@ -372,9 +373,9 @@ pub(in crate::host::linux) fn has_peer(state: State) -> bool {
     !matches!(state, State::Listen | State::Bound | State::Unconnected)
 }
 
-/// Returns the uid if the kernel still knows it. The kernel reports uid 0 for TIME-WAIT, for
-/// FIN-WAIT-2 without a process and for SYN-RECEIVED. Older kernels also report 0 for connections
-/// that are not accepted yet.
+/// Returns the uid if the kernel still knows it. The kernel reports uid 0 for connections that
+/// their process has closed (TIME-WAIT and orphans) and for SYN-RECEIVED. Older kernels also report
+/// 0 for connections that are not accepted yet.
 pub(in crate::host::linux) fn trusted_uid(socket: &Socket, uid: u32) -> Option<u32> {
     let is_unknown = socket.is_closed_by_process() || (socket.inode.is_none() && uid == 0);
     (!is_unknown).then_some(uid)
@@ -399,12 +400,14 @@ fn decode_endpoint(message: &[u8; 72], port: usize, address: usize) -> Option<En
     Some(Endpoint { address, port })
 }
 
-/// 0 and all ones (`INET_DIAG_NOCOOKIE`) mean that there is no cookie.
+/// Joins the halves of a cookie. None: it is 0 or all ones (`INET_DIAG_NOCOOKIE`), so there is
+/// none.
 fn decode_cookie(low: u32, high: u32) -> Option<u64> {
     Some(u64::from(low) | u64::from(high) << 32).filter(|&cookie| cookie != 0 && cookie != u64::MAX)
 }
 
-/// Pairs of type and value. Ends at the first bytes that are no attribute.
+/// The attributes of a message, as pairs of type and value. Ends at the first bytes that are no
+/// attribute.
 struct Attributes<'a>(&'a [u8]);
 
 impl<'a> Iterator for Attributes<'a> {
@@ -419,7 +422,7 @@ impl<'a> Iterator for Attributes<'a> {
     }
 }
 
-/// Rounds up: messages and attributes begin at multiples of four.
+/// Rounds up to a multiple of four, where the next message or attribute begins.
 fn aligned(length: usize) -> usize {
     length.next_multiple_of(4)
 }

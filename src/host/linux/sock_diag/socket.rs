@@ -1,5 +1,5 @@
-//! Requests tables from NETLINK_SOCK_DIAG, and repeats a request whose answer had a flaw. Does not
-//! encode or decode messages.
+//! Requests tables from NETLINK_SOCK_DIAG, and repeats a request whose answer was unreliable. Does
+//! not encode or decode messages.
 
 use std::{io, os::fd::OwnedFd, time::Duration};
 
@@ -32,7 +32,7 @@ pub trait Link: Send {
 pub struct Datagram {
     /// Length as sent; larger than the buffer if the datagram was truncated.
     pub length: usize,
-    /// Other processes can send to a netlink socket, too.
+    /// Whether the kernel sent it; other processes can send to a netlink socket, too.
     pub is_from_kernel: bool,
 }
 
@@ -64,10 +64,10 @@ impl DiagSocket {
         self.dump_port(table, states, None, sockets)
     }
 
-    /// Like `dump`. If `port` is given, the kernel returns only sockets with this local port.
+    /// Like `dump`, but only for sockets with this local port; None: with any port.
     ///
-    /// If a connection became TIME-WAIT while it was dumped, the sockets in TIME-WAIT and
-    /// FIN-WAIT-2 are dumped again, so some sockets are listed twice.
+    /// If a connection became TIME-WAIT during the dump, the sockets in TIME-WAIT and FIN-WAIT-2
+    /// are dumped again, so some sockets are listed twice.
     pub fn dump_port(
         &mut self,
         table: Table,
@@ -177,10 +177,10 @@ impl DiagSocket {
     }
 }
 
-/// Removes the connections that lost their port during the dump, and returns whether one of them may
-/// have become TIME-WAIT. The kernel looks at a group of sockets first and reports them afterwards
-/// (`inet_diag_dump_icsk`): a connection that ended in between is reported as closed, with port 0,
-/// and without an inode unless its process still holds it.
+/// Removes the sockets without a port, and returns whether a connection may have become TIME-WAIT
+/// during the dump. The kernel first collects a group of sockets and then reports them
+/// (`inet_diag_dump_icsk`). It reports a connection that ended in between as closed, normally with
+/// port 0, and without an inode unless a process still holds the socket.
 fn remove_ended(sockets: &mut Vec<Socket>, start: usize) -> bool {
     let is_ended = |socket: &Socket| socket.state == State::Bound && socket.inode.is_none();
     let any_ended = sockets.iter().skip(start).any(is_ended);
@@ -195,7 +195,7 @@ fn is_overrun(error: &io::Error) -> bool {
     error.raw_os_error() == Some(Errno::ENOBUFS.0)
 }
 
-/// Returns the flaw for an error after which nothing more is expected.
+/// Converts an error of recvfrom(2) after which nothing more is expected.
 fn dump_error_of(error: &io::Error) -> DumpError {
     if error.kind() == io::ErrorKind::WouldBlock || is_overrun(error) {
         DumpError::Truncated
@@ -319,7 +319,7 @@ mod tests {
         body
     }
 
-    /// Returns the result of these dumps: the ports appended after an existing one, the flaw, and
+    /// Returns the result of these dumps: the ports appended after an existing one, the error, and
     /// the number of requests.
     fn outcome(dumps: &[&[Answer]]) -> (Vec<u16>, Result<(), DumpError>, usize) {
         let requests = Arc::default();

@@ -17,7 +17,7 @@ const FAILED: u32 = 0x08;
 const TENTATIVE: u32 = 0x40;
 
 /// Reads the addresses of the calling thread's network namespace. `::1` normally exists while `lo`
-/// is up. The sysctls and the state of `lo` are read only if `::1` is missing.
+/// is up. The sysctls and the state of `lo` are therefore read only if `::1` is missing.
 pub(super) fn read(is_proc_mounted: bool, buffer: &mut Vec<u8>) -> SourceAddresses {
     let ipv6 = match text(IPV6_ADDRESSES, buffer).map(parse) {
         Ok((has_loopback, usable)) => {

@@ -25,12 +25,12 @@ const TABLE: &str = "/proc/thread-self/net/nf_conntrack";
 /// Maximum number of bytes read from the table: about 40,000 flows.
 const MAX_READ: u64 = 8 << 20;
 
-/// Pause after a read of the table, as a multiple of the time that the read took: tens of
-/// milliseconds with 40,000 flows, microseconds with ten.
+/// Pause after a read of the table, as a multiple of the time that the read took. A read takes tens
+/// of milliseconds with 40,000 flows, microseconds with ten.
 const SHARE_OF_TIME: u32 = 100;
 
 /// Returns the flows to a local port that DNAT sends on to another endpoint. None: the kernel
-/// tracks no connections here.
+/// tracks no connections in this network namespace.
 pub(in crate::host::linux) fn publications(port: u16) -> Publications {
     let mut buffer = Vec::new();
     match number::<u32>(COUNT, &mut buffer) {
@@ -50,8 +50,8 @@ pub(super) struct ConntrackReader {
 }
 
 impl ConntrackReader {
-    /// Reads the counters and the translated flows. None: the kernel tracks no connections here, or
-    /// the table's size or limit cannot be read, which is recorded in `gaps`.
+    /// Reads the counters and the translated flows. None: the kernel has no connection tracking
+    /// here, or the table's size or limit cannot be read, which is recorded in `gaps`.
     pub(super) fn read(&mut self, buffer: &mut Vec<u8>, gaps: &mut Vec<Gap>) -> Option<Conntrack> {
         let count = optional(number(COUNT, buffer), "the tracked connections", COUNT, gaps)?;
         let max = optional(number(MAX, buffer), "the limit of tracked connections", MAX, gaps)?;
@@ -107,7 +107,8 @@ fn table(buffer: &mut Vec<u8>) -> Result<&str, Errno> {
 }
 
 /// Returns `insert_failed` and `drop`, each summed over all processors. The text is a heading, then
-/// one line of hexadecimal numbers per processor.
+/// one line of hexadecimal numbers per processor. Errors: EBADMSG if a column or a number is
+/// missing.
 fn parse_statistics(text: &str) -> Result<(u64, u64), Errno> {
     let mut lines = text.lines();
     let heading = lines.next().ok_or(Errno::EBADMSG)?;

@@ -2,7 +2,7 @@
 
 use crate::domain::Errno;
 
-/// TCP sockets, from the line `TCP: inuse 11 orphan 0 tw 0 alloc 12 mem 183`
+/// Numbers of TCP sockets, from the line `TCP: inuse 11 orphan 0 tw 0 alloc 12 mem 183`
 /// (net/ipv4/proc.c, `sockstat_seq_show`).
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Sockstat {
@@ -33,7 +33,8 @@ pub(super) fn parse_sockstat(text: &str) -> Result<Sockstat, Errno> {
 pub(super) struct Netstat<'a>(pub(super) &'a str);
 
 impl Netstat<'_> {
-    /// Returns a counter of the group `TcpExt`. None: this kernel does not have the counter.
+    /// Returns a counter of the group `TcpExt`. None: this kernel does not have the counter, or its
+    /// value is no number.
     pub(super) fn extended(&self, name: &str) -> Option<u64> {
         let mut lines = self.0.lines().filter_map(|line| line.strip_prefix("TcpExt: "));
         let (names, values) = (lines.next()?, lines.next()?);

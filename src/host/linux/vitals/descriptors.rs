@@ -1,4 +1,4 @@
-//! Reads the number of open descriptors, and its limit, of the processes with most sockets.
+//! Reads the number of open descriptors, and its limit, of the processes with the most sockets.
 
 use std::{
     cmp::Reverse,
@@ -12,7 +12,7 @@ use crate::{
     host::linux::vitals::{text, unread},
 };
 
-/// Maximum number of processes, see `Vitals::descriptors`.
+/// Maximum number of processes whose descriptors are read.
 const MAX_PROCESSES: usize = 32;
 const REFRESH: Duration = Duration::from_secs(5);
 
@@ -22,7 +22,7 @@ pub(super) struct DescriptorReader {
     /// The last error of a process that could not be read.
     refusal: Option<Errno>,
     read_at: Option<Instant>,
-    /// Reused for each refresh: the pids of the owners, once for each socket.
+    /// Buffer for a refresh: the pids of the owners, once for each of their sockets.
     pids: Vec<u32>,
     path: String,
 }
@@ -59,7 +59,7 @@ impl DescriptorReader {
         self.found.sort_by_key(|row| Reverse(parts(row)));
     }
 
-    /// Returns the pids with most sockets, at most `MAX_PROCESSES`.
+    /// Returns the pids with the most sockets, at most `MAX_PROCESSES`.
     fn largest(&mut self, snapshot: &Snapshot) -> Vec<u32> {
         let pids = &mut self.pids;
         pids.clear();
@@ -100,8 +100,7 @@ fn count(path: &str) -> io::Result<u32> {
     }
 }
 
-/// Parses the soft limit in `Max open files            1024                 524288
-/// files`.
+/// Parses the soft limit in `Max open files  1024  524288  files`; `u64::MAX`: unlimited.
 fn parse_limit(text: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     match line.split_ascii_whitespace().next()? {

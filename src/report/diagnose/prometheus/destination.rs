@@ -1,4 +1,4 @@
-//! Samples of one destination: available ports, time to exhaustion, owners, findings.
+//! Adds the samples of one destination: available ports, time to exhaustion, owners, findings.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
@@ -43,11 +43,12 @@ pub(super) fn findings(health: &Health<'_>, row: &DestinationUse, out: &mut Labe
 struct HolderSeries<'a> {
     kind: &'static str,
     owner: &'a str,
-    /// The systemd unit. Empty: the owner is in no unit.
+    /// The systemd unit or container. Empty: none, or unknown.
     unit: &'a str,
 }
 
 impl<'a> HolderSeries<'a> {
+    /// Returns the labels of an owner. None: owners were not looked up.
     fn of(health: &Health<'a>, owner_key: OwnerKey) -> Option<Self> {
         let kind = kind(owner_key)?;
         let OwnerKey::Process(pid) = owner_key else {
@@ -63,8 +64,8 @@ impl<'a> HolderSeries<'a> {
     }
 }
 
-/// Counts sockets by process name, not by pid, so that a restart creates no new series. Equal
-/// counts are sorted by label.
+/// Adds the number of sockets of the largest owners. Adds up the `DestinationUse::owners` that have
+/// the same name and unit, so that a restart creates no new series. Sorts equal counts by label.
 pub(super) fn owners(health: &Health<'_>, row: &DestinationUse, out: &mut Labelled<'_, '_>) {
     let mut holders: BTreeMap<HolderSeries<'_>, u32> = BTreeMap::new();
     for &(owner_key, sockets) in row.owners.iter() {
@@ -82,7 +83,7 @@ pub(super) fn owners(health: &Health<'_>, row: &DestinationUse, out: &mut Labell
     }
 }
 
-/// Adds the counts of both parities, in the order in which connect() uses them.
+/// Adds the counts of the low and the high parity, in the order in which connect() uses them.
 pub(super) fn add_halves(low: u32, high: u32, out: &mut Labelled<'_, '_>) {
     out.add(&[("parity", &"low")], low.into());
     out.add(&[("parity", &"high")], high.into());
@@ -91,7 +92,7 @@ pub(super) fn add_halves(low: u32, high: u32, out: &mut Labelled<'_, '_>) {
 pub(super) fn add_exhaustion(subject_status: &SubjectStatus, out: &mut Labelled<'_, '_>) {
     match (subject_status.available, subject_status.trend, subject_status.forecast) {
         (0, _, _) => out.add(&[], 0.0),
-        // There was only one scan.
+        // There was only one scan, or the destination is not followed.
         (_, None, _) => {}
         (_, Some(_), None) => out.add(&[], f64::INFINITY),
         (_, Some(_), Some(forecast)) => out.add(&[], forecast.seconds),

@@ -1,5 +1,5 @@
-//! Selects the network namespaces and destinations that get series of their own: a limited number,
-//! the worst first. Does not count the others.
+//! Selects the network namespaces and destinations that get series of their own: a limited number
+//! of the worst namespaces and the fullest destinations. Does not count the others.
 
 use std::{cmp::Reverse, fmt::Display};
 
@@ -12,15 +12,15 @@ use crate::{
     },
 };
 
-/// Minimum used share of a destination's ports for the destination to be listed. Without a limit, a
-/// client of many servers would create new series with each run.
+/// Minimum used share (0 to 1) of the ports of a listed destination. Without this limit, a client
+/// of thousands of servers would create new series with each run.
 const MIN_SHARE: f64 = 0.01;
 
 pub(super) struct ListedSubjects<'a> {
-    /// Set if only one network namespace was asked for.
+    /// The namespace, if only one was requested.
     only: Option<&'a Health<'a>>,
     pub namespaces: Vec<&'a Health<'a>>,
-    /// Fullest first, each with the index of its namespace.
+    /// Fullest first, each with the index of its namespace in `namespaces`.
     pub destinations: Vec<(usize, &'a DestinationUse)>,
 }
 
@@ -33,8 +33,8 @@ impl<'a> ListedSubjects<'a> {
         Self { only, destinations: fullest(&healths), namespaces: healths }
     }
 
-    /// Adds samples of the run. If only one namespace was asked for, they carry its name too,
-    /// because the files of several runs may be collected together.
+    /// Adds samples of the run. If only one namespace was requested, the samples have its label
+    /// too, because the files of several runs may be collected together.
     pub fn of_run(&self, samples: &mut Samples<'_>, add: impl FnOnce(&mut Labelled<'_, '_>)) {
         let common: Vec<MetricLabel<'_>> = self.only.into_iter().filter_map(label).collect();
         add(&mut Labelled { samples, common: &common });
@@ -88,7 +88,8 @@ impl<'a> ListedSubjects<'a> {
     }
 }
 
-/// Returns the fullest destinations of all namespaces together.
+/// Returns the fullest destinations of all namespaces together, each with the index of its
+/// namespace. Leaves out namespaces whose range or TCP sockets are not known.
 fn fullest<'a>(namespaces: &[&'a Health<'a>]) -> Vec<(usize, &'a DestinationUse)> {
     let Some(first) = namespaces.first() else { return Vec::new() };
     let most = first.top.unwrap_or(MAX_DESTINATIONS);
@@ -104,8 +105,8 @@ fn fullest<'a>(namespaces: &[&'a Health<'a>]) -> Vec<(usize, &'a DestinationUse)
     rows
 }
 
-/// Returns the label of a network namespace that was asked for: its name in /run/netns, else its
-/// inode number. Another name for the same namespace would create other series.
+/// Returns the label of a network namespace: its name in /run/netns, else its inode number, because
+/// any other name may change and would then create new series. None: no namespace was requested.
 fn label<'a>(health: &Health<'a>) -> Option<MetricLabel<'a>> {
     let machine = &health.scan.snapshot.machine;
     let name = machine.namespace_name.as_ref()?;

@@ -1,5 +1,5 @@
-//! The table of metrics, on which alerts and dashboards depend. A test compares the table in README
-//! with it.
+//! The table of metrics, on which alerts and dashboards depend. `tests/architecture.rs` compares
+//! the table in METRICS.md with it.
 
 use crate::{
     domain::{DestinationUse, RangeUse},

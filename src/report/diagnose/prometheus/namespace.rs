@@ -1,4 +1,4 @@
-//! Samples of a network namespace, and of the run that scanned it.
+//! Adds the samples of a network namespace, and those of the run that scanned it.
 
 use crate::{
     domain::{Gap, Level, Protocol, Severity, State, diagnosis::RULES},

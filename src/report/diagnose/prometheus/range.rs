@@ -1,4 +1,4 @@
-//! Samples of a port range, not of its destinations.
+//! Adds the samples of a port range. Does not add those of its destinations.
 
 use crate::{
     domain::{Protocol, RangeUse},
@@ -24,7 +24,7 @@ pub(super) fn reserved(_: &Health<'_>, row: &RangeUse, out: &mut Labelled<'_, '_
     out.add(&[], (row.range.len() - row.size).into());
 }
 
-/// Adds the ports unusable for connect(), for TCP only. On UDP connect() does not share ports.
+/// Adds the number of ports unusable for connect(). For TCP only: on UDP, connect() shares no port.
 pub(super) fn unconnectable(health: &Health<'_>, row: &RangeUse, out: &mut Labelled<'_, '_>) {
     if row.protocol == Protocol::Tcp && health.lists(row.protocol) {
         out.add(&[], row.unconnectable.into());

@@ -21,7 +21,7 @@ const LABEL: usize = 10;
 /// Maximum width of a bar.
 const MAX_BAR_WIDTH: usize = 24;
 
-/// Formats the settings on one line of this width.
+/// Formats as many of the settings as fit on one line of `width` columns.
 pub fn setup_words(pool_screen: &PoolScreen, width: usize) -> String {
     let class = format!("next class: {}", pool_screen.class().name());
     fitted(&[&class, &format!("released ports: {}", quarantine_rule(pool_screen))], width)
@@ -150,7 +150,7 @@ fn seconds(time: Duration) -> String {
     }
 }
 
-/// Formats the maximum number of attempts of a search in the low band.
+/// Formats the maximum number of attempts of the next search in the low band.
 fn attempts(report: &PoolReport) -> String {
     if report.attempts_allowed == 0 {
         return "none: no port left in the low band".to_owned();

@@ -1,5 +1,5 @@
-//! Draws leases, ports in quarantine and the attempts of the last lease request on the range. Draws
-//! no figures.
+//! Draws leases, ports in quarantine and the refused attempts of the last lease request on the
+//! range. Draws no figures.
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Span};
 
@@ -73,8 +73,8 @@ impl LeaseMap<'_> {
         }
     }
 
-    /// Returns the role of a block's free ports if more than half of the block is reserved for the
-    /// high or the normal class.
+    /// Returns the role of a block's free ports if more than half of the block is in the band of
+    /// the high or the normal class. None: it is not.
     fn band(&self, ports: PortRange) -> Option<Role> {
         let bands = &self.pool_screen.report()?.bands;
         let has = |band: &BandUse| {
@@ -113,7 +113,7 @@ impl LeaseMap<'_> {
     }
 }
 
-/// Returns the role of free ports that are reserved for a class.
+/// Returns the role of free ports in the band of the high or the normal class.
 fn band_role(class: Priority) -> Role {
     if class == Priority::High { Role::Scale(2) } else { Role::Scale(1) }
 }

@@ -1,4 +1,4 @@
-//! Leases by port, then ports in quarantine by port. Does not select rows.
+//! Draws the table of leases by port, then of ports in quarantine by port. Does not select rows.
 
 use std::time::Duration;
 
@@ -86,7 +86,7 @@ pub fn narrow(pool_context: PoolContext<'_>, column: &mut TextColumn<'_>) {
     }
 }
 
-/// Returns the number of datagrams that arrived in quarantine; empty if there are none.
+/// Formats the number of datagrams that arrived at a port in quarantine. Empty: there are none.
 fn stray_datagrams(quarantined: &QuarantineEntry, width: usize, column: &TextColumn<'_>) -> String {
     if quarantined.stray_datagrams == 0 {
         return String::new();
@@ -98,7 +98,7 @@ fn stray_datagrams(quarantined: &QuarantineEntry, width: usize, column: &TextCol
     first_fitting(&words, width, column.theme)
 }
 
-/// Returns the holder of the next lease.
+/// Formats the holder of the next lease.
 pub fn holder(pool_context: PoolContext<'_>) -> String {
     match pool_context.pool_screen.options().holder {
         None => "portscope".to_owned(),
@@ -117,7 +117,8 @@ fn heading(report: &PoolReport) -> String {
     }
 }
 
-/// Formats the number of ports with a socket, and its limit, as far as they fit beside the title.
+/// Formats the number of ports that the pool keeps bound, and the limit of this number, as far as
+/// they fit beside the title.
 fn held_ports(held: u64, limit: u32, width: usize, title: &str) -> String {
     let limit = format!("limit {}", notation::grouped(limit));
     let wordings = [
@@ -129,7 +130,8 @@ fn held_ports(held: u64, limit: u32, width: usize, title: &str) -> String {
     wordings.into_iter().find(|words| words.width() <= room).unwrap_or_default()
 }
 
-/// Returns the rows that fit, including the selected one.
+/// Returns the rows that fit into `room` lines, among them the selected one, which is marked with
+/// true.
 fn visible<'a>(
     pool_context: PoolContext<'a>,
     report: &'a PoolReport,

@@ -5,8 +5,8 @@ use crate::{
     host::linux::vitals::conntrack::translations::parse_tuples,
 };
 
-/// Returns the flows that clients sent to `port` on any address: one entry per protocol, address
-/// and target, in this order.
+/// Returns the flows that clients sent to `port` on any address and that DNAT redirects: one entry
+/// per protocol, address and target, sorted by these.
 pub(super) fn parse(text: &str, port: u16) -> Vec<Publication> {
     let mut flows: Vec<Publication> =
         text.lines().filter_map(|line| parse_flow(line, port)).collect();
@@ -20,8 +20,8 @@ pub(super) fn parse(text: &str, port: u16) -> Vec<Publication> {
     flows
 }
 
-/// Parses a flow to `port`. None: the flow has another port, or its replies come from the endpoint
-/// to which the client sent.
+/// Parses a redirected flow to `port`. None: the flow has another port, or its replies come from
+/// the endpoint to which the client sent, so it is not redirected.
 fn parse_flow(line: &str, port: u16) -> Option<Publication> {
     let (protocol, original, reply) = parse_tuples(line)?;
     let to = Endpoint { address: reply.source, port: reply.source_port };

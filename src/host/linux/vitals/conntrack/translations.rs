@@ -7,14 +7,14 @@ use crate::domain::{Endpoint, PortRange, Protocol, Translation};
 /// Maximum number of translations returned.
 const MAX_TRANSLATIONS: usize = 64;
 
-/// One flow whose source was translated.
+/// One flow whose source was translated; source and port are those after translation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Flow {
     protocol: Protocol,
     source: IpAddr,
     destination: Endpoint,
     port: u16,
-    /// The port outside differs from the port inside.
+    /// Whether the port after translation differs from the one before.
     is_moved: bool,
 }
 
@@ -27,8 +27,9 @@ pub(super) struct Tuple {
     pub destination_port: u16,
 }
 
-/// Groups the translated flows by protocol, source and destination, the group with most ports
-/// first. Skips lines of other protocols and malformed lines.
+/// Groups the translated flows by protocol, source and destination. Returns at most
+/// `MAX_TRANSLATIONS` groups, those with the most ports first. Skips lines of other protocols and
+/// malformed lines.
 pub(super) fn parse(text: &str) -> Vec<Translation> {
     let mut flows: Vec<Flow> = text.lines().filter_map(parse_flow).collect();
     flows.sort_unstable();
@@ -54,9 +55,9 @@ fn translation(flows: &[Flow]) -> Option<Translation> {
     })
 }
 
-/// Parses a line whose source was translated. None: it was not, or the flow is neither TCP nor UDP.
+/// Parses a flow whose source was translated. None: it was not, or the flow is neither TCP nor UDP.
 /// Uses the endpoint that sends the replies as the destination, because the kernel needs unique
-/// ports per such endpoint. Behind a Kubernetes service, it is the pod.
+/// ports per such endpoint. For a Kubernetes service, this endpoint is the pod.
 fn parse_flow(line: &str) -> Option<Flow> {
     let (protocol, original, reply) = parse_tuples(line)?;
     let is_moved = reply.destination_port != original.source_port;
@@ -85,7 +86,7 @@ pub(super) fn parse_tuples(line: &str) -> Option<(Protocol, Tuple, Tuple)> {
     Some((protocol, parse_tuple(&mut fields)?, parse_tuple(&mut fields)?))
 }
 
-/// Reads four consecutive fields, beginning at the next `src=`.
+/// Parses four consecutive fields, beginning at the next `src=`. None: one is missing or malformed.
 fn parse_tuple<'a>(fields: &mut impl Iterator<Item = &'a str>) -> Option<Tuple> {
     let source = fields.find_map(|field| field.strip_prefix("src="))?.parse().ok()?;
     let mut next = |name| fields.next()?.strip_prefix(name);
