@@ -122,7 +122,7 @@ impl Population {
         // Restarts the numbering before it overflows, because a number could then match a stamp of
         // an old occupancy.
         if self.number.get() >= u32::MAX >> 1 {
-            self.decided.iter().for_each(|set_drawn| set_drawn.set(0));
+            self.decided.iter().for_each(|stamp| stamp.set(0));
             self.number.set(0);
             self.full.set(0);
         }
@@ -140,8 +140,8 @@ impl Population {
 
     /// Returns whether a port is occupied; decides the port first, if necessary.
     pub fn is_taken(&self, port: u16) -> bool {
-        let set_drawn = self.decided[usize::from(port)].get();
-        if set_drawn >> 1 == self.number.get() { set_drawn & 1 == 1 } else { self.decide(port) }
+        let stamp = self.decided[usize::from(port)].get();
+        if stamp >> 1 == self.number.get() { stamp & 1 == 1 } else { self.decide(port) }
     }
 
     /// Marks a port as occupied in the current occupancy.

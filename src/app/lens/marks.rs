@@ -58,7 +58,11 @@ pub mod connect {
         let ephemeral = &input.snapshot.ephemeral;
         let mut ports = vec![NEVER; PORTS];
         for port in ephemeral.range.ports().filter(|&port| !ephemeral.is_reserved(port)) {
-            ports[usize::from(port)] = if input.analysis.unconnectable.contains(port) {
+            // On a port in `numbered`, only an existing connection's own destination could use it.
+            let analysis = input.analysis;
+            let is_blocked =
+                analysis.unconnectable.contains(port) || analysis.numbered.contains(port);
+            ports[usize::from(port)] = if is_blocked {
                 UNCONNECTABLE
             } else if input.analysis.suspected.contains(port) {
                 SUSPECTED

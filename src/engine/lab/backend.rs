@@ -44,9 +44,9 @@ impl LabBackend {
         }
         Ok(match setup.target {
             LabTarget::Simulated { pattern, share } => {
-                let mut simulated_lab = SimulatedLab::new(&config, pattern, occupied(share, count));
-                simulated_lab.prepare(0);
-                Self::Simulated(simulated_lab, count)
+                let mut lab = SimulatedLab::new(&config, pattern, occupied(share, count));
+                lab.prepare(0);
+                Self::Simulated(lab, count)
             }
             LabTarget::Machine => {
                 Self::Machine(Box::new(MachineLab::new(host, config, setup.address)?))
@@ -65,8 +65,8 @@ impl LabBackend {
     /// Returns the number of runs that all strategies have completed.
     pub fn runs(&self) -> u64 {
         match self {
-            Self::Simulated(simulated_lab, _) => simulated_lab.runs(),
-            Self::Machine(simulated_lab) => simulated_lab.runs(),
+            Self::Simulated(lab, _) => lab.runs(),
+            Self::Machine(lab) => lab.runs(),
         }
     }
 
@@ -80,8 +80,8 @@ impl LabBackend {
         clock: &dyn Fn() -> Duration,
     ) -> Result<(), Text> {
         match self {
-            Self::Simulated(simulated_lab, _) => simulated_lab.advance(budget, until, clock),
-            Self::Machine(simulated_lab) => simulated_lab.advance(budget, until, clock)?,
+            Self::Simulated(lab, _) => lab.advance(budget, until, clock),
+            Self::Machine(lab) => lab.advance(budget, until, clock)?,
         }
         Ok(())
     }
@@ -89,7 +89,7 @@ impl LabBackend {
     /// Makes a part of the preparations for `step`. Returns false if more is to be prepared.
     pub fn prepare_step(&mut self) -> bool {
         match self {
-            Self::Simulated(simulated_lab, _) => simulated_lab.prepare(BATCH),
+            Self::Simulated(lab, _) => lab.prepare(BATCH),
             Self::Machine(_) => true,
         }
     }
@@ -99,8 +99,8 @@ impl LabBackend {
     /// Errors, as text: as for `advance`.
     pub fn step(&mut self) -> Result<(), Text> {
         match self {
-            Self::Simulated(simulated_lab, _) => simulated_lab.step(),
-            Self::Machine(simulated_lab) => simulated_lab.step()?,
+            Self::Simulated(lab, _) => lab.step(),
+            Self::Machine(lab) => lab.step()?,
         }
         Ok(())
     }
@@ -108,12 +108,10 @@ impl LabBackend {
     /// Returns the state of the lab. The caller sets `number`, `curve` and `is_running`.
     pub fn report(&self) -> LabReport {
         let (candidates, occupied, columns, limitation) = match self {
-            Self::Simulated(simulated_lab, candidates) => {
-                (*candidates, simulated_lab.occupied(), simulated_lab.columns(), None)
-            }
-            Self::Machine(simulated_lab) => {
-                let (candidates, occupied) = simulated_lab.occupancy();
-                (candidates, occupied, simulated_lab.columns(), simulated_lab.limitation())
+            Self::Simulated(lab, candidates) => (*candidates, lab.occupied(), lab.columns(), None),
+            Self::Machine(lab) => {
+                let (candidates, occupied) = lab.occupancy();
+                (candidates, occupied, lab.columns(), lab.limitation())
             }
         };
         LabReport {

@@ -11,14 +11,14 @@ struct Signals {
 
 static SIGNALS: OnceLock<Signals> = OnceLock::new();
 
-/// Calls `check_descriptors`, which records the signals, before std's runtime starts. The runtime
+/// Calls `record_signals`, which records the signals, before std's runtime starts. The runtime
 /// ignores SIGPIPE before it calls `main` (library/std/src/sys/pal/unix/mod.rs).
 #[expect(unsafe_code, reason = "the linker gathers functions to be called at the start by section")]
 #[used]
 #[unsafe(link_section = ".init_array")]
-static LOOK: extern "C" fn() = check_descriptors;
+static RECORD_SIGNALS: extern "C" fn() = record_signals;
 
-extern "C" fn check_descriptors() {
+extern "C" fn record_signals() {
     let mut blocked = MaybeUninit::uninit();
     #[expect(unsafe_code, reason = "both calls only read, and fill what they are given or fail")]
     let (handler, blocked) = unsafe {

@@ -223,8 +223,8 @@ struct DestinationRow<'a> {
 impl<'a> DestinationRow<'a> {
     fn new(health: &'a Health<'_>, row: &DestinationUse) -> Self {
         let subject_status = health.of_destination(row);
-        let owner = |&(party, sockets): &(OwnerKey, u32)| DestinationOwner {
-            party: OwnerKeyRow::new(health, party),
+        let owner = |&(owner_key, sockets): &(OwnerKey, u32)| DestinationOwner {
+            row: OwnerKeyRow::new(health, owner_key),
             sockets,
         };
         Self {
@@ -251,7 +251,7 @@ impl<'a> DestinationRow<'a> {
 #[derive(Serialize)]
 struct DestinationOwner<'a> {
     #[serde(flatten)]
-    party: OwnerKeyRow<'a>,
+    row: OwnerKeyRow<'a>,
     sockets: u32,
 }
 
@@ -265,10 +265,10 @@ struct OwnerKeyRow<'a> {
 }
 
 impl<'a> OwnerKeyRow<'a> {
-    fn new(health: &'a Health<'_>, party: OwnerKey) -> Self {
-        let pid = if let OwnerKey::Process(pid) = party { Some(pid) } else { None };
+    fn new(health: &'a Health<'_>, owner_key: OwnerKey) -> Self {
+        let pid = if let OwnerKey::Process(pid) = owner_key { Some(pid) } else { None };
         let process = pid.and_then(|pid| health.scan.processes.get(pid));
-        Self { pid, name: process.map(|process| process.name.as_str()), kind: kind(party) }
+        Self { pid, name: process.map(|process| process.name.as_str()), kind: kind(owner_key) }
     }
 }
 
@@ -335,7 +335,7 @@ impl<'a> AboutRow<'a> {
                 port: destination.remote.port,
                 device: destination.interface,
             },
-            About::Owner(party) => Self::Owner { owner: OwnerKeyRow::new(health, party) },
+            About::Owner(owner_key) => Self::Owner { owner: OwnerKeyRow::new(health, owner_key) },
             About::Port(protocol, port) => Self::Port { protocol: protocol.name(), port },
         }
     }

@@ -73,7 +73,7 @@ fn verdict(health: &Health<'_>) -> String {
 /// is none.
 fn assumed_range(health: &Health<'_>) -> String {
     let gaps = &health.scan.snapshot.gaps;
-    let gap = gaps.iter().find(|gap| matches!(gap, Gap::PolicyAssumed { .. }));
+    let gap = gaps.iter().find(|gap| gap.hides_capacity());
     gap.map(Gap::to_string).unwrap_or_default()
 }
 

@@ -351,19 +351,25 @@ fn write_probe_hint(side: &ProtocolPort, out: &mut dyn Write) -> io::Result<()> 
 fn write_connects(side: &ProtocolPort, out: &mut dyn Write) -> io::Result<()> {
     let mut rows: Vec<&ConnectRow> = side.connects.iter().collect();
     while let Some(&first) = rows.first() {
-        let is_every = rows.len() == side.connects.len() && side.connects.len() > 1;
+        let is_every = rows.len() == side.connects.len()
+            && side.connects.len() > 1
+            && side.destinations_left_out == 0;
         let alike: Vec<_> = rows.extract_if(.., |row| row.answer == first.answer).collect();
         let to = if is_every && rows.is_empty() {
             "A connect() to any destination".to_owned()
         } else {
-            format!("A connect() {}", destinations(&alike, side.destinations_left_out))
+            format!("A connect() {}", destinations(&alike))
         };
         paragraph::write(BULLET, &connect_sentence(&to, first), out)?;
+    }
+    if side.destinations_left_out > 0 {
+        let others = counted(side.destinations_left_out as u64, "more destination");
+        paragraph::write(BULLET, &format!("Not checked: {others}."), out)?;
     }
     Ok(())
 }
 
-fn destinations(rows: &[&ConnectRow], left_out: usize) -> String {
+fn destinations(rows: &[&ConnectRow]) -> String {
     let named = rows.iter().take(MAX_REPORTED).map(|row| match row.destination {
         Some(to) => format!("from {} to {}", to.source, to.remote),
         None => "to a new destination".to_owned(),
@@ -371,7 +377,7 @@ fn destinations(rows: &[&ConnectRow], left_out: usize) -> String {
     let named = named.collect::<Vec<_>>().join(", ");
     match rows.len().saturating_sub(MAX_REPORTED) {
         0 => named,
-        more => format!("{named} and {} more", grouped((more + left_out) as u64)),
+        more => format!("{named} and {} more", grouped(more as u64)),
     }
 }
 

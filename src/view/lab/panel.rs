@@ -131,17 +131,13 @@ fn name(entry: &LabColumn<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         return;
     }
     let mut line = Line::default();
-    let occupancy_counts =
-        if entry.is_selected { theme.style(Role::Selected) } else { Style::new() };
+    let background = if entry.is_selected { theme.style(Role::Selected) } else { Style::new() };
     let pointer = if entry.is_selected { theme.glyph("❯ ", "> ") } else { "" };
     line.push_span(Span::styled(pointer, theme.style(Role::Accent)));
-    line.push_span(Span::styled(
-        entry.shape(theme),
-        theme.style(entry.role()).patch(occupancy_counts),
-    ));
+    line.push_span(Span::styled(entry.shape(theme), theme.style(entry.role()).patch(background)));
     line.push_span(Span::styled(
         format!(" {} ", entry.row.name),
-        Style::new().bold().patch(occupancy_counts),
+        Style::new().bold().patch(background),
     ));
     let left = usize::from(area.width).saturating_sub(line.width() + 1);
     line.push_span(Span::styled(

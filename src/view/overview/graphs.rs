@@ -195,14 +195,14 @@ fn draw_full_line(theme: &Theme, plot: Rect, buffer: &mut Buffer) {
 /// Draws the forecast as dots, on the same time scale as the columns of the past.
 fn forecast(
     subject_status: &SubjectStatus,
-    past_area: Duration,
+    span: Duration,
     columns: u16,
     theme: &Theme,
     forecast_area: Rect,
     buffer: &mut Buffer,
 ) {
     let Some(trend) = subject_status.trend else { return };
-    let seconds_each = past_area.as_secs_f64() / f64::from(columns.max(1));
+    let seconds_each = span.as_secs_f64() / f64::from(columns.max(1));
     for (step, x) in (1_u32..).zip(forecast_area.left()..forecast_area.right()) {
         let used =
             f64::from(subject_status.used) + trend.per_second * seconds_each * f64::from(step);

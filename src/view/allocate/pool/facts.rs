@@ -65,14 +65,14 @@ pub fn bands(pool_screen: &PoolScreen, column: &mut TextColumn<'_>) {
         let filled = bar(share, bar_width as u16, column.theme);
         let open = bar_width.saturating_sub(filled.chars().count());
         let free = if column.theme.has_color() { " " } else { "." };
-        let occupancy_counts = column.theme.color(Role::Available);
+        let background = column.theme.color(Role::Available);
         let figures = [band.leased, band.quarantined, band.free()].map(notation::grouped);
         let [leased, quarantined, left] = figures;
         column.line([
             Span::styled(format!("{name:<7} "), column.theme.style(Role::Text)),
             Span::styled(format!("{ports:<11} "), column.theme.style(Role::Dim)),
-            Span::styled(filled, column.theme.style(role(class)).bg(occupancy_counts)),
-            Span::styled(free.repeat(open), column.theme.style(Role::Dim).bg(occupancy_counts)),
+            Span::styled(filled, column.theme.style(role(class)).bg(background)),
+            Span::styled(free.repeat(open), column.theme.style(Role::Dim).bg(background)),
             Span::raw(format!("  {leased:>6} {quarantined:>13} {left:>6}")),
         ]);
     }
