@@ -206,7 +206,8 @@ pub struct Diagnosis {
 pub fn diagnose(evidence: &Evidence<'_>) -> Diagnosis {
     let mut findings: Vec<Finding> = Vec::new();
     for rule in RULES {
-        findings.extend((rule.check)(evidence));
+        let found = (rule.check)(evidence);
+        findings.extend(found.into_iter().map(|finding| Finding { rule: rule.id, ..finding }));
     }
     for finding in &mut findings {
         // A rule may leave out its last items of advice. The steps of these items are dropped.

@@ -46,7 +46,6 @@ fn by_number(evidence: &Evidence<'_>) -> Option<Finding> {
     ];
     figures.extend(most.iter().flat_map(|group| group.figures()));
     Some(Finding {
-        rule: "bind-before-connect",
         severity: severity(evidence, count + range.unconnectable),
         about: most.map_or(About::Machine, |group| About::Owner(group.first())),
         summary: format!(
@@ -69,6 +68,7 @@ fn by_number(evidence: &Evidence<'_>) -> Option<Finding> {
         avoid: vec![format!(
             "do not give {program} more ports: each of them is lost to all other programs"
         )],
+        ..Finding::default()
     })
 }
 
@@ -117,7 +117,6 @@ fn by_order(evidence: &Evidence<'_>) -> Option<Finding> {
     ];
     figures.extend(most.iter().flat_map(|group| group.figures()));
     Some(Finding {
-        rule: "bind-before-connect",
         severity: severity(evidence, lost),
         about: most.map_or(About::Machine, |group| About::Owner(group.first())),
         summary: format!(
@@ -141,6 +140,7 @@ fn by_order(evidence: &Evidence<'_>) -> Option<Finding> {
             "do not set SO_REUSEADDR instead: bind() to port 0 still gives each port only once"
                 .to_owned(),
         ],
+        ..Finding::default()
     })
 }
 

@@ -42,7 +42,6 @@ fn of(evidence: &Evidence<'_>, group: &OwnerGroup<&OwnerUse>) -> Finding {
     ];
     figures.extend(group.figures());
     Finding {
-        rule: "bound-inactive-leak",
         severity: level.severity().max(Severity::Warning),
         about: About::Owner(group.first()),
         summary: summary(group),
@@ -60,6 +59,7 @@ fn of(evidence: &Evidence<'_>, group: &OwnerGroup<&OwnerUse>) -> Finding {
             "do not use ss --kill: the port stays bound until the process closes its descriptor"
                 .to_owned(),
         ],
+        ..Finding::default()
     }
 }
 

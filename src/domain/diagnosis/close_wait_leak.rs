@@ -47,7 +47,6 @@ fn of(evidence: &Evidence<'_>, group: &OwnerGroup<&OwnerUse>) -> Finding {
         None,
     );
     Finding {
-        rule: "close-wait-leak",
         severity: Severity::Warning,
         about: About::Owner(group.first()),
         summary: summary(group, &ends),
@@ -60,6 +59,7 @@ fn of(evidence: &Evidence<'_>, group: &OwnerGroup<&OwnerUse>) -> Finding {
             "do not tune tcp_fin_timeout or keep-alive instead: neither closes a descriptor"
                 .to_owned(),
         ],
+        ..Finding::default()
     }
 }
 

@@ -25,12 +25,9 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     ];
     figures.extend(drops.figures("dropped", "dropped_per_second"));
     vec![Finding {
-        rule: "conntrack-full",
         severity,
         about: About::Machine,
         summary: summary(conntrack, drops),
-        cause: String::new(),
-        steps: Vec::new(),
         meaning: "When the table is full, the first packet of each new connection is dropped: \
                   connect() hangs and fails with ETIMEDOUT after minutes; a UDP sendto() fails \
                   with EPERM. Ports are not exhausted: the kernel logs \"nf_conntrack: table full, \
@@ -43,6 +40,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
              translation and break"
                 .to_owned(),
         ],
+        ..Finding::default()
     }]
 }
 

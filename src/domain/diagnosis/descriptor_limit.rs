@@ -73,12 +73,9 @@ fn finding(group: &OwnerGroup<&DescriptorUse>) -> Finding {
     ];
     figures.extend(group.figures());
     Finding {
-        rule: "descriptor-limit",
         severity: if share < CRITICAL { Severity::Warning } else { Severity::Critical },
         about: About::Owner(OwnerKey::Process(row.pid)),
         summary: summary(group, row),
-        cause: String::new(),
-        steps: Vec::new(),
         meaning:
             "At the limit socket() and accept() fail with EMFILE (\"Too many open files\"), and \
              new connections wait to be accepted. This looks like port exhaustion but is not: \
@@ -101,5 +98,6 @@ fn finding(group: &OwnerGroup<&DescriptorUse>) -> Finding {
         avoid: vec![
             "do not widen ip_local_port_range: EMFILE has nothing to do with ports".to_owned(),
         ],
+        ..Finding::default()
     }
 }

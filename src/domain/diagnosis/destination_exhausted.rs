@@ -39,7 +39,6 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<Finding> {
         None => advice(evidence, row),
     };
     Some(Finding {
-        rule: "destination-exhausted",
         severity: level.severity(),
         about: About::Destination(row.destination),
         summary: summary(evidence, row, &subject_status),
@@ -54,6 +53,7 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<Finding> {
                 .to_owned(),
             AVOID_FIN_TIMEOUT.to_owned(),
         ],
+        ..Finding::default()
     })
 }
 

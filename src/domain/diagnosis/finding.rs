@@ -91,8 +91,9 @@ pub enum Figure {
 }
 
 /// What a finding is about, so that a screen can jump to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum About {
+    #[default]
     Machine,
     Range(Protocol),
     Destination(Destination),
@@ -113,9 +114,9 @@ impl About {
 }
 
 /// A problem that a rule found, with evidence and advice.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Finding {
-    /// `Rule::id`.
+    /// `Rule::id`; set by `diagnose`.
     pub rule: &'static str,
     pub severity: Severity,
     pub about: About,

@@ -49,7 +49,6 @@ fn of_listener(evidence: &Evidence<'_>, socket: &Socket, overflows: Counter) -> 
     figures.extend(pids.first().map(|&pid| ("pid", Figure::Count(pid.into()))));
     figures.extend(overflows.figures("listen_overflows", "listen_overflows_per_second"));
     Finding {
-        rule: "listen-overflow",
         severity: if has_refused { Severity::Critical } else { Severity::Warning },
         about: About::Port(Protocol::Tcp, socket.local.port),
         summary: format!(
@@ -62,12 +61,11 @@ fn of_listener(evidence: &Evidence<'_>, socket: &Socket, overflows: Counter) -> 
             },
             grouped(backlog),
         ),
-        cause: String::new(),
-        steps: Vec::new(),
         meaning: MEANING.to_owned(),
         evidence: figures,
         advice: advice(owner.as_deref().unwrap_or("the listener"), backlog),
         avoid: avoid(),
+        ..Finding::default()
     }
 }
 
@@ -118,12 +116,9 @@ fn of_machine(evidence: &Evidence<'_>, overflows: Counter) -> Option<Finding> {
     let drops = evidence.snapshot.vitals.listen_drops;
     figures.extend(drops.map(|drops| ("listen_drops", Figure::Count(drops))));
     Some(Finding {
-        rule: "listen-overflow",
         severity,
         about: About::Machine,
         summary: format!("a listener's accept queue overflowed {times}; none is full now"),
-        cause: String::new(),
-        steps: Vec::new(),
         meaning: MEANING.to_owned(),
         evidence: figures,
         advice: marked(
@@ -137,5 +132,6 @@ fn of_machine(evidence: &Evidence<'_>, overflows: Counter) -> Option<Finding> {
             kept(&["net.core.somaxconn = 4096"]).into_iter().collect(),
         ),
         avoid: avoid(),
+        ..Finding::default()
     })
 }

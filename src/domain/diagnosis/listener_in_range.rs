@@ -24,11 +24,9 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let command = reservation::command(ephemeral, ports.iter().copied());
     let is_one = services.len() == 1;
     vec![Finding {
-        rule: "listener-in-range",
         severity: Severity::Notice,
         about: About::Port(first.protocol, first.port),
         summary: summary(evidence, &services),
-        cause: String::new(),
         steps: if is_one {
             steps(&["reserve the port", "or move the service"])
         } else {
@@ -43,6 +41,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         ],
         advice: advice(range, is_one, &command),
         avoid: avoid(&command),
+        ..Finding::default()
     }]
 }
 

@@ -66,16 +66,14 @@ fn of_translation(row: &Translation, severity: Severity, failures: Counter) -> F
     ];
     figures.extend(failures.figures("insert_failed", "insert_failed_per_second"));
     Finding {
-        rule: "nat-ports-exhausted",
         severity,
         about: About::Machine,
         summary: summary(row),
-        cause: String::new(),
-        steps: Vec::new(),
         meaning: meaning(row.protocol).to_owned(),
         evidence: figures,
         advice: advice(row),
         avoid: avoid(),
+        ..Finding::default()
     }
 }
 
@@ -164,12 +162,9 @@ fn of_failures(conntrack: &Conntrack, failures: Counter) -> Option<Finding> {
     let mut figures = vec![("largest_translations", Figure::List(largest.collect()))];
     figures.extend(failures.figures("insert_failed", "insert_failed_per_second"));
     Some(Finding {
-        rule: "nat-ports-exhausted",
         severity,
         about: About::Machine,
         summary: format!("connection tracking failed to insert a flow {times}"),
-        cause: String::new(),
-        steps: Vec::new(),
         meaning: "The first packet of such a flow is dropped: TCP sends it again and connect() \
                   takes a second longer, or hangs if NAT has no port left; a UDP sendto() may fail \
                   with EPERM. No NAT rule appears to be full. Two packets of one flow at the same \
@@ -185,5 +180,6 @@ fn of_failures(conntrack: &Conntrack, failures: Counter) -> Option<Finding> {
                 .to_owned(),
         ],
         avoid: avoid(),
+        ..Finding::default()
     })
 }

@@ -162,18 +162,15 @@ fn ipv4(addresses: &SourceAddresses, is_used: bool) -> Option<Finding> {
 /// Returns a finding with the fields that both findings share.
 fn finding() -> Finding {
     Finding {
-        rule: "no-source-address",
         severity: Severity::Notice,
         about: About::Machine,
         summary: String::new(),
-        cause: String::new(),
-        steps: Vec::new(),
         meaning: String::new(),
         evidence: Vec::new(),
-        advice: Vec::new(),
         avoid: vec![
             "do not widen the ephemeral range or tune TIME-WAIT: an address is missing, not a port"
                 .to_owned(),
         ],
+        ..Finding::default()
     }
 }

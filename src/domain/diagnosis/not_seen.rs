@@ -22,12 +22,9 @@ fn finding(gap: &Gap) -> Finding {
         .map(|count| format!(" of {}", counted(count, "socket")))
         .unwrap_or_default();
     Finding {
-        rule: "not-seen",
         severity: severity(gap),
         about: About::Machine,
         summary: format!("could not read {}{of}: {}", gap.what(), gap.why()),
-        cause: String::new(),
-        steps: Vec::new(),
         meaning: meaning(gap).to_owned(),
         evidence: figures,
         advice: vec![gap.remedy().to_owned()],
@@ -35,6 +32,7 @@ fn finding(gap: &Gap) -> Finding {
             "do not assume that all is well: rules that need this data may miss a problem"
                 .to_owned(),
         ],
+        ..Finding::default()
     }
 }
 

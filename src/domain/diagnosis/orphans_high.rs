@@ -35,7 +35,6 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     ];
     figures.extend(killed.figures("aborted_on_memory", "aborted_on_memory_per_second"));
     vec![Finding {
-        rule: "orphans-high",
         severity: if is_critical { Severity::Critical } else { Severity::Warning },
         about: About::Machine,
         summary: format!(
@@ -44,8 +43,6 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             grouped(orphans),
             grouped(max),
         ),
-        cause: String::new(),
-        steps: Vec::new(),
         meaning:
             "Near the limit the kernel resets closed connections that still have data to send: \
              close() returns no error, the peer gets ECONNRESET and loses the end of the data. \
@@ -58,6 +55,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
              discards data"
                 .to_owned(),
         ],
+        ..Finding::default()
     }]
 }
 

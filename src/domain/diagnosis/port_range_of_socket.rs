@@ -151,7 +151,6 @@ fn finding(
         (format!("{} of these {} are in use", grouped(block.taken), grouped(size)), "may fail")
     };
     Finding {
-        rule: "port-range-of-socket",
         severity: Severity::Warning,
         about: About::Destination(row.destination),
         summary: format!("suspected: {who} uses only ports {range} to {remote}, and {in_use}"),
@@ -183,6 +182,7 @@ fn finding(
             "do not widen ip_local_port_range: this does not change the option of the socket"
                 .to_owned(),
         ],
+        ..Finding::default()
     }
 }
 

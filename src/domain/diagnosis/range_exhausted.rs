@@ -25,11 +25,9 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let scopes = by_address(evidence, Protocol::Tcp);
     let (steps, advice) = advice(evidence);
     vec![Finding {
-        rule: "range-exhausted",
         severity: level.severity(),
         about: About::Range(Protocol::Tcp),
         summary: summary(evidence, &subject_status, scopes.is_some()),
-        cause: String::new(),
         steps,
         evidence: figures(evidence, scopes.clone()),
         meaning: meaning(evidence, &subject_status, scopes),
@@ -39,6 +37,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
              about 10ms of CPU"
                 .to_owned(),
         ],
+        ..Finding::default()
     }]
 }
 

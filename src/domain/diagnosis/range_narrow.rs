@@ -26,7 +26,6 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let severity = if size <= TINY && is_used { Severity::Warning } else { Severity::Notice };
     let usable = evidence.analysis.range(Protocol::Tcp).size;
     vec![Finding {
-        rule: "range-narrow",
         severity,
         about: About::Range(Protocol::Tcp),
         summary: format!(
@@ -37,7 +36,6 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
                 reserved => format!(" ({} reserved)", grouped(reserved)),
             }
         ),
-        cause: String::new(),
         steps: steps(&["set ip_local_port_range to 32768 60999"]),
         meaning: format!(
             "Each destination can have at most {} from one address of this host, including those \
@@ -53,6 +51,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         ],
         advice: advice(),
         avoid: avoid(),
+        ..Finding::default()
     }]
 }
 

@@ -22,7 +22,6 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let Ok(even) = PortRange::new(range.first(), range.last() - 1) else { return Vec::new() };
     let parity = if range.first().is_multiple_of(2) { "even" } else { "odd" };
     vec![Finding {
-        rule: "range-odd",
         severity: Severity::Notice,
         about: About::Range(Protocol::Tcp),
         summary: format!(
@@ -30,7 +29,6 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
              bind() to port 0 skips one of them",
             grouped(range.len())
         ),
-        cause: String::new(),
         steps: steps(&[&format!("set ip_local_port_range to {} {}", even.first(), even.last())]),
         meaning: format!(
             "The kernel searches TCP ports in pairs. Both ends of this range are {parity}, so each \
@@ -49,6 +47,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             "do not rely on the last free port of such a range: a retry may or may not find it"
                 .to_owned(),
         ],
+        ..Finding::default()
     }]
 }
 

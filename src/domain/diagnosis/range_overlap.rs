@@ -160,12 +160,9 @@ fn alternatives(now: [String; 2]) -> Vec<String> {
 /// Returns a finding with the fields that all findings of this rule share.
 fn notice(ephemeral: &Ephemeral, other: PortRange, part: PortRange, ports: u32) -> Finding {
     Finding {
-        rule: "range-overlap",
         severity: Severity::Notice,
         about: About::Machine,
         summary: String::new(),
-        cause: String::new(),
-        steps: Vec::new(),
         meaning: String::new(),
         evidence: vec![
             ("ephemeral_range", Figure::Text(ephemeral.range.to_string())),
@@ -173,7 +170,6 @@ fn notice(ephemeral: &Ephemeral, other: PortRange, part: PortRange, ports: u32) 
             ("overlap", Figure::Text(part.to_string())),
             ("overlapping_ports", Figure::Count(ports.into())),
         ],
-        advice: Vec::new(),
-        avoid: Vec::new(),
+        ..Finding::default()
     }
 }

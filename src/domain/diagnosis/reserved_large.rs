@@ -36,12 +36,9 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         _ => Severity::Warning,
     };
     vec![Finding {
-        rule: "reserved-large",
         severity,
         about: About::Machine,
         summary: summary(ephemeral, share),
-        cause: String::new(),
-        steps: Vec::new(),
         meaning: meaning(ephemeral).to_owned(),
         evidence: figures(ephemeral, share),
         advice: advice(evidence),
@@ -50,6 +47,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
              port of a service that is down, the service cannot start (EADDRINUSE)"
                 .to_owned(),
         ],
+        ..Finding::default()
     }]
 }
 

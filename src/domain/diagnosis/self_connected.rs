@@ -39,12 +39,10 @@ fn of(evidence: &Evidence<'_>, socket: &Socket) -> Finding {
     let left = socket.expires_ms.filter(|_| socket.state == State::TimeWait);
     figures.extend(left.map(|ms| ("seconds_left", Figure::Seconds(f64::from(ms) / 1000.0))));
     Finding {
-        rule: "self-connected",
         // A connection that its process has closed ends within a minute.
         severity: if is_over { Severity::Notice } else { Severity::Warning },
         about: About::Port(Protocol::Tcp, socket.local.port),
         summary: summary(evidence, socket, owner),
-        cause: String::new(),
         steps: steps(&["end the connection", "reserve the port", "check for it in the client"]),
         meaning: meaning(evidence, socket),
         evidence: figures,
@@ -56,6 +54,7 @@ fn of(evidence: &Evidence<'_>, socket: &Socket) -> Finding {
                 .to_owned(),
             "do not treat a successful connect() as proof that the server runs".to_owned(),
         ],
+        ..Finding::default()
     }
 }
 

@@ -51,7 +51,6 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
     let parity =
         if evidence.snapshot.ephemeral.range.first().is_multiple_of(2) { "even" } else { "odd" };
     Finding {
-        rule: "slow-zone",
         severity: Severity::Warning,
         about: About::Destination(row.destination),
         summary: format!(
@@ -79,6 +78,7 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
         evidence: figures(row, walk),
         advice: advice(evidence, row),
         avoid: vec!["do not widen the range: more ports make the search longer".to_owned()],
+        ..Finding::default()
     }
 }
 

@@ -228,19 +228,16 @@ fn of_machine(evidence: &Evidence<'_>, drops: Drops) -> Option<Finding> {
 /// Returns a finding with the fields that all findings of this rule share.
 fn finding() -> Finding {
     Finding {
-        rule: "syn-queue-full",
         severity: Severity::Notice,
         about: About::Machine,
         summary: String::new(),
-        cause: String::new(),
-        steps: Vec::new(),
         meaning: String::new(),
         evidence: Vec::new(),
-        advice: Vec::new(),
         avoid: vec![
             "do not widen the ephemeral range, and do not rely on faster accept(): these \
              connections have not reached accept()"
                 .to_owned(),
         ],
+        ..Finding::default()
     }
 }

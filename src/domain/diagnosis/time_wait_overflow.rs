@@ -26,12 +26,9 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         Counter::Still => return Vec::new(),
     };
     vec![Finding {
-        rule: "time-wait-overflow",
         severity,
         about: About::Machine,
         summary: summary(now, max, overflow),
-        cause: String::new(),
-        steps: Vec::new(),
         meaning: "Above tcp_max_tw_buckets a closed connection leaves no TIME-WAIT: its port is \
                   free at once, and no call fails. But without TIME-WAIT a late segment of the old \
                   connection may reset or reach a new one on the same ports."
@@ -43,6 +40,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
              a visible cause (ip-sysctl.rst forbids it, too)"
                 .to_owned(),
         ],
+        ..Finding::default()
     }]
 }
 

@@ -40,7 +40,6 @@ fn of_destination(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
     let (steps, advice) = advice(&client, setting.flatten());
     let half = half_free_in(evidence.snapshot, Some(&row.destination), row.time_wait);
     Finding {
-        rule: "time-wait-pile",
         severity: severity(row.reusable, row.time_wait),
         about: About::Destination(row.destination),
         summary: format!(
@@ -61,6 +60,7 @@ fn of_destination(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
         evidence: figures(evidence, row, half),
         advice,
         avoid: avoid(),
+        ..Finding::default()
     }
 }
 
@@ -145,7 +145,6 @@ fn of_range(evidence: &Evidence<'_>) -> Option<Finding> {
     let setting = remedies::reuse(&evidence.snapshot.ephemeral, &any.destination);
     let (steps, advice) = advice("the clients", setting);
     Some(Finding {
-        rule: "time-wait-pile",
         severity: Severity::Warning,
         about: About::Range(Protocol::Tcp),
         summary: format!(
@@ -155,7 +154,6 @@ fn of_range(evidence: &Evidence<'_>) -> Option<Finding> {
             counted(rows.count() as u64, "destination"),
             free_in(half),
         ),
-        cause: String::new(),
         steps,
         meaning: "The end that closes first keeps the port for 60s; here that is this host. \
                   bind() to port 0 cannot get these ports; connect() to other destinations can."
@@ -163,6 +161,7 @@ fn of_range(evidence: &Evidence<'_>) -> Option<Finding> {
         evidence: figures,
         advice,
         avoid: avoid(),
+        ..Finding::default()
     })
 }
 

@@ -27,7 +27,6 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let scopes = by_address(evidence, Protocol::Udp);
     let (steps, advice) = advice(evidence, owner.as_ref().map(|(name, _)| name.as_str()));
     vec![Finding {
-        rule: "udp-exhausted",
         severity: level.severity(),
         about: About::Range(Protocol::Udp),
         summary: format!(
@@ -39,7 +38,6 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             by.unwrap_or_default(),
             left(&subject_status, ""),
         ),
-        cause: String::new(),
         steps,
         meaning: meaning(&subject_status, scopes.as_deref()),
         evidence: figures(evidence, range, scopes),
@@ -49,6 +47,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
              may assign ports that other sockets use, and the sockets get each other's datagrams"
                 .to_owned(),
         ],
+        ..Finding::default()
     }]
 }
 
