@@ -16,9 +16,9 @@ use crate::{
         Bands, Candidates, LeaseHolder, Pool, PoolCounts, PoolSetup, Priority, Quarantine,
         Shortage, pool::BandsTooLarge,
     },
+    api::{tcp_listener_of, udp_socket_of},
     domain::{LocalAddress, PortRange, Protocols},
     host::{Host, HostBinder, HostError, seed},
-    tcp_listener_of, udp_socket_of,
 };
 
 /// Maximum number of quarantines that one `take` ends, and of ports in `Quarantine::Drain` that it
