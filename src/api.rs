@@ -100,8 +100,8 @@ pub enum FindError {
     /// No strategy in [`ALLOCATORS`] has this name.
     #[error("unknown strategy '{name}': expected one of {}", strategy_names())]
     UnknownStrategy { name: Text },
-    /// The host failed: it could not create a socket, use the address, scan, draw a seed, or let
-    /// the kernel choose only from the range and skip the reserved ports.
+    /// The host failed: it could not create a socket, use the address, scan, draw a seed, or
+    /// restrict the kernel's choice to the unreserved ports of the range.
     #[error(transparent)]
     Io(#[from] HostError),
 }

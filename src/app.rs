@@ -248,8 +248,8 @@ impl App {
         self.monitor.history()
     }
 
-    /// How long all scans until the latest one have had the finding. None: the latest scan does not
-    /// have it.
+    /// How long the finding has existed without interruption, up to the latest scan. None: the
+    /// latest scan does not have it.
     pub fn finding_age(&self, finding: &Finding) -> Option<Age> {
         self.monitor.age(finding, &self.scan()?.snapshot)
     }
@@ -294,8 +294,8 @@ impl App {
         self.span.map(|span| span.ports)
     }
 
-    /// The port that the inspector describes: `port_of_shown_class` of the block under the pointer,
-    /// else the port under the cursor.
+    /// The port that the inspector describes: `port_of_shown_class` of the block under the pointer.
+    /// If the pointer is on no block, the port under the cursor.
     pub fn inspected(&self) -> u16 {
         self.hover.map_or(self.map.cursor, |block| self.port_of_shown_class(block))
     }
@@ -312,8 +312,8 @@ impl App {
         changes.filter(|_| is_shown)
     }
 
-    /// Minimum time between two frames that show reports: 100 ms if only a sample is shown, else 0.
-    /// A frame that answers a key is drawn at once.
+    /// Minimum time between two frames that show reports: 100 ms if the run is so fast that only a
+    /// sample of it is shown, and 0 otherwise. A frame that answers a key is drawn at once.
     pub fn frame_gap(&self) -> Duration {
         let is_fast = match self.screen {
             Screen::Allocate => self.allocation.is_sampled() && !self.pool.is_open(),

@@ -24,7 +24,10 @@ use std::{ffi::OsString, process::ExitCode};
 use clap::{Parser as _, error::ErrorKind};
 
 use crate::cli::{
-    args::Arguments, exit::CommandEnd, output::OutputTarget, settings::CommandSettings,
+    args::{Arguments, COMMANDS},
+    exit::CommandEnd,
+    output::OutputTarget,
+    settings::CommandSettings,
 };
 
 /// Runs the command that the arguments describe and returns the exit code. The first argument is
@@ -43,8 +46,8 @@ fn without_alias(arguments: &[OsString]) -> Option<Vec<OsString>> {
     let [program, words @ ..] = arguments else { return None };
     let words: Vec<&str> = words.iter().map(|word| word.to_str().unwrap_or_default()).collect();
     let options = match words[..] {
-        ["help"] => vec!["--help"],
-        ["help", command] => vec![command, "--help"],
+        ["help"] | ["help", "help" | "version"] => vec!["--help"],
+        ["help", command] if COMMANDS.contains(&command) => vec![command, "--help"],
         ["version"] => vec!["--version"],
         _ => return None,
     };
@@ -52,6 +55,9 @@ fn without_alias(arguments: &[OsString]) -> Option<Vec<OsString>> {
 }
 
 fn apply(typed: &[OsString]) -> anyhow::Result<CommandEnd> {
+    if let Some(error) = refusal::unknown_topic(typed) {
+        return Err(error.into());
+    }
     let arguments = match Arguments::try_parse_from(typed) {
         Ok(arguments) => arguments,
         Err(shown) if !shown.use_stderr() => {

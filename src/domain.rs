@@ -1,4 +1,5 @@
-//! The port model: plain values and pure rules. Does not draw, make system calls or read a clock.
+//! The port model: plain values and pure rules. Has no user interface, and reads neither the
+//! machine nor a clock.
 
 pub mod analysis;
 pub mod attribution;

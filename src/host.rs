@@ -1,5 +1,5 @@
-//! The traits of the machine that portscope examines. A host reports facts and does not evaluate
-//! them.
+//! Traits of a machine that portscope examines, real or simulated. A host reports facts and does
+//! not evaluate them.
 
 #[cfg(target_os = "linux")]
 pub mod linux;
@@ -61,8 +61,8 @@ pub trait Host: Send + Sync {
         address: Option<LocalAddress>,
     ) -> Result<Box<dyn HostBinder>, HostError>;
 
-    /// Converts a local address to the address that bind() gets on this machine; None: all
-    /// addresses of both families.
+    /// Converts a local address to the argument of bind() on this machine; None: all addresses of
+    /// both families.
     ///
     /// Errors: the interface does not exist, or its index cannot be read.
     fn bind_address(&self, asked: Option<LocalAddress>) -> Result<BindAddress, AddressRefusal> {
@@ -200,7 +200,8 @@ pub trait Describer: Send {
 
 /// A binder whose `Held` is boxed, so that all hosts share one type.
 pub trait HostBinder: Binder<Held = Box<dyn Held>> + Send {
-    /// Returns how this binder falls short of the request ("IPv4 only"). None: it fulfils it all.
+    /// Returns how this binder falls short of the request ("IPv4 only"). None: it fulfils the whole
+    /// request.
     fn limitation(&self) -> Option<&'static str> {
         None
     }
@@ -232,8 +233,8 @@ pub trait Held: Send {
         0
     }
 
-    /// Keeps the port bound, but stops accepting connections, receives datagrams from any sender
-    /// again, and discards everything that is queued.
+    /// Keeps the port bound, but stops accepting connections, disconnects a connected UDP socket,
+    /// and discards everything that is queued.
     fn retire(&mut self) {}
 
     /// Returns duplicates of the sockets, in the order of `into_descriptors`. The port stays bound

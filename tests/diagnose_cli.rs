@@ -142,11 +142,11 @@ fn an_idle_machine_is_ok_and_reports_the_ports_left() {
         let output = run("diagnose --sample 0");
         assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
         let text = stdout(&output);
-        assert!(text.starts_with("OK  tcp uses 0 of 28,232 ports (0 %), udp uses 0 of 28,232"));
-        assert!(text.contains("ports left: 28,232 to any destination"), "{text}");
+        assert!(text.starts_with("OK  TCP uses 0 of 28,232 ports (0 %), UDP uses 0 of 28,232"));
+        assert!(text.contains("ports left: 28,232 for any destination"), "{text}");
         assert_text_is_plain(&output);
         let udp = run("diagnose --sample 0 --protocol udp");
-        assert!(stdout(&udp).starts_with("OK  udp uses 0 of 28,232 ports (0 %)\n"));
+        assert!(stdout(&udp).starts_with("OK  UDP uses 0 of 28,232 ports (0 %)\n"));
         assert!(!stdout(&udp).contains("tcp"), "{}", stdout(&udp));
     });
 }

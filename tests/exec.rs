@@ -311,7 +311,7 @@ fn bad_usage_is_2_in_one_line_and_nothing_is_started() {
         ("exec --format json -- true", "exec has no option '--format'"),
         ("exec --output x -- true", "exec has no option '--output'"),
         ("exec --count 0 -- true", "1 to 65535"),
-        ("exec --count 2 --range 9 -- true", "for --count: expected 1 (range 9-9 has 1 port)"),
+        ("exec --count 2 --range 9 -- true", "for --count: expected 1 (range 9 has 1 port)"),
         ("exec --range 0 -- true", "1 to 65535"),
         ("exec --strategy best -- true", "random"),
         ("exec --netns nowhere -- true", "unknown network namespace 'nowhere'"),

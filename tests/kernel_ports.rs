@@ -73,7 +73,7 @@ fn the_port_of_a_tunnel_is_held_by_the_kernel_until_its_interface_is_down() {
         let text = print("explain 8472 --protocol udp");
         for words in [
             "is held by the kernel: VXLAN tunnel vx0",
-            "To free it: UDP: the kernel holds it for VXLAN tunnel vx0.",
+            "To free it: The kernel uses the UDP port for VXLAN tunnel vx0.",
             "`ip link set vx0 down` frees it",
         ] {
             assert!(text.contains(words), "{words:?} is not in {text}");
@@ -220,7 +220,7 @@ fn explain_names_a_self_connected_socket() {
         let text = print("explain 40002 --protocol tcp");
         for words in [
             "ESTABLISHED on 127.0.0.1:40002 → 127.0.0.1:40002, connected to itself",
-            "To free it: ESTABLISHED, connected to itself:",
+            "must close the socket in ESTABLISHED, connected to itself.",
             "`ss --kill` ends a connection at once",
         ] {
             assert!(text.contains(words), "{words:?} is not in {text}");

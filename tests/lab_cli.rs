@@ -75,7 +75,7 @@ fn invalid_arguments_are_refused_in_one_line() {
         ("--range 0", "1 to 65535"),
         ("--range 0-7", "use 1-7"),
         ("--range 50-40", "use 40-50"),
-        ("--range 1-70000", "0 to 65535"),
+        ("--range 1-70000", "1 to 65535"),
         ("--band 16 --range 1-16", "expected 0 to 15"),
         ("--band 16384", "invalid value '16384' for --band: expected 0 to 16383"),
         ("--band -1", "0 or more"),

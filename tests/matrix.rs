@@ -21,7 +21,7 @@ use holders::{ANY4, ANY6, Holder, LOCAL4, LOCAL6, SocketOption};
 use namespace::{in_new_namespace, set_sysctl};
 use portscope::{
     domain::{
-        Destination, Endpoint, Gap, Machine, Protocol, Snapshot, Source, State,
+        Destination, Endpoint, Gap, Machine, ProcessTable, Protocol, Snapshot, Source, State,
         availability::{
             Answer, Bind, BindAddress, Reuse, Verdict, bind_answer, connect_answer, frees_when,
         },
@@ -416,7 +416,8 @@ fn frees_when_is_reported_for_each_port_in_use() {
         let holders = holders::all();
         let snapshot = settled_snapshot(&holders);
         for holder in holders.iter().filter(|holder| !is_in_doubt(&snapshot, holder)) {
-            let reported = frees_when(&snapshot, holder.protocol, holder.port);
+            let processes = ProcessTable::default();
+            let reported = frees_when(&snapshot, &processes, holder.protocol, holder.port);
             assert_eq!(reported.is_some(), holder.state.is_some(), "{}: {reported:?}", holder.name);
         }
     });

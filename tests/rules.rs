@@ -366,7 +366,7 @@ fn a_service_inside_the_range_is_reported_until_its_port_is_reserved() {
 #[test]
 fn a_narrow_range_is_reported_and_the_default_one_is_not() {
     TestNamespace::small(|test_namespace| {
-        Diagnosed::now().one("range-narrow", Severity::Notice, &["64 ports", "32768 60999"]);
+        Diagnosed::now().one("range-narrow", Severity::Notice, &["64 ports", "10240 65535"]);
         let _held = test_namespace.connections(0, 40);
         Diagnosed::now().one("range-narrow", Severity::Warning, &["40000-40063"]);
         set_sysctl("ip_local_port_range", "32768 60999");

@@ -121,7 +121,7 @@ fn a_pid_received_in_pieces_is_assembled() {
         stream.write_all(b" ").unwrap();
         stream.write_all(pid.as_bytes()).unwrap();
         assert_eq!(answer(&mut stream), b"20000\n");
-        let reported = format!("port 20000, sleep[{pid}]\n");
+        let reported = format!("port 20000 · sleep[{pid}]\n");
         until("it is told", || server.reported().contains(&reported));
     });
 }

@@ -50,7 +50,7 @@ fn an_invalid_request_is_closed_without_answer_and_leases_no_port() {
             let _ = stream.shutdown(Shutdown::Write);
             assert_eq!(answer(&mut stream), b"", "{line:?}");
         }
-        until("it is told", || server.reported().contains("refused: invalid pid '-1'"));
+        until("it is told", || server.reported().contains("invalid pid '-1'"));
         assert!(!server.reported().contains('\u{1b}'));
         assert_eq!((0..5).filter_map(|_| server.lease(pid)).count(), 4);
     });

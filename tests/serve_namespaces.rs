@@ -133,7 +133,7 @@ fn a_pid_of_a_container_is_translated_to_the_host_pid() {
             let port = container.lease(asked).unwrap();
             let holder = format!("[{}]", container.here(inside));
             let is_reported =
-                |line: &str| line.contains(&format!("port {port}, ")) && line.ends_with(&holder);
+                |line: &str| line.contains(&format!("port {port} · ")) && line.ends_with(&holder);
             until("it is told", || server.reported().lines().any(is_reported));
         }
         drop(container);

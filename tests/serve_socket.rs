@@ -387,8 +387,8 @@ fn an_abstract_name_is_used_by_one_server() {
 fn invalid_options_are_refused_before_files_are_created() {
     let folder = Folder::new();
     for (options, words) in [
-        (&["--range", "0-9"][..], "use 1-9"),
-        (&["--range", "9-8"], "use 8-9"),
+        (&["--range", "0-9"][..], "expected 1-9"),
+        (&["--range", "9-8"], "expected 8-9"),
         (&["--quarantine", "-1"], "0 to 86400"),
         (&["--drain", "x"], "0 to 86400"),
         (&["--quarantine", "1", "--drain", "1"], "cannot be used with"),

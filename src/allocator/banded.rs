@@ -1,9 +1,9 @@
 //! Strategy `banded`: Kubernetes' NodePort allocator since KEP-3668.
 //!
 //! The lowest ports are a static band, reserved for requests of a specific port. With N candidates,
-//! the band has clamp(N/32, 16, 128) ports, or none if N is 16 or less. A dynamic allocation scans
-//! the ports above the band from a random start. Once these are exhausted, the allocation scans the
-//! band from another random start (`randomScanStrategyWithOffset`).
+//! the band has clamp(N/32, 16, 128) ports, or none if N is 16 or less. A dynamic allocation tries
+//! the ports above the band in ascending order from a random start. Once these are exhausted, it
+//! tries the ports of the band from another random start (`randomScanStrategyWithOffset`).
 
 use rand::{Rng, RngExt};
 
@@ -13,8 +13,8 @@ pub struct Banded {
     /// Configured size of the band; `None` if the formula determines it.
     asked: Option<u32>,
     band: u32,
-    /// Starts of the scan above the band and of the scan within the band, each as a distance from
-    /// the lowest port of that scan.
+    /// The random starts above the band and within the band: the distance from the lowest port
+    /// above the band, and from the lowest port of the band.
     starts: [u32; 2],
     tries: u32,
 }

@@ -17,7 +17,7 @@ pub use tally::{LabTally, RECENT};
 /// Statistics of one strategy's runs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StrategyFigures {
-    /// Completed allocations.
+    /// Completed allocations, failed ones included.
     pub runs: u64,
     pub failures: u64,
     /// Attempts of all runs, failed runs included.

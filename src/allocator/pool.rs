@@ -238,9 +238,9 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         self.update_some_quarantines(now, usize::MAX);
     }
 
-    /// Works like `update_quarantine`, but checks at most `most` ports for datagrams and ends at
-    /// most `most` quarantines, because closing thousands of sockets takes milliseconds. Returns
-    /// true if further quarantines have expired.
+    /// Works like `update_quarantine`, but handles at most `most` expired quarantines, and checks
+    /// at most `most` further ports for datagrams, because closing thousands of sockets takes
+    /// milliseconds. Returns true if further quarantines have expired.
     pub fn update_some_quarantines(&mut self, now: Duration, most: usize) -> bool {
         if let Quarantine::Drain(quiet_time) = self.setup.quarantine {
             self.check_quarantined(now.saturating_add(quiet_time), most.min(MAX_CHECKS));
@@ -282,8 +282,8 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         *next_check = next;
     }
 
-    /// Returns whether the expired quarantine of a port continues: a datagram arrived, or the port
-    /// could be bound only now.
+    /// Extends the expired quarantine of a port if a datagram arrived, or if the pool can bind the
+    /// port only now. Returns whether it was extended.
     fn stays_quarantined(&mut self, now: Duration, port: u16) -> bool {
         let Self { binder, quarantined, ends, counts, held, setup, .. } = self;
         let (Quarantine::Drain(quiet_time), Some(entry)) =

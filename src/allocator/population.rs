@@ -54,8 +54,8 @@ pub const CLUSTER: u32 = 64;
 /// first looked at, so that a new occupancy takes time only for the ports that are looked at. The
 /// draw is without replacement, so that every set of ports remains equally likely.
 ///
-/// The generator is ChaCha8, seeded separately from those of the strategies. A bind does not make a
-/// port occupied; only `take` does.
+/// The generator is ChaCha8 with the lab's seed, in streams that no strategy uses. A bind does not
+/// make a port occupied; only `take` does.
 pub struct Population {
     candidates: Candidates,
     protocols: Protocols,

@@ -3,9 +3,9 @@
 //!
 //! An attempt misses if its port is occupied. If K of N candidates are occupied, M attempts with
 //! replacement all miss with probability (K/N)^M, and M attempts without replacement with
-//! probability C(K,M)/C(N,M). The first j attempts of a scan from a uniformly chosen start all miss
-//! if the j consecutive ports from the start on are all occupied. Each formula was verified by
-//! Monte Carlo simulation (tests/lab_model.rs repeats it).
+//! probability C(K,M)/C(N,M). If consecutive ports are tried from a uniformly chosen start, the
+//! first j attempts all miss if the j ports from the start on are all occupied. Each formula was
+//! verified by Monte Carlo simulation (tests/lab_model.rs repeats it).
 
 mod clustering;
 mod next_port_entropy;
@@ -224,8 +224,9 @@ fn is_one_run(candidates: u32, runs: &[OccupiedRun]) -> bool {
     runs.first().is_some_and(|&(length, _)| length >= candidates)
 }
 
-/// Returns the probability that the first `attempts` attempts of a scan all miss. A run of length L
-/// has L - j + 1 starts from which the first j attempts miss.
+/// Returns the probability (0 to 1) that the first `attempts` attempts all miss, if consecutive
+/// ports are tried from a uniform start. A run of length L has L - j + 1 starts from which the
+/// first j attempts miss.
 fn survival_of_scan(candidates: u32, runs: &[OccupiedRun], attempts: u32) -> f64 {
     if attempts == 0 || is_one_run(candidates, runs) {
         return 1.0;

@@ -21,11 +21,11 @@ use crate::{
     host::{Host, HostBinder, HostError, seed},
 };
 
-/// Maximum number of quarantines that one `take` ends, and of ports in `Quarantine::Drain` that it
-/// checks. Each lease is followed by at most one quarantine, so a number above 1 keeps expired
-/// quarantines from piling up. A small number keeps `take` fast.
+/// Maximum number of expired quarantines that one `take` handles, and of further ports in
+/// `Quarantine::Drain` that it checks. Each lease is followed by at most one quarantine, so a
+/// number above 1 keeps expired quarantines from piling up. A small number keeps `take` fast.
 const ENDED_BY_TAKE: usize = 4;
-/// Maximum number of quarantines that one `run_pass` ends.
+/// The same maximum for one `run_pass`.
 const ENDED_BY_TEND: usize = 64;
 
 /// Why a pool could not be built.
@@ -187,10 +187,10 @@ struct Shared {
 /// because a bound UDP socket is then closed and created again. So `take` delays a task by some 10
 /// microseconds while many ports are free, and by 20 to 100 microseconds at 90 %. If other
 /// processes hold every port, the default of 1,000 attempts takes 1 millisecond per band, or 7 on
-/// both protocols; set fewer attempts if that is too long. `take` also checks at most 4 ports in
-/// [`Quarantine::Drain`] and ends at most 4 quarantines. It holds the pool's lock during the whole
-/// call. Dropping a lease closes the pool's sockets at once, or with [`Quarantine::Drain`] at the
-/// end of the quarantine.
+/// both protocols; set fewer attempts if that is too long. `take` also handles at most 4 expired
+/// quarantines, and checks at most 4 further ports in [`Quarantine::Drain`]. It holds the pool's
+/// lock during the whole call. Dropping a lease closes the pool's sockets at once, or with
+/// [`Quarantine::Drain`] at the end of the quarantine.
 ///
 /// An attempt of an [`Allocator`](crate::Allocator) costs the same.
 /// [`find_free_port`](crate::find_free_port) creates its sockets in each call and reads
@@ -258,11 +258,11 @@ impl LeasePool {
         Ok(LeasedPort { pool: self.clone(), port: lease.port, class })
     }
 
-    /// Ends at most 64 quarantines that are over, and checks at most 64 ports in
-    /// [`Quarantine::Drain`] for stray datagrams. `take` does the same for 4; a program that seldom
-    /// calls `take` calls this method at intervals. A port in [`Quarantine::Drain`] stays bound
-    /// until one of the two methods ends its quarantine. A stray datagram restarts the quiet time
-    /// when one of them reads it.
+    /// Handles at most 64 expired quarantines, and checks at most 64 further ports in
+    /// [`Quarantine::Drain`] for stray datagrams. `take` does the same with a limit of 4, so a
+    /// program that seldom calls `take` must call this method at intervals. A port in
+    /// [`Quarantine::Drain`] stays bound until one of the two methods ends its quarantine. A stray
+    /// datagram restarts the quiet time when one of the two methods reads it.
     ///
     /// Returns true if further quarantines are over but not ended yet.
     pub fn run_pass(&self) -> bool {

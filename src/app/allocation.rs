@@ -317,7 +317,7 @@ impl Allocation {
         limit.filter(|_| self.is_prepared())
     }
 
-    /// What the host cannot do for this run, such as "IPv4 only"; None: nothing.
+    /// How the host limits this run, for example "IPv4 only"; None: it does not.
     pub fn limitation(&self) -> Option<&'static str> {
         self.limitation
     }

@@ -37,8 +37,8 @@ impl Focus {
         ports
     }
 
-    /// Returns the lowest port of the focus in the ephemeral range, else the lowest of all. None:
-    /// the focus has no socket.
+    /// Returns the lowest port of the focus in the ephemeral range. If it has none there, returns
+    /// its lowest port. None: the focus has no socket.
     pub fn first_port(self, snapshot: &Snapshot) -> Option<u16> {
         let range = snapshot.ephemeral.range;
         let held = snapshot.sockets.iter().filter(|socket| self.holds(snapshot, socket));

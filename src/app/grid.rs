@@ -22,8 +22,8 @@ const NUMBER_WIDTH: u16 = 8;
 /// which is not needed.
 const MAX_NUMBER_WIDTH: u16 = 18;
 
-/// Columns left of the blocks: five for the row label, one each for the bracket of a range and that
-/// of IANA's dynamic ports.
+/// Columns left of the blocks: five for the row label, one for the bracket of a range, and one for
+/// the bracket of IANA's dynamic ports.
 pub const GUTTER: u16 = 7;
 /// Columns right of the blocks: a gap and a bar of four cells.
 pub const BAR: u16 = 5;
@@ -133,8 +133,8 @@ impl Grid {
     }
 
     /// Returns a grid of as many rows of `range` as fit, in cells of `resolution`. The first row
-    /// contains the port `top`, unless `top` is near the end of `range`: then the last row is that
-    /// of the range. None: no row fits, or `resolution` is `Blocks`.
+    /// contains the port `top`, or is an earlier row if the grid would otherwise extend beyond the
+    /// last row of `range`. None: no row fits, or `resolution` is `Blocks`.
     pub fn window(range: PortRange, top: u16, resolution: Resolution, room: Room) -> Option<Self> {
         let full_grid = match resolution {
             Resolution::Blocks => return None,

@@ -139,8 +139,8 @@ impl LabScreen {
         Self {
             options,
             is_simulated: true,
-            // Strategies differ on this pattern. On a uniform one most need the same mean number of
-            // attempts.
+            // Strategies differ with this pattern. With `Uniform`, most of them need the same mean
+            // number of attempts.
             pattern: Pattern::Clustered,
             share: FillRatio::default(),
             picked: INITIAL_STRATEGIES.iter().filter_map(position).collect(),

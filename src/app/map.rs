@@ -40,7 +40,8 @@ impl Size {
         self.columns < MIN_SIZE.columns || self.rows < MIN_SIZE.rows
     }
 
-    /// Whether the terminal is of the largest class, with more columns and a larger loupe.
+    /// Whether the terminal is of the largest class, which has a wider inspector and a higher
+    /// loupe.
     pub fn is_largest(self) -> bool {
         self.columns >= MIN_LARGEST_CLASS.columns && self.rows >= MIN_LARGEST_CLASS.rows
     }
@@ -117,11 +118,11 @@ pub struct Map {
     pub focus: Option<Focus>,
     pub protocols: Protocols,
     glyphs: GlyphSet,
-    /// The extent of the first zoom step after all ports.
+    /// The extent of the zoom step 'fitted range', which follows the step 'all ports'.
     start_extent: Extent,
     level: ZoomLevel,
     wanted: WantedResolution,
-    /// A port of the first row that is shown if not all rows fit.
+    /// A port of the topmost visible row. Used only if not all rows fit.
     top: u16,
 }
 

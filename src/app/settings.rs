@@ -172,8 +172,8 @@ pub fn next_protocols(protocols: Protocols, by: isize) -> Protocols {
     PROTOCOLS[wrapping_index(at, by, PROTOCOLS.len())]
 }
 
-/// Returns the next or previous range of IANA's dynamic ports, `ephemeral` (None: Linux's default)
-/// and 1024-65535, or IANA's if `range` is none of them.
+/// Returns the next (`by` is 1) or previous (-1) of three ranges: IANA's dynamic ports, `ephemeral`
+/// (None: Linux's default), 1024-65535. Returns IANA's if `range` is none of them.
 pub fn next_range(range: PortRange, ephemeral: Option<PortRange>, by: isize) -> PortRange {
     let unprivileged = PortRange::new(1024, 65_535).expect("1024 is less than 65535");
     let mut usual =

@@ -491,8 +491,8 @@ impl App {
     }
 
     /// The process name from the command line, as long as no process with this name has a socket.
-    /// None: one was found, none was named, the processes are not known yet, or the cursor was
-    /// moved.
+    /// None: such a process was found, the command line names no process, the processes are not
+    /// known yet, or the cursor was moved.
     pub fn missing_process(&self) -> Option<&str> {
         match &self.find {
             Some(Find::Process(name)) if !self.processes.is_empty() => Some(name),

@@ -66,7 +66,7 @@ pub struct LiveArguments {
     /// Port or process to show first, on the map
     #[arg(value_name = "PORT|NAME")]
     pub target: Option<OsString>,
-    /// Map FIRST-LAST, PORT or a name
+    /// Range name, FIRST-LAST or PORT
     #[arg(long, value_name = "RANGE", default_value = "ephemeral", allow_hyphen_values = true)]
     pub range: String,
     /// Map tcp, udp or both
@@ -79,7 +79,7 @@ pub struct LiveArguments {
     )]
     pub protocol: ProtocolName,
     /// Network namespace: name in /run/netns, pid or path
-    #[arg(long, value_name = "NAMESPACE")]
+    #[arg(long, value_name = "NAMESPACE", allow_hyphen_values = true)]
     pub netns: Option<OsString>,
     /// Minimum time between scans, 0.1 to 3600
     #[arg(long, value_name = "SECONDS", default_value = "1", allow_hyphen_values = true)]
@@ -118,7 +118,7 @@ pub struct LiveArguments {
 
 #[derive(Debug, Args)]
 pub struct ScanArguments {
-    /// Local ports: FIRST-LAST, PORT or name
+    /// Ports: FIRST-LAST, PORT or range name
     #[arg(long, value_name = "RANGE", default_value = "all", allow_hyphen_values = true)]
     pub range: String,
     /// List tcp, udp or both
@@ -130,8 +130,8 @@ pub struct ScanArguments {
         default_value = "both"
     )]
     pub protocol: ProtocolName,
-    /// Network namespace: name, pid or path; all: each one
-    #[arg(long, value_name = "NAMESPACE")]
+    /// Network namespace: name, pid, path, or all
+    #[arg(long, value_name = "NAMESPACE", allow_hyphen_values = true)]
     pub netns: Option<OsString>,
     /// Format: text, json or csv
     #[arg(
@@ -164,13 +164,13 @@ pub struct DiagnoseArguments {
         default_value = "both"
     )]
     pub protocol: ProtocolName,
-    /// Network namespace: name, pid or path; all: each one
-    #[arg(long, value_name = "NAMESPACE")]
+    /// Network namespace: name, pid, path, or all
+    #[arg(long, value_name = "NAMESPACE", allow_hyphen_values = true)]
     pub netns: Option<OsString>,
-    /// Used share at which status is WARNING
+    /// WARNING from this share of used ports
     #[arg(long, value_name = "PERCENT", default_value = "70", allow_hyphen_values = true)]
     pub warn: String,
-    /// Used share at which status is CRITICAL
+    /// CRITICAL from this share of used ports
     #[arg(long, value_name = "PERCENT", default_value = "85", allow_hyphen_values = true)]
     pub critical: String,
     /// Time to sample, 0 to 60
@@ -207,8 +207,8 @@ pub struct ExplainArguments {
         default_value = "both"
     )]
     pub protocol: ProtocolName,
-    /// Network namespace: name, pid or path; all: each one
-    #[arg(long, value_name = "NAMESPACE")]
+    /// Network namespace: name, pid, path, or all
+    #[arg(long, value_name = "NAMESPACE", allow_hyphen_values = true)]
     pub netns: Option<OsString>,
     /// Additional address to check, e.g. fe80::1%eth0
     #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
@@ -243,7 +243,7 @@ pub struct SearchArguments {
     #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
     pub exclude: Option<String>,
     /// Network namespace: name in /run/netns, pid or path
-    #[arg(long, value_name = "NAMESPACE")]
+    #[arg(long, value_name = "NAMESPACE", allow_hyphen_values = true)]
     pub netns: Option<OsString>,
     /// Allocation strategy
     #[arg(
@@ -346,12 +346,12 @@ pub struct ServeArguments {
     #[arg(long, value_name = "RANGE", default_value = "free", allow_hyphen_values = true)]
     pub range: String,
     /// Network namespace: name in /run/netns, pid or path
-    #[arg(long, value_name = "NAMESPACE")]
+    #[arg(long, value_name = "NAMESPACE", allow_hyphen_values = true)]
     pub netns: Option<OsString>,
     /// Time before a port is leased again [default: 2]
     #[arg(long, value_name = "SECONDS", allow_hyphen_values = true, conflicts_with = "drain")]
     pub quarantine: Option<String>,
-    /// Instead of --quarantine: keep the port until quiet
+    /// Instead of --quarantine: hold until no datagrams
     #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
     pub drain: Option<String>,
     /// Maximum attempts to find each port
@@ -386,7 +386,7 @@ pub struct LabArguments {
     #[arg(long, value_name = "RANGE", default_value = "iana", allow_hyphen_values = true)]
     pub range: String,
     /// Network namespace: name in /run/netns, pid or path
-    #[arg(long, value_name = "NAMESPACE")]
+    #[arg(long, value_name = "NAMESPACE", allow_hyphen_values = true)]
     pub netns: Option<OsString>,
     /// Strategy to run; may be repeated [default: all]
     #[arg(long, value_name = "NAME", hide_possible_values = true, value_parser = strategies())]

@@ -1,5 +1,5 @@
-//! Exit codes, and the format of errors: one line on stderr. No other file defines exit codes of
-//! commands.
+//! Exit codes, and the format of errors: one line on stderr. `tui::Exit` has the codes after a
+//! signal, a panic or the loss of the terminal.
 
 use std::{
     fmt::Display,

@@ -108,8 +108,13 @@ impl ExplainedNamespace {
         let publications = scanner.publications(settings.port);
         keep_asked(&mut snapshot, settings);
         let processes = describe_or_miss(host, &mut snapshot);
-        let input =
-            ExplainInput { host, settings, snapshot: &snapshot, services: &host.services() };
+        let input = ExplainInput {
+            host,
+            settings,
+            snapshot: &snapshot,
+            processes: &processes,
+            services: &host.services(),
+        };
         let asked = Protocol::EACH.into_iter().filter(|&p| settings.protocols.includes(p));
         let sides = asked.map(|protocol| input.side(protocol)).collect();
         Ok(Self { snapshot, processes, publications, sides })
@@ -136,6 +141,7 @@ struct ExplainInput<'a> {
     host: &'a dyn Host,
     settings: &'a ExplainSettings,
     snapshot: &'a Snapshot,
+    processes: &'a ProcessTable,
     services: &'a ServiceNames,
 }
 
@@ -149,7 +155,7 @@ impl ExplainInput<'_> {
             binds: self.binds(protocol),
             connects,
             destinations_left_out,
-            frees_when: availability::frees_when(self.snapshot, protocol, port),
+            frees_when: availability::frees_when(self.snapshot, self.processes, protocol, port),
         }
     }
 

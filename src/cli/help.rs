@@ -11,8 +11,8 @@ pub const ABOUT: &str = "\
 Show which processes use the TCP and UDP ports of this machine, and why connect() or bind() finds \
 no port. Includes a port allocator.
 
-Without a command, opens the terminal program: overview, map of the ports, allocator, lab (? lists \
-the keys).";
+Without a command, opens the terminal program. Keys: 1 overview, 2 map of the ports, 4 allocator, \
+5 lab, ? lists all keys.";
 
 /// The hint that clap adds to the help of the option `--help`, and the hint that replaces it in the
 /// output of `--help`.
@@ -61,17 +61,18 @@ pub fn scan() -> String {
     let ranges = ranges(0);
     format!(
         "{ranges}\n\n\
-         --netns takes a name in /run/netns, a pid, a path, or all.\n\n\
+         --range selects sockets by their local port. --netns takes a name in /run/netns, a pid, \
+         a path, or all.\n\n\
          Examples:\n  \
          portscope scan --range 8080\n  \
          portscope scan --format json --output scan.json\n\n\
-         Exit codes: 0 done; 1 with --strict: information is missing; 2 error."
+         Exit codes: 0 success; 1 with --strict: information is missing; 2 error."
     )
 }
 
 pub const DIAGNOSE: &str = "\
-Scans once per second for --sample seconds, at least twice, to measure rates; less often if a scan \
-takes much CPU time. --sample 0 scans once. --sample 60 shows how often a destination was full.
+--sample 0 scans once. Otherwise scans once per second for --sample seconds, at least twice; less \
+often if a scan takes much CPU time. --sample 60 shows how often a destination was full.
 
 Without --netns it checks the network namespace of the caller. --netns takes a name in /run/netns, \
 a pid, a path, or all.
@@ -83,7 +84,8 @@ Examples:
   portscope diagnose --warn 50 --critical 75
   portscope diagnose --sample 60 --format json
 
-Exit codes: 0 OK; 1 WARNING; 2 CRITICAL; 3 UNKNOWN (usage error, or sockets could not be listed).";
+Exit codes: 0 OK; 1 WARNING; 2 CRITICAL; 3 UNKNOWN (usage error, or sockets could not be listed). \
+A NOTICE does not change the exit code.";
 
 pub const EXPLAIN: &str = "\
 --probe binds the port for a moment: if a UDP socket on it allows reuse, a datagram may go to \
@@ -105,15 +107,15 @@ pub fn pick() -> String {
          number is a hint: another program may bind the port before yours does; exec prevents \
          that.\n\n\
          {ranges}\n\n\
-         free is the longest run of at least 1024 ports in iana, or else in registered, outside \
-         the ephemeral range: connect() never chooses these ports. If there is no such run, free \
-         is iana. With --strategy kernel-bind the default range is ephemeral. --exclude browsers \
-         skips the ports that web browsers refuse.\n\n\
+         free is the longest run of ports outside the ephemeral range, at least 1024 long: in \
+         iana, otherwise in registered. connect() never chooses these ports. If there is no such \
+         run, free is iana. With --strategy kernel-bind the default range is ephemeral. --exclude \
+         browsers skips the ports that web browsers refuse.\n\n\
          {strategies}\n\n\
          Examples:\n  \
          portscope pick --protocol tcp --range 3000-3999 --exclude browsers\n  \
          portscope pick --count 3 --trace\n\n\
-         Exit codes: 0 done; 1 no port found; 2 error."
+         Exit codes: 0 success; 1 no port found; 2 error."
     )
 }
 
@@ -125,14 +127,16 @@ pub fn exec() -> String {
          binds PORT itself fails with EADDRINUSE and needs --no-hold; another program may then \
          bind the port first.\n\n\
          Sockets are passed as in systemd's socket activation (LISTEN_FDS, LISTEN_PID, \
-         LISTEN_FDNAMES), from descriptor 3: one listening TCP socket per port; with --protocol \
-         both a UDP socket follows each. The environment variable PORT holds the first port; \
-         PORT_1, PORT_2 and so on hold the ports of --count or --block. LISTEN_PID is the pid of \
-         COMMAND itself; if COMMAND is a shell, it must exec the program.\n\n\
-         exec sets SO_REUSEADDR if only TIME-WAIT holds the single port (--range 8080); with \
-         --no-hold COMMAND must set it. Descriptors that are open at the numbers of the sockets \
-         are replaced; COMMAND inherits the others, and the environment. With --netns only the \
-         ports are in that namespace.\n\n\
+         LISTEN_FDNAMES), from descriptor 3: one listening TCP socket per port. With --protocol \
+         both, the UDP socket of a port follows its TCP socket. The environment variable PORT \
+         holds the first port; PORT_1, PORT_2 and so on hold the ports of --count or --block. \
+         LISTEN_PID is the pid of COMMAND itself; if COMMAND is a shell, it must exec the \
+         program.\n\n\
+         exec sets SO_REUSEADDR if only TIME-WAIT holds the single port (--range 8080). The bind \
+         succeeds only if the closed socket had set it too. With --no-hold COMMAND must set it. \
+         Descriptors that are open at the numbers of the sockets are replaced; COMMAND inherits \
+         the others, and the environment. --netns applies to the ports only: COMMAND runs in the \
+         caller's namespace.\n\n\
          {ranges} pick --help lists the strategies.\n\n\
          Examples:\n  \
          portscope exec -- ./server\n  \
@@ -166,18 +170,18 @@ pub fn lab() -> String {
         "Each run uses a new set of occupied ports (--occupancy):\n  \
          uniform    in memory, each set equally likely, the same for all strategies\n  \
          clustered  in memory, runs of 64 ports on average, the same for all strategies\n  \
-         built      in memory, as the strategy itself leaves them\n  \
+         built      in memory, allocated earlier by the same strategy\n  \
          live       the ports in use on this host, with real binds\n\n\
          --runs defaults to 10000, with --occupancy built to 100, with --race to 1000. --band \
          defaults to the formula of Kubernetes.\n\n\
-         --race closes a port, binds it again --window seconds later, and counts how often a \
-         competing process took it; then it does the same with the socket kept open.\n\n\
+         --race closes a socket, binds its port again --window seconds later, and counts how \
+         often the competitor took the port. Then it does the same with the socket kept open.\n\n\
          {ranges}\n\n\
          {strategies}\n\n\
          Examples:\n  \
          portscope lab --fill 0.99 --strategy random --strategy bitmap\n  \
          portscope lab --race --range 40000-40255\n\n\
-         Exit codes: 0 done; 2 error."
+         Exit codes: 0 success; 2 error."
     )
 }
 

@@ -15,6 +15,7 @@ use crate::{
     engine::{
         self,
         message::{LabReport, LabSetup, LabTarget, RaceBackend, RaceReport, RaceSetup, Rounds},
+        race::MIN_FREE,
     },
     host::Host,
     report::{
@@ -124,12 +125,14 @@ fn race(
 ) -> anyhow::Result<CommandEnd> {
     let (policy, gaps) = host.policy()?;
     search::report_assumptions(&gaps);
+    let range = settings.range.resolve(&policy);
+    check_free(range, asked.share)?;
     let setup = RaceSetup {
         program: std::env::current_exe().ok(),
         rounds: asked.rounds.get(),
         window: asked.window,
         competitor_binds_per_second: asked.competitor_binds_per_second,
-        range: settings.range.resolve(&policy),
+        range,
         share: asked.share,
         seed,
     };
@@ -142,6 +145,18 @@ fn race(
         exit::print_stderr(format_args!("portscope: partial: the race ended early: {why}"));
     }
     Ok(CommandEnd::Done)
+}
+
+/// Checks that the range has enough free ports for a race.
+fn check_free(range: PortRange, share: f64) -> Result<(), BadInput> {
+    let free = range.len() - others(range, share);
+    if free >= MIN_FREE {
+        return Ok(());
+    }
+    Err(BadInput(format!(
+        "--race needs {MIN_FREE} free ports, range {range} has {free}: lower --fill or widen \
+         --range"
+    )))
 }
 
 fn raced(setup: &RaceSetup, report: &RaceReport) -> LabSummary<'static> {

@@ -70,6 +70,17 @@ pub fn misspelt_command(word: &str) -> Option<BadInput> {
         .then(|| BadInput(format!("unknown command '{word}': did you mean '{command}'?")))
 }
 
+/// Returns an error if the words are `help WORD` and WORD is neither a command nor an option.
+pub fn unknown_topic(arguments: &[OsString]) -> Option<BadInput> {
+    let [_, help, word] = arguments else { return None };
+    let word = Text::scrub(word.as_bytes()).to_string();
+    if help != "help" || word.starts_with('-') || COMMANDS.contains(&word.as_str()) {
+        return None;
+    }
+    let unknown = || BadInput(format!("unknown command '{word}': see 'portscope --help'"));
+    Some(misspelt_command(&word).unwrap_or_else(unknown))
+}
+
 /// Counts the letters to insert, remove or replace to turn one word into the other (Levenshtein
 /// distance).
 fn differing_letters(word: &str, other: &str) -> usize {
@@ -134,14 +145,15 @@ impl<'a> Typed<'a> {
 
     fn unknown_option(&self, option: &str, similar: Option<&ContextValue>) -> String {
         let option = self.whole_word(option);
-        let meant = similar.map(shown).or_else(|| self.with_two_dashes(&option));
-        let refused = match self.command {
-            "" => format!("unknown option '{option}'"),
-            command => format!("{command} has no option '{option}'"),
-        };
+        let is_near = |near: &String| differing_letters(near, &option) <= MOST_WRONG;
+        let meant = similar.map(shown).filter(is_near).or_else(|| self.with_two_dashes(&option));
+        let command = if self.command.is_empty() { "portscope" } else { self.command };
+        let refused = format!("{command} has no option '{option}'");
+        let others = commands_with(&option);
         match meant {
             Some(meant) => format!("{refused}: did you mean '{meant}'?"),
-            None => format!("{refused}: {}", self.see_help()),
+            None if others.is_empty() => format!("{refused}: {}", self.see_help()),
+            None => format!("{refused}: it is an option of {}", others.join(", ")),
         }
     }
 
@@ -161,8 +173,7 @@ impl<'a> Typed<'a> {
         let name = word.strip_prefix('-')?;
         let root = Arguments::command();
         let command = root.find_subcommand(self.command).unwrap_or(&root);
-        let mut options = command.get_arguments().filter(|option| !option.is_hide_set());
-        options.any(|option| option.get_long() == Some(name)).then(|| format!("--{name}"))
+        has_option(command, name).then(|| format!("--{name}"))
     }
 
     fn unexpected_argument(&self, argument: &str) -> String {
@@ -185,6 +196,21 @@ impl<'a> Typed<'a> {
         let shown = shown.unwrap_or_default();
         format!("invalid argument{shown}: expected UTF-8, except in paths, names and COMMAND")
     }
+}
+
+/// Returns the commands that have the option `--NAME`.
+fn commands_with(option: &str) -> Vec<&'static str> {
+    let Some(name) = option.strip_prefix("--") else { return Vec::new() };
+    let root = Arguments::command();
+    let has = |command: &&str| {
+        root.find_subcommand(*command).is_some_and(|command| has_option(command, name))
+    };
+    COMMANDS.into_iter().filter(has).collect()
+}
+
+/// Returns whether the help of the command lists the option `--name`.
+fn has_option(command: &clap::Command, name: &str) -> bool {
+    command.get_arguments().any(|option| !option.is_hide_set() && option.get_long() == Some(name))
 }
 
 /// Describes a conflict of arguments. If an argument is given twice, clap reports that it conflicts
@@ -243,6 +269,19 @@ mod tests {
     }
 
     #[test]
+    fn help_of_an_unknown_command_is_refused() {
+        for (word, words) in [
+            ("foo", Some("unknown command 'foo': see 'portscope --help'")),
+            ("diagnos", Some("unknown command 'diagnos': did you mean 'diagnose'?")),
+            ("scan", None),
+            ("--xyz", None),
+        ] {
+            let refused = unknown_topic(&["portscope", "help", word].map(OsString::from));
+            assert_eq!(refused.map(|BadInput(words)| words).as_deref(), words, "{word}");
+        }
+    }
+
+    #[test]
     fn letters_are_inserted_removed_and_replaced() {
         for (word, other, letters) in
             [("", "scan", 4), ("scan", "", 4), ("scan", "scan", 0), ("sitting", "kitten", 3)]
@@ -257,7 +296,12 @@ mod tests {
             ("pick --xyz", "pick has no option '--xyz': see 'portscope pick --help'"),
             ("pick -count 3", "pick has no option '-count': did you mean '--count'?"),
             ("pick -x", "pick has no option '-x': see 'portscope pick --help'"),
-            ("--xyz", "unknown option '--xyz': see 'portscope --help'"),
+            ("--xyz", "portscope has no option '--xyz': see 'portscope --help'"),
+            ("--no-owners", "portscope has no option '--no-owners': it is an option of scan"),
+            (
+                "serve --strategy x",
+                "serve has no option '--strategy': it is an option of pick, exec, lab",
+            ),
             ("scan 8080", "unexpected argument '8080': use --range 8080"),
             ("diagnose 80", "unexpected argument '80': see 'portscope diagnose --help'"),
             ("explain", "missing argument <PORT>: see 'portscope explain --help'"),

@@ -65,8 +65,7 @@ pub fn run(
     let mut search = PortFinder::new(host, settings, options, range)?;
     let held = if candidates.len() == 0 {
         if Candidates::new(range, reserved).len() > 0 {
-            let words = format!("--exclude leaves no port of {range}: exclude fewer ports");
-            return Err(BadInput(words).into());
+            return Err(all_excluded(range).into());
         }
         search.pick.error = Some(NoPort::RangeReserved { range });
         HeldPorts::new()
@@ -80,6 +79,11 @@ pub fn run(
     search.pick.automatic = ports.filter(|&port| policy.may_choose(port)).collect();
     search.pick.ephemeral = policy.range;
     Ok((search.pick, held))
+}
+
+fn all_excluded(range: PortRange) -> BadInput {
+    let range = settings::range_text(range);
+    BadInput(format!("--exclude leaves no port of {range}: exclude fewer ports"))
 }
 
 /// Rejects --block and --exclude if the kernel chooses the port: it chooses single ports and knows

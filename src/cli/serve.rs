@@ -193,7 +193,7 @@ impl ServeLog {
 
 fn trace(event: &ServerEvent) -> String {
     let of = |lease: &Lease| {
-        format!("lease {}, port {}, {}", lease.number, lease.port, named(lease.holder.pid))
+        format!("lease {} · port {} · {}", lease.number, lease.port, named(lease.holder.pid))
     };
     match event {
         ServerEvent::Leased(lease) => of(lease),
@@ -205,7 +205,7 @@ fn trace(event: &ServerEvent) -> String {
         }
         // The name is left out: the pid may belong to another pid namespace.
         ServerEvent::Refused { pid, why, .. } => format!("pid {pid} refused: {why}"),
-        ServerEvent::NotUnderstood(line) => format!("refused: {line}"),
+        ServerEvent::NotUnderstood(line) => line.to_string(),
         ServerEvent::Closed(CloseReason::Silent) => {
             "closed: the client sent no request in time".into()
         }
@@ -235,10 +235,15 @@ fn endless(pid: u32) -> &'static str {
 }
 
 fn counted(statistics: &Statistics) -> String {
-    let Statistics { event_counts, ports, waiting } = statistics;
+    let Statistics { event_counts, ports, waiting } = *statistics;
     let PoolPorts { leased, free, in_quarantine } = ports;
+    let [leased, in_quarantine, waiting] =
+        [leased, in_quarantine, waiting].map(|number| notation::grouped(number as u64));
+    let free = notation::grouped(free);
     let EventCounts { leased: given, reclaimed, given_back, refused, not_understood, closed } =
         event_counts;
+    let [given, reclaimed, given_back, refused, not_understood, closed] =
+        [given, reclaimed, given_back, refused, not_understood, closed].map(notation::grouped);
     format!(
         "portscope: ports: {leased} leased, {free} free, {in_quarantine} in quarantine; clients: \
          {waiting} waiting; since start: {given} leased, {reclaimed} released, {given_back} \

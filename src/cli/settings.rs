@@ -144,14 +144,20 @@ pub fn check_count(
     }
     let accepted = if candidates == 1 { "1".to_owned() } else { format!("1 to {candidates}") };
     let ports = notation::counted(range.len(), "port");
+    let shown = range_text(range);
     let left_out = match range.len() - candidates {
         0 => String::new(),
         left_out => format!(", {} of them reserved or excluded", notation::grouped(left_out)),
     };
     Err(BadInput(format!(
-        "invalid value '{count}' for {option}: expected {accepted} (range {range} has \
+        "invalid value '{count}' for {option}: expected {accepted} (range {shown} has \
          {ports}{left_out})"
     )))
+}
+
+/// Formats a range as `3000-3999`, or as `8080` if it has one port.
+pub fn range_text(range: PortRange) -> String {
+    if range.len() == 1 { range.first().to_string() } else { range.to_string() }
 }
 
 /// The requested ports. The ephemeral range is not known until the machine is read.
@@ -176,7 +182,7 @@ impl RangeChoice {
     /// Parses a range of ports to allocate. Port 0 cannot be bound: a named range begins at 1
     /// instead, and FIRST-LAST with port 0 is an error.
     fn for_choosing(typed: &str) -> Result<Self, BadInput> {
-        let choice: Self = typed.parse()?;
+        let choice = Self::parse(typed, 1)?;
         let Self::Ports(range) = choice else { return Ok(choice) };
         let is_named = typed.starts_with(|c: char| c.is_ascii_alphabetic());
         if range.first() > 0 {
@@ -185,17 +191,17 @@ impl RangeChoice {
         match PortRange::new(1, range.last()) {
             Ok(range) if is_named => Ok(Self::Ports(range)),
             Ok(range) => Err(BadInput(format!(
-                "invalid value '{typed}' for --range: port 0 cannot be allocated, use {range}"
+                "invalid value '{typed}' for --range: expected {} (port 0 cannot be allocated)",
+                range_text(range)
             ))),
-            Err(_) => Err(BadInput("invalid value '0' for --range: expected 1 to 65535".into())),
+            Err(_) => {
+                Err(BadInput(format!("invalid value '{typed}' for --range: expected 1 to 65535")))
+            }
         }
     }
-}
 
-impl FromStr for RangeChoice {
-    type Err = BadInput;
-
-    fn from_str(typed: &str) -> Result<Self, BadInput> {
+    /// Parses a range. `lowest` is the lowest port that an error names as accepted.
+    fn parse(typed: &str, lowest: u16) -> Result<Self, BadInput> {
         Ok(Self::Ports(match typed {
             "ephemeral" => return Ok(Self::Ephemeral),
             "free" => return Ok(Self::Free),
@@ -203,14 +209,22 @@ impl FromStr for RangeChoice {
             "registered" => port::REGISTERED,
             "system" => port::SYSTEM,
             "all" => port::ALL,
-            _ => ports("--range", typed, RANGE_FORMS)?,
+            _ => ports("--range", typed, RANGE_FORMS, lowest)?,
         }))
     }
 }
 
-/// Parses PORT or FIRST-LAST, 0 to 65535. The error names `option`, and `forms` as the accepted
-/// values.
-fn ports(option: &str, typed: &str, forms: &str) -> Result<PortRange, BadInput> {
+impl FromStr for RangeChoice {
+    type Err = BadInput;
+
+    fn from_str(typed: &str) -> Result<Self, BadInput> {
+        Self::parse(typed, 0)
+    }
+}
+
+/// Parses PORT or FIRST-LAST, 0 to 65535. The error names `option`, and `forms` or the ports from
+/// `lowest` as the accepted values.
+fn ports(option: &str, typed: &str, forms: &str, lowest: u16) -> Result<PortRange, BadInput> {
     let (first, last) = typed.split_once('-').unwrap_or((typed, typed));
     if !is_number(first) || !is_number(last) {
         let shown = Text::scrub(typed);
@@ -218,12 +232,12 @@ fn ports(option: &str, typed: &str, forms: &str) -> Result<PortRange, BadInput> 
     }
     let (Ok(first), Ok(last)) = (first.parse(), last.parse()) else {
         return Err(BadInput(format!(
-            "invalid value '{typed}' for {option}: expected ports 0 to 65535"
+            "invalid value '{typed}' for {option}: expected ports {lowest} to 65535"
         )));
     };
     PortRange::new(first, last).map_err(|_| {
         BadInput(format!(
-            "invalid value '{typed}' for {option}: the range is reversed, use {last}-{first}"
+            "invalid value '{typed}' for {option}: expected {last}-{first}, the lower port first"
         ))
     })
 }
@@ -342,7 +356,7 @@ mod tests {
     #[test]
     fn invalid_range_arguments_are_refused_with_the_expected_form() {
         for (typed, reported) in [
-            ("9-8", "use 8-9"),
+            ("9-8", "expected 8-9"),
             ("", "FIRST-LAST"),
             ("-", "FIRST-LAST"),
             ("1-", "FIRST-LAST"),
@@ -363,7 +377,7 @@ mod tests {
         let chosen = |typed| RangeChoice::for_choosing(typed);
         assert_eq!(chosen("all"), Ok(RangeChoice::Ports(PortRange::new(1, 65_535).unwrap())));
         assert_eq!(chosen("system"), Ok(RangeChoice::Ports(PortRange::new(1, 1023).unwrap())));
-        assert!(chosen("0-9").unwrap_err().0.contains("use 1-9"));
+        assert!(chosen("0-9").unwrap_err().0.contains("expected 1-9"));
         assert!(chosen("0").is_err());
     }
 

@@ -1,5 +1,5 @@
 //! Counts how much of the ephemeral range and of each destination's ports is used, and by which
-//! owners. Does not judge the numbers.
+//! owners. Determines no levels: `diagnosis` does.
 
 mod choice;
 mod destinations;
@@ -75,8 +75,8 @@ pub struct RangeUse {
     /// TCP: ports of the range in `Analysis::numbered`.
     pub numbered: u32,
     /// TCP: upper bound of the number of connected ports that other destinations may be unable to
-    /// share. A port can be shared only if connect() chose it. For these ports, neither the kernel
-    /// nor the order of use shows whether connect() chose them.
+    /// share. A port can be shared only if connect() chose it. For these ports, the kernel does not
+    /// show which call chose the port, and the order of use does not show that connect() did.
     pub uncertain: u32,
     /// TCP: number of available ports, 0 or 1, that a search of bind(0) may skip (see
     /// `Ephemeral::is_odd_end`).

@@ -24,7 +24,7 @@ pub trait Binder {
         asked
     }
 
-    /// Returns the port that the last `bind(asked)` was refused. It differs from `asked` if the
+    /// Returns the port that the last `bind(asked)` failed to bind. It differs from `asked` if the
     /// machine chose a port for UDP that TCP then refused.
     fn refused_port(&self, asked: u16) -> u16 {
         asked
@@ -39,7 +39,8 @@ pub trait Binder {
     /// connections and datagrams are discarded.
     fn retire(&mut self, _held: &mut Self::Held) {}
 
-    /// Tries the ports that `next` returns until one is bound. None: `next` returned None before.
+    /// Tries the ports that `next` returns until one is bound. None: `next` returned None before
+    /// any port was bound.
     ///
     /// Makes many attempts per call, because returning to the caller after each system call is
     /// slow: the kernel evicts the CPU's return predictions. Returning after each attempt cost 230
@@ -190,12 +191,20 @@ impl Errno {
     pub const EAGAIN: Self = Self(11);
     pub const ENOMEM: Self = Self(12);
     pub const EACCES: Self = Self(13);
+    pub const EXDEV: Self = Self(18);
     pub const ENODEV: Self = Self(19);
+    pub const ENOTDIR: Self = Self(20);
+    pub const EISDIR: Self = Self(21);
     pub const EINVAL: Self = Self(22);
     pub const ENFILE: Self = Self(23);
     pub const EMFILE: Self = Self(24);
+    pub const ETXTBSY: Self = Self(26);
     pub const EFBIG: Self = Self(27);
+    pub const ENOSPC: Self = Self(28);
+    pub const EROFS: Self = Self(30);
+    pub const ENAMETOOLONG: Self = Self(36);
     pub const ENOSYS: Self = Self(38);
+    pub const ELOOP: Self = Self(40);
     pub const ENODATA: Self = Self(61);
     pub const EPROTO: Self = Self(71);
     pub const EBADMSG: Self = Self(74);
@@ -220,12 +229,20 @@ impl Errno {
             Self::EAGAIN => "EAGAIN",
             Self::ENOMEM => "ENOMEM",
             Self::EACCES => "EACCES",
+            Self::EXDEV => "EXDEV",
             Self::ENODEV => "ENODEV",
+            Self::ENOTDIR => "ENOTDIR",
+            Self::EISDIR => "EISDIR",
             Self::EINVAL => "EINVAL",
             Self::ENFILE => "ENFILE",
             Self::EMFILE => "EMFILE",
+            Self::ETXTBSY => "ETXTBSY",
             Self::EFBIG => "EFBIG",
+            Self::ENOSPC => "ENOSPC",
+            Self::EROFS => "EROFS",
+            Self::ENAMETOOLONG => "ENAMETOOLONG",
             Self::ENOSYS => "ENOSYS",
+            Self::ELOOP => "ELOOP",
             Self::ENODATA => "ENODATA",
             Self::EPROTO => "EPROTO",
             Self::EBADMSG => "EBADMSG",

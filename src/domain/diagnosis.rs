@@ -176,8 +176,9 @@ pub struct Evidence<'a> {
     pub analysis: &'a Analysis,
     pub trends: &'a Trends,
     pub processes: &'a ProcessTable,
-    /// The vitals of the first snapshot of the run, and the seconds since then. Kernel counters
-    /// never decrease, so rules judge their increase. None: this is the first snapshot.
+    /// The vitals of an earlier snapshot (at least a minute old, or else the first one), and the
+    /// seconds since then. Kernel counters never decrease, so rules judge their increase. None:
+    /// there is no earlier snapshot.
     pub before: Option<(&'a Vitals, f64)>,
     pub thresholds: Thresholds,
 }
@@ -210,7 +211,7 @@ pub fn diagnose(evidence: &Evidence<'_>) -> Diagnosis {
         findings.extend(found.into_iter().map(|finding| Finding { rule: rule.id, ..finding }));
     }
     for finding in &mut findings {
-        // A rule may leave out its last items of advice. The steps of these items are dropped.
+        // If a rule leaves out its last items of advice, their steps are dropped, too.
         finding.steps.truncate(finding.advice.len());
     }
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));

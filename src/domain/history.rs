@@ -1,4 +1,5 @@
-//! What the snapshots of one run showed on each port. Does not know what happened in between.
+//! Records what the snapshots of one run showed on each port. What happened between two snapshots
+//! is not known.
 
 mod known;
 mod port_events;
@@ -239,9 +240,9 @@ impl SnapshotComparison<'_> {
         self.history.known = known;
     }
 
-    /// Removes the sockets before a port from the start of `old`: the snapshot has no socket on
-    /// their ports. Records an event for each of these ports, unless the gaps may hide one of its
-    /// sockets.
+    /// Removes from the start of `old` the sockets for which `is_before` is true: the snapshot has
+    /// no socket on their ports. Records an event for each of these ports, unless the gaps may hide
+    /// one of its sockets.
     fn vanish_until(&mut self, old: &mut &[KnownPorts], is_before: impl Fn(&KnownPorts) -> bool) {
         let count = old.iter().take_while(|known| is_before(known)).count();
         let (vanished, later) = old.split_at(count);

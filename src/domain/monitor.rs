@@ -1,5 +1,5 @@
 //! Evaluates the snapshots of one machine, one after another: analysis, history, trends and
-//! diagnosis, in this order. Takes no snapshot, and keeps only what the next one needs.
+//! diagnosis, in this order. Takes no snapshot, and stores none.
 
 use std::{collections::VecDeque, time::Duration};
 

@@ -101,6 +101,16 @@ pub fn elapsed(time: Duration) -> String {
     if value < 99.95 { format!("{value:.1}{unit}") } else { format!("{value:.0}{unit}") }
 }
 
+/// Formats a time in seconds like [`elapsed`].
+pub fn elapsed_seconds(seconds: f64) -> String {
+    elapsed(Duration::try_from_secs_f64(seconds).unwrap_or_default())
+}
+
+/// Formats how often something happens: `471/s`.
+pub fn frequency(per_second: f64) -> String {
+    rate(per_second).trim_start_matches('+').to_owned()
+}
+
 /// Formats a change per second: `+21/s`, `-3/s`, `+0.4/s`, `0/s`.
 pub fn rate(per_second: f64) -> String {
     let digits = usize::from(per_second.abs() < 9.95);
@@ -184,6 +194,12 @@ mod tests {
             [21.0, -3.0, 0.4, 0.01, -0.01, 9.96].map(rate),
             ["+21/s", "-3/s", "+0.4/s", "0/s", "0/s", "+10/s"]
         );
+    }
+
+    #[test]
+    fn a_frequency_has_no_sign() {
+        assert_eq!([471.3, 0.4].map(frequency), ["471/s", "0.4/s"]);
+        assert_eq!([12.3, -1.0].map(elapsed_seconds), ["12.3s", "0ns"]);
     }
 
     #[test]

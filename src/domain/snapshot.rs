@@ -151,7 +151,8 @@ impl Snapshot {
         self.timestamp_peers.clear();
     }
 
-    /// Removes all other sockets, also from the gaps about owners.
+    /// Removes the sockets for which `is_kept` returns false, and counts the gaps about owners
+    /// again.
     pub fn keep_sockets(&mut self, is_kept: impl Fn(&Socket) -> bool) {
         self.sockets.retain(is_kept);
         self.recount_hidden_owners();

@@ -1,5 +1,4 @@
-//! Escapes text from outside the program where it enters, so that it is safe to print. Does not
-//! escape the program's own messages.
+//! Escapes text from outside the program where it enters, so that it is safe to print.
 
 use std::{fmt, fmt::Write as _, sync::Arc};
 

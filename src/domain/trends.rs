@@ -1,5 +1,4 @@
-//! Rates over the last snapshots, and forecasts of when ports are used up or free again. Does not
-//! count sockets.
+//! Measures rates over the last snapshots, and forecasts when ports are used up or free again.
 
 mod destinations;
 mod drain;
@@ -44,7 +43,8 @@ pub enum Subject {
 /// Maximum number of destinations that are followed. Those with most ports are preferred.
 pub const MAX_TRACKED: usize = 256;
 
-/// Counts from the snapshots of one run. At most 3.3 MB, however many sockets the machine has.
+/// The counts of the snapshots of one run. Takes at most 3.3 MB, however many sockets the machine
+/// has.
 #[derive(Clone, Debug, Default)]
 pub struct Trends {
     latest: Option<LastCounts>,
@@ -120,8 +120,8 @@ impl Trends {
     }
 
     /// Returns the used ports since the first snapshot, oldest first: (time before the latest
-    /// snapshot, ports). At most 256 points, with growing intervals. Empty if the subject is not
-    /// followed.
+    /// snapshot, ports). At most 256 points; the longer the run, the longer the interval between
+    /// them. Empty if the subject is not followed.
     pub fn series(&self, subject: Subject) -> Vec<(Duration, u32)> {
         let elapsed = self.latest.as_ref().map(|latest| latest.elapsed);
         let series = |tracked: &TrackedSubject| Some(tracked.series(elapsed?));
@@ -138,8 +138,8 @@ impl Trends {
         }
     }
 
-    /// Returns the time since the first snapshot. Restarts all counts if they cannot be compared
-    /// with the earlier ones: the clock was set back, the ephemeral settings changed, or
+    /// Returns the time since the first snapshot. Restarts all counts if the new ones cannot be
+    /// compared with the earlier ones: the clock was set back, the ephemeral settings changed, or
     /// bound-inactive sockets are newly listed or no longer listed.
     fn advance(&mut self, snapshot: &Snapshot, history: &History) -> Duration {
         let Snapshot { number, taken_at, .. } = *snapshot;

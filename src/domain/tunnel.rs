@@ -124,7 +124,8 @@ mod tests {
 
     use super::*;
     use crate::domain::{
-        Family, Gap, Machine, MachineKind, Source, State, Timer, Users, availability::frees_when,
+        Family, Gap, Machine, MachineKind, ProcessTable, Source, State, Timer, Users,
+        availability::frees_when,
     };
 
     fn socket(port: u16, holder: Holder) -> Socket {
@@ -199,7 +200,7 @@ mod tests {
         let snapshot = snapshot(&sockets, &[(TunnelKind::Geneve, "g0", Some(6081))]);
         assert_eq!(names(&snapshot), [Some("GENEVE tunnel g0".to_owned()), None]);
         assert_eq!(snapshot.gaps, []);
-        let words = frees_when(&snapshot, Protocol::Udp, 6081).unwrap();
+        let words = frees_when(&snapshot, &ProcessTable::default(), Protocol::Udp, 6081).unwrap();
         assert!(words.contains("`ip link set g0 down` frees it"), "{words}");
     }
 }

@@ -138,8 +138,8 @@ pub struct Translation {
     /// Of `ports`: those that differ from the port before translation, so that the translation
     /// chose them.
     pub moved: u32,
-    /// The range from the lowest to the highest of `ports`. The configured range of the translation
-    /// cannot be read.
+    /// The range from the lowest to the highest of these ports. The configured range of the
+    /// translation cannot be read.
     pub seen: PortRange,
 }
 

@@ -85,8 +85,8 @@ impl SharedOwnerList {
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until `deadline` for a new list and swaps it with `owners`. Returns `None` on stop,
-    /// else whether there was a new list.
+    /// Waits until `deadline` for a new list and swaps it with `owners`. Returns whether there was
+    /// a new list; `None` on stop.
     fn wait(&self, deadline: Instant, owners: &mut OwnerRequest) -> Option<bool> {
         let mut list = self.lock();
         while !list.stop && !list.is_new {

@@ -31,8 +31,8 @@ pub use line::NotAPid;
 /// Time after which a client that sent no complete line is disconnected.
 pub const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Upper limit for `max_waiting`, the number of clients that sent no complete line yet. If a
-/// further client connects, the oldest of them is disconnected.
+/// Upper limit of `max_waiting`. If more than `max_waiting` clients have sent no complete line, the
+/// oldest of them is disconnected.
 pub const MAX_WAITING: usize = 512;
 
 /// Maximum number of clients accepted before the requests of waiting clients are read again.
@@ -276,7 +276,7 @@ impl<'a> LeaseServer<'a> {
         }
     }
 
-    /// Answers clients that sent a pid without a newline and nothing after it.
+    /// Answers clients that sent a pid without a newline and then nothing for `waiting::QUIET`.
     fn complete(&mut self, now: Instant) {
         let is_complete = |client: &Waiting| client.complete_at().is_some_and(|at| now >= at);
         while let Some(index) = self.waiting.iter().position(is_complete) {

@@ -1,4 +1,4 @@
-//! Messages to and from the engine. Contains no behaviour.
+//! Messages to and from the engine. Does not handle them.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 

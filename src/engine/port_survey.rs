@@ -21,7 +21,7 @@ pub const MAX_SNAPSHOT_AGE: Duration = Duration::from_secs(1);
 pub struct PortSurvey {
     scanner: Box<dyn Scanner>,
     snapshot: Snapshot,
-    /// Ports of which `occupied` and `lengths` are computed.
+    /// Ports that `occupied` and `lengths` count.
     pub candidates: Candidates,
     protocols: Protocols,
     address: Option<LocalAddress>,

@@ -26,7 +26,7 @@ const HOLD: (u32, Duration) = (2, Duration::from_millis(2));
 
 /// Minimum number of free ports for a race. The holder uses two ports, and the competitor up to
 /// half of the free ports.
-const MIN_FREE: u32 = 8;
+pub const MIN_FREE: u32 = 8;
 
 /// Maximum window. A larger value is treated as a mistake.
 const MAX_WINDOW: Duration = Duration::from_mins(1);
@@ -74,7 +74,7 @@ fn config(setup: &RaceSetup) -> Result<RaceConfig, Text> {
         && setup.competitor_binds_per_second <= FASTEST_COMPETITOR)
     {
         return Err(Text::scrub(
-            "invalid competitor rate: expected more than 0 and at most 1000000 ports/s",
+            "invalid competitor rate: expected more than 0 and at most 1000000 binds/s",
         ));
     }
     if setup.window > MAX_WINDOW {

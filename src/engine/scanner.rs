@@ -14,8 +14,8 @@ use crate::{
     host::{Host, HostError, OwnerDepth, Scanner},
 };
 
-/// If a scan needed the CPU time t, the next one starts 20 t after its start at the earliest, which
-/// limits scans to 5 % of a core.
+/// If a scan needed the CPU time t, the next one starts at the earliest 20 t after that scan
+/// started, which limits scans to 5 % of a core.
 pub(super) const COST_FACTOR: u32 = 20;
 /// Minimum time between scans that `ScanNow` requests.
 const MIN_REQUESTED_INTERVAL: Duration = Duration::from_millis(250);
@@ -30,7 +30,7 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 /// is spare.
 const KEPT_SNAPSHOTS: usize = 4;
 
-/// Orders to the scanner. A new order replaces the last one, so that nothing accumulates.
+/// Orders to the scanner. An order replaces the last one of its kind, so that nothing accumulates.
 #[derive(Default)]
 pub struct ScanControl {
     options: Mutex<ScanOptions>,

@@ -20,8 +20,8 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 pub type Alive = SyncSender<()>;
 
 /// Handle to a thread that receives requests `R`. Dropping it ends the thread, which releases all
-/// that it holds. After `SHUTDOWN_TIMEOUT`, a thread that still waits for room for a report is left
-/// to end with the process.
+/// that it holds. A thread that still waits for room for a report after `SHUTDOWN_TIMEOUT` ends
+/// with the process.
 pub struct Worker<R> {
     requests: Option<mpsc::Sender<R>>,
     /// Disconnected once the thread, and those that it started, have ended.

@@ -50,10 +50,10 @@ use netns::{Namespace, NamespaceError};
 /// Examines the network namespace of the calling thread, or another one.
 ///
 /// For another namespace, each method that examines the network **moves the calling thread into
-/// that namespace for good**. A scanner and a binder work in the namespace of their thread, so the
-/// first call moves each thread of the engine. A caller that must not be moved calls from within
-/// [`netns::inside`]. Processes are reported for the whole machine, because socket inodes are
-/// machine-wide, too.
+/// that namespace for good**. A scanner and a binder work in the namespace of their thread, so each
+/// thread of the engine is moved by its first call. A caller that must not be moved calls from
+/// within [`netns::inside`]. Processes are reported for the whole machine, because socket inodes
+/// are machine-wide, too.
 pub struct LinuxHost {
     machine: Arc<Machine>,
     namespace: Option<Arc<Namespace>>,

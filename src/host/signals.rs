@@ -1,5 +1,5 @@
 //! Signals whose default action ends the process: lists them, runs a last function before a fault
-//! ends the process, and ends the process by a signal. Does not decide how they are handled.
+//! ends the process, and ends the process by a signal. Does not handle the listed signals.
 
 use std::{
     ffi::{c_int, c_void},

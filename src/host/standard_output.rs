@@ -8,8 +8,8 @@ use std::{
 static WAS_CLOSED: AtomicBool = AtomicBool::new(false);
 
 /// Calls `check_descriptors` before std's runtime starts. The runtime opens /dev/null in place of a
-/// closed standard output. A later check would find that open, and all output would be lost
-/// silently.
+/// closed standard output. A later check would find the descriptor open, and all output would be
+/// lost silently.
 #[expect(unsafe_code, reason = "the section must hold pointers to functions, and this is one")]
 #[cfg(target_os = "linux")]
 #[used]

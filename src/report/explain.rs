@@ -17,8 +17,8 @@ use crate::{
 pub struct Explanation<'a> {
     pub scan: Scan<'a>,
     pub port: u16,
-    /// The flows to the port that DNAT redirects. None: no flow is tracked in this network
-    /// namespace. Error: the flows could not be read.
+    /// The flows that arrive for the port and that DNAT sends elsewhere. None: no flow is tracked
+    /// in this network namespace. Error: the flows could not be read.
     pub publications: &'a Option<Result<Vec<Publication>, Errno>>,
     /// One for each requested protocol.
     pub sides: &'a [ProtocolPort],
@@ -44,7 +44,8 @@ pub struct BindRow {
     pub bind: Bind,
     /// The answer that follows from the sockets on the port.
     pub answer: Answer,
-    /// Why the kernel refuses the bind() whatever sockets are on the port. None: it does not.
+    /// Why the kernel refuses the bind() even if no socket is on the port. None: it does not refuse
+    /// it.
     pub refusal: Option<AddressRefusal>,
     pub probed: Probed<Errno>,
 }

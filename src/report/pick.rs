@@ -267,7 +267,10 @@ impl fmt::Display for NoPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AttemptsExhausted { attempts, free, of, reserved, other } => {
-                write!(f, "gave up after {} · ", counted(*attempts, "attempt"))?;
+                match attempts {
+                    0 => f.write_str("found fewer ports than requested: ")?,
+                    _ => write!(f, "gave up after {} · ", counted(*attempts, "attempt"))?,
+                }
                 write_free(f, *free, (*of, *reserved))?;
                 let Some((count, errno)) = other else { return Ok(()) };
                 let failed = counted(*count, "attempt");
@@ -283,7 +286,7 @@ impl fmt::Display for NoPort {
             ),
             Self::NoBlock { range, length, attempts } => write!(
                 f,
-                "found no {length} consecutive free ports in range {range} after {}",
+                "found no block of {length} free ports in range {range} ({})",
                 counted(*attempts, "attempt")
             ),
             Self::AddressRefused(refusal) | Self::RightMissing(refusal) => refusal.fmt(f),

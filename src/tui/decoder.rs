@@ -23,7 +23,8 @@ const TERMINATOR: u8 = 0x9c;
 /// Ends a bracketed paste.
 const PASTE_END: &[u8] = b"\x1b[201~";
 
-/// Time limit for the rest of a key, even over a slow line. After it, a lone ESC is the Escape key.
+/// Time limit for the rest of a key, enough for a slow line. After it, a lone ESC is the Escape
+/// key.
 const REST_OF_KEY: Duration = Duration::from_millis(40);
 /// Time limit for the rest of an answer or control string, which may arrive in several parts.
 const REST_OF_STRING: Duration = Duration::from_millis(500);
@@ -394,7 +395,7 @@ fn old_gesture(button: u8, column: u8, row: u8) -> Option<Input> {
 }
 
 /// Returns the gesture of the left button, of the wheel, or of motion (bit 5) with the left button
-/// or none. None: another button.
+/// or without a button. None: the report is of another button.
 fn meant_by(button: u16) -> Option<Gesture> {
     Some(match without_modifiers(button) {
         0 => Gesture::Press,

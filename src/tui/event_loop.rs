@@ -72,7 +72,8 @@ impl EventLoop<'_> {
         }
     }
 
-    /// Waits for a message and handles all that have arrived. None: the program goes on.
+    /// Waits for a message, and handles it and up to `TAKEN_AT_ONCE` further ones that have
+    /// arrived. None: the program goes on.
     fn take_events(&mut self) -> Option<Exit> {
         let wait = self.pace.wait(Instant::now()).unwrap_or(TICK).min(TICK);
         let Ok(first) = self.inbox.recv_timeout(wait) else {

@@ -1,4 +1,4 @@
-//! Draws how much of the ephemeral range each protocol and family uses. Does not count.
+//! Draws how much of the ephemeral range each protocol and family uses. Does not count the ports.
 
 use ratatui::{
     buffer::Buffer,

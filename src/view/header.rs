@@ -66,7 +66,7 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
 }
 
 /// Returns the machine's name, its namespace, the gaps and the age of the scan, as far as they fit
-/// into `room` columns. Drops the namespace first, then the note about the mouse or the name, then
+/// into `room` columns. Drops the namespace first, then either the mouse note or the name, then
 /// both; last, reduces the gaps to their number. Returns an empty line if the number and the age do
 /// not fit.
 fn facts(app: &App, theme: &Theme, room: usize) -> Line<'static> {

@@ -30,7 +30,7 @@ pub struct Paint {
     pub taken: Option<TakenPorts>,
 }
 
-/// The ports of a block that are in use.
+/// The ports of a block that are drawn as in use.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TakenPorts {
     pub role: Role,
@@ -58,7 +58,7 @@ pub struct Heatmap<'a> {
     pub cursor: Option<u16>,
     pub glyphs: GlyphMeaning,
     pub paint: &'a dyn Fn(PortRange) -> Paint,
-    /// The share of a line's ports that are in use, 0 to 1.
+    /// The share of a line's ports that are drawn as in use, 0 to 1.
     pub share: &'a dyn Fn(PortRange) -> f32,
     pub ports: &'a dyn PortFacts,
     pub pointed: Pointed,
@@ -66,7 +66,7 @@ pub struct Heatmap<'a> {
 
 /// Facts about single ports, for dots and cells that show one port each.
 pub trait PortFacts {
-    /// Returns which ports of a block of eight are in use, as bits: port p is bit p % 8.
+    /// Returns which ports of a block of eight are drawn as in use, as bits: port p is bit p % 8.
     fn taken(&self, block: PortRange) -> u8;
 
     /// Returns the name of the port's owner, for the widest cells; empty if there is none or it is
@@ -136,7 +136,7 @@ impl Pane {
         self.cells.contains(position).then_some(position)
     }
 
-    /// Returns the block that a cell shows; of two half blocks, the upper one. None: it shows none.
+    /// Returns the block of the cell `at`; of two half blocks, the upper one. None: there is none.
     pub fn block_at(&self, grid: &Grid, at: Position) -> Option<PortRange> {
         if !self.cells.contains(at) {
             return None;

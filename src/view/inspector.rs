@@ -26,7 +26,7 @@ use crate::{
 const WIDE: u16 = 60;
 /// Minimum width for two columns below the map.
 const WIDE_BELOW: u16 = 76;
-/// Minimum height for columns below the map.
+/// Minimum height for two columns below the map.
 const COLUMN_LINES: u16 = 8;
 const COLUMN_GAP: u16 = 2;
 /// Maximum width of the right column. Wider bars would show nothing more.

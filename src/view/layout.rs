@@ -39,7 +39,8 @@ pub struct FrameAreas {
     pub has_inspector_beside: bool,
     /// Below the map if there is room: a rule, then one cell per port.
     pub loupe: Rect,
-    /// Below a wide map if there is room.
+    /// Below the map if there is room: one line per protocol and family, or one line in all if the
+    /// inspector is below.
     pub gauges: Rect,
     pub legend: Rect,
 }
@@ -97,8 +98,8 @@ fn place_below(areas: &mut FrameAreas, app: &App, plan: &Plan, size: Size, spare
         areas.gauges = take(&mut free, GAUGE_LINES - 1);
     }
     if !areas.has_inspector_beside {
-        // If there is room, one line of gauges is placed below the map; the title of the map is
-        // above it.
+        // If there is room, the gauges take one line below the map, because the line above the map
+        // has its title.
         if free.height > MIN_INSPECTOR_LINES {
             let gap = u16::from(free.height > MIN_INSPECTOR_LINES + 1);
             take(&mut free, gap);
@@ -108,7 +109,7 @@ fn place_below(areas: &mut FrameAreas, app: &App, plan: &Plan, size: Size, spare
     }
 }
 
-/// Takes the first lines off the free area.
+/// Removes the first `height` lines from the free area and returns them.
 fn take(free: &mut Rect, height: u16) -> Rect {
     let part = Rect { height: height.min(free.height), ..*free };
     *free = Rect { y: part.bottom(), height: free.height - part.height, ..*free };

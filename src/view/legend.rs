@@ -66,8 +66,8 @@ pub fn render(app: &App, theme: &Theme, resolution: Resolution, area: Rect, buff
     }
 }
 
-/// Returns the legend with the first title that leaves room for the important entries. The titles
-/// are sorted, longest first.
+/// Returns the legend with the first title that leaves room for the important entries, else with
+/// the last one. The titles are sorted, longest first.
 fn fitting(
     titles: &[Vec<String>],
     entries: &[LegendEntry],
@@ -85,7 +85,7 @@ fn fitting(
 }
 
 /// Returns the reason why the map is not drawn as requested, to be shown after the name of the
-/// lens. Empty: it is.
+/// lens. Empty: it is drawn as requested.
 fn notes(app: &App) -> Vec<String> {
     app.missing_dots().map(str::to_owned).into_iter().collect()
 }
@@ -361,8 +361,8 @@ impl Words<'_> {
     }
 
     /// Returns the most detailed legend with counts that fits. Tries, in this order: all entries;
-    /// no empty entries; also none that the facts beside the map show; the same with rounded
-    /// counts.
+    /// those that are not empty; of these, those that the facts beside the map do not show; the
+    /// same with rounded counts. None: none of these fits.
     fn counted(&self, entries: &[LegendEntry], height: usize) -> Option<Vec<Line<'static>>> {
         let few = || filled(entries).filter(|entry| !entry.is_reported_beside());
         let wordings: [(Vec<&LegendEntry>, CountFormat); 4] = [

@@ -200,7 +200,7 @@ pub fn free_port(scan: &LatestScan, port: u16) -> Role {
 }
 
 /// Returns the role of a block's free ports: reserved or available if this applies to more than
-/// half of the block's ports, else the role of its first port.
+/// half of the block's ports, else system or outside, by its first port.
 fn free(scan: &LatestScan, block: PortRange) -> Role {
     let ephemeral = &scan.snapshot.ephemeral;
     let in_range = ephemeral.range.intersection(block).map_or(0, PortRange::len);

@@ -1,5 +1,5 @@
-//! Draws the Overview: how full ranges and destinations are, the reason, and the advice. Does not
-//! assess them.
+//! Draws the Overview: the verdict with its reason and advice, and how full ranges and destinations
+//! are.
 
 mod areas;
 mod destinations;

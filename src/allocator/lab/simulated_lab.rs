@@ -298,7 +298,7 @@ impl SimulatedLab {
             let runs = self.populations[index].known_runs().unwrap_or_default();
             return self.expectation(slot, runs).expected();
         }
-        // Only the formula for a scan needs the runs.
+        // Only the formula of `Order::Scan` needs the runs.
         let expectation = self.expectation(slot, Arc::default());
         let key = (expectation.occupied, expectation.remembered);
         let expected = match slot.known {

@@ -1,4 +1,4 @@
-//! Counts the results of one strategy's allocations. Allocates no memory per run and contains no
+//! Counts the results of one strategy's allocations. Keeps no list of them, and contains no
 //! formulas for expected values.
 
 use std::{collections::BTreeMap, time::Duration};

@@ -23,7 +23,7 @@ impl FreeList {
 
     /// Draws a free place that the current search has not drawn yet. `tried` is the number of
     /// places that the search has drawn, which must be less than the number of free places. The
-    /// places that a search has drawn are at the end of the list, the one drawn last first.
+    /// places that a search has drawn are at the end of the list, in reverse order of drawing.
     pub fn draw(&mut self, tried: u32, random: &mut impl Rng) -> u32 {
         let last = self.free.len() - 1 - tried as usize;
         let drawn = random.random_range(0..=last);

@@ -1,4 +1,4 @@
-//! Types of a pool: priorities, lease holders, leases, quarantine, errors. No behaviour.
+//! Types of a pool: priorities, lease holders, leases, quarantine, errors. Leases nothing.
 
 use std::time::Duration;
 

@@ -1,10 +1,10 @@
-//! Computes the mean attempts of a scan in a range whose occupied ports were allocated by such
-//! scans (clustering of linear probing).
+//! Computes the mean attempts of linear probing in a range whose occupied ports were allocated by
+//! linear probing, which forms clusters.
 
-/// Returns the mean attempts of a scan from a uniform start, if `occupied` (K) of `candidates` (N)
-/// ports were allocated by such scans and none was released: (1 + Q1) / 2, where Q1 is the sum over
-/// k from 0 to K of (k+1) K(K-1)...(K-k+1) / N^k (Knuth, The Art of Computer Programming 3, section
-/// 6.4, theorem K). `None` if no port is free.
+/// Returns the mean attempts of linear probing from a uniform start, if `occupied` (K) of
+/// `candidates` (N) ports were allocated in the same way and none was released: (1 + Q1) / 2, where
+/// Q1 is the sum over k from 0 to K of (k+1) K(K-1)...(K-k+1) / N^k (Knuth, The Art of Computer
+/// Programming 3, section 6.4, theorem K). `None` if no port is free.
 pub fn scan_on_built(occupied: u32, candidates: u32) -> Option<f64> {
     if occupied >= candidates {
         return None;

@@ -30,7 +30,8 @@ pub fn collision_probability(
 }
 
 /// Returns the probabilities that free ports are allocated next, each with the number of ports that
-/// have it. A scan allocates the port after an occupied run of length L from L + 1 of its starts.
+/// have it. A strategy that tries consecutive ports from a uniform start allocates the port after
+/// an occupied run of length L from L + 1 starts.
 fn weights(
     order: Order,
     candidates: &Candidates,

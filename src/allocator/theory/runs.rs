@@ -1,12 +1,12 @@
-//! Finds the runs of occupied candidates, which determine the cost of a scan. Does not compute
-//! probabilities.
+//! Finds the runs of occupied candidates, which determine the cost of trying the candidates in
+//! order. Does not compute probabilities.
 
 use std::collections::BTreeMap;
 
 use crate::allocator::{Candidates, PortView, theory::OccupiedRun};
 
 /// Returns the lengths of the runs, ascending, each with the number of runs of that length. A run
-/// may continue from the last candidate to the first, because a scan does so too.
+/// may continue from the last candidate to the first, because a search in order does so too.
 pub fn runs_of_taken(candidates: &Candidates, port_view: &dyn PortView) -> Vec<OccupiedRun> {
     let mut lengths = BTreeMap::new();
     let (mut leading, mut length, mut any_free) = (0, 0, false);

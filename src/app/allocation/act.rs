@@ -153,7 +153,7 @@ impl Allocation {
         if self.run.is_prepared() { vec![hold] } else { Vec::new() }
     }
 
-    /// Releases the port allocated last if it is still held, else the highest one held.
+    /// Releases the port allocated last. If it is no longer held, releases the highest held port.
     fn release_one(&mut self) -> Vec<Effect> {
         let won = self.last.and_then(|f| f.port).filter(|p| self.held.binary_search(p).is_ok());
         match won.or(self.held.last().copied()) {

@@ -58,7 +58,7 @@ impl AttemptDensity {
         }
     }
 
-    /// Time until `by_port` is all zero; None: it is all zero.
+    /// Time until `by_port` is all zero; None: it is already.
     pub fn all_zero_after(&self, now: Duration) -> Option<Duration> {
         let end = self.batches.back()?.at + WINDOW;
         end.checked_sub(now).filter(|left| !left.is_zero())
@@ -71,7 +71,7 @@ impl AttemptDensity {
         let (Some(first), Some(last)) = (recent().next(), recent().next_back()) else { return 0.0 };
         let attempts: u64 = recent().map(|batch| batch.attempts).sum();
         let span = last.at.saturating_sub(first.at);
-        // The span begins when the first report arrived; its attempts were made earlier.
+        // The span begins when the first report arrived, whose attempts were made earlier.
         if recent().nth(2).is_some() && !span.is_zero() {
             (attempts - first.attempts) as f64 / span.as_secs_f64()
         } else {

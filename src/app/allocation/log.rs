@@ -91,8 +91,8 @@ impl AttemptLog {
         is_open && !std::mem::replace(&mut self.awaits_scan, true)
     }
 
-    /// Resolves unknown holders with a newer snapshot. A holder that it does not show becomes
-    /// `NotSeen`.
+    /// Resolves unknown holders with a newer snapshot. A holder that the snapshot does not show
+    /// becomes `NotSeen`.
     pub(super) fn resolve_holders(&mut self, snapshot: &Snapshot) {
         self.awaits_scan = false;
         for entry in &mut self.entries {

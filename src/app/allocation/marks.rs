@@ -12,8 +12,8 @@ impl Allocation {
     ///
     /// Up to 4/s the marks are those of the current or last allocation, and of earlier allocations
     /// while they fade. At 20/s they are the last 60 attempts; at 1k/s they are flashes, or without
-    /// motion the port bound last. Held ports are always marked; at `max` only they are, because
-    /// `heat` shows the attempts.
+    /// motion the port bound last. Held ports are always marked. At `max` there are no other marks,
+    /// because `heat` shows the attempts.
     pub fn marks(&self, now: Duration) -> Vec<(u16, Mark)> {
         let held = self.held.iter().map(|&port| (port, Mark::Held));
         match self.speed {

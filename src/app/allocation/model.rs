@@ -12,7 +12,7 @@ use crate::{
     domain::Snapshot,
 };
 
-/// A number of allocated ports to remember that is above the limit of every strategy.
+/// Number of allocated ports: more than any strategy remembers.
 const ALL_GIVEN: u32 = u32::MAX;
 
 /// Data of a snapshot, besides its counts, from which expected values are computed.
@@ -59,7 +59,7 @@ impl Allocation {
     }
 
     /// Number of attempts after which an allocation fails: the strategy's own limit or the limit in
-    /// the options.
+    /// the options, whichever is lower.
     pub fn attempt_limit(&self) -> u32 {
         self.expectation().map_or(self.options.max_attempts, |e| e.attempt_limit())
     }

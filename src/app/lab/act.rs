@@ -126,7 +126,7 @@ impl LabScreen {
     }
 
     /// Switches between machine and simulation. A simulation starts at once, unless its speed is
-    /// `Step`; on the machine the lab is paused. Each has its own speed.
+    /// `Step`; on the machine the lab is paused. Machine and simulation have separate speeds.
     fn toggle_target(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         self.is_simulated = !self.is_simulated;
         self.begin(self.is_simulated && self.speed() != Speed::Step, scan)

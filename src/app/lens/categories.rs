@@ -99,9 +99,9 @@ impl Categories {
         self.ports.get(usize::from(category)).copied().unwrap_or_default()
     }
 
-    /// The category with the greatest total weight in a block, and the share (0 to 1) of the
-    /// block's ports that are marked. For the lenses connect and bind, whose categories include
-    /// free ports. None: nothing is marked.
+    /// The category with the greatest sum of `WEIGHTS` in a block, and the share (0 to 1) of the
+    /// block's ports whose weight is above 0 (marked). Only the lenses connect and bind use it.
+    /// None: no port is marked.
     pub fn marked(&self, block: PortRange) -> Option<(u8, f32)> {
         let mut counts = [0_u32; MAX_CATEGORIES];
         for port in block.ports() {
@@ -143,8 +143,8 @@ impl Categories {
         }
     }
 
-    /// Combines the categories of two ports of a block: the youngest age, else 2 (both) if they
-    /// differ.
+    /// Combines the categories of two ports of a block. Age lens: the younger one. Other lenses: 2
+    /// (both) if they differ.
     fn joined(&self, one: u8, other: u8) -> u8 {
         match self.lens {
             Lens::Age => one.min(other),

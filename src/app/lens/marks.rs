@@ -1,5 +1,5 @@
-//! Lenses that mark ports whether or not they are in use: those that connect() to a destination may
-//! choose, those that bind() can bind, those of one owner. Does not define their names.
+//! The marks of the lenses connect, bind and owner: what connect() to one destination finds on each
+//! port, what bind() finds there, and the ports of one owner. Does not define their names.
 
 use crate::domain::{Occupancy, PortRange, PortSet, Protocols};
 
@@ -41,7 +41,7 @@ pub mod connect {
     pub const CONNECTED: u8 = 1;
     pub const TIME_WAIT: u8 = 2;
     /// Unusable for connect() to any destination: a listening or bound-inactive socket is on the
-    /// port.
+    /// port, or the port is in `Analysis::numbered`.
     pub const UNCONNECTABLE: u8 = 3;
     /// Suspected to be unusable for connect(): a socket on the port was very likely bound before it
     /// was connected to another destination.
@@ -57,22 +57,24 @@ pub mod connect {
     pub fn each_port(input: CategoryInput<'_>) -> Vec<u8> {
         let ephemeral = &input.snapshot.ephemeral;
         let mut ports = vec![NEVER; PORTS];
+        let analysis = input.analysis;
         for port in ephemeral.range.ports().filter(|&port| !ephemeral.is_reserved(port)) {
-            // On a port in `numbered`, only an existing connection's own destination could use it.
-            let analysis = input.analysis;
+            // Ports in `numbered` are unusable for any further connect(), too.
             let is_blocked =
                 analysis.unconnectable.contains(port) || analysis.numbered.contains(port);
             ports[usize::from(port)] = if is_blocked {
                 UNCONNECTABLE
-            } else if input.analysis.suspected.contains(port) {
+            } else if analysis.suspected.contains(port) {
                 SUSPECTED
             } else {
                 ELIGIBLE
             };
         }
         for socket in &input.snapshot.sockets {
+            let is_unconnectable = analysis.unconnectable.contains(socket.local.port);
             let port = &mut ports[usize::from(socket.local.port)];
-            if matches!(*port, NEVER | UNCONNECTABLE | CONNECTED)
+            if is_unconnectable
+                || matches!(*port, NEVER | CONNECTED)
                 || input.destination.is_none()
                 || Destination::of(socket) != input.destination
             {

@@ -19,8 +19,8 @@ pub struct Headline {
     /// The state of the range or destination that the headline is about. If the headline is about a
     /// finding, this is the state of the worst range or destination.
     pub subject_status: SubjectStatus,
-    /// Rule and subject of the finding that the headline is about, which is worse than
-    /// `subject_status`. None: it is about `subject_status`.
+    /// Rule and subject of the finding that the headline is about; the finding is worse than
+    /// `subject_status`. None: the headline is about `subject_status`.
     pub finding: Option<(&'static str, About)>,
     /// Whether the severity is `Warning` or worse, or was within the last 10 s. While true, the
     /// lines below the headline do not move.
@@ -71,7 +71,8 @@ impl Headline {
     fn fresh(now: Duration, scan: &LatestScan, trends: &Trends, thresholds: Thresholds) -> Self {
         let subject_status = diagnosis::verdict(&scan.analysis, trends, thresholds);
         let finding = most_severe(scan, subject_status.subject)
-            // Keep the finding only if it is worse than the state of the range or destination.
+            // Keeps the finding only if it is worse than the state of the range or destination,
+            // and worse than `Notice`.
             .filter(|found| found.severity > subject_status.level.severity().max(Severity::Notice))
             .map(|finding| (finding.rule, finding.about));
         let peak = Rank { severity: Severity::Ok, level: None };
@@ -106,8 +107,8 @@ impl Headline {
         scan.diagnosis.findings.iter().find(|found| found.rule == rule && found.about == about)
     }
 
-    /// The finding that explains the headline: its own, else the most severe one. None: there is
-    /// none of `Severity::Notice` or worse.
+    /// The finding that explains the headline: its own finding or, if it has none, the most severe
+    /// one. None: no finding is of `Severity::Notice` or worse.
     pub fn why<'a>(&self, scan: &'a LatestScan) -> Option<&'a Finding> {
         self.own_finding(scan).or_else(|| most_severe(scan, self.subject_status.subject))
     }
@@ -121,8 +122,8 @@ impl Headline {
     }
 }
 
-/// Returns the most severe finding; of several, one about this subject, else the first. None: all
-/// are below `Severity::Notice`.
+/// Returns the most severe finding. If several are equally severe, returns the first one about this
+/// subject or, if there is none, the first of all. None: all are below `Severity::Notice`.
 fn most_severe(scan: &LatestScan, subject: Subject) -> Option<&Finding> {
     let findings = &scan.diagnosis.findings;
     let worst = findings.iter().map(|finding| finding.severity).max()?;

@@ -191,7 +191,7 @@ fn competitor(typed: &str) -> Result<f64, BadInput> {
     decimal(typed).filter(|rate| (1.0..=1e6).contains(rate)).ok_or_else(|| {
         let shown = Text::scrub(typed);
         BadInput(format!(
-            "invalid value '{shown}' for --competitor: expected 1 to 1000000 ports per second"
+            "invalid value '{shown}' for --competitor: expected 1 to 1000000 binds per second"
         ))
     })
 }

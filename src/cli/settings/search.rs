@@ -133,7 +133,7 @@ fn port_list(typed: &str) -> Result<Vec<PortRange>, BadInput> {
                 let single = |&port| PortRange::new(port, port).ok();
                 listed.extend(port::BLOCKED_BY_BROWSERS.iter().filter_map(single));
             }
-            word => listed.push(ports("--exclude", word, "PORT, FIRST-LAST or browsers")?),
+            word => listed.push(ports("--exclude", word, "PORT, FIRST-LAST or browsers", 0)?),
         }
     }
     Ok(PortRange::merged(listed))

@@ -67,8 +67,8 @@ impl PortChoice<'_> {
     /// too. Sets both for each destination.
     pub fn judge(&self, destinations: &mut Destinations<'_>) -> (PortSet, u32) {
         let (mut groups, group_of) = self.group(destinations);
-        // If the kernel does not report which ports were bound by number, such ports may be in
-        // order too.
+        // If /proc/net was read, it is unknown which ports were bound by number. Such ports may be
+        // in order, too.
         if self.snapshot.source != Source::Procfs {
             if self.has_other_half() {
                 groups.iter_mut().for_each(ConnectionGroup::judge_parity);
@@ -99,8 +99,9 @@ impl PortChoice<'_> {
         (uncertain, hidden)
     }
 
-    /// Returns whether at least half of the ports of the high parity are free. A program that takes
-    /// ports at random, or the high parity first, would then have used more of them.
+    /// Returns whether at least half of the ports of the high parity are free. If few of them are
+    /// used although they are free, connect() chose the ports: a program that takes ports at
+    /// random, or the high parity first, would use more of them.
     fn has_other_half(&self) -> bool {
         let RangeUse { size, low_parity_size, occupied, low_parity_occupied, .. } = *self.range;
         (occupied - low_parity_occupied) * 2 <= size - low_parity_size
@@ -155,7 +156,8 @@ impl PortChoice<'_> {
         (groups, group_indexes)
     }
 
-    /// Marks the groups in which both parities are in use and the low parity was used first.
+    /// Marks the groups in which both parities are in use and whose order is that of connect(): the
+    /// low parity first, or ascending ports.
     fn find_order(&self, groups: &mut [ConnectionGroup], group_of: &[u32]) {
         let created = self.clients.rows.iter().filter_map(|client| {
             let group = group_of[client.pair as usize];
@@ -236,10 +238,10 @@ impl ConnectionGroup {
         };
     }
 
-    /// Returns the maximum number of ports that connect() did not choose in a group where it chose
-    /// most: those of the high parity, and about as many of the low parity. For the low parity,
-    /// allows 20 ports and `SIGNIFICANT_DEVIATIONS` standard deviations more. The probability that
-    /// this is exceeded is 1 in 3,000 if half of the high parity is free.
+    /// Returns the maximum number of ports that count as chosen but that connect() did not choose:
+    /// those of the high parity (only with `Shown::All`), and about as many of the low parity. For
+    /// the low parity, allows 20 ports and `SIGNIFICANT_DEVIATIONS` standard deviations more. The
+    /// probability that this is exceeded is 1 in 3,000 if half of the high parity is free.
     fn hidden(&self) -> u32 {
         let significant = 20.0 + SIGNIFICANT_DEVIATIONS * f64::from(2 * self.other).sqrt();
         match self.shown {

@@ -172,8 +172,8 @@ impl<'a> Destinations<'a> {
     }
 
     /// Sets the number of uncertain ports of each destination. `ports` is their number in the whole
-    /// range. Subtracts those that the destination uses: they are counted as used already. Hidden
-    /// ones are not surely reusable.
+    /// range. Subtracts those that the destination uses: they are counted as used already. The
+    /// ports counted in `hidden` are not surely reusable.
     pub fn add_uncertain(&mut self, ports: u32) {
         for DestinationEntry { usage, uncertain, hidden, .. } in &mut self.rows {
             usage.uncertain = ports.saturating_sub(*uncertain + *hidden);
@@ -216,7 +216,7 @@ impl<'a> Destinations<'a> {
         ranked.into_iter().map(|index| self.rows[index as usize].usage).collect()
     }
 
-    /// Returns the indexes of the rows, sorted by used share, highest first.
+    /// Returns the indexes of the rows, sorted by `DestinationUse::share`, highest first.
     fn ranked(&self) -> Vec<u32> {
         let key = |row: &DestinationEntry| rank(&row.usage);
         let mut ranks: Vec<(u128, u32)> = self.rows.iter().map(key).zip(0..).collect();

@@ -2,7 +2,7 @@
 //! `__inet_hash_connect`; net/ipv4/udp.c, `udp_lib_get_port`). Does not predict which port
 //! connect() chooses.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use crate::domain::{
     Destination, PortSet, Protocol, Snapshot, Socket, Source, State,
@@ -14,6 +14,7 @@ use crate::domain::{
         probing,
     },
     ephemeral::TupleReuse,
+    notation::{duration, elapsed},
 };
 
 /// Returns whether connect() of an unbound TCP or UDP socket could choose `port`. If `destination`
@@ -70,7 +71,7 @@ fn tcp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>)
         Some(holder) if is_numbered(&snapshot.numbered) => Answer::new(
             Verdict::InUse,
             format!(
-                "{} was bound by number, so no connect() can share the port",
+                "the port was given to bind() ({}), so no connect() can share it",
                 describe(snapshot, holder)
             ),
         ),
@@ -118,7 +119,7 @@ fn tuple_answer(snapshot: &Snapshot, holder: &Socket) -> Answer {
     let is_old = destination.is_some_and(|to| snapshot.tuple_reuse(holder, &to) != TupleReuse::No);
     let since = match policy.tw_reuse_delay_ms {
         _ if is_old => "now".to_owned(),
-        Some(delay) => format!("once the socket is {delay}ms old (tcp_tw_reuse_delay)"),
+        Some(delay) => format!("once the socket is {} old (tcp_tw_reuse_delay)", age(delay)),
         None => "after tcp_tw_reuse_delay (could not be read)".to_owned(),
     };
     let peer = match allowed {
@@ -134,6 +135,12 @@ fn tuple_answer(snapshot: &Snapshot, holder: &Socket) -> Answer {
     )
 }
 
+/// Formats an age in milliseconds: `1s`, `250ms`.
+fn age(milliseconds: u32) -> String {
+    let age = Duration::from_millis(milliseconds.into());
+    if age.subsec_nanos() == 0 { duration(age) } else { elapsed(age) }
+}
+
 /// Returns whether the socket is in FIN-WAIT-2 and closed by its process. The kernel keeps such a
 /// socket in the same small structure as TIME-WAIT, and connect() could reuse its port before
 /// commit 0d9e5df4a257 (Linux 6.12, and the stable releases from 5.10 on).
@@ -144,8 +151,8 @@ fn is_small_orphan(holder: &Socket) -> bool {
 /// Returns the answer for UDP, which never shares an automatic port: each socket that conflicts
 /// with a wildcard bind() blocks the port.
 fn udp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>) -> Answer {
-    // The two wildcard binds to check, and the call that can get the port if only that bind is
-    // blocked.
+    // The two wildcard binds to check. For each: which call can still get the port if only this
+    // bind is blocked.
     let (wanted, other_can) = match destination.map(|to| to.remote.address.to_canonical()) {
         Some(IpAddr::V4(_)) => ([BindAddress::Any4; 2], [""; 2]),
         Some(IpAddr::V6(_)) => (

@@ -2,25 +2,34 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::{Owner, Protocol, Snapshot, Socket, State, Users, notation::counted};
+use crate::domain::{
+    Owner, ProcessTable, Protocol, Snapshot, Socket, State, Users,
+    notation::{NamedProcess, counted},
+};
 
-/// Maximum number of pids that are printed. The others are only counted.
+/// Maximum number of processes that are printed. The others are only counted.
 const MAX_PIDS: usize = 4;
 
 /// Describes the effect of SOCK_DESTROY on a connected socket. The kernel keeps a port that was
 /// bound by number (SOCK_BINDPORT_LOCK).
-const KILL: &str = "`ss --kill` ends a connection at once, but a socket that was bound by number \
-                    stays bound until its process closes it.";
+const KILL: &str = "`ss --kill` ends a connection at once, but a socket whose port was given to \
+                    bind() stays bound until its process closes it.";
 
 /// Describes in sentences what must happen before a bind() to the port on all addresses, without
 /// options, can succeed. None: no listed socket uses the port.
-pub fn frees_when(snapshot: &Snapshot, protocol: Protocol, port: u16) -> Option<String> {
+pub fn frees_when(
+    snapshot: &Snapshot,
+    processes: &ProcessTable,
+    protocol: Protocol,
+    port: u16,
+) -> Option<String> {
     let mut by_kind: BTreeMap<Kind, KindSockets> = BTreeMap::new();
     for socket in snapshot.on_port(protocol, port) {
         by_kind.entry(Kind::of(snapshot, socket)).or_default().add(snapshot, socket);
     }
-    let mut sentences: Vec<String> =
-        by_kind.iter().map(|(kind, kind_sockets)| kind.sentence(kind_sockets)).collect();
+    let sentence =
+        |(kind, kind_sockets): (&Kind, &KindSockets)| kind.sentence(kind_sockets, processes);
+    let mut sentences: Vec<String> = by_kind.iter().map(sentence).collect();
     if by_kind.keys().any(|kind| matches!(kind, Kind::Connected(_) | Kind::SelfConnected(_))) {
         sentences.push(KILL.to_owned());
     }
@@ -78,33 +87,36 @@ impl Kind {
 
     /// Describes what ends such sockets: the process, the peer, a timer of the kernel, or
     /// SOCK_DESTROY (`ss --kill`).
-    fn sentence(self, kind_sockets: &KindSockets) -> String {
-        let (who, it) = (kind_sockets.who(), kind_sockets.it());
+    fn sentence(self, kind_sockets: &KindSockets, processes: &ProcessTable) -> String {
+        let who = kind_sockets.at_start(&kind_sockets.who(processes));
+        let it = kind_sockets.all("socket");
         match self {
             Self::Listening => format!(
-                "LISTEN: {who} must close {it} or end; shutdown() and `ss --kill` do not release a \
-                 port that was bound by number."
+                "{who} must close {it} in LISTEN or end; shutdown() and `ss --kill` do not release \
+                 a port given to bind()."
             ),
-            Self::Bound => {
-                format!("BOUND: {who} must close {it} or end; `ss --kill` does not release it.")
-            }
+            Self::Bound => format!(
+                "{who} must close {it} in BOUND or end; `ss --kill` does not release the port."
+            ),
             Self::Datagram => format!(
-                "UDP: {who} must close {it} or end; `ss --kill` does not release a port that was \
-                 bound by number."
+                "{who} must close {} or end; `ss --kill` does not release a port given to bind().",
+                kind_sockets.all("UDP socket")
             ),
             Self::Tunnel => kind_sockets.tunnel(),
             Self::SelfConnected(state) => format!(
-                "{state}, connected to itself: {who} must close {it}. TIME-WAIT then keeps the \
-                 port for 60s."
+                "{who} must close {it} in {state}, connected to {}. TIME-WAIT then keeps the port \
+                 for 60s.",
+                if kind_sockets.sockets == 1 { "itself" } else { "themselves" }
             ),
-            Self::Connected(state) => connected(state, &who, &it),
+            Self::Connected(state) => connected(state, kind_sockets, processes),
             Self::Waiting => format!(
-                "Not yet accepted: {who} must accept and close {it}, or close the listening socket."
+                "{who} must accept and close {}, or close the listening socket.",
+                kind_sockets.all("unaccepted connection")
             ),
-            Self::Orphan(state) => orphan(state, kind_sockets.seconds()),
+            Self::Orphan(state) => orphan(state, kind_sockets),
             Self::TimeWait => format!(
-                "TIME-WAIT: ends by itself in at most {}s; `ss --kill` ends it at once (not on \
-                 Linux 5.10).",
+                "TIME-WAIT ends by itself in at most {}s; `ss --kill` ends it at once (needs a \
+                 newer Linux than 5.10).",
                 kind_sockets.seconds()
             ),
         }
@@ -112,36 +124,44 @@ impl Kind {
 }
 
 /// Describes what ends connections that a process has open.
-fn connected(state: State, who: &str, it: &str) -> String {
+fn connected(state: State, kind_sockets: &KindSockets, processes: &ProcessTable) -> String {
+    let who = kind_sockets.who(processes);
+    let must_close = format!("must close {} in {state}", kind_sockets.all("socket"));
     match state {
         State::CloseWait | State::LastAck => {
-            format!("{state}: the peer has closed; {who} must close {it}. No TIME-WAIT follows.")
+            format!("The peer has closed; {who} {must_close}. No TIME-WAIT follows.")
         }
-        State::SynSent => format!("SYN-SENT: {who} must close {it}. No TIME-WAIT follows."),
-        State::FinWait1 | State::FinWait2 | State::Closing => format!(
-            "{state}: the peer must close, which starts 60s of TIME-WAIT, and {who} must close \
-             {it}."
-        ),
-        state => format!(
-            "{state}: {who} must close {it}. If this end closes first, TIME-WAIT then keeps the \
-             port for 60s."
+        State::SynSent => {
+            format!("{} {must_close}. No TIME-WAIT follows.", kind_sockets.at_start(&who))
+        }
+        State::FinWait1 | State::FinWait2 | State::Closing => {
+            format!("The peer must close, which starts 60s of TIME-WAIT, and {who} {must_close}.")
+        }
+        _ => format!(
+            "{} {must_close}. If this end closes first, TIME-WAIT then keeps the port for 60s.",
+            kind_sockets.at_start(&who)
         ),
     }
 }
 
 /// Describes what ends connections that their process has closed.
-fn orphan(state: State, seconds: u32) -> String {
+fn orphan(state: State, kind_sockets: &KindSockets) -> String {
+    let closed = match kind_sockets.sockets {
+        1 => format!("Its process has closed the socket in {state}"),
+        sockets => format!("Their processes have closed {} in {state}", counted(sockets, "socket")),
+    };
     match state {
         State::FinWait2 => format!(
-            "FIN-WAIT-2, closed by its process: the kernel gives up in at most {seconds}s \
-             (tcp_fin_timeout); if the peer closes before that, 60s of TIME-WAIT follow."
+            "{closed}: the kernel gives up in at most {}s (tcp_fin_timeout); if the peer closes \
+             before that, 60s of TIME-WAIT follow.",
+            kind_sockets.seconds()
         ),
-        State::LastAck => "LAST-ACK, closed by its process: the peer must acknowledge, or the \
-                           kernel gives up (tcp_orphan_retries)."
-            .to_owned(),
-        state => format!(
-            "{state}, closed by its process: the peer must acknowledge and close, and 60s of \
-             TIME-WAIT follow, or the kernel gives up (tcp_orphan_retries)."
+        State::LastAck => format!(
+            "{closed}: the peer must acknowledge, or the kernel gives up (tcp_orphan_retries)."
+        ),
+        _ => format!(
+            "{closed}: the peer must acknowledge and close, and 60s of TIME-WAIT follow, or the \
+             kernel gives up (tcp_orphan_retries)."
         ),
     }
 }
@@ -192,8 +212,8 @@ impl KindSockets {
         let devices: Vec<String> =
             self.devices.iter().map(|device| format!("ip link set {device} down")).collect();
         format!(
-            "UDP: the kernel holds it for {}. No process can close it: `{}` frees it, or `ip link \
-             delete`.",
+            "The kernel uses the UDP port for {}. No process can free it: `{}` frees it, or `ip \
+             link delete`.",
             join(&self.tunnels, " and "),
             devices.join("; "),
         )
@@ -204,17 +224,28 @@ impl KindSockets {
         self.longest_ms.unwrap_or(60_000).div_ceil(1000)
     }
 
-    fn it(&self) -> String {
+    /// Returns `the socket` or `all 3 sockets` for the noun `socket`.
+    fn all(&self, noun: &str) -> String {
         match self.sockets {
-            1 => "the socket".to_owned(),
-            sockets => format!("all {}", counted(sockets, "socket")),
+            1 => format!("the {noun}"),
+            sockets => format!("all {}", counted(sockets, noun)),
         }
     }
 
-    fn who(&self) -> String {
+    /// Returns the result of `who` as the start of a sentence. Does not change the name of a
+    /// process.
+    fn at_start(&self, who: &str) -> String {
+        let mut letters = who.chars();
+        match letters.next() {
+            Some(first) if self.pids.len() != 1 => first.to_uppercase().chain(letters).collect(),
+            _ => who.to_owned(),
+        }
+    }
+
+    fn who(&self, processes: &ProcessTable) -> String {
         let mut parts = Vec::new();
         if !self.pids.is_empty() {
-            parts.push(self.named());
+            parts.push(self.named(processes));
         }
         match self.hidden.len() {
             0 | 1 => parts.extend(self.hidden.first().cloned()),
@@ -227,7 +258,7 @@ impl KindSockets {
             );
         }
         if self.unresolved {
-            parts.push("a process that opened or closed it during the scan".to_owned());
+            parts.push("a process that opened or closed the socket during the scan".to_owned());
         }
         match (parts.is_empty(), self.sockets) {
             (false, _) => parts.join(" and "),
@@ -238,13 +269,17 @@ impl KindSockets {
 
     /// Names up to `MAX_PIDS` processes and counts the others. A shared socket exists until all of
     /// them have closed it.
-    fn named(&self) -> String {
-        let first: Vec<String> = self.pids.iter().take(MAX_PIDS).map(u32::to_string).collect();
+    fn named(&self, processes: &ProcessTable) -> String {
+        let named = |&pid: &u32| {
+            let name = processes.get(pid).map(|process| &process.name);
+            NamedProcess { name, pid }.to_string()
+        };
+        let first: Vec<String> = self.pids.iter().take(MAX_PIDS).map(named).collect();
         let list = first.join(", ");
         match self.pids.len() {
-            1 => format!("pid {list}"),
-            count if count <= MAX_PIDS => format!("each of pids {list}"),
-            count => format!("each of pids {list} and {} more", count - MAX_PIDS),
+            1 => list,
+            count if count <= MAX_PIDS => format!("each of {list}"),
+            count => format!("each of {list} and {} more", count - MAX_PIDS),
         }
     }
 }

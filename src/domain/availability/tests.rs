@@ -8,8 +8,8 @@ use super::{
     *,
 };
 use crate::domain::{
-    Destination, Ephemeral, Errno, Family, Gap, Holder, Machine, MachineKind, PortRange, Snapshot,
-    Socket, Source, State, Table, Text, Timer, Users, owner::Span,
+    Destination, Ephemeral, Errno, Family, Gap, Holder, Machine, MachineKind, PortRange, Process,
+    ProcessTable, Snapshot, Socket, Source, State, Table, Text, Timer, Users, owner::Span,
 };
 
 const PORT: u16 = 40_000;
@@ -282,14 +282,23 @@ fn frees_when_names_processes_and_the_longest_timeout() {
     };
     let mut snapshot = snapshot(&[listener, hidden, left(3000), left(41_001)], &[]);
     snapshot.pids.extend([812, 813]);
+    let nginx = Process {
+        pid: 812,
+        name: Text::scrub("nginx"),
+        command: None,
+        uid: None,
+        started: None,
+        unit: None,
+    };
+    let processes = ProcessTable::from_iter([nginx]);
     assert_eq!(
-        frees_when(&snapshot, Protocol::Tcp, PORT).unwrap(),
-        "LISTEN: each of pids 812, 813 must close the socket or end; shutdown() and `ss --kill` do \
-         not release a port that was bound by number. CLOSE-WAIT: the peer has closed; a hidden \
-         process of user 1000 must close the socket. No TIME-WAIT follows. TIME-WAIT: ends by \
-         itself in at most 42s; `ss --kill` ends it at once (not on Linux 5.10). `ss --kill` ends \
-         a connection at once, but a socket that was bound by number stays bound until its process \
-         closes it."
+        frees_when(&snapshot, &processes, Protocol::Tcp, PORT).unwrap(),
+        "Each of nginx[812], pid 813 must close the socket in LISTEN or end; shutdown() and `ss \
+         --kill` do not release a port given to bind(). The peer has closed; a hidden process of \
+         user 1000 must close the socket in CLOSE-WAIT. No TIME-WAIT follows. TIME-WAIT ends by \
+         itself in at most 42s; `ss --kill` ends it at once (needs a newer Linux than 5.10). `ss \
+         --kill` ends a connection at once, but a socket whose port was given to bind() stays \
+         bound until its process closes it."
     );
-    assert_eq!(frees_when(&snapshot, Protocol::Udp, PORT), None);
+    assert_eq!(frees_when(&snapshot, &processes, Protocol::Udp, PORT), None);
 }

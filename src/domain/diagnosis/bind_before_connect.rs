@@ -49,19 +49,19 @@ fn by_number(evidence: &Evidence<'_>) -> Option<Finding> {
         severity: severity(evidence, count + range.unconnectable),
         about: most.map_or(About::Machine, |group| About::Owner(group.first())),
         summary: format!(
-            "{} with connections were bound by number before connect() ({} of the range), {}",
+            "{} with connections were given to bind() before connect() ({} of the range), {}",
             ports(count),
             percent(share),
             used_by(&owners_by_ports, most)
         ),
         cause: format!(
-            "{program} binds ports by number before connect(): no other connect() can use them"
+            "{program} gives ports to bind() before connect(): no other connect() can use them"
         ),
         steps: steps(&["let connect() choose the port", "or reserve the ports that it binds"]),
         meaning: format!(
-            "No other connect() can use a port that was bound by number, whatever the destination. \
-             A new destination has {left} ports to choose from. Once none is left, connect() fails \
-             with EADDRNOTAVAIL."
+            "No other connect() can use a port given to bind(), whatever the destination. A new \
+             destination has {left} ports to choose from. Once none is left, connect() fails with \
+             EADDRNOTAVAIL."
         ),
         evidence: figures,
         advice: no_number(&program),

@@ -7,7 +7,7 @@ use crate::domain::{
         finding::{About, Figure},
         remedies::{kept, marked},
     },
-    notation::{counted, grouped},
+    notation::{counted, elapsed_seconds, grouped},
 };
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -98,7 +98,11 @@ fn summary(conntrack: &Conntrack, drops: Counter) -> String {
     );
     match drops {
         Counter::Growing { added, seconds, .. } => {
-            format!("{full}; {} dropped in the last {seconds:.1}s", counted(added, "packet"))
+            format!(
+                "{full}; {} dropped in the last {}",
+                counted(added, "packet"),
+                elapsed_seconds(seconds)
+            )
         }
         Counter::Past { total } => {
             format!("{full}; {} dropped since the counter started", counted(total, "packet"))

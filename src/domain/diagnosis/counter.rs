@@ -1,9 +1,9 @@
-//! Compares kernel counters, which never decrease, with the first snapshot of the run. Only their
-//! increase shows what happened during the run.
+//! Compares kernel counters, which never decrease, with those of an earlier snapshot
+//! (`Evidence::before`). Only their increase shows what happens now.
 
 use crate::domain::{Evidence, Vitals, diagnosis::finding::Figure};
 
-/// A kernel counter and its increase since the first snapshot.
+/// A kernel counter and its increase since the earlier snapshot.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Counter {
     /// The counter is unreadable, zero or unchanged.

@@ -49,7 +49,7 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<Finding> {
         advice,
         avoid: vec![
             "do not add client threads or retries: each failing connect() searches the whole \
-             range, about 3ms of CPU on the default one"
+             range, about 3ms of CPU with the default range"
                 .to_owned(),
             AVOID_FIN_TIMEOUT.to_owned(),
         ],

@@ -8,7 +8,7 @@ use crate::domain::{
         remedies::{kept, marked},
         wording::process,
     },
-    notation::{counted, grouped},
+    notation::{counted, elapsed_seconds, grouped},
 };
 
 /// Maximum number of listeners reported. Hundreds of listeners may share a port.
@@ -108,9 +108,10 @@ fn of_machine(evidence: &Evidence<'_>, overflows: Counter) -> Option<Finding> {
         Counter::Past { total } => {
             (Severity::Notice, format!("{} since the counter started", counted(total, "time")))
         }
-        Counter::Growing { added, seconds, .. } => {
-            (Severity::Warning, format!("{} in the last {seconds:.1}s", counted(added, "time")))
-        }
+        Counter::Growing { added, seconds, .. } => (
+            Severity::Warning,
+            format!("{} in the last {}", counted(added, "time"), elapsed_seconds(seconds)),
+        ),
     };
     let mut figures = overflows.figures("listen_overflows", "listen_overflows_per_second");
     let drops = evidence.snapshot.vitals.listen_drops;

@@ -48,7 +48,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
 fn advice(range: PortRange, is_one: bool, command: &str) -> Vec<String> {
     let (ports, them) = if is_one { ("its port", "it") } else { ("their ports", "them") };
     let now = vec![format!(
-        "reserve {ports}, so that the kernel never chooses {them} (bind() by number still works): \
+        "reserve {ports}, so that the kernel never chooses {them} (bind() to {them} still works): \
          {command}"
     )];
     let moved = if is_one {

@@ -7,16 +7,16 @@ use crate::domain::{
         finding::{About, Figure},
         remedies::{kept, marked},
     },
-    notation::{counted, grouped},
+    notation::{counted, elapsed_seconds, grouped},
 };
 
 /// Number of ports for a translation without a range of its own: 1024-65535
 /// (net/netfilter/nf_nat_core.c, `nf_nat_l4proto_unique_tuple`).
 const WHOLE: u32 = 64_512;
 
-/// Used share (0 to 1) of the ports from the lowest to the highest one in use, from which the range
-/// counts as full. In a large range, the kernel tries only about 250 ports (128, then 64, 32, 16
-/// and 8 from random ports), so it fails before all are in use.
+/// A range counts as full if at least this share (0 to 1) of the ports between its lowest and its
+/// highest used port is in use. In a large range, the kernel tries only about 250 ports (128, then
+/// 64, 32, 16 and 8 from random ports), so it fails before all are in use.
 const DENSE: f64 = 0.95;
 
 /// Minimum number of used ports to report a full range without failures. Fewer may be adjacent at
@@ -49,8 +49,8 @@ fn severity(evidence: &Evidence<'_>, row: &Translation, failures: Counter) -> Op
 }
 
 /// Returns whether the translation has a range of its own that is full: its ports have nearly no
-/// gaps, and NAT chose at least half of them. The ports of a client that uses one after another
-/// have no gaps either, but NAT keeps them.
+/// gaps, and NAT chose at least half of them. A client that uses consecutive source ports leaves no
+/// gaps either, but NAT does not change those ports.
 pub(super) fn is_dense(row: &Translation) -> bool {
     f64::from(row.ports) >= DENSE * f64::from(row.seen.len()) && row.moved * 2 >= row.ports
 }
@@ -153,9 +153,10 @@ fn of_failures(conntrack: &Conntrack, failures: Counter) -> Option<Finding> {
         Counter::Past { total } => {
             (Severity::Notice, format!("{} since the counter started", counted(total, "time")))
         }
-        Counter::Growing { added, seconds, .. } => {
-            (Severity::Warning, format!("{} in the last {seconds:.1}s", counted(added, "time")))
-        }
+        Counter::Growing { added, seconds, .. } => (
+            Severity::Warning,
+            format!("{} in the last {}", counted(added, "time"), elapsed_seconds(seconds)),
+        ),
     };
     let rows = conntrack.translated.iter().flatten().take(3);
     let largest = rows.map(|row| format!("{} by {}", row.destination, grouped(row.ports)));

@@ -162,10 +162,10 @@ fn finding(
         ]),
         meaning: format!(
             "Its next connect() from {source} {fails} with EADDRNOTAVAIL, although {} of {} are \
-             left: a program that sets IP_LOCAL_PORT_RANGE, or binds by number, gets no others. \
-             This is inferred, because the kernel's tables do not show the option: the connections \
-             of {who} use both parities of that block and no port outside, whereas connect() \
-             without the option uses every second port of the whole range first.",
+             left: a program that sets IP_LOCAL_PORT_RANGE, or gives ports to bind(), gets no \
+             others. This is inferred, because the kernel's tables do not show the option: the \
+             connections of {who} use both parities of that block and no port outside, whereas \
+             connect() without the option uses every second port of the whole range first.",
             ports(others(row)),
             evidence.snapshot.ephemeral.range,
         ),

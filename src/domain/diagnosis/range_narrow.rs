@@ -4,8 +4,7 @@ use crate::domain::{
     Evidence, Finding, Protocol, Severity,
     diagnosis::{
         finding::{About, Figure},
-        remedies::{kept, marked},
-        wording::steps,
+        remedies::{self, SysctlChange},
     },
     notation::{counted, grouped},
 };
@@ -25,6 +24,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     // A narrow range does no harm while few of its ports are used.
     let severity = if size <= TINY && is_used { Severity::Warning } else { Severity::Notice };
     let usable = evidence.analysis.range(Protocol::Tcp).size;
+    let (steps, advice) = advice(evidence);
     vec![Finding {
         severity,
         about: About::Range(Protocol::Tcp),
@@ -36,31 +36,43 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
                 reserved => format!(" ({} reserved)", grouped(reserved)),
             }
         ),
-        steps: steps(&["set ip_local_port_range to 32768 60999"]),
-        meaning: format!(
-            "Each destination can have at most {} from one address of this host, including those \
-             in TIME-WAIT. Beyond that connect() fails with EADDRNOTAVAIL. UDP has {} for all \
-             destinations together; beyond that it fails with EAGAIN.",
-            counted(usable, "connection"),
-            counted(usable, "automatic port")
-        ),
+        steps,
+        meaning: meaning(usable),
         evidence: vec![
             ("first", Figure::Count(range.first().into())),
             ("last", Figure::Count(range.last().into())),
             ("size", Figure::Count(size.into())),
         ],
-        advice: advice(),
+        advice,
         avoid: avoid(),
         ..Finding::default()
     }]
 }
 
-fn advice() -> Vec<String> {
-    let now = "restore the default: sysctl -w net.ipv4.ip_local_port_range=\"32768 60999\" (28,232 \
-               ports; takes effect at once). Each network namespace has its own range; for that of \
-               another process: nsenter -t PID -n sysctl -w ...";
-    let kept = kept(&["net.ipv4.ip_local_port_range = 32768 60999"]);
-    marked(vec![now.to_owned()], kept.into_iter().collect())
+/// Explains the limits of a range with `usable` ports that are not reserved.
+fn meaning(usable: u32) -> String {
+    format!(
+        "Each destination can have at most {} from one address of this host, including those in \
+         TIME-WAIT. Beyond that connect() fails with EADDRNOTAVAIL. UDP sockets share {}, whatever \
+         the destination; when they are used, connect() and sendto() fail with EAGAIN, bind() to \
+         port 0 with EADDRINUSE.",
+        counted(usable, "connection"),
+        counted(usable, "automatic port")
+    )
+}
+
+/// Returns each advice in a few words, and each in full.
+fn advice(evidence: &Evidence<'_>) -> (Vec<String>, Vec<String>) {
+    let wider = remedies::instead_of_narrow(&evidence.snapshot.ephemeral);
+    let kept = wider.as_ref().and_then(|wider| remedies::kept(&wider.lines));
+    let now = wider.map(|SysctlChange { step, command, .. }| {
+        let full = format!(
+            "{command}. Each network namespace has its own range; for that of another process: \
+             nsenter -t PID -n sysctl -w ..."
+        );
+        (step, full)
+    });
+    remedies::with_steps(now.into_iter().collect(), Vec::new(), kept)
 }
 
 fn avoid() -> Vec<String> {

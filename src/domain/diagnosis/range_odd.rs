@@ -4,8 +4,7 @@ use crate::domain::{
     Evidence, Finding, PortRange, Protocol, Severity,
     diagnosis::{
         finding::{About, Figure},
-        remedies::{kept, marked},
-        wording::steps,
+        remedies::{self, SysctlChange},
     },
     notation::grouped,
 };
@@ -20,6 +19,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         return Vec::new();
     }
     let Ok(even) = PortRange::new(range.first(), range.last() - 1) else { return Vec::new() };
+    let (steps, advice) = advice(evidence, even);
     let parity = if range.first().is_multiple_of(2) { "even" } else { "odd" };
     vec![Finding {
         severity: Severity::Notice,
@@ -29,7 +29,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
              bind() to port 0 skips one of them",
             grouped(range.len())
         ),
-        steps: steps(&[&format!("set ip_local_port_range to {} {}", even.first(), even.last())]),
+        steps,
         meaning: format!(
             "The kernel searches TCP ports in pairs. Both ends of this range are {parity}, so each \
              search skips the first or the last port: connect() can fail with EADDRNOTAVAIL, and \
@@ -42,7 +42,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             ("size", Figure::Count(range.len().into())),
             ("searched", Figure::Count((range.len() - 1).into())),
         ],
-        advice: advice(even),
+        advice,
         avoid: vec![
             "do not rely on the last free port of such a range: a retry may or may not find it"
                 .to_owned(),
@@ -51,12 +51,22 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     }]
 }
 
-fn advice(even: PortRange) -> Vec<String> {
+/// Returns each advice in a few words, and each in full. For a narrow range, the advice is that of
+/// `range-narrow`: to widen the range, which then has an even number of ports.
+fn advice(evidence: &Evidence<'_>, even: PortRange) -> (Vec<String>, Vec<String>) {
+    let wider = remedies::instead_of_narrow(&evidence.snapshot.ephemeral);
+    let SysctlChange { step, command, lines } = wider.unwrap_or_else(|| one_port_less(even));
+    remedies::with_steps(vec![(step, command)], Vec::new(), remedies::kept(&lines))
+}
+
+fn one_port_less(even: PortRange) -> SysctlChange {
     let ports = format!("{} {}", even.first(), even.last());
-    let now = format!(
-        "end the range one port earlier: sysctl -w net.ipv4.ip_local_port_range=\"{ports}\" (takes \
-         effect at once, in this network namespace)"
-    );
-    let kept = kept(&[format!("net.ipv4.ip_local_port_range = {ports}")]);
-    marked(vec![now], kept.into_iter().collect())
+    SysctlChange {
+        step: format!("set ip_local_port_range to {ports}"),
+        command: format!(
+            "end the range one port earlier: sysctl -w net.ipv4.ip_local_port_range=\"{ports}\" \
+             (takes effect at once, in this network namespace)"
+        ),
+        lines: vec![format!("net.ipv4.ip_local_port_range = {ports}")],
+    }
 }

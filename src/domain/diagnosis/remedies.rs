@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::domain::{
     Destination, Drain, Ephemeral, PortRange, Snapshot,
-    ephemeral::DEFAULT_REUSE_DELAY_MS,
-    notation::{elapsed, grouped, rounded},
+    notation::{duration, elapsed, grouped, rounded},
+    port::LINUX_DEFAULT,
 };
 
 /// A change of sysctls, for a finding that advises it.
@@ -14,7 +14,7 @@ pub(super) struct SysctlChange {
     pub step: String,
     /// The command and its effect.
     pub command: String,
-    /// The settings, as lines of a file in /etc/sysctl.d.
+    /// The settings for `kept`.
     pub lines: Vec<String>,
 }
 
@@ -38,8 +38,17 @@ pub(super) fn wider_range(ephemeral: &Ephemeral) -> Option<SysctlChange> {
              ports; takes effect at once, in this network namespace)",
             grouped(usable)
         ),
-        lines: vec![format!("net.ipv4.ip_local_port_range = {first} 65535")],
+        lines: vec![
+            format!("net.ipv4.ip_local_port_range = {first} 65535"),
+            "the new value of net.ipv4.ip_local_reserved_ports".to_owned(),
+        ],
     })
+}
+
+/// Returns how to widen the ephemeral range if it is narrower than the default of Linux. None: it
+/// is not narrower.
+pub(super) fn instead_of_narrow(ephemeral: &Ephemeral) -> Option<SysctlChange> {
+    if ephemeral.range.len() < LINUX_DEFAULT.len() { wider_range(ephemeral) } else { None }
 }
 
 /// Returns the settings that let connect() to this destination reuse ports in TIME-WAIT. None: they
@@ -76,12 +85,14 @@ pub(super) fn reuse(ephemeral: &Ephemeral, to: &Destination) -> Option<SysctlCha
 
 /// Returns when a port can be reused: `1s after it entered TIME-WAIT`.
 fn reuse_delay(ephemeral: &Ephemeral) -> String {
-    let delay = match ephemeral.tw_reuse_delay_ms {
-        Some(DEFAULT_REUSE_DELAY_MS) => "1s".to_owned(),
-        Some(delay) => elapsed(Duration::from_millis(delay.into())),
-        None => "tcp_tw_reuse_delay".to_owned(),
-    };
+    let delay = ephemeral.tw_reuse_delay_ms.map_or("tcp_tw_reuse_delay".to_owned(), age);
     format!("{delay} after it entered TIME-WAIT")
+}
+
+/// Formats an age in milliseconds: `1s`, `250ms`.
+pub(super) fn age(milliseconds: u32) -> String {
+    let age = Duration::from_millis(milliseconds.into());
+    if age.subsec_nanos() == 0 { duration(age) } else { elapsed(age) }
 }
 
 /// Warns against tcp_fin_timeout, which does not affect TIME-WAIT, and tcp_tw_recycle, which no
@@ -99,8 +110,8 @@ pub(super) fn reuse_connections(client: &str) -> (String, String) {
 }
 
 /// Returns the seconds until half of `time_wait` ports are free if no connection is added.
-/// `time_wait` is the number of ports in TIME-WAIT of `destination`, or of the whole range without
-/// one. None: fewer than half of `time_wait` ports are in TIME-WAIT.
+/// `time_wait` is the number of ports in TIME-WAIT of `destination`, or of the whole range if
+/// `destination` is None. None: fewer than half of `time_wait` ports are in TIME-WAIT.
 pub(super) fn half_free_in(
     snapshot: &Snapshot,
     destination: Option<&Destination>,

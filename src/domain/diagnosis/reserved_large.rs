@@ -87,11 +87,11 @@ fn meaning(ephemeral: &Ephemeral) -> &'static str {
     if ephemeral.automatic_capacity() == 0 {
         "UDP connect() and sendto() of an unbound socket fail with EAGAIN. The cause is the list \
          net.ipv4.ip_local_reserved_ports, not a socket: the kernel never chooses a port of this \
-         list. bind() by number to a reserved port still works."
+         list. bind() to a reserved port still works."
     } else {
         "The kernel never chooses a port of the list net.ipv4.ip_local_reserved_ports. Once the \
          other ports are in use, connect() fails with EADDRNOTAVAIL, and bind() to port 0 with \
-         EADDRINUSE. bind() by number to a reserved port still works."
+         EADDRINUSE. bind() to a reserved port still works."
     }
 }
 

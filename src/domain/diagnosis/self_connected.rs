@@ -109,12 +109,12 @@ fn meaning(evidence: &Evidence<'_>, socket: &Socket) -> String {
     let may_be_chosen = ephemeral.may_choose(port) && is_low;
     let why = match is_bound_by_number(evidence, socket) {
         Some(true) => {
-            "The client bound this port by number, and connected to it while nothing listened."
+            "The client gave this port to bind(), and connected to it while nothing listened."
                 .to_owned()
         }
         Some(false) if may_be_chosen => format!("The usual cause is {}", retries(evidence, port)),
         None if may_be_chosen => format!(
-            "Unless the client bound the port by number, the usual cause is {}",
+            "Unless the client gave the port to bind(), the usual cause is {}",
             retries(evidence, port)
         ),
         _ => {
@@ -166,14 +166,14 @@ fn advice(evidence: &Evidence<'_>, socket: &Socket) -> Vec<String> {
 /// Returns the condition under which `ss --kill` does not free the port; empty if there is none.
 fn condition(evidence: &Evidence<'_>, socket: &Socket) -> &'static str {
     match is_bound_by_number(evidence, socket) {
-        _ if socket.state == State::TimeWait => "; not on Linux 5.10",
+        _ if socket.state == State::TimeWait => "; needs a newer Linux than 5.10",
         _ if socket.is_closed_by_process() => "",
         Some(true) => {
-            "; the client bound the port by number, so the port stays bound until the client \
+            "; the client gave the port to bind(), so the port stays bound until the client \
              closes the socket or ends: then stop the client, too"
         }
         None => {
-            "; if the client bound the port by number, the port stays bound until the client \
+            "; if the client gave the port to bind(), the port stays bound until the client \
              closes the socket or ends: then stop the client, too"
         }
         Some(false) => "",

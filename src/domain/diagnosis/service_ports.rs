@@ -48,9 +48,9 @@ fn is_by_number(evidence: &Evidence<'_>, socket: &Socket) -> Option<bool> {
     evidence.snapshot.vitals.is_bound_by_number(socket)
 }
 
-/// Returns whether the socket was bound by number, and the run's first snapshot does not show
-/// otherwise (`Evidence::before`). This omits sockets that are newer than that snapshot, such as
-/// those of a resolver. None: unknown.
+/// Returns whether the socket was bound by number, and the earlier snapshot (`Evidence::before`)
+/// does not show otherwise. This omits sockets that are newer than that snapshot, such as those of
+/// a resolver. None: unknown.
 fn is_lasting(evidence: &Evidence<'_>, socket: &Socket) -> Option<bool> {
     let before = evidence.before.and_then(|(vitals, _)| vitals.is_bound_by_number(socket));
     Some(is_by_number(evidence, socket)? && before != Some(false))

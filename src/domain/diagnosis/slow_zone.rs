@@ -6,7 +6,7 @@ use crate::domain::{
         finding::{About, Figure},
         wording::{client, main_owner, steps, used_by},
     },
-    notation::grouped,
+    notation::{elapsed_seconds, grouped},
 };
 
 /// Minimum time that connect() spends on a port that it cannot take, and its factor for kernels
@@ -31,10 +31,11 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     rows.filter(|row| is_slow(row)).map(|row| of(evidence, row)).take(MAX_FINDINGS).collect()
 }
 
-/// Returns whether at most 1 % of at least `MIN_PORTS` low-parity ports are left or reusable, while
-/// other ports are left. connect() searches the low-parity ports first and takes the others only if
-/// it finds none (`__inet_hash_connect`). A few free ports hardly shorten the search. A TIME-WAIT
-/// port that connect() may reuse ends the search.
+/// Returns whether connect() searches many ports without success: there are at least `MIN_PORTS`
+/// low-parity ports, at most 1 % of them are left or reusable, and the destination has ports left.
+/// connect() searches the low-parity ports first and takes the others only if it finds none
+/// (`__inet_hash_connect`). A few free ports hardly shorten the search. A TIME-WAIT port that
+/// connect() may reuse ends the search.
 fn is_slow(row: &DestinationUse) -> bool {
     row.low_parity_capacity >= MIN_PORTS
         && row.available() > 0
@@ -45,7 +46,7 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
     let chain = chain(evidence);
     let a_port = nanoseconds_a_port(evidence, chain);
     let walk = f64::from(row.low_parity_capacity) * a_port;
-    let milliseconds = walk / 1e6;
+    let longer = elapsed_seconds(walk / 1e9);
     let times = (walk + USUAL_NANOSECONDS) / USUAL_NANOSECONDS;
     let remote = row.destination.remote;
     let parity =
@@ -55,7 +56,7 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
         about: About::Destination(row.destination),
         summary: format!(
             "TCP → {remote}: {} of {} {parity} ports are left, so each connect() takes at least \
-             {milliseconds:.2}ms longer ({} ports are used, {})",
+             {longer} longer ({} ports are used, {})",
             grouped(row.low_parity_available()),
             grouped(row.low_parity_capacity),
             grouped(row.used),
@@ -69,9 +70,10 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
         steps: steps(&["reuse connections", "add a source address", "set IP_LOCAL_PORT_RANGE"]),
         meaning: format!(
             "connect() tries all {parity} ports before the others, which takes at least \
-             {a_port:.0}ns per port{}. Once half the ports are used, connect() takes at least \
+             {} per port{}. Once half the ports are used, connect() takes at least \
              {times:.0} times as much CPU, although {} ports are left. No error shows this. \
              Connections to other destinations are not affected.",
+            elapsed_seconds(a_port / 1e9),
             small_table(evidence, chain),
             grouped(row.available()),
         ),

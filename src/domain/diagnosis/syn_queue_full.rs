@@ -4,8 +4,8 @@
 //! The kernel (`tcp_conn_request`, net/ipv4/tcp_input.c) checks the number of half-open connections
 //! of the listener. Above the listener's backlog (the argument of listen()), the kernel answers a
 //! SYN with a cookie (`TCPReqQFullDoCookies`), or drops it if `tcp_syncookies` is 0
-//! (`TCPReqQFullDrop`). If `tcp_syncookies` is 0, the kernel also drops SYNs of clients that never
-//! connected before once less than a quarter of `tcp_max_syn_backlog` is left; only `ListenDrops`
+//! (`TCPReqQFullDrop`). If `tcp_syncookies` is 0 and less than a quarter of `tcp_max_syn_backlog`
+//! is left, the kernel also drops SYNs of clients that never connected before; only `ListenDrops`
 //! counts these. For the accept queue see `listen-overflow`.
 
 mod queues;
@@ -18,7 +18,7 @@ use crate::domain::{
         remedies::{kept, marked},
         wording::process,
     },
-    notation::{counted, grouped},
+    notation::{counted, elapsed_seconds, grouped},
 };
 
 use self::queues::{Queue, queues};
@@ -103,7 +103,11 @@ impl Drops {
                 format!("{} SYNs/s are {done}", grouped(per_second.round() as u64))
             }
             Counter::Growing { added, seconds, .. } => {
-                format!("{} SYNs were {done} in the last {seconds:.1}s", grouped(added))
+                format!(
+                    "{} SYNs were {done} in the last {}",
+                    grouped(added),
+                    elapsed_seconds(seconds)
+                )
             }
             Counter::Past { total } => {
                 format!("{} SYNs were {done} since the counter started", grouped(total))

@@ -7,7 +7,7 @@ use crate::domain::{
         finding::{About, Figure},
         remedies::{kept, marked},
     },
-    notation::grouped,
+    notation::{elapsed_seconds, grouped},
 };
 
 /// Share of `tcp_max_tw_buckets` (0 to 1) from which the limit counts as nearly reached.
@@ -49,9 +49,10 @@ fn summary(now: Option<u32>, max: Option<u32>, overflow: Counter) -> String {
     let (in_use, limit) = (known(now), known(max));
     match overflow {
         Counter::Growing { added, seconds, .. } => format!(
-            "{} connections were closed without TIME-WAIT in the last {seconds:.1}s: the limit of \
-             {limit} is reached",
+            "{} connections were closed without TIME-WAIT in the last {}: the limit of {limit} \
+             is reached",
             grouped(added),
+            elapsed_seconds(seconds),
         ),
         Counter::Past { total } if now.zip(max).is_none_or(|(now, max)| now < max) => format!(
             "{} connections were closed without TIME-WAIT since the counter started; now {in_use} \

@@ -1,7 +1,5 @@
 //! `time-wait-pile`: TIME-WAIT holds a large part of the ports.
 
-use std::time::Duration;
-
 use crate::domain::{
     DestinationUse, Drain, Evidence, Finding, Protocol, Severity,
     diagnosis::{
@@ -10,7 +8,7 @@ use crate::domain::{
         wording::{client, used_by},
     },
     ephemeral::TupleReuse,
-    notation::{counted, elapsed, grouped, percent, rounded},
+    notation::{counted, grouped, percent, rounded},
 };
 
 /// Minimum share of the ports of a range or a destination that must be in TIME-WAIT, 0 to 1.
@@ -43,7 +41,8 @@ fn of_destination(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
         severity: severity(row.reusable, row.time_wait),
         about: About::Destination(row.destination),
         summary: format!(
-            "TCP → {remote}: {} of {} used ports are in TIME-WAIT ({} of the usable ones), {}{}",
+            "TCP → {remote}: {} of {} used ports are in TIME-WAIT ({} of the ports usable for this \
+             destination), {}{}",
             grouped(row.time_wait),
             grouped(row.used),
             percent(f64::from(row.time_wait) / f64::from(row.capacity.max(1))),
@@ -115,7 +114,7 @@ fn reuse(evidence: &Evidence<'_>, row: &DestinationUse) -> String {
         ),
         (_, Some(delay)) => format!(
             "connect() may reuse them after {} (tcp_tw_reuse {}, tcp_tw_reuse_delay).",
-            elapsed(Duration::from_millis(delay.into())),
+            remedies::age(delay),
             value(policy.tw_reuse)
         ),
         (_, None) => "When connect() may reuse them is unknown: tcp_tw_reuse_delay cannot be read."

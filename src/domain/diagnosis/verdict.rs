@@ -1,5 +1,5 @@
-//! Determines the status of ranges and destinations, and the worst status. Does not determine the
-//! cause: the rules do.
+//! Determines the status of ranges and destinations, and the worst status. The rules explain the
+//! causes.
 
 use crate::domain::{
     Analysis, DestinationUse, Forecast, LastMinute, Left, Level, Protocol, RangeUse, Subject,
@@ -20,7 +20,7 @@ pub struct SubjectStatus {
     pub left: Left,
     /// The lower end of `left`.
     pub available: u32,
-    /// None: there are fewer than two snapshots, or the subject is not tracked (`MAX_TRACKED`).
+    /// None: as for `Trends::of`.
     pub trend: Option<Trend>,
     /// When no port will be left at the measured rate. None: as for `trend`, or never, or not
     /// within two days.

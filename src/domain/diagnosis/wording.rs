@@ -101,19 +101,19 @@ pub(super) fn by_address(evidence: &Evidence<'_>, protocol: Protocol) -> Option<
     let first = scopes.first()?.left;
     let has_differences = scopes.iter().any(|scope| scope.left != first);
     let words = |Scope { address, left }: &Scope| match address {
-        Some(address) => format!("{left} on {address}"),
+        Some(address) => format!("{left} on {}", address.in_words()),
         None => format!("{left} on other local IPv4 addresses"),
     };
     let words: Vec<String> = scopes.iter().map(words).collect();
     has_differences.then(|| words.join(", "))
 }
 
-/// Returns `full in about 3m (2m to 5m)`, or `full in about 3m (uncertain)` if the ports may never
-/// be used up.
+/// Returns `full in about 3m (2m to 5m)`, or `full in about 3m (2m or later)` if the ports may
+/// never be used up.
 pub(super) fn full_in(forecast: Forecast) -> String {
     let span = match forecast.latest {
         Some(latest) => format!("{} to {}", rounded(forecast.earliest), rounded(latest)),
-        None => "uncertain".to_owned(),
+        None => format!("{} or later", rounded(forecast.earliest)),
     };
     format!("full in about {} ({span})", rounded(forecast.seconds))
 }
@@ -176,8 +176,12 @@ pub(super) fn left(subject_status: &SubjectStatus, of: &str) -> String {
             format!("{left}, none at {full} of the last {scans} scans")
         }
         (Level::Failing, Some(LastMinute { fewest, expected, .. }), _) => format!(
-            "{left}, {} at the worst scan; up to {} may be used before the next scan",
-            grouped(fewest),
+            "{left}{}; up to {} more may be used before the next scan",
+            if fewest == subject_status.left.least {
+                String::new()
+            } else {
+                format!(", {} at the worst scan", grouped(fewest))
+            },
             grouped(expected)
         ),
         (_, _, Some(forecast)) => format!("{left}, {}", full_in(forecast)),
@@ -186,7 +190,7 @@ pub(super) fn left(subject_status: &SubjectStatus, of: &str) -> String {
 }
 
 /// Returns `no port was left at 6 of the last 60 scans, most recently 4s ago`, or
-/// `12 ports were left at the worst scan, and up to 48 may be used before the next one`.
+/// `12 ports were left at the worst scan, and up to 48 more may be used before the next one`.
 fn shortage(LastMinute { scans, full, since_full, fewest, expected, .. }: LastMinute) -> String {
     match since_full {
         Some(since) => format!(
@@ -194,7 +198,7 @@ fn shortage(LastMinute { scans, full, since_full, fewest, expected, .. }: LastMi
             rounded(since.as_secs_f64().round().max(1.0))
         ),
         None => format!(
-            "{} left at the worst scan, and up to {} may be used before the next one",
+            "{} left at the worst scan, and up to {} more may be used before the next one",
             match fewest {
                 1 => "1 port was".to_owned(),
                 fewest => format!("{} were", ports(fewest)),

@@ -1,4 +1,4 @@
-//! Tests the texts of gaps, and that no remedy suggests to root to run as root.
+//! Tests the texts of gaps, and that no remedy for root is `run as root`.
 
 use super::*;
 

@@ -39,9 +39,9 @@ impl DestinationTrends {
         self.tracked.values_mut()
     }
 
-    /// Adds a sample to each followed destination, drops destinations and follows new ones. `rows`
-    /// must be sorted by used share, highest first. That order is nearly the order by ports in use,
-    /// because capacities differ only by the ports that are bound by number.
+    /// Adds a sample to each followed destination, drops those below `MAX_RANK` and idle ones, and
+    /// follows new ones. `rows` must be sorted by share, highest first. That order is nearly the
+    /// order by ports in use, because capacities differ only by the ports that are bound by number.
     pub fn sample(&mut self, at: Duration, rows: &[DestinationUse]) {
         for row in rows.iter().take(MAX_RANK) {
             if let Some(tracked) = self.tracked.get_mut(&row.destination) {

@@ -1,5 +1,5 @@
-//! Counts how often a range or destination was full at the scans of the last minute. Computes no
-//! rates.
+//! Counts how often a range or destination was full at the scans of the last minute, and estimates
+//! how many ports are taken before the next scan.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -47,7 +47,7 @@ pub struct LastMinute {
 
 impl LastMinute {
     /// Returns whether connect() or bind() fails intermittently, see `Level::Failing`.
-    /// `is_critical`: the used share is critical.
+    /// `is_critical`: the share is at least `Thresholds::critical`.
     pub fn is_failing(&self, is_critical: bool) -> bool {
         let is_short = self.since_short.is_some_and(|since| since < FAILING_TIME);
         is_short || (is_critical && self.since_full.is_some())

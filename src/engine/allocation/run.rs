@@ -104,8 +104,8 @@ impl AllocationRun {
                     self.finish(Some(attempt.port))
                 }
                 Progress::GaveUp(Some(_)) => self.finish(None),
-                // The strategy has no port left. If it had none from the start, the remaining
-                // attempts are skipped: the strategy would never make one.
+                // The strategy has no port left. If it had none from the start, the loop ends,
+                // because the strategy would never make an attempt.
                 Progress::GaveUp(None) => {
                     left = if self.attempts == 0 { 0 } else { left };
                     self.finish(None)

@@ -202,7 +202,7 @@ impl<'a> AllocationWorker<'a> {
         Ok(())
     }
 
-    /// Sends the statistics if there is room, else keeps them for the next delta.
+    /// Sends the statistics if there is room, and keeps them for the next delta otherwise.
     fn offer_delta(&mut self) {
         if let Some(delta) = self.take_delta()
             && let Err(Report::Allocation(delta)) =

@@ -67,7 +67,8 @@ impl MachineLab {
             {
                 (takes_part, refused) = (false, Some(error));
             }
-            // Includes a limitation that follows from the restriction to the range.
+            // Read after `choose_within`, because the restriction to the range may add a
+            // limitation.
             limitation = limitation.or(binder.limitation());
             let lab_strategy = LabStrategy::new(strategy, binder, FreePorts::all_free(), &config);
             slots.push(MachineSlot {

@@ -1,5 +1,5 @@
-//! A pool on its host, with its lease holder and its last error message. Uses no channel and reads
-//! no clock.
+//! A pool on its host, with its lease holder and its last error message. Uses no channel; the
+//! caller passes the time.
 
 use std::{
     collections::{HashMap, VecDeque},

@@ -1,5 +1,5 @@
-//! The loop of the pool's thread: receives requests, makes the checks that are due, reports. Leases
-//! nothing.
+//! The loop of the pool's thread: receives requests, makes the checks that are due, reports. The
+//! pool itself is in `open`.
 
 use std::{
     sync::Arc,

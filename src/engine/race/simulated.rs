@@ -53,7 +53,7 @@ struct RaceWorker<'a> {
     now: Duration,
     /// Time of the competitor's next bind.
     due: Duration,
-    /// Ports held by the competitor, oldest first, each after the time of its release.
+    /// Ports held by the competitor, oldest first: (time of release, port).
     held: VecDeque<(Duration, usize)>,
 }
 
@@ -96,8 +96,8 @@ impl<'a> RaceWorker<'a> {
         RoundResult { window, free, bound, is_stolen, is_kept: true, is_refused }
     }
 
-    /// Binds a free port at random for the competitor. Returns whether the competitor tried the
-    /// kept port before.
+    /// Binds a free port at random for the competitor. Returns whether it tried the kept port first
+    /// and was refused.
     fn steal(&mut self, kept: usize) -> bool {
         let mut is_refused = false;
         let port = loop {
@@ -121,7 +121,7 @@ impl<'a> RaceWorker<'a> {
         }
     }
 
-    /// Binds a free port at random. There always is one, because the competitor binds at most half
+    /// Binds a free port at random. There always is one, because the competitor holds at most half
     /// of the free ports.
     fn bind(&mut self) -> usize {
         loop {

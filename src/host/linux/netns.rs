@@ -79,7 +79,7 @@ pub struct NamespaceNames {
 impl fmt::Display for NamespaceNames {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, name) in self.names.iter().enumerate() {
-            write!(f, "{}{name}", if number == 0 { "; found here: " } else { ", " })?;
+            write!(f, "{}{name}", if number == 0 { "; available here: " } else { ", " })?;
         }
         if self.more > 0 { write!(f, " and {} more", self.more) } else { Ok(()) }
     }

@@ -101,7 +101,8 @@ impl UnlistedFinder {
         let mut rest = UnlistedRest::default();
         let here = Here::read();
         let mut copied = 0;
-        for of_socket in socket_descriptors.chunk_by(|a, b| a.inode == b.inode) {
+        let of_sockets = socket_descriptors.chunk_by(|a, b| a.inode == b.inode);
+        for of_socket in here.first(of_sockets.collect()) {
             let inode = of_socket[0].inode;
             match self.foreign.binary_search(&inode).is_err() && is_tcp(of_socket) {
                 false => foreign.push(inode),
@@ -120,6 +121,7 @@ impl UnlistedFinder {
                 }
             }
         }
+        foreign.sort_unstable();
         self.foreign = foreign;
         rest
     }
@@ -161,6 +163,25 @@ impl Here {
             cookie: own.and_then(|own| socket_option::get(own, NETNS_COOKIE)).ok(),
             inode: stat("/proc/thread-self/ns/net").ok().map(|link| link.st_ino),
         }
+    }
+
+    /// Moves the sockets of processes in this namespace, and of this process, to the front: the
+    /// sockets of other namespaces, such as those of containers, must not use up `MAX_COPIED`.
+    fn first<'a>(
+        &self,
+        mut of_sockets: Vec<&'a [SocketDescriptor]>,
+    ) -> Vec<&'a [SocketDescriptor]> {
+        let mut known: BTreeMap<u32, bool> = BTreeMap::from([(std::process::id(), true)]);
+        let mut is_here = |pid: u32| {
+            *known.entry(pid).or_insert_with(|| {
+                let namespace = stat(format!("/proc/{pid}/ns/net"));
+                namespace.ok().map(|link| link.st_ino) == self.inode
+            })
+        };
+        of_sockets.sort_by_cached_key(|of_socket| {
+            !of_socket.iter().any(|socket_descriptor| is_here(socket_descriptor.pid))
+        });
+        of_sockets
     }
 
     /// Returns the port of a socket; `ClosedPort::None` also for a socket of another namespace.

@@ -226,8 +226,8 @@ impl SimulatedHostBuilder {
         let fill = Fill { first: self.last, length: ports.len() };
         let is_at = self.number + fill.count(share) as u32;
         for &port in &ports {
-            // The sockets that exist from the start have consecutive numbers; the others do not
-            // count.
+            // The sockets that exist from the start have consecutive numbers; the others have
+            // numbers from `SPARE` on.
             let number =
                 if self.number < is_at { self.next_number() } else { SPARE + u32::from(port) };
             self.push(protocol_of(state), filled_endpoint(state, port), state, number);

@@ -7,8 +7,8 @@ use std::{
 
 use crate::{
     domain::{
-        Destination, DestinationUse, Finding, Forecast, Gap, LastMinute, Level, Protocol, RangeUse,
-        Subject, Trend,
+        Destination, DestinationUse, Finding, Forecast, Gap, LastMinute, Left, Level, Protocol,
+        RangeUse, Subject, Trend,
         diagnosis::{About, SubjectStatus, at_most},
         notation,
     },
@@ -87,13 +87,13 @@ fn worst_finding<'a>(health: &Health<'a>) -> Option<&'a Finding> {
     of_destination.or_else(|| severe().next())
 }
 
-/// Formats the used ports: `tcp uses 12 of 28,232 ports (<0.1 %)`.
+/// Formats the used ports: `TCP uses 12 of 28,232 ports (<0.1 %)`.
 fn used(health: &Health<'_>, subject_status: &SubjectStatus) -> String {
     // Not `SubjectStatus::share`, which also counts ports that are not certain to be available.
     let share = notation::percent_of(subject_status.used, subject_status.size);
     let subject = match subject_status.subject {
-        Subject::Destination(destination) => format!("tcp {}", route(health, &destination)),
-        Subject::Range(protocol) => protocol.name().to_owned(),
+        Subject::Destination(destination) => format!("TCP {}", route(health, &destination)),
+        Subject::Range(protocol) => protocol.name().to_uppercase(),
         Subject::ProtocolFamily(protocol_family) => protocol_family.name().to_owned(),
     };
     let [used, size] = [subject_status.used, subject_status.size].map(notation::grouped);
@@ -108,14 +108,26 @@ fn room(health: &Health<'_>) -> String {
     }
     let new = health.analysis.new_destination();
     match health.destinations().next() {
-        None => format!("ports left: {new} to any destination"),
+        None => format!("ports left: {} for any destination", between(new)),
         Some(fullest) => format!(
-            "ports left: {} to the fullest destination ({}), {}{new} to a new one",
-            fullest.left(),
+            "ports left: {} for the fullest destination ({}), {} for a new one",
+            between(fullest.left()),
             route(health, &fullest.destination),
-            at_most(health.scan.snapshot),
+            match at_most(health.scan.snapshot) {
+                "" => between(new),
+                at_most => format!("{at_most}{}", notation::grouped(new.most)),
+            },
         ),
     }
+}
+
+/// Formats `28,232`, or `between 24 and 64`.
+fn between(left: Left) -> String {
+    let Left { least, most } = left;
+    if left.is_exact() {
+        return notation::grouped(most);
+    }
+    format!("between {} and {}", notation::grouped(least), notation::grouped(most))
 }
 
 fn write_ranges(health: &Health<'_>, out: &mut dyn Write) -> io::Result<()> {

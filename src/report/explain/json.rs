@@ -97,7 +97,7 @@ struct SideRow<'a> {
     connect: Vec<ConnectReported<'a>>,
     connect_left_out: usize,
     frees_when: Option<&'a str>,
-    /// Where DNAT redirects flows to the port; null: unknown.
+    /// Where DNAT sends the flows that arrive for the port; null: unknown.
     published: Option<Vec<PublishedRow>>,
 }
 
@@ -121,7 +121,7 @@ impl<'a> SideRow<'a> {
     }
 }
 
-/// Flows to the port on one address of this machine that DNAT redirects.
+/// Where DNAT sends the flows that arrive for the port on one address of this machine.
 #[derive(Serialize)]
 struct PublishedRow {
     address: IpAddr,
@@ -194,8 +194,8 @@ impl<'a> From<&'a BindRow> for ExplainRow<'a> {
     }
 }
 
-/// Source, destination and port are null for any destination that no socket on the port is
-/// connected to.
+/// In one row, source, destination and port are null: that row is for all destinations to which no
+/// socket on the port is connected.
 #[derive(Serialize)]
 struct ConnectReported<'a> {
     source: Option<IpAddr>,

@@ -54,7 +54,8 @@ fn summary(explanation: &Explanation<'_>) -> String {
     let ephemeral = &explanation.scan.snapshot.ephemeral;
     let within = if ephemeral.range.contains(explanation.port) { "inside" } else { "outside" };
     let reserved = if explanation.is_reserved() {
-        "; it is reserved (ip_local_reserved_ports): connect() and bind() to port 0 never get it"
+        "; it is reserved (ip_local_reserved_ports): neither connect() nor bind() to port 0 \
+         chooses it"
     } else {
         ""
     };
@@ -127,8 +128,8 @@ fn nothing_listed(
     format!("No socket is listed on {name}{service}{but}.")
 }
 
-/// Writes where DNAT redirects flows to the port, or why this is unknown. Writes nothing if no flow
-/// is tracked, or if the port has a socket and no redirected flow.
+/// Writes where DNAT sends the flows that arrive for the port, or why this is unknown. Writes
+/// nothing if no flow is tracked, or if the port has a socket and no redirected flow.
 fn write_publications(
     explanation: &Explanation<'_>,
     side: &ProtocolPort,
@@ -174,8 +175,8 @@ impl HolderGroup<'_> {
         let names = scan.owners(self.first).map(|(pid, process)| named(pid, process));
         let names = names.collect::<Vec<_>>().join(", ");
         let [connection, its_process_has, it] = match self.count {
-            1 => ["a connection", "its process has", "it"],
-            _ => ["connections", "their processes have", "them"],
+            1 => ["a connection", "its process has", "the socket"],
+            _ => ["connections", "their processes have", "the sockets"],
         };
         match scan.snapshot.owner(self.first) {
             Owner::Process(_) => names,
@@ -303,8 +304,7 @@ fn reason<'a>(side: &'a ProtocolPort, row: &'a BindRow) -> &'a str {
 /// Returns the sentence for rows with the same answer: `start`, the addresses, `option`, the
 /// outcome and the reason. Empty: there are no rows.
 fn bind_sentence(side: &ProtocolPort, [start, option]: [&str; 2], rows: &[&BindRow]) -> String {
-    let addresses: Vec<String> = rows.iter().map(|row| address(row)).collect();
-    let addresses = addresses.join(", ");
+    let addresses = either(rows.iter().map(|row| address(row)).collect());
     let Some(row) = rows.first() else { return String::new() };
     let outcome = match (&row.refusal, row.answer.verdict, row.probed) {
         (Some(refusal), ..) => format!("is refused with {}", refusal.errno),
@@ -325,6 +325,15 @@ fn bind_sentence(side: &ProtocolPort, [start, option]: [&str; 2], rows: &[&BindR
         Probed::NotAsked | Probed::Tried(_) => String::new(),
     };
     format!("{start} to {addresses}{option} {outcome}{}{probed}", because(reason(side, row)))
+}
+
+/// Joins alternatives: `0.0.0.0, 127.0.0.1 or ::1`.
+fn either(mut alternatives: Vec<String>) -> String {
+    let Some(last) = alternatives.pop() else { return String::new() };
+    if alternatives.is_empty() {
+        return last;
+    }
+    format!("{} or {last}", alternatives.join(", "))
 }
 
 /// Returns the address of a row in the words of the sentences.
@@ -374,11 +383,11 @@ fn destinations(rows: &[&ConnectRow]) -> String {
         Some(to) => format!("from {} to {}", to.source, to.remote),
         None => "to a new destination".to_owned(),
     });
-    let named = named.collect::<Vec<_>>().join(", ");
-    match rows.len().saturating_sub(MAX_REPORTED) {
-        0 => named,
-        more => format!("{named} and {} more", grouped(more as u64)),
+    let mut named: Vec<String> = named.collect();
+    if let Some(more) = rows.len().checked_sub(MAX_REPORTED).filter(|&more| more > 0) {
+        named.push(format!("to {}", counted(more as u64, "more destination")));
     }
+    either(named)
 }
 
 fn connect_sentence(to: &str, row: &ConnectRow) -> String {

@@ -181,7 +181,10 @@ const RACE_HEADER: [&str; 9] =
 
 const RACE_LEGEND: &str = "EXPECTED: number of rounds in which the competitor tries the port, ± \
     its standard deviation; the probability per round is 1 - e^(-BINDS/S x WINDOW / FREE). If the \
-    port was closed, the competitor takes it; if it was kept open, the competitor's bind() fails.";
+    port was closed, the competitor takes it; if it was kept open, the competitor's bind() fails. \
+    WINDOW: mean time between close and rebind. BINDS/S: rate of the competitor in the windows, \
+    measured; it waits while it holds half of the free ports. FREE: mean number of ports that it \
+    can bind, without those that it holds.";
 
 fn round_cells(
     kind: &str,

@@ -1,4 +1,4 @@
-//! Writes lines into a column. Does not know their content.
+//! Writes lines into a column. The callers choose their content.
 
 use ratatui::{
     buffer::Buffer,

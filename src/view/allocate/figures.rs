@@ -1,4 +1,4 @@
-//! Draws the figures of a run, measured and expected. Does not compute them.
+//! Draws the figures of a run, measured and expected.
 
 use std::time::Duration;
 
@@ -137,8 +137,8 @@ pub fn narrow(context: AllocateContext<'_>, column: &mut TextColumn<'_>) {
     }
 }
 
-/// Returns the attempts per second during a sampled run. None: the run is paused, or it is slower
-/// and the name of its speed states the rate.
+/// Returns the attempts per second during a sampled run. None: the run is paused, or it is not
+/// sampled, so that the name of its speed states the rate.
 pub fn rate(context: AllocateContext<'_>) -> Option<String> {
     let rate = context.allocation.attempts_per_second(context.now);
     let is_reported = context.allocation.is_running() && context.allocation.is_sampled();

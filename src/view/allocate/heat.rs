@@ -79,8 +79,8 @@ impl DensityChart {
 }
 
 /// Returns the limits of the scale for densities from `least` to `most`: normally 0 and a round
-/// number. If no block is tried less than half as often as the busiest, the lower limit is `least`,
-/// rounded down, because all blocks would look alike on a scale from 0.
+/// number. If each block was tried at least half as often as the busiest one, the lower limit is
+/// `least`, rounded down, because all blocks would look alike on a scale from 0.
 fn bounds(least: f64, most: f64) -> (f64, f64) {
     // Both limits are whole numbers with two significant digits, such as 1,900 and 2,100.
     let unit = 10_f64.powf(most.max(1.0).log10().floor() - 1.0).max(1.0);

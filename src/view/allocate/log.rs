@@ -30,7 +30,8 @@ const WITH_STATE: usize = 26;
 /// Minimum width of a name that is cut.
 const LEAST_NAME: usize = 3;
 
-/// Draws all that is known of each attempt on `rows` lines, which include the rule and the header.
+/// Draws the last attempts with all that is known of them, one per line. `rows` is the number of
+/// lines, including the rule and the header.
 pub fn section(context: AllocateContext<'_>, column: &mut TextColumn<'_>, rows: u16) {
     let (title, right) = heading(context);
     column.rule(&title, &right);
@@ -61,8 +62,8 @@ pub fn section(context: AllocateContext<'_>, column: &mut TextColumn<'_>, rows: 
     }
 }
 
-/// Draws number, port and holder of each attempt on `rows` lines, which include the rule.
-/// [`detail`] formats the newest attempt in full.
+/// Draws the last attempts with number, port and holder, one per line. `rows` is the number of
+/// lines, including the rule. [`detail`] formats the newest attempt in full.
 pub fn narrow(context: AllocateContext<'_>, column: &mut TextColumn<'_>, rows: u16) {
     if rows == 0 {
         return;

@@ -25,8 +25,8 @@ use crate::{
     },
 };
 
-/// Returns the share (0 to 1) as which a fully occupied block is drawn. Denser glyphs would hide
-/// the digits, and some ASCII glyphs mark attempts on this map.
+/// Returns the share (0 to 1) whose glyph is drawn for a fully occupied block. Denser glyphs would
+/// hide the digits, and some ASCII glyphs mark attempts on this map.
 fn brightest(theme: &Theme) -> f32 {
     match (theme.has_color(), theme.ascii) {
         (_, true) => 0.42,

@@ -119,7 +119,7 @@ fn failure(allocation: &Allocation, start: String) -> Vec<String> {
     parts
 }
 
-/// Describes how many attempts the model needs to fail at most once in a million allocations. None:
+/// Describes with how many attempts, by the model, at most one allocation in a million fails. None:
 /// the model expects no failure.
 fn needed(model: &Model) -> Option<String> {
     // With this model one attempt is enough. The allocation failed because a port that looked free

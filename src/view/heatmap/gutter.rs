@@ -135,7 +135,7 @@ pub fn bar(share: f32, width: u16, theme: &Theme) -> String {
 }
 
 /// Returns one of `[first, middle, last, both]`, depending on which ends of the range are in the
-/// line. None: no port of the range is.
+/// line. None: the line has no port of the range.
 fn bracket_glyph(
     line: PortRange,
     range: PortRange,

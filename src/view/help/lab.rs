@@ -26,19 +26,20 @@ pub fn marks(theme: &Theme) -> Vec<MarkRow> {
         MarkRow::new("free", "a strategy may get it").marked(free(theme)),
         MarkRow::new("measured", "each strategy has a shape and a colour").marked(shape),
         MarkRow::new("expected", "value of the model, if there is one; dots on the curve")
-            .marked(plain("◇", "+")),
+            .marked(plain("◇", "o")),
         MarkRow::new("here", "on the curve: the occupancy of the lab now").marked(plain("│", "|")),
     ]
 }
 
-/// Returns the figures beside the maps, in the order of the screen.
+/// Returns the figures beside the maps, in the order of the screen, then the distributions of
+/// occupied ports.
 pub fn figures() -> Vec<MarkRow> {
     [
         ("attempts", "mean per run; a failed run counts with all its attempts"),
         ("p50 p99", "50, 99 of 100 runs got a port within this many attempts"),
         ("failed", "runs without a port; amber: > 4 std. errors off expected"),
-        ("guess", "pattern of the last ports, bits left to guess the next one"),
-        ("known", "share of the next port's bits that the pattern predicts"),
+        ("next", "pattern of the last ports, bits left to guess the next one"),
+        ("predictable", "share of the next port's bits that the pattern predicts"),
         ("time", "time of the runs per allocated port"),
         ("occupied", "longest run of occupied ports; a scan tries all of it"),
         ("uniform", "d: every set of ports is equally likely"),

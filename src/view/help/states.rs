@@ -186,7 +186,7 @@ fn marks(page_context: &PageContext) -> Vec<MarkRow> {
 /// Returns the mark of ports in use by others on maps of attempts.
 pub fn occupied(theme: &Theme) -> Span<'static> {
     if theme.needs_whole_cells() {
-        Span::raw(theme.glyph(" ▒ ", " @ "))
+        Span::raw(theme.glyph(" ▒ ", " = "))
     } else {
         Span::styled(" █ ", theme.style(Role::Muted))
     }

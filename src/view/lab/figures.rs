@@ -1,4 +1,4 @@
-//! Draws the figures of one strategy, measured and expected. Does not count.
+//! Draws the figures of one strategy, and whether the measured ones agree with the expected ones.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::{
 /// Number of lines that `section` draws.
 pub const LINES: u16 = 9;
 const LABEL: usize = 9;
-/// Measured figures agree with the expected ones within this many standard errors.
+/// A measured figure agrees if it is at most this many standard errors off the expected one.
 const MAX_STANDARD_ERRORS: f64 = 4.0;
 /// Minimum number of runs for a comparison.
 const MIN_RUNS: u64 = 30;
@@ -149,7 +149,8 @@ fn verdict(agrees: bool) -> Role {
     if agrees { Role::Ok } else { Role::Warn }
 }
 
-/// Draws quantiles of the attempts of all allocations; `-` if a smaller share of them got a port.
+/// Draws p50, p99 and the maximum of the attempts of all allocations; `-` for p50 if fewer than
+/// 50 % of them got a port, and for p99 if fewer than 99 % did.
 fn quantiles(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
     let reported =
         |share| figures.quantile(share).map_or_else(|| "-".to_owned(), notation::grouped);
@@ -175,7 +176,7 @@ fn next(lab: &LabScreen, judged: &Predictability, column: &mut TextColumn<'_>) {
     let Some(known) = known else { return column.blank() };
     let theme = column.theme;
     let noun = if column.width() < WITH_PREDICTABLE { "predict." } else { "predictable" };
-    let percent = format!(" {:.0} % {noun}", known * 100.0);
+    let percent = format!(" {} {noun}", notation::percent(known));
     let width = column.width().saturating_sub(LABEL + percent.len()).min(24) as u16;
     let filled = bar(known as f32, width, theme);
     let rest = usize::from(width).saturating_sub(filled.chars().count());

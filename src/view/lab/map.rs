@@ -15,8 +15,8 @@ use crate::{
     },
 };
 
-/// Returns the share (0 to 1) as which a fully occupied block is drawn. Denser glyphs would hide
-/// the digits, and some ASCII glyphs mark attempts on this map.
+/// Returns the share (0 to 1) whose glyph is drawn for a fully occupied block. Denser glyphs would
+/// hide the digits, and some ASCII glyphs mark attempts on this map.
 fn brightest(theme: &Theme) -> f32 {
     match (theme.has_color(), theme.ascii) {
         (_, true) => 0.42,
@@ -30,8 +30,8 @@ pub fn width(grid: &Grid) -> u16 {
     GUTTER + grid.columns()
 }
 
-/// Draws the map. If `reads`, adds the number of the allocated port; the caller sets it at speeds
-/// at which the number can be read.
+/// Draws the map. If `reads`, adds the number of the allocated port; the caller sets `reads` at
+/// speeds at which the number can be read.
 pub fn render(
     strategy_report: &StrategyReport,
     grid: &Grid,

@@ -26,7 +26,7 @@ const WIDTH_BESIDE: u16 = 38;
 const MIN_WIDTH_BESIDE: u16 = 30;
 const MIN_MAP_LINES: u16 = 5;
 const MAX_MAP_LINES: u16 = 17;
-/// Maximum height of the bars.
+/// Maximum height of the histogram, including its axis.
 const MAX_HISTOGRAM_LINES: u16 = 12;
 /// Minimum height for a description of the strategy if the map is above the figures.
 const WORDY: u16 = 29;

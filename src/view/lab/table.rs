@@ -100,7 +100,7 @@ fn cells(lab: &LabScreen, entry: &LabColumn<'_>, is_wide: bool, theme: &Theme) -
         (
             "predictable",
             12,
-            known.map_or_else(none, |known| format!("{:.0} %", known * 100.0)),
+            known.map_or_else(none, notation::percent),
             known.map_or(Role::Text, guess_role),
         ),
         (time_name, time_width, time, Role::Text),

@@ -60,8 +60,8 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     ]);
 }
 
-/// Returns the wordings for where ports are bound, longest first. Unless `is_wide`, leaves out the
-/// longest one of a simulation, so that the other parts of the line have room.
+/// Returns the wordings for where ports are bound, longest first. Returns the longest wording of a
+/// simulation only if `is_wide`, so that the other parts of the line have room.
 fn target_wordings(app: &App, is_wide: bool) -> Vec<String> {
     let machine = app.scan().map(|scan| &scan.snapshot.machine);
     let words: &[&str] = match (app.lab().target(), machine.map(|m| (m.kind, m.is_isolated))) {

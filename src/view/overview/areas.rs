@@ -17,7 +17,7 @@ pub const HEAD: u16 = 2;
 /// Minimum height of the map: a rule, the axis and three lines of blocks.
 const MIN_MAP_LINES: u16 = 5;
 const BETWEEN: u16 = 2;
-/// Minimum number of rows of a table that is shown.
+/// Minimum number of rows reserved for the owners; fewer if there are fewer owners.
 const MIN_ROWS: u16 = 3;
 
 /// Size class of the body.
@@ -172,7 +172,7 @@ fn rows(context: &OverviewContext<'_>, list: OverviewList) -> u16 {
     u16::try_from(list.len(context.scan)).unwrap_or(u16::MAX / 4).min(u16::MAX / 4)
 }
 
-/// Takes the first lines off the free area.
+/// Removes the first `height` lines from the free area and returns them.
 fn take(free: &mut Rect, height: u16) -> Rect {
     let part = Rect { height: height.min(free.height), ..*free };
     *free = Rect { y: part.bottom(), height: free.height - part.height, ..*free };

@@ -1,5 +1,4 @@
 //! Draws small graphs: a sparkline, the expiry of TIME-WAIT, and use over time with its forecast.
-//! Does not compute the figures.
 
 use std::time::Duration;
 

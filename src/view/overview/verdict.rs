@@ -292,7 +292,7 @@ fn pace(subject_status: &SubjectStatus, theme: &Theme) -> String {
         None => String::new(),
         Some(_) if subject_status.left.most == 0 => String::new(),
         Some(trend) if subject_status.level == Level::Failing => {
-            format!(", opens {:.0}/s", trend.opened_per_second)
+            format!(", opens {}", notation::frequency(trend.opened_per_second))
         }
         trend => format!(", {}", rate(trend, theme)),
     }

@@ -2,8 +2,8 @@
 //! the colours of the states are further apart. Roles that are not listed keep their normal colour.
 //!
 //! The state colours come from the same search as those of `palette`, with stricter limits. For
-//! each kind of colour vision, the closest pair is at least 1.05 times as far apart in OKLab, and
-//! the contrast with the ink is at least 4.5:1 (`tests/palette.rs`).
+//! each kind of colour vision, the closest pair is at least 1.05 times as far apart in OKLab as the
+//! closest pair of `palette`. The contrast with the ink is at least 4.5:1 (`tests/palette.rs`).
 
 use ratatui::style::Color::{
     Black, Blue, Cyan, DarkGray, Gray, Green, LightBlue, LightCyan, LightGreen, LightMagenta,

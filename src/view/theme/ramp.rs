@@ -1,4 +1,4 @@
-//! Ordered colours: viridis and cividis for scales, magma for attempts. Does not know quantities.
+//! Ordered colours by step: viridis and cividis for scales, magma for attempts.
 //!
 //! The colour maps are those of matplotlib (van der Walt and Smith 2015, Nuñez et al. 2018). They
 //! are sampled at even steps, without the ends that would be invisible on the background. The

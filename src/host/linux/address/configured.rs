@@ -85,8 +85,8 @@ pub fn is_ipv6_disabled(name: &str) -> Option<bool> {
     Some(fs::read_to_string(path).ok()?.trim() != "0")
 }
 
-/// Returns the addresses of the family of `family` as text: the first four, and the number of the
-/// others.
+/// Returns the addresses of the same family as `family`, as text: the first four, and the number of
+/// the others.
 pub fn list(family: IpAddr) -> String {
     const MAX_LISTED: usize = 4;
     let all: Vec<String> = if family.is_ipv4() {

@@ -73,7 +73,7 @@ impl Drop for Child {
     fn drop(&mut self) {
         drop(self.process.stdin.take());
         if self.grace.is_zero() || !self.has_ended_by_itself() {
-            // Fails only if the process has been waited for already.
+            // An error can be ignored: a process that has ended is not an error.
             let _ = self.process.kill();
         }
         drop(self.lines.take());

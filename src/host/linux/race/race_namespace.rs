@@ -1,5 +1,5 @@
-//! Creates the private network namespace of a race and occupies ports in it. Also contains how the
-//! processes of a race wait and end. Does not run the race.
+//! Creates the private network namespace of a race and occupies ports in it. Also has the functions
+//! with which the processes of a race wait and end. Does not run the race.
 
 use std::{
     ffi::CStr,

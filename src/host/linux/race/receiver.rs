@@ -68,8 +68,8 @@ impl Receiver {
     }
 }
 
-/// Receives sockets from standard input until the holder closes its end. Reports the port of each
-/// and the number that it received, and closes it.
+/// Receives sockets from standard input until the holder closes its end. For each socket, sends the
+/// port to which it is bound and the number in its datagram to the holder, and closes the socket.
 pub fn run() -> io::Result<()> {
     race_namespace::set_process_name(c"race-receiver");
     race_namespace::end_with_parent()?;
