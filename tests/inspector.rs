@@ -154,8 +154,8 @@ fn a_service_name_shows_its_protocol_if_they_differ() {
 #[test]
 fn the_age_of_a_socket_from_the_first_scan_is_a_lower_bound() {
     let inspector = at(49_152, 160, 48);
-    assert!(inspector.contains("ESTABLISHED  tcp ipv4, for 2m"), "{inspector}");
-    assert!(inspector.contains("BOUND  tcp ipv4, seen for 3m"), "{inspector}");
+    assert!(inspector.contains("ESTABLISHED  TCP IPv4, for 2m"), "{inspector}");
+    assert!(inspector.contains("BOUND  TCP IPv4, for at least 3m"), "{inspector}");
 }
 
 #[test]

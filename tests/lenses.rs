@@ -178,7 +178,8 @@ fn the_legend_names_its_lens_and_cuts_no_word() {
                  older than this session kernel payments-api nginx none visible pid 4121 812 \
                  < > s min h d % few under over half full connect no connections eligible never \
                  chosen left → to use, up of them reusable (TIME-WAIT) connected likely bound \
-                 bind ports blocks filled [::], in use unknown · x : ░ ▒ ▓ █ + e o u t b a c f p \
+                 bind ports by fill their block: blocks filled CLOSE-WAIT and [::], in use \
+                 unknown · x : ░ ▒ ▓ █ + e o u t b a c f p \
                  g 1 2 3 4 5 6 7 8 9";
     let known: BTreeSet<&str> = words.split_whitespace().collect();
     for (columns, rows) in [(80, 24), (100, 30), (120, 40), (200, 60)] {

@@ -232,7 +232,7 @@ fn time_wait_without_reuse_exhausts_a_destination() {
         let diagnosed = Diagnosed::now();
         let words = ["127.0.0.1:5000", "none left", "tcp_tw_reuse=1", "keep-alive"];
         diagnosed.one("destination-exhausted", Severity::Critical, &words);
-        let words = ["64 of 64 used ports are in TIME-WAIT", "(tcp_tw_reuse 0)", "keep-alive"];
+        let words = ["64 of 64 ports (100 %) are in TIME-WAIT", "(tcp_tw_reuse 0)", "keep-alive"];
         let pile = diagnosed.one("time-wait-pile", Severity::Warning, &words);
         assert_eq!(figure(pile, "reusable"), &Figure::Count(0));
         // TIME-WAIT of one moment does not show whether connect() chose the ports.
@@ -382,7 +382,7 @@ fn a_destination_with_half_of_its_ports_in_use_is_in_the_slow_zone() {
         Diagnosed::now().assert_no_finding("slow-zone");
         held.extend(test_namespace.connections(0, 40));
         let diagnosed = Diagnosed::now();
-        let words = ["127.0.0.1:5000", "1,000 even ports", "at least 0.", &own()];
+        let words = ["127.0.0.1:5000", "1,000 even ports", "at least 90.", &own()];
         let finding = diagnosed.one("slow-zone", Severity::Warning, &words);
         assert_eq!(figure(finding, "available"), &Figure::Count(990));
         diagnosed.assert_no_finding("destination-exhausted");

@@ -265,6 +265,7 @@ fn a_full_syn_queue_without_cookies_is_critical_and_not_a_listen_overflow() {
         diagnoser.assert_no_finding("listen-overflow");
         diagnoser.assert_no_finding("destination-exhausted");
 
+        let _alone = alone();
         drop(syn_flood);
         let idle_vitals = diagnoser.scan().snapshot.vitals.clone();
         // What is left is a counter that has other causes, too.

@@ -455,7 +455,7 @@ pub const COMMANDS: &[KeyCommand] = &[
         keys: "p Esc",
         bindings: &[(Key::Char('p'), pool(PoolAction::Toggle)), (Key::Escape, Action::Close)],
         contexts: POOL,
-        label: "runs",
+        label: "back",
         help: "back to the allocator's runs; leases are kept",
     },
     KeyCommand {

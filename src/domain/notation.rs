@@ -101,6 +101,12 @@ pub fn elapsed(time: Duration) -> String {
     if value < 99.95 { format!("{value:.1}{unit}") } else { format!("{value:.0}{unit}") }
 }
 
+/// Formats an age in milliseconds: `1s`, `250ms`.
+pub fn age(milliseconds: u32) -> String {
+    let age = Duration::from_millis(milliseconds.into());
+    if age.subsec_nanos() == 0 { duration(age) } else { elapsed(age) }
+}
+
 /// Formats a time in seconds like [`elapsed`].
 pub fn elapsed_seconds(seconds: f64) -> String {
     elapsed(Duration::try_from_secs_f64(seconds).unwrap_or_default())
@@ -186,6 +192,7 @@ mod tests {
         let of = |nanoseconds| elapsed(Duration::from_nanos(nanoseconds));
         assert_eq!([870, 12_400, 103_000_000].map(of), ["870ns", "12.4µs", "103ms"]);
         assert_eq!([99_960, 999_600].map(of), ["100µs", "1.0ms"]);
+        assert_eq!([1000, 250, 60_000].map(age), ["1s", "250ms", "1m 00s"]);
     }
 
     #[test]

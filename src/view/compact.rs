@@ -10,7 +10,7 @@ use ratatui::{
 use crate::{
     app::{App, Screen, overview::headline::Headline},
     domain::notation,
-    view::{Role, Theme, gauges, overview, words},
+    view::{Role, Theme, gauges, header, overview, words},
 };
 
 /// Minimum width, in columns, for the reason and the advice of a finding.
@@ -87,9 +87,10 @@ fn name(theme: &Theme) -> Line<'static> {
 
 /// Returns the wordings of the first line: the program's name and the age of the scan.
 fn title(app: &App, theme: &Theme) -> Vec<Line<'static>> {
-    let state = if app.is_frozen() { "paused" } else { "age" };
+    let state = app.scan().map_or("", |scan| header::state_name(app, &scan.snapshot).0);
     let age = app.age().map(notation::duration).unwrap_or_default();
-    vec![Line::from(format!("portscope  {state} {age}")), name(theme)]
+    let wordings = [format!("portscope  {state} {age}"), format!("{state} {age}")];
+    wordings.into_iter().map(Line::from).chain([name(theme)]).collect()
 }
 
 /// Returns the headline, the gauges, and as much of the reason and the advice as fits.
@@ -129,6 +130,7 @@ fn overview_lines(
         let filled = explanation.filter(|line| !line.to_string().trim().is_empty());
         lines.extend(filled.map(|line| vec![line]));
     }
-    lines.push(vec![Line::styled("80x24 shows more", theme.style(Role::Dim))]);
+    let larger = ["enlarge to 80x24 for lists and map", "80x24 shows more"];
+    lines.push(Vec::from(larger.map(|words| Line::styled(words, theme.style(Role::Dim)))));
     lines
 }

@@ -75,7 +75,7 @@ fn facts(app: &App, theme: &Theme, room: usize) -> Line<'static> {
     };
     let machine = &scan.snapshot.machine;
     let name = Span::raw(words::shorten(machine.name.as_str(), MAX_NAME_LENGTH));
-    let namespace = machine.network_namespace.map(|inode| format!("net {inode}"));
+    let namespace = machine.network_namespace.map(|inode| format!("netns {inode}"));
     let namespace = namespace.map(|text| Span::styled(text, theme.style(Role::Dim)));
     let kind = Some(kind(app, &scan.snapshot, theme));
     let gaps = gaps(&scan.snapshot, theme);
@@ -112,14 +112,19 @@ fn joined(parts: impl Iterator<Item = Span<'static>>, theme: &Theme) -> Line<'st
     line
 }
 
-fn kind(app: &App, snapshot: &Snapshot, theme: &Theme) -> Span<'static> {
-    let (name, role) = match snapshot.machine.kind {
+/// Returns the state of the scans, or the kind of the machine: `live`, `paused`.
+pub fn state_name(app: &App, snapshot: &Snapshot) -> (&'static str, Role) {
+    match snapshot.machine.kind {
         _ if app.is_frozen() => ("paused", Role::Warn),
         _ if app.failure().is_some() => ("scan failed", Role::Critical),
         MachineKind::Live => ("live", Role::Ok),
         MachineKind::Simulated => ("simulated", Role::Accent),
         MachineKind::Recorded => ("recorded", Role::Accent),
-    };
+    }
+}
+
+fn kind(app: &App, snapshot: &Snapshot, theme: &Theme) -> Span<'static> {
+    let (name, role) = state_name(app, snapshot);
     let age = app.age().map(notation::duration).unwrap_or_default();
     let dot = theme.glyph("● ", "");
     Span::styled(format!("{dot}{name} {age}"), theme.style(role))

@@ -48,7 +48,7 @@ const REPORTED_BESIDE: u8 = 100;
 /// Draws the legend of a map at this resolution.
 pub fn render(app: &App, theme: &Theme, resolution: Resolution, area: Rect, buffer: &mut Buffer) {
     let Some(scan) = app.scan() else { return };
-    let entries = match app.map().lens {
+    let mut entries = match app.map().lens {
         Lens::State if !theme.has_color() && resolution == Resolution::Blocks => {
             densities(scan, theme)
         }
@@ -60,6 +60,9 @@ pub fn render(app: &App, theme: &Theme, resolution: Resolution, area: Rect, buff
         .collect();
     let width = usize::from(area.width.saturating_sub(1));
     let height = usize::from(area.height.min(MAX_LINES));
+    if let Some(title) = titles.first().filter(|_| app.map().lens == Lens::State) {
+        name_closing_states(&mut entries, &Words { title, theme, width }, height);
+    }
     let lines = fitting(&titles, &entries, theme, width, height);
     for (line, y) in lines.iter().zip(area.top()..area.bottom()) {
         buffer.set_line(area.x + 1, y, line, area.width.saturating_sub(1));
@@ -84,6 +87,17 @@ fn fitting(
     Words { title: shortest, theme, width }.fitted(entries, height)
 }
 
+/// Names CLOSE-WAIT in the entry of the closing states if the whole legend fits with this name.
+fn name_closing_states(entries: &mut [LegendEntry], words: &Words<'_>, height: usize) {
+    let short = class_name(StateClass::Closing);
+    let Some(index) = entries.iter().position(|entry| entry.name == short) else { return };
+    CLOSING_STATES.clone_into(&mut entries[index].name);
+    let all: Vec<&LegendEntry> = entries.iter().collect();
+    if words.lines(&all, CountFormat::Exact).len() > height {
+        short.clone_into(&mut entries[index].name);
+    }
+}
+
 /// Returns the reason why the map is not drawn as requested, to be shown after the name of the
 /// lens. Empty: it is drawn as requested.
 fn notes(app: &App) -> Vec<String> {
@@ -103,7 +117,11 @@ fn headings(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<Vec<String>> {
             None => vec![vec![name, "no connections".to_owned()]],
         },
         Lens::Bind => vec![vec![name, format!("to [::], {}", app.map().protocols.name())]],
-        Lens::Density => vec![vec![name.clone(), "ports in blocks filled".to_owned()], vec![name]],
+        Lens::Density => {
+            let notes = ["ports by fill of their block:", "ports in blocks filled"];
+            let with_note = notes.map(|note| vec![name.clone(), note.to_owned()]);
+            with_note.into_iter().chain([vec![name]]).collect()
+        }
         _ => vec![vec![name]],
     }
 }
@@ -208,6 +226,9 @@ fn categories(lens: Lens, scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> 
         })
         .collect()
 }
+
+/// The long name of `StateClass::Closing`, which includes CLOSE-WAIT.
+pub const CLOSING_STATES: &str = "CLOSE-WAIT and closing";
 
 /// Returns the name of a state class, for counts of ports.
 pub fn class_name(class: StateClass) -> &'static str {

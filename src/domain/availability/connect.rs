@@ -2,7 +2,7 @@
 //! `__inet_hash_connect`; net/ipv4/udp.c, `udp_lib_get_port`). Does not predict which port
 //! connect() chooses.
 
-use std::{net::IpAddr, time::Duration};
+use std::net::IpAddr;
 
 use crate::domain::{
     Destination, PortSet, Protocol, Snapshot, Socket, Source, State,
@@ -14,7 +14,7 @@ use crate::domain::{
         probing,
     },
     ephemeral::TupleReuse,
-    notation::{duration, elapsed},
+    notation::age,
 };
 
 /// Returns whether connect() of an unbound TCP or UDP socket could choose `port`. If `destination`
@@ -133,12 +133,6 @@ fn tuple_answer(snapshot: &Snapshot, holder: &Socket) -> Answer {
              {peer}connect() chose it; the kernel does not show that"
         ),
     )
-}
-
-/// Formats an age in milliseconds: `1s`, `250ms`.
-fn age(milliseconds: u32) -> String {
-    let age = Duration::from_millis(milliseconds.into());
-    if age.subsec_nanos() == 0 { duration(age) } else { elapsed(age) }
 }
 
 /// Returns whether the socket is in FIN-WAIT-2 and closed by its process. The kernel keeps such a

@@ -79,12 +79,20 @@ fn summary(group: &OwnerGroup<&OwnerUse>, ends: &CommonEnds) -> String {
 }
 
 fn meaning(ends: &CommonEnds) -> String {
-    // The connections of a server share its port, so the leak uses no further ports.
-    let (held, errors) = match ends.local_port {
-        Some(_) => ("a descriptor", "accept() and socket() fail with EMFILE"),
-        None => (
-            "a descriptor and a port (SO_KEEPALIVE may free the port, but not the descriptor)",
+    // The connections of a server share its ports, so the leak uses no further ports.
+    let keep_alive = "(SO_KEEPALIVE may free the port, but not the descriptor)";
+    let (held, errors) = match ends.on_own_port {
+        0 => ("a descriptor".to_owned(), "accept() and socket() fail with EMFILE"),
+        own if own == ends.sockets => (
+            format!("a descriptor and a port {keep_alive}"),
             "connect() fails with EADDRNOTAVAIL, or socket() with EMFILE",
+        ),
+        own => (
+            format!(
+                "a descriptor, and {} of them a port of the ephemeral range {keep_alive}",
+                grouped(own)
+            ),
+            "connect() fails with EADDRNOTAVAIL, or accept() and socket() with EMFILE",
         ),
     };
     format!(
@@ -94,8 +102,13 @@ fn meaning(ends: &CommonEnds) -> String {
 }
 
 /// The ends that all CLOSE-WAIT sockets of a group have in common. None: they differ.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct CommonEnds {
+    /// The number of these sockets.
+    sockets: u32,
+    /// Of `sockets`: those on a port of the ephemeral range on which no socket listens. The others
+    /// were accepted, or bound to a port outside the range.
+    on_own_port: u32,
     local_port: Option<u16>,
     local: Option<Endpoint>,
     remote: Option<Endpoint>,
@@ -109,12 +122,15 @@ impl CommonEnds {
                 && group.has(OwnerKey::of(evidence.snapshot, socket))
         };
         let sockets = evidence.snapshot.sockets.iter().filter(is_in_group);
-        let mut all = sockets.map(|socket| (plain(socket.local), socket.remote.map(plain)));
-        let Some((local, remote)) = all.next() else {
-            return Self { local_port: None, local: None, remote: None };
-        };
-        let mut ends = Self { local_port: Some(local.port), local: Some(local), remote };
-        for (local, remote) in all {
+        let mut ends = Self::default();
+        for socket in sockets {
+            let (local, remote) = (plain(socket.local), socket.remote.map(plain));
+            if ends.sockets == 0 {
+                (ends.local_port, ends.local) = (Some(local.port), Some(local));
+                ends.remote = remote;
+            }
+            ends.sockets += 1;
+            ends.on_own_port += u32::from(is_own_port(evidence, local.port));
             ends.local_port = ends.local_port.filter(|&port| port == local.port);
             ends.local = ends.local.filter(|&common| common == local);
             ends.remote = ends.remote.filter(|&common| Some(common) == remote);
@@ -132,6 +148,13 @@ impl CommonEnds {
             (None, None, None) => String::new(),
         }
     }
+}
+
+/// Returns whether the TCP port is in the ephemeral range and no socket listens on it.
+fn is_own_port(evidence: &Evidence<'_>, port: u16) -> bool {
+    let snapshot = evidence.snapshot;
+    snapshot.ephemeral.range.contains(port)
+        && snapshot.on_port(Protocol::Tcp, port).iter().all(|s| s.state != State::Listen)
 }
 
 /// Returns the endpoint with an IPv4-mapped address as IPv4.

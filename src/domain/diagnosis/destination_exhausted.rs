@@ -12,7 +12,7 @@ use crate::domain::{
         wording::{self, Call, client, left, main_owner, owner_key, ports, used_by},
     },
     ephemeral::TupleReuse,
-    notation::{grouped, percent},
+    notation::{counted, grouped, percent},
 };
 
 /// Maximum number of findings.
@@ -111,7 +111,20 @@ fn meaning(
     };
     let uncertainty =
         uncertainty(evidence, row).map(|uncertainty| format!(" {uncertainty}")).unwrap_or_default();
-    format!("{}{uncertainty} {elsewhere}", connect.fails(subject_status))
+    format!("{}{uncertainty} {elsewhere}{}", connect.fails(subject_status), bind(evidence))
+}
+
+/// Returns whether bind() to port 0 fails, as a sentence; empty if the range has ports left for it.
+fn bind(evidence: &Evidence<'_>) -> &'static str {
+    let range = evidence.analysis.range(Protocol::Tcp);
+    let is_full = range.left().most == 0 || range.is_bind_refused;
+    if is_full && !evidence.snapshot.ephemeral.autobind_reuse {
+        " bind() to port 0 on all addresses fails with EADDRINUSE."
+    } else if is_full || range.available() == 0 {
+        " bind() to port 0 on all addresses may fail with EADDRINUSE."
+    } else {
+        ""
+    }
 }
 
 /// Returns whether no other destination is short of ports, and the number of ports left for a new
@@ -195,7 +208,7 @@ fn advice(evidence: &Evidence<'_>, row: &DestinationUse) -> (Vec<String>, Vec<St
     let client = client(evidence, &row.owners);
     let waiting = row.time_wait - row.reusable;
     let reuse = (waiting * 4 > row.used).then(|| remedies::reuse(ephemeral, &row.destination));
-    let changes = reuse.flatten().into_iter().chain(remedies::wider_range(ephemeral));
+    let changes = reuse.flatten().into_iter().chain(remedies::wider_range(evidence));
     let (mut now, mut lines) = (Vec::new(), Vec::new());
     for change in changes {
         now.push((change.step, change.command));
@@ -215,6 +228,8 @@ fn advice(evidence: &Evidence<'_>, row: &DestinationUse) -> (Vec<String>, Vec<St
          IP_BIND_ADDRESS_NO_PORT), or an address to the server {remote}: each pair of addresses \
          has the whole range"
     );
+    let is_known = row.owners.iter().any(|(owner, _)| matches!(owner, OwnerKey::Process(_)));
+    now.extend((!is_known).then(|| remedies::find_client(remote)));
     let for_good = vec![fewer, ("add a source address".to_owned(), address)];
     remedies::with_steps(now, for_good, remedies::kept(&lines))
 }
@@ -226,12 +241,21 @@ fn cause(evidence: &Evidence<'_>, row: &DestinationUse) -> String {
         .map(|trend| trend.opened_per_second.round() as u64)
         .filter(|&opened| opened > 0)
         .map(|opened| format!("{main_owner} opens {}/s", grouped(opened)));
-    let time_wait = match row.time_wait {
-        0 => String::new(),
-        time_wait => format!(", {} in TIME-WAIT", grouped(time_wait)),
+    let connections = match (row.used - row.time_wait, row.time_wait) {
+        (open, 0) => counted(open, "connection"),
+        (0, time_wait) => format!("{} in TIME-WAIT", counted(time_wait, "connection")),
+        (open, time_wait) => {
+            format!("{} and {} in TIME-WAIT", counted(open, "connection"), grouped(time_wait))
+        }
     };
-    let open = grouped(row.used - row.time_wait);
-    format!("{}: {open} open{time_wait}", opened.unwrap_or(main_owner))
+    let by = used_by(evidence, row);
+    // `the client` if no process is known.
+    let is_by_process = by == format!("by {}", client(evidence, &row.owners));
+    match opened {
+        Some(opened) => format!("{opened}: {connections}"),
+        None if is_by_process && row.time_wait == 0 => format!("{main_owner} holds {connections}"),
+        None => format!("{connections}, {by}"),
+    }
 }
 
 /// Sockets in CLOSE-WAIT that use most ports of a destination.

@@ -15,12 +15,14 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
 fn finding(gap: &Gap) -> Finding {
     let mut figures =
         vec![("what", Figure::Text(gap.what().to_owned())), ("why", Figure::Text(gap.why()))];
+    // The number of ports for `PortsInDoubt`.
     figures.extend(gap.count().map(|count| ("sockets", Figure::Count(count.into()))));
-    let of = gap
-        .count()
-        .filter(|&count| count > 0)
-        .map(|count| format!(" of {}", counted(count, "socket")))
-        .unwrap_or_default();
+    let of = match (gap, gap.count()) {
+        (_, None | Some(0)) => String::new(),
+        (Gap::PortsInDoubt { .. }, Some(count)) => format!(" on {}", counted(count, "port")),
+        (Gap::PortsUnread { .. }, Some(count)) => format!(" among {}", counted(count, "socket")),
+        (_, Some(count)) => format!(" of {}", counted(count, "socket")),
+    };
     Finding {
         severity: severity(gap),
         about: About::Machine,

@@ -172,7 +172,7 @@ fn advice(evidence: &Evidence<'_>) -> (Vec<String>, Vec<String>) {
                 .to_owned(),
         ));
     }
-    let wider = remedies::wider_range(&evidence.snapshot.ephemeral);
+    let wider = remedies::wider_range(evidence);
     let kept = wider.as_ref().and_then(|wider| remedies::kept(&wider.lines));
     now.extend(wider.map(|wider| (wider.step, wider.command)));
     remedies::with_steps(now, for_good, kept)

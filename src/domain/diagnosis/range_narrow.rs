@@ -63,7 +63,7 @@ fn meaning(usable: u32) -> String {
 
 /// Returns each advice in a few words, and each in full.
 fn advice(evidence: &Evidence<'_>) -> (Vec<String>, Vec<String>) {
-    let wider = remedies::instead_of_narrow(&evidence.snapshot.ephemeral);
+    let wider = remedies::instead_of_narrow(evidence);
     let kept = wider.as_ref().and_then(|wider| remedies::kept(&wider.lines));
     let now = wider.map(|SysctlChange { step, command, .. }| {
         let full = format!(

@@ -51,21 +51,27 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     }]
 }
 
-/// Returns each advice in a few words, and each in full. For a narrow range, the advice is that of
-/// `range-narrow`: to widen the range, which then has an even number of ports.
+/// Returns each advice in a few words, and each in full. If another rule advises to widen the range
+/// or to start it at a higher port, so does this one: the new range has an even number of ports.
 fn advice(evidence: &Evidence<'_>, even: PortRange) -> (Vec<String>, Vec<String>) {
-    let wider = remedies::instead_of_narrow(&evidence.snapshot.ephemeral);
-    let SysctlChange { step, command, lines } = wider.unwrap_or_else(|| one_port_less(even));
+    let change = remedies::widening(evidence).unwrap_or_else(|| {
+        if remedies::has_service_ports(&evidence.snapshot.ephemeral) {
+            set_to(&remedies::range_above_services(evidence), "start the range at a higher port")
+        } else {
+            let ports = format!("{} {}", even.first(), even.last());
+            set_to(&ports, "end the range one port earlier")
+        }
+    });
+    let SysctlChange { step, command, lines } = change;
     remedies::with_steps(vec![(step, command)], Vec::new(), remedies::kept(&lines))
 }
 
-fn one_port_less(even: PortRange) -> SysctlChange {
-    let ports = format!("{} {}", even.first(), even.last());
+fn set_to(ports: &str, what: &str) -> SysctlChange {
     SysctlChange {
         step: format!("set ip_local_port_range to {ports}"),
         command: format!(
-            "end the range one port earlier: sysctl -w net.ipv4.ip_local_port_range=\"{ports}\" \
-             (takes effect at once, in this network namespace)"
+            "{what}: sysctl -w net.ipv4.ip_local_port_range=\"{ports}\" (takes effect at once, in \
+             this network namespace)"
         ),
         lines: vec![format!("net.ipv4.ip_local_port_range = {ports}")],
     }

@@ -5,7 +5,7 @@ use crate::domain::{
     diagnosis::{
         finding::{About, Figure},
         nat_ports_exhausted::is_dense,
-        remedies::{kept, marked},
+        remedies::{SERVICES, kept, marked, range_above_services},
         reservation::{self, single},
     },
     notation::{counted, grouped},
@@ -15,13 +15,9 @@ use crate::domain::{
 const NODE_PORTS: (u16, u16) = (30_000, 32_767);
 /// Names of programs, one of which runs on every node of a Kubernetes cluster.
 const KUBERNETES: &[&str] = &["kubelet", "kube-proxy", "k3s", "k3s-agent", "k3s-server", "k0s"];
-/// The range with the ports of most services. It does not include all registered ports, 1024-49151
-/// (RFC 6335, section 6), because the default ephemeral range overlaps those.
-const SERVICES: (u16, u16) = (0, 9_999);
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
-    let ephemeral = &evidence.snapshot.ephemeral;
-    let found = [node_ports(evidence), services(ephemeral), translations(evidence)];
+    let found = [node_ports(evidence), services(evidence), translations(evidence)];
     found.into_iter().flatten().collect()
 }
 
@@ -68,7 +64,8 @@ fn node_ports(evidence: &Evidence<'_>) -> Option<Finding> {
     })
 }
 
-fn services(ephemeral: &Ephemeral) -> Option<Finding> {
+fn services(evidence: &Evidence<'_>) -> Option<Finding> {
+    let ephemeral = &evidence.snapshot.ephemeral;
     let low = PortRange::new(SERVICES.0, SERVICES.1).ok()?;
     let (part, ports) = overlap(ephemeral, low)?;
     Some(Finding {
@@ -88,8 +85,8 @@ fn services(ephemeral: &Ephemeral) -> Option<Finding> {
             ),
             format!(
                 "alternatively, start the range at a higher port: sysctl -w \
-                 net.ipv4.ip_local_port_range=\"10240 {}\"",
-                odd(ephemeral.range.last().max(20_479)),
+                 net.ipv4.ip_local_port_range=\"{}\"",
+                range_above_services(evidence),
             ),
         ]),
         avoid: vec![

@@ -1,12 +1,17 @@
 //! Advice that several rules share, with the values of this machine.
 
-use std::time::Duration;
-
 use crate::domain::{
-    Destination, Drain, Ephemeral, PortRange, Snapshot,
-    notation::{duration, elapsed, grouped, rounded},
+    Destination, Drain, Endpoint, Ephemeral, Evidence, Level, PortRange, Snapshot,
+    diagnosis::{service_ports::services, verdict::rows_to_judge},
+    notation::{age, grouped, rounded},
     port::LINUX_DEFAULT,
 };
+
+/// The range with the ports of most services. It does not include all registered ports, 1024-49151
+/// (RFC 6335, section 6), because the default ephemeral range overlaps those.
+pub(super) const SERVICES: (u16, u16) = (0, 9_999);
+/// The first port of the ranges that the advice proposes.
+const ABOVE_SERVICES: u16 = 10_240;
 
 /// A change of sysctls, for a finding that advises it.
 pub(super) struct SysctlChange {
@@ -20,18 +25,24 @@ pub(super) struct SysctlChange {
 
 /// Returns how to widen the ephemeral range. None: it has at least 50,000 ports.
 ///
-/// Does not lower the first port below 10,240, because most services listen on lower ports. The
-/// advice says to reserve the ports of services inside the new range first.
-pub(super) fn wider_range(ephemeral: &Ephemeral) -> Option<SysctlChange> {
+/// The new range starts below 10,240 only if the present one does and has no unreserved port of
+/// `SERVICES`. The advice says to reserve the ports of services inside the new range first. The
+/// short form says so only if a service with an unreserved port is known.
+pub(super) fn wider_range(evidence: &Evidence<'_>) -> Option<SysctlChange> {
+    let ephemeral = &evidence.snapshot.ephemeral;
     if ephemeral.range.len() >= 50_000 {
         return None;
     }
+    let highest = if has_service_ports(ephemeral) { u16::MAX } else { ephemeral.range.first() };
     // The last port, 65535, is odd. With an even first port, the range has an even number of ports.
-    let first = ephemeral.range.first().min(10_240).next_multiple_of(2);
+    let first = highest.min(ABOVE_SERVICES).next_multiple_of(2);
     let range = PortRange::new(first, u16::MAX).ok()?;
     let usable = range.len() - ephemeral.reserved_in(range);
+    let is_at_risk = |port: u16| range.contains(port) && !ephemeral.is_reserved(port);
+    let has_services = !services(evidence, is_at_risk).is_empty();
+    let reserve = if has_services { "reserve service ports, then " } else { "" };
     Some(SysctlChange {
-        step: format!("widen ip_local_port_range to {first} 65535"),
+        step: format!("{reserve}widen ip_local_port_range to {first} 65535"),
         command: format!(
             "reserve the ports of {range} that services use (net.ipv4.ip_local_reserved_ports), \
              then widen the range: sysctl -w net.ipv4.ip_local_port_range=\"{first} 65535\" ({} \
@@ -47,8 +58,39 @@ pub(super) fn wider_range(ephemeral: &Ephemeral) -> Option<SysctlChange> {
 
 /// Returns how to widen the ephemeral range if it is narrower than the default of Linux. None: it
 /// is not narrower.
-pub(super) fn instead_of_narrow(ephemeral: &Ephemeral) -> Option<SysctlChange> {
-    if ephemeral.range.len() < LINUX_DEFAULT.len() { wider_range(ephemeral) } else { None }
+pub(super) fn instead_of_narrow(evidence: &Evidence<'_>) -> Option<SysctlChange> {
+    let is_narrow = evidence.snapshot.ephemeral.range.len() < LINUX_DEFAULT.len();
+    if is_narrow { wider_range(evidence) } else { None }
+}
+
+/// Returns how to widen the ephemeral range if it is narrower than the default of Linux, or if it
+/// or a destination is short of ports, so that no rule advises another range. None: neither is so,
+/// or the range has at least 50,000 ports.
+pub(super) fn widening(evidence: &Evidence<'_>) -> Option<SysctlChange> {
+    let is_short = || {
+        let rows = rows_to_judge(evidence.analysis, evidence.trends, evidence.thresholds);
+        let mut ranges = evidence.analysis.ranges.iter().filter(|range| range.size > 0);
+        ranges.any(|range| evidence.of_range(range).level != Level::Ok)
+            || rows.into_iter().any(|row| evidence.of_destination(row).level != Level::Ok)
+    };
+    instead_of_narrow(evidence).or_else(|| if is_short() { wider_range(evidence) } else { None })
+}
+
+/// Returns whether connect() and bind() to port 0 may choose a port of `SERVICES`.
+pub(super) fn has_service_ports(ephemeral: &Ephemeral) -> bool {
+    let low = PortRange::new(SERVICES.0, SERVICES.1).ok();
+    let part = low.and_then(|low| ephemeral.range.intersection(low));
+    part.is_some_and(|part| ephemeral.reserved_in(part) < part.len())
+}
+
+/// Returns the range to use instead of one with ports of `SERVICES`, as the sysctl has it. It has
+/// an even number of ports, at least 10,240.
+pub(super) fn range_above_services(evidence: &Evidence<'_>) -> String {
+    let last = match widening(evidence) {
+        Some(_) => u16::MAX,
+        None => evidence.snapshot.ephemeral.range.last().max(20_479) | 1,
+    };
+    format!("{ABOVE_SERVICES} {last}")
 }
 
 /// Returns the settings that let connect() to this destination reuse ports in TIME-WAIT. None: they
@@ -70,14 +112,14 @@ pub(super) fn reuse(ephemeral: &Ephemeral, to: &Destination) -> Option<SysctlCha
         return None;
     }
     let assignments: Vec<String> = names.iter().map(|name| format!("net.ipv4.{name}=1")).collect();
-    let peer = if to.is_local() { "" } else { ", and only if the peer sends timestamps" };
+    let peer = if to.is_local() { "" } else { "; the peer must send timestamps" };
     Some(SysctlChange {
         step: format!("set {} to 1", names.join(" and ")),
         command: format!(
-            "let connect() reuse ports in TIME-WAIT: sysctl -w {} (a port {}, only if connect(), \
-             not bind(), chose it{peer})",
-            assignments.join(" "),
-            reuse_delay(ephemeral)
+            "let connect() reuse ports in TIME-WAIT, each {}: sysctl -w {} (ports chosen \
+             by bind() cannot be reused{peer})",
+            reuse_delay(ephemeral),
+            assignments.join(" ")
         ),
         lines: names.iter().map(|name| format!("net.ipv4.{name} = 1")).collect(),
     })
@@ -87,12 +129,6 @@ pub(super) fn reuse(ephemeral: &Ephemeral, to: &Destination) -> Option<SysctlCha
 fn reuse_delay(ephemeral: &Ephemeral) -> String {
     let delay = ephemeral.tw_reuse_delay_ms.map_or("tcp_tw_reuse_delay".to_owned(), age);
     format!("{delay} after it entered TIME-WAIT")
-}
-
-/// Formats an age in milliseconds: `1s`, `250ms`.
-pub(super) fn age(milliseconds: u32) -> String {
-    let age = Duration::from_millis(milliseconds.into());
-    if age.subsec_nanos() == 0 { duration(age) } else { elapsed(age) }
 }
 
 /// Warns against tcp_fin_timeout, which does not affect TIME-WAIT, and tcp_tw_recycle, which no
@@ -107,6 +143,16 @@ pub(super) fn reuse_connections(client: &str) -> (String, String) {
          end close first"
     );
     (format!("reuse connections in {client}"), full)
+}
+
+/// Returns the advice to find a client whose process is unknown, in a few words and in full.
+pub(super) fn find_client(remote: Endpoint) -> (String, String) {
+    let command = format!("ss -tnp dst {remote}");
+    let full = format!(
+        "find the client: run {command} as root while the client has connections open (no \
+         process holds a socket in TIME-WAIT)"
+    );
+    (format!("find the client: {command}"), full)
 }
 
 /// Returns the seconds until half of `time_wait` ports are free if no connection is added.
@@ -128,7 +174,7 @@ pub(super) fn wait(time_wait: u32, half_free_in: u32) -> (String, String) {
         "wait: half of the {} ports in TIME-WAIT are free in {when} if no connection is added",
         grouped(time_wait)
     );
-    (format!("wait {when}"), full)
+    (format!("wait {when} without new connections"), full)
 }
 
 /// Sysctls of the whole machine. A container cannot set them.

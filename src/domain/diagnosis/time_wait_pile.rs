@@ -1,14 +1,14 @@
 //! `time-wait-pile`: TIME-WAIT holds a large part of the ports.
 
 use crate::domain::{
-    DestinationUse, Drain, Evidence, Finding, Protocol, Severity,
+    DestinationUse, Drain, Evidence, Finding, OwnerKey, Protocol, RangeUse, Severity,
     diagnosis::{
         finding::{About, Figure},
         remedies::{self, AVOID_FIN_TIMEOUT, SysctlChange, half_free_in},
         wording::{client, used_by},
     },
     ephemeral::TupleReuse,
-    notation::{counted, grouped, percent, rounded},
+    notation::{age, counted, grouped, percent_of, rounded},
 };
 
 /// Minimum share of the ports of a range or a destination that must be in TIME-WAIT, 0 to 1.
@@ -35,18 +35,19 @@ fn of_destination(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
     let client = client(evidence, &row.owners);
     let waits = row.reusable < row.time_wait;
     let setting = waits.then(|| remedies::reuse(&evidence.snapshot.ephemeral, &row.destination));
-    let (steps, advice) = advice(&client, setting.flatten());
+    let is_known = row.owners.iter().any(|(owner, _)| matches!(owner, OwnerKey::Process(_)));
+    let find = (!is_known).then(|| remedies::find_client(remote));
+    let (steps, advice) = advice(&client, setting.flatten(), find);
     let half = half_free_in(evidence.snapshot, Some(&row.destination), row.time_wait);
     Finding {
         severity: severity(row.reusable, row.time_wait),
         about: About::Destination(row.destination),
         summary: format!(
-            "TCP → {remote}: {} of {} used ports are in TIME-WAIT ({} of the ports usable for this \
-             destination), {}{}",
+            "{} of {} ports ({}) are in TIME-WAIT, TCP → {remote}{}{}",
             grouped(row.time_wait),
-            grouped(row.used),
-            percent(f64::from(row.time_wait) / f64::from(row.capacity.max(1))),
-            used_by(evidence, row),
+            grouped(row.capacity),
+            percent_of(row.time_wait, row.capacity),
+            used(evidence, row),
             free_in(half),
         ),
         cause: format!("{client} closes first: each port stays in TIME-WAIT for 60s"),
@@ -63,9 +64,23 @@ fn of_destination(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
     }
 }
 
-/// Returns `; half are free in 58s`, or an empty string if the time is unknown.
+/// Returns `, by nginx[812]`, or `; 300 are in use, most by nginx[812]` if the destination also
+/// uses ports that are not in TIME-WAIT.
+fn used(evidence: &Evidence<'_>, row: &DestinationUse) -> String {
+    let by = used_by(evidence, row);
+    if row.used == row.time_wait {
+        format!(", {by}")
+    } else {
+        format!("; {} are in use, {by}", grouped(row.used))
+    }
+}
+
+/// Returns `; half are free in 58s without new connections`, or an empty string if the time is
+/// unknown.
 fn free_in(half: Option<u32>) -> String {
-    half.map_or(String::new(), |s| format!("; half are free in {}", rounded(s.into())))
+    half.map_or(String::new(), |s| {
+        format!("; half are free in {} without new connections", rounded(s.into()))
+    })
 }
 
 fn figures(
@@ -94,11 +109,11 @@ fn reuse(evidence: &Evidence<'_>, row: &DestinationUse) -> String {
     if row.reusable > 0 {
         let peer = match evidence.snapshot.allows_reuse(&row.destination) {
             TupleReuse::Yes => "",
-            _ => " and the peer sends timestamps",
+            _ => ", if the peer sends timestamps",
         };
         return format!(
-            "connect() may already reuse {} of them, if connect(), not bind(), chose them{peer} \
-             (tcp_tw_reuse).",
+            "connect() may already reuse {} of them{peer} (tcp_tw_reuse). Ports chosen by bind() \
+             cannot be reused.",
             grouped(row.reusable)
         );
     }
@@ -114,7 +129,7 @@ fn reuse(evidence: &Evidence<'_>, row: &DestinationUse) -> String {
         ),
         (_, Some(delay)) => format!(
             "connect() may reuse them after {} (tcp_tw_reuse {}, tcp_tw_reuse_delay).",
-            remedies::age(delay),
+            age(delay),
             value(policy.tw_reuse)
         ),
         (_, None) => "When connect() may reuse them is unknown: tcp_tw_reuse_delay cannot be read."
@@ -122,13 +137,16 @@ fn reuse(evidence: &Evidence<'_>, row: &DestinationUse) -> String {
     }
 }
 
+fn is_pile_of_range(range: &RangeUse) -> bool {
+    range.time_wait * 2 >= range.occupied
+        && f64::from(range.time_wait) >= MIN_SHARE * f64::from(range.size)
+        && range.time_wait > 0
+}
+
 /// Reports TIME-WAIT that is spread over many destinations.
 fn of_range(evidence: &Evidence<'_>) -> Option<Finding> {
     let range = evidence.analysis.range(Protocol::Tcp);
-    let is_pile = range.time_wait * 2 >= range.occupied
-        && f64::from(range.time_wait) >= MIN_SHARE * f64::from(range.size)
-        && range.time_wait > 0;
-    if !is_pile {
+    if !is_pile_of_range(range) {
         return None;
     }
     let half = half_free_in(evidence.snapshot, None, range.time_wait);
@@ -142,14 +160,15 @@ fn of_range(evidence: &Evidence<'_>) -> Option<Finding> {
     let rows = evidence.analysis.destinations.iter().filter(|row| row.time_wait > 0);
     let any = rows.clone().max_by_key(|row| row.time_wait)?;
     let setting = remedies::reuse(&evidence.snapshot.ephemeral, &any.destination);
-    let (steps, advice) = advice("the clients", setting);
+    let (steps, advice) = advice("the clients", setting, None);
     Some(Finding {
         severity: Severity::Warning,
         about: About::Range(Protocol::Tcp),
         summary: format!(
-            "TCP: {} of {} ports of the range have only connections in TIME-WAIT, to {}{}",
+            "TCP: {} of {} ports ({}) have only connections in TIME-WAIT, to {}{}",
             grouped(range.time_wait),
             grouped(range.size),
+            percent_of(range.time_wait, range.size),
             counted(rows.count() as u64, "destination"),
             free_in(half),
         ),
@@ -170,12 +189,17 @@ fn severity(reusable: u32, time_wait: u32) -> Severity {
     if reusable * 10 >= time_wait * 9 { Severity::Notice } else { Severity::Warning }
 }
 
-/// Returns each advice in a few words, and each in full.
-fn advice(client: &str, change: Option<SysctlChange>) -> (Vec<String>, Vec<String>) {
+/// Returns each advice in a few words, and each in full. `find` is the advice to find the client;
+/// None: its process is known, or there are several clients.
+fn advice(
+    client: &str,
+    change: Option<SysctlChange>,
+    find: Option<(String, String)>,
+) -> (Vec<String>, Vec<String>) {
     let kept = change.as_ref().and_then(|change| remedies::kept(&change.lines));
     let now = change.map(|change| (change.step, change.command));
     let for_good = vec![remedies::reuse_connections(client)];
-    remedies::with_steps(now.into_iter().collect(), for_good, kept)
+    remedies::with_steps(now.into_iter().chain(find).collect(), for_good, kept)
 }
 
 fn avoid() -> Vec<String> {

@@ -96,7 +96,7 @@ fn advice(evidence: &Evidence<'_>, owner: Option<&str>) -> (Vec<String>, Vec<Str
         None => "use one UDP socket for many peers (sendto()), not one per request".to_owned(),
     };
     let addresses = "bind to single addresses instead of all: each local address has its own range";
-    let wider = remedies::wider_range(&evidence.snapshot.ephemeral);
+    let wider = remedies::wider_range(evidence);
     let kept = wider.as_ref().and_then(|wider| remedies::kept(&wider.lines));
     let now = wider.map(|wider| (wider.step, wider.command));
     let for_good = vec![

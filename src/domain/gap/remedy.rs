@@ -56,8 +56,8 @@ fn for_missing_privilege(missing_privilege: MissingPrivilege) -> &'static str {
         }
         MissingPrivilege::UserNamespace => "run in the host's user namespace",
         MissingPrivilege::Unknown => {
-            "the process denies access to root, too: run in the host's user namespace, or with all \
-             capabilities"
+            "run in the host's user namespace, or with all capabilities (access is denied even to \
+             root)"
         }
     }
 }

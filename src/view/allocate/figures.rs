@@ -21,6 +21,8 @@ pub const ROOMY_ROWS: u16 = 6;
 /// Width of the label of `section`, and of the columns of its figures.
 const LABEL: usize = 8;
 const WIDTHS: [usize; 6] = [7, 6, 7, 6, 8, 8];
+/// Width of a line of `narrow`.
+const NARROW: usize = 22;
 
 /// A figure: its name, its measured value, its expected value.
 type FigureRow = (&'static str, String, String);
@@ -106,7 +108,7 @@ pub fn narrow(context: AllocateContext<'_>, column: &mut TextColumn<'_>) {
     column.rule("Totals", "");
     let pace = match rate(context) {
         Some(rate) => ("rate", format!("{rate}/s")),
-        None => ("each", attempt_time(allocation, column.theme)),
+        None => ("per attempt", attempt_time(allocation, column.theme)),
     };
     for (label, value) in [
         ("allocated", notation::grouped(figures.successes)),
@@ -114,7 +116,9 @@ pub fn narrow(context: AllocateContext<'_>, column: &mut TextColumn<'_>) {
         ("attempts", notation::grouped(figures.attempts)),
         pace,
     ] {
-        column.pair(&format!("{label:<9}"), Role::Dim, &format!("{value:>13}"), Role::Text);
+        let label = format!("{label:<9}");
+        let width = NARROW - label.len();
+        column.pair(&label, Role::Dim, &format!("{value:>width$}"), Role::Text);
     }
     if allocation.row().needs_port_view {
         let (count, _) = figures.snapshots;

@@ -65,7 +65,7 @@ pub fn section(allocation: &Allocation, column: &mut TextColumn<'_>) {
 /// Returns what bars and diamonds mean, as far as it fits into `room` columns.
 fn legend(allocation: &Allocation, theme: &Theme, room: usize) -> Vec<Span<'static>> {
     let note = |text: &'static str| Span::styled(text, theme.style(Role::Dim));
-    let bar = Span::styled(theme.glyph("█", "#"), theme.style(Role::Collision));
+    let bar = Span::styled(theme.glyph("█", "#"), theme.style(Role::Text));
     let mut parts = vec![vec![bar, note(" measured")]];
     match allocation.model() {
         None if allocation.occupancy_counts().is_none() => {}

@@ -25,7 +25,7 @@ pub fn render(panel: &ActivePanel, theme: &Theme, area: Rect, buffer: &mut Buffe
                 let typed = settings.typed().filter(|_| is_selected);
                 SettingRow { name: field.name(), value: settings.value(field), typed, is_selected }
             };
-            let words = "Changing a setting starts a new run and releases the held ports";
+            let words = "Changing a setting starts a new run and releases held ports";
             fields(&Field::EACH.map(row), settings.error(), words, &mut column);
         }
         ActivePanel::ConfirmSpeed(speed) => confirm(*speed, theme, area, buffer),

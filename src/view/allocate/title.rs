@@ -33,7 +33,7 @@ pub fn target_wordings(target: AllocatorTarget, scan: Option<LastScan<'_>>) -> V
             &["real bind() on this machine", "real bind() here", "real bind()"]
         }
         (AllocatorTarget::Machine, Some((MachineKind::Live, true))) => {
-            &["real bind() in a private network namespace", "real bind() in a netns", "real bind()"]
+            &["real bind() in this network namespace", "real bind() in a netns", "real bind()"]
         }
         (AllocatorTarget::Machine, Some((MachineKind::Simulated, _))) => {
             &["simulated machine", "simulated"]
@@ -100,6 +100,6 @@ fn marks(allocation: &Allocation, theme: &Theme) -> [&'static str; 2] {
         Speed::Max if theme.has_color() && !theme.ascii => ["colour: attempts/s"; 2],
         Speed::Max => ["density: attempts/s"; 2],
         _ if allocation.is_scan() => ["1: first attempt, +: later ones", "1: first, +: later"],
-        _ => ["digit: number of the attempt", "digit: nth attempt"],
+        _ => ["digit: attempt n refused", "digit: attempt n"],
     }
 }

@@ -27,7 +27,7 @@ pub fn marks(theme: &Theme) -> Vec<MarkRow> {
         MarkRow::new("measured", "each strategy has a shape and a colour").marked(shape),
         MarkRow::new("expected", "value of the model, if there is one; dots on the curve")
             .marked(plain("◇", "o")),
-        MarkRow::new("here", "on the curve: the occupancy of the lab now").marked(plain("│", "|")),
+        MarkRow::new("here", "current occupancy, on the curve").marked(plain("│", "|")),
     ]
 }
 
@@ -42,9 +42,9 @@ pub fn figures() -> Vec<MarkRow> {
         ("predictable", "share of the next port's bits that the pattern predicts"),
         ("time", "time of the runs per allocated port"),
         ("occupied", "longest run of occupied ports; a scan tries all of it"),
-        ("uniform", "d: every set of ports is equally likely"),
-        ("clustered", "d: occupied ports in runs of 64 on average"),
-        ("built", "d: as the strategy leaves them, filling an empty range"),
+        ("uniform", "every set of ports is equally likely (key d)"),
+        ("clustered", "occupied ports in runs of 64 on average (key d)"),
+        ("built", "filled by the strategy, from an empty range (key d)"),
     ]
     .map(|(name, sentence)| MarkRow::new(name, sentence))
     .into()

@@ -131,7 +131,7 @@ fn socket_spans(
     let mut spans = vec![badge, Span::raw(owner)];
     let arrow = context.theme.glyph("→", "->");
     let remote = socket.remote.map(|remote| format!(" {arrow} {remote}")).unwrap_or_default();
-    let protocol = socket.protocol.name();
+    let protocol = socket.protocol.name().to_uppercase();
     let local = context.scan.snapshot.interfaces.local(socket);
     let times = [vec![String::new()], port::times(context, socket)].concat().join(", ");
     let wordings = [

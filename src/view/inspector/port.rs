@@ -11,7 +11,7 @@ use unicode_width::UnicodeWidthStr;
 use super::InspectorContext;
 use crate::{
     domain::{
-        Protocol, Socket, StateClass, notation,
+        Family, Protocol, Socket, StateClass, notation,
         port::{IANA_DYNAMIC, REGISTERED},
     },
     view::{Role, words},
@@ -140,10 +140,20 @@ fn socket_lines(context: &InspectorContext<'_>, socket: &Socket) -> Vec<Line<'st
     lines
 }
 
+/// Formats the protocol and the family of a socket: `TCP IPv4`.
+fn protocol_family(socket: &Socket) -> String {
+    let family = match socket.family {
+        Family::Ipv4 => "IPv4",
+        Family::Ipv6 => "IPv6",
+        Family::Dual => "dual-stack",
+    };
+    format!("{} {family}", socket.protocol.name().to_uppercase())
+}
+
 /// Returns state, protocol and times, on several lines if they do not fit on one.
 fn head(context: &InspectorContext<'_>, socket: &Socket) -> Vec<Line<'static>> {
     let badge = badge(context, socket);
-    let protocol_family = format!("{} {}", socket.protocol.name(), socket.family.name());
+    let protocol_family = protocol_family(socket);
     let parts = [vec![protocol_family], times(context, socket)].concat();
     let room = context.width.saturating_sub(badge.width() + 1);
     let mut rows = words::listed(&parts, room).into_iter();

@@ -16,7 +16,7 @@ use crate::{
         Role,
         gauges::{self, Colors},
         heatmap::bar,
-        legend::{self, CLASSES, class_name},
+        legend::{self, CLASSES, CLOSING_STATES, class_name},
         theme::letter,
         words,
     },
@@ -77,7 +77,7 @@ fn protocols_name(context: &InspectorContext<'_>) -> &'static str {
     match context.app.map().protocols {
         Protocols::Tcp => "TCP",
         Protocols::Udp => "UDP",
-        Protocols::Both => "TCP+UDP",
+        Protocols::Both => "TCP and UDP",
     }
 }
 
@@ -87,7 +87,13 @@ fn by_state(context: &InspectorContext<'_>, lens_counts: &LensCounts) -> Vec<Lin
     let mark = |letter| if theme.needs_whole_cells() { letter } else { '■' };
     let class = |class: StateClass| {
         let style = context.class_style(class);
-        (mark(letter(class)), style, class_name(class), lens_counts.of(class))
+        let count = lens_counts.of(class);
+        let room = context.width.saturating_sub(3 + notation::grouped(count).len());
+        let name = match class {
+            StateClass::Closing if CLOSING_STATES.len() <= room => CLOSING_STATES,
+            class => class_name(class),
+        };
+        (mark(letter(class)), style, name, count)
     };
     let free = theme.glyph('·', '.');
     let available = (mark(free), theme.style(Role::Available), "free", lens_counts.available);

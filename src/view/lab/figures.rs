@@ -41,7 +41,7 @@ pub fn section(
         return;
     };
     let figures = &strategy_report.figures;
-    quantiles(figures, column);
+    quantiles(figures, lab.options().max_attempts, column);
     if !is_brief {
         mean(figures, column);
         failures(figures, column);
@@ -149,11 +149,19 @@ fn verdict(agrees: bool) -> Role {
     if agrees { Role::Ok } else { Role::Warn }
 }
 
-/// Draws p50, p99 and the maximum of the attempts of all allocations; `-` for p50 if fewer than
-/// 50 % of them got a port, and for p99 if fewer than 99 % did.
-fn quantiles(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
-    let reported =
-        |share| figures.quantile(share).map_or_else(|| "-".to_owned(), notation::grouped);
+/// Formats the number of attempts within which this share (0 to 1) of all allocations got a port;
+/// `>100` if fewer did within the limit of 100 attempts, `-` before the first allocation.
+pub fn quantile(figures: &StrategyFigures, share: f64, limit: u32) -> String {
+    match figures.quantile(share) {
+        Some(attempts) => notation::grouped(attempts),
+        None if figures.runs > 0 => format!(">{}", notation::grouped(limit)),
+        None => "-".to_owned(),
+    }
+}
+
+/// Draws p50, p99 and the maximum of the attempts of all allocations.
+fn quantiles(figures: &StrategyFigures, limit: u32, column: &mut TextColumn<'_>) {
+    let reported = |share| quantile(figures, share, limit);
     let most = figures.most().map(|most| format!("max {}", notation::grouped(most)));
     let [half, p99] = [format!("p50 {}", reported(0.5)), format!("p99 {}", reported(0.99))];
     let parts = [half.as_str(), p99.as_str(), most.as_deref().unwrap_or_default()];
@@ -212,16 +220,16 @@ pub fn guess_role(known: f64) -> Role {
 }
 
 /// Returns the wordings for what the last ports show about the next one, longest first.
-fn habit(judged: &Predictability) -> [String; 3] {
+fn habit(judged: &Predictability) -> Vec<String> {
     let next = judged.guess.map(|port| port.to_string()).unwrap_or_default();
     let pattern = match judged.habit {
-        Habit::Unseen => return ["too few ports yet".to_owned(), String::new(), String::new()],
+        Habit::Unseen => return vec!["too few ports yet".to_owned()],
         Habit::Stuck => format!("always {next}"),
         Habit::Favourite { port } => format!("mostly {port}"),
         Habit::Counter { step } => {
             let sign = if step < 0 { '−' } else { '+' };
             let counter = format!("counter {sign} {}", notation::grouped(step.unsigned_abs()));
-            return [format!("{counter} = {next}"), format!("counter: {next}"), counter];
+            return vec![format!("{counter} = {next}"), format!("counter: {next}"), counter];
         }
         Habit::EvenSteps => "even step, 2 to 16".to_owned(),
         Habit::SmallSteps { most } => format!("step ≤ {}", notation::grouped(most)),
@@ -230,7 +238,18 @@ fn habit(judged: &Predictability) -> [String; 3] {
         Habit::Uniform => "no pattern".to_owned(),
     };
     let bits = bits(judged.bits_left);
-    [format!("{pattern}, {bits} left"), format!("{pattern}, {bits}"), pattern]
+    let long = match judged.habit {
+        Habit::SmallSteps { most } => {
+            format!("at most {} above the last", notation::grouped(most))
+        }
+        _ => pattern.clone(),
+    };
+    vec![
+        format!("{long}, {bits} to guess"),
+        format!("{pattern}, {bits} left"),
+        format!("{pattern}, {bits}"),
+        pattern,
+    ]
 }
 
 /// Formats bits: `0 bits`, `14.0 bits`.

@@ -29,17 +29,16 @@ pub fn render(lab: &LabScreen, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let Some(race) = lab.race() else { return };
     let mut column = open("Race for a closed port", HEIGHT, theme, area, buffer);
     backend_line(race, &mut column);
-    let shares =
-        [&race.rebound, &race.handed_over].map(|rounds| share(rounds).max(expected(rounds)));
+    let expected = expected(&race.rebound);
     // The scale of both bars ends above the larger share, so that no bar is full: a full bar would
     // look as if all rounds were stolen.
-    let whole = shares[0].max(shares[1]) * 1.25;
+    let whole = share(&race.rebound).max(expected).max(share(&race.handed_over)) * 1.25;
     column.blank();
-    kind("closed, then bound again", &race.rebound, whole, &mut column);
+    kind("closed, then bound again", &race.rebound, Some(expected), whole, &mut column);
     let model = model(&race.rebound);
     paragraph(&model, Role::Dim, &mut column);
     column.blank();
-    kind("kept open, handed over", &race.handed_over, whole, &mut column);
+    kind("kept open, handed over", &race.handed_over, None, whole, &mut column);
     paragraph(&kept(&race.handed_over), Role::Dim, &mut column);
     column.blank();
     paragraph(&meaning(race), Role::Text, &mut column);
@@ -60,8 +59,14 @@ fn backend_line(race: &RaceReport, column: &mut TextColumn<'_>) {
 }
 
 /// Draws name and count, and below them the share of stolen rounds as a bar. `whole` is the share
-/// (0 to 1) of a full bar.
-fn kind(name: &str, rounds: &Rounds, whole: f64, column: &mut TextColumn<'_>) {
+/// (0 to 1) of a full bar. Marks the expected share of stolen rounds if there is one.
+fn kind(
+    name: &str,
+    rounds: &Rounds,
+    expected: Option<f64>,
+    whole: f64,
+    column: &mut TextColumn<'_>,
+) {
     let theme = column.theme;
     let stolen = format!("{} stolen", notation::grouped(rounds.stolen));
     let of = format!(" of {} rounds", notation::grouped(rounds.count));
@@ -86,19 +91,19 @@ fn kind(name: &str, rounds: &Rounds, whole: f64, column: &mut TextColumn<'_>) {
         Span::styled(empty.repeat(rest), theme.style(Role::Dim).bg(background)),
         Span::raw(format!(" {}", notation::percent(share(rounds)))),
     ]);
-    if whole > 0.0 && rounds.count > 0 && width > 0 {
-        let part = (expected(rounds) / whole * f64::from(width)).round() as u16;
-        let mark_area = Rect { height: at.height.min(1), ..at };
-        let style = Style::new().fg(theme.color(Role::Text));
-        put(
-            column.buffer,
-            mark_area,
-            at.x + part.min(width - 1),
-            at.y,
-            theme.glyph("◇", "o"),
-            style,
-        );
+    if let Some(expected) = expected.filter(|_| whole > 0.0 && rounds.count > 0) {
+        mark(expected / whole, width, at, column);
     }
+}
+
+/// Marks a share (0 to 1) of a bar that starts at `at` and is `width` columns wide.
+fn mark(share: f64, width: u16, at: Rect, column: &mut TextColumn<'_>) {
+    let Some(last) = width.checked_sub(1) else { return };
+    let part = (share * f64::from(width)).round() as u16;
+    let mark_area = Rect { height: at.height.min(1), ..at };
+    let style = Style::new().fg(column.theme.color(Role::Text));
+    let glyph = column.theme.glyph("◇", "o");
+    put(column.buffer, mark_area, at.x + part.min(last), at.y, glyph, style);
 }
 
 fn share(rounds: &Rounds) -> f64 {
@@ -109,15 +114,14 @@ fn expected(rounds: &Rounds) -> f64 {
     rounds.expected / f64::from(rounds.count.max(1))
 }
 
-/// Formats the expected number of stolen ports and what it is computed from: the rate λ, the time w
-/// and the number of free ports F.
+/// Formats the expected number of stolen ports and what it is computed from: the rate of the
+/// competitor, the time for which the port was closed, and the number of free ports.
 fn model(rounds: &Rounds) -> String {
     if rounds.count == 0 {
         return "no round finished yet".to_owned();
     }
     format!(
-        "expected {:.1} ± {:.1}: competitor {} ports/s, port closed {}, {} free ports \
-         (1 − e^(−λw/F))",
+        "expected {:.1} ± {:.1}: competitor {} ports/s, port closed {}, {} free ports",
         rounds.expected,
         rounds.deviation,
         notation::grouped(rounds.competitor_per_second.round() as u64),
@@ -161,7 +165,7 @@ fn meaning(race: &RaceReport) -> String {
 /// the texts.
 fn paragraph(text: &str, role: Role, column: &mut TextColumn<'_>) {
     let text = if column.theme.ascii {
-        text.replace('±', "+-").replace('−', "-").replace('λ', "r").replace('µ', "u")
+        text.replace('±', "+-").replace('µ', "u")
     } else {
         text.to_owned()
     };

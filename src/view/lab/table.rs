@@ -10,7 +10,7 @@ use crate::{
         allocate::column::TextColumn,
         lab::{
             LabColumn,
-            figures::{failure_role, guess_role, known, mean_role, number},
+            figures::{failure_role, guess_role, known, mean_role, number, quantile},
         },
     },
 };
@@ -76,8 +76,8 @@ fn cells(lab: &LabScreen, entry: &LabColumn<'_>, is_wide: bool, theme: &Theme) -
     let expected = figures.and_then(|figures| figures.expected);
     let mean = figures.and_then(StrategyFigures::mean).map_or_else(none, number);
     let model = expected.map_or_else(none, |model| number(model.mean_attempts));
-    let p99 = figures.and_then(|figures| figures.quantile(0.99));
-    let p99 = p99.map_or_else(none, notation::grouped);
+    let limit = lab.options().max_attempts;
+    let p99 = figures.map_or_else(none, |figures| quantile(figures, 0.99, limit));
     let failed =
         figures.and_then(StrategyFigures::failure_rate).map_or_else(none, notation::fine_percent);
     let failure = expected.map_or_else(none, |model| notation::fine_percent(model.failure_rate));

@@ -76,7 +76,7 @@ fn target_wordings(app: &App, is_wide: bool) -> Vec<String> {
             &["real bind() on this machine", "real bind()"]
         }
         (LabTarget::Machine, Some((MachineKind::Live, true))) => {
-            &["real bind() in a private network namespace", "real bind() in a netns", "real bind()"]
+            &["real bind() in this network namespace", "real bind() in a netns", "real bind()"]
         }
         (LabTarget::Machine, Some((MachineKind::Simulated, _))) => &["simulated machine"],
         (LabTarget::Machine, Some((MachineKind::Recorded, _))) => &["recording: no real bind()"],

@@ -133,8 +133,9 @@ fn cell(
         4 => dim(notation::grouped(row.time_wait), theme),
         5 => dim(rate(subject_status.trend, theme), theme),
         6 => match subject_status.forecast.filter(is_near) {
-            _ if subject_status.available == 0 => dim("full", theme),
-            _ if subject_status.level == Level::Failing => dim("now", theme),
+            _ if subject_status.available == 0 || subject_status.level == Level::Failing => {
+                dim("now", theme)
+            }
             Some(forecast) => dim(in_time(forecast.seconds), theme),
             None => dim(theme.glyph("–", "-"), theme),
         },

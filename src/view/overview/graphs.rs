@@ -53,15 +53,11 @@ pub fn drain(context: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     let theme = context.theme;
     let freed = Drain::of(&context.scan.snapshot, None).freed;
     let all: u32 = freed.iter().sum();
-    let ports = notation::counted(all, "port");
-    let titles = [format!("TIME-WAIT ends: {ports}"), format!("TIME-WAIT: {ports}")];
-    let room = usize::from(area.width).saturating_sub(4);
-    let title = titles.iter().find(|title| title.len() <= room).map_or("TIME-WAIT", String::as_str);
-    rule::draw(title, &["ports freed per second".to_owned()], theme, area, buffer);
+    let title = drain_title(all, usize::from(area.width).saturating_sub(4));
+    rule::draw(&title, &["ports freed per second".to_owned()], theme, area, buffer);
     let plot =
         Rect { y: area.y + 1, height: area.height - 2, x: area.x + 1, width: area.width - 2 };
     if all == 0 {
-        put(buffer, plot, plot.x, plot.y, "none", theme.style(Role::Dim));
         return;
     }
     let seconds = 60.max(freed.len());
@@ -74,8 +70,22 @@ pub fn drain(context: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     let most = freed.iter().copied().max().unwrap_or_default().max(1);
     let role = Role::Class(StateClass::TimeWait);
     bars(&values, most, Bars { role, letter: letter(StateClass::TimeWait) }, theme, plot, buffer);
-    let most = format!("at most {}/s", notation::grouped(most));
-    axis(["now", &most, "60s"], theme, Rect { y: plot.bottom(), height: 1, ..plot }, buffer);
+    let peak = format!("peak {}/s", notation::grouped(most));
+    axis(["now", &peak, "in 60s"], theme, Rect { y: plot.bottom(), height: 1, ..plot }, buffer);
+}
+
+/// Returns the longest title of the drain of `ports` ports that fits into `room` columns.
+fn drain_title(ports: u32, room: usize) -> String {
+    let counted = notation::counted(ports, "port");
+    let long = match ports {
+        0 => "TIME-WAIT frees no port".to_owned(),
+        _ => format!("TIME-WAIT ends: {counted}"),
+    };
+    let short = format!("TIME-WAIT: {counted}");
+    [long, short]
+        .into_iter()
+        .find(|title| title.len() <= room)
+        .unwrap_or_else(|| "TIME-WAIT".to_owned())
 }
 
 /// Colour of the bars, and the letter that replaces them if only whole cells can be drawn.
@@ -171,10 +181,11 @@ fn start(ago: Duration) -> String {
     format!("{} ago", notation::rounded(ago.as_secs_f64()))
 }
 
-/// Returns the label at the right end of the time axis, below the forecast.
+/// Returns the label at the right end of the time axis, below the forecast; empty if no port is
+/// left.
 fn end(subject_status: &SubjectStatus) -> String {
     match subject_status.forecast.filter(verdict::is_near) {
-        _ if subject_status.available == 0 => "full".to_owned(),
+        _ if subject_status.available == 0 => String::new(),
         _ if subject_status.level == Level::Failing => "full at times".to_owned(),
         Some(forecast) => format!("full in {}", verdict::in_time(forecast.seconds)),
         None => "forecast".to_owned(),

@@ -222,9 +222,9 @@ pub fn headline(subject_status: &SubjectStatus, sources: usize, theme: &Theme) -
     };
     if subject_status.level == Level::Ok {
         return vec![
-            format!("no shortage; fullest: {subject}, {used} of {size} {ports} in use"),
-            format!("no shortage; {subject}: {used} of {size} in use"),
-            format!("fullest: {short} {share}"),
+            format!("no shortage: {subject} uses {used} of {size} {ports}"),
+            format!("no shortage: {subject} uses {used} of {size}"),
+            format!("no shortage: {short} {share}"),
             format!("{short} {share}"),
             share,
         ];

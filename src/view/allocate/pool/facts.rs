@@ -42,9 +42,7 @@ pub fn section(pool_context: PoolContext<'_>, column: &mut TextColumn<'_>) {
         let words = if pool_screen.notice().is_some() { "no pool" } else { "opening ..." };
         return label("state", words, column);
     };
-    let allowed = attempts(report);
-    let others = format!("{} in use by others", notation::percent(report.occupied));
-    label("search", &fitted(&[&allowed, &others], room), column);
+    label("search", &first_fitting(&search(report), room, column.theme), column);
     let failures = may_fail(pool_screen.options().failure_rate);
     label("", &first_fitting(&failures, room, column.theme), column);
     label("so far", &fitted(&done(report).each_ref().map(String::as_str), room), column);
@@ -55,7 +53,7 @@ pub fn bands(pool_screen: &PoolScreen, column: &mut TextColumn<'_>) {
     let Some(report) = pool_screen.report() else { return };
     column.rule("Bands", "a class may also use lower bands");
     let bar_width = column.width().saturating_sub(52).min(MAX_BAR_WIDTH);
-    let head = format!("{:<7} {:<11} {:>bar_width$}  leased in quarantine   free", "", "ports", "");
+    let head = format!("{:<7} {:<11} {:>bar_width$}  leased in quarantine   rest", "", "ports", "");
     column.text(&head, Role::Dim);
     for class in [Priority::High, Priority::Normal, Priority::Low] {
         let band = &report.bands[class as usize];
@@ -131,15 +129,19 @@ fn quarantine_rule(pool_screen: &PoolScreen) -> String {
 }
 
 /// Returns the wordings for the failure rate, longest first.
-fn may_fail(rate: f64) -> [String; 2] {
+fn may_fail(rate: f64) -> Vec<String> {
     if rate > 0.0 {
         let leases = notation::grouped((1.0 / rate).round() as u64);
-        [
-            format!("1 in {leases} leases may fail although a port is free"),
-            format!("1 in {leases} may fail with a port free"),
+        vec![
+            format!("a request fails with a free port in at most 1 of {leases} cases"),
+            format!("at most 1 of {leases} requests fails with a free port"),
+            format!("1 of {leases} may fail with a free port"),
         ]
     } else {
-        ["no lease fails while a port is free", "none fails with a port free"].map(str::to_owned)
+        vec![
+            "no request fails while a port is free".to_owned(),
+            "none fails with a free port".to_owned(),
+        ]
     }
 }
 
@@ -148,6 +150,19 @@ fn seconds(time: Duration) -> String {
         0 => notation::duration(time),
         _ => format!("{}s", time.as_secs_f64()),
     }
+}
+
+/// Returns the wordings for the next search in the low band, longest first: its maximum number of
+/// attempts, and the estimated share of ports in use by others.
+fn search(report: &PoolReport) -> [String; 4] {
+    let allowed = attempts(report);
+    let share = notation::percent(report.occupied);
+    [
+        format!("{allowed} · about {share} in use by others (estimated)"),
+        format!("{allowed} · about {share} in use by others"),
+        format!("{allowed} · others: about {share}"),
+        allowed,
+    ]
 }
 
 /// Formats the maximum number of attempts of the next search in the low band.
