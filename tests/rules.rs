@@ -382,7 +382,7 @@ fn a_destination_with_half_of_its_ports_in_use_is_in_the_slow_zone() {
         Diagnosed::now().assert_no_finding("slow-zone");
         held.extend(test_namespace.connections(0, 40));
         let diagnosed = Diagnosed::now();
-        let words = ["127.0.0.1:5000", "1,000 even ports", "at least 90.", &own()];
+        let words = ["127.0.0.1:5000", "1,000 even ports", "at least ", "µs longer", &own()];
         let finding = diagnosed.one("slow-zone", Severity::Warning, &words);
         assert_eq!(figure(finding, "available"), &Figure::Count(990));
         diagnosed.assert_no_finding("destination-exhausted");
