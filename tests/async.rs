@@ -28,7 +28,7 @@ use tokio::task::{LocalSet, spawn_local, yield_now};
 
 const PORTS: u16 = 400;
 const FULL: usize = 90;
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 100;
 const CALLS: usize = 100;
 /// A search may take as long as so many pairs of sockets that are made, bound and closed by hand: about
 /// a millisecond. A time by the clock would measure the machine.
