@@ -24,7 +24,10 @@ use portscope::{
         linux::{LinuxHost, LinuxScanner},
     },
 };
-use rustix::io::Errno;
+use rustix::{
+    io::Errno,
+    thread::{CpuSet, sched_getcpu, sched_setaffinity},
+};
 use socket2::{Domain, Socket, Type};
 
 use namespace::{in_new_namespace, set_sysctl};
@@ -43,6 +46,7 @@ impl TestNamespace {
     /// Runs `body` on a stage of its own.
     fn set(range: &str, body: impl FnOnce(&Self) + Send) {
         in_new_namespace(|| {
+            create_sockets_in_order();
             set_sysctl("ip_local_port_range", range);
             let servers = SERVERS.map(|port| TcpListener::bind((LOCAL, port)).unwrap());
             body(&Self { servers });
@@ -88,6 +92,19 @@ impl TestNamespace {
         let connected = TcpStream::connect(self.address(server));
         connected.err().and_then(|error| Errno::from_io_error(&error))
     }
+}
+
+/// Pins the thread to one processor, so that the inodes of its sockets show the order of creation.
+/// Each processor takes inodes in batches of 1,024 (`get_next_ino`); the next ones are in one batch.
+fn create_sockets_in_order() {
+    let mut processors = CpuSet::new();
+    processors.set(sched_getcpu());
+    sched_setaffinity(None, &processors).unwrap();
+    let place_in_batch = || {
+        let socket = Socket::new(Domain::UNIX, Type::DGRAM, None).unwrap();
+        rustix::fs::fstat(&socket).unwrap().st_ino.wrapping_sub(1) % 1024
+    };
+    while place_in_batch() > 256 {}
 }
 
 fn wait_for_end(mut accepted: &TcpStream) {
