@@ -171,8 +171,8 @@ fn a_client_that_left_before_its_answer_costs_no_port() {
         let server = Server::start(&folder.path("s"), &options);
         let holder = LeaseHolder::new();
         for round in 1..=20 {
-            // Stopped, so that the client is gone for sure before it is heard.
-            server.signal(Signal::STOP);
+            // Stopped, so that the client is gone before its request is read.
+            server.stop();
             let mut stream = server.connect();
             writeln!(stream, "{}", holder.pid()).unwrap();
             drop(stream);

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
 
@@ -91,6 +91,14 @@ impl Server {
 
     pub fn signal(&self, signal: Signal) {
         signal_to(self.pid(), signal);
+    }
+
+    /// Stops the process, and returns once it no longer runs.
+    pub fn stop(&self) {
+        self.signal(Signal::STOP);
+        let pid = Pid::from_raw(self.pid().cast_signed()).expect("a pid");
+        let stopped = WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(pid), stopped).expect("a child of ours");
     }
 
     pub fn wait(&mut self) -> ExitStatus {
