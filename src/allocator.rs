@@ -1,5 +1,5 @@
-//! Allocation strategies and the retry loop that drives a `Binder`. Opens no socket and reads no
-//! clock.
+//! Allocation strategies, the retry loop that drives a `Binder`, the lease pool, and the lab that
+//! compares strategies. Opens no socket and reads no clock.
 
 pub mod attempt;
 pub mod banded;

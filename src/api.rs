@@ -31,11 +31,11 @@ use crate::{
 /// if there is no IPv6).
 ///
 /// Makes at most `max_attempts` attempts, and does not try the ports in `ip_local_reserved_ports`.
-/// See [`Allocator`] for more options.
+/// If that list cannot be read, it tries all ports. See [`Allocator`] for more options.
 ///
 /// Errors: [`FindError::GaveUp`] if all attempts were refused, with the number of free ports from
-/// one scan; [`FindError::RangeFull`] if all ports of `range` are reserved; [`FindError::Io`] if no
-/// socket could be created.
+/// one scan; [`FindError::RangeFull`] if all ports of `range` are reserved; [`FindError::Io`] if a
+/// socket could not be created, or no seed could be drawn.
 ///
 /// ```no_run
 /// use portscope::{domain::{PortRange, Protocols}, find_free_port};
@@ -83,11 +83,13 @@ fn take_snapshot(host: &dyn Host) -> Result<Snapshot, HostError> {
 /// Why no port was found.
 #[derive(Debug, thiserror::Error)]
 pub enum FindError {
-    /// All `attempts` allowed attempts were refused. A free port may exist nevertheless. `free` is
-    /// the number of unreserved ports of the range without a socket. None: they were not counted,
-    /// because the scan failed or because an [`Allocator`] does not count them.
+    /// All `attempts` allowed attempts were refused: the ports are in use, or bind() failed for
+    /// another reason, for example because the machine does not have the address. A free port may
+    /// exist nevertheless. `free` is the number of unreserved ports of the range without a socket
+    /// of the requested protocols. None: they were not counted, because the scan failed or because
+    /// an [`Allocator`] does not count them.
     #[error(
-        "gave up after {} in {range}; {}",
+        "gave up after {} in range {range}; {}",
         counted(*.attempts, "attempt"),
         free_ports(*.free)
     )]
@@ -95,13 +97,13 @@ pub enum FindError {
     /// The strategy has no further port to try: all ports are reserved, or it has made all attempts
     /// that its own limit allows (for example, one for each port), or it tries only ports that look
     /// free and found none.
-    #[error("range {range} has no port left to try")]
+    #[error("the strategy has no port of range {range} left to try")]
     RangeFull { range: PortRange },
     /// No strategy in [`ALLOCATORS`] has this name.
     #[error("unknown strategy '{name}': expected one of {}", strategy_names())]
     UnknownStrategy { name: Text },
-    /// The host failed: it could not create a socket, use the address, scan, draw a seed, or
-    /// restrict the kernel's choice to the unreserved ports of the range.
+    /// The host failed: it could not create a socket, scan, draw a seed, or restrict the kernel's
+    /// choice to the unreserved ports of the range.
     #[error(transparent)]
     Io(#[from] HostError),
 }
@@ -128,16 +130,16 @@ impl AllocatorBuilder {
 
     /// Sets the address to bind. `::` is all addresses of IPv4 and IPv6, `0.0.0.0` all addresses of
     /// IPv4. Default: as `::`, or as `0.0.0.0` if there is no IPv6. A bind() to all addresses is
-    /// refused if the port is in use on any address.
+    /// refused if the port is in use on any one of them.
     pub fn address(mut self, address: IpAddr) -> Self {
         self.address = Some(address);
         self
     }
 
     /// Sets the ports not to try, such as those in `ip_local_reserved_ports`. Default: none. A
-    /// bind() to a port in that list succeeds, because the list restricts only the choice of the
-    /// kernel. With the strategy `kernel-bind` the kernel can skip only that list; if it does not
-    /// contain all ports set here, the allocator cannot be built.
+    /// bind() to a port in that list can succeed, because the list restricts only the choice of the
+    /// kernel. With the strategy `kernel-bind`, the kernel skips that list and no other ports: the
+    /// allocator cannot be built if a port of the range is set here but is not in that list.
     pub fn reserved(mut self, reserved: &[PortRange]) -> Self {
         self.reserved = reserved.to_vec();
         self.reserved.sort_unstable();
@@ -217,7 +219,8 @@ impl AllocatorBuilder {
 
     /// Checks that `ip_local_reserved_ports` contains all ports of the range that must not be
     /// tried. This is necessary if the kernel chooses the port, because it can skip no other ports.
-    /// Errors: the list does not contain all of them, or cannot be read.
+    /// Errors: the list does not contain all of them (a list that cannot be read contains none), or
+    /// the host failed.
     fn check_reserved_by(&self, host: &dyn Host) -> Result<(), HostError> {
         let (policy, _) = host.policy()?;
         let mut asked = self.reserved.iter().filter_map(|ports| ports.intersection(self.range));
@@ -273,13 +276,14 @@ impl Allocator {
         self.seed
     }
 
-    /// Returns how the sockets differ from the request on this machine, such as "IPv4 only". None:
-    /// they do not.
+    /// Returns how this allocator falls short of the request on this machine, such as "IPv4 only".
+    /// None: it does not.
     pub fn limitation(&self) -> Option<&'static str> {
         self.limitation
     }
 
-    /// Makes one attempt. After `Bound` and `Failed` the next call begins a new allocation.
+    /// Makes the next attempt, if there is one. After `Bound` and `Failed` the next call begins a
+    /// new allocation.
     pub fn step(&mut self) -> Step {
         self.steps(1, |_| ())
     }
@@ -428,8 +432,8 @@ impl std::fmt::Debug for HeldPort {
 
 fn free_ports(free: Option<u32>) -> String {
     match free {
-        Some(free) => format!("{free} of its ports are free"),
-        None => "its free ports were not counted".to_owned(),
+        Some(free) => format!("free ports: {free}"),
+        None => "free ports: not counted".to_owned(),
     }
 }
 

@@ -16,8 +16,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Programs that allocate and release many ports lease them from a [`LeasePool`], which is also
-//! suitable for async programs.
+//! Programs that allocate and release many ports should lease them from a [`LeasePool`], which is
+//! also suitable for async programs.
 //!
 //! The glossary in `.github/CONTRIBUTING.md` explains the terms of the project.
 

@@ -1,4 +1,4 @@
-//! The program: passes its arguments to `cli` and ends with the exit code that it returns.
+//! The program: passes its arguments to `cli`, and ends with the exit code that `cli` returns.
 
 use std::process::ExitCode;
 

@@ -50,7 +50,7 @@ pub struct TuiOptions {
     /// Minimum time between the starts of two scans.
     pub interval: Duration,
     pub color: Depth,
-    /// None: the terminal is asked for its background.
+    /// None: the terminal is asked for its background colour.
     pub background: Option<Background>,
     pub contrast: Contrast,
     pub ascii: bool,
@@ -65,7 +65,7 @@ pub enum Exit {
     Quit,
     /// This signal ends the program. `finish` raises it again.
     Signal(i32),
-    /// A worker panicked. The message is already on stderr.
+    /// A thread panicked. The message is already on stderr.
     Panicked(Text),
     /// The terminal hung up or could not be written.
     TerminalGone,
@@ -96,11 +96,11 @@ impl From<Reason> for Exit {
 
 /// The terminal could not be used, or a thread could not be started.
 #[derive(Debug, thiserror::Error)]
-#[error("could not use the terminal: {0}")]
+#[error("could not run the terminal program: {0}")]
 pub struct TuiError(#[from] io::Error);
 
-/// Runs until the user quits, a signal arrives, a thread panics or the terminal is gone. Call
-/// `refuse_reason` first.
+/// Runs until the user quits, a signal ends the program, a thread panics or the terminal is gone.
+/// Call `refuse_reason` first.
 pub fn run(host: Arc<dyn Host>, options: TuiOptions) -> Result<Exit, TuiError> {
     let host = match options.fault {
         Some(Fault::PanicWorker) => Arc::new(FaultyHost(host)),
@@ -136,7 +136,7 @@ pub fn run(host: Arc<dyn Host>, options: TuiOptions) -> Result<Exit, TuiError> {
     let send = move |input| by_hand.send(LoopWake::Input(input)).is_ok();
     input::listen(ending.clone(), typed, decoder, send)?;
 
-    // The theme respects NO_COLOR; crossterm would also drop the colours that `--color` asks for.
+    // The theme respects NO_COLOR. crossterm would also drop the colours that `--color` requests.
     crossterm::style::force_color_output(true);
     let mut events = EventLoop {
         app: App::new(options.app),

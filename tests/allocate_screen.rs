@@ -27,7 +27,7 @@ use ratatui::{
 const DARK: Theme = Theme::new(Depth::True, Background::Dark, false);
 
 fn drawn(harness: &Harness, theme: &Theme, columns: u16, rows: u16) -> Buffer {
-    // The frame has its header and footer around the screen.
+    // Two rows of the frame are its header and its footer.
     let area = Rect::new(0, 0, columns, rows.saturating_sub(2));
     let mut buffer = Buffer::empty(area);
     let sight = AllocateContext {
@@ -45,7 +45,7 @@ fn text(buffer: &Buffer) -> String {
     (0..buffer.area.height).map(|y| line(y).trim_end().to_owned() + "\n").collect()
 }
 
-/// Runs of equal style, line by line: length×foreground/background.
+/// Returns the runs of equal style, one line per row: length×foreground/background.
 fn styles(buffer: &Buffer) -> String {
     let mut runs = String::new();
     for line in buffer.content().chunks(usize::from(buffer.area.width)) {
@@ -61,7 +61,8 @@ fn styles(buffer: &Buffer) -> String {
 
 const SIZES: [(u16, u16); 4] = [(80, 24), (120, 40), (160, 48), (200, 60)];
 
-/// Text in true colour; of the smaller ones styles in sixteen: there a map is a few runs a line.
+/// Compares the text of each size with its snapshot, and the styles of the smaller sizes. The
+/// styles are those with sixteen colours, where a line of the map has only a few runs.
 fn assert_pictures(name: &str, harness: &Harness) {
     let sixteen = Theme::new(Depth::Sixteen, Background::Dark, false);
     for (columns, rows) in SIZES {
@@ -75,7 +76,8 @@ fn assert_pictures(name: &str, harness: &Harness) {
     }
 }
 
-/// As a terminal would get it, where `SHOW_FRAMES` names a folder: for eyes.
+/// Writes the frame, as a terminal would receive it, to the folder that `SHOW_FRAMES` names. Does
+/// nothing if the variable is not set.
 fn keep_ansi(name: &str, buffer: &Buffer) {
     let Some(folder) = std::env::var_os("SHOW_FRAMES") else { return };
     let mut ansi = String::new();
@@ -97,7 +99,7 @@ fn keep_ansi(name: &str, buffer: &Buffer) {
     std::fs::write(path, ansi).expect("the folder exists");
 }
 
-/// Six refused attempts, and the port that is won with the seventh.
+/// Reports six refused attempts. Returns a free port for the seventh.
 fn six_collisions(harness: &mut Harness) -> u16 {
     harness.act(Action::Step);
     for (index, port) in ports(harness, true, 6).into_iter().enumerate() {
@@ -162,7 +164,7 @@ fn a_high_speed_on_a_shared_machine_asks_first() {
     assert_pictures("confirm", &harness);
 }
 
-/// On the simulated site, at a speed that many steps above 4/s, while it runs.
+/// Returns a running allocator on simulated ports, at a speed `steps` steps above 4/s.
 fn running(share: f64, steps: usize, attempts: usize, per_delta: usize) -> Harness {
     let mut harness = Harness::real(share);
     harness.move_to_simulated_site();
@@ -273,7 +275,7 @@ fn small_terminals_show_text_instead_of_the_map() {
     }
 }
 
-/// What the terminal gets for the second picture after the first.
+/// Returns the number of bytes written to the terminal for frame `after` if it shows `before`.
 fn bytes_between(before: &Buffer, after: &Buffer) -> usize {
     let mut written = Vec::new();
     let mut backend = ratatui::backend::CrosstermBackend::new(&mut written);
@@ -304,7 +306,7 @@ fn a_step_writes_at_most_about_2_kb() {
         }
         most.sort_unstable();
         eprintln!("{columns}x{rows}: median {} most {:?}", most[110], &most[210..]);
-        // On the largest, a page of the log turned together with the end of an allocation.
+        // At the largest size, one step both scrolls the log by a page and ends an allocation.
         let limit = if columns < 200 { 2048 } else { 2560 };
         assert!(most[219] <= limit, "{columns}x{rows}: {most:?}");
     }
@@ -372,7 +374,7 @@ fn held_ports_are_marked() {
     assert_pictures("held", &harness);
 }
 
-/// With that strategy, before its first attempt.
+/// Returns a paused run with this strategy, before its first attempt is reported.
 fn choosing(name: &str, share: f64) -> Harness {
     let mut harness = Harness::real(share);
     while harness.allocation.row().name != name {

@@ -17,7 +17,7 @@ fn number(name: &str) -> usize {
     ALLOCATORS.iter().position(|row| row.name == name).unwrap()
 }
 
-/// On the simulated site at 90 %, with that strategy, at full speed, paused.
+/// Returns a paused session with simulated ports (90 % in use), this strategy and full speed.
 fn simulated(name: &str) -> Session {
     let mut session = Session::shared();
     session.act(Action::ToggleTarget);
@@ -35,7 +35,7 @@ fn choose(session: &mut Session, name: &str) {
     }
 }
 
-/// Of the simulated occupancy, in thousandths.
+/// Sets the share of simulated ports in use, in thousandths.
 fn fill(session: &mut Session, wanted: u32) {
     let share = |allocation: &Allocation| match allocation.target() {
         AllocatorTarget::Simulated { share } => (share * 1000.0).round() as u32,
@@ -57,7 +57,8 @@ fn run(session: &mut Session, allocations: u64) {
     session.act(Action::RunOrPause);
 }
 
-/// How far the measured mean is from that of the law, in standard errors; None: there is no law.
+/// Returns the distance of the measured mean from the expected one, in standard errors. None: the
+/// strategy has no model.
 fn distance(allocation: &Allocation) -> Option<f64> {
     let (figures, model, most) =
         (allocation.figures(), allocation.model()?, allocation.attempt_limit());
@@ -173,7 +174,7 @@ fn a_strategy_without_ports_left_gives_up_early_and_the_run_continues() {
         let entries: Vec<_> = allocation.log().entries().copied().collect();
         for pair in entries.windows(2) {
             let [before, after] = [pair[0], pair[1]];
-            // At full speed the log is a sample.
+            // At full speed the log has only some of the attempts.
             let is_next = after.allocation == before.allocation + 1;
             assert!(after.allocation >= before.allocation, "{name}");
             assert!(before.attempt.number < 200 || after.attempt.number != 1 || is_next, "{name}");

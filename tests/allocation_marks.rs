@@ -1,5 +1,5 @@
-//! Marks of attempts on the map: which there are at which speed, and how they fade. Does not test
-//! their look.
+//! Marks of attempts on the map: which exist at each speed, and how they fade. Does not test how
+//! they are drawn.
 
 #[path = "support/allocate.rs"]
 mod harness;
@@ -18,7 +18,7 @@ const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-/// A stage whose time is told.
+/// A `Harness` to which the test passes the time.
 struct TimedHarness(Harness);
 
 impl TimedHarness {
@@ -30,7 +30,7 @@ impl TimedHarness {
         Self::moving(speed, false)
     }
 
-    /// Running.
+    /// Returns a running allocator with this speed. `motion`: marks fade.
     fn moving(speed: Speed, motion: bool) -> Self {
         let mut harness = Harness::simulated(0.5);
         harness.allocation = Allocation::new(&AllocationOptions::exo(42), motion);

@@ -24,7 +24,7 @@ use portscope::{
 
 const SOON: Duration = Duration::from_secs(10);
 
-/// As the user's side has it: room for one report.
+/// Has room for one report, like the mailbox of the user interface.
 struct Mailbox(mpsc::SyncSender<Report>);
 
 impl Outbox for Mailbox {
@@ -63,7 +63,7 @@ impl Session {
         }
     }
 
-    /// Attempts until `enough`; the last delta.
+    /// Receives deltas until `enough` is true for one, and returns it.
     fn until(&self, enough: impl Fn(&AllocationDelta) -> bool) -> AllocationDelta {
         loop {
             let delta = self.next();
@@ -250,7 +250,7 @@ fn dropping_the_handle_ends_the_thread_although_reports_are_not_received() {
     drop(reports);
 }
 
-/// A host behind a box.
+/// A host made of a boxed one.
 struct Given(Box<dyn Host>);
 
 impl Host for Given {

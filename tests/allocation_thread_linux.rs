@@ -44,14 +44,14 @@ fn thousand() -> PortRange {
     PortRange::new(50_000, 50_999).unwrap()
 }
 
-/// All but those of every so many.
+/// Binds all ports except every `free_each`-th one.
 fn occupy(protocols: Protocols, free_each: u16) -> Vec<Box<dyn Held>> {
     let mut binder = RealBinder::new(protocols, None).unwrap();
     let taken = thousand().ports().filter(|port| port % free_each != 0);
     taken.map(|port| binder.bind(port).0.unwrap()).collect()
 }
 
-/// All that a run of so many allocations reports.
+/// Returns the sum of all deltas of a run with this number of allocations.
 fn run(strategy: usize, protocols: Protocols, holds: bool, allocations: u64) -> AllocationDelta {
     let (outbox, reports) = mpsc::channel();
     let thread = spawn(Arc::new(LinuxHost::new()), Box::new(Mailbox(outbox))).unwrap();

@@ -28,7 +28,7 @@ use rustix::{
     thread::CapabilitySet,
 };
 
-/// Small enough for the descriptor limit, large enough for the law.
+/// Small enough for the descriptor limit, large enough for a comparison with the model.
 const CANDIDATES: u32 = 4096;
 const PORT: u16 = 50_000;
 
@@ -50,7 +50,7 @@ fn in_use(protocol: Protocol) -> Refusal {
     Refusal { protocol, errno: Errno::EADDRINUSE }
 }
 
-/// Holds so many ports of the range on UDP, chosen by a seed.
+/// Binds this number of ports of the range on UDP, chosen by a seed.
 fn hold(count: u32) -> Vec<Port> {
     let limit = rustix::process::getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
@@ -65,7 +65,7 @@ fn over(range: PortRange, protocols: Protocols) -> Allocator {
     Allocator::over(range).protocols(protocols).seed(7).build().unwrap()
 }
 
-/// Failures and mean attempts of so many allocations, none of them held.
+/// Returns the failures and the mean number of attempts. Each port is released at once.
 fn figures(allocator: &mut Allocator, allocations: u32) -> (u32, f64) {
     let (mut failures, mut attempts) = (0, 0u64);
     for _ in 0..allocations {
@@ -96,7 +96,7 @@ fn attempts_and_failures_match_the_model_at_0_50_90_and_99_percent() {
                 n * failing,
                 (variance / n).sqrt(),
             );
-            // Half a failure, for counts are whole.
+            // 0.5 is added because failures are whole numbers.
             assert!((f64::from(failures) - n * failing).abs() <= 4.0 * failure_error + 0.5);
             assert!((mean - expected).abs() <= 4.0 * (variance / n).sqrt() + 1e-9);
         })
@@ -297,7 +297,7 @@ fn a_refused_attempt_opens_no_descriptor_and_emfile_is_unknown() {
         in_new_namespace(without_descriptors);
         return;
     }
-    // The limit is the process's: a process of its own.
+    // The descriptor limit applies to the whole process, so the test runs in a process of its own.
     let status = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "a_refused_attempt_opens_no_descriptor_and_emfile_is_unknown"])
         .env("PORTSCOPE_WITHOUT_DESCRIPTORS", "1")
@@ -320,7 +320,7 @@ fn without_descriptors() {
             filler.push(socket);
         }
         assert_eq!(binder.hold_capacity(), capacity, "half of those allowed, whoever has them");
-        // Not one descriptor is left: each of these uses the one made at first.
+        // No descriptor is left: each attempt must use the socket that the binder opened at first.
         for _ in 0..100 {
             let refusal = binder.bind(PORT).0.err().unwrap();
             assert_eq!(refusal.outcome(), Outcome::InUse);

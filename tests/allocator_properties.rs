@@ -63,7 +63,7 @@ fn cases() -> impl Strategy<Value = Case> {
     let protocols = prop_oneof![Just(Protocols::Tcp), Just(Protocols::Udp), Just(Protocols::Both)];
     (ranges(300), vec(ranges(40), 0..4), 0.0..=1.0, 0.0..=1.0, protocols, 0..1000u64).prop_map(
         |(range, mut reserved, tcp, udp, protocols, seed)| {
-            // Near the range, or most would lie outside.
+            // Moved near the range, because most would be outside it otherwise.
             for gap in &mut reserved {
                 let first = range.first().saturating_add(gap.first() % 300);
                 let last = first.saturating_add((gap.len() - 1) as u16);
@@ -170,7 +170,7 @@ fn deltas() -> impl Strategy<Value = AllocationDelta> {
     )
 }
 
-/// Takes one offer of so many; takes every delivery.
+/// Accepts one offer of `takes_one_of`, and every delivery.
 struct MostlyFull {
     reports: mpsc::Sender<Report>,
     takes_one_of: u32,
@@ -192,8 +192,8 @@ impl Outbox for MostlyFull {
     }
 }
 
-/// All deltas of a run that stops by itself, and the figures that the same attempts make when they
-/// are counted one by one.
+/// Returns all deltas of a run that stops by itself, and the figures of the same attempts counted
+/// one by one.
 fn run(
     host: &SimulatedHost,
     setup: &Setup,

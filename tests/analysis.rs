@@ -23,7 +23,7 @@ use proptest::prelude::*;
 
 const SERVER: Endpoint = Endpoint { address: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 9)), port: 443 };
 
-/// Holders point to pids 1, 2 and so on.
+/// Returns a snapshot in which holders may refer to the pids 1 to 100.
 fn snapshot(ephemeral: Ephemeral, sockets: &[Socket]) -> Snapshot {
     let machine = SimulatedHost::builder().build().machine();
     let mut snapshot = Snapshot::empty(Arc::clone(&machine), Source::Simulated);
@@ -73,7 +73,7 @@ fn tcp(port: u16, state: State) -> Socket {
     }
 }
 
-/// Connections on these ports in this order.
+/// Returns connections on these ports, created in this order.
 fn clients(ports: impl IntoIterator<Item = u16>) -> Vec<Socket> {
     let ports = (1..).zip(ports);
     ports.map(|(inode, port)| with_inode(tcp(port, State::Established), inode)).collect()
@@ -83,7 +83,7 @@ fn with_inode(socket: Socket, inode: u32) -> Socket {
     Socket { inode: Some(inode), ..socket }
 }
 
-/// As by chance, but always the same: bind(0) takes ports like this.
+/// Returns the ports in an order that looks random, as bind(0) uses them, but is always the same.
 fn shuffled(ports: impl IntoIterator<Item = u16>) -> Vec<u16> {
     let mut ports: Vec<u16> = ports.into_iter().collect();
     ports.sort_unstable_by_key(|port| u32::from(*port).wrapping_mul(2_654_435_761));
@@ -110,7 +110,7 @@ fn a_listening_port_is_unusable_for_all_destinations() {
     let analysis = Analysis::of(&snapshot(hundred(), &sockets));
     let row = &analysis.destinations[0];
     assert_eq!((row.capacity, row.used, row.low_parity_capacity), (98, 1, 49));
-    // Nothing shows that connect() chose the port of the one connection.
+    // Nothing shows that connect() chose the port of the only connection.
     assert_eq!(analysis.new_destination(), Left::new(97, 98));
     assert!(analysis.unconnectable.contains(40_003) && analysis.unconnectable.contains(40_004));
     assert_eq!(analysis.range(Protocol::Udp).occupied, 0);
@@ -130,7 +130,7 @@ fn time_wait_reuse_follows_tcp_tw_reuse() {
     assert_eq!(reusable(Some(2), &[old]), 0);
     assert_eq!(reusable(Some(2), &[local]), 1);
     assert_eq!(reusable(Some(0), &[local]), 0);
-    // At most: it is not known.
+    // The sysctl is unknown: the port may be reusable.
     assert_eq!(reusable(None, &[local]), 1);
 }
 
@@ -181,7 +181,7 @@ fn few_ports_per_destination_are_suspected_together() {
 
 #[test]
 fn the_rest_of_a_burst_of_connects_is_not_suspected() {
-    // The low parity was full then; these were handed out upwards.
+    // The low parity was full when connect() chose these ports in ascending order.
     let left = odd(40_041, 40_099).chain(odd(40_001, 40_031));
     assert_eq!(suspected(&clients(left)), 0);
 }
@@ -200,7 +200,7 @@ fn a_process_that_changed_cpu_is_not_misjudged() {
     let bound = || shuffled(odd(40_000, 40_099)).into_iter().chain(shuffled(even(40_000, 40_099)));
     let connected =
         || shuffled(even(40_000, 40_099)).into_iter().chain(shuffled(odd(40_000, 40_099)));
-    // The first 35 on a CPU whose batch is the later one.
+    // The first 35 sockets have later inodes, because another CPU assigned them.
     let moved = |ports: Vec<u16>| {
         let made = (2049..2084).chain(1025..).zip(ports);
         made.map(|(inode, port)| with_inode(tcp(port, State::Established), inode))
@@ -276,7 +276,7 @@ fn any_holder() -> impl Strategy<Value = Holder> {
 
 prop_compose! {
     fn any_socket()(
-        // Most ports have more than one.
+        // So few ports that most have several sockets.
         port in 39_990u16..40_030,
         state in prop::sample::select(&State::EACH[..]),
         (local, remote) in (any_address(), any_address()),
@@ -318,7 +318,7 @@ prop_compose! {
     }
 }
 
-/// Counts by looking through all sockets again for each figure.
+/// Counts each figure by iterating over all sockets again.
 struct Recount<'a>(&'a Snapshot);
 
 impl Recount<'_> {
@@ -373,7 +373,7 @@ impl Recount<'_> {
         }
     }
 
-    /// Ends of a range with an odd number of ports that are not gone.
+    /// Counts the ends of a range with an odd number of ports for which `is_gone` is false.
     fn odd_ends(&self, is_gone: &dyn Fn(u16) -> bool) -> usize {
         let range = self.0.ephemeral.range;
         let ends = [range.first(), range.last()];
@@ -404,7 +404,7 @@ impl Recount<'_> {
         };
         let is_on = match self.0.ephemeral.tw_reuse {
             Some(2) => destination.is_loopback(),
-            // Not known: perhaps.
+            // Unknown (None) counts as on.
             value => matches!(value, None | Some(1)),
         };
         let is_old = |s: &&Socket| s.expires_ms.is_some_and(|left| left <= 58_980);

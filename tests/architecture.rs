@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A layer and those it may import (house.md, section 4).
+/// The layers, and which other layers each may import.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("allocator", &["domain"]),
@@ -23,7 +23,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("cli", &["domain", "allocator", "host", "engine", "app", "view", "report", "tui"]),
 ];
 
-/// A path and the only files, or folders, that may name it.
+/// Paths, and the only files or folders in which each may occur.
 const CONFINED: &[(&str, &[&str])] = &[
     ("ratatui", &["view", "tui"]),
     ("crossterm", &["tui"]),
@@ -115,7 +115,7 @@ fn module_files_have_no_banned_names() {
     }
 }
 
-/// All that is wrong with a file; `name` is its path below src/, without `.rs`.
+/// Returns the violations in a file. `name` is its path below src/, without `.rs`.
 fn violations(name: &str, source: &str) -> Vec<String> {
     let layer = name.split('/').next().unwrap();
     let row = MAY_IMPORT.iter().find(|(known, _)| *known == layer);
@@ -151,13 +151,13 @@ fn violations(name: &str, source: &str) -> Vec<String> {
     wrong.into_iter().map(|what| format!("{name}: {what}")).collect()
 }
 
-/// The source without comments and without its unit tests.
+/// Returns the source without comments and without unit tests.
 fn code_of(source: &str) -> String {
     let code = source.split("#[cfg(test)]\nmod ").next().unwrap();
     code.lines().map(|line| line.split("//").next().unwrap()).collect::<Vec<_>>().join("\n")
 }
 
-/// Every path with `::` in it; the trees of `use` are spelt out.
+/// Returns every path that contains `::`. The trees of `use` are expanded.
 fn paths(code: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut rest = code;
@@ -179,7 +179,7 @@ fn paths(code: &str) -> Vec<String> {
     found
 }
 
-/// `a::{b, c::{d}}` becomes `a::b` and `a::c::d`.
+/// Expands `a::{b, c::{d}}` to `a::b` and `a::c::d`.
 fn expand(prefix: &str, tree: &str, found: &mut Vec<String>) {
     let mut depth = 0;
     let is_comma_at_top = |c: char| {

@@ -30,11 +30,11 @@ const PORTS: u16 = 400;
 const FULL: usize = 90;
 const ROUNDS: usize = 100;
 const CALLS: usize = 100;
-/// A search may take as long as so many pairs of sockets that are made, bound and closed by hand: about
-/// a millisecond. A time by the clock would measure the machine.
+/// Maximum CPU time of a search, as a multiple of the time to create, bind and close one pair of
+/// sockets: about a millisecond. A limit in seconds would depend on the machine.
 const ALLOWED: u32 = 75;
 
-/// CPU time tells what we took, whoever else uses the machine; the other is told beside it.
+/// CPU time does not depend on other processes, so it is compared. Wall-clock time is only printed.
 #[derive(Clone, Copy)]
 struct Reading {
     cpu: Duration,
@@ -64,7 +64,7 @@ fn range() -> PortRange {
     PortRange::new(50_000, 50_000 + (PORTS - 1)).unwrap()
 }
 
-/// Nine of ten ports, by real sockets.
+/// Binds nine of ten ports.
 fn fill(protocols: Protocols) -> Vec<Box<dyn Held>> {
     let mut ports: Vec<u16> = range().ports().collect();
     ports.shuffle(&mut ChaCha8Rng::seed_from_u64(1));
@@ -73,14 +73,14 @@ fn fill(protocols: Protocols) -> Vec<Box<dyn Held>> {
     ports.into_iter().map(|port| binder.bind(port).0.unwrap()).collect()
 }
 
-/// In a runtime of this thread, for only it is in the namespace.
+/// Runs `work` in a runtime of this thread, because only this thread is in the namespace.
 fn in_runtime<F: Future>(work: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     LocalSet::new().block_on(&runtime, work)
 }
 
-/// The longest that another task waited for its turn while `call` was called, in the quietest of
-/// the rounds: whatever else the machine does only adds to it.
+/// Returns the longest time that another task waited for its turn while `call` was called, in the
+/// round with the shortest such time: other processes can only make it longer.
 async fn longest_delay(what: String, mut call: impl FnMut() + 'static) -> Duration {
     let call = Rc::new(Cell::new(Some(move || {
         call();
@@ -118,7 +118,7 @@ async fn longest_delay(what: String, mut call: impl FnMut() + 'static) -> Durati
     cpu[0]
 }
 
-/// The longest time between two of its turns.
+/// Returns the longest time between two turns of this task.
 async fn tick_until(is_done: Rc<Cell<bool>>) -> Reading {
     let mut longest = Reading { cpu: Duration::ZERO, wall: Duration::ZERO };
     let mut before = Reading::now();
@@ -131,7 +131,8 @@ async fn tick_until(is_done: Rc<Cell<bool>>) -> Reading {
     longest
 }
 
-/// A port that TCP refuses is the dearer one: its UDP socket was bound before and is made anew.
+/// A port that TCP refuses costs more: its UDP socket was bound before, so another one must be
+/// opened.
 #[test]
 fn no_task_is_delayed_while_another_searches_for_a_port() {
     for others in [Protocols::Udp, Protocols::Tcp] {
@@ -139,7 +140,8 @@ fn no_task_is_delayed_while_another_searches_for_a_port() {
     }
 }
 
-/// CPU time of making, binding and closing one socket of each protocol, in the quietest round.
+/// Returns the CPU time to create, bind and close one socket of each protocol, in the fastest
+/// round.
 fn one_pair() -> Duration {
     let bind = |kind| {
         let socket = Socket::new(Domain::IPV6, kind, None).unwrap();
@@ -194,7 +196,7 @@ fn tasks_share_a_pool_and_its_sockets_serve_an_async_runtime() {
                 socket.set_nonblocking(true).unwrap();
                 socket.local_addr().unwrap().port()
             };
-            // `spawn`, not `spawn_local`: a lease may go from thread to thread.
+            // `spawn`, not `spawn_local`: leases can be moved between threads.
             let tasks: Vec<_> = (0..40).map(|_| tokio::spawn(work(pool.clone()))).collect();
             let mut ports = Vec::new();
             for task in tasks {

@@ -46,7 +46,7 @@ fn keys(object: &Value) -> BTreeSet<&str> {
     object.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
-/// A fresh folder of a test, below target/.
+/// Creates an empty folder for a test, below target/.
 fn folder(name: &str) -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = fs::remove_dir_all(&folder);
@@ -320,13 +320,14 @@ fn csv_has_the_header_of_the_contract_and_plain_line_ends() {
         let row = rows[0].as_ref().unwrap();
         assert_eq!((rows.len(), row.len()), (1, 15));
         assert_eq!((&row[0], &row[2], &row[3], &row[4]), ("tcp", "LISTEN", "::1", "40001"));
-        // A process that another test starts just now holds a copy of our descriptors until exec.
+        // Until its exec(), a process that another test starts holds copies of our descriptors,
+        // too.
         let own = std::process::id().to_string();
         assert!(row[13].split(';').any(|pid| pid == own), "{row:?}");
     });
 }
 
-/// A shell of any file name that holds `socket` until the test ends.
+/// Starts a shell, under this file name, that holds `socket` until the test ends.
 fn holder(folder: &str, name: &[u8], socket: impl Into<OwnedFd>) -> Child {
     let file = self::folder(folder).join(OsStr::from_bytes(name));
     std::os::unix::fs::symlink("/bin/sh", &file).unwrap();
@@ -363,7 +364,7 @@ fn hostile_process_names_are_escaped_in_every_format() {
             let owner = &scan["sockets"][0]["owner"];
             assert_eq!(owner["processes"][0]["name"], clean, "{owner}");
             let table = csv::Reader::from_reader(&*csv.stdout).into_records().next();
-            // A semicolon separates names there.
+            // CSV separates names by semicolons, so those in a name are escaped.
             assert_eq!(table.unwrap().unwrap()[14], clean.replace(';', "\\u{3b}"));
         }
     });
@@ -398,7 +399,8 @@ fn gaps_of_an_unprivileged_user_are_named_and_strict_fails() {
             let mut command = Command::new(&program);
             command.args(arguments.split(' ')).current_dir("/");
             command.uid(65_534).gid(65_534);
-            // Another test's child may for a moment have inherited the copy's descriptor.
+            // A process that another test starts may hold the file open for writing until its
+            // exec().
             loop {
                 match command.output() {
                     Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => {}
@@ -511,7 +513,8 @@ fn a_full_range_is_reported_and_returns_no_port() {
         let _taken = TcpListener::bind("0.0.0.0:40001").unwrap();
         let output = run("pick --range 40001-40001 --format json".split(' '));
         assert_eq!(output.status.code(), Some(1));
-        // Among others: see above.
+        // Other processes may be named, too: until its exec(), a process that another test starts
+        // holds copies of our descriptors.
         let holder = format!("[{}]", std::process::id());
         let reported = stderr(&output);
         let is_reported =

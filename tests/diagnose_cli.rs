@@ -33,8 +33,8 @@ fn run(arguments: &str) -> Output {
     processes::output_of(Command::new(PROGRAM).args(arguments))
 }
 
-/// Whether our process is among the owners. One that another test starts just now holds a copy of our
-/// descriptors until exec.
+/// Whether our process is among the owners. Until its exec(), a process that another test starts
+/// holds copies of our descriptors, too.
 fn is_among(owners: &Value) -> bool {
     owners.as_array().unwrap().iter().any(|owner| owner["pid"] == std::process::id())
 }
@@ -55,7 +55,7 @@ fn keys(object: &Value) -> BTreeSet<&str> {
     object.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
-/// The keys of the contract, at least.
+/// Asserts that the object has at least these keys, which the format promises.
 #[track_caller]
 fn assert_keys(object: &Value, required_keys: &[&str]) {
     let keys = keys(object);
@@ -70,7 +70,7 @@ fn assert_text_is_plain(output: &Output) {
     assert!(text.ends_with('\n') && !text.contains(" \n"), "{text}");
 }
 
-/// A range of 64 ports, full towards one listener.
+/// Sets the ephemeral range, and uses all its ports for connections to one listener.
 fn fill(range: &str) -> (TcpListener, Vec<TcpStream>) {
     namespace::set_sysctl("ip_local_port_range", range);
     let listener = TcpListener::bind("127.0.0.1:5000").unwrap();
@@ -117,7 +117,7 @@ fn bad_input_of_diagnose_is_unknown_in_one_line() {
             line.starts_with("portscope: ") && line.contains(reported),
             "{line:?} lacks {reported:?}"
         );
-        // A partial answer may tell more.
+        // If only writing the output fails, gaps may be printed before the error.
         let is_written = arguments.contains("nowhere");
         assert!(is_written || line.matches('\n').count() == 1, "{line:?}");
         assert_eq!(output.stdout, b"");
@@ -175,7 +175,7 @@ fn a_full_destination_is_critical_and_others_are_not_affected() {
         let rules: Vec<_> =
             health["findings"].as_array().unwrap().iter().map(|f| &f["rule"]).collect();
         assert!(rules.contains(&&"destination-exhausted".into()), "{rules:?}");
-        // UDP has no destination and is empty.
+        // UDP has no destinations, and its range is unused.
         assert_eq!(run("diagnose --sample 0 --protocol udp").status.code(), Some(0));
     });
 }
@@ -395,7 +395,8 @@ fn explain_names_the_holder_of_a_port_and_what_it_blocks() {
         let words: Vec<&str> = stdout(&output).split_whitespace().collect();
         let text = words.join(" ");
         assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""), "{text}");
-        // A process that another test starts just now holds a copy of our descriptors until exec.
+        // Until its exec(), a process that another test starts holds copies of our descriptors,
+        // too.
         let holder = format!("[{}]", std::process::id());
         assert!(text.contains("TCP 40101 is held by ") && text.contains(&holder), "{text}");
         assert!(text.contains("] (LISTEN on 0.0.0.0:40101, user root)."), "{text}");
@@ -405,7 +406,7 @@ fn explain_names_the_holder_of_a_port_and_what_it_blocks() {
         assert!(text.contains("A connect() to a new destination"), "{text}");
         assert!(!text.contains("UDP 40101"), "{text}");
         assert_text_is_plain(&output);
-        // On the other protocol nothing stands.
+        // The port is not in use on UDP.
         assert_eq!(run("explain 40101 --protocol udp").status.code(), Some(1));
     });
 }
@@ -461,7 +462,7 @@ fn explain_json_keeps_the_contract() {
     });
 }
 
-/// Every verdict of a table that is certain must be what a real bind() meets.
+/// Each verdict that is certain must agree with a real bind().
 #[test]
 fn a_probe_confirms_the_answer_from_the_tables() {
     in_new_namespace(|| {

@@ -25,10 +25,10 @@ use processes::{Sleeper, not_tested};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Set for this binary where it is the program that is handed sockets.
+/// Set if this test binary runs as the program that receives the sockets.
 const RECEIVER: &str = "PORTSCOPE_TEST_RECEIVER";
 
-/// `portscope exec OPTIONS -- COMMAND`, told as a line and as words.
+/// Returns `portscope exec OPTIONS -- COMMAND`. `options` is one string, `command` a list of words.
 fn exec(options: &str, command: &[&str]) -> Command {
     let mut program = Command::new(PROGRAM);
     program.arg("exec").args(options.split_whitespace()).arg("--").args(command);
@@ -60,7 +60,7 @@ fn file(name: &str) -> PathBuf {
     file
 }
 
-/// A connection as soon as somebody listens.
+/// Connects as soon as a program listens on the port.
 fn connect(port: u16) -> TcpStream {
     let deadline = Instant::now() + TIMEOUT;
     loop {
@@ -72,7 +72,7 @@ fn connect(port: u16) -> TcpStream {
     }
 }
 
-/// What this binary does as the program: test `role`, which is ignored otherwise.
+/// Returns the command that runs the ignored test `role` of this binary as the receiver.
 fn as_receiver<'a>(binary: &'a str, role: &'a str) -> [&'a str; 5] {
     [binary, "--ignored", "--exact", "--nocapture", role]
 }
@@ -114,7 +114,7 @@ data, sender = datagrams.recvfrom(64)
 datagrams.sendto(data.upper(), sender)
 ";
 
-/// Talks to a receiver on port 50000 over TCP and UDP.
+/// Asserts that a receiver on port 50000 answers over TCP and UDP.
 #[track_caller]
 fn assert_it_serves(mut started: Child, greeting: &str) {
     let mut received = String::new();
@@ -158,7 +158,7 @@ fn receiver_that_describes() {
     if !is_receiver() {
         return;
     }
-    // A reader removes what is meant for it alone.
+    // `ListenFd` removes its variables from the environment, so it is read before.
     let environment: Vec<_> = std::env::vars().collect();
     let mut given = ListenFd::from_env();
     for number in 0..given.len() {
@@ -177,7 +177,7 @@ fn receiver_that_describes() {
     }
 }
 
-/// The sockets in their order, and what the environment says.
+/// Returns the sockets that the receiver got, in their order, and its environment.
 fn described(options: &str) -> (Vec<(String, String)>, BTreeMap<String, String>) {
     let binary = this_binary();
     let mut command = exec(options, &as_receiver(&binary, "receiver_that_describes"));
@@ -263,7 +263,8 @@ fn exec_without_a_port_exits_with_75() {
         let _taken = TcpListener::bind("0.0.0.0:50000").unwrap();
         let full = run("--range 50000", &touch);
         assert_eq!(full.status.code(), Some(75));
-        // A process that another test starts just now holds a copy of our descriptors until exec.
+        // Until its exec(), a process that another test starts holds copies of our descriptors,
+        // too.
         let holder = format!("[{}]", std::process::id());
         let reported = stderr(&full);
         let is_reported =
@@ -324,7 +325,8 @@ fn bad_usage_is_2_in_one_line_and_nothing_is_started() {
     }
 }
 
-/// Number and what it is of each descriptor that `ls` lists, but its own of the folder.
+/// Parses the output of `ls`: the number and kind of each descriptor, except that of the folder
+/// itself.
 fn descriptors(listed: &str) -> BTreeMap<u32, String> {
     let lines = listed.lines().filter_map(|line| line.split_once(" -> "));
     lines
@@ -390,14 +392,14 @@ fn sockets_never_replace_closed_standard_streams() {
     });
 }
 
-/// Serves one connection, which it closes first.
+/// A server that accepts one connection and closes it before the client does.
 const CLOSES_FIRST: &str = "
 import socket
 connection, _ = socket.socket(fileno=3).accept()
 connection.close()
 ";
 
-/// The same, which binds PORT itself.
+/// As `CLOSES_FIRST`, but binds PORT itself.
 const BINDS_AND_CLOSES_FIRST: &str = "
 import os, socket
 listener = socket.create_server(('', int(os.environ['PORT'])))
@@ -577,7 +579,7 @@ fn exec_searches_as_pick_does() {
         let _taken: Vec<_> =
             (50_000..50_040).map(|port| UdpSocket::bind(("0.0.0.0", port)).unwrap()).collect();
         let reported = |output: &Output| -> Vec<String> {
-            // Without the time, and the holder that stands behind it.
+            // Without the time and the holder, which follow.
             let parts = |line: &str| line.split(" · ").take(3).collect::<Vec<_>>().join(" · ");
             let lines = stderr(output).lines().filter(|line| !line.starts_with("portscope: "));
             lines.map(parts).collect()

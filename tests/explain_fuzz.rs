@@ -1,8 +1,8 @@
 //! Random sets of sockets on one port: what `explain` reports for each bind() and connect(),
-//! compared with what the kernel does with the same set on a fresh port. Never uses the machine's
+//! compared with what the kernel does with the same set on another port. Never uses the machine's
 //! own ports.
 //!
-//! `PORTSCOPE_FUZZ_SETS` sets how many sets there are, `PORTSCOPE_FUZZ_SEED` which.
+//! `PORTSCOPE_FUZZ_SETS` is the number of sets, `PORTSCOPE_FUZZ_SEED` the seed.
 
 #![expect(clippy::unwrap_used, reason = "a test whose set-up fails has failed")]
 
@@ -41,9 +41,9 @@ use socket2::{Socket, Type};
 const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 const SECOND4: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 const LAN4: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 0, 1));
-/// Peers that clients connect to.
+/// Port of the peers to which clients connect.
 const PEER: u16 = 1000;
-/// Ports of the sets, one after the other, and those of their peers' clients.
+/// The ports of the sets, used one after the other; and the port of the clients of listeners.
 const PORTS: (u16, u16) = (20_000, 59_999);
 const CLIENTS: u16 = 60_999;
 
@@ -58,7 +58,7 @@ enum HolderAddress {
     Local6,
     Mapped,
     MappedAny,
-    /// fe80::1 on that interface.
+    /// fe80::1 on this interface.
     Link(&'static str),
 }
 
@@ -66,19 +66,19 @@ enum HolderAddress {
 enum Kind {
     Listening,
     Bound,
-    /// What a listener accepted, the listener closed.
+    /// An accepted connection; the listener is closed.
     Accepted,
-    /// A listener and what it accepted.
+    /// A listener and the connection that it accepted.
     Served,
-    /// The server closed first.
+    /// The accepted connection was closed first and is in TIME-WAIT.
     TimeWaitOfServer,
-    /// Bound by its number, then connected.
+    /// Bound to the port by number, then connected.
     ClientBound,
     /// connect() chose the port.
     ClientAutomatic,
-    /// As `ClientAutomatic`, closed before the server.
+    /// As `ClientAutomatic`, but in TIME-WAIT, because the client closed first.
     TimeWaitOfClient,
-    /// As `TimeWaitOfClient`, the server not closed.
+    /// As `TimeWaitOfClient`, but the server has not closed.
     FinWait2,
     Connected,
     ConnectedAutomatic,
@@ -102,16 +102,18 @@ struct Set {
 }
 
 impl Set {
-    /// A bind() of a holder has left a mark by which the kernel lets binds with SO_REUSEPORT pass
-    /// that conflict with a socket. One of ours without that option removes it.
+    /// Whether a bind() of a holder has left a mark on the port by which the kernel allows binds
+    /// with SO_REUSEPORT that conflict with a socket. A bind() by portscope without this option
+    /// removes the mark.
     fn has_lenient_mark(&self) -> bool {
         let is_shared = |holder: &&Holder| holder.reuse_port;
         let shared = self.holders.iter().filter(is_shared).count();
         self.protocol == Protocol::Tcp && shared > 0 && self.holders.len() > 1
     }
 
-    /// connect() chose the port, and a listener accepted on it: such a port goes back to connect() when
-    /// the listener is closed, but not after a further bind() (`inet_bind2_bucket_destroy`).
+    /// Whether connect() chose the port and a listener accepted a connection on it. connect() can
+    /// use such a port again once the listener is closed, but not if another bind() follows
+    /// (`inet_bind2_bucket_destroy`).
     fn is_shared_by_accident(&self) -> bool {
         let has = |kinds: &[Kind]| self.holders.iter().any(|h| kinds.contains(&h.kind));
         has(&[Kind::ClientAutomatic, Kind::TimeWaitOfClient, Kind::FinWait2])
@@ -119,7 +121,7 @@ impl Set {
     }
 }
 
-/// Where the sets are made.
+/// The network namespace in which the sets are created.
 struct FuzzSetup {
     random: ChaCha8Rng,
     next_port: u16,
@@ -198,7 +200,7 @@ impl FuzzSetup {
         let devices = [None, None, None, None, Some("lo"), Some("v0")];
         let has_devices = !self.links.is_empty();
         let kind = *kinds.choose(random).unwrap();
-        // The kernel forgets the user of a closed socket, but not at once.
+        // The kernel clears the user of a closed socket, but not at once.
         let may_have_user = !matches!(kind, FinWait2 | TimeWaitOfClient | TimeWaitOfServer);
         Holder {
             address: *holder_addresses.choose(random).unwrap(),
@@ -214,7 +216,7 @@ impl FuzzSetup {
         self.links.iter().find(|(known, _)| *known == name).unwrap().1
     }
 
-    /// None: the kernel refuses the set itself.
+    /// Creates the sockets of the set on this port. None: the kernel refuses one of them.
     fn build(&self, set: &Set, port: u16) -> Option<Vec<Socket>> {
         let made = set.holders.iter().map(|holder| self.make(set.protocol, *holder, port));
         made.collect::<io::Result<Vec<_>>>().ok().map(|kept| kept.into_iter().flatten().collect())
@@ -227,7 +229,7 @@ impl FuzzSetup {
         with.extend(holder.reuse_address.then_some(SocketOption::ReuseAddress));
         with.extend(holder.reuse_port.then_some(SocketOption::ReusePort));
         with.extend(holder.user_1000.then_some(SocketOption::User1000));
-        // A link-local address binds its socket to its own interface.
+        // A link-local address already binds the socket to an interface.
         let device = holder.device.filter(|_| !matches!(holder.address, HolderAddress::Link(_)));
         with.extend(device.map(SocketOption::Device));
         let automatic = matches!(
@@ -268,7 +270,8 @@ impl FuzzSetup {
         Ok(vec![socket])
     }
 
-    /// With the family's option, and the scope of a link-local address.
+    /// Returns the address, with the scope of a link-local one, and the options that its family
+    /// needs.
     fn address(&self, address: HolderAddress, port: u16) -> (&'static [SocketOption], SocketAddr) {
         let mapped = |address: Ipv4Addr| IpAddr::V6(address.to_ipv6_mapped());
         let dual: &[SocketOption] = &[SocketOption::Dual];
@@ -290,7 +293,7 @@ impl FuzzSetup {
         }
     }
 
-    /// The binds of `explain`, and those to each link-local address.
+    /// Returns the binds that `explain` checks, and those to each link-local address.
     fn binds(&self, protocol: Protocol) -> Vec<Bind> {
         let links = self
             .links
@@ -329,7 +332,7 @@ fn serve(listener: Socket, at: SocketAddr, holder: Holder) -> io::Result<Vec<Soc
         SocketAddr::V6(at) if at.scope_id() > 0 => at.into(),
         at => SocketAddr::new(to, at.port()),
     };
-    // Of a range of its own: the ports of the sets stay free.
+    // The client uses a port of its own, so that the ports of the sets stay free.
     let with: &[SocketOption] =
         if is_at_least(6, 3) { &[SocketOption::OnlyPort(CLIENTS)] } else { &[] };
     let client = holders::open(Type::STREAM, to.ip(), with);
@@ -349,7 +352,7 @@ fn serve(listener: Socket, at: SocketAddr, holder: Holder) -> io::Result<Vec<Soc
     Ok([accepted, client].into_iter().chain(kept).collect())
 }
 
-/// Without an answer, as on another interface, the socket stays in SYN-SENT.
+/// Starts to connect. Without an answer, as on another interface, the socket stays in SYN-SENT.
 fn begin_to_connect(socket: &Socket, peer: SocketAddr) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     match socket.connect(&peer.into()) {
@@ -370,13 +373,13 @@ fn peer_of(address: HolderAddress) -> SocketAddr {
     SocketAddr::new(address, PEER)
 }
 
-/// Accepts and closes what waits.
+/// Accepts and closes all waiting connections.
 fn drain(listener: &Socket) {
     while listener.accept().is_ok() {}
 }
 
-/// Two interfaces with the same link-local address, and an address of a network; none without
-/// iproute2.
+/// Creates two interfaces with the same link-local address; one also has an IPv4 address. Returns
+/// none without iproute2.
 fn devices() -> Vec<(&'static str, u32)> {
     let words = [
         "link add v0 type veth peer name v1",
@@ -403,7 +406,8 @@ fn is_at_least(major: u32, minor: u32) -> bool {
     probing::is_linux_at_least(&LinuxHost::new().machine(), (major, minor))
 }
 
-/// A real connect() that may take this port only. Nobody listens there.
+/// Returns whether a real connect() that can use only this port gets it. No program listens at
+/// `to`.
 fn connects(protocol: Protocol, port: u16, to: SocketAddr) -> bool {
     let kind = if protocol == Protocol::Tcp { Type::STREAM } else { Type::DGRAM };
     let connected = holders::choosing(port, || {
@@ -418,7 +422,7 @@ fn connects(protocol: Protocol, port: u16, to: SocketAddr) -> bool {
     }
 }
 
-/// What was said of one set, beside what the kernel did.
+/// The comparison of the answers with what the kernel did.
 #[derive(Default)]
 struct Figures {
     sets: u32,
@@ -426,13 +430,13 @@ struct Figures {
     unknown: u32,
     probed: u32,
     not_probed: u32,
-    /// Probes that were refused where a mark of others would have let them pass.
+    /// Probes that were refused, although a mark of other sockets would have allowed them.
     stricter: u32,
     wrong: Vec<String>,
 }
 
 impl Figures {
-    /// `claimed`: whether it succeeds.
+    /// `claimed`: whether the call succeeds according to portscope; `does`: whether it really does.
     fn count(&mut self, what: impl FnOnce() -> String, claimed: Option<bool>, does: bool) {
         match claimed {
             None => self.unknown += 1,
@@ -450,8 +454,8 @@ fn claim(verdict: Verdict) -> Option<bool> {
     }
 }
 
-/// The binds of one set: what is said, what the kernel does, what --probe measures, and that the
-/// kernel does the same after it.
+/// Compares the binds of one set: the answers, the kernel, the results of --probe, and the kernel
+/// after --probe.
 fn try_binds(setup: &mut FuzzSetup, set: &Set, figures: &mut Figures) -> bool {
     let port = setup.port();
     let Some(_kept) = setup.build(set, port) else { return false };
@@ -493,7 +497,7 @@ fn try_binds(setup: &mut FuzzSetup, set: &Set, figures: &mut Figures) -> bool {
     true
 }
 
-/// The connects of one set, and that --probe leaves the port to connect().
+/// Compares the connects of one set, and checks that --probe does not take the port from connect().
 fn try_connects(setup: &mut FuzzSetup, set: &Set, figures: &mut Figures) -> bool {
     if !setup.has_automatic {
         return true;

@@ -26,7 +26,7 @@ fn ranges() -> impl Strategy<Value = PortRange> {
     any::<(u16, u16)>().prop_map(|(a, b)| PortRange::new(a.min(b), a.max(b)).unwrap())
 }
 
-/// An app with some sockets, and keys that lead to every grain and extent.
+/// Returns an app with some sockets after these keys, which can lead to each resolution and extent.
 fn app(range: PortRange, glyphs: GlyphSet, size: Size, keys: &str) -> App {
     let host = SimulatedHost::builder()
         .fill(range, 0.3, State::Established, 3)

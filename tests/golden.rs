@@ -28,7 +28,7 @@ const XL: (u16, u16) = (200, 60);
 const SIZES: [(u16, u16); 4] = [S, M, L, XL];
 const SMALL: [(u16, u16); 2] = [S, M];
 
-/// A name, and how one comes there.
+/// The name of a screen, and the function that opens it.
 type GoldenScreen = (&'static str, fn(Session) -> Session);
 
 const MAP: &[GoldenScreen] = &[
@@ -60,7 +60,7 @@ fn help_at_each_size() {
     at_each_size(HELP);
 }
 
-/// Their map is the one of the other lens in other colours: larger sizes show nothing more of it.
+/// The lenses differ only in the colours of the map, so larger sizes would test nothing more.
 #[test]
 fn each_lens_at_the_small_sizes() {
     for (steps, lens) in LENSES.iter().enumerate().skip(1) {
@@ -95,8 +95,8 @@ fn in_ascii_each_screen_is_ascii() {
     }
 }
 
-/// What differs is colour: the text needs no pictures of its own. Sixteen colours do not mix, so
-/// that the allocator's map says with glyphs what others say with shades.
+/// Palettes differ only in colour, so their text needs no golden files of its own. With sixteen
+/// colours there are no shades, so the allocator's map uses glyphs instead.
 #[test]
 fn all_palettes_show_the_same_text() {
     let indexed = Theme::new(Depth::Indexed, Background::Dark, false);
@@ -168,7 +168,7 @@ fn shown(session: &Session) -> String {
     text(&session.draw())
 }
 
-/// Where dots do not fit, the legend says so.
+/// Shows dots. If they do not fit, the legend says so.
 fn with_dots(session: Session) -> Session {
     let is_dots = |c: char| ('\u{2801}'..='\u{28FF}').contains(&c);
     if shown(&session).contains(is_dots) { session } else { session.press("f") }
@@ -185,7 +185,7 @@ fn with_letters(mut session: Session) -> Session {
     session
 }
 
-/// The second allocation of a run at four attempts a second, at its end.
+/// Plays a run at four attempts per second until its second allocation ends.
 fn slow(session: Session) -> Session {
     let mut run = Run::begin(session, " ");
     for _ in 0..2 {
@@ -194,7 +194,7 @@ fn slow(session: Session) -> Session {
     run.session
 }
 
-/// Two seconds at full speed.
+/// Plays two seconds at full speed.
 fn max(session: Session) -> Session {
     let mut run = Run::begin(session, "]]] ");
     for _ in 0..20 {
@@ -203,7 +203,7 @@ fn max(session: Session) -> Session {
     run.session
 }
 
-/// A run on the simulated site, the engine's part played by hand: no clock, no thread.
+/// A run on simulated ports. The test does the work of the engine: no clock, no thread.
 struct Run {
     session: Session,
     allocator: AttemptSearch<Box<dyn HostBinder>, Random, ChaCha8Rng>,
@@ -211,12 +211,12 @@ struct Run {
 }
 
 impl Run {
-    /// `keys` come after those to the site.
+    /// Switches to simulated ports, then presses `keys`.
     fn begin(session: Session, keys: &str) -> Self {
         let target =
             SimulatedHost::builder().fill(IANA_DYNAMIC, 0.90, State::Unconnected, 7).build();
         let mut session = session.press("4t");
-        // A simulated snapshot has its run's number.
+        // A simulated snapshot has the number of its run.
         let snapshot = Snapshot { number: 1, ..target.snapshot() };
         session.update(Event::Report(Report::Simulated(Arc::new(snapshot))));
         let allocator = AttemptSearch::new(
@@ -229,7 +229,8 @@ impl Run {
         Self { session: session.press(keys), allocator, allocations: 0 }
     }
 
-    /// So many attempts, told to the app that much later. True: an allocation has ended.
+    /// Makes `count` attempts, and reports them to the app after `later` has passed. Returns
+    /// whether an allocation has ended.
     fn attempt(&mut self, count: u32, later: Duration) -> bool {
         let mut delta = AllocationDelta { run: 1, is_running: true, ..AllocationDelta::default() };
         let (mut attempts_by_port, mut histogram) = (BTreeMap::new(), BTreeMap::new());

@@ -11,7 +11,7 @@ use portscope::{
     host::simulated::SimulatedHost,
 };
 
-/// Pid, name, unit, and how many sockets of a state it has.
+/// Pid, name, unit and number of sockets.
 type Worker<'a> = (u32, &'a str, Option<&'a str>, u16);
 
 fn findings(rule: &str, workers: &[Worker<'_>], snapshot: &Snapshot) -> Vec<Finding> {
@@ -37,7 +37,7 @@ fn findings(rule: &str, workers: &[Worker<'_>], snapshot: &Snapshot) -> Vec<Find
     diagnosis.findings.into_iter().filter(|finding| finding.rule == rule).collect()
 }
 
-/// A range of 2,000 ports, of which the workers have one after the other.
+/// Returns a machine with a range of 2,000 ports, which the workers use in ascending order.
 fn machine(workers: &[Worker<'_>], state: State) -> Snapshot {
     let range = PortRange::new(40_000, 41_999).unwrap();
     let mut machine = SimulatedHost::builder().ephemeral(Ephemeral::new(range, Vec::new()));

@@ -20,7 +20,7 @@ use namespace::in_new_namespace;
 use portscope::domain::PortRange;
 use processes::alone;
 
-/// A part of what `cargo bench --bench handover` runs.
+/// Fewer rounds than `cargo bench --bench handover` runs.
 const ROUNDS: u32 = 15;
 
 fn sixty_four() -> PortRange {
@@ -38,14 +38,15 @@ fn concurrent_execs_get_distinct_ports_and_leak_none_when_killed() {
     });
 }
 
-/// With one port each the last of them meets fifteen.
+/// There is one port for each process: the last one finds 15 of 16 ports in use.
 #[test]
 fn concurrent_execs_share_a_range_with_just_enough_ports() {
     let _alone = alone();
     in_new_namespace(|| {
         let range = PortRange::new(40_000, 40_000 + PORT_CLIENTS as u16 - 1).unwrap();
         let tally = race(HandoverMethod::Exec, range, 3).unwrap();
-        // A hundred draws may miss the last port, which is told by code 75; never is one had twice.
+        // 100 random attempts may miss the last free port (exit code 75), but no port is given out
+        // twice.
         assert_eq!((tally.duplicates, tally.leaked), (0, 0), "{tally:?}");
         assert!(tally.lost <= 3, "{tally:?}");
     });
@@ -62,7 +63,7 @@ fn concurrent_picks_collide_when_the_port_is_closed_and_bound_again() {
     });
 }
 
-/// Between its start and the program that it becomes, too.
+/// Also between its start and the exec() of the program.
 #[test]
 fn exec_killed_at_any_moment_leaves_no_port_behind() {
     let _alone = alone();

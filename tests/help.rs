@@ -17,7 +17,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 use session::{Session, ascii, busy, dark, range};
 
 const SIZES: [(u16, u16); 4] = [(80, 24), (120, 40), (160, 48), (200, 60)];
-/// The keys that lead to a screen.
+/// The keys that open each screen.
 const SCREENS: [(&str, Context); 5] = [
     ("1", Context::Overview),
     ("2", Context::Map),
@@ -50,14 +50,14 @@ fn symbol(buffer: &Buffer, x: u16, y: u16) -> &str {
     buffer[(x, y)].symbol()
 }
 
-/// Inside of the box's lines. They are found from its lower right corner, which nothing else has.
+/// Returns the area inside the border of the help box, which is found by its title.
 fn inside(buffer: &Buffer) -> Rect {
     let page = buffer.area;
     let title = (page.top()..page.bottom())
         .find(|&y| line(buffer, page.left(), page.right(), y).contains(" States and colours "))
         .expect("the box has a title");
     let is_corner = |x: &u16| ["┌", "+"].contains(&symbol(buffer, *x, title));
-    // Beside the box the screen below shows, which may hold corners of its own.
+    // The screen below is visible beside the box, and may have corners, too.
     let text: Vec<&str> = page.columns().map(|x| symbol(buffer, x.x, title)).collect();
     let name = (0..text.len()).find(|&x| text[x..].concat().starts_with(" Keys ")).unwrap() as u16;
     let left = (page.left()..name).rfind(is_corner).unwrap();
@@ -72,7 +72,7 @@ fn line(buffer: &Buffer, from: u16, to: u16, y: u16) -> String {
     (from..to).map(|x| symbol(buffer, x, y)).collect()
 }
 
-/// One line of single spaces, so that wrapped sentences are whole again.
+/// Returns the text as one line with single spaces, in which no sentence is wrapped.
 fn text(buffer: &Buffer, area: Rect) -> String {
     let lines = area.rows().map(|row| line(buffer, row.left(), row.right(), row.y));
     let words = lines.flat_map(|l| l.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
@@ -83,7 +83,7 @@ fn whole(buffer: &Buffer) -> String {
     text(buffer, inside(buffer))
 }
 
-/// The page of keys has two columns.
+/// Returns the text of the page of keys, which has two columns.
 fn columns(buffer: &Buffer) -> String {
     let inside = inside(buffer);
     let middle = inside.x + 1 + (inside.width - 4) / 2;

@@ -9,7 +9,7 @@ const COMMANDS: [&str; 8] = ["", "scan", "diagnose", "explain", "pick", "exec", 
 
 const OPTIONS: [&str; 2] = ["-h", "--help"];
 
-/// Returns what the program prints for these words, with the width of a terminal of 80 columns.
+/// Returns what the program prints for these words in a terminal of 80 columns.
 fn printed(words: &[&str]) -> String {
     let mut program = Command::new(env!("CARGO_BIN_EXE_portscope"));
     program.args(words.iter().filter(|word| !word.is_empty()));

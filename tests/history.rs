@@ -1,4 +1,4 @@
-//! What a history reports about sockets and ports, over snapshots such as a machine produces.
+//! What a history reports about sockets and ports after a sequence of snapshots.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -13,7 +13,7 @@ use portscope::{
 };
 use proptest::prelude::*;
 
-/// Sockets at a second.
+/// Returns a snapshot of these sockets, taken at second `number`.
 fn snapshot(number: u64, sockets: &[Socket]) -> Snapshot {
     let machine = SimulatedHost::builder().build().machine();
     let mut snapshot = Snapshot::empty(Arc::clone(&machine), Source::Simulated);
@@ -115,7 +115,8 @@ fn time_wait_continues_its_connection_despite_another_cookie() {
     assert_eq!(history.age(&waiting), Some(Age::Exactly(seconds(2))));
 }
 
-/// Local ports of what came, and of what went into TIME-WAIT, with the last of these looks.
+/// Returns the local ports of the sockets that appeared, and of those that entered TIME-WAIT, in
+/// the last of these snapshots.
 fn arrived_and_ended<const N: usize>(snapshots: [&[Socket]; N]) -> (Vec<u16>, Vec<u16>) {
     let history = history(snapshots);
     let last = snapshot(0, snapshots[N - 1]);
@@ -249,14 +250,14 @@ enum Step {
         port: u16,
         state: State,
     },
-    /// Of the sockets there are, the one at this place, counted around.
+    /// Changes the state of a socket. The index wraps around at the number of sockets.
     Change(usize, State),
-    /// TIME-WAIT takes its place, with another cookie.
+    /// Replaces a socket by one in TIME-WAIT, with another cookie.
     Close(usize),
     Vanish(usize),
 }
 
-/// What a snapshot could not list.
+/// The sockets that a snapshot could not list.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Unlisted {
     No,
@@ -311,16 +312,17 @@ fn steps() -> impl Strategy<Value = Vec<(Vec<Step>, Unlisted, u64)>> {
     proptest::collection::vec((proptest::collection::vec(step, 0..6), blind, 1..100_u64), 1..16)
 }
 
-/// A socket as the model knows it: by itself, not by its cookie.
+/// A socket as the model knows it: an identity that does not depend on the cookie.
 #[derive(Clone, Debug)]
 struct Actor {
     socket: Socket,
     is_alive: bool,
-    /// As it was when it was last seen, and how old it counts.
+    /// Its state when it was last listed, since when it is known to exist, and whether it may be
+    /// older.
     last_seen: Option<(State, Duration, bool)>,
 }
 
-/// Knows every socket and simply looks at all of them each time.
+/// A simple model: examines every socket at each snapshot.
 #[derive(Default)]
 struct Model {
     actors: Vec<Actor>,
@@ -364,7 +366,8 @@ impl Model {
         }
     }
 
-    /// Compares with what could be seen the time before.
+    /// Updates the model for a snapshot. `before`: the time of the previous snapshot, and what it
+    /// could not list.
     fn observe_step(
         &mut self,
         at: Duration,
@@ -400,7 +403,7 @@ impl Model {
     }
 }
 
-/// One socket in one look; what there is to tell of it.
+/// Updates a socket for one snapshot. Returns the event to report; None: there is none.
 fn see(
     actor: &mut Actor,
     at: Duration,
@@ -426,7 +429,7 @@ fn see(
             (state != now).then_some((now, actor.socket.remote))
         }
         (Some((state, ..)), false) => {
-            // Whether it may still be there is asked of it as it was seen.
+            // It may still exist if this snapshot could not list a socket in its last known state.
             if !blind.hides(&Socket { state, ..actor.socket }) {
                 actor.last_seen = None;
             }
@@ -475,7 +478,7 @@ fn ages_agree(history: &History, model: &Model, snapshot: &Snapshot) -> Result<(
     Ok(())
 }
 
-/// Sightings of one time have no order.
+/// Compares the events of a port. Those of the same time have no order.
 fn port_events_agree(history: &History, model: &Model, port: u16) -> Result<(), TestCaseError> {
     let reported: Vec<PortEvent> = history.on_port(port).collect();
     let of_port = model.port_events.iter().rev().filter(|(p, _)| *p == port).map(|(_, s)| *s);

@@ -20,7 +20,7 @@ use session::{Session, busy, dark, range};
 
 const START: u64 = 1_767_225_600;
 
-/// The busy machine as it was `second` seconds after the program's start.
+/// Reports a scan of the busy machine at `second` seconds after the program's start.
 fn scan_at(session: &mut Session, second: u64, change: impl FnOnce(&mut Vec<Socket>)) {
     let mut snapshot: Snapshot = busy().snapshot();
     change(&mut snapshot.sockets);
@@ -31,8 +31,8 @@ fn scan_at(session: &mut Session, second: u64, change: impl FnOnce(&mut Vec<Sock
     session.update(Event::Report(Report::Scanned(Arc::new(snapshot))));
 }
 
-/// With units, and with a past: the connection of port 49152 came a minute after the start, 49154
-/// was given back.
+/// Returns a session with units and with earlier events: the connection on port 49152 appears at 60
+/// s, is gone at 72 s, and is back at 200 s.
 fn watched(theme: Theme, columns: u16, rows: u16) -> Session {
     let host = busy();
     let mut session = Session::new(theme, columns, rows);
@@ -60,7 +60,7 @@ fn watched(theme: Theme, columns: u16, rows: u16) -> Session {
     session
 }
 
-/// What stands in the inspector's area.
+/// Returns the text in the inspector's area.
 fn shown(session: &Session) -> String {
     let size = Rect::new(0, 0, session.columns, session.rows);
     let area = layout::areas(size, &session.app).inspector;
@@ -74,13 +74,13 @@ fn at(port: u16, columns: u16, rows: u16) -> String {
     shown(&watched(dark(), columns, rows).press(&format!("g{port}\n")))
 }
 
-/// The pointer over some ports of the map.
+/// Moves the pointer over some ports of the map.
 fn hovered(mut session: Session, ports: PortRange) -> Session {
     session.update(Event::Mouse(Gesture::Hover, Some(PointerTarget::Ports(ports))));
     session
 }
 
-/// From one place to another with the button down.
+/// Drags from some ports to others.
 fn measured(mut session: Session, from: PortRange, to: PortRange) -> Session {
     session.update(Event::Mouse(Gesture::Press, Some(PointerTarget::Ports(from))));
     session.update(Event::Mouse(Gesture::Drag, Some(PointerTarget::Ports(to))));

@@ -31,7 +31,7 @@ fn run(command: &str) -> bool {
     output.status.success()
 }
 
-/// What portscope prints, with single blanks where lines were broken.
+/// Returns what portscope prints, with line breaks replaced by single spaces.
 fn print(arguments: &str) -> String {
     let _alone = alone();
     let mut command = Command::new(env!("CARGO_BIN_EXE_portscope"));
@@ -40,7 +40,7 @@ fn print(arguments: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// What it prints to stderr.
+/// Returns what it prints on stderr.
 fn trace(arguments: &str) -> String {
     let _alone = alone();
     let mut command = Command::new(env!("CARGO_BIN_EXE_portscope"));
@@ -51,7 +51,8 @@ fn json(arguments: &str) -> Value {
     serde_json::from_str(&print(&format!("{arguments} --format json"))).unwrap()
 }
 
-/// Up, on loopback; says so where the kernel cannot make one.
+/// Creates a VXLAN interface on loopback and sets it up. Prints that nothing is tested if the
+/// kernel cannot create one.
 fn add_vxlan(name: &str, id: u32, port: u16) -> bool {
     let is_made = run(&format!(
         "ip link add {name} type vxlan id {id} dev lo local 127.0.0.1 dstport {port} && \
@@ -105,7 +106,7 @@ fn all_tunnels_that_share_a_port_are_named_and_other_sockets_are_not() {
         let text = print("explain 4789 --protocol udp");
         assert!(text.contains("the kernel: VXLAN tunnel vx0, VXLAN tunnel vx1"), "{text}");
         assert!(text.contains("`ip link set vx0 down; ip link set vx1 down` frees it"), "{text}");
-        // A process holds this one.
+        // A process holds this socket.
         let held = UdpSocket::bind((LOCAL, 5000)).unwrap();
         let diagnoser = Diagnoser::now();
         let mut owners =
@@ -142,7 +143,7 @@ fn without_a_socket_that_has_no_process_no_interface_is_listed() {
     });
 }
 
-/// Where another network namespace is looked at, its own interfaces are listed.
+/// If another network namespace is scanned, its interfaces are listed.
 #[test]
 fn a_tunnel_of_another_namespace_is_named_there() {
     in_new_namespace(|| {
@@ -156,7 +157,7 @@ fn a_tunnel_of_another_namespace_is_named_there() {
     });
 }
 
-/// Flows to that port of this machine go to the server.
+/// Adds a rule that sends flows to this port of the machine to the server.
 fn publish(port: u16, server: &TcpListener) -> bool {
     let to = server.local_addr().unwrap();
     let is_done = run(&format!(
@@ -220,7 +221,7 @@ fn explain_names_a_self_connected_socket() {
         let text = print("explain 40002 --protocol tcp");
         for words in [
             "ESTABLISHED on 127.0.0.1:40002 → 127.0.0.1:40002, connected to itself",
-            "must close the socket in ESTABLISHED, connected to itself.",
+            "must close the socket in ESTABLISHED that is connected to itself.",
             "`ss --kill` ends a connection at once",
         ] {
             assert!(text.contains(words), "{words:?} is not in {text}");

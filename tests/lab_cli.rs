@@ -182,14 +182,14 @@ fn assert_strategy_keeps_the_contract(strategy: &Value) {
     assert_eq!(counted, runs - failures, "{name}");
     assert!(strategy["failure_rate"].is_f64() && attempts["mean"].is_f64(), "{name}");
     assert!(strategy["distinct_ports"].as_u64().unwrap() <= runs, "{name}");
-    // A law says both or nothing.
+    // A model gives both values or none.
     let has_expectation = strategy["model"].is_string();
     assert_eq!(strategy["expected_failure_rate"].is_f64(), has_expectation, "{name}");
     assert_eq!(attempts["expected_mean"].is_f64(), has_expectation, "{name}");
     assert!(strategy["nanoseconds_per_success"].is_u64(), "{name}");
 }
 
-/// All that is not a time.
+/// Removes all times, which differ between runs with the same seed.
 fn without_times(mut lab: Value) -> Value {
     for strategy in lab["strategies"].as_array_mut().unwrap() {
         strategy["nanoseconds_per_success"] = Value::Null;

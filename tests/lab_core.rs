@@ -15,7 +15,7 @@ use portscope::{
     domain::{Binder, Errno, PortRange, Protocols},
 };
 
-/// Both ends included; not a power of two, so that nothing fits by accident.
+/// 1,000 candidates: not a power of two, so that a wrong modulus is noticed.
 fn small() -> Candidates {
     let reserved = [PortRange::new(50_100, 50_123).unwrap()];
     Candidates::new(PortRange::new(50_000, 51_023).unwrap(), &reserved)
@@ -95,7 +95,7 @@ fn a_picture_of_a_settled_population_matches_bind_results() {
     }
 }
 
-/// Chi-square over the ports, whatever the order of the looks, and over pairs of neighbours.
+/// Chi-square over the ports, queried in different orders, and over pairs of neighbouring ports.
 #[test]
 fn uniform_occupancy_has_no_favoured_port_or_pair() {
     let (occupied, rounds) = (600_u32, 6_000_u32);
@@ -120,7 +120,8 @@ fn uniform_occupancy_has_no_favoured_port_or_pair() {
     let share = k / n;
     let expected = f64::from(rounds) * share;
     let deviation = |count: u32| (f64::from(count) - expected).powi(2) / (expected * (1.0 - share));
-    // n - 1 degrees of freedom, since the sum of each round is fixed; scaled by (n - 1) / n.
+    // n - 1 degrees of freedom, because the number of occupied ports of each round is fixed; scaled
+    // by (n - 1) / n.
     let chi: f64 = by_port.into_iter().map(deviation).sum::<f64>() * (n - 1.0) / n;
     let z = (chi - (n - 1.0)) / (2.0 * (n - 1.0)).sqrt();
     assert!(z.abs() < 4.5, "{z}");
@@ -231,13 +232,15 @@ fn figures_depend_on_the_seed_and_not_on_batch_sizes() {
     }
 }
 
-/// Within 4.5 standard errors in the mean and in the failures.
+/// Asserts that the mean and the failures are within 4.5 standard errors of the expected values.
+/// Returns false if the strategy has no model.
 #[track_caller]
 fn assert_as_predicted(column: &StrategyColumn, max_attempts: u32) -> bool {
     let (name, figures) = (row(column).name, &column.figures);
     let Some(expected) = figures.expected else { return false };
     let (mean, runs) = (figures.mean().unwrap(), figures.runs as f64);
-    // A sample of what nearly never differs says too little of how far it may be off.
+    // If nearly all runs have the same number of attempts, the standard error is too small to
+    // compare with.
     let error = figures.standard_error().unwrap().max(1e-9);
     let z = (mean - expected.mean_attempts) / error;
     assert!(
@@ -297,7 +300,8 @@ fn a_scan_matches_the_run_length_model_on_clustered_and_built_occupancy() {
     }
 }
 
-/// Knuth's linear probing: 49.7 at 90 % of 16,384 ports, a little less of fewer.
+/// Knuth's linear probing: 49.7 attempts at 90 % of 16,384 ports, slightly fewer if there are fewer
+/// ports.
 #[test]
 fn simple_random_on_its_own_occupancy_costs_as_much_as_linear_probing() {
     let candidates = Candidates::new(PortRange::new(50_000, 54_095).unwrap(), &[]);

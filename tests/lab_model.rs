@@ -22,14 +22,14 @@ use serde_json::Value;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
 const CANDIDATES: u32 = 16_384;
 
-/// One strategy's figures and what was predicted of them.
+/// The measured and the expected figures of a strategy.
 struct Row {
     name: String,
     runs: f64,
     failures: f64,
     mean: f64,
     standard_error: f64,
-    /// Failure rate and mean; None: no law is known.
+    /// Expected failure rate and mean. None: the strategy has no model.
     expected: Option<(f64, f64)>,
 }
 
@@ -47,7 +47,8 @@ impl Row {
         }
     }
 
-    /// None: it does as predicted, or nothing is predicted.
+    /// Describes how the figures differ from the expected ones. None: they agree, or no model is
+    /// known.
     fn disagreement(&self) -> Option<String> {
         let Self { name, runs, failures, mean, standard_error, .. } = self;
         let Some((rate, expected)) = self.expected else {
@@ -60,7 +61,7 @@ impl Row {
              attempts, law {expected:9.4} ± {standard_error:.4}  {:+.2}",
             (mean - expected) / standard_error.max(1e-9)
         );
-        // Half a failure, for counts are whole.
+        // 0.5 is added because failures are whole numbers.
         let is_mean = (mean - expected).abs() <= 4.0 * standard_error + 1e-9;
         let is_rate = (failures - failing).abs() <= 4.0 * failing_error + 0.5;
         (!is_mean || !is_rate).then(|| format!("{name}: {mean} for {expected}, {failures} failed"))
@@ -81,7 +82,8 @@ fn lab(arguments: &str) -> Vec<Row> {
     lab["strategies"].as_array().unwrap().iter().map(Row::new).collect()
 }
 
-/// Within 4 standard errors, for each strategy with a law.
+/// Asserts that the figures of each strategy with a model are within 4 standard errors of the
+/// expected ones.
 #[track_caller]
 fn assert_as_expected(arguments: &str) -> Vec<Row> {
     let rows = lab(arguments);
@@ -91,7 +93,7 @@ fn assert_as_expected(arguments: &str) -> Vec<Row> {
     rows
 }
 
-/// Prediction of a strategy: failure rate and mean attempts.
+/// Returns the expected failure rate and mean number of attempts of a strategy.
 fn expected(rows: &[Row], name: &str) -> (f64, f64) {
     rows.iter().find(|row| row.name == name).and_then(|row| row.expected).unwrap()
 }
@@ -151,7 +153,7 @@ fn figures_of_real_sockets_are_within_4_standard_errors_of_the_expected_ones() {
     }
     for share in [0.9, 0.99] {
         in_new_namespace(|| {
-            // What kernel-bind chooses from.
+            // kernel-bind chooses from this range.
             set_sysctl("ip_local_port_range", "49152 65535");
             let occupied = (f64::from(CANDIDATES) * share).round() as usize;
             let _held = hold(occupied);
@@ -182,7 +184,7 @@ fn figures_of_real_sockets_are_within_4_standard_errors_of_the_expected_ones() {
     }
 }
 
-/// So many ports of the range on UDP, chosen by a seed.
+/// Binds this number of ports of the range on UDP, chosen by a seed.
 fn hold(count: usize) -> Vec<Box<dyn Held>> {
     let mut ports: Vec<u16> = IANA_DYNAMIC.ports().collect();
     ports.shuffle(&mut ChaCha8Rng::seed_from_u64(1));
@@ -190,7 +192,7 @@ fn hold(count: usize) -> Vec<Box<dyn Held>> {
     ports.into_iter().take(count).map(|port| binder.bind(port).0.ok().unwrap()).collect()
 }
 
-/// Without enough of them: says so, or panics when `CI` is set.
+/// Whether enough descriptors are allowed. If not, prints that, or panics if `CI` is set.
 fn has_descriptors() -> bool {
     let limit = rustix::process::getrlimit(Resource::Nofile);
     let most = limit.maximum.unwrap_or(u64::MAX);

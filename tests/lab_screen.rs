@@ -60,7 +60,8 @@ fn strategy_report(column: StrategyColumn) -> StrategyReport {
     }
 }
 
-/// What the engine would tell after so many runs, by a clock that counts calls.
+/// Returns the report of the engine after this number of runs, with a clock that advances with each
+/// call.
 fn report(names: &[&str], pattern: Pattern, share: f64, runs: u64) -> LabReport {
     let calls = Cell::new(0);
     let clock = || {
@@ -71,7 +72,7 @@ fn report(names: &[&str], pattern: Pattern, share: f64, runs: u64) -> LabReport 
     let mut simulated_lab = SimulatedLab::new(&config(names), pattern, occupied(share));
     simulated_lab.advance(u32::MAX, runs, &clock);
     let shares = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, 0.99];
-    // What strategies build takes long.
+    // A built occupancy takes long.
     let (shares, each) =
         if pattern == Pattern::Built { (&shares[..3], 1) } else { (&shares[..], 200) };
     let curve = shares.iter().map(|&share| {
@@ -92,7 +93,8 @@ fn report(names: &[&str], pattern: Pattern, share: f64, runs: u64) -> LabReport 
 
 const FIRST: [&str; 4] = ["random", "sequential", "linux-connect", "double-hash"];
 
-/// The lab as it begins: four strategies on a clustered occupancy of 90 %, at full speed.
+/// Opens the Lab screen with its defaults: four strategies on a clustered occupancy of 90 %, at
+/// full speed.
 fn lab(theme: &Theme, (columns, rows): (u16, u16)) -> Session {
     Session::of(&busy(), theme.clone(), columns, rows).press("5")
 }
@@ -101,7 +103,8 @@ fn show_report(session: &mut Session, report: &LabReport) {
     session.update(Event::Report(Report::Lab(Arc::new(report.clone()))));
 }
 
-/// As a terminal would get it, where `SHOW_FRAMES` names a folder: for eyes.
+/// Writes the frame, as a terminal would receive it, to the folder that `SHOW_FRAMES` names. Does
+/// nothing if the variable is not set.
 fn keep_ansi(name: &str, buffer: &Buffer) {
     let Some(folder) = std::env::var_os("SHOW_FRAMES") else { return };
     let mut ansi = String::new();
@@ -167,18 +170,18 @@ fn without_colour_shapes_distinguish_strategies() {
     keep_ansi("light_160x48", &session.draw());
 }
 
-/// What the engine tells of the columns that the keys have left.
+/// Reports figures for the columns that are shown now.
 fn report_figures(session: &mut Session, pattern: Pattern, share: f64, runs: u64) {
     let names: Vec<&str> = session.app.lab().picked().map(|row| row.name).collect();
     let report = report(&names, pattern, share, runs);
-    // Whatever the keys asked for, the number of the latest request is among these.
+    // One of these is the number of the latest request; reports with other numbers are ignored.
     (1..20).for_each(|number| show_report(session, &LabReport { number, ..report.clone() }));
 }
 
 #[test]
 fn an_allocation_is_shown_attempt_by_attempt() {
     for size in [(80, 24), (160, 48)] {
-        // Two columns, the second one with `bitmap`, at 4/s.
+        // Two columns, of which the second gets `bitmap` below, at 4/s.
         let mut session = lab(&dark(), size).press("ddXXlS[[[");
         while session.app.lab().picked().all(|row| row.name != "bitmap") {
             session = session.press("s");

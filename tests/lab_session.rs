@@ -23,7 +23,7 @@ const SPACE: Key = Key::Char(' ');
 
 struct Session {
     app: App,
-    /// What was asked so far.
+    /// All requests so far.
     asked: Vec<Ask>,
 }
 
@@ -45,7 +45,7 @@ impl Session {
         Self { app, asked: Vec::new() }
     }
 
-    /// The Lab screen, for the first time, on a machine that others use.
+    /// Opens the Lab screen on a machine that other processes use.
     fn open() -> Self {
         let mut session = Self::new();
         session.scanned(shared());
@@ -53,7 +53,7 @@ impl Session {
         session
     }
 
-    /// The same with the machine chosen.
+    /// Same as `open`, then switches to real binds on the machine.
     fn on_machine() -> Self {
         let mut session = Self::open();
         session.keys("t");
@@ -75,7 +75,7 @@ impl Session {
         self.update(Event::Key(key))
     }
 
-    /// What the last of them asks for.
+    /// Presses the keys, and returns the requests of the last one.
     fn keys(&mut self, keys: &str) -> Vec<Ask> {
         keys.chars().map(|key| self.press(Key::Char(key))).last().unwrap_or_default()
     }
@@ -88,7 +88,7 @@ impl Session {
         self.asked.iter().filter(|ask| matches!(ask, Ask::Prepare(_))).count() as u64
     }
 
-    /// As the engine answers the latest `Prepare`.
+    /// Reports with the number of the latest `Prepare`.
     fn report(&mut self, occupied: u32) {
         let number = self.prepared();
         self.update(report(number, occupied));
@@ -230,7 +230,7 @@ fn nothing_runs_on_the_machine_before_the_first_scan() {
     assert_eq!(session.keys("t"), [Ask::Pause]);
     assert!(session.notice().contains("no scan yet"));
     assert!(session.lab().report().is_none());
-    // Of the simulated lab before.
+    // A late report of the simulated lab.
     session.report(14_746);
     assert!(session.lab().report().is_none());
     assert_eq!(session.press(SPACE), []);
@@ -362,7 +362,7 @@ fn a_click_selects_the_column_or_table_row_under_it() {
     assert_eq!(at((160, 48), 5, 20), column(0));
     assert_eq!(at((160, 48), 155, 20), column(3));
     assert_eq!(at((160, 48), 5, 46), None);
-    // Header, title, setup, the names of the figures; then a line each.
+    // Header, title, setup and the names of the figures come first; then one line per strategy.
     assert_eq!((at((80, 24), 5, 3), at((80, 24), 5, 4)), (None, column(0)));
     assert_eq!(at((80, 24), 5, 7), column(3));
     assert_eq!(at((80, 24), 5, 12), column(0));
@@ -484,7 +484,7 @@ fn a_race_can_be_started_ended_and_closed() {
     assert!(session.lab().race().unwrap().is_over, "what came of it stays to be read");
     let asked = session.keys("R");
     assert!(matches!(asked[..], [Ask::Race(_)]));
-    // The last word of the race before.
+    // The last report of the previous race.
     session.update(race(1, true));
     assert!(!session.lab().race().unwrap().is_over);
     assert_eq!(session.press(Key::Escape), [Ask::EndRace]);

@@ -20,7 +20,7 @@ use portscope::{
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// As the user's side has it: room for one report.
+/// Has room for one report, like the mailbox of the user interface.
 struct Mailbox(mpsc::SyncSender<Report>);
 
 impl Outbox for Mailbox {
@@ -148,7 +148,7 @@ fn a_step_makes_one_attempt_per_strategy_and_is_reported_at_once() {
 fn a_pause_is_handled_at_full_speed_and_the_figures_are_reported() {
     for pattern in Pattern::EACH {
         let session = Session::new();
-        // What `sequential` builds by itself takes the square of the ports.
+        // For `sequential`, the time to build an occupancy grows with the square of its ports.
         let share = if pattern == Pattern::Built { 0.2 } else { 0.9 };
         session.ask(Ask::Prepare(setup(LabTarget::Simulated { pattern, share })));
         session.ask(Ask::Speed(Speed::Max));
@@ -175,7 +175,7 @@ fn the_lab_continues_if_no_report_is_received() {
     while began.elapsed() < Duration::from_millis(450) {
         std::thread::yield_now();
     }
-    // One waits since long; the one after it is of now.
+    // The first of the two has been waiting; the second one is current.
     let (old, new) = (session.next(), session.next());
     assert!(runs(&first) < runs(&old) && runs(&old) < runs(&new));
     assert!(began.elapsed() < SOON);
@@ -189,7 +189,7 @@ fn slow_speeds_make_their_number_of_steps_per_second() {
     session.ask(Ask::Run);
     session.until(|report| runs(report) >= 1);
     let began = Instant::now();
-    // Each step is a whole run where everything is free.
+    // If all ports are free, each step is a whole run.
     let report = session.until(|report| runs(report) >= 11);
     let took = began.elapsed();
     assert!(took > Duration::from_millis(350), "{took:?} for {} runs", runs(&report));

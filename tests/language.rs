@@ -1,5 +1,5 @@
-//! The words of the project: each type has a name of its own, and the words of `.github/CONTRIBUTING.md`
-//! that have a plainer one are not used in documentation, strings, README and help.
+//! The words of the project: each type has a name of its own, and words that have a plainer
+//! equivalent are not used in documentation, strings, README and help.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
@@ -12,8 +12,8 @@ use std::{
 
 use proc_macro2::{TokenStream, TokenTree};
 
-/// Not in documentation and not in text for users; each has a plainer word, see
-/// `.github/CONTRIBUTING.md`.
+/// Words that are not allowed in documentation and in texts for users. Each has a plainer
+/// equivalent: see "How we write" in `.github/CONTRIBUTING.md`.
 const REPLACED: &[&str] = &[
     "anew",
     "arena",
@@ -58,7 +58,8 @@ const REPLACED: &[&str] = &[
     "wishes",
 ];
 
-/// Types that may have the same name: one that the public interface and the layer below it have.
+/// Type names that may be defined more than once, in the public interface and in the layer below
+/// it.
 const SHARED: &[&str] = &[];
 
 #[test]
@@ -138,7 +139,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
         let path = entry.unwrap().path();
         match path.extension() {
             _ if path.is_dir() => files.extend(sources(&path)),
-            // Unit tests in files of their own.
+            // Files with unit tests are left out.
             Some(extension) if extension == "rs" && !path.ends_with("tests.rs") => files.push(path),
             _ => {}
         }
@@ -151,7 +152,7 @@ fn parse(file: &Path) -> TokenStream {
     fs::read_to_string(file).unwrap().parse().unwrap()
 }
 
-/// Structs, enums, traits and type aliases outside of functions, implementations and tests.
+/// Collects the structs, enums, traits and type aliases at the top level of the file.
 fn collect_types(tokens: TokenStream, names: &mut Vec<String>) {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
     for (position, token) in tokens.iter().enumerate() {
@@ -163,7 +164,7 @@ fn collect_types(tokens: TokenStream, names: &mut Vec<String>) {
     }
 }
 
-/// String literals and documentation, outside of unit tests, with their lines.
+/// Calls `visit` for each string literal and doc comment outside of unit tests, with its line.
 fn collect_words(tokens: TokenStream, visit: &mut dyn FnMut(usize, &str)) {
     let mut is_test = false;
     for token in tokens {
@@ -181,7 +182,7 @@ fn collect_words(tokens: TokenStream, visit: &mut dyn FnMut(usize, &str)) {
             TokenTree::Literal(literal) if !is_test => {
                 let text = literal.to_string();
                 if let Some(text) = text.trim_start_matches(['r', 'c', '#']).strip_prefix('"') {
-                    // A line that goes on is one text.
+                    // A string that continues on the next line is one text.
                     let text = text.trim_end_matches(['#', '"']).replace("\\\n", " ");
                     visit(literal.span().start().line, &text.replace("\\n", " "));
                 }

@@ -1,6 +1,6 @@
-//! Ports reported as left for connect() and bind(0), on random sets of sockets, compared with what
-//! the kernel really gives. PORTSCOPE_SETS sets the number of sets (40), PORTSCOPE_SEED selects
-//! them (1).
+//! The number of ports reported as left for connect() and bind(0), on random sets of sockets,
+//! compared with the number that the kernel really assigns. PORTSCOPE_SETS is the number of sets
+//! (default 40), PORTSCOPE_SEED selects them (default 1).
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
@@ -41,14 +41,14 @@ use namespace::{in_new_namespace, is_linux_at_least, needs_linux, set_sysctl};
 
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const LOCAL6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
-/// The destination that most ways go to, one that others go to, and one that nobody goes to.
+/// Ports of three destinations: of most connections, of the others, and of none.
 const ASKED: u16 = 5000;
 const OTHER: u16 = 5001;
 const NEW: u16 = 5002;
-/// On which nobody listens.
+/// A port on which no program listens.
 const NOBODY: u16 = 5003;
 
-/// How ports come to be used.
+/// The ways in which a port is used.
 #[derive(Clone, Copy, Debug)]
 enum PortUse {
     Listen,
@@ -70,9 +70,9 @@ enum PortUse {
     TimeWait,
     TimeWaitOfBound,
     TimeWaitOfNumber,
-    /// A listener that is gone, and what it accepted.
+    /// An accepted connection whose listener is closed.
     Accepted,
-    /// connect() without and with bind() before it, to a port on which nobody listens.
+    /// connect() to a port on which no program listens; the second one after bind().
     Refused,
     RefusedOfBound,
 }
@@ -100,7 +100,7 @@ const PORT_USES: [PortUse; 20] = [
     PortUse::RefusedOfBound,
 ];
 
-/// Those that this kernel has.
+/// Returns those that this kernel supports.
 fn available_port_uses() -> Vec<PortUse> {
     let has_option = is_linux_at_least((6, 3));
     PORT_USES
@@ -147,7 +147,7 @@ impl PortUser {
             let times = port_user.random.random_range(1..size / 2);
             write!(port_user.log, ", {port_use:?} {times}").unwrap();
             for _ in 0..times {
-                // Its port may be in use.
+                // This may fail, because its port may be in use.
                 let _ = port_user.use_port(port_use);
             }
         }
@@ -270,7 +270,7 @@ fn refused(socket: Socket) -> Socket {
     socket
 }
 
-/// The source is bound, the port left to connect().
+/// Returns a socket with a bound source address, whose port connect() chooses.
 fn without_port(source: IpAddr) -> std::io::Result<Socket> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     set_option(&socket, 24, 1); // IP_BIND_ADDRESS_NO_PORT
@@ -302,13 +302,14 @@ fn set_option(socket: &Socket, name: c_int, value: u32) {
     assert_eq!(result, 0, "option {name}: {}", std::io::Error::last_os_error());
 }
 
-/// What one look says.
+/// Scans once.
 fn scan() -> (Snapshot, Analysis) {
     let sample = Sample::take(&LinuxHost::new(), Protocols::Both, Duration::ZERO).unwrap();
     (sample.snapshot, sample.analysis)
 }
 
-/// As where netlink is refused: sockets that are only bound are in no table.
+/// Scans as if netlink were refused: bound sockets that neither listen nor are connected are in no
+/// table.
 fn scan_without_netlink(depth: OwnerDepth) -> (Snapshot, Analysis) {
     let machine = LinuxHost::new().machine();
     let mut snapshot = Snapshot::empty(Arc::clone(&machine), Source::Procfs);
@@ -327,7 +328,8 @@ fn row(analysis: &Analysis, port: u16) -> Option<&DestinationUse> {
     })
 }
 
-/// Connections that the kernel gives; they are closed without a TIME-WAIT.
+/// Connects until no port is left, and returns the number of connections. They are closed without
+/// TIME-WAIT.
 fn connections(port: u16) -> u32 {
     let mut held = Vec::new();
     let mut failures = 0;
@@ -347,7 +349,7 @@ fn connections(port: u16) -> u32 {
     held.len() as u32
 }
 
-/// Ports that bind(0) gives.
+/// Binds port 0 until no port is left, and returns the number of ports.
 fn binds(kind: Type, address: IpAddr) -> u32 {
     let mut held = Vec::new();
     let mut failures = 0;
@@ -385,9 +387,10 @@ fn one_set(seed: u64) {
         (" (no netlink, no owners)", scan_without_netlink(OwnerDepth::Skip)),
     ];
     let (snapshot, analysis) = &scans[0].1;
-    // TIME-WAIT ages meanwhile, and connect() reuses some: more is left then.
+    // TIME-WAIT sockets become old enough for connect() to reuse their ports: then more ports are
+    // left.
     let has_time_wait = analysis.destinations.iter().any(|row| row.time_wait > 0);
-    // /proc/net does not tell them, so that such a socket counts for all.
+    // /proc/net does not list devices, so a socket on a device counts for all destinations.
     let has_devices = snapshot.sockets.iter().any(|socket| socket.interface.is_some());
     let check = |what: &str, left: Left, got: u32| {
         let is_right = left.least <= got && (got <= left.most || has_time_wait || has_devices);
@@ -402,7 +405,7 @@ fn one_set(seed: u64) {
         row(analysis, ASKED).map_or(analysis.new_destination(), DestinationUse::left)
     };
     let range = |protocol| move |analysis: &Analysis| analysis.range(protocol).left();
-    // A bind() may keep a port from connect(), so connect() comes first.
+    // connect() is tested first, because a bind() may block a port for connect().
     check_each("connect()", &asked, connections(ASKED));
     let new = connections(NEW);
     check_each("connect() to a new destination", &Analysis::new_destination, new);
@@ -416,7 +419,7 @@ fn one_set(seed: u64) {
             Some(_) => continue,
             None => Ipv4Addr::new(127, 9, 9, 9).into(),
         };
-        // bind(0) may miss an end of an odd range on each address.
+        // On each address, bind(0) may skip one end of a range with an odd number of ports.
         let least = scope.left.least.saturating_sub(1);
         let left = Left { least, most: scope.left.most };
         check(&format!("bind({address}, 0)"), left, binds(Type::STREAM, address));
@@ -452,7 +455,7 @@ fn remote_time_wait_counts_as_left_only_with_timestamps() {
             let row = analysis.destinations.iter().find(|row| row.destination.source == source);
             row.map(|row| (row.reusable, row.left())).unwrap()
         };
-        // As old as tcp_tw_reuse_delay wants it.
+        // Waits until all TIME-WAIT sockets are as old as tcp_tw_reuse_delay requires.
         let unknown = loop {
             let (reusable, left) = left();
             if reusable == 24 {
@@ -461,11 +464,12 @@ fn remote_time_wait_counts_as_left_only_with_timestamps() {
         };
         assert_eq!(unknown, Left::new(40, 64), "nothing is known of the peer");
         let _live = open();
-        // That connect() chose them is shown but for some 20, which may have its parity by chance.
+        // connect() is known to have chosen the ports, except for about 20, whose parity may be a
+        // coincidence.
         let known = left().1;
         assert_eq!(known, Left::new(43, 63), "a connection shows that the peer has timestamps");
         set_sysctl("tcp_timestamps", "0");
-        // The live connection may have reused the port of one.
+        // The open connection may have reused the port of a TIME-WAIT socket.
         let without = left().1;
         assert!((39..=40).contains(&without.most), "{without}");
     });

@@ -21,7 +21,7 @@ fn range(first: u16, last: u16) -> PortRange {
     PortRange::new(first, last).unwrap()
 }
 
-/// A busy machine; `more` bound sockets besides.
+/// Returns a busy machine with `more` additional bound sockets.
 fn machine(more: u16) -> Snapshot {
     let mut machine = SimulatedHost::builder()
         .process(812, "nginx", "nginx: worker", 33)
@@ -76,7 +76,7 @@ impl Session {
         }
     }
 
-    /// Ports of each category of the lens.
+    /// Returns the number of ports in each category of the lens.
     fn counts(&self) -> Vec<u32> {
         (0..9).map(|category| self.0.scan().unwrap().categories.ports(category)).collect()
     }
@@ -199,7 +199,7 @@ fn the_legend_names_its_lens_and_cuts_no_word() {
     }
 }
 
-/// From the line that begins with the lens's name on, left of the inspector.
+/// Returns the line of the legend that begins with the name of the lens, left of the inspector.
 fn legend_of(lines: &[String], lens: &str) -> String {
     let below = lines.len().saturating_sub(6);
     let lines = lines[below..].iter().map(|line| line.split('│').next().unwrap());

@@ -20,7 +20,7 @@ use portscope::{
 
 use namespace::in_new_namespace;
 
-/// A scanner that looks again and again.
+/// A scanner and its last snapshot.
 struct Watch {
     scanner: Box<dyn Scanner>,
     snapshot: Snapshot,
@@ -38,7 +38,7 @@ impl Watch {
         &self.snapshot
     }
 
-    /// Scans until the one socket on the port is in this state.
+    /// Scans until the port has exactly one socket, in this state.
     fn wait_for(&mut self, port: u16, state: State, depth: OwnerDepth) -> (Socket, Owner<'_>) {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
@@ -54,7 +54,7 @@ impl Watch {
     }
 }
 
-/// Client, its port, and the accepted end.
+/// Returns a client, its port, and the accepted socket.
 fn connection(address: impl Into<std::net::IpAddr>) -> (TcpStream, u16, TcpStream) {
     let listening_socket = TcpListener::bind(SocketAddr::new(address.into(), 0)).unwrap();
     let client = TcpStream::connect(listening_socket.local_addr().unwrap()).unwrap();

@@ -31,7 +31,8 @@ fn command_line(process: &Process) -> &str {
     process.command.as_ref().unwrap().as_str()
 }
 
-/// Describes until `is_met` holds: our spawn() ends while the kernel still sets up the new program.
+/// Describes the process until `is_met` is true: spawn() returns before the kernel has set up the
+/// new program completely.
 fn described_once(pid: u32, is_met: impl Fn(&Process) -> bool) -> Process {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
@@ -44,7 +45,7 @@ fn described_once(pid: u32, is_met: impl Fn(&Process) -> bool) -> Process {
     }
 }
 
-/// A copy of sleep(1) under a name of our choice, gone when dropped.
+/// A copy of sleep(1) under another name. Dropping it removes the file.
 struct Program(PathBuf);
 
 impl Program {

@@ -21,7 +21,7 @@ use socket2::{Domain, Socket, Type};
 
 use namespace::{in_new_namespace, needs_linux, set_sysctl};
 
-/// How a client comes to its port.
+/// How a client gets its port.
 #[derive(Clone, Copy, Debug)]
 enum ClientKind {
     Connect,
@@ -29,7 +29,7 @@ enum ClientKind {
     Bind,
     /// As `Bind`, with IP_BIND_ADDRESS_NO_PORT.
     BindWithoutPort,
-    /// connect() with IP_LOCAL_PORT_RANGE, which knows no parity.
+    /// connect() with IP_LOCAL_PORT_RANGE, which ignores the parity.
     OwnRange,
 }
 
@@ -76,13 +76,14 @@ fn bound_clients_do_not_affect_connecting_clients_of_another_destination() {
     assert!((90..=100).contains(&found), "{found} suspected");
 }
 
-/// Of a range; so many clients: half of it, three quarters, and all.
+/// Pairs of a range's size and a number of clients: half, three quarters and all of the range.
 const SIZES: [(u32, u32); 6] = [(64, 32), (64, 48), (64, 64), (256, 128), (256, 192), (256, 256)];
 
-/// Opens clients on a range of so many ports and counts the suspected ones. None: no namespace.
+/// Opens clients on a range of `size` ports, and counts the suspected ones. None: no namespace
+/// could be created.
 fn suspected(size: u32, client_kinds: &[(ClientKind, u32, usize)]) -> Option<u32> {
     in_new_namespace(|| {
-        // So that inodes come from one batch after the other.
+        // Uses one CPU, so that inodes ascend in the order of creation.
         let mut here = CpuSet::new();
         here.set(sched_getcpu());
         sched_setaffinity(None, &here).unwrap();
@@ -144,7 +145,7 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
-/// Of IPPROTO_IP.
+/// Sets an option of level IPPROTO_IP.
 fn set_option(socket: &Socket, name: c_int, value: u32) {
     #[expect(unsafe_code, reason = "the value outlives the call")]
     let result = unsafe { setsockopt(socket.as_raw_fd(), 0, name, (&raw const value).cast(), 4) };

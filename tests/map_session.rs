@@ -18,7 +18,7 @@ fn range(first: u16, last: u16) -> PortRange {
     PortRange::new(first, last).unwrap()
 }
 
-/// Runs at 33000, 33001 and 40000; alone at 60999.
+/// Returns an app with these ports in use: 33000 and 33001, 40000, 60999.
 fn app() -> App {
     let any = [0, 0, 0, 0];
     let host = SimulatedHost::builder()

@@ -1,5 +1,5 @@
-//! What we report about a port compared with what the kernel does: each kind of holder, each kind
-//! of bind() and connect(). Never uses the machine's own ports.
+//! What portscope reports about a port compared with what the kernel does, for each kind of holder
+//! and each kind of bind() and connect(). Never uses the machine's own ports.
 
 #![expect(clippy::unwrap_used, reason = "a test whose set-up fails has failed")]
 
@@ -34,9 +34,9 @@ use portscope::{
 use rustix::io::Errno;
 use socket2::Type;
 
-/// (protocol, holder, probe) of plain binds whose answer is unknown, for the kernel does not tell
-/// IPV6_V6ONLY of connected sockets. 127.0.0.6 is what the kernel writes into the IPv4 address of
-/// an IPv6 socket, so that it meets an explicit bind of it.
+/// Protocol, holder and probe of binds without options whose answer is unknown, because the kernel
+/// does not report IPV6_V6ONLY of connected sockets. 127.0.0.6 is the IPv4 address that the kernel
+/// stores for an IPv6 socket, so such a socket conflicts with a bind() to 127.0.0.6.
 const EXPECTED_UNKNOWN: &[(Protocol, &str, &str)] = &[
     (Protocol::Tcp, "client implicit v6", "0.0.0.0"),
     (Protocol::Tcp, "client implicit v6", "127.0.0.6"),
@@ -46,7 +46,7 @@ const EXPECTED_UNKNOWN: &[(Protocol, &str, &str)] = &[
     (Protocol::Udp, "connect() implicit v6", "127.0.0.6"),
 ];
 
-/// (name, what we ask, what we bind, IPV6_V6ONLY).
+/// Name, address of the question, address of the real bind(), and options for IPV6_V6ONLY.
 const PROBES: [(&str, BindAddress, IpAddr, &[SocketOption]); 7] = [
     ("0.0.0.0", BindAddress::Any4, ANY4, &[]),
     ("[::] dual", BindAddress::AnyDual, ANY6, &[SocketOption::Dual]),
@@ -61,7 +61,7 @@ const fn loopback(host: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(127, 0, 0, host))
 }
 
-/// How often we said what the kernel did, said nothing, or something else.
+/// How often the answer agreed with the kernel, was unknown, or was wrong.
 #[derive(Default)]
 struct Figures {
     rows: u32,
@@ -71,7 +71,7 @@ struct Figures {
 }
 
 impl Figures {
-    /// `is_refused`: what the kernel did.
+    /// `is_refused`: whether the kernel refused the call.
     fn count(&mut self, what: &str, answer: &Answer, is_refused: bool) {
         let is_right = match answer.verdict {
             Verdict::Unknown => {
@@ -89,20 +89,22 @@ impl Figures {
     }
 }
 
-/// With owners where the kernel does not list bound-inactive sockets: by them they are found.
+/// Scans. If the kernel does not list bound-inactive sockets, includes owners, because those
+/// sockets are found among the descriptors of processes.
 fn scan() -> Snapshot {
     let lists_all = namespace::is_linux_at_least((6, 8));
     let depth = if lists_all { OwnerDepth::Skip } else { OwnerDepth::Full };
     scan_by(depth, LinuxScanner::new)
 }
 
-/// By /proc/net, and with owners by the descriptors of processes.
+/// Scans /proc/net, and with owners also the descriptors of processes.
 fn scan_without_netlink(depth: OwnerDepth) -> Snapshot {
     let refused = Err(portscope::domain::Errno::EACCES);
     scan_by(depth, |machine| LinuxScanner::over(machine, refused))
 }
 
-/// Whether a connection from the port ended, and the kernel does not tell if bind() had given it.
+/// Whether a connection from the port has ended, and the kernel does not show whether bind() chose
+/// the port.
 fn is_in_doubt(snapshot: &Snapshot, holder: &Holder) -> bool {
     holder.protocol == Protocol::Tcp
         && snapshot.gaps.iter().any(|gap| match gap {
@@ -118,7 +120,7 @@ fn scan_by(depth: OwnerDepth, scanner: impl FnOnce(Arc<Machine>) -> LinuxScanner
     snapshot
 }
 
-/// A scan in which each holder has its state: the kernel's own packets take a while.
+/// Scans until each holder is in its state, because the kernel's packets take some time.
 fn settled_snapshot(holders: &[Holder]) -> Snapshot {
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
@@ -151,7 +153,7 @@ fn kind(protocol: Protocol) -> Type {
     }
 }
 
-/// A real bind(), given up at once.
+/// Returns whether a real bind() is refused. Releases the port at once.
 fn is_bind_refused(holder: &Holder, address: IpAddr, with: &[SocketOption]) -> bool {
     let socket = holders::open(kind(holder.protocol), address, with);
     match socket.bind(&SocketAddr::new(address, holder.port).into()) {
@@ -161,7 +163,8 @@ fn is_bind_refused(holder: &Holder, address: IpAddr, with: &[SocketOption]) -> b
     }
 }
 
-/// A real connect() that may take this port only. A port was chosen even if nobody listens there.
+/// Returns whether a real connect() that can use only this port is refused. If no program listens
+/// at `to`, the port was chosen nevertheless.
 fn is_connect_refused(holder: &Holder, to: Endpoint) -> bool {
     let address = to.address.to_canonical();
     let connected = holders::choosing(holder.port, || {
@@ -225,7 +228,7 @@ fn compare_binds(
     figures
 }
 
-/// Where the port's sockets go, and three places where they do not.
+/// Returns the destinations of the port's sockets, and three others.
 fn destinations(snapshot: &Snapshot, holder: &Holder) -> Vec<Destination> {
     let on_port = snapshot.on_port(holder.protocol, holder.port);
     let same = on_port.iter().filter_map(|socket| {
@@ -261,7 +264,7 @@ fn compare_connects(snapshot: &Snapshot, holders: &[Holder], protocol: Protocol)
     figures
 }
 
-/// Prints the figures; fails if an answer was wrong.
+/// Prints the figures, and fails if an answer was wrong.
 fn check_answer(tables: &[(String, Figures)]) {
     eprintln!("{:28} {:>5} {:>8} {:>8} {:>6}", "", "rows", "certain", "unknown", "wrong");
     for (name, Figures { rows, certain, unknown, wrong }) in tables {
@@ -271,7 +274,8 @@ fn check_answer(tables: &[(String, Figures)]) {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// Every kind of bind(), then every kind of connect(), which may take a TIME-WAIT port again.
+/// Compares every kind of bind(), then every kind of connect(), because connect() may reuse a
+/// TIME-WAIT port.
 fn compare(snapshot: &Snapshot, holders: &[Holder]) -> Vec<(String, Figures)> {
     let kinds = Protocol::EACH.into_iter().flat_map(|p| Reuse::EACH.map(|reuse| (p, reuse)));
     let binds = kinds.map(|(protocol, reuse)| {
@@ -294,7 +298,8 @@ fn no_answer_is_wrong_and_binds_without_options_are_certain() {
     });
 }
 
-/// The built program says the same in JSON, and its own probes meet what ours meet.
+/// The JSON output of the program and the results of its --probe agree with real binds of this
+/// test.
 #[test]
 fn explain_json_matches_real_binds() {
     let _alone = processes::alone();
@@ -321,7 +326,7 @@ fn explain_json_matches_real_binds() {
     });
 }
 
-/// `protocols[0].bind` of `explain --probe`.
+/// Returns `protocols[0].bind` of `explain --probe`.
 fn explain(holder: &Holder) -> Vec<serde_json::Value> {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_portscope"))
         .args(["explain", &holder.port.to_string(), "--protocol", holder.protocol.name()])
@@ -345,7 +350,8 @@ fn compare_explained(
     reuse: Reuse,
     figures: &mut Figures,
 ) {
-    // As --probe: a bind of ours with SO_REUSEPORT to one wildcard address lets one to another pass.
+    // In the order of --probe, because a bind() with SO_REUSEPORT to one wildcard address makes a
+    // later one to another wildcard address succeed.
     let is_widest = |row: &&serde_json::Value| row["probe"] == "[::] dual";
     let (widest, rest): (Vec<_>, Vec<_>) = rows.iter().partition(is_widest);
     for row in widest.into_iter().chain(rest).filter(|row| row["reuse"] == reuse.name()) {
@@ -367,7 +373,8 @@ fn compare_explained(
         let own = &[family, reuse_options(reuse)[0]].concat();
         let is_refused = is_bind_refused(holder, at, own);
         let probed = if is_refused { "in-use" } else { "free" };
-        // Before Linux 6.18 a bind beside a connection would take the port from connect().
+        // Before Linux 6.18 --probe skips ports with connections, because a bind() would take the
+        // port from connect().
         let is_left_out = row["probed"].is_null() && !namespace::is_linux_at_least((6, 18));
         assert!(is_left_out || row["probed"] == probed, "{} {name} {reuse:?}", holder.name);
         let answer = Answer { verdict, because: row["because"].to_string() };

@@ -34,7 +34,7 @@ use portscope::{
 };
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
-/// What portscope writes.
+/// The file that portscope writes.
 const FILE: &str = "portscope.prom";
 const COST: Cost = Cost {
     cpu: Duration::from_millis(12),
@@ -45,7 +45,7 @@ const COST: Cost = Cost {
 /// Series by name and labels.
 type Series = BTreeMap<(String, Vec<(String, String)>), f64>;
 
-/// By the grammar of the text format; a series that stands twice or apart from its metric fails.
+/// Parses the text format. Panics if a series occurs twice, or not directly below its metric.
 fn parse(text: &str) -> Series {
     let mut series = Series::new();
     let mut metric = "";
@@ -103,7 +103,7 @@ fn count(series: &Series, name: &str) -> usize {
     series.keys().filter(|(known, _)| known == name).count()
 }
 
-/// What one look at these machines gives; with `unseen` as by `--netns all`.
+/// Returns the series of one scan of these machines; with `unseen`, as with `--netns all`.
 fn collect_series(
     hosts: &[SimulatedHost],
     top: Option<usize>,
@@ -136,7 +136,7 @@ fn sample(host: &SimulatedHost) -> Sample {
     Sample::take(host, Protocols::Both, Duration::ZERO).unwrap()
 }
 
-/// In a namespace called `box` and its number.
+/// Returns a sample in a namespace named `box` and its number.
 fn named_sample((host, number): (&SimulatedHost, u32)) -> Sample {
     let mut sample = sample(host);
     let text = Text::scrub(format!("box{number}"));
@@ -163,7 +163,8 @@ fn narrow(ports: u16) -> SimulatedHostBuilder {
     SimulatedHost::builder().ephemeral(Ephemeral::new(range, Vec::new()))
 }
 
-/// One connection to each, so that each uses 1 of 64 ports, of the parity that connect() takes first.
+/// Returns a machine with one connection to each destination. Each uses 1 of 64 ports, of the
+/// parity that connect() takes first.
 fn to_many(destinations: u32) -> SimulatedHost {
     let mut builder = narrow(64);
     for number in 0..destinations {
@@ -189,7 +190,7 @@ fn every_series_is_documented_with_its_labels() {
         let required_keys: Vec<&str> =
             reported.split(", ").filter(|label| !label.is_empty()).collect();
         let present: Vec<&str> = labels.iter().map(|(label, _)| label.as_str()).collect();
-        // Its unit is not known, and a label without a value is none.
+        // The unit is unknown, and a label without a value is left out.
         let required_keys: Vec<&str> =
             required_keys.into_iter().filter(|label| *label != "unit").collect();
         assert_eq!(present, required_keys, "{name}");
@@ -209,7 +210,7 @@ fn every_series_is_documented_with_its_labels() {
     assert_eq!(value(&series, "portscope_destination_owner_sockets", &owner), Some(1.0));
     let high = [&destination[..], &[("parity", "high")]].concat();
     assert_eq!(value(&series, "portscope_destination_parity_available_ports", &high), Some(32.0));
-    // Nobody looked twice, so that there is no rate.
+    // There was only one scan, so there is no rate.
     assert_eq!(count(&series, "portscope_destination_exhaustion_seconds"), 0);
 }
 
@@ -224,13 +225,13 @@ fn ten_thousand_destinations_make_no_more_series_than_sixty_four() {
     for (top, most) in [(0, 0), (1, 1), (1000, 1000)] {
         let series = collect_series(&[to_many(10_000)], Some(top), None);
         assert_eq!(count(&series, "portscope_destination_used_ports"), most);
-        // Fifteen at most each, as README says, and a rule has three.
+        // A destination has at most 15 series, a rule three.
         let without = 63 + 3 * RULES.len();
         assert!(series.len() <= without + 15 * most, "{} series of {most}", series.len());
     }
 }
 
-/// Each run of a client of grouped of servers would else make other series.
+/// Otherwise a client of thousands of servers would create new series with each run.
 #[test]
 fn a_destination_below_1_percent_use_is_counted_but_not_listed() {
     let remote = ([10, 0, 0, 1], 443);
@@ -292,7 +293,8 @@ fn with_all_namespaces_a_label_names_each_and_the_worst_are_listed() {
     assert_eq!(used, [(true, 64.0)]);
 }
 
-/// Files of several runs may lie in one folder: node_exporter refuses a series that stands in two.
+/// Files of several runs may be in one folder, and node_exporter refuses a series that is in two
+/// files.
 #[test]
 fn a_selected_namespace_is_a_label_of_every_series() {
     let series = series_of(&[named_sample((&narrow(64).build(), 0))], None, None);
@@ -300,7 +302,8 @@ fn a_selected_namespace_is_a_label_of_every_series() {
     assert!(series.keys().all(|(_, labels)| labels.first() == Some(&name)), "{series:?}");
     assert!(value(&series, "portscope_cpu_seconds", &[("network_namespace", "box0")]).is_some());
 
-    // A process may end before its namespace does.
+    // A name that is not registered may change, because its process may end before the namespace
+    // does.
     let name = NamespaceName { text: Text::scrub("sleep[7]"), is_registered: false };
     let mut sample = named_sample((&narrow(64).build(), 0));
     let machine = Arc::make_mut(&mut sample.snapshot.machine);
@@ -328,11 +331,11 @@ fn external_names_are_scrubbed_and_escaped() {
         .filter(|((name, _), _)| name == "portscope_destination_owner_sockets")
         .map(|((_, labels), value)| (labels.last().unwrap().1.as_str(), *value))
         .collect();
-    // Two processes of one name are one series.
+    // Two processes with the same name are one series.
     assert_eq!(owners, [("a\"b\\\\c\\u{a}d\\u{202e}e", 2.0)]);
 }
 
-/// Which of equals are told must not change from run to run.
+/// Otherwise the listed owners could differ from run to run.
 #[test]
 fn owners_with_equal_sockets_are_sorted_by_name() {
     let owners = |names: [&str; 4]| {
@@ -432,7 +435,7 @@ fn foreign_files_links_and_folders_are_not_replaced() {
     }
 }
 
-/// A real file system of 64 KiB, in a mount namespace of its own.
+/// Uses a real file system of 64 KiB, in a mount namespace of its own.
 #[test]
 fn a_full_disk_leaves_the_old_file() {
     let folder = Folder::new();

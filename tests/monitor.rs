@@ -109,7 +109,7 @@ fn a_destination_that_was_full_a_moment_ago_is_failing_however_few_ports_it_uses
         };
         assert_eq!(look(), (Level::Exhausted, Some("destination-exhausted")));
         for client in held.drain(3..) {
-            // Without TIME-WAIT.
+            // Closes without TIME-WAIT.
             SockRef::from(&client).set_linger(Some(Duration::ZERO)).expect("TCP");
         }
         assert_eq!(look(), (Level::Failing, Some("destination-exhausted")));

@@ -23,10 +23,10 @@ use std::{
 use population::{Population, Row};
 use serde_json::Value;
 
-/// The owner of every row of a scan that was not asked for owners.
+/// The owner of each row of a scan without owners.
 const NOT_ASKED: &str = "";
 
-/// What `ss` tells of a socket, in our words.
+/// What `ss` shows of a socket, in portscope's terms.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Line {
     protocol: String,
@@ -59,8 +59,8 @@ fn a_scan_lists_exactly_the_existing_sockets() {
     });
 }
 
-/// Waits until `ss` lists what was built: FINs and their acknowledgements are still on their way.
-/// None: there is no `ss`.
+/// Waits until `ss` lists what was built, because FINs and their acknowledgements take some time.
+/// None: `ss` is not installed.
 fn settle(population: &Population) -> Option<Vec<Line>> {
     let expected = visible_to_ss(population.rows());
     let deadline = Instant::now() + Duration::from_secs(5);
@@ -92,7 +92,7 @@ fn visible_to_ss(rows: &[Row]) -> Vec<Line> {
     lines
 }
 
-/// None, with a word about it, where iproute2 is not installed.
+/// Runs `ss`. Prints a message and returns None if iproute2 is not installed.
 fn ss() -> Option<Vec<Line>> {
     let output = match Command::new("ss").arg("-Htuna").output() {
         Ok(output) => output,
@@ -133,7 +133,7 @@ fn state_of<'a>(protocol: &str, state: &'a str) -> &'a str {
     }
 }
 
-/// `127.0.0.1%lo:80`, `[::1]:80`, `*:80` for a dual-stack socket; None for a port `*`.
+/// Parses `127.0.0.1%lo:80`, `[::1]:80`, or `*:80` of a dual-stack socket. None: the port is `*`.
 fn parse_endpoint(text: &str) -> Option<SocketAddr> {
     let (address, port) = text.rsplit_once(':')?;
     let address = address.split_once('%').map_or(address, |(address, _device)| address);
@@ -144,7 +144,7 @@ fn parse_endpoint(text: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(address, port.parse().ok()?))
 }
 
-/// The rows of the real binary, run from this thread and so in its namespace.
+/// Runs the program from this thread, and thus in its namespace, and returns the rows.
 fn scan(options: &[&str]) -> Vec<Row> {
     let output = Command::new(env!("CARGO_BIN_EXE_portscope"))
         .args(["scan", "--format", "json"])
@@ -180,7 +180,7 @@ fn row_of(socket: &Value) -> Row {
         family: word(&socket["family"]),
         pids,
         inode: socket["inode"].as_u64(),
-        // Nobody promises a uid of what nobody has accepted.
+        // The format promises no uid for connections that are not accepted.
         uid: uid.filter(|_| !is_in_backlog(socket)),
         owner,
     }
@@ -196,7 +196,8 @@ fn endpoint_of(value: &Value) -> Option<SocketAddr> {
     Some(SocketAddr::new(address, u16::try_from(value["port"].as_u64()?).ok()?))
 }
 
-/// Compares as multisets and shows the first of what is on one side only.
+/// Asserts that both have the same elements, in any order, and prints the first ones that only one
+/// of them has.
 #[track_caller]
 fn assert_same<T: Ord + Debug>(what: &str, left: &[T], right: &[T]) {
     let mut counts: BTreeMap<&T, i32> = BTreeMap::new();

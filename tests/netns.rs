@@ -50,18 +50,18 @@ impl Other {
     }
 }
 
-/// Between two private namespaces: the one of the calling thread, and another.
+/// Runs `body` in a private namespace, with another private namespace as argument.
 fn between(body: impl FnOnce(&Other) + Send) {
     let _alone = alone();
     in_new_namespace(|| body(&Other::new()));
 }
 
-/// As the calling thread's child: in its namespace.
+/// Runs the program as a child of the calling thread, and thus in its namespace.
 fn run<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Output {
     Command::new(PROGRAM).args(arguments).stdin(Stdio::null()).output().unwrap()
 }
 
-/// None: we may not become that user, or it may not reach the program.
+/// None: this process may not become that user, or that user cannot access the program.
 fn run_as(uid: u32, arguments: &[&str]) -> Option<Output> {
     let mut command = Command::new(PROGRAM);
     let output = command.args(arguments).uid(uid).gid(uid).stdin(Stdio::null()).output();
@@ -278,7 +278,7 @@ fn an_unprivileged_user_can_enter_only_own_namespaces() {
     });
 }
 
-/// In a mount namespace of its own, so that the machine's /run stays as it is.
+/// Runs in a mount namespace of its own, so that /run of the machine does not change.
 #[test]
 fn a_named_namespace_is_found_and_shown_by_its_name() {
     let _alone = alone();
@@ -298,7 +298,7 @@ fn a_named_namespace_is_found_and_shown_by_its_name() {
     let scan = json(&output);
     assert_eq!(scan["ephemeral"]["last"], 40_063);
     assert_eq!(scan["host"]["network_namespace_name"], "blue");
-    // It has no process: only its mount keeps it.
+    // This namespace has no process; only its mount keeps it alive.
     assert!(stdout(&named(&["scan", "--netns", "all"])).contains("\nnamespace blue (net "));
     assert_refused(&named(&["scan", "--netns", "stale"]), 2, "'stale' is not a network namespace");
     let unknown = named(&["scan", "--netns", "red"]);

@@ -31,7 +31,7 @@ const STRANGER: u32 = 12_345;
 const NAME: &str = "portscope.prom";
 
 fn run(arguments: &str, file: &Path) -> Output {
-    // timeout(1) exits with 124: a hang is a failure.
+    // If the program hangs, timeout(1) exits with 124, and the test fails.
     let mut command = Command::new("timeout");
     command.args(["60", PROGRAM]).args(arguments.split(' ')).arg("--output").arg(file);
     command.output().unwrap()
@@ -59,7 +59,7 @@ fn assert_is_scan(text: &[u8]) {
     assert_eq!(scan["schema"], "portscope.scan/1");
 }
 
-/// Gives it to another user. False, after saying so, without the privilege.
+/// Gives the file to another user. Without the privilege, prints that and returns false.
 fn change_owner(path: &Path) -> bool {
     let given = lchown(path, Some(STRANGER), Some(STRANGER));
     if let Err(error) = &given {
@@ -82,7 +82,8 @@ fn rounds(default: u32) -> u32 {
     asked.map_or(default, |rounds| rounds.parse().expect("PORTSCOPE_ROUNDS is a number"))
 }
 
-/// Puts links, pipes, files and nothing under the name, as fast as it can, until told to stop.
+/// Replaces the name by links, pipes, files or nothing, as fast as possible, until `is_over` is
+/// set.
 fn plant(name: &Path, outside: &Folder, is_over: &AtomicBool) {
     let planted_link = name.with_extension("planted");
     while !is_over.load(Ordering::Relaxed) {
@@ -99,7 +100,8 @@ fn plant(name: &Path, outside: &Folder, is_over: &AtomicBool) {
     }
 }
 
-/// Runs `write` while links are planted at its file; nothing else may be written to.
+/// Runs `write` while another thread plants links in place of its file. No other file may be
+/// written to.
 fn race(rounds: u32, write: impl Fn(&Path)) {
     let (folder, outside) = (Folder::new(), Folder::new());
     fs::set_permissions(&folder.0, Permissions::from_mode(0o777)).unwrap();
@@ -127,7 +129,7 @@ fn a_link_planted_during_diagnose_redirects_nothing() {
 #[test]
 fn a_link_planted_between_any_two_steps_redirects_nothing() {
     race(rounds(5_000), |file| {
-        // Errors are what the race is for.
+        // Errors are expected here.
         if let Ok(OutputFile::New(new)) = output_file::open(file, Some(MARK)) {
             let _ = new.file().write_all(MARK.as_bytes()).and_then(|()| new.publish());
         }
@@ -224,7 +226,7 @@ fn a_pipe_with_a_reader_gets_the_whole_report() {
     let folder = Folder::new();
     let file = folder.path("pipe");
     pipe(&file);
-    // Open for both, so that neither side waits for the other.
+    // Opened for reading and writing, so that neither side waits for the other.
     let both = File::options().read(true).write(true).open(&file).unwrap();
     thread::scope(|scope| {
         let reader = scope.spawn(|| fs::read(&file).unwrap());
@@ -253,7 +255,7 @@ fn devices_and_inherited_descriptors_are_written_to() {
     assert_eq!(scan(Path::new("/dev/null")).status.code(), Some(0));
     for name in ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"] {
         assert_is_scan(&scan(Path::new(name)).stdout);
-        // In a file, behind what is there.
+        // If standard output is a file, the report is appended to it.
         let out = File::create(folder.path("out")).unwrap();
         let script = "echo before; \"$0\" scan --format json --no-owners --output \"$1\"; echo $?";
         let mut command = Command::new("sh");
@@ -302,7 +304,7 @@ fn a_file_that_appears_during_the_write_is_checked() {
     assert!(error.to_string().contains("not written by portscope"), "{error}");
     assert_eq!(fs::read(&path).unwrap(), b"node_load1 0.5\n");
 
-    // Two runs at once: the later one wins.
+    // Of two runs at once, the later one replaces the file.
     let (one, other) = (new_file(&folder.path("a"), None), new_file(&folder.path("a"), None));
     one.file().write_all(b"one").unwrap();
     one.publish().unwrap();
@@ -319,7 +321,7 @@ fn temporary_files_of_killed_runs_are_removed_by_the_next_write() {
         let file = File::create(folder.path(name)).unwrap();
         file.set_times(FileTimes::new().set_modified(when)).unwrap();
     };
-    // No process can have that pid.
+    // No process can have this pid.
     let gone = i32::MAX;
     for number in 0..3 {
         create_old_file(&format!(".portscope-{gone}-{number}.tmp"), hour_ago);
@@ -344,7 +346,8 @@ fn temporary_files_of_killed_runs_are_removed_by_the_next_write() {
     assert_eq!(folder.names(), wanted);
 }
 
-/// A signal at any moment of many runs; `--sample 0` leaves little else than the write.
+/// Sends a signal at different moments of many runs. With `--sample 0` they do little else than
+/// write.
 #[test]
 fn a_signal_leaves_a_complete_file_or_none() {
     let folder = Folder::new();

@@ -31,12 +31,14 @@ const L: (u16, u16) = (160, 48);
 const XL: (u16, u16) = (200, 60);
 const SIZES: [(u16, u16); 4] = [S, M, L, XL];
 
-/// In which connect() chooses: ports of the parity of the range's first one, then the others.
+/// Returns the order in which connect() chooses: first the ports with the parity of the range's
+/// first port.
 fn order() -> impl Iterator<Item = u16> {
     (0..64).step_by(2).chain((1..64).step_by(2))
 }
 
-/// The range of 64 ports, so many of them connected to the first destination, a few to a second.
+/// Returns a machine with a range of 64 ports, `first` of them connected to one destination,
+/// `second` to another.
 fn small(first: u16, second: u16) -> SimulatedHost {
     let here = [10, 0, 0, 7];
     let ports = range(40_000, 40_063);
@@ -98,7 +100,7 @@ fn shown(session: &Session) -> String {
     text(&session.draw())
 }
 
-/// A load that grows by `step` ports a second, seven times.
+/// Shows seven scans of a load that grows by `step` ports per second.
 fn growing(size: (u16, u16), step: u16) -> Session {
     let mut session = on(&small(10, 5), dark(), size);
     for second in 1..8 {
@@ -107,7 +109,7 @@ fn growing(size: (u16, u16), step: u16) -> Session {
     session
 }
 
-/// Towards so many destinations one port each.
+/// Returns a machine with one connection to each of `destinations` destinations.
 fn many(destinations: u16) -> SimulatedHost {
     let mut machine = SimulatedHost::builder().process(7, "crawler", "/usr/bin/crawler", 0);
     for number in 0..destinations {
@@ -196,7 +198,7 @@ fn the_selection_stays_on_its_destination_while_ranks_change() {
     assert_eq!(selected(&session), OverviewRow::Destination(redis()));
     let top = session.app.scan().unwrap().analysis.destinations[0].destination;
     assert_eq!(top, redis());
-    // Gone: what stands in its place now.
+    // The selected row is gone: the row now in its place is selected.
     scan(&mut session, &small(20, 0), 3);
     assert_eq!(selected(&session), OverviewRow::Destination(payments()));
 }
@@ -283,7 +285,7 @@ fn a_growing_load_shows_the_time_to_exhaustion() {
     assert!(seen.contains("+5/s: 19 left, full in ≈ 3s"), "{seen}");
 }
 
-/// The first line of the verdict.
+/// Returns the first line of the verdict.
 fn headline(session: &Session) -> String {
     let shown = shown(session);
     let is_level = |line: &&str| ["EXHAUST", "FAILING", "WATCH"].iter().any(|it| line.contains(it));
@@ -305,7 +307,7 @@ fn a_headline_stays_for_10_seconds_unless_a_worse_one_appears() {
     assert_eq!(subject(&session), Subject::Destination(payments()), "none is left");
     scan(&mut session, &small(57, 64), 13);
     assert_eq!(subject(&session), Subject::Destination(payments()), "no worse than it was");
-    // Nothing is wrong with it any more: that is not what stays.
+    // The first destination has no problem any more, so it is not kept.
     session.now += Duration::from_secs(10);
     scan(&mut session, &small(0, 64), 14);
     assert_eq!(subject(&session), Subject::Destination(redis()));
@@ -317,7 +319,7 @@ fn a_destination_precedes_the_range_that_it_fills() {
         .ephemeral(Ephemeral::new(range(40_000, 40_063), Vec::new()))
         .process(4121, "payments-api", "/srv/payments", 1000);
     for port in order() {
-        // One port is another's, so that the range is fuller than the destination.
+        // One port belongs to another destination, so that the range is fuller than this one.
         let remote = ([10, 0, 3, 17], if port == 63 { 444 } else { 443 });
         let socket = machine.tcp(([10, 0, 0, 7], 40_000 + port), State::Established);
         machine = socket.connected_to(remote).owned_by(&[4121]);
@@ -340,7 +342,7 @@ fn a_headline_of_the_same_level_changes_only_its_numbers() {
         for (number, used) in (2..).zip(busy.into_iter().chain(failing)) {
             scan(&mut session, &small(used, 0), number);
             let level = session.app.verdict().unwrap().level;
-            // The forecast is there only while the use grows.
+            // A forecast is shown only while the use grows.
             let headline = headline(&session).split(", full in ").next().unwrap().to_owned();
             let is_number = |c: char| c.is_ascii_digit() || ".,+−–≈".contains(c);
             let words = headline.split(' ').filter(|word| !word.chars().any(is_number));
@@ -452,7 +454,7 @@ fn small_terminals_show_the_verdict_as_text() {
     }
 }
 
-/// A name, and how one comes there.
+/// The name of a screen, and the function that opens it.
 type OverviewScreen = (&'static str, fn(Theme, (u16, u16)) -> Session);
 
 const SCENES: [OverviewScreen; 4] = [

@@ -1,5 +1,5 @@
-//! Owners that cannot be seen, as the built program reports them: from another pid namespace, from a
-//! user namespace, without the right capability.
+//! Owners that are not visible, as the built program reports them: from another pid namespace, from
+//! a user namespace, without the right capability.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
 
-/// As a child of `unshare FLAGS`; None without the right.
+/// Runs the program under `unshare FLAGS`. None: the right to do so is missing.
 fn run_in(flags: &[&str], arguments: &[&str]) -> Option<Output> {
     let probe = Command::new("unshare").args(flags).arg("true").output();
     if !probe.is_ok_and(|output| output.status.success()) {
@@ -39,7 +39,8 @@ fn scan_in(flags: &[&str]) -> Option<Value> {
     Some(serde_json::from_slice(&output.stdout).unwrap())
 }
 
-/// A listener on 127.0.0.1:8080 that only a process outside of the namespace holds.
+/// Runs `body` while a process of this pid namespace, and no other, holds a listener on
+/// 127.0.0.1:8080.
 fn with_holder(body: impl FnOnce() + Send) {
     let _alone = alone();
     in_new_namespace(|| {
@@ -50,7 +51,7 @@ fn with_holder(body: impl FnOnce() + Send) {
     });
 }
 
-/// What is missing of the owners: before Linux 6.8 bound sockets are missing, too.
+/// Returns the gap about owners. Before Linux 6.8 there is also one about bound sockets.
 fn missing_owners(scan: &Value) -> &Value {
     let missing = scan["missing"].as_array().unwrap();
     missing.iter().find(|gap| gap["what"] == "owners").unwrap_or(&Value::Null)
@@ -108,7 +109,7 @@ fn in_a_user_namespace_a_foreign_user_is_unmapped_and_the_remedy_is_not_root() {
     });
 }
 
-/// Made by a thread of that user.
+/// Creates a listener in a thread of that user.
 fn listener_of(uid: u32, port: u16) -> Option<TcpListener> {
     std::thread::scope(|scope| {
         let made = scope.spawn(|| {
@@ -140,7 +141,7 @@ fn root_without_capabilities_gets_a_matching_remedy() {
     });
 }
 
-/// Our program, where something else is mounted over `path`; None without the right.
+/// Runs the program with another file mounted over `path`. None: the right to do so is missing.
 fn run_without(path: &str, arguments: &[&str]) -> Option<Output> {
     let script = r#"mount --bind /dev/null "$0" && exec "$@""#;
     let may = Command::new("unshare").args(["--mount", "sh", "-c", script, path, "true"]).output();
@@ -203,7 +204,7 @@ fn an_owner_without_a_readable_name_makes_the_answer_partial() {
         let health = run_without(&stat, &health).unwrap();
         let health: Value = serde_json::from_slice(&health.stdout).unwrap();
         assert_eq!(health["complete"], false);
-        // A name is no reason to doubt the counts. Before Linux 6.8 there is another one.
+        // Missing names do not make the counts doubtful. Before Linux 6.8 another gap does.
         if is_linux_at_least((6, 8)) {
             assert_eq!(health["status"], "ok");
         }

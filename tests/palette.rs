@@ -1,5 +1,5 @@
-//! The palettes, measured: contrast, and distance for colour-blind eyes. Does not test where they
-//! are used.
+//! Measures the palettes: contrast, and distance as seen with colour blindness. Does not test where
+//! they are used.
 //!
 //! `cargo test --test palette -- --nocapture` prints the figures.
 
@@ -17,7 +17,7 @@ use vision::{ColorVision, Rgb, contrast, distance, indexed, lightness};
 
 const BLACK: Rgb = [0; 3];
 const WHITE: Rgb = [255; 3];
-/// The six classes and "dark", in the order in which owners take their colours over.
+/// The six classes and "dark", in the order in which owners use their colours.
 const STATES: [(&str, Role); 7] = [
     ("ESTABLISHED", Role::Category(0)),
     ("TIME-WAIT", Role::Category(1)),
@@ -46,7 +46,7 @@ fn rgb(theme: &Theme, role: Role) -> Rgb {
     }
 }
 
-/// The terminal's own background, as far as one can know it.
+/// Returns the background that the theme assumes for the terminal.
 fn background(theme: &Theme) -> Rgb {
     if theme.background == Background::Dark { BLACK } else { WHITE }
 }
@@ -62,7 +62,7 @@ fn closest_states(theme: &Theme, color_vision: ColorVision) -> (f64, &'static st
     distances.min_by(|a, b| a.0.total_cmp(&b.0)).expect("there are seven states")
 }
 
-/// `floors`: in the order of `ColorVision::EACH`.
+/// `floors`: minimum distances, in the order of `ColorVision::EACH`.
 fn assert_states_apart(theme: &Theme, floors: [f64; 4]) {
     for (color_vision, floor) in ColorVision::EACH.into_iter().zip(floors) {
         let (color_distance, one, other) = closest_states(theme, color_vision);
@@ -78,7 +78,7 @@ fn assert_states_apart(theme: &Theme, floors: [f64; 4]) {
     }
 }
 
-/// The figures of screens.md, "Colours", rounded there to three digits.
+/// The designed distances, rounded to three digits.
 #[test]
 fn state_colours_keep_the_designed_distance() {
     let rounding = 0.000_5;
@@ -99,7 +99,7 @@ fn high_contrast_states_are_further_apart_for_every_colour_vision() {
     }
 }
 
-/// With 256 colours nothing is searched, only looked up: these are the figures that came out.
+/// With 256 colours the nearest colours are used: these are the resulting distances.
 #[test]
 fn states_differ_with_256_colours() {
     for (normal, floor) in themes().zip([0.073, 0.058, 0.097, 0.084]) {
@@ -140,7 +140,7 @@ fn occupied_and_free_ports_have_distinct_colours() {
 
 #[test]
 fn text_has_enough_contrast_on_the_background() {
-    // Faint: separators and axis ticks. Border: lines, no text.
+    // Faint (separators and axis ticks) and Border (lines) are no text and have lower limits.
     let normal = [
         (Role::Dim, 4.5),
         (Role::Accent, 4.5),
@@ -161,7 +161,7 @@ fn text_has_enough_contrast_on_the_background() {
     }
 }
 
-/// Where screens.md's own values miss 4.5:1 the least that they give stands here.
+/// Themes whose colours do not reach 4.5:1 have a lower limit here.
 #[test]
 fn letters_have_enough_contrast_on_state_colours() {
     for (theme, floor) in themes().zip([4.0, 3.1, 4.5, 4.5]) {
@@ -235,7 +235,7 @@ fn the_first_step_of_a_ramp_is_visible() {
     }
 }
 
-/// Sixteen colours do not suffice for eight steps: the map's letter tells those that coincide.
+/// Sixteen colours do not suffice for eight steps; a letter on the map distinguishes equal ones.
 #[test]
 fn with_16_colours_at_most_two_neighbouring_steps_share_a_colour() {
     for background in [Background::Dark, Background::Light] {

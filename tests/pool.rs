@@ -71,7 +71,7 @@ fn each_stray_datagram_restarts_the_drain_and_the_port_stays_bound() {
         (pool.counts().stray_datagrams, pool.quarantined().next().unwrap().stray_datagrams),
         (6, 6)
     );
-    // One that came when nobody looked.
+    // A datagram that arrived between two updates.
     machine.send(port);
     pool.update_quarantine(at(1000));
     assert_eq!(pool.quarantined().len(), 1);
@@ -182,7 +182,7 @@ fn a_full_range_is_searched_completely_and_reported_full() {
     assert_eq!(take(&mut pool, at(0), Priority::Low), Ok(FIRST + 123));
 }
 
-/// Populations drawn anew for each search, by a pool that learns of them from its attempts alone.
+/// Each search has another random population, which the pool learns only from its attempts.
 #[test]
 fn searches_give_up_on_a_free_port_at_most_at_the_failure_rate() {
     const PORTS: u16 = 400;

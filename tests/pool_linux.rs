@@ -29,12 +29,12 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 const FIRST: u16 = 50_000;
 const REST: Duration = Duration::from_secs(10);
 const HOLDER: LeaseHolder = LeaseHolder { pid: 1, started: 1 };
-/// For what the kernel does in its own time.
+/// Timeout for what the kernel does asynchronously.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 type RealPool = Pool<RealBinder, ChaCha8Rng>;
 
-/// One test after the other: between fork and exec a process has copies of all sockets.
+/// Runs one test at a time: between fork and exec a process has copies of all sockets.
 fn in_new_namespace(work: impl FnOnce() + Send) {
     let _alone = processes::alone();
     namespace::in_new_namespace(work);
@@ -65,7 +65,7 @@ fn take(pool: &mut RealPool, now: Duration) -> Result<u16, Shortage> {
     pool.take(now, Priority::Low, HOLDER, |_| ()).map(|lease| lease.port)
 }
 
-/// Whether somebody has it, on either protocol.
+/// Whether the port is in use, on either protocol.
 fn is_bound(port: u16) -> bool {
     RealBinder::new(Protocols::Both, None).unwrap().bind(port).0.is_err()
 }
@@ -255,7 +255,7 @@ fn threads_that_share_a_pool_get_distinct_ports() {
                 assert_eq!(socket.local_addr().unwrap().port(), lease.port());
             }
         };
-        // Threads of this one, for only they are in its namespace.
+        // Threads started by this one are in its namespace.
         thread::scope(|scope| {
             for _ in 0..8 {
                 let pool = pool.clone();
@@ -338,7 +338,7 @@ fn role_full_pool() {
     leases.truncate(30);
     assert_eq!((pool.leased(), pool.quarantined()), (30, 10));
     eprintln!("all held");
-    // Until it is killed.
+    // Waits until it is killed.
     let _ = std::io::stdin().read(&mut [0]);
 }
 

@@ -1,4 +1,4 @@
-//! Properties of every pool whatever is done with it, on a simulated binder.
+//! Properties of a pool after any sequence of operations, on a simulated binder.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
@@ -24,7 +24,7 @@ enum PoolOperation {
     Book(Priority),
     Release(usize),
     HandOver(usize),
-    /// Tenants of that pid are gone.
+    /// The lease holders with this pid have exited.
     Reclaim(u32),
     Wait(u64),
     Stray(u16),
@@ -55,12 +55,12 @@ fn operations() -> impl Strategy<Value = Vec<PoolOperation>> {
     vec(operation, 1..200)
 }
 
-/// A pool, and what a bystander knows of it.
+/// A pool, and what the test knows about it.
 struct PoolState {
     pool: TestPool,
     machine: Machine,
     now: Duration,
-    /// When each port was given back last, or got a stray while it was held to rest.
+    /// When each port was last released, or got a stray datagram while it was bound in quarantine.
     quiet_since: BTreeMap<u16, Duration>,
     handed_over: Vec<Socket>,
 }
@@ -134,7 +134,8 @@ impl PoolState {
         }
     }
 
-    /// Leased, resting and free are a partition of the candidates; the sockets are those it says.
+    /// Checks that each candidate is leased, in quarantine or free, and that the pool holds the
+    /// sockets that it reports.
     fn check(&self) {
         let Self { pool, machine, .. } = self;
         let leased: BTreeSet<u16> = pool.leases().map(|lease| lease.port).collect();

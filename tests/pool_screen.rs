@@ -32,7 +32,7 @@ fn band(first: u16, last: u16, leased: u32, quarantined: u32) -> BandUse {
     BandUse { ports: Some(ports), size: ports.len(), leased, quarantined }
 }
 
-/// Some of each kind.
+/// Returns a report with leases of each class, and with a closed and a bound port in quarantine.
 fn some() -> PoolReport {
     let refusal = Some(Refusal { protocol: Protocol::Udp, errno: Errno::EADDRINUSE });
     let took = Duration::from_micros(2);
@@ -78,7 +78,8 @@ fn empty() -> PoolReport {
     PoolReport { leases, quarantined, bands: [low, normal, high], counts, attempts, ..some() }
 }
 
-/// Everybody's band is leased, and low wanted more.
+/// Returns a report in which the band of class low is leased completely, and a search for low
+/// failed.
 fn exhausted() -> PoolReport {
     let leases =
         (49_408..=65_535).zip(1..).map(|(port, number)| lease(number, port, Priority::Low));

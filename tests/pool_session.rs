@@ -48,14 +48,14 @@ impl Session {
         Self { app, now: Duration::from_secs(1) }
     }
 
-    /// On an empty machine that others use.
+    /// Same as `new`, after a scan of an empty machine that other processes use.
     fn scanned() -> Self {
         let mut session = Self::new();
         session.scan(shared(1));
         session
     }
 
-    /// With the pool in place of the runs.
+    /// Same as `scanned`, with the pool open.
     fn open() -> Self {
         let mut session = Self::scanned();
         session.keys("p");
@@ -74,7 +74,7 @@ impl Session {
         self.app.update(self.now, Event::Key(key))
     }
 
-    /// What the last of them asks of the pool.
+    /// Presses the keys, and returns the requests of the last one to the pool.
     fn keys(&mut self, keys: &str) -> Vec<Ask> {
         let press = |key| asked(self.press(Key::Char(key)));
         keys.chars().map(press).last().unwrap_or_default()
@@ -92,7 +92,7 @@ impl Session {
         self.app.pool().selected_port()
     }
 
-    /// From the first field of the settings on.
+    /// Changes a field in the settings panel.
     fn set(&mut self, field: PoolField, typed: &str) {
         self.keys("o");
         for _ in PoolField::EACH.iter().take_while(|&&each| each != field) {

@@ -33,7 +33,7 @@ use portscope::{
 
 const SOON: Duration = Duration::from_secs(10);
 
-/// As the user's side has it: room for one report that is merely offered.
+/// Has room for one offered report, like the mailbox of the user interface.
 struct Mailbox(mpsc::SyncSender<Report>);
 
 impl Outbox for Mailbox {
@@ -120,7 +120,7 @@ fn bind(port: u16) -> Result<Box<dyn Held>, portscope::domain::Refusal> {
     RealBinder::new(Protocols::Both, None).unwrap().bind(port).0
 }
 
-/// Ports of the plan that can be bound now.
+/// Returns the number of ports of the plan that can be bound now.
 fn free(plan: &PoolPlan) -> usize {
     plan.range.ports().filter(|&port| bind(port).is_ok()).count()
 }
@@ -137,7 +137,7 @@ fn sleeper() -> Child {
     Command::new("sleep").arg("1000").spawn().unwrap()
 }
 
-/// By band.
+/// Returns the number of free ports of each band.
 fn free_by_band(report: &PoolReport) -> [u32; 3] {
     report.bands.map(|band| band.free())
 }
@@ -207,7 +207,7 @@ fn the_leases_of_a_killed_process_are_reclaimed_within_two_seconds() {
         assert!(leased.leases.iter().all(|lease| lease.holder.pid == holder.id()));
         holder.kill().unwrap();
         let killed = Instant::now();
-        // It waits for us to hear of its end, and holds nothing meanwhile.
+        // It is a zombie until this process waits for it, and holds no sockets.
         let report = session.until(|report| report.leases.is_empty());
         assert!(killed.elapsed() < Duration::from_secs(2), "{:?}", killed.elapsed());
         assert_eq!((report.counts.reclaimed, report.counts.released), (4, 4));

@@ -20,14 +20,15 @@ use portscope::{
     host::simulated::SimulatedHost,
 };
 
-/// Ports that the meter is given.
+/// Number of ports that the meter gets.
 const GIVEN: usize = 20;
 
 fn port_of(socket: &TcpStream) -> u16 {
     socket.local_addr().unwrap().port()
 }
 
-/// Ports that the strategy gives one after the other on an empty range, each released at once.
+/// Assesses ports that the strategy allocates one after the other on an empty range. Each is
+/// released at once.
 fn given_by(strategy: &str, range: PortRange) -> Predictability {
     let host = SimulatedHost::builder().build();
     let builder = Allocator::over(range).protocols(Protocols::Udp).strategy(strategy).seed(7);

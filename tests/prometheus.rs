@@ -1,5 +1,5 @@
-//! Our metrics, rules, dashboard and units in the real programs that read them: Debian's Prometheus,
-//! promtool, node_exporter and systemd-analyze.
+//! Checks metrics, rules, dashboard and units with the real programs that read them: Debian's
+//! Prometheus, promtool, node_exporter and systemd-analyze.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
@@ -30,11 +30,11 @@ use serde_json::{Value, json};
 use socket2::{Domain, SockRef, Socket, Type};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
-/// What this process is called in its tests.
+/// The name that this process has in its tests.
 const NAME: &str = "payments-api";
 const SERVER: &str = "127.0.0.1:5000";
 
-/// Connections to a listener that accepts none, so that each costs one descriptor.
+/// Connections to a listener that accepts none, so that each needs only one descriptor.
 struct Load {
     clients: Vec<TcpStream>,
     _listener: Socket,
@@ -42,7 +42,7 @@ struct Load {
 
 impl Load {
     fn of(connections: usize) -> Self {
-        // The main thread's name is the process's; threads may write it.
+        // The name of the main thread is that of the process; other threads may change it.
         fs::write("/proc/self/comm", NAME).unwrap();
         let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         listener.bind(&SERVER.parse::<SocketAddr>().unwrap().into()).unwrap();
@@ -55,7 +55,7 @@ impl Load {
         self.clients.iter().map(|client| client.local_addr().unwrap().port())
     }
 
-    /// By resets, so that no TIME-WAIT keeps a port.
+    /// Closes the connections by resets, so that no port is in TIME-WAIT.
     fn drain(self) {
         for client in self.clients {
             SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
@@ -111,7 +111,7 @@ fn a_slow_zone_fires_an_alert_and_resolves_when_it_drains() {
     });
 }
 
-/// Ours, but an alert waits a second only; that it waits long enough is promtool's to test.
+/// Returns the rules with `for: 1s` in each alert. promtool tests the real durations.
 fn rules_without_delay() -> String {
     let rules = fs::read_to_string(asset("prometheus/portscope.rules.yml")).unwrap();
     let shorten_duration = |line: &str| match line.split_once("for: ") {
@@ -127,7 +127,8 @@ fn rules_without_delay() -> String {
     prompt
 }
 
-/// Until the metrics of a host on which nothing is wrong have come, without this alert.
+/// Waits for the metrics of a host on which nothing is wrong, and asserts that the alert is
+/// inactive.
 fn assert_not_firing(prometheus_host: &PrometheusHost, alert: &str) {
     prometheus_host.measure_until("metrics", |prometheus_host| {
         prometheus_host.query("portscope_build_info").pop()
@@ -136,7 +137,7 @@ fn assert_not_firing(prometheus_host: &PrometheusHost, alert: &str) {
     assert_eq!(prometheus_host.alert(alert), None);
 }
 
-/// Of an alert about the server.
+/// Returns the labels of an alert about the server.
 fn labels(name: &str, severity: &str) -> Value {
     json!({
         "alertname": name, "severity": severity, "instance": "127.0.0.1:9100", "job": "node",
@@ -247,7 +248,7 @@ fn systemd_units_are_valid_and_sandboxed() {
     command.args(["security", "--offline=true", "--no-pager", "--threshold=30"]).arg(&service);
     clean(&command.output().unwrap());
 
-    // What it starts must exist.
+    // systemd-analyze checks that the program to start exists.
     let folder = Folder::new();
     let text = fs::read_to_string(&service).unwrap();
     assert!(text.contains("ExecStart=/usr/bin/portscope "));

@@ -24,12 +24,13 @@ const TEXTS: [(Table, &[u8]); 4] = [
     (Table::Udp6, include_bytes!("fixtures/linux-6.18/udp6.table")),
 ];
 
-/// A message has 88 bytes and a line 90 at least, so that no input gives more sockets than this.
+/// Returns the maximum number of sockets in the input: a message has at least 88 bytes, a line at
+/// least 90.
 fn most_sockets(input: &[u8]) -> usize {
     input.len() / 88
 }
 
-/// One of `inputs` with some bytes changed, then cut off somewhere, or not.
+/// Generates one of `inputs` with some bytes changed, and perhaps truncated.
 fn corrupted(inputs: &'static [(Table, &[u8])]) -> impl Strategy<Value = (Table, Vec<u8>)> {
     let changes = vec((any::<sample::Index>(), any::<u8>()), 0..8);
     (sample::select(inputs), changes, any::<sample::Index>(), any::<bool>()).prop_map(

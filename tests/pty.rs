@@ -1,4 +1,4 @@
-//! The real program in a pseudo terminal: whatever happens, the terminal is restored.
+//! The real program in a pseudo terminal: however it ends, the terminal is restored.
 #![cfg(unix)]
 
 #[path = "support/pty.rs"]
@@ -10,7 +10,7 @@ use rustix::process::Signal;
 
 use pty::{Session, TWO_SECONDS};
 
-/// `--theme dark` asks the terminal nothing: this one would not answer.
+/// Starts with `--theme dark`, which sends no query: this terminal would not answer one.
 fn start() -> Session {
     let mut session = Session::start(&["--theme", "dark"]);
     session.wait_for_frame();
@@ -116,7 +116,8 @@ fn a_resize_that_is_undone_at_once_redraws_the_screen() {
     assert!(session.wait_for_end().status.success());
 }
 
-/// All of signal(7) that end a process and can be caught, but for SIGPIPE, which Rust ignores.
+/// All signals of signal(7) that end a process and can be caught, except SIGPIPE, which Rust
+/// ignores.
 const ENDING: [(i32, &str); 24] = [
     (1, "Hangup"),
     (2, "Interrupt"),
@@ -198,7 +199,7 @@ fn running_out_of_memory_restores_the_terminal() {
     }
 }
 
-/// Neither a message nor a report can be written.
+/// Writing a message or a report to /dev/full fails.
 #[test]
 fn a_write_error_restores_the_terminal() {
     for (script, code) in [
@@ -214,7 +215,7 @@ fn a_write_error_restores_the_terminal() {
     }
 }
 
-/// Started under that limit, it may end at any point, or get by.
+/// Starts the program under this limit. It may end at any point, or run.
 #[track_caller]
 fn assert_given_back_under(limit: &str) {
     let script = format!(r#"{limit}; exec "$0" --theme dark"#);
@@ -251,7 +252,8 @@ fn a_panic_in_any_thread_restores_the_terminal_before_its_message() {
     }
 }
 
-/// Stops it by `stop`; it must have given the terminal back, and come back whole at SIGCONT.
+/// Stops the program by `stop`. It must restore the terminal, and draw the whole screen again after
+/// SIGCONT.
 fn stops_and_comes_back(stop: impl FnOnce(&mut Session)) {
     let mut session = start();
     stop(&mut session);
@@ -447,6 +449,7 @@ fn an_idle_program_uses_no_cpu_time() {
     let before = session.cpu_ticks();
     session.read_for(Duration::from_secs(4));
     let used = session.cpu_ticks() - before;
-    // 4 s are 400 ticks. The goal is 1 %; this is a build without optimization on a busy machine.
+    // 4 s are 400 ticks. The goal is 1 %, but this build is not optimized, and the machine may be
+    // busy.
     assert!(used <= 40, "{used} ticks of 400");
 }

@@ -1,4 +1,4 @@
-//! How much the real program writes, and how soon it responds. In private network namespaces.
+//! How much the real program writes, and how soon it responds, in private network namespaces.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -45,7 +45,7 @@ fn a_refresh_without_change_writes_only_the_age() {
 
 #[test]
 fn a_refresh_with_100_changed_ports_writes_at_most_6_kb() {
-    // A port leads to the map.
+    // With a port as argument, the program starts on the map.
     for arguments in [&["--interval", "3600"][..], &["--interval", "3600", "40000"]] {
         refresh_a_hundred(arguments);
     }
@@ -53,7 +53,7 @@ fn a_refresh_with_100_changed_ports_writes_at_most_6_kb() {
 
 fn refresh_a_hundred(arguments: &'static [&'static str]) {
     in_new_namespace(move || {
-        // Every 130th port of the ephemeral range and 2,000 in a row: runs and single ones.
+        // Every 130th port of a part of the ephemeral range, and 2,000 consecutive ports.
         let at = |port| UdpSocket::bind(("127.0.0.1", port)).unwrap();
         let _many: Vec<_> = (50_000..52_000).map(at).collect();
         let mut going: Vec<_> = (0..50).map(|n| at(32_800 + n * 130)).collect();
@@ -63,7 +63,7 @@ fn refresh_a_hundred(arguments: &'static [&'static str]) {
         let _coming: Vec<_> = (0..50).map(|n| at(40_007 + n * 190)).collect();
         let start = session.bytes.len();
         session.send(b"r");
-        // A scan in a debug build is dear, and its cost decides when the next one may begin.
+        // A scan in a debug build takes much CPU time, and the next one is delayed accordingly.
         session.wait_until("the refresh", |session| {
             session.read_for(Duration::from_millis(100));
             sum(&session.frames_since(start)) > 1_000
@@ -79,7 +79,7 @@ fn refresh_a_hundred(arguments: &'static [&'static str]) {
     });
 }
 
-/// Until only the age changes.
+/// Waits until only the age changes.
 fn settle_except_age(session: &mut Session) {
     session.wait_until("a quiet screen", |session| {
         let start = session.bytes.len();
@@ -144,7 +144,7 @@ fn keys_are_answered_on_a_slow_terminal() {
         session.send(b"4");
         session.wait_for_text("real bind()");
         session.send(b" ]]]]");
-        // 20 KB a second, about a third of what a faster terminal would be sent.
+        // 20 KB per second, about a third of what a faster terminal would receive.
         let slowly = |session: &mut Session| session.read_some(1_024, Duration::from_millis(50));
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(4) {
@@ -181,7 +181,7 @@ fn the_color_option_overrides_the_environment() {
 #[test]
 fn a_terminal_of_20_by_5_shows_the_verdict() {
     in_new_namespace(|| {
-        // A hundredth of the 28,232 ports of Linux's ephemeral range.
+        // One percent of the 28,232 ports of Linux's ephemeral range.
         let at = |port| UdpSocket::bind(("127.0.0.1", port)).unwrap();
         let _sockets: Vec<_> = (40_000..40_282).map(at).collect();
         let mut session = Session::start_sized(20, 5, &[]);
@@ -229,19 +229,19 @@ fn the_no_mouse_option_can_be_changed_at_run_time() {
     session.assert_given_back();
 }
 
-/// Column and row of a text on the first line, from 1.
+/// Returns the column and row, from 1, of a text on the first line.
 fn place_of(session: &Session, text: &str) -> (usize, usize) {
     let first = session.screen().rows(0, 80).next().unwrap();
     let (before, _) = first.split_once(text).unwrap();
     (before.chars().count() + 2, 1)
 }
 
-/// All but the first line, which holds the age.
+/// Returns all lines except the first one, which shows the age.
 fn below_header(screen: &vt100::Screen) -> Vec<String> {
     screen.rows(0, 80).skip(1).collect()
 }
 
-/// A map that does not change by itself.
+/// Starts a session on the map, which does not change by itself.
 fn quiet_map() -> Session {
     let mut session = Session::start_sized(80, 24, &["--interval", "3600"]);
     session.send(b"2");
@@ -268,7 +268,7 @@ fn the_wheel_zooms_and_a_click_shows_a_screen() {
         let mut session = quiet_map();
         let before = below_header(session.screen());
         session.send(b"\x1b[<64;20;8M");
-        // The second line of the map's part is its axis.
+        // The second line below the header is the axis of the map.
         session.wait_for("another axis", |screen| below_header(screen)[1] != before[1]);
         for (tab, shown) in [("4 Alloc", "real bind()"), ("2 Map", "hjkl")] {
             let (column, row) = place_of(&session, tab);

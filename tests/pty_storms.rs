@@ -1,5 +1,5 @@
-//! The real program in a pseudo terminal that floods it, or does not read. What it shows is
-//! correct.
+//! The real program in a pseudo terminal that floods it with input, or does not read its output.
+//! The screen must be correct.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -21,7 +21,7 @@ use rustix::process::Signal;
 use namespace::in_new_namespace;
 use pty::{Session, TWO_SECONDS};
 
-/// As xterm sends it.
+/// Returns the bytes that xterm sends for a key.
 fn typed(key: Key) -> Vec<u8> {
     let sequence = match key {
         Key::Char(c) => return c.to_string().into_bytes(),
@@ -47,7 +47,7 @@ fn typed(key: Key) -> Vec<u8> {
     sequence.as_bytes().to_vec()
 }
 
-/// Every bound key that does not end or stop the program, and some that are not bound.
+/// Returns every bound key that does not end or stop the program, and some keys that are not bound.
 fn harmless_keys() -> Vec<Vec<u8>> {
     let bindings = COMMANDS.iter().flat_map(|command| command.bindings);
     let harmless = bindings.filter(|(_, action)| !matches!(action, Action::Quit | Action::Suspend));
@@ -56,12 +56,12 @@ fn harmless_keys() -> Vec<Vec<u8>> {
     bound.chain(unbound).collect()
 }
 
-/// Closes whatever is open, and stops what runs.
+/// Closes all panels and ends all runs, and shows the map.
 fn drain_output(session: &mut Session) {
-    // CAN ends the string that an ESC and the key behind it may have begun.
+    // CAN ends a control string that an ESC and the key after it may have begun.
     session.send(b"\x18");
     for _ in 0..4 {
-        // An ESC alone: what comes next is not its rest.
+        // An ESC alone, which is not the start of a sequence.
         session.send(b"\x1b");
         session.read_for(Duration::from_millis(80));
     }
@@ -69,7 +69,8 @@ fn drain_output(session: &mut Session) {
     session.wait_for_frame();
 }
 
-/// What differences made of the screen is what a whole frame shows. Ages may go on meanwhile.
+/// Asserts that the screen, after many partial updates, is the same as after a full redraw. Ages
+/// may advance meanwhile.
 #[track_caller]
 fn assert_whole(session: &mut Session) {
     let below_header = |session: &Session| -> Vec<String> {
@@ -118,7 +119,7 @@ fn after_10000_keys_the_screen_is_correct() {
     });
 }
 
-/// A report of the mouse in either coding, often off the screen or cut off.
+/// Returns a mouse report in either encoding, often outside the screen or truncated.
 fn mouse_report(random: &mut ChaCha8Rng) -> Vec<u8> {
     let buttons = [0, 1, 2, 3, 32, 33, 34, 35, 35, 35, 39, 64, 65, 66, 128, 255];
     let button = buttons[random.random_range(0..buttons.len())];
@@ -131,7 +132,7 @@ fn mouse_report(random: &mut ChaCha8Rng) -> Vec<u8> {
     };
     if random.random_ratio(1, 20) {
         report.truncate(random.random_range(1..report.len()));
-        // What is cut off ends here: the rest of the report must not be typed.
+        // CAN ends a truncated report, so that the following bytes are not read as its rest.
         report.push(0x18);
     }
     report
@@ -165,7 +166,7 @@ fn many_mouse_reports_do_not_delay_keys() {
 fn random_bytes_and_unterminated_pastes_are_handled() {
     in_new_namespace(|| {
         let mut session = Session::start_sized(80, 24, &[]);
-        // No q, no Ctrl-C, no Ctrl-Z: what is left may do anything but end the program.
+        // Without q, Ctrl-C and Ctrl-Z: no other byte may end the program.
         let harmless = |byte: &u8| !b"qQ\x03\x1a".contains(byte);
         let garbage: Vec<u8> =
             (0..20_000_u32).map(|n| (n * n / 7 + n) as u8).filter(harmless).collect();
@@ -206,7 +207,7 @@ fn a_terminal_that_does_not_read_for_20_seconds_then_shows_the_latest_state() {
         for (session, (ticks, resident, _)) in [&session, &other].iter().zip(before) {
             let (used, now) = (session.cpu_ticks() - ticks, session.resident());
             eprintln!("unread for 20 s: {used} ticks of 10 ms, {resident} -> {now} KiB");
-            // Scans go on: they may take 5 % of a core, and nothing else may take anything.
+            // Scans continue and may take 5 % of a core; nothing else may take CPU time.
             assert!(used < 100, "{used} ticks in 20 s");
         }
         other.signal(Signal::TERM);

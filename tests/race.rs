@@ -33,12 +33,13 @@ fn setup(program: Option<&str>, rounds: u32) -> RaceSetup {
     }
 }
 
-/// To its end, without a listener.
+/// Runs a race to its end.
 fn run(setup: &RaceSetup) -> RaceReport {
     race::run(setup, &mut |_| true)
 }
 
-/// None, said aloud: no namespace could be made here, which CI must be able to.
+/// Runs a real race. If no namespace can be created, prints that and returns None, or panics if
+/// `CI` is set.
 fn real(setup: &RaceSetup) -> Option<RaceReport> {
     let report = run(setup);
     if let RaceBackend::Simulated { because } = &report.backend {
@@ -51,7 +52,7 @@ fn real(setup: &RaceSetup) -> Option<RaceReport> {
     Some(report)
 }
 
-/// How many standard deviations `count` is off the expected value.
+/// Returns the distance of `count` from the expected value, in standard deviations.
 fn off(count: u32, rounds: &Rounds) -> f64 {
     (f64::from(count) - rounds.expected) / rounds.deviation
 }
@@ -121,7 +122,7 @@ fn a_missing_program_falls_back_to_a_simulated_race() {
     assert!(because.as_str().contains("/nonexistent/portscope: No such file"), "{because}");
 }
 
-/// A program that says that instead of a race, and what came of it.
+/// Runs a race with a script as the holder, and returns the report.
 fn faked(name: &str, script: &str) -> RaceReport {
     let folder = std::env::temp_dir().join(format!("portscope-race-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
@@ -155,7 +156,8 @@ fn unexpected_holder_output_ends_the_race_with_an_error() {
     }
 }
 
-/// A race without end, in which `disturb` is called with the holder's pid once rounds are run.
+/// Runs a race without end. Calls `disturb` with the holder's pid after some rounds. None: the race
+/// is simulated.
 fn run_endless_race(seed: u64, mut disturb: impl FnMut(u32) -> bool) -> Option<RaceReport> {
     let setup = RaceSetup { seed, ..setup(Some(PROGRAM), u32::MAX) };
     let mut has_disturbed = false;
@@ -183,7 +185,7 @@ fn a_cancelled_race_leaves_no_process() {
     let Some(report) = report else { return };
     assert!(report.is_over && report.failure.is_none() && report.rebound.count >= 5, "{report:?}");
     assert_eq!(family.len(), 3, "holder, competitor and receiver");
-    // Nothing to wait for, and no zombie.
+    // All processes have ended, and none is a zombie.
     assert!(family.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists()));
 }
 
@@ -214,7 +216,8 @@ fn a_killed_competitor_or_receiver_ends_the_race_with_an_error() {
     }
 }
 
-/// Names the seed of a race that this test binary, started again, runs until it is killed.
+/// The variable with the seed of the race that this test binary, started again, runs until it is
+/// killed.
 const RUNNER: &str = "PORTSCOPE_TEST_RACE_SEED";
 
 #[test]
@@ -244,7 +247,7 @@ fn race_processes_end_with_their_parent_even_by_sigkill() {
     until("they end", || family.iter().all(|&pid| is_gone(pid)));
 }
 
-/// One that no other test run has at the same time.
+/// Returns a seed that no other test run uses at the same time.
 fn distinct_seed(test: u64) -> u64 {
     (u64::from(std::process::id()) << 20) + 0xF0_0000 + test
 }
@@ -258,18 +261,18 @@ fn holder_of(seed: u64) -> Option<u32> {
     })
 }
 
-/// The process and then its children.
+/// Returns the process and its children.
 fn with_children(parent: u32) -> Vec<u32> {
     let is_child = |pid: &u32| stat(*pid).is_some_and(|(_, of)| of == parent);
     [parent].into_iter().chain(processes().filter(is_child)).collect()
 }
 
-/// It has ended; perhaps nobody has waited for it, which is up to process 1.
+/// Whether the process has ended. It may be a zombie for which process 1 has not waited yet.
 fn is_gone(pid: u32) -> bool {
     stat(pid).is_none_or(|(state, _)| state == 'Z')
 }
 
-/// State and parent (proc_pid_stat(5)).
+/// Returns the state and the parent of a process (proc_pid_stat(5)).
 fn stat(pid: u32) -> Option<(char, u32)> {
     let line = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let mut words = line.rsplit_once(") ")?.1.split(' ');

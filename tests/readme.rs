@@ -94,13 +94,14 @@ fn readme_has_at_most_250_lines_and_valid_links() {
     }
 }
 
-/// `node` listens on 127.0.0.1:8080.
+/// Creates the sockets of most examples: `node` listens on 127.0.0.1:8080.
 fn listening() -> (Vec<TcpListener>, Vec<TcpStream>) {
     fs::write("/proc/self/comm", "node").unwrap();
     (vec![TcpListener::bind("127.0.0.1:8080").unwrap()], Vec::new())
 }
 
-/// The ephemeral range has 100 ports, and `payments` uses all of them towards 127.0.0.1:5432.
+/// Creates the sockets of an example: the ephemeral range has 100 ports, and `payments` uses all of
+/// them towards 127.0.0.1:5432.
 fn exhausted() -> (Vec<TcpListener>, Vec<TcpStream>) {
     fs::write("/proc/self/comm", "payments").unwrap();
     set_sysctl("ip_local_port_range", "40000 40099");
@@ -113,7 +114,7 @@ fn exhausted() -> (Vec<TcpListener>, Vec<TcpStream>) {
     (vec![listener], connections)
 }
 
-/// What a terminal would show.
+/// Runs a shell command and returns what a terminal would show.
 fn run(command: &str) -> String {
     let mut path = Path::new(PROGRAM).parent().unwrap().as_os_str().to_owned();
     path.push(":");
@@ -128,15 +129,15 @@ fn run(command: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The test's pid and user, each with what README shows instead.
+/// Returns the test's pid and user, each with the text that README shows instead.
 fn own_names() -> [(String, &'static str); 2] {
     let user = Command::new("id").arg("-un").output().unwrap().stdout;
     let user = str::from_utf8(&user).unwrap().trim().to_owned();
     [(std::process::id().to_string(), SHOWN_PID), (user, SHOWN_USER)]
 }
 
-/// The text without the width of its columns; words are replaced, and so are ports of the range
-/// `free`, which are drawn at random.
+/// Returns the text with single spaces, with `replaced` words replaced, and with `PORT` instead of
+/// ports of the range `free`, which are random.
 fn normal(text: &str, replaced: &[(String, &str)]) -> String {
     let is_end = |c: char| !c.is_alphanumeric();
     let mut words = String::new();
@@ -151,14 +152,14 @@ fn normal(text: &str, replaced: &[(String, &str)]) -> String {
     lines.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ") + "\n").collect()
 }
 
-/// README and the pages it leads to.
+/// Returns README and the pages in .github.
 fn pages() -> Vec<PathBuf> {
     let entries = fs::read_dir(".github").unwrap().map(|entry| entry.unwrap().path());
     let pages = entries.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
     [PathBuf::from("README.md")].into_iter().chain(pages).collect()
 }
 
-/// The blocks of a language, each with its last newline.
+/// Returns the code blocks of a language, each with its last newline.
 fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
     let rests = text.split(&format!("```{language}\n")).skip(1).collect::<Vec<_>>();
     rests.into_iter().map(|rest| rest.split("```").next().unwrap()).collect()
@@ -168,7 +169,7 @@ fn without_blocks(text: &str) -> String {
     text.split("```").step_by(2).collect()
 }
 
-/// The anchors that GitHub gives to the headings.
+/// Returns the anchors that GitHub generates for the headings.
 fn anchors(text: &str) -> impl Iterator<Item = String> {
     let headings = text.lines().filter(|line| line.starts_with('#'));
     headings.map(|line| {

@@ -1,4 +1,4 @@
-//! The messages if no port of an address or of a range can be bound; and link-local addresses,
+//! The messages if no port of an address or of a range can be bound, and link-local addresses,
 //! which need an interface. Never uses the machine's own addresses.
 
 #![expect(clippy::unwrap_used, reason = "a test whose set-up fails has failed")]
@@ -58,7 +58,7 @@ fn json(words: &str) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{words}: {output:?}"))
 }
 
-/// The row of that address and option, of the first protocol.
+/// Returns the row of this address and reuse option for the first protocol.
 fn row(explained: &Value, probe: &str, reuse: &str) -> Value {
     let rows = explained["protocols"][0]["bind"].as_array().unwrap();
     let is_it = |row: &&Value| row["probe"] == probe && row["reuse"] == reuse;
@@ -71,7 +71,8 @@ fn has_ip() -> bool {
         .any(|path| fs::exists(path).unwrap())
 }
 
-/// By iproute2. False: it is not there; fails when `CI` is set.
+/// Runs commands of ip(8). Returns false if iproute2 is missing or a command fails; panics instead
+/// if `CI` is set.
 fn ip(lines: &[&str]) -> bool {
     let is_done = lines.iter().all(|words| {
         // Looked up first, because `output_of` expects that the program exists.
@@ -84,7 +85,7 @@ fn ip(lines: &[&str]) -> bool {
     is_done
 }
 
-/// v0 and v1, both with fe80::1.
+/// Creates the interfaces v0 and v1, both with fe80::1. Returns false if that is not possible.
 fn has_same_link_local_addresses() -> bool {
     ip(&[
         "link add v0 type veth peer name v1",
@@ -104,7 +105,7 @@ fn disable_ipv6(interface: &str) {
     fs::write(format!("/proc/sys/net/ipv6/conf/{interface}/disable_ipv6"), "1").unwrap();
 }
 
-/// Each command says `words` and makes no attempt.
+/// Asserts that each command prints `words` and makes no attempt.
 #[track_caller]
 fn assert_refused(address: &str, errno: &str, words: &str) {
     let picked = json(&format!("pick --address {address} --protocol tcp"));
@@ -154,7 +155,7 @@ fn a_foreign_address_is_refused_without_an_attempt() {
         );
         let explained = json("explain 50001 --protocol tcp --address 192.0.2.1");
         assert_eq!(row(&explained, "127.0.0.1", "none")["verdict"], "free");
-        // The kernel then lets it.
+        // With this setting the kernel allows the bind().
         set_sysctl("ip_nonlocal_bind", "1");
         assert_eq!(code(&run("pick --address 192.0.2.1")), 0);
     });
@@ -172,7 +173,7 @@ fn disabled_ipv6_is_the_cause() {
         let words = "IPv6 is disabled here: net.ipv6.conf.all.disable_ipv6 = 1";
         assert_refused("::1", "EADDRNOTAVAIL", words);
         assert_refused("2001:db8::1", "EADDRNOTAVAIL", words);
-        // All addresses can be bound all the same, and IPv4's.
+        // The wildcard addresses and IPv4 addresses can still be bound.
         assert_eq!(code(&run("pick")), 0);
         let explained = json("explain 50001 --protocol tcp");
         assert_eq!(row(&explained, "[::] dual", "none")["verdict"], "free");
@@ -191,7 +192,7 @@ fn address_that_is_not_ready_is_the_cause() {
         if !has_same_link_local_addresses() {
             return;
         }
-        // Duplicate address detection goes on for minutes.
+        // Makes duplicate address detection take minutes.
         fs::write("/proc/sys/net/ipv6/conf/v0/dad_transmits", "1000").unwrap();
         assert!(ip(&["addr add 2001:db8::5/64 dev v0"]));
         assert_refused("2001:db8::5", "EADDRNOTAVAIL", "2001:db8::5 on v0 is tentative");
@@ -242,7 +243,7 @@ fn same_link_local_address_on_two_interfaces_is_two_addresses() {
                 assert_eq!(code(&run(&format!("{with_port_view} {address}"))), code(&picked));
             }
         }
-        // A wildcard bind meets either.
+        // A bind() to the wildcard address conflicts with either socket.
         let explained = json("explain 8080 --protocol tcp --probe");
         let wide = row(&explained, "[::] dual", "none");
         assert_eq!((&wide["verdict"], &wide["probed"]), (&"in-use".into(), &"in-use".into()));
@@ -317,7 +318,7 @@ fn range_below_the_unprivileged_start_is_named() {
         let picked: Value = serde_json::from_slice(&picked.stdout).unwrap();
         assert_eq!(picked["error"]["kind"], "permission-denied");
         assert_eq!(picked["attempts"], Value::Array(vec![]));
-        // Where some of the range may be bound, those are drawn.
+        // If only a part of the range may be bound, ports of that part are chosen.
         let across_start = output_of(&mut without_right("pick --range 1-1025 --count 2"));
         let mut ports: Vec<&str> = stdout(&across_start).lines().collect();
         ports.sort_unstable();
@@ -338,13 +339,12 @@ fn holder_of_a_port_is_named_and_no_port_is_tried_twice() {
     in_new_namespace(|| {
         let listener = TcpListener::bind("127.0.0.1:8080").unwrap();
         let own = format!("[{}]", std::process::id());
-        let picked = run("pick --range 8080");
-        assert!(
-            stderr(&picked).starts_with("portscope: 8080 is in use by "),
-            "{}",
-            stderr(&picked)
-        );
-        assert!(stderr(&picked).trim_end().ends_with(&own), "{}", stderr(&picked));
+        for address in ["", "--address 0.0.0.0", "--address ::", "--address ::ffff:127.0.0.1"] {
+            let picked = run(&format!("pick --range 8080 {address}"));
+            let reported = stderr(&picked);
+            assert!(reported.starts_with("portscope: 8080 is in use by "), "{reported}");
+            assert!(reported.trim_end().ends_with(&own), "{reported}");
+        }
         let _other = TcpListener::bind("127.0.0.1:8081").unwrap();
         let both = json("pick --range 8080-8081 --seed 1");
         let attempts = both["attempts"].as_array().unwrap();
@@ -354,7 +354,7 @@ fn holder_of_a_port_is_named_and_no_port_is_tried_twice() {
         assert_eq!(repeated, 1, "it ends with the last port that was not tried yet");
         let message = both["error"]["message"].as_str().unwrap();
         assert!(message.starts_with("range 8080-8081 is full (2 of 2): 8080 by "), "{message}");
-        // The server closes first.
+        // The server closes first, so its port is in TIME-WAIT.
         let client = TcpStream::connect("127.0.0.1:8080").unwrap();
         let alone = alone();
         drop(listener.accept().unwrap());
@@ -401,7 +401,7 @@ fn probes_do_not_change_a_port() {
         assert_eq!(row(&explained, "[::] dual", "port")["probed"], "in-use");
         assert_eq!(row(&explained, "0.0.0.0", "port")["probed"], "free");
         assert!(!fresh(8080), "the kernel after");
-        // No bind without an option succeeds here, so that a mark would stay.
+        // No bind() without options succeeds here, so the mark of a probe would stay on the port.
         let group = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         group.set_reuse_port(true).unwrap();
         group.bind(&std::net::SocketAddr::from(([0, 0, 0, 0], 8081)).into()).unwrap();
@@ -418,7 +418,7 @@ fn probes_do_not_change_a_port() {
     });
 }
 
-/// As where netlink is refused: a socket that is only bound is in no table.
+/// As if netlink were refused: bound sockets that neither listen nor are connected are in no table.
 #[test]
 fn port_without_a_listed_socket_is_not_called_free() {
     let machine = LinuxHost::new().machine();

@@ -33,17 +33,17 @@ use socket2::{Domain, Socket, Type};
 use namespace::{in_new_namespace, set_sysctl};
 
 const LOCAL: Ipv4Addr = Ipv4Addr::LOCALHOST;
-/// Below every range used here.
+/// Ports of the servers, below every ephemeral range used here.
 const SERVERS: [u16; 2] = [5000, 5001];
 const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(LOCAL), 0);
 
-/// A private namespace with a range of 64 ports and two servers.
+/// A private namespace with an ephemeral range of the test and two servers.
 struct TestNamespace {
     servers: [TcpListener; 2],
 }
 
 impl TestNamespace {
-    /// Runs `body` on a stage of its own.
+    /// Runs `body` in a new namespace with this range.
     fn set(range: &str, body: impl FnOnce(&Self) + Send) {
         in_new_namespace(|| {
             create_sockets_in_order();
@@ -61,7 +61,7 @@ impl TestNamespace {
         self.servers[server].local_addr().unwrap()
     }
 
-    /// Client and accepted end.
+    /// Returns a client and the accepted socket.
     fn connect(&self, server: usize) -> io::Result<[TcpStream; 2]> {
         let client = TcpStream::connect(self.address(server))?;
         Ok([client, self.servers[server].accept()?.0])
@@ -71,7 +71,7 @@ impl TestNamespace {
         (0..count).map(|_| self.connect(server).unwrap()).collect()
     }
 
-    /// As a program does that wants a source address and forgets IP_BIND_ADDRESS_NO_PORT.
+    /// Connects like a program that sets a source address without IP_BIND_ADDRESS_NO_PORT.
     fn connect_bound(&self, server: usize) -> io::Result<[TcpStream; 2]> {
         let client = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         client.bind(&ANY.into())?;
@@ -79,7 +79,7 @@ impl TestNamespace {
         Ok([client.into(), self.servers[server].accept()?.0])
     }
 
-    /// Connections that their client closed first.
+    /// Opens connections that their client closes first.
     fn time_waits(&self, server: usize, count: usize) {
         for [client, accepted] in self.connections(server, count) {
             drop(client);
@@ -87,7 +87,7 @@ impl TestNamespace {
         }
     }
 
-    /// What connect() says.
+    /// Returns the errno of a connect(); None: it succeeds.
     fn errno_of_connect(&self, server: usize) -> Option<Errno> {
         let connected = TcpStream::connect(self.address(server));
         connected.err().and_then(|error| Errno::from_io_error(&error))
@@ -95,7 +95,8 @@ impl TestNamespace {
 }
 
 /// Pins the thread to one processor, so that the inodes of its sockets show the order of creation.
-/// Each processor takes inodes in batches of 1,024 (`get_next_ino`); the next ones are in one batch.
+/// Each processor assigns inodes in batches of 1,024 (`get_next_ino`). Creates sockets until at
+/// least 700 inodes of a batch are left.
 fn create_sockets_in_order() {
     let mut processors = CpuSet::new();
     processors.set(sched_getcpu());
@@ -118,7 +119,7 @@ fn bound(kind: Type) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// What one refresh sees.
+/// A scan and its diagnosis.
 struct Diagnosed {
     snapshot: Snapshot,
     analysis: Analysis,
@@ -150,7 +151,7 @@ impl Diagnosed {
         self.diagnosis.findings.iter().filter(|finding| finding.rule == rule).collect()
     }
 
-    /// The only finding of a rule, which says all that a user needs.
+    /// Returns the only finding of a rule, after checking that it is complete.
     #[track_caller]
     fn one(&self, rule: &str, severity: Severity, words: &[&str]) -> &Finding {
         let found = self.find(rule);
@@ -252,7 +253,7 @@ fn time_wait_without_reuse_exhausts_a_destination() {
         let words = ["64 of 64 ports (100 %) are in TIME-WAIT", "(tcp_tw_reuse 0)", "keep-alive"];
         let pile = diagnosed.one("time-wait-pile", Severity::Warning, &words);
         assert_eq!(figure(pile, "reusable"), &Figure::Count(0));
-        // TIME-WAIT of one moment does not show whether connect() chose the ports.
+        // A single scan of TIME-WAIT sockets does not show whether connect() chose the ports.
         assert_eq!(diagnosed.analysis.new_destination().most, 64);
     });
 }
@@ -261,10 +262,10 @@ fn time_wait_without_reuse_exhausts_a_destination() {
 fn time_wait_on_ports_chosen_by_connect_is_reusable() {
     TestNamespace::small(|test_namespace| {
         set_sysctl("tcp_tw_reuse", "1");
-        // The low parity alone: bind() would have taken others.
+        // Uses the low parity only; bind() would have chosen other ports.
         test_namespace.time_waits(0, 32);
-        // The kernel lets go of a TIME-WAIT only when it is a second old (tcp_tw_reuse_delay).
-        // By chance 20 of them may have been bound by number.
+        // connect() may reuse a TIME-WAIT port only when it is a second old (tcp_tw_reuse_delay).
+        // Of random ports bound by number, 20 could have this parity.
         let diagnosed = until(|diagnosed| diagnosed.analysis.destinations[0].surely_reusable == 12);
         assert_eq!(diagnosed.analysis.destinations[0].left(), Left::new(44, 64));
         diagnosed.assert_no_finding("destination-exhausted");
@@ -293,7 +294,7 @@ fn time_wait_without_timestamps_is_not_reusable() {
         set_sysctl("tcp_tw_reuse", "1");
         set_sysctl("tcp_timestamps", "0");
         test_namespace.time_waits(0, 64);
-        // As old as it must be otherwise.
+        // As old as required with timestamps.
         let is_old = |socket: &portscope::domain::Socket| {
             socket.state != State::TimeWait || socket.expires_ms.is_some_and(|left| left < 58_900)
         };
@@ -320,7 +321,7 @@ fn time_wait_of_clients_that_called_bind_may_not_be_reusable() {
     });
 }
 
-/// Looks until it is so.
+/// Scans until `is_met` is true.
 #[track_caller]
 fn until(is_met: impl Fn(&Diagnosed) -> bool) -> Diagnosed {
     let deadline = Instant::now() + Duration::from_secs(10);
@@ -352,7 +353,7 @@ fn sockets_left_in_close_wait_are_a_leak() {
     TestNamespace::small(|test_namespace| {
         let held = test_namespace.connections(0, 48);
         Diagnosed::now().assert_no_finding("close-wait-leak");
-        // The servers' ends stay open.
+        // The accepted sockets stay open.
         let (clients, accepted): (Vec<_>, Vec<_>) = held.into_iter().map(|[a, b]| (a, b)).unzip();
         drop(clients);
         accepted.iter().for_each(wait_for_end);

@@ -37,7 +37,8 @@ fn own() -> String {
     format!("pid {}", std::process::id())
 }
 
-/// connect() to a port where nothing listens, until it is given that very port.
+/// Calls connect() to a port on which no program listens, until the kernel chooses this port as the
+/// local one.
 fn connect_to_itself(to: SocketAddr) -> Socket {
     loop {
         let client = Socket::new(Domain::for_address(to), Type::STREAM, None).unwrap();
@@ -48,7 +49,7 @@ fn connect_to_itself(to: SocketAddr) -> Socket {
     }
 }
 
-/// Runs what the finding advises, as a shell does; false: the program is not there.
+/// Runs the command that the finding advises, in a shell. Returns false if the program is missing.
 fn run(command: &str) -> bool {
     let _alone = alone();
     let output = Command::new("sh").args(["-c", command]).output().unwrap();
@@ -61,7 +62,7 @@ fn errno_of<T>(result: io::Result<T>) -> Option<Errno> {
     result.err().and_then(|error| Errno::from_io_error(&error))
 }
 
-/// As a server binds that knows of TIME-WAIT.
+/// Binds like a server that can restart despite TIME-WAIT (SO_REUSEADDR), and listens.
 fn serve(at: SocketAddr) -> io::Result<Socket> {
     let server = Socket::new(Domain::for_address(at), Type::STREAM, None)?;
     server.set_reuse_address(true)?;
@@ -223,7 +224,8 @@ fn a_reserved_list_that_covers_the_range_is_named_first() {
 
 #[test]
 fn a_reserved_list_that_leaves_few_ports_is_critical_once_they_are_used() {
-    // A process that another test starts holds a copy of the socket that a scan binds, until exec.
+    // Until its exec(), a process that another test starts holds a copy of the socket that a scan
+    // binds.
     let _alone = alone();
     in_new_namespace(|| {
         set_sysctl("ip_local_port_range", "40000 40999");
@@ -275,7 +277,7 @@ fn a_range_of_odd_size_is_reported() {
     });
 }
 
-/// Until EADDRNOTAVAIL, which must come.
+/// Connects until EADDRNOTAVAIL; any other error fails the test.
 fn fill(connect: impl Fn() -> io::Result<TcpStream>) -> Vec<TcpStream> {
     let mut held = Vec::new();
     loop {
@@ -296,7 +298,7 @@ fn wide_listener() -> Socket {
     server
 }
 
-/// IP_LOCAL_PORT_RANGE, which neither rustix nor socket2 has.
+/// Sets IP_LOCAL_PORT_RANGE, which neither rustix nor socket2 supports.
 fn limit_ports(socket: &Socket, range: PortRange) -> io::Result<()> {
     #[expect(unsafe_code, reason = "setsockopt(2) of the C library that std has")]
     unsafe extern "C" {
@@ -341,7 +343,7 @@ fn a_process_that_exhausted_its_own_port_range_is_suspected() {
         let finding = Diagnoser::now().one("port-range-of-socket", Severity::Warning, &words);
         assert_eq!(figure(&finding, "used"), Some(Figure::Count(100)));
         for client in held.split_off(80) {
-            // By a reset, which leaves no FIN-WAIT and no TIME-WAIT.
+            // Closes by a reset, which leaves no FIN-WAIT and no TIME-WAIT.
             SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
         }
         Diagnoser::now().assert_no_finding("port-range-of-socket");
@@ -372,7 +374,7 @@ fn ports_chosen_by_connect_or_counted_by_a_program_are_not_suspected() {
         let counted: Vec<Socket> = (45_000..45_100).map(bound).collect();
         Diagnoser::now().assert_no_finding("port-range-of-socket");
         drop(counted);
-        // As a program takes them that draws a number.
+        // As a program uses them that chooses random numbers.
         let drawn: Vec<Socket> =
             (0..100u32).map(|i| bound(41_000 + (i * 3_637 % 3_989) as u16)).collect();
         Diagnoser::now().assert_no_finding("port-range-of-socket");
@@ -380,7 +382,7 @@ fn ports_chosen_by_connect_or_counted_by_a_program_are_not_suspected() {
     });
 }
 
-/// The walk of 1,000 ports, by what is known of the kernel.
+/// The cost of a search of 1,000 ports, for several kernel versions and table sizes.
 #[test]
 fn the_estimated_search_cost_depends_on_the_kernel_and_its_hash_table() {
     in_new_namespace(|| {
@@ -408,7 +410,7 @@ fn the_estimated_search_cost_depends_on_the_kernel_and_its_hash_table() {
     });
 }
 
-/// Findings of this file's rules in a namespace where nothing is wrong.
+/// Checks the rules of this file in a namespace where nothing is wrong.
 #[test]
 fn an_idle_namespace_has_no_finding_of_these_rules() {
     in_new_namespace(|| {

@@ -32,7 +32,7 @@ use processes::{alone, not_tested};
 
 const LOCAL: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// Documentation addresses (RFC 3849): nothing is sent, for there is no route.
+/// A documentation address (RFC 3849). Nothing is sent, because there is no route.
 const FOREIGN: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 
 /// Whether the command succeeds in this namespace.
@@ -51,7 +51,7 @@ fn errno_of<T>(result: io::Result<T>) -> Option<Errno> {
     result.err().and_then(|error| Errno::from_io_error(&error))
 }
 
-/// A UDP connect() looks up route and source as TCP's does, and sends nothing.
+/// A UDP connect() chooses route and source address as TCP does, but sends nothing.
 fn connect(to: Ipv6Addr) -> Option<Errno> {
     let socket = Socket::new(Domain::IPV6, Type::DGRAM, None).unwrap();
     errno_of(socket.connect(&SocketAddr::from((to, 9)).into()))
@@ -61,7 +61,7 @@ fn bind(to: Ipv6Addr) -> Option<Errno> {
     errno_of(TcpListener::bind((to, 0)))
 }
 
-/// No IPv6 address is left, says the kernel.
+/// Asserts that the kernel finds no IPv6 source address.
 #[track_caller]
 fn assert_no_source() {
     assert_eq!(bind(Ipv6Addr::LOCALHOST), Some(Errno::ADDRNOTAVAIL));
@@ -101,7 +101,7 @@ fn ipv6_disabled_on_loopback_only_is_reported_with_what_works() {
         assert_no_source();
         let words = [ANY, "disabled on lo (net.ipv6.conf.lo.disable_ipv6 = 1)"];
         Diagnoser::now().one("no-source-address", Severity::Notice, &words);
-        // With an address elsewhere only ::1 is missing.
+        // With an address on another interface only ::1 is missing.
         if !add_interface() {
             return not_tested("no right to make an interface");
         }
@@ -113,14 +113,15 @@ fn ipv6_disabled_on_loopback_only_is_reported_with_what_works() {
     });
 }
 
-/// A pair of interfaces, one of which has fd00::1 at once.
+/// Creates a pair of interfaces; one of them has fd00::1, without duplicate address detection.
 fn add_interface() -> bool {
     run("ip link add d0 type veth peer name d1")
         && run("ip link set d0 up")
         && run("ip address add fd00::1/64 dev d0 nodad")
 }
 
-/// Of another interface than `lo`, and of interfaces to come: no source is missing there.
+/// Disables IPv6 on another interface than `lo` and on future ones: no source address is missing
+/// there.
 #[test]
 fn ipv6_disabled_on_another_interface_is_no_finding() {
     in_new_namespace(|| {
@@ -184,14 +185,14 @@ fn removed_loopback_addresses_are_reported() {
     });
 }
 
-/// Clients whose handshakes stay unfinished: the answer of the listener is dropped on its way.
+/// Clients whose handshakes stay unfinished, because nft drops the answers of the listener.
 struct SynFlood {
     listener: TcpListener,
     clients: Vec<Socket>,
 }
 
 impl SynFlood {
-    /// None: nft is not here, or may not filter.
+    /// Starts a listener with this backlog. None: nft is missing, or may not filter.
     fn on(backlog: i32) -> Option<Self> {
         let rules = [
             "add table ip f",
@@ -221,7 +222,7 @@ impl SynFlood {
     }
 }
 
-/// Looks until the rule finds something since `before`.
+/// Scans until the rule finds something since `before`.
 #[track_caller]
 fn scan_until_found(diagnoser: &mut Diagnoser, before: &Vitals, rule: &str) -> Finding {
     let deadline = Instant::now() + TIMEOUT;
@@ -245,8 +246,8 @@ fn a_full_syn_queue_without_cookies_is_critical_and_not_a_listen_overflow() {
         let mut diagnoser = Diagnoser::now();
         diagnoser.assert_no_finding("syn-queue-full");
         let before = diagnoser.snapshot.vitals.clone();
-        // One more than the three quarters that strangers may have; of the others SYNs are dropped,
-        // and sent again after a second.
+        // 13 are one more than three quarters of the limit, which is the share for unknown peers.
+        // Further SYNs are dropped, and sent again after a second.
         syn_flood.connect(8);
         let finding = scan_until_found(&mut diagnoser, &before, "syn-queue-full");
         let words = [
@@ -268,13 +269,13 @@ fn a_full_syn_queue_without_cookies_is_critical_and_not_a_listen_overflow() {
         let _alone = alone();
         drop(syn_flood);
         let idle_vitals = diagnoser.scan().snapshot.vitals.clone();
-        // What is left is a counter that has other causes, too.
+        // Only a counter remains, which may have other causes.
         diagnoser.assert_no_finding("syn-queue-full");
         assert_eq!(diagnoser.scan().find_since(&idle_vitals, "syn-queue-full"), []);
     });
 }
 
-/// The backlog of listen() is the smaller limit here.
+/// Here the backlog of listen() is smaller than tcp_max_syn_backlog.
 #[test]
 fn a_syn_queue_as_long_as_the_backlog_is_full() {
     in_new_namespace(|| {
@@ -323,7 +324,7 @@ fn cookies_for_every_syn_and_a_partly_filled_syn_queue_are_no_finding() {
     });
 }
 
-/// What fills is the accept queue: no SYN queue is to blame.
+/// The accept queue is full, not the SYN queue.
 #[test]
 fn a_full_accept_queue_is_not_reported_as_a_full_syn_queue() {
     in_new_namespace(|| {
@@ -350,7 +351,7 @@ fn a_full_accept_queue_is_not_reported_as_a_full_syn_queue() {
     });
 }
 
-/// `TcpStream` is what a program uses: the half-open limit does not touch it below the limit.
+/// A server that accepts each connection has no full queue.
 #[test]
 fn a_listener_that_accepts_has_no_finding() {
     in_new_namespace(|| {

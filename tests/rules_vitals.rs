@@ -38,7 +38,7 @@ use processes::{Sleeper, alone, not_tested};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A scanner in the thread's namespace, and what it saw last.
+/// A scanner in the thread's namespace, and its last snapshot.
 struct VitalsScanner {
     scanner: LinuxScanner,
     snapshot: Snapshot,
@@ -74,12 +74,12 @@ impl VitalsScanner {
         })
     }
 
-    /// What one rule finds in one snapshot.
+    /// Returns the findings of a rule for the last snapshot alone.
     fn find(&self, rule: &str) -> Vec<Finding> {
         self.diagnosis(None).findings.into_iter().filter(|f| f.rule == rule).collect()
     }
 
-    /// The only finding of a rule.
+    /// Returns the only finding of a rule.
     #[track_caller]
     fn one(&self, rule: &str) -> Finding {
         let mut found = self.find(rule);
@@ -87,7 +87,7 @@ impl VitalsScanner {
         found.remove(0)
     }
 
-    /// What one rule finds from the vitals of before on.
+    /// Returns the findings of a rule with `before` as the vitals of two seconds ago.
     fn find_since(&self, before: &Vitals, rule: &str) -> Vec<Finding> {
         let found = self.diagnosis(Some((before, 2.0))).findings;
         found.into_iter().filter(|finding| finding.rule == rule).collect()
@@ -98,7 +98,7 @@ fn figure(finding: &Finding, name: &str) -> Option<Figure> {
     finding.evidence.iter().find(|(known, _)| *known == name).map(|(_, figure)| figure.clone())
 }
 
-/// A finding says all that a user needs.
+/// Asserts that a finding is complete and contains these words.
 #[track_caller]
 fn assert_finding(finding: &Finding, severity: Severity, words: &[&str]) {
     assert_eq!(finding.severity, severity, "{finding:#?}");
@@ -117,7 +117,7 @@ fn listener(backlog: i32) -> TcpListener {
     socket.into()
 }
 
-/// Does not wait until the peer answers.
+/// Starts to connect, and does not wait for the answer.
 fn begin_to_connect(to: SocketAddr) -> Socket {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_nonblocking(true).unwrap();
@@ -135,7 +135,7 @@ fn leave_time_wait(server: &TcpListener) {
     io::copy(&mut accepted, &mut io::sink()).unwrap();
 }
 
-/// Looks until `is_there`, or fails.
+/// Scans until `is_there` is true, or fails.
 #[track_caller]
 fn scan_until(
     vitals_scanner: &mut VitalsScanner,
@@ -200,7 +200,8 @@ fn connections_that_leave_no_time_wait_are_reported() {
         assert_finding(growing, Severity::Warning, &["4 connections", "tcp_max_tw_buckets"]);
         assert_eq!(figure(growing, "overflows_per_second"), Some(Figure::PerSecond(2.0)));
 
-        // With room again an old overflow is worth a notice, and none once it is known to be old.
+        // Once there is room again, an earlier overflow is a notice; it is no finding if it is
+        // known to be old.
         set_sysctl("tcp_max_tw_buckets", "100");
         let old = vitals_scanner.scan(OwnerDepth::Skip).one("time-wait-overflow");
         assert_eq!(old.severity, Severity::Notice);
@@ -229,7 +230,7 @@ fn a_full_listen_queue_names_its_listener_and_its_process() {
         let words = [&address.to_string(), &pid, "2 connections wait", "backlog is 1", "somaxconn"];
         assert_finding(&finding, Severity::Critical, &words);
 
-        // Accepted, nothing waits; the counter still tells.
+        // No queue is full any more, but the counter has grown.
         drop(clients);
         drop(full);
         vitals_scanner.scan(OwnerDepth::Full);
@@ -257,7 +258,7 @@ fn a_process_near_its_descriptor_limit_is_reported() {
         let target = Pid::from_raw(child.pid().cast_signed()).unwrap();
         rustix::process::prlimit(Some(target), Resource::Nofile, limit).unwrap();
 
-        // The first one reads descriptors again after some seconds only.
+        // A new scanner, because the first one reads descriptors again only after some seconds.
         let mut vitals_scanner = VitalsScanner::new();
         vitals_scanner.scan(OwnerDepth::Full);
         vitals_scanner.processes.insert(named(child.pid(), "payments"));
@@ -297,7 +298,7 @@ fn nat_without_a_port_left_is_critical_at_the_first_scan() {
         let growing = &vitals_scanner.find_since(&before, "nat-ports-exhausted")[0];
         assert_eq!(growing.severity, Severity::Critical);
         assert_eq!(vitals_scanner.find("conntrack-full"), [], "these drops are the translation's");
-        // The fifth hangs: no errno.
+        // The fifth connect() hangs, without an errno.
         assert_eq!(fifth.take_error().unwrap().map(|error| error.to_string()), None);
         assert!(fifth.peer_addr().is_err());
         drop((three, fourth));
@@ -355,7 +356,7 @@ fn overlaps_with_kubernetes_and_common_service_ports_are_reported() {
 fn gaps_are_findings() {
     in_new_namespace(|| {
         let mut without_gap = VitalsScanner::new();
-        // Before Linux 6.8, bound-inactive sockets are found by their owners alone.
+        // Before Linux 6.8, bound-inactive sockets are found only together with owners.
         let lists_all = is_linux_at_least((6, 8));
         let depth = if lists_all { OwnerDepth::Skip } else { OwnerDepth::Full };
         assert_eq!(without_gap.scan(depth).snapshot.vitals.gaps, []);
@@ -379,7 +380,8 @@ fn gaps_are_findings() {
     });
 }
 
-/// `tcp_max_orphans` and `nf_conntrack_max` are the machine's: not ours to change.
+/// `tcp_max_orphans` and `nf_conntrack_max` apply to the whole machine, so the test does not change
+/// them.
 #[test]
 fn machine_limits_are_evaluated_with_made_up_vitals() {
     in_new_namespace(|| {
@@ -423,7 +425,7 @@ fn machine_limits_are_evaluated_with_made_up_vitals() {
     });
 }
 
-/// Which translations are full is told by what the ports look like: the range is not readable.
+/// The range of a NAT rule cannot be read, so whether it is full is inferred from the ports in use.
 #[test]
 fn only_dense_nat_ports_count_as_a_full_range() {
     in_new_namespace(|| {
@@ -487,7 +489,8 @@ fn vitals_match_the_kernel() {
     });
 }
 
-/// Connections to that port of 127.0.0.1 get another source; false: nft cannot do it here.
+/// Adds a NAT rule that gives connections to this port of 127.0.0.1 another source. Returns false
+/// if nft cannot do that.
 fn translate(port: u16, source: &str) -> bool {
     let _alone = alone();
     let rules = format!(
@@ -499,7 +502,8 @@ fn translate(port: u16, source: &str) -> bool {
     rules.lines().all(is_done)
 }
 
-/// It has loaded its libraries: no descriptor comes or goes any more.
+/// Waits until the process sleeps: then it has loaded its libraries, and its descriptors no longer
+/// change.
 fn wait_until_asleep(pid: u32) {
     let deadline = Instant::now() + TIMEOUT;
     while !fs::read_to_string(format!("/proc/{pid}/stat")).unwrap().contains("(sleep) S") {

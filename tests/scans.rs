@@ -23,31 +23,31 @@ use portscope::{
 const TIMEOUT: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(50);
 
-/// One scan, as the host saw it.
+/// A scan, as the host recorded it.
 #[derive(Clone, Copy, Debug)]
 struct RecordedScan {
     depth: OwnerDepth,
     at: Instant,
-    /// Where the sockets were written to.
+    /// Address of the buffer for the sockets.
     buffer: usize,
 }
 
-/// What a test tells the host, and the host tells the test.
+/// State that the test and the host share.
 #[derive(Default)]
 struct State {
     scans: Vec<RecordedScan>,
     described: Vec<Vec<u32>>,
     cost: Duration,
     pids: Vec<u32>,
-    /// Start of every process, and part of its name.
+    /// Start time of every process, which is also a part of its name.
     started: u64,
-    /// Closed a socket that the kernel keeps, and holds none.
+    /// Pid of a process that closed a socket that the kernel still keeps, and holds no other.
     departed: Option<u32>,
     panics: bool,
     is_stuck: bool,
 }
 
-/// A machine whose scans cost what the test says.
+/// A machine whose scans cost as much as the test sets.
 #[derive(Clone)]
 struct CountingHost {
     simulated: Arc<SimulatedHost>,
@@ -66,7 +66,7 @@ impl CountingHost {
         look(&mut self.state.0.lock().unwrap())
     }
 
-    /// Waits until that many scans were made.
+    /// Waits until `count` scans were made.
     #[track_caller]
     fn wait_for_scans(&self, count: usize) -> Vec<RecordedScan> {
         let state = self.state.0.lock().unwrap();
@@ -227,11 +227,11 @@ fn the_interval_stretches_to_twenty_times_the_cost_of_a_scan() {
     let host = CountingHost::new(State { cost: Duration::from_millis(20), ..State::default() });
     let (_reports, engine) = start(&host, SHORT, 8);
     host.wait_for_scans(2);
-    // Asking again and again makes it no cheaper.
+    // A request does not shorten the interval.
     engine.ask(Request::ScanNow);
     let scans = host.wait_for_scans(3);
     let pause = scans[2].at - scans[1].at;
-    // Counted from the beginning of a scan, which is noted at its end.
+    // The interval is measured from start to start, but `at` is recorded at the end of a scan.
     assert!(pause >= Duration::from_millis(390), "{pause:?}");
 }
 
@@ -265,7 +265,7 @@ fn a_paused_scanner_does_not_scan_and_scans_at_once_when_resumed() {
     host.wait_for_scans(3);
     engine.ask(Request::Freeze(true));
     engine.ask(Request::ScanNow);
-    // A scan may have been under way.
+    // A scan may have been in progress.
     let is_quiet = || reports.recv_timeout(10 * SHORT).is_err();
     assert!((0..20).any(|_| is_quiet()), "it goes on scanning");
     let frozen = host.with(|state| state.scans.len());
@@ -281,7 +281,7 @@ fn the_newest_snapshot_replaces_undelivered_ones() {
     engine.ask(Request::Freeze(true));
     let waiting = next_snapshot(&reports);
     assert_eq!(waiting.number, 1, "what waits cannot be taken back");
-    // A scan may have been under way; what comes last is the newest.
+    // A scan may have been in progress; the last report is the newest.
     let mut last = next_snapshot(&reports).number;
     assert!(last >= 6, "the ones between are gone, not {last}");
     while let Ok(Report::Scanned(later)) = reports.recv_timeout(10 * SHORT) {
@@ -296,7 +296,7 @@ fn released_snapshots_are_reused() {
     let (reports, _engine) = start(&host, SHORT, 1);
     let mut shown = next_snapshot(&reports);
     while shown.number < 12 {
-        // As the app does: it lets go of the old one when it has the new one.
+        // As in the app, the old snapshot is dropped when the new one has arrived.
         shown = next_snapshot(&reports);
     }
     let buffers: BTreeSet<usize> =
@@ -354,7 +354,7 @@ fn a_departed_process_keeps_its_name_if_its_pid_is_reused() {
         assert_eq!(name(table, 7).as_deref(), Some("since 0"));
         name(table, 3).as_deref() == Some("since 1")
     });
-    // It holds a socket again, and so is the other process.
+    // It holds a socket again, so it is now the new process with this pid.
     host.with(|state| (state.pids, state.departed) = (vec![3, 7], None));
     next_table(&reports, |table| name(table, 7).as_deref() == Some("since 1"));
 }
@@ -385,7 +385,7 @@ fn stopping_does_not_wait_for_a_stuck_scan() {
     assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
     host.with(|state| state.is_stuck = false);
     host.state.1.notify_all();
-    // The thread that was left behind ends after all, and with it its outbox.
+    // The abandoned thread ends, and its outbox is dropped.
     while reports.recv_timeout(TIMEOUT).is_ok() {}
 }
 

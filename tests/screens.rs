@@ -132,7 +132,7 @@ fn no_size_panics() {
         for keys in ["a", "c?", "g49152", "4o"] {
             let mut session = Session::of(&host, theme.clone(), 80, 24).press(keys);
             for &(columns, rows) in &sizes {
-                // The app may still believe in the old size when a frame is drawn.
+                // A frame may be drawn before the app knows the new size.
                 (session.columns, session.rows) = (columns, rows);
                 session.draw();
                 session.update(Event::Resized { columns, rows });
@@ -171,7 +171,7 @@ fn a_click_finds_the_tab_and_the_block_under_it() {
     // The first row of blocks begins at 34000 on the second line of blocks.
     assert_eq!(at(7, 4), Some(PointerTarget::Ports(range(34_000, 34_019))));
     assert_eq!(at(8, 4), Some(PointerTarget::Ports(range(34_020, 34_039))));
-    // Left of the range's first port there is nothing.
+    // Left of the range's first port there is no target.
     assert_eq!(at(0, 4), None);
     assert_eq!(at(40, 23), None);
 }

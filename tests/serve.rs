@@ -70,7 +70,7 @@ fn a_pid_that_cannot_hold_a_lease_gets_no_answer() {
         gone.kill();
         let zombie = gone.pid();
         until("a zombie", || server.lease(zombie).is_none());
-        // The server itself ends no earlier than its leases.
+        // None of these processes gets a lease: they do not exist, or do not end before the server.
         for pid in [0, 1, server.pid(), 4_194_305, u32::MAX] {
             assert_eq!(server.lease(pid), None, "{pid}");
         }
@@ -100,7 +100,7 @@ fn a_pid_without_newline_is_answered_after_a_delay() {
         let holder = LeaseHolder::new();
         let pid = holder.pid().to_string();
         for line in [pid.clone(), format!("{pid}\r"), format!("{pid} ")] {
-            // Before the server would close a client that said nothing.
+            // Sooner than the server closes a client that sends nothing.
             let begin = Instant::now();
             assert!(parse(&server.ask(line.as_bytes())).is_some(), "{line:?}");
             assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
@@ -117,7 +117,7 @@ fn a_pid_received_in_pieces_is_assembled() {
         let holder = LeaseHolder::new();
         let pid = holder.pid().to_string();
         let mut stream = server.connect();
-        // A blank is no pid yet, however long the rest takes.
+        // A space is not a complete request, even if the pid follows later.
         stream.write_all(b" ").unwrap();
         stream.write_all(pid.as_bytes()).unwrap();
         assert_eq!(answer(&mut stream), b"20000\n");
@@ -146,7 +146,7 @@ fn a_kernel_thread_gets_no_port() {
     });
 }
 
-/// kthreadd and some of its children, which have no program.
+/// Returns kthreadd and some of its children.
 fn kernel_threads() -> Vec<u32> {
     let is_thread = |pid: &u32| {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
@@ -192,11 +192,11 @@ fn a_port_is_reclaimed_after_its_process_ended_unless_it_is_in_use() {
         let server = Server::start(&folder.path("s"), &options);
         let (mut one, other) = (LeaseHolder::new(), LeaseHolder::new());
         assert_eq!(server.lease(one.pid()), Some(20_000));
-        // As a child of the tenant would.
+        // Holds the port, as a child of the lease holder could.
         let child = UdpSocket::bind((EVERYWHERE, 20_000)).unwrap();
         one.kill();
         let begin = Instant::now();
-        // Longer than from one look at the tenants to the next.
+        // Longer than the interval between checks of the lease holders.
         while begin.elapsed() < Duration::from_millis(1500) {
             assert_eq!(server.lease(other.pid()), None);
             thread::sleep(Duration::from_millis(20));
@@ -261,7 +261,7 @@ fn a_drained_port_stays_bound_until_no_stray_datagram_arrives() {
     });
 }
 
-/// Asks by portpicker, binds what it got as its users do, and keeps it.
+/// A client that gets a port from portpicker, binds it, and keeps it.
 const PYTHON: &str = "
 import portpicker, socket, sys
 port = portpicker.pick_unused_port()
@@ -272,7 +272,7 @@ print(port, flush=True)
 sys.stdin.read()
 ";
 
-/// False, said aloud: the real client is not here, which it must be where `CI` is set.
+/// Whether the real client is installed. If not, prints that, or panics if `CI` is set.
 fn has_portpicker() -> bool {
     let found = Command::new("python3").args(["-c", "import portpicker"]).output();
     let has_it = found.is_ok_and(|output| output.status.success());
@@ -301,7 +301,7 @@ fn sixteen_unmodified_clients_of_portpicker_at_once_get_a_port_each() {
     }
     in_new_namespace(|| {
         let folder = Folder::new();
-        // As many ports as clients: one given twice or lost would be missed.
+        // As many ports as clients, so that a port leased twice or lost would be noticed.
         let options = ["--range", "20000-20015", "--quarantine", "0"];
         let server = Server::start(&folder.path("s"), &options);
         let mut clients: Vec<Child> = (0..16).map(|_| python(&server)).collect();

@@ -22,7 +22,7 @@ use lease_server::{LeaseHolder, Server, answer, parse, until};
 use namespace::in_new_namespace;
 use rustix::process::Signal;
 
-/// What the server gives a client to say its line.
+/// Time after which the server disconnects a client without a complete line.
 const DEADLINE: Duration = Duration::from_secs(5);
 
 #[test]
@@ -45,7 +45,7 @@ fn an_invalid_request_is_closed_without_answer_and_leases_no_port() {
             vec![0; 65_536],
         ] {
             let mut stream = server.connect();
-            // The server may have closed it before all was written.
+            // The server may have closed the connection before everything was written.
             let _ = stream.write_all(&line);
             let _ = stream.shutdown(Shutdown::Write);
             assert_eq!(answer(&mut stream), b"", "{line:?}");
@@ -66,7 +66,7 @@ fn silent_clients_are_closed_after_5_seconds_and_delay_nobody() {
         let mut silent = server.connect();
         let mut half_line_client = server.connect();
         half_line_client.write_all(b" ").unwrap();
-        // Two bytes a second do not put off the end.
+        // Two bytes per second do not extend the time.
         let mut slow = server.connect();
         let byte_by_byte = thread::spawn(move || {
             while slow.write_all(b" ").is_ok() {
@@ -134,7 +134,7 @@ fn thousands_of_silent_connections_take_few_descriptors_and_others_are_served() 
                 assert!(descriptors < 560, "{descriptors} after {number}");
             }
         }
-        // The oldest were closed first.
+        // The oldest clients were closed first.
         assert_eq!(silent[0].read(&mut [0]).unwrap(), 0);
         let last = silent.last_mut().unwrap();
         writeln!(last, "{}", holder.pid()).unwrap();

@@ -20,13 +20,14 @@ use folder::Folder;
 use lease_server::{LeaseHolder, PROGRAM, Server, parse, until};
 use namespace::in_new_namespace;
 
-/// In the environment of this test binary: it is to be a client of that socket. What it says of the
-/// pid to ask for is on its stdin.
+/// If this variable is set, the test binary is a client of the socket that it names, and reads the
+/// pids to send from standard input.
 const SOCKET: &str = "PORTSCOPE_TEST_SOCKET";
 
 const OPTIONS: [&str; 5] = ["--range", "20000-20003", "--quarantine", "0", "--trace"];
 
-/// Not a test: the client that `Container` starts. It asks once for each line, and ends with stdin.
+/// Not a test: the client that `Container` starts. Sends one request for each line of standard
+/// input.
 #[test]
 fn client() {
     let Some(socket) = std::env::var_os(SOCKET) else { return };
@@ -39,14 +40,14 @@ fn client() {
     }
 }
 
-/// A pid namespace with three processes: 1 is a shell, 2 a sleep, 3 a client.
+/// A pid namespace with three processes: pid 1 is a shell, 2 a sleep(1), 3 a client.
 struct Container {
     process: Child,
     reported: BufReader<std::process::ChildStderr>,
 }
 
 impl Container {
-    /// None: without the right.
+    /// Starts the container. None: the right to do so is missing.
     fn start(socket: &std::path::Path) -> Option<Self> {
         if !may_unshare() {
             return None;
@@ -66,7 +67,7 @@ impl Container {
         Some(Self { process, reported })
     }
 
-    /// The port that the client gets for what it calls `pid`.
+    /// Returns the port that the client gets if it sends `pid`.
     fn lease(&mut self, pid: &str) -> Option<u16> {
         let stdin = self.process.stdin.as_mut().unwrap();
         stdin.write_all(format!("{pid}\n").as_bytes()).unwrap();
@@ -79,7 +80,7 @@ impl Container {
         }
     }
 
-    /// What that pid of the container is here.
+    /// Returns the pid, as seen here, of the process that has this pid in the container.
     fn here(&self, pid: u32) -> u32 {
         let mut found = Vec::new();
         below(self.process.id(), &mut found);
@@ -101,7 +102,7 @@ impl Drop for Container {
     }
 }
 
-/// All descendants of a process.
+/// Collects all descendants of a process.
 fn below(pid: u32, found: &mut Vec<u32>) {
     let children =
         fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
@@ -111,7 +112,7 @@ fn below(pid: u32, found: &mut Vec<u32>) {
     }
 }
 
-/// False, said aloud.
+/// Whether this process may create a pid namespace. If not, prints that, or panics if `CI` is set.
 fn may_unshare() -> bool {
     let probe = Command::new("unshare").args(["--pid", "--fork", "true"]).output();
     let may = probe.is_ok_and(|output| output.status.success());
@@ -128,7 +129,7 @@ fn a_pid_of_a_container_is_translated_to_the_host_pid() {
         let folder = Folder::new();
         let server = Server::start(&folder.path("s"), &OPTIONS);
         let Some(mut container) = Container::start(&folder.path("s")) else { return };
-        // The client itself, its parent, and a process beside it.
+        // The client itself, its parent, and another process of the container.
         for (asked, inside) in [("self", 3), ("1", 1), ("2", 2)] {
             let port = container.lease(asked).unwrap();
             let holder = format!("[{}]", container.here(inside));
@@ -151,7 +152,7 @@ fn a_pid_unknown_in_the_clients_namespace_leases_no_port() {
         let server = Server::start(&folder.path("s"), &OPTIONS);
         let Some(mut container) = Container::start(&folder.path("s")) else { return };
         let holder = LeaseHolder::new();
-        // They are here, but not there.
+        // These processes exist here, but not in the container.
         for pid in [holder.pid(), std::process::id(), server.pid()] {
             assert_eq!(container.lease(&pid.to_string()), None, "{pid}");
         }

@@ -28,23 +28,23 @@ const PORT_CLIENTS: usize = 16;
 const EACH: usize = 4;
 const ROUNDS: u32 = 50;
 
-/// Names the socket to the processes that this test starts of itself.
+/// The variable that names the socket, for the processes that this test starts from its own binary.
 const SOCKET: &str = "PORTSCOPE_RACE_SOCKET";
 const NAME: &str = "concurrent_clients_never_share_lose_or_leak_a_port";
 
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Figures {
     leases: u32,
-    /// Ports that two racers got, or that were bound already when their racer came.
+    /// Ports that two clients got, or that were already bound when a client tried to bind them.
     duplicates: u32,
-    /// Requests without a port, although there is one for each.
+    /// Requests that got no port, although there are enough.
     lost: u32,
 }
 
-/// What came of one request.
+/// The result of one request.
 enum ClientResult {
     Port(u16),
-    /// Leased, but somebody had bound it.
+    /// A port was leased, but another process had bound it.
     Occupied,
     Refused,
 }
@@ -61,7 +61,8 @@ fn concurrent_clients_never_share_lose_or_leak_a_port() {
         let options = ["--range", "20000-20063", "--quarantine", "0"];
         let server = Server::start(&folder.path("s"), &options);
         let mut figures = Figures::default();
-        // What leaks in one round is lost in the next, for all 64 ports are raced for each time.
+        // A port that leaks in one round is missing in the next, because each round needs all 64
+        // ports.
         for _ in 0..=rounds {
             run_round(&server, &mut figures);
         }
@@ -75,7 +76,7 @@ fn run_round(server: &Server, figures: &mut Figures) {
     let (start_pipe, start) = pipe().unwrap();
     let mut port_clients: Vec<Child> =
         (0..PORT_CLIENTS).map(|_| port_client(server, &start_pipe)).collect();
-    // All of them hear it at once.
+    // Closing the pipe starts all clients at the same time.
     drop(start);
     let mut ports = BTreeSet::new();
     for result in port_clients.iter_mut().flat_map(reported) {
@@ -85,7 +86,7 @@ fn run_round(server: &Server, figures: &mut Figures) {
             ClientResult::Port(_) | ClientResult::Occupied => figures.duplicates += 1,
         }
     }
-    // Half of them have no time to put anything away.
+    // Half of them are killed without a chance to clean up.
     for (number, port_client) in port_clients.iter_mut().enumerate() {
         let signal = if number % 2 == 0 { Signal::KILL } else { Signal::TERM };
         signal_to(port_client.id(), signal);
@@ -107,7 +108,7 @@ fn reported(port_client: &mut Child) -> Vec<ClientResult> {
     words.split_whitespace().map(result).collect()
 }
 
-/// This test once more, as a client; it runs when the other end of `start_pipe` is closed.
+/// Starts this test binary as a client, which runs when the other end of `start_pipe` is closed.
 fn port_client(server: &Server, start_pipe: &PipeReader) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--nocapture", "--exact", NAME])
@@ -118,8 +119,7 @@ fn port_client(server: &Server, start_pipe: &PipeReader) -> Child {
         .unwrap()
 }
 
-/// What a racer does: takes its ports, binds them as a client would, tells them, keeps them until
-/// it is killed.
+/// The client: requests ports, binds them, prints them, and keeps them until it is killed.
 fn race() {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).unwrap();
     let socket = std::env::var_os(SOCKET).unwrap();

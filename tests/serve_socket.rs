@@ -1,5 +1,5 @@
-//! The socket of `portscope serve`: what it refuses to replace, what it replaces, what it leaves
-//! behind.
+//! The socket of `portscope serve`: which files it refuses to replace, which it replaces, and which
+//! it leaves behind.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
@@ -35,7 +35,7 @@ use rustix::{
 
 const RANGE: [&str; 2] = ["--range", "20000-20063"];
 
-/// The one line and the exit code of a server that does not start.
+/// Returns the error line and the exit code of a server that does not start.
 fn refusal(socket: &Path, options: &[&str]) -> (String, Option<i32>) {
     let mut command = Command::new(PROGRAM);
     let output = command.arg("serve").arg("--socket").arg(socket).args(options).output().unwrap();
@@ -52,7 +52,7 @@ fn assert_refused(socket: &Path, words: &str) {
     assert_eq!(code, Some(2));
 }
 
-/// By us, and so by the processes that we start.
+/// Whether this process, and thus the processes that it starts, ignore the signal.
 fn is_ignored(signal: Signal) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
@@ -168,7 +168,7 @@ fn a_socket_of_another_program_is_not_removed_or_connected_to() {
         let listener = UnixListener::bind(folder.path("s")).unwrap();
         listener.set_nonblocking(true).unwrap();
         assert_refused(&folder.path("s"), "another program listens at");
-        // Nor is it where a killed server of ours left its lock.
+        // Nor is the socket replaced if a killed server has left a lock.
         fs::write(folder.path("s.lock"), "").unwrap();
         assert_refused(&folder.path("s"), "another program listens at");
         assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
@@ -182,7 +182,7 @@ fn a_socket_of_another_program_is_not_removed_or_connected_to() {
 fn an_empty_lock_does_not_allow_to_remove_a_socket_without_visible_listener() {
     in_new_namespace(|| {
         let folder = Folder::new();
-        // Of another network namespace, whose sockets /proc/net/unix does not list here.
+        // A socket of another network namespace, which /proc/net/unix does not list here.
         let hidden = in_new_namespace(|| UnixListener::bind(folder.path("s")).unwrap());
         let Some(_hidden) = hidden else { return };
         fs::write(folder.path("s.lock"), "").unwrap();
@@ -201,14 +201,14 @@ fn a_lock_that_records_another_socket_does_not_allow_its_removal() {
         server.wait();
         let lock = fs::read_to_string(folder.path("s.lock")).unwrap();
         assert!(lock.starts_with("portscope serve lock 1\nsocket "), "{lock}");
-        // The inode number may be given again, and is on ext4.
+        // The inode number may be reused, as on ext4.
         fs::remove_file(folder.path("s")).unwrap();
         drop(UnixListener::bind(folder.path("s")).unwrap());
         let made = fs::symlink_metadata(folder.path("s")).unwrap().ino();
         assert_refused(&folder.path("s"), "remove it, or use another --socket");
         assert_eq!(folder.names(), ["s", "s.lock"]);
         assert_eq!(fs::symlink_metadata(folder.path("s")).unwrap().ino(), made);
-        // Nor does a lock that was copied.
+        // Nor does a copied lock suffice.
         fs::copy(folder.path("s.lock"), folder.path("t.lock")).unwrap();
         drop(UnixListener::bind(folder.path("t")).unwrap());
         assert_refused(&folder.path("t"), "remove it, or use another --socket");
@@ -298,7 +298,8 @@ fn few_descriptors_are_enough_or_the_error_names_the_limit() {
                 process.kill().unwrap();
                 process.wait().unwrap();
             } else if line.contains("error while loading shared libraries") {
-                // Too few even for the loader, where the test's own process passed one on.
+                // Too few descriptors even for the dynamic loader, if the test's process passed one
+                // on.
                 process.wait().unwrap();
                 assert_eq!(served, 0);
             } else {

@@ -47,7 +47,7 @@ impl Session {
         Self(app)
     }
 
-    /// With the first scan done.
+    /// Starts a session and reports the first scan.
     fn started() -> Self {
         let mut session = Self::new(None);
         session.scanned(machine().snapshot());

@@ -149,7 +149,7 @@ fn every_occupied_port_refuses_and_every_free_one_binds() {
             .collect();
         assert_eq!(taken.len(), 14_909);
 
-        // At 100 tries an allocation of each port the run meets them all.
+        // With up to 100 attempts per allocation, the run tries all ports.
         for _ in 0..3 {
             session.act(Action::Faster);
         }
@@ -266,7 +266,8 @@ fn the_mean_matches_the_model_at_90_percent() {
     session.wait_for(|allocation| allocation.figures().finished() >= 20_000);
     let (figures, model) = (session.allocation.figures(), session.allocation.model().unwrap());
     let (mean, expected) = (figures.mean().unwrap(), model.expected_attempts(100));
-    // A geometric law of miss p: its variance is p / (1 - p)²; cutting it at 100 makes it smaller.
+    // Geometric distribution with failure probability p: the variance is p / (1 - p)². The limit of
+    // 100 attempts makes the variance smaller.
     let deviation = model.miss().sqrt() / (1.0 - model.miss());
     let error = deviation / (figures.finished() as f64).sqrt();
     assert!((mean - expected).abs() < 4.0 * error, "{mean} against {expected} ± {error}");

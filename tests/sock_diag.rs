@@ -151,7 +151,7 @@ fn an_independent_decoder_reads_the_same() {
     assert_eq!(ours.next(), None);
 }
 
-/// The bodies of all messages but the last, which is NLMSG_DONE.
+/// Returns the bodies of all messages except the last one, which is NLMSG_DONE.
 fn bodies(mut bytes: &[u8]) -> Vec<&[u8]> {
     let mut bodies = Vec::new();
     while !bytes.is_empty() {

@@ -1,4 +1,5 @@
-//! A refresh without changes allocates no memory. Counts allocations, does not measure time.
+//! A refresh without changes allocates no memory per socket. Counts allocations; does not measure
+//! time.
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test: what is not there fails it")]
@@ -20,7 +21,7 @@ use portscope::{
     host::{Host as _, OwnerDepth, Scanner, linux::LinuxHost},
 };
 
-/// A few for each scan are none for each socket.
+/// So few allocations per scan are none per socket.
 const ALLOWED: u64 = 100;
 
 #[test]
@@ -43,7 +44,7 @@ fn an_unchanged_refresh_allocates_no_memory_per_socket() {
     });
 }
 
-/// How often this thread asked for memory meanwhile.
+/// Returns how many allocations this thread made during the scan.
 fn scan(scanner: &mut dyn Scanner, depth: OwnerDepth, snapshot: &mut Snapshot) -> u64 {
     let before = ALLOCATIONS.get();
     scanner.scan(depth, snapshot).unwrap();

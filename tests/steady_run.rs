@@ -1,4 +1,4 @@
-//! An attempt allocates no memory, a report little. Counts allocations, does not measure time.
+//! An attempt allocates no memory, and a report little. Counts allocations; does not measure time.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},

@@ -13,7 +13,7 @@ use portscope::{
     domain::PortRange,
 };
 
-/// Each of their candidates is tried within as many tries as there are candidates, none twice.
+/// Strategies that try each candidate exactly once.
 const TRIES_EACH_ONCE: [&str; 9] = [
     "random-unique",
     "exo-history",
@@ -101,7 +101,7 @@ fn random_retry_makes_as_many_attempts_as_candidates_and_may_miss_a_free_port() 
         assert!(tried.len() <= 50);
         port.is_none()
     });
-    // (49/50)^50 = 0.364.
+    // The expected share is (49/50)^50 = 0.364.
     let gave_up = gave_up.count();
     assert!((17..=56).contains(&gave_up), "{gave_up}");
 }
@@ -157,7 +157,7 @@ fn simple_random_starts_at_random_and_scans_upwards_with_wrap() {
     assert_eq!(starts.len(), 32);
 }
 
-/// Distance from one port to the next one, round a range of so many.
+/// Returns the distances from each port to the next one, modulo `count`.
 fn steps(ports: &[u16], count: u16) -> Vec<u16> {
     ports.windows(2).map(|pair| (pair[1] + count - pair[0]) % count).collect()
 }
@@ -167,7 +167,7 @@ fn hash_keeps_an_offset_for_each_destination_and_one_counter_for_all() {
     let mut harness = StrategyHarness::new("hash", 1_000, 2);
     let first_ports: Vec<u16> = (0..50).map(|_| harness.allocate().1.unwrap()).collect();
     assert_eq!(steps(&first_ports, 1_000), [1; 49]);
-    // What others take from the counter is skipped towards the first destination.
+    // Increments of the counter for other destinations are skipped for the first one.
     harness.destination = 1;
     let others: Vec<u16> = (0..7).map(|_| harness.allocate().1.unwrap()).collect();
     assert_eq!(steps(&others, 1_000), [1; 6]);
@@ -193,7 +193,7 @@ fn double_hash_has_one_counter_per_table_slot() {
         assert!(step == 1 || step == 4, "{step}");
         apart += u32::from(step == 1);
     }
-    // One in 256 shares the slot.
+    // One destination in 256 shares the slot.
     assert!(apart >= 194, "{apart}");
 }
 

@@ -29,18 +29,18 @@ use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
 
-/// May give up although a port is free, after as many tries as there are ports.
+/// Strategies that may give up although a port is free, after as many attempts as there are ports.
 const MAY_MISS: [&str; 2] = ["random-retry", "random-increment"];
 
-/// One test after the other: what one of them starts has the sockets of all until its execve(), so
-/// that a port that was let go would stay in use for a while.
+/// Runs one test at a time: until its execve(), a process that a test starts has copies of all
+/// sockets, so that a released port would stay in use for a while.
 fn in_new_namespace(work: impl FnOnce() + Send) {
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     namespace::in_new_namespace(work);
 }
 
-/// The strategies that this kernel has: `kernel-bind` needs IP_LOCAL_PORT_RANGE.
+/// Returns the strategies that this kernel supports: `kernel-bind` needs IP_LOCAL_PORT_RANGE.
 fn strategies() -> impl Iterator<Item = &'static AllocatorRow> {
     let has_option = needs_linux((6, 3), "has IP_LOCAL_PORT_RANGE, which kernel-bind needs");
     ALLOCATORS.iter().filter(move |row| has_option || !row.lets_machine_choose)
@@ -64,7 +64,8 @@ fn pick(strategy: &str, more: &str) -> Output {
         .unwrap()
 }
 
-/// One port a line, and nothing said beside but that connect() may take it.
+/// Parses one port per line. Asserts that stderr has nothing except warnings that connect() may
+/// take a port.
 #[track_caller]
 fn ports(output: &Output) -> Vec<u16> {
     let is_other = |line: &&str| !line.contains(" in the kernel's ephemeral range ");
@@ -205,7 +206,7 @@ fn a_port_chosen_for_udp_and_refused_on_tcp_is_recorded_by_number() {
             let result = allocator.allocate(|attempt| tried.push(*attempt));
             let refused = Refusal { protocol: Protocol::Tcp, errno: Errno::EADDRINUSE };
             let (won, missed) = tried.split_last().unwrap();
-            // One in 40,000 allocations meets the other nine ports a hundred times.
+            // One in 40,000 allocations tries the other nine ports a hundred times and fails.
             assert_eq!(result.unwrap().port(), 50_000);
             assert_eq!((won.port, won.refusal), (50_000, None));
             for attempt in missed {
@@ -228,7 +229,7 @@ fn kernel_bind_in_a_full_range_fails_with_eaddrinuse() {
             binder.choose_within(ten()).unwrap();
             let refusal = binder.bind(0).0.err().unwrap();
             assert_eq!((refusal.outcome(), binder.refused_port(0)), (Outcome::InUse, 0));
-            // It can be told otherwise.
+            // The range can be changed.
             binder.choose_within(PortRange::new(50_010, 50_010).unwrap()).unwrap();
             assert_eq!(binder.bind(0).0.unwrap().port(), 50_010);
         }
@@ -241,7 +242,7 @@ fn kernel_bind_in_a_full_range_fails_with_eaddrinuse() {
     });
 }
 
-/// The model of `domain::automatic` beside the kernel, where one port is free.
+/// Compares the model of `domain::automatic` with the kernel if only one port is free.
 #[test]
 fn bind_to_0_skips_the_ports_that_the_model_skips() {
     const ROUNDS: u32 = 400;
@@ -281,7 +282,8 @@ fn bind_to_0_prefers_odd_ports_on_tcp_only_like_the_model() {
     });
 }
 
-/// The model `linux-connect` beside the kernel, towards ports at which nobody listens.
+/// Compares the model `linux-connect` with the kernel, for destinations at which no program
+/// listens.
 #[test]
 fn connect_skips_the_ports_that_the_model_skips() {
     in_new_namespace(|| {

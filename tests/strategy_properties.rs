@@ -1,4 +1,4 @@
-//! Properties of every strategy whatever the range; random choices favour no port. No socket.
+//! Properties of every strategy, for any range; random choices favour no port. Uses no sockets.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
@@ -21,7 +21,8 @@ fn ranges() -> impl Strategy<Value = PortRange> {
     ports.prop_map(|(first, more)| PortRange::new(first, first.saturating_add(more)).unwrap())
 }
 
-/// Near the range, ascending, apart from each other as the kernel keeps them.
+/// Generates reserved ports near the range, ascending and with gaps between them, as the kernel
+/// lists them.
 fn reserved(range: PortRange, gaps: &[(u16, u16)]) -> Vec<PortRange> {
     let gap = |&(after, more): &(u16, u16)| {
         let first = range.first().saturating_add(after);
@@ -101,8 +102,8 @@ proptest! {
     }
 }
 
-/// A 16-bit random number modulo 28,232 would give the lower 9,072 ports half as often again
-/// (RFC 6056, section 3.1): chi-square over the two parts, and over all ports.
+/// A 16-bit random number modulo 28,232 would choose the lower 9,072 ports 1.5 times as often (RFC
+/// 6056, section 3.1). Chi-square over the two parts, and over all ports.
 #[test]
 fn random_draws_are_uniform_over_the_default_range() {
     const DRAWS: u32 = 282_320;
@@ -118,7 +119,7 @@ fn random_draws_are_uniform_over_the_default_range() {
         let low = f64::from(counts[..9_072].iter().sum::<u32>());
         let expected = draws * 9_072.0 / 28_232.0;
         let part = (low - expected).powi(2) * (1.0 / expected + 1.0 / (draws - expected));
-        // One degree of freedom; biased draws would be at some 20,000.
+        // One degree of freedom; biased numbers would give about 20,000.
         assert!(part < 20.0, "{name}: {part}");
         let each = draws / 28_232.0;
         let chi: f64 = counts.iter().map(|&n| (f64::from(n) - each).powi(2) / each).sum();

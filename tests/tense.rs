@@ -1,5 +1,5 @@
-//! The level under simulated loads at the limit: it shows every failure of connect(). No real
-//! sockets.
+//! The level under simulated loads at the limit: it must report every failure of connect(). Uses no
+//! real sockets.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
@@ -13,23 +13,24 @@ use portscope::domain::{
 };
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 
-/// The standing of the only destination.
+/// Returns the status of the only destination.
 fn subject_status(trend_watch: &TrendWatch, snapshot: &Snapshot) -> Option<SubjectStatus> {
     let analysis = Analysis::of(snapshot);
     let row = analysis.destination(&destination(443))?;
     Some(SubjectStatus::of_destination(row, &trend_watch.trends, Thresholds::default()))
 }
 
-/// What the scans of a run said.
+/// The levels that the scans of a run reported.
 struct Run {
-    /// When connect() found no port.
+    /// The times at which connect() found no port.
     failed: Vec<f64>,
-    /// When each scan was, and its level.
+    /// The time and the level of each scan.
     levels: Vec<(f64, Level)>,
 }
 
 impl Run {
-    /// Two minutes, once TIME-WAIT has come to its height, scanned about once a second.
+    /// Runs two minutes, after the number of TIME-WAIT sockets has become constant, with a scan
+    /// about every second.
     fn of(mut churn: Churn, seed: u64) -> Self {
         let period = churn.burst.map_or(0.0, |(every, _)| every);
         let mut random = ChaCha8Rng::seed_from_u64(seed);
@@ -43,13 +44,14 @@ impl Run {
             levels.extend(subject_status(&trend_watch, &snapshot).map(|it| (churn.now, it.level)));
             churn.run_until(churn.now + 0.95 + 0.1 * random.random::<f64>());
         }
-        // Rates are known from the second scan on, bursts from the first one on.
+        // Rates are known from the second scan on, bursts once one has occurred.
         let known = levels[1].0 + period;
         let failed = churn.failed.into_iter().filter(|failed| *failed >= known).collect();
         Self { failed, levels }
     }
 
-    /// Whether the last scan before says that connect() fails, and all scans of ten seconds after.
+    /// Whether the last scan before the failure and all scans of the ten seconds after it report
+    /// FAILING or worse.
     fn is_reported(&self, failed: f64) -> bool {
         let first = self.levels.partition_point(|(at, _)| *at <= failed) - 1;
         let mut near = self.levels[first..].iter().take_while(|(at, _)| *at <= failed + 10.0);
@@ -72,7 +74,8 @@ fn assert_reported(name: &str, load: impl Fn(u64) -> Churn) {
     assert!(failed > 0 && scans_with_ports > 100, "{name}: too little to judge by");
 }
 
-/// A pool and connections that are closed at once, with `left` ports left in the mean.
+/// Returns a load of a pool and of connections that are closed at once, with a mean of `left` ports
+/// left.
 fn at_the_limit(rate: f64, timer_period: f64, left: f64, seed: u64) -> Churn {
     let ports = 2.0 * rate * 60.0;
     let pool = ports - rate * (60.0 + timer_period / 2.0) - left;
@@ -83,7 +86,8 @@ fn at_the_limit(rate: f64, timer_period: f64, left: f64, seed: u64) -> Churn {
 
 #[test]
 fn scans_around_a_failed_connect_report_failing() {
-    // The kernel's timers of a minute end 2.048 s apart at 250 Hz, 4.096 s apart at 1000 Hz.
+    // The kernel's one-minute timers have a granularity of 2.048 s at 250 Hz, and of 4.096 s at
+    // 1000 Hz.
     for (rate, timer_period, left) in
         [(10.0, 2.048, -10.0), (20.0, 4.096, 0.0), (20.0, 4.096, 20.0)]
     {
@@ -110,7 +114,7 @@ fn opening_faster_than_ports_become_free_is_always_failing() {
     });
 }
 
-/// A range of 64 ports, so many of them connected to the destination.
+/// Returns a snapshot with a range of 64 ports, `ports` of them connected to the destination.
 fn used(number: u64, ports: u16) -> Snapshot {
     let sockets = (0..ports).map(|port| tcp(40_000 + port, State::Established, 443)).collect();
     let mut snapshot = snapshot_of(number, number as f64, sockets);
@@ -118,7 +122,7 @@ fn used(number: u64, ports: u16) -> Snapshot {
     snapshot
 }
 
-/// The levels of one scan a second after the other.
+/// Returns the levels of scans one second apart.
 fn levels(ports: impl IntoIterator<Item = u16>) -> (TrendWatch, Vec<Level>) {
     let mut trend_watch = TrendWatch::default();
     let mut levels = Vec::new();
@@ -174,7 +178,7 @@ fn a_range_filled_once_is_not_failing() {
 #[test]
 fn fewer_ports_left_than_expected_until_the_next_scan_is_failing() {
     let (trend_watch, expected_text) = levels((1..=12).map(|second| second * 5));
-    // 9, then 4 are left; 5 a second are opened, and may be 8.
+    // 9, then 4 ports are left. 5 per second are used, so up to 8 are expected.
     assert_eq!(expected_text[10..], [Level::Exhausting, Level::Failing]);
     assert_eq!((last_minute(&trend_watch).full, last_minute(&trend_watch).expected), (0, 8));
 }

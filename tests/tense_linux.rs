@@ -46,7 +46,7 @@ impl Load {
         }
     }
 
-    /// They are reset: their ports are free at once.
+    /// Closes the newest connections by resets, so that their ports are free at once.
     fn close(&mut self, connections: usize) {
         for [client, server] in self.held.drain(self.held.len() - connections..) {
             SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
@@ -80,7 +80,8 @@ fn the_screen_shows_failing_or_exhausted_whenever_connect_fails() {
         load.open(64);
         let mut session = Session::start(&["--theme", "dark"]);
         session.wait_for_text("!! EXHAUSTED");
-        // Full for the most of the time; the scans, each second, see the ports between.
+        // The destination has ports left most of the time, but none at some moments between the
+        // scans.
         let deadline = Instant::now() + 2 * TIMEOUT;
         let (mut failures, mut frames_with_ports) = (0, 0);
         while failures < 30 || frames_with_ports < 3 {
@@ -164,7 +165,7 @@ fn a_longer_sample_scans_each_second_and_counts_full_scans() {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        // Its first scan is done when another program has made one after its start.
+        // Waits long enough for its first scan: another run, started later, has scanned twice.
         json("--sample 0.5");
         load.close(4);
         let output = running.wait_with_output().unwrap();

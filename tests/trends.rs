@@ -1,4 +1,4 @@
-//! Rates and forecasts under simulated loads whose outcome is known. No real sockets.
+//! Rates and forecasts under simulated loads whose outcome is known. Uses no real sockets.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
@@ -14,9 +14,9 @@ use portscope::domain::{
 };
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 
-/// What was foretold in the second half of a run, and what came.
+/// A forecast made in the second half of a run, and the real time.
 struct ForecastSample {
-    /// Seconds until it really happened.
+    /// Seconds until the ports were really used up.
     real: f64,
     forecast: Option<Forecast>,
 }
@@ -34,7 +34,8 @@ impl ForecastSample {
     }
 }
 
-/// Runs until no port is left; `interval` gives the time to the next snapshot.
+/// Runs until no port is left, and returns the forecasts of the second half. `interval` returns the
+/// time to the next snapshot.
 fn second_half(mut churn: Churn, mut interval: impl FnMut() -> f64) -> Vec<ForecastSample> {
     let mut trend_watch = TrendWatch::default();
     let mut forecasts = Vec::new();
@@ -61,7 +62,8 @@ fn of_seeds(seeds: u64, run: impl Fn(u64) -> Vec<ForecastSample>) -> Vec<Forecas
     (0..seeds).flat_map(run).collect()
 }
 
-/// The noise of the load itself: so many connections still to come may be late or early.
+/// Forecasts of the last seconds are not compared, because the arrival of the last connections is
+/// random.
 const LAST_SECONDS: f64 = 10.0;
 
 fn assert_right(name: &str, all: &[ForecastSample]) {
@@ -116,7 +118,7 @@ fn snapshots_may_be_rare_or_irregular() {
 
 #[test]
 fn time_wait_fills_the_range_if_it_grows_faster_than_it_expires() {
-    // 60 s of 100 a second are 6,000 ports; of 4,096 the last is taken after 41 s.
+    // 60 s at 100 per second would need 6,000 ports; the last of 4,096 ports is used after 41 s.
     let load = |seed| Churn::new(100.0, 4096, seed).with_lifetime(0.1);
     assert_right("churn", &of_seeds(12, |seed| second_half(load(seed), every(1.0))));
 }
@@ -129,7 +131,7 @@ fn a_sustainable_churn_is_never_forecast_to_fill_the_range_with_certainty() {
         churn.run_until(f64::from(step));
         trend_watch.observe(&churn.snapshot());
         let Some(forecast) = trend_watch.forecast(churn.left()) else { continue };
-        // TIME-WAIT alone explains the growth: it ends after a minute.
+        // TIME-WAIT alone explains the growth, which stops after a minute.
         assert_eq!(forecast.latest, None, "{step} s: {forecast:?}");
     }
     let trend = trend_watch.trend().unwrap();
@@ -242,7 +244,7 @@ fn a_long_run_keeps_a_bounded_series_from_its_first_snapshot_to_its_last() {
 
 #[test]
 fn the_largest_of_10000_destinations_are_followed_continuously() {
-    // 100 big ones; of the rest, of about three ports each, nobody is worth it.
+    // 100 destinations have 50 ports each, the others about three.
     let sockets = |seed: u64| {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let mut sockets = Vec::new();

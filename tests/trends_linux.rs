@@ -28,7 +28,7 @@ const PORTS: u32 = 4096;
 const PER_SECOND: u32 = 400;
 const SCAN_EACH: Duration = Duration::from_millis(250);
 
-/// Opens connections at their due times until no port is left, and tells when that was.
+/// Opens connections at fixed times until no port is left, and sends the time at which that was.
 fn load(server: SocketAddr, full: &Sender<Instant>) -> Vec<TcpStream> {
     let start = Instant::now();
     let mut held = Vec::new();
@@ -50,7 +50,7 @@ fn load(server: SocketAddr, full: &Sender<Instant>) -> Vec<TcpStream> {
     }
 }
 
-/// What each scan foretold, until the range is full; and when it was.
+/// Returns the forecasts of all scans until the range is full, and the time at which it was full.
 fn trend_watch(
     destination: Destination,
     full: &Receiver<Instant>,

@@ -46,7 +46,7 @@ pub struct GaveUp {
 }
 
 /// Conditions that end an allocation before all allowed attempts are made, because the remaining
-/// attempts would fail too.
+/// attempts are expected to fail too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EarlyEnd {
     /// Ends once every candidate was refused with EADDRINUSE, EACCES or EPERM.

@@ -54,7 +54,7 @@ impl Candidates {
         self.range
     }
 
-    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
+    #[expect(clippy::len_without_is_empty, reason = "no caller needs is_empty")]
     pub fn len(&self) -> u32 {
         self.length
     }

@@ -2,7 +2,8 @@
 //!
 //! offset = F(destination, key 1); slot = G(destination, key 2) % 256; port = min + (offset +
 //! table\[slot\]) % N, where N is the number of candidates. Each attempt increments the slot's
-//! counter, so that destinations share a sequence only if they share a slot.
+//! counter, so that an allocation for one destination affects the next port of another only if they
+//! share a slot.
 
 use rand::{Rng, RngExt};
 

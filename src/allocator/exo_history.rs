@@ -1,10 +1,10 @@
-//! Strategy `exo-history`: the allocator that exo shipped (commit 35177690b, 2024). Draws with
-//! `random.choice` from all ports except the last 20 allocated ones, no port twice, without a limit
-//! on attempts.
+//! Strategy `exo-history`: the allocator that exo, a project for distributed inference, shipped in
+//! 2024 (commit 35177690b). Draws at random from all ports except the last 20 allocated ones, no
+//! port twice, without a limit on attempts.
 //!
-//! exo kept the history in a file that all programs of the host shared without a lock. Here, each
-//! allocator has its own history. If the occupancy is independent of the history, the expected
-//! values are those of `random-unique` with 20 fewer candidates.
+//! exo kept the history in a file that its processes shared without a lock. Here, each allocator
+//! has its own history. If the last 20 allocated ports are free again, the expected values are
+//! those of `random-unique` with 20 fewer candidates.
 
 use std::collections::VecDeque;
 

@@ -37,7 +37,7 @@ impl Strategy for Hash {
 }
 
 /// Returns a keyed hash of a destination: the finalizer of SplitMix64 (Steele, Lea, Flood 2014). It
-/// is good enough for the lab. RFC 6056 requires a cryptographic hash, which resists attacks.
+/// is good enough for the lab. A real system needs a cryptographic hash, which resists attacks.
 pub fn keyed(key: u64, destination: u32) -> u64 {
     let mut mixed = key ^ u64::from(destination).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,4 +1,4 @@
-//! Compares strategies on the same occupancies, and collects their statistics. Reads no clock.
+//! Compares strategies, and collects the statistics of their allocations. Reads no clock.
 
 mod expectation;
 mod lab_strategy;
@@ -26,10 +26,11 @@ pub struct StrategyFigures {
     pub squares: f64,
     /// Successful runs by number of attempts: (attempts, count), ascending.
     pub histogram: Vec<(u32, u64)>,
-    /// Expected values of these runs; `None` if no formula is known.
+    /// Expected values of these runs; `None` if no run ended, or no formula is known for one of
+    /// them.
     pub expected: Option<Expected>,
     /// Expected distribution on the current occupancy, for the histogram; `None` if no formula is
-    /// known.
+    /// known, or while the occupancy is being built.
     pub model: Option<Model>,
     /// Number of distinct allocated ports.
     pub distinct: u32,
@@ -40,7 +41,7 @@ pub struct StrategyFigures {
     pub predictability: Predictability,
     /// The last allocated ports, oldest first, at most 64.
     pub recent: Vec<u16>,
-    /// Runs of occupied ports in the current occupancy: (length, count), ascending.
+    /// Runs of consecutive occupied ports in the current occupancy: (length, count), ascending.
     pub lengths: Vec<(u32, u32)>,
     /// Total time of the timed runs, and how many of them succeeded. One run in 16 is timed in the
     /// simulation, and every run on the host; runs made step by step are not. In the simulation,
@@ -50,10 +51,10 @@ pub struct StrategyFigures {
     pub snapshots: (u64, Duration),
 }
 
-/// Means of the expected values of all runs.
+/// Expected values of one run, or their means over all runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Expected {
-    /// Share of runs that fail, 0 to 1.
+    /// Probability that a run fails, 0 to 1.
     pub failure_rate: f64,
     /// Mean number of attempts per run, failed runs included.
     pub mean_attempts: f64,

@@ -6,8 +6,8 @@
 //! low parity, that of the range's first port, in steps of 2, and then those of high parity. When a
 //! port is bound, the slot's counter grows by 2, plus the distance searched or a random even number
 //! from 0 to 14, whichever is larger. If no port is in use, an observer sees steps of 2 to 16,
-//! which leave 3 bits to guess. The kernel draws a new key every 10 seconds
-//! (`EPHEMERAL_PORT_SHUFFLE_PERIOD`); here, without a clock, the key never changes.
+//! which leave 3 bits to guess. The kernel's F also depends on the time, and changes every 10
+//! seconds (`EPHEMERAL_PORT_SHUFFLE_PERIOD`); here, without a clock, F never changes.
 //!
 //! If the range has an odd number of ports, the search skips one of them. It skips the last port of
 //! the range if it starts at the first port, and the first port otherwise.
@@ -35,7 +35,7 @@ pub struct LinuxConnect {
     walked: u32,
     /// Whether the search has reached the ports of high parity.
     on_second_parity: bool,
-    /// Minimum growth of the counter, without the final `STEP`.
+    /// Minimum growth of the counter, without the `STEP` that is always added.
     noise: u32,
 }
 

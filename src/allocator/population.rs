@@ -28,10 +28,10 @@ pub enum Pattern {
     /// Every set of ports of the same size is equally likely.
     #[default]
     Uniform,
-    /// Runs with a mean length of `CLUSTER` ports, or longer if there are too few free ports to
-    /// keep such runs apart.
+    /// Runs with a mean length of about `CLUSTER` ports: one shorter run if fewer ports are
+    /// occupied, and longer runs if there are too few free ports to keep such runs apart.
     Clustered,
-    /// The distribution that the strategy itself leaves when it fills an empty range.
+    /// The distribution that the strategy itself produces when it allocates in an empty range.
     Built,
 }
 
@@ -47,21 +47,21 @@ impl Pattern {
     }
 }
 
-/// Mean length of the runs of `Pattern::Clustered`, in ports.
+/// Intended mean length of the runs of `Pattern::Clustered`, in ports.
 pub const CLUSTER: u32 = 64;
 
 /// Set of occupied candidates. With `Uniform`, whether a port is occupied is drawn when the port is
 /// first looked at, so that a new occupancy takes time only for the ports that are looked at. The
-/// draw is without replacement, so that every set of ports remains equally likely.
+/// draw is without replacement, so that every set of the same size remains equally likely.
 ///
 /// The generator is ChaCha8 with the lab's seed, in streams that no strategy uses. A bind does not
-/// make a port occupied; only `take` does.
+/// make the port occupied; the caller calls `take` for this.
 pub struct Population {
     candidates: Candidates,
     protocols: Protocols,
     pattern: Pattern,
-    /// Number of occupied ports in each new occupancy. With `Built`, an occupancy starts empty and
-    /// grows to this number.
+    /// Number of occupied ports in each new occupancy. With `Built`, an occupancy starts empty, and
+    /// the lab calls `take` up to this number of times.
     occupied: u32,
     /// By port: bit 0 is whether the port is occupied, and the other bits are the number of the
     /// occupancy for which this was decided.
@@ -119,8 +119,8 @@ impl Population {
 
     /// Starts a new occupancy, independent of the previous one.
     pub fn renew(&self) {
-        // Restarts the numbering before it overflows, because a number could then match a stamp of
-        // an old occupancy.
+        // Restarts the numbering before it overflows: after an overflow, a number could match an
+        // entry of `decided` from an old occupancy.
         if self.number.get() >= u32::MAX >> 1 {
             self.decided.iter().for_each(|stamp| stamp.set(0));
             self.number.set(0);
@@ -224,7 +224,8 @@ impl Population {
         is_taken
     }
 
-    /// Returns a port that the kernel could choose for bind() to port 0; `None` if none is free.
+    /// Returns a port that the kernel could choose for bind() to port 0; `None` if its search finds
+    /// no free port.
     fn choose(&self) -> Option<u16> {
         // Within one occupancy, no occupied port becomes free again.
         if self.full.get() == self.number.get() {

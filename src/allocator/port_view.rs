@@ -62,7 +62,7 @@ pub struct WantedAddress {
 }
 
 impl WantedAddress {
-    /// Returns `asked` with the index of its interface; `None`: all addresses.
+    /// Returns `asked` (`None`: all addresses) with the index of its interface.
     pub fn of(snapshot: &Snapshot, asked: Option<LocalAddress>) -> Self {
         let interface = asked.and_then(|asked| asked.interface).map(|name| {
             let by_name = snapshot.interfaces.index(name.as_str());
@@ -72,19 +72,20 @@ impl WantedAddress {
     }
 
     /// Returns whether a bind() to this address and to the port of `socket` would conflict with
-    /// `socket` (`inet_rcv_saddr_equal`). A bind() to all addresses conflicts with every socket.
+    /// `socket` (`inet_rcv_saddr_equal`). If `address` is `None`, it conflicts with every socket.
     pub fn conflicts_with(self, socket: &Socket) -> bool {
         let Some(address) = self.address else { return true };
         let is_elsewhere = self.interface.is_some() && socket.interface.is_some();
         if is_elsewhere && socket.interface != self.interface {
             return false;
         }
-        let local = socket.local.address;
+        let (local, address) = (socket.local.address.to_canonical(), address.to_canonical());
         let is_same_family = match address {
-            IpAddr::V4(_) => socket.family != Family::Ipv6 || local.to_canonical().is_ipv4(),
+            IpAddr::V4(_) => socket.family != Family::Ipv6 || local.is_ipv4(),
+            // Includes all IPv4 addresses, unless net.ipv6.bindv6only is 1.
+            IpAddr::V6(address) if address.is_unspecified() => true,
             IpAddr::V6(_) => socket.family != Family::Ipv4,
         };
-        let (local, address) = (local.to_canonical(), address.to_canonical());
         is_same_family && (local == address || local.is_unspecified() || address.is_unspecified())
     }
 }

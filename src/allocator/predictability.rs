@@ -40,8 +40,8 @@ pub struct Predictability {
     pub guess: Option<u16>,
 }
 
-/// Minimum number of ports for an assessment. Of 16 random ports, all have one parity once in
-/// 32,768 times. Unless the range is tiny, every other habit is rarer.
+/// Minimum number of ports for an assessment. 16 random ports all have the same parity with
+/// probability 1/32,768. Unless the range is tiny, they show any other habit more rarely.
 pub const MIN_PORTS: usize = 16;
 
 /// A step or a spread is small if it is at most the range's length divided by this.

@@ -24,9 +24,10 @@ pub fn is_each_denied<B: Binder + ?Sized>(binder: &mut B, candidates: &Candidate
 /// `left_out` with a sentence about the others. `start` is `ip_unprivileged_port_start`, and
 /// `reserved` are the reserved ports.
 ///
-/// The capability (`CAP_NET_BIND_SERVICE`) is missing if bind() of the lowest and of the highest
-/// candidate below `start` fails with EACCES; a port that gets bound is released at once. The
-/// kernel checks the capability before it checks whether the port is in use (`__inet_bind`).
+/// The capability (`CAP_NET_BIND_SERVICE`) is assumed to be missing if bind() of the lowest and of
+/// the highest candidate below `start` fails with EACCES; a port that gets bound is released at
+/// once. The kernel checks the capability before it checks whether the port is in use
+/// (`__inet_bind`).
 pub fn permitted<B: Binder + ?Sized>(
     binder: &mut B,
     candidates: Candidates,

@@ -1,5 +1,6 @@
-//! Strategy `random`: exo's design of 2024 (exo#35). It differs from RFC 6056's algorithm 2 in that
-//! only the configured limit on attempts applies.
+//! Strategy `random`: the design of 2024 of exo, a project for distributed inference
+//! (exo-explore/exo#35). It differs from RFC 6056's algorithm 2 in that only the configured limit
+//! on attempts applies.
 //!
 //! If K of N candidates are occupied, an allocation of at most M attempts fails with probability
 //! (K/N)^M.

@@ -3,8 +3,8 @@
 //! Each attempt computes next = next + 1 + random % 500 and tries port = min + next % N, at most N
 //! times, where N is the number of candidates. With a maximum step of 1, the strategy would be a
 //! counter. With a maximum step of N, it would be as unpredictable as a random choice. The value
-//! 500 is NetBSD's. An observer has to guess log2(500) = 8.97 bits. If the steps go around the
-//! range more than once, a port may be tried twice, so no closed formula is known.
+//! 500 is NetBSD's. An observer has to guess log2(500) = 8.97 bits. Once the steps have gone around
+//! the range, a port may be tried again, so no closed formula is known.
 
 use rand::{Rng, RngExt};
 

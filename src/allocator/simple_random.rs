@@ -3,8 +3,8 @@
 //! Tries port = min + random % N, then the next ports in ascending order until one is free, at most
 //! N ports, where N is the number of candidates. If the occupied ports form runs of lengths L, an
 //! allocation takes 1 + sum(L(L+1)) / 2N attempts on average. If K ports are occupied at random,
-//! this is (N+1)/(N-K+1). If the strategy itself allocated the occupied ports, the mean is far
-//! higher, because linear probing forms clusters.
+//! this is (N+1)/(N-K+1). If the strategy itself allocated the occupied ports, the mean is higher,
+//! because linear probing forms clusters.
 
 use rand::{Rng, RngExt};
 

@@ -48,7 +48,7 @@ pub struct Tuning {
 pub struct AllocatorRow {
     /// Name, as in `--strategy`.
     pub name: &'static str,
-    /// One sentence for lists.
+    /// Short description for lists.
     pub summary: &'static str,
     /// Order in which the strategy tries ports. It determines the formula for expected values.
     pub order: Order,
@@ -112,7 +112,7 @@ pub const ALLOCATORS: &[AllocatorRow] = &[
     ),
     AllocatorRow::new(
         "random-retry",
-        "random, as many attempts as ports (RFC 6056 algorithm 2)",
+        "random, no more attempts than ports (RFC 6056 algorithm 2)",
         Order::Replacement,
         |_| Box::new(RandomRetry::default()),
     ),
@@ -160,7 +160,7 @@ pub const ALLOCATORS: &[AllocatorRow] = &[
     },
     AllocatorRow::new(
         "banded",
-        "random start above a static band, then below it (Kubernetes)",
+        "random start above a static band, then in it (Kubernetes)",
         Order::Fixed,
         |tuning| Box::new(Banded::new(tuning.band)),
     ),
@@ -169,7 +169,8 @@ pub const ALLOCATORS: &[AllocatorRow] = &[
 /// Error: the static band leaves no ports above it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "invalid static band of {band} ports: expected 0 to {}, range {range} has {candidates} ports",
+    "invalid static band of {band} ports: expected 0 to {}, because range {range} has {candidates} \
+     unreserved ports",
     candidates.saturating_sub(1)
 )]
 pub struct BandTooLarge {

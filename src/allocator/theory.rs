@@ -4,8 +4,8 @@
 //! An attempt misses if its port is occupied. If K of N candidates are occupied, M attempts with
 //! replacement all miss with probability (K/N)^M, and M attempts without replacement with
 //! probability C(K,M)/C(N,M). If consecutive ports are tried from a uniformly chosen start, the
-//! first j attempts all miss if the j ports from the start on are all occupied. Each formula was
-//! verified by Monte Carlo simulation (tests/lab_model.rs repeats it).
+//! first j attempts all miss if the j ports from the start on are all occupied. These formulas were
+//! verified by Monte Carlo simulation; tests/lab_model.rs simulates them again.
 
 mod clustering;
 mod next_port_entropy;
@@ -74,8 +74,8 @@ impl Model {
             Order::Replacement => {
                 Some(Self::Replacement { miss: f64::from(occupied) / f64::from(candidates) })
             }
-            // On a random occupancy, every order without repetition takes as many attempts as a
-            // random one.
+            // On a random occupancy, the number of attempts has the same distribution for every
+            // order without repetition.
             Order::Shuffled | Order::Scan | Order::Fixed => {
                 Some(Self::Unique { occupied, candidates })
             }
@@ -126,7 +126,8 @@ impl Model {
     }
 
     /// Returns the mean number of attempts of an allocation, failed ones included: the sum of
-    /// `survival` from 0 to `max_attempts` - 1.
+    /// `survival` from 0 to `max_attempts` - 1. If all ports are occupied and none is tried twice,
+    /// the mean is at most the number of candidates.
     pub fn expected_attempts(&self, max_attempts: u32) -> f64 {
         let most = f64::from(max_attempts);
         match self {

@@ -22,8 +22,9 @@ use crate::{
 };
 
 /// Maximum number of expired quarantines that one `take` handles, and of further ports in
-/// `Quarantine::Drain` that it checks. Each lease is followed by at most one quarantine, so a
-/// number above 1 keeps expired quarantines from piling up. A small number keeps `take` fast.
+/// `Quarantine::Drain` that it checks for datagrams. Each lease is followed by at most one
+/// quarantine, so a number above 1 keeps expired quarantines from piling up. A small number keeps
+/// `take` fast.
 const ENDED_BY_TAKE: usize = 4;
 /// The same maximum for one `run_pass`.
 const ENDED_BY_TEND: usize = 64;
@@ -37,7 +38,7 @@ pub enum PoolError {
     /// The failure rate is not a number from 0 to 1.
     #[error("invalid failure rate {0}: expected 0 to 1")]
     FailureRate(f64),
-    /// The host failed: it could not create a socket, use the address, or draw a seed.
+    /// The host failed: it could not create a socket or draw a seed.
     #[error(transparent)]
     Io(#[from] HostError),
 }
@@ -79,7 +80,8 @@ impl LeasePoolBuilder {
         self
     }
 
-    /// Sets how many ports are reserved for leases of high and of normal priority. Default: none.
+    /// Sets how many ports are reserved for leases of high priority, and how many for those of
+    /// normal or high priority. Default: none.
     pub fn bands(mut self, bands: Bands) -> Self {
         self.bands = bands;
         self
@@ -106,8 +108,8 @@ impl LeasePoolBuilder {
         self
     }
 
-    /// Sets the seed. With the same seed, the same calls and the same occupied ports, a pool tries
-    /// the same ports. Default: random.
+    /// Sets the seed. With the same seed, the same calls at the same times and the same occupied
+    /// ports, a pool tries the same ports. Default: random.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
@@ -154,8 +156,8 @@ struct Shared {
 /// Leases ports, and leases each port again only after a quarantine. Clones share one pool.
 ///
 /// The pool keeps bound sockets for each lease, so that no other process can bind the port. The
-/// kernel frees the port when the process ends, even if the process is killed. The caller gets
-/// duplicates of these sockets.
+/// caller gets duplicates of these sockets. When the process ends, even if it is killed, the kernel
+/// closes them all. This frees the port, unless another process has a duplicate.
 ///
 /// ```no_run
 /// use portscope::{
@@ -173,24 +175,24 @@ struct Shared {
 /// let lease = pool.take(Priority::Normal)?;
 /// let socket = lease.udp_socket()?;
 /// println!("listening on {}", socket.local_addr()?);
-/// drop(lease); // The quarantine lasts until no datagram arrives for two seconds.
+/// drop(lease); // The quarantine lasts until no datagram has arrived for two seconds.
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # In async programs
 ///
 /// No method waits for a port, so a task may call all methods without `spawn_blocking`. The cost of
-/// [`take`](Self::take) is the cost of its attempts. It makes 1 attempt in an empty range, 10 on
-/// average in a range that is 90 % full, and 100 in a range that is 99 % full. It never makes more
-/// than [`max_attempts`](LeasePoolBuilder::max_attempts) in each band. A refused attempt takes
-/// about 1 microsecond. In a pool on both protocols it takes about 7 microseconds if TCP refuses,
-/// because a bound UDP socket is then closed and created again. So `take` delays a task by some 10
-/// microseconds while many ports are free, and by 20 to 100 microseconds at 90 %. If other
-/// processes hold every port, the default of 1,000 attempts takes 1 millisecond per band, or 7 on
-/// both protocols; set fewer attempts if that is too long. `take` also handles at most 4 expired
-/// quarantines, and checks at most 4 further ports in [`Quarantine::Drain`]. It holds the pool's
-/// lock during the whole call. Dropping a lease closes the pool's sockets at once, or with
-/// [`Quarantine::Drain`] at the end of the quarantine.
+/// [`take`](Self::take) is the cost of its attempts. It makes 1 attempt if no other process uses
+/// ports of the range, 10 on average if others use 90 % of them, and 100 if others use 99 %. It
+/// never makes more than [`max_attempts`](LeasePoolBuilder::max_attempts) in each band. A refused
+/// attempt takes about 1 microsecond. In a pool on both protocols it takes about 7 microseconds if
+/// TCP refuses, because the bound UDP socket is then closed and created again. So `take` delays a
+/// task by some 10 microseconds while others use few ports, and by 20 to 100 microseconds at 90 %.
+/// If other processes use every port, the default of 1,000 attempts takes 1 millisecond per band,
+/// or 7 on both protocols; set fewer attempts if that is too long. `take` also handles at most 4
+/// expired quarantines, and checks at most 4 further ports in [`Quarantine::Drain`] for datagrams.
+/// It holds the pool's lock during the whole call. Dropping a lease closes the pool's sockets of
+/// the port at once, or with [`Quarantine::Drain`] at the end of the quarantine.
 ///
 /// An attempt of an [`Allocator`](crate::Allocator) costs the same.
 /// [`find_free_port`](crate::find_free_port) creates its sockets in each call and reads
@@ -244,9 +246,9 @@ impl LeasePool {
         self.0.limitation
     }
 
-    /// Leases a port of the bands that the class may use. The port stays bound until the lease is
-    /// dropped. Errors: no port is left for the class, the search gave up, or the descriptor limit
-    /// is reached ([`Shortage`]).
+    /// Leases a port of the bands that the class may use. The port stays bound at least until the
+    /// lease is dropped. Errors: no port is left for the class, the search gave up, or the
+    /// descriptor limit is reached ([`Shortage`]).
     pub fn take(&self, class: Priority) -> Result<LeasedPort, Shortage> {
         let now = self.now();
         let mut pool = self.pool();
@@ -311,11 +313,11 @@ impl std::fmt::Debug for LeasePool {
 
 /// A leased port of a [`LeasePool`]. Dropping it starts the quarantine of the port.
 ///
-/// Its methods return duplicates (`F_DUPFD_CLOEXEC`, fcntl(2)) of the pool's sockets. Socket
-/// options and O_NONBLOCK therefore apply to the original and to all duplicates. A duplicate that
-/// outlives the lease keeps the port bound, so that nobody else gets the port. When the lease ends,
-/// a pool with [`Quarantine::Drain`] stops listening on the port, and discards the datagrams that
-/// arrive at it.
+/// The sockets and descriptors that its methods return are duplicates (`F_DUPFD_CLOEXEC`, fcntl(2))
+/// of the pool's sockets. Socket options and O_NONBLOCK therefore apply to the original and to all
+/// duplicates. A duplicate that outlives the lease keeps the port bound, so that nobody else gets
+/// the port. When the lease ends, a pool with [`Quarantine::Drain`] stops listening on the port,
+/// and discards the datagrams that arrive at it.
 pub struct LeasedPort {
     pool: LeasePool,
     port: u16,

@@ -83,10 +83,10 @@ pub struct RangeUse {
     pub bind_may_miss: u32,
     /// As `bind_may_miss`, for connect() to a destination without connections.
     pub connect_may_miss: u32,
-    /// TCP: upper bound of the range's ports to which unlisted sockets may be bound.
+    /// TCP: upper bound of the number of the range's ports to which unlisted sockets may be bound.
     pub unlisted: u32,
-    /// TCP: portscope's own bind() to port 0 failed with EADDRINUSE, and bound-inactive sockets are
-    /// not listed. Such sockets may hold all ports that appear available.
+    /// TCP: unlisted bound-inactive sockets may hold all ports that appear available: see
+    /// `Snapshot::is_bind_refused`.
     pub is_bind_refused: bool,
 }
 
@@ -101,8 +101,8 @@ pub struct DestinationUse {
     pub used: u32,
     /// Of `used`: ports in TIME-WAIT.
     pub time_wait: u32,
-    /// Of `time_wait`: ports that connect() may reuse now (`tcp_tw_reuse`), provided that they were
-    /// chosen automatically and the peer sends timestamps.
+    /// Of `time_wait`: ports that connect() may reuse now (`tcp_tw_reuse`), provided that connect()
+    /// chose them and the peer sends timestamps.
     pub reusable: u32,
     /// Of `reusable`: ports that are certainly reusable.
     pub surely_reusable: u32,
@@ -128,13 +128,14 @@ pub enum OwnerKey {
     /// The process that holds the socket, closed it, or has not accepted it yet. If several
     /// processes share the socket, the one with the lowest pid.
     Process(u32),
-    /// A process that portscope may not inspect. The uid is that of the socket; None: unknown.
+    /// A process or a descriptor table that is not visible to portscope. The uid is that of the
+    /// socket; None: unknown.
     Hidden(Option<u32>),
     /// TIME-WAIT and orphaned sockets whose former process is unknown, and sockets of tunnels.
     Kernel,
-    /// All processes were searched, and none holds the socket.
+    /// No process was found that holds the socket, see `Owner::Nobody`.
     Nobody,
-    /// Sockets that were opened or closed while the processes were read.
+    /// The first search did not find the holder, see `Owner::Unresolved`.
     Unresolved,
     /// Owners were not looked up in the scan.
     NotAsked,

@@ -29,10 +29,10 @@ pub struct Holders {
     /// during the walk, or held by a process that is not visible. Ascending.
     pub undecided: Vec<u32>,
     /// What portscope lacks to see all processes. None: it is not root, which explains the lack, or
-    /// no process is missing.
+    /// the walk found a holder of each socket.
     pub missing_privilege: Option<MissingPrivilege>,
     /// The uid that the kernel shows for uids that the user namespace of portscope does not map;
-    /// None: it maps all.
+    /// None: it maps all, or the walk found a holder of each socket.
     pub unmapped_uid: Option<u32>,
     /// The error if reading `/proc` itself failed, or if reading a process failed for a reason
     /// other than permission.
@@ -83,7 +83,7 @@ pub struct UnreadableProcess {
     pub uid: Option<u32>,
 }
 
-/// Sets the holder of each socket and adds the gaps that remain.
+/// Sets the holder of each socket, and adds a gap if owners may be missing.
 ///
 /// The snapshot must be sorted (`Snapshot::sort`): the sockets of one port must be adjacent.
 pub fn attribute(snapshot: &mut Snapshot, holders: &Holders) {
@@ -100,8 +100,8 @@ pub fn attribute(snapshot: &mut Snapshot, holders: &Holders) {
                 Some((inode, None)) if holders.is_undecided(inode) => Holder::Unresolved,
                 Some(_) if unreadable_holders.may_hold(socket) => Holder::Hidden,
                 Some(_) => Holder::Nobody,
-                // No inode: the kernel has detached the socket from its file (`sock_orphan`), or
-                // the socket is in a backlog and has no file yet.
+                // No inode: the socket is in TIME-WAIT, the kernel has detached it from its file
+                // (`sock_orphan`), or it is in a backlog and has no file yet.
                 None => Holder::Kernel,
             };
         }

@@ -7,7 +7,8 @@ use crate::domain::{PortRange, Protocols};
 ///
 /// TCP (`inet_csk_find_open_port`): the search visits the ports of the high parity, then those of
 /// the low parity, which the kernel leaves to connect() if possible. It visits an even number of
-/// ports: in a range with an odd number of ports it skips the first or the last one.
+/// ports: in a range with an odd number of ports, three or more, it skips the first or the last
+/// one.
 ///
 /// UDP (`udp_lib_get_port`): every available port is equally likely. This is an approximation: the
 /// kernel searches one hash chain after another, so that a free port that follows used ports of its

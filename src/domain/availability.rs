@@ -112,7 +112,7 @@ pub enum Verdict {
     Free,
     /// The call would not get the port: a socket on it conflicts.
     InUse,
-    /// The kernel's tables do not show whether the port is free. A real bind() would.
+    /// The kernel's tables do not show whether the call would get the port.
     Unknown,
     /// connect() never chooses this port: it is reserved, or outside the ephemeral range.
     Never,

@@ -147,7 +147,8 @@ impl AddressRefusal {
         Self { errno, cause: Text::around_scrubbed(cause), is_missing_right: false }
     }
 
-    /// Returns whether a policy refused the port that was tried. The policy may allow other ports.
+    /// Returns whether a policy, such as that of a security module, refused the port that was
+    /// tried. The policy may allow other ports.
     pub fn is_policy(&self) -> bool {
         matches!(self.errno, Errno::EACCES | Errno::EPERM) && !self.is_missing_right
     }
@@ -159,7 +160,7 @@ pub enum Outcome {
     Bound,
     /// EADDRINUSE, and no other errno.
     InUse,
-    /// EACCES or EPERM: a policy refused the port, which says nothing about occupancy.
+    /// EACCES or EPERM: a policy or a missing capability, which says nothing about occupancy.
     Denied,
     /// Any other errno: counts neither as in use nor as free.
     Unknown,

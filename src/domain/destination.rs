@@ -29,8 +29,8 @@ impl Destination {
         })
     }
 
-    /// Returns whether source or destination is a loopback address, as `tcp_tw_reuse` 2 requires
-    /// (`tcp_twsk_unique`, net/ipv4/tcp_ipv4.c).
+    /// Returns whether source or destination is a loopback address, which satisfies `tcp_tw_reuse`
+    /// 2 (`tcp_twsk_unique`, net/ipv4/tcp_ipv4.c).
     pub fn is_loopback(&self) -> bool {
         self.source.is_loopback() || self.remote.address.is_loopback()
     }

@@ -3,15 +3,15 @@
 use crate::domain::{Destination, PortRange, Socket, State, port};
 
 /// Default of `tcp_tw_reuse_delay`: milliseconds from the start of TIME-WAIT until connect() may
-/// reuse the socket's four-tuple. Kernels without this sysctl (before Linux 6.14) use the same
-/// value.
+/// reuse the socket's four-tuple. Kernels without this sysctl (before Linux 6.14) wait until the
+/// next full second, at most as long.
 pub const DEFAULT_REUSE_DELAY_MS: u32 = 1000;
 /// `TCP_TIMEWAIT_LEN` (include/net/tcp.h), milliseconds.
 const TIME_WAIT_MS: u32 = 60_000;
 /// Tolerance for a timer's remaining time. The kernel computes it from two times in ticks of up to
 /// 10 ms, and each of the two is rounded.
 const TICKS_MS: u32 = 20;
-/// Index of the device `lo` (`LOOPBACK_IFINDEX`, include/net/net_namespace.h).
+/// Index of the device `lo` (`LOOPBACK_IFINDEX`).
 const LOOPBACK: u32 = 1;
 
 /// Whether connect() may reuse the four-tuple of a TIME-WAIT socket, provided that it may choose
@@ -40,8 +40,9 @@ pub struct Ephemeral {
     pub tw_reuse_delay_ms: Option<u32>,
     /// `tcp_timestamps`: 0 off, 1 and 2 on; None when it could not be read.
     pub timestamps: Option<u8>,
-    /// `ip_autobind_reuse`: bind() to port 0 with SO_REUSEADDR may share a port with a socket that
-    /// also has SO_REUSEADDR. False where the kernel has no such sysctl (before Linux 5.7).
+    /// `ip_autobind_reuse`: if no port is free, bind() to port 0 with SO_REUSEADDR may share a port
+    /// whose sockets all have SO_REUSEADDR. False where the kernel has no such sysctl (before Linux
+    /// 5.7).
     pub autobind_reuse: bool,
 }
 
@@ -146,8 +147,8 @@ impl Ephemeral {
         }
     }
 
-    /// Returns whether the port is the first or last one of a range with an odd number of ports.
-    /// Each search of connect() and bind(0) skips one of the two (`remaining &= ~1`,
+    /// Returns whether the port is the first or last one of a range with an odd number of ports,
+    /// three or more. Each search of connect() and bind(0) skips one of the two (`remaining &= ~1`,
     /// `__inet_hash_connect` and `inet_csk_find_open_port`).
     pub fn is_odd_end(&self, port: u16) -> bool {
         self.range.len() > 1

@@ -75,8 +75,8 @@ pub enum Gap {
     /// TCP sockets that no table lists may be bound to ports that could not be read. `error` is
     /// None if there were too many sockets to read.
     PortsUnread { holders: Vec<UnreadPorts>, error: Option<Errno> },
-    /// Ports of TCP sockets whose connection was refused or has ended. A port is still bound if
-    /// bind() chose it, and free if connect() did.
+    /// Ports of TCP sockets whose connection was refused or has ended. A port is still bound if its
+    /// number was given to bind(), and free if the kernel chose it.
     PortsInDoubt { ports: PortSet },
     /// The names of some owners are unknown, because /proc/PID/stat could not be read.
     ProcessesUnread { processes: u32, error: Errno },
@@ -276,8 +276,8 @@ impl Gap {
 impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self, self.count()) {
-            // The sockets of `PortsUnread` and `PortsInDoubt` may not be bound. With a count of 0,
-            // reading `/proc` failed, but each listed socket has an owner.
+            // It is unknown whether the sockets of `PortsUnread` and `PortsInDoubt` are bound. With
+            // a count of 0, reading `/proc` failed, but each listed socket has an owner.
             (Self::PortsUnread { .. } | Self::PortsInDoubt { .. }, _) | (_, Some(0)) => {
                 write!(f, "{} may be missing", self.what())?;
             }
@@ -325,8 +325,7 @@ fn unread_ports(holders: &[UnreadPorts], error: Option<Errno>) -> String {
     format!("the ports of {} are unknown: {reason}", parts.join(", "))
 }
 
-/// Returns `port 4000 of connections that were refused or have ended: still bound if bind() chose
-/// it, …`.
+/// Returns `port 4000 had a connection that was refused or has ended: …`.
 fn ports_in_doubt(ports: &PortSet) -> String {
     let count = ports.len();
     let mut names: Vec<String> =
@@ -336,8 +335,8 @@ fn ports_in_doubt(ports: &PortSet) -> String {
     }
     let [noun, pronoun] = if count == 1 { ["port", "it"] } else { ["ports", "them"] };
     format!(
-        "{noun} {} of connections that were refused or have ended: still bound if bind() chose \
-         {pronoun}, free if connect() did; this kernel does not show which",
+        "{noun} {} had a connection that was refused or has ended: still bound if given to bind(), \
+         free if the kernel chose {pronoun}; this kernel does not show which",
         names.join(", ")
     )
 }

@@ -53,8 +53,8 @@ pub enum Age {
     /// The socket appeared between two snapshots. The age is an upper bound: the time since the
     /// earlier snapshot.
     Exactly(Duration),
-    /// The socket was in the first snapshot, or in the first that listed its table. The age is a
-    /// lower bound.
+    /// The socket was in the first snapshot, or the snapshot before it appeared could not list it.
+    /// The age is a lower bound.
     AtLeast(Duration),
 }
 
@@ -86,9 +86,8 @@ struct Pairing {
     are_one: fn(&KnownPorts, &KnownPorts) -> bool,
 }
 
-/// Pairs sockets first by the identity, which is constant for the life of a socket, then by
-/// endpoints, because a TIME-WAIT socket has a different cookie than the connection that it
-/// replaces.
+/// Pairs sockets first by the identity, then by endpoints: without a cookie, the identity changes
+/// with the inode, which a connection gets at accept() and loses when it is closed.
 const PAIRINGS: [Pairing; 2] = [
     Pairing { key: |known| known.identity, are_one: |_, _| true },
     Pairing { key: |known| u64::from(known.endpoints), are_one: KnownPorts::is_continued_by },

@@ -27,8 +27,8 @@ impl InterfaceName {
     const MAX_LENGTH: usize = 15;
 
     /// Returns None if the name is empty, longer than 15 bytes, or contains white space, control
-    /// characters, `/` or `%`. Accepts `.`, `..` and `:`, which `dev_valid_name` (net/core/dev.c)
-    /// refuses.
+    /// characters, `/` or `%`. Accepts `.`, `..` and names with `:`, which `dev_valid_name`
+    /// (net/core/dev.c) refuses.
     pub fn new(name: &str) -> Option<Self> {
         let is_unusable = |c: char| c.is_control() || c.is_whitespace() || c == '/' || c == '%';
         if name.is_empty() || name.len() > Self::MAX_LENGTH || name.chars().any(is_unusable) {
@@ -72,7 +72,7 @@ pub enum BadAddress {
     Address,
     #[error("expected an interface name or index after '%', as in fe80::1%eth0")]
     Interface,
-    #[error("only a link-local IPv6 address (fe80::/10) takes an interface")]
+    #[error("only a link-local IPv6 address, such as fe80::1 or ff02::1, takes an interface")]
     NotLinkLocal,
 }
 

@@ -66,7 +66,7 @@ pub fn fine_percent(share: f64) -> String {
 }
 
 /// Formats a duration, rounded down to its two largest units: `7s`, `1m 12s`, `3h 10m`, `2d 04h`.
-/// Up to 48 hours, the largest unit is the hour.
+/// Below 48 hours, days are not used.
 pub fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let [minutes, hours, days] = [seconds / 60, seconds / 3600, seconds / 86_400];
@@ -143,8 +143,8 @@ impl fmt::Display for NamedProcess<'_> {
     }
 }
 
-/// A name, in quotation marks unless all its characters are letters, digits or common punctuation:
-/// a space in a name must not look like the end of a column.
+/// A name, in quotation marks if it is empty or has a character other than letters, digits and
+/// common punctuation: a space in a name must not look like the end of a column.
 struct Quoted<'a>(&'a str);
 
 impl fmt::Display for Quoted<'_> {

@@ -7,7 +7,7 @@ use crate::domain::Text;
 /// The owner of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner<'a> {
-    /// All processes with a descriptor of the socket, by pid, ascending.
+    /// The visible processes with a descriptor of the socket, by pid, ascending.
     Process(&'a [u32]),
     /// The kernel: TIME-WAIT and orphaned sockets, which their process has closed, and sockets of
     /// tunnels.
@@ -18,11 +18,12 @@ pub enum Owner<'a> {
     Backlog(&'a [u32]),
     /// A process or a descriptor table that is not visible here.
     Hidden,
-    /// All processes were searched, and none holds the socket: it belongs to the kernel, or its
-    /// descriptor is in flight (SCM_RIGHTS).
+    /// The processes that may hold the socket were searched, and none holds it: it belongs to the
+    /// kernel, its descriptor is in flight (SCM_RIGHTS), or it waits for accept() and its listener
+    /// was not found.
     Nobody,
-    /// The first walk that searched for the socket did not find it: it was opened or closed during
-    /// the scan.
+    /// The first walk that searched for the socket did not find it: it may have been opened or
+    /// closed during the scan, or a hidden process may hold it.
     Unresolved,
     /// Owners were not looked up in this scan.
     NotAsked,
@@ -80,7 +81,8 @@ pub struct Process {
     pub pid: u32,
     /// The name in /proc/PID/comm.
     pub name: Text,
-    /// The command line, its arguments separated by spaces; None when it could not be read.
+    /// The command line, its arguments separated by spaces, or the name in brackets if there are
+    /// none. None: it could not be read.
     pub command: Option<Text>,
     /// The effective uid; None: unknown.
     pub uid: Option<u32>,
@@ -159,11 +161,11 @@ impl Users {
         self.unmapped == Some(uid)
     }
 
-    /// Returns `unmapped user`, or `unmapped user or nobody` if a user of the namespace (here:
+    /// Returns `unmapped user`, or `unmapped user or user nobody` if a user of the namespace (here:
     /// nobody) has the uid, too. None: the uid does not represent unmapped users.
     pub fn unmapped(&self, uid: u32) -> Option<String> {
         self.is_unmapped(uid).then(|| match self.names.get(&uid) {
-            Some(name) => format!("unmapped user or {name}"),
+            Some(name) => format!("unmapped user or user {name}"),
             None => "unmapped user".to_owned(),
         })
     }

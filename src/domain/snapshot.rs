@@ -34,8 +34,8 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Returns whether the kernel's version is at least `wanted` (major, minor). None: the machine
-    /// is not Linux, or its version is unknown.
+    /// Returns whether the kernel's version is at least `wanted` (major, minor). None: the release
+    /// does not begin with two numbers.
     pub fn is_at_least(&self, wanted: (u32, u32)) -> Option<bool> {
         let release = self.kernel.as_str();
         let mut numbers = release.split(|c: char| !c.is_ascii_digit());
@@ -48,9 +48,9 @@ impl Machine {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamespaceName {
     pub text: Text,
-    /// Whether the name is from /run/netns and lasts as long as the namespace. Otherwise it is the
-    /// process or the path by which the namespace was found, and may refer to another namespace
-    /// later.
+    /// Whether the name is from /run/netns, where it refers to this namespace until it is deleted.
+    /// Otherwise it is the process or the path by which the namespace was found, and may refer to
+    /// another namespace later.
     pub is_registered: bool,
 }
 
@@ -99,8 +99,8 @@ pub struct Snapshot {
     /// there are none. Does not include those of `Gap::PortsInDoubt`.
     pub unlisted: u32,
     /// Errno of portscope's own TCP bind() to port 0 on all addresses of both families; None: it
-    /// succeeded. The scanner calls bind() when it starts. If it fails, the scanner repeats it at
-    /// each scan that searches all processes.
+    /// succeeded, or no socket could be opened. The scanner calls bind() when it starts. If it
+    /// fails, the scanner repeats it at each scan that searches all processes.
     pub refused_bind: Option<Errno>,
     pub vitals: Vitals,
     /// Ports of connected TCP sockets that were bound by number (`SOCK_BINDPORT_LOCK`); None: not
@@ -151,15 +151,15 @@ impl Snapshot {
         self.timestamp_peers.clear();
     }
 
-    /// Removes the sockets for which `is_kept` returns false, and counts the gaps about owners
-    /// again.
+    /// Removes the sockets for which `is_kept` returns false, and updates the counts of the gaps
+    /// about owners.
     pub fn keep_sockets(&mut self, is_kept: impl Fn(&Socket) -> bool) {
         self.sockets.retain(is_kept);
         self.recount_hidden_owners();
     }
 
     /// Sets the count of each gap about owners to the number of sockets with a hidden owner.
-    /// Removes the gaps that concern no socket, except for `Gap::OwnersUnreadable`: owners may be
+    /// Removes those that then concern no socket, except for `Gap::OwnersUnreadable`: owners may be
     /// missing even if each socket has one.
     pub(super) fn recount_hidden_owners(&mut self) {
         let is_hidden = |socket: &&Socket| socket.holder == Holder::Hidden;
@@ -176,7 +176,8 @@ impl Snapshot {
         self.sockets.sort_unstable_by_key(Socket::sort_key);
     }
 
-    /// Returns the sockets on one port of one protocol, of both families.
+    /// Returns the sockets on one port of one protocol, of both families. The snapshot must be
+    /// sorted.
     pub fn on_port(&self, protocol: Protocol, port: u16) -> &[Socket] {
         let key = |s: &Socket| (s.protocol, s.local.port);
         let start = self.sockets.partition_point(|s| key(s) < (protocol, port));
@@ -185,9 +186,9 @@ impl Snapshot {
     }
 
     /// Returns whether the level of a range or destination may depend on which ports were bound by
-    /// number. This is so in three cases: connections hold two thirds of the ephemeral range; they
-    /// hold ports of the high parity, at least a sixteenth of the range; or the range has at most
-    /// 1,024 ports and a connection.
+    /// number. This is so in three cases: connections use at least two thirds of the ephemeral
+    /// range; connections on ports of the high parity use at least a sixteenth of the range; or the
+    /// range has at most 1,024 ports and a connection.
     pub fn needs_numbered(&self) -> bool {
         const SMALL: u32 = 1024;
         let (low, other) = self.connected_ports();
@@ -211,9 +212,9 @@ impl Snapshot {
     }
 
     /// Returns the indexes of established connections that are to be queried for TCP timestamps.
-    /// Selects up to 2 connections to each of up to 16 peers with at least as many TIME-WAIT
-    /// sockets as a sixteenth of the range: connect() may reuse their ports only if the peer sends
-    /// timestamps.
+    /// Selects up to 2 connections to each of up to 16 peers, those with most TIME-WAIT sockets.
+    /// Each peer has at least a sixteenth of the range in TIME-WAIT, and connect() may reuse these
+    /// ports only if the peer sends timestamps.
     pub fn unknown_peers(&self) -> Vec<usize> {
         const MAX_DESTINATIONS: usize = 16;
         const MAX_PER_DESTINATION: usize = 2;
@@ -273,8 +274,8 @@ impl Snapshot {
     }
 
     /// Returns whether portscope's own bind() to port 0 failed with EADDRINUSE although the listed
-    /// sockets do not use all ports, and the kernel does not list bound-inactive sockets. Such
-    /// sockets may hold all ports that appear available.
+    /// sockets do not use all ports, and bound-inactive sockets may be unlisted. Such sockets may
+    /// hold all ports that appear available.
     pub fn is_bind_refused(&self) -> bool {
         self.refused_bind == Some(Errno::EADDRINUSE)
             && self.hides_bound_inactive()
@@ -341,8 +342,8 @@ fn is_same_port(one: &Socket, other: &Socket) -> bool {
 }
 
 /// TCP ports of the ephemeral range that had a listening or bound socket and have been in use
-/// since. connect() cannot use such a port while it has a connection that was accepted, or bound
-/// before connect().
+/// since. connect() cannot use such a port while it has a connection that was accepted, or whose
+/// port was bound before connect().
 #[derive(Clone, Debug, Default)]
 pub struct Listened(PortSet);
 

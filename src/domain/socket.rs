@@ -76,7 +76,7 @@ impl Family {
     }
 }
 
-/// The TCP states of RFC 9293, `Bound`, and the two states of UDP.
+/// `Bound`, the two states of UDP, and the TCP states of RFC 9293 except CLOSED.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
     Listen,
@@ -197,7 +197,8 @@ pub struct Socket {
     pub interface: Option<u32>,
     /// None for TIME-WAIT, orphaned and not yet accepted sockets, for which the kernel reports 0.
     pub inode: Option<u32>,
-    /// None if the kernel does not keep the uid (TIME-WAIT, orphans). 0 always means root.
+    /// None if the kernel does not report the uid, as for TIME-WAIT, orphans and SYN-RECEIVED. 0
+    /// always means root.
     pub uid: Option<u32>,
     /// None if the source has no cookies (/proc/net).
     pub cookie: Option<u64>,
@@ -207,7 +208,8 @@ pub struct Socket {
     pub cgroup: Option<u64>,
     /// Bytes in the receive queue. Of a listener: connections that wait for accept().
     pub receive_queue: u32,
-    /// Bytes in the send queue. Of a listener: its backlog, or 0 if read from /proc/net.
+    /// Bytes in the send queue. Of a listener: the limit of its accept queue, or 0 if read from
+    /// /proc/net.
     pub send_queue: u32,
     pub holder: Holder,
 }
@@ -229,7 +231,8 @@ impl Socket {
             )
     }
 
-    /// Returns whether the socket waits in a listener's queue for accept().
+    /// Returns whether the socket is in a queue of a listener: it is in SYN-RECEIVED, or waits for
+    /// accept().
     ///
     /// Includes CLOSE-WAIT: a peer may close the connection before it is accepted.
     pub fn is_in_backlog(&self) -> bool {
@@ -248,7 +251,7 @@ impl Socket {
         matches!(self.local.address, IpAddr::V6(address) if address.to_ipv4_mapped().is_some())
     }
 
-    /// Returns the sort key of lists of sockets: protocol and port, then what stays the same
+    /// Returns the sort key of lists of sockets: protocol and port, then fields that rarely change
     /// between two scans.
     pub fn sort_key(&self) -> (Protocol, u16, Family, Option<u64>, Option<u32>) {
         (self.protocol, self.local.port, self.family, self.cookie, self.inode)

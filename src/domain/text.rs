@@ -1,4 +1,4 @@
-//! Escapes text from outside the program where it enters, so that it is safe to print.
+//! Escapes text from outside the program when it enters, so that it is safe to print.
 
 use std::{fmt, fmt::Write as _, sync::Arc};
 
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_two_combining_marks_are_dropped() {
+    fn combining_marks_after_the_second_are_escaped() {
         let scrubbed = Text::scrub(format!("e{}", "\u{301}".repeat(50)));
         assert!(scrubbed.as_str().starts_with("e\u{301}\u{301}\\u{301}"));
         assert_eq!(scrubbed.as_str().matches("\\u{301}").count(), 48);

@@ -105,8 +105,8 @@ impl Trends {
         self.tracked(subject)?.last_minute(self.latest.as_ref()?.elapsed)
     }
 
-    /// Returns the destinations that were short of ports in the last seconds, in no order; see
-    /// `LastMinute::is_failing`.
+    /// Returns the destinations that were short of ports in the last seconds, in no particular
+    /// order; see `LastMinute::is_failing`.
     pub fn short_destinations(&self) -> Vec<Destination> {
         let Some(latest) = &self.latest else { return Vec::new() };
         let is_short = |tracked: &TrackedSubject| {

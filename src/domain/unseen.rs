@@ -46,7 +46,7 @@ impl UnseenNamespaces {
             Self::Unread { .. } => {
                 "run as root of the host, or grant CAP_SYS_PTRACE in the host's user namespace"
             }
-            Self::Invisible => "grant CAP_SYS_PTRACE, or mount /proc without hidepid for this user",
+            Self::Invisible => "grant CAP_SYS_PTRACE, or mount /proc without hidepid",
             Self::Refused { .. } => {
                 "run as root of the host, or grant CAP_SYS_ADMIN in the host's user namespace"
             }

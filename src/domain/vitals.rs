@@ -70,9 +70,10 @@ pub struct SynQueue {
     /// `TCPReqQFullDrop`: SYNs dropped because a SYN queue was full. This and the next two fields
     /// are counters that start at 0 when the namespace is created; None: could not be read.
     pub dropped: Option<u64>,
-    /// `TCPReqQFullDoCookies`: SYNs answered with a SYN cookie because a SYN queue was full.
+    /// `TCPReqQFullDoCookies`: SYNs answered with a SYN cookie because a SYN queue was full, or
+    /// because `tcp_syncookies` is 2.
     pub cookies_for_full: Option<u64>,
-    /// `SyncookiesFailed`: ACKs without a valid cookie.
+    /// `SyncookiesFailed`: ACKs with an invalid cookie, at listeners that sent cookies recently.
     pub cookies_failed: Option<u64>,
 }
 
@@ -80,7 +81,7 @@ pub struct SynQueue {
 /// ports are available.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceAddresses {
-    /// Whether the interface `lo` is up; None: not read.
+    /// Whether the interface `lo` is up; None: could not be read.
     pub is_loopback_up: Option<bool>,
     /// Whether 127.0.0.1 is an address of this namespace; None: could not be tested.
     pub has_ipv4_loopback: Option<bool>,
@@ -98,8 +99,8 @@ pub enum Ipv6 {
     Listed {
         /// Whether `::1` is among the addresses.
         has_loopback: bool,
-        /// Addresses that a socket may be bound to. Addresses in duplicate address detection are
-        /// not counted.
+        /// Number of addresses that a socket may be bound to. Addresses that are tentative (except
+        /// optimistic ones) or failed duplicate address detection are not counted.
         usable: u32,
         /// The names among `all`, `default` and `lo` whose `net.ipv6.conf.NAME.disable_ipv6` is 1.
         /// Read only if `::1` is missing.
@@ -114,13 +115,14 @@ pub struct Conntrack {
     pub count: u32,
     /// Maximum number of entries (`nf_conntrack_max`).
     pub max: u32,
-    /// `insert_failed`: entries that were not inserted because their tuple was in use. This and
-    /// `dropped` (`drop`: packets dropped, for this or another reason) are counters that start at 0
-    /// when the namespace is created. Both are 0 if they could not be read, which is a gap.
+    /// `insert_failed`: entries that were not inserted because their tuple was in use. This and the
+    /// next field are counters that start at 0 when the namespace is created. Both are 0 if they
+    /// could not be read, which is a gap.
     pub insert_failed: u64,
+    /// `drop`: packets dropped, for this or another reason.
     pub dropped: u64,
     /// Translated flows by source and destination, most ports first, at most 64; None: the table
-    /// could not be read (this needs root), or was too large to read.
+    /// could not be read (reading it needs root), or was too large to read.
     pub translated: Option<Vec<Translation>>,
 }
 
@@ -135,11 +137,11 @@ pub struct Translation {
     pub destination: Endpoint,
     /// Distinct source ports after translation.
     pub ports: u32,
-    /// Of `ports`: those that differ from the port before translation, so that the translation
+    /// Of `ports`: those that differ from the port before translation, because the translation
     /// chose them.
     pub moved: u32,
-    /// The range from the lowest to the highest of these ports. The configured range of the
-    /// translation cannot be read.
+    /// The range from the lowest to the highest of `ports`. The configured range of the translation
+    /// cannot be read.
     pub seen: PortRange,
 }
 

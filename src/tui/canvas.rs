@@ -1,4 +1,4 @@
-//! Composes a frame in memory and sends it in one piece. Does not decide what is drawn.
+//! Composes a frame in memory and sends it as one update. Does not decide what is drawn.
 
 use std::{
     io,

@@ -23,8 +23,8 @@ const TERMINATOR: u8 = 0x9c;
 /// Ends a bracketed paste.
 const PASTE_END: &[u8] = b"\x1b[201~";
 
-/// Time limit for the rest of a key, enough for a slow line. After it, a lone ESC is the Escape
-/// key.
+/// Time limit for the remaining bytes of a key, enough for a slow line. After it, a lone ESC is the
+/// Escape key.
 const REST_OF_KEY: Duration = Duration::from_millis(40);
 /// Time limit for the rest of an answer or control string, which may arrive in several parts.
 const REST_OF_STRING: Duration = Duration::from_millis(500);
@@ -44,8 +44,8 @@ pub enum Input {
     },
     /// The red, green and blue of the terminal's background, each 0 to 1.
     Background([f32; 3]),
-    /// The terminal's device attributes (DA1). Every terminal answers this request, after all
-    /// earlier requests.
+    /// The terminal's device attributes (DA1). Nearly all terminals answer this request, most of
+    /// them after all earlier requests.
     Attributes,
 }
 

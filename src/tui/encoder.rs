@@ -1,8 +1,7 @@
-//! Encodes cells as few terminal commands as possible. Neither chooses the cells nor sends
-//! anything.
+//! Encodes cells in few terminal commands. Neither chooses the cells nor sends anything.
 //!
-//! Replaces ratatui's crossterm backend, which writes 20 bytes for a frame without changed cells,
-//! and both colours where only one changed.
+//! Replaces ratatui's crossterm backend, which writes commands even for a frame without changed
+//! cells, and both colours where only one changed.
 
 use std::convert::Infallible;
 

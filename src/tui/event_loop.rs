@@ -29,8 +29,8 @@ use crate::{
 
 /// Maximum time between two updates of the durations on screen, such as the snapshot's age.
 const TICK: Duration = Duration::from_secs(1);
-/// Maximum number of messages handled before the next frame, so that a flood of input cannot stop
-/// drawing.
+/// Maximum number of messages handled after the first one before the next frame, so that a flood of
+/// input cannot stop drawing.
 const TAKEN_AT_ONCE: usize = 256;
 /// How long to wait after SIGCONT for a signal that ends the program, because some senders send
 /// both, such as the kernel when a terminal hangs up.
@@ -54,7 +54,8 @@ pub struct EventLoop<'a> {
 }
 
 impl EventLoop<'_> {
-    /// Runs until the user quits or `ending` is called. Errors: the canvas could not be created.
+    /// Runs until the user quits, a worker dies or `ending` is called. Errors: a canvas could not
+    /// be created.
     pub fn run(&mut self) -> io::Result<Exit> {
         self.report_size();
         loop {

@@ -20,7 +20,7 @@ pub enum LoopWake {
     Input(Input),
     Report(
         Report,
-        #[expect(dead_code, reason = "frees the place when the message is dropped")]
+        #[expect(dead_code, reason = "frees the slot when the message is dropped")]
         Option<ReportSlot>,
     ),
     /// Wakes the loop to check the signals, the size, and whether the program must end.
@@ -32,7 +32,7 @@ pub fn channel() -> (SyncSender<LoopWake>, Receiver<LoopWake>) {
 }
 
 /// The only slot of an outbox for an offered report. While the slot is occupied, `offer` returns
-/// the next report to the worker. The slot is free again when the loop has received the report. A
+/// the next report to the worker. The slot is free again when the loop has handled the report. A
 /// snapshot is big, so only one may wait while the terminal does not read.
 pub struct ReportSlot(Arc<AtomicBool>);
 
@@ -94,7 +94,7 @@ mod tests {
         let other = LoopOutbox::new(to_loop);
         assert!(outbox.offer(report("first")).is_ok());
         assert!(matches!(outbox.offer(report("second")), Err(Report::ScanFailed(_))));
-        assert!(other.offer(report("another worker has a place of its own")).is_ok());
+        assert!(other.offer(report("another worker has a slot of its own")).is_ok());
         drop(inbox.recv());
         assert!(outbox.offer(report("third")).is_ok());
     }

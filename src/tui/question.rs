@@ -24,14 +24,15 @@ use crate::{
 
 /// How long to wait for the answer. The background is assumed to be dark without one.
 const TIMEOUT: Duration = Duration::from_millis(300);
-/// Requests the background (OSC 11, terminated as urxvt needs it) and attributes (DA1); see xterm's
-/// ctlseqs.
+/// Requests the background colour (OSC 11, terminated by BEL as urxvt needs it), then the device
+/// attributes (DA1); see xterm's ctlseqs. Nearly all terminals answer DA1, so its answer ends the
+/// wait also on terminals that do not support OSC 11.
 const QUESTION: &[u8] = b"\x1b]11;?\x07\x1b[c";
 
 /// What was read from the terminal during the wait.
 #[derive(Default)]
 pub struct TerminalAnswer {
-    /// None: the terminal did not answer.
+    /// None: the terminal did not report it in time.
     pub background: Option<Background>,
     /// Inputs for the app that were typed during the wait.
     pub typed: Vec<Input>,
@@ -40,10 +41,11 @@ pub struct TerminalAnswer {
 }
 
 /// Asks for the background. Needs raw mode, and must run before anything else reads the input.
-/// Errors: the terminal could not be written.
+/// Errors: the request could not be written to the terminal.
 pub fn query_background(terminal: &Terminal, ending: &Ending) -> io::Result<TerminalAnswer> {
     let mut answer = TerminalAnswer::default();
-    // GNU screen answers in the wrong order; Eterm does not answer.
+    // GNU screen answers DA1 first, which would end the wait before the colour arrives; Eterm does
+    // not answer.
     let term = env::var("TERM").unwrap_or_default();
     if term == "screen" || term.starts_with("screen.") || term == "Eterm" {
         return Ok(answer);
@@ -57,7 +59,7 @@ pub fn query_background(terminal: &Terminal, ending: &Ending) -> io::Result<Term
 impl TerminalAnswer {
     fn waits_for_more(&mut self, deadline: Instant, ending: &Ending) -> bool {
         let left = deadline.saturating_duration_since(Instant::now());
-        let left = Timespec::try_from(left).expect("a part of a second fits");
+        let left = Timespec::try_from(left).expect("less than a second fits");
         let terminal = stdin();
         let mut watched = [PollFd::new(&terminal, PollFlags::IN), ending.poll_fd()];
         match poll(&mut watched, Some(&left)) {

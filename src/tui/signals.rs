@@ -53,8 +53,8 @@ impl Arrived {
         self.stop.swap(false, Ordering::SeqCst)
     }
 
-    /// Whether SIGCONT arrived: the process was stopped, and other programs may have changed the
-    /// terminal.
+    /// Whether SIGCONT arrived: the process may have been stopped, and other programs may have
+    /// changed the terminal.
     pub fn take_continued(&self) -> bool {
         self.continued.swap(false, Ordering::SeqCst)
     }
@@ -63,8 +63,8 @@ impl Arrived {
 /// Starts the thread that receives signals. It calls `wake_loop`, which must not block, after each
 /// signal.
 ///
-/// A signal that is ignored at the start (nohup) stays ignored. Errors: a signal cannot be caught,
-/// or no thread can be started.
+/// A signal that is ignored at the start (nohup) stays ignored. Errors: a required signal cannot be
+/// caught, or no thread can be started.
 pub fn watch(
     arrived: Arc<Arrived>,
     ending: Arc<Ending>,
@@ -118,7 +118,7 @@ pub fn raise_descriptor_limit() {
 }
 
 /// Reads `SigIgn` of proc_pid_status(5): bit n - 1 is signal n. sigaction(2) would need unsafe
-/// code. None: the file could not be read.
+/// code. None: the file could not be read; the callers then catch ignored signals, too.
 fn ignored_signals() -> Option<u64> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let status = rustix::fs::open("/proc/self/status", flags, Mode::empty()).ok()?;

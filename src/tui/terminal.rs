@@ -52,7 +52,8 @@ const GIVE_BACK: &[u8] = b"\x1b[?2026l\x1b[?2004l\x1b[0m\x1b[?25h\x1b[?1049l";
 /// Begin and end a synchronized update: the terminal shows a frame only when it is complete.
 const BEGIN_FRAME: &[u8] = b"\x1b[?2026h";
 const END_FRAME: &[u8] = b"\x1b[?2026l";
-/// How long to wait for a terminal that does not read, before unread output is discarded.
+/// How long to wait for a terminal that does not read. After that, `take` fails, and `restore`
+/// discards the unread output.
 const TIMEOUT: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 
 /// Maximum number of times that a fault handler waits `WAIT` (1 ms) for another thread to finish
@@ -70,7 +71,7 @@ pub fn refuse_reason() -> Option<String> {
     } else if !isatty(stdout()) {
         "standard output is not a terminal"
     } else if env::var_os("TERM").is_some_and(|term| term == "dumb") {
-        "TERM=dumb cannot move the cursor"
+        "a terminal with TERM=dumb cannot move the cursor"
     } else {
         return None;
     };
@@ -94,7 +95,8 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Opens the terminal. Changes nothing yet. Errors: standard input is not a terminal.
+    /// Opens the terminal. Changes nothing yet. Errors: standard input is not a terminal, or no
+    /// descriptor is left.
     pub fn open(mouse: bool) -> io::Result<Self> {
         let cooked = tcgetattr(stdin())?;
         // Opened again, because O_NONBLOCK on the descriptor itself would affect the shell as well.
@@ -112,9 +114,9 @@ impl Terminal {
         })
     }
 
-    /// Enters raw mode and the alternate screen, and enables the mouse if it is on. Also called
-    /// when the program returns to the foreground (`fg`). Errors: the terminal is gone or does not
-    /// read.
+    /// Enters raw mode and the alternate screen, and enables mouse reports if `mouse` is set. Also
+    /// called when the program returns to the foreground (`fg`). Errors: the terminal is gone or
+    /// does not read.
     pub fn take(&self) -> io::Result<()> {
         let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut raw = self.cooked.clone();
@@ -138,11 +140,11 @@ impl Terminal {
         self.mouse.load(Ordering::SeqCst)
     }
 
-    /// Undoes `take`, once. Allocates nothing and, if `never_blocks`, ends within a second. Waits
+    /// Undoes `take`, once. Allocates nothing. If `never_blocks`, ends within a second, and waits
     /// until a thread that is restoring the terminal has finished, because the caller may end the
     /// program next.
     pub fn give_back(&self) {
-        // If writes can block, a blocked writer would never release the lock.
+        // If writes can block, the lock is not taken: a blocked writer would never release it.
         let _alone =
             self.never_blocks.then(|| self.writing.lock().unwrap_or_else(PoisonError::into_inner));
         if self.is_taken.swap(false, Ordering::SeqCst) {
@@ -202,8 +204,8 @@ impl Terminal {
         Ok(())
     }
 
-    /// Writes all bytes, or stops early when `ending` is called or the terminal is given back.
-    /// Errors: the terminal is gone.
+    /// Writes all bytes. Stops early if the terminal is given back, or if the program must end
+    /// (`ending`) while the terminal does not read. Errors: the terminal is gone.
     pub fn send(&self, mut rest: &[u8], ending: &Ending) -> io::Result<()> {
         while !rest.is_empty() {
             match self.write_if_taken(rest) {

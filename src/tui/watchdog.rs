@@ -86,7 +86,7 @@ impl Ending {
         PollFd::new(&self.called, PollFlags::IN)
     }
 
-    /// Reports to the watchdog that the terminal is restored and the workers have stopped.
+    /// Reports to the watchdog that the loop has ended and the terminal is restored.
     pub fn finish(&self) {
         *self.finished.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.finishing.notify_all();

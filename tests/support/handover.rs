@@ -1,4 +1,5 @@
-//! Rounds in which processes race for ports, with `exec`, or with `pick` and a bind() of their own.
+//! Rounds in which processes compete for ports, with `exec`, or with `pick` followed by a bind() of
+//! the same port.
 
 #![allow(dead_code, reason = "each binary uses a part of this file")]
 

@@ -65,7 +65,7 @@ pub enum SocketOption {
 
 use SocketOption::{Device, Dual, NoPort, OnlyPort, ReuseAddress, ReusePort, User1000, V6Only};
 
-/// Creates all rows that can be created here. Creates the devices v0 and v1 first, and sets the
+/// Creates all rows that are possible here. Creates the devices v0 and v1 first, and sets the
 /// reserved ports last.
 pub fn all() -> Vec<Holder> {
     let has_devices = is_there("a pair of devices, by iproute2", make_devices());
@@ -167,9 +167,9 @@ fn set_ip_option(socket: &Socket, name: c_int, value: c_uint) -> io::Result<()> 
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Runs `choose`, in which a socket with `SocketOption::OnlyPort(port)` is connected, or bound to port 0.
-/// Without IP_LOCAL_PORT_RANGE (before Linux 6.3) the range of the namespace is set to this port
-/// meanwhile.
+/// Runs `choose`, in which a socket with `SocketOption::OnlyPort(port)` is connected, or bound to
+/// port 0. Without IP_LOCAL_PORT_RANGE (before Linux 6.3), sets the range of the namespace to this
+/// port for this time.
 pub fn choosing<T>(port: u16, choose: impl FnOnce() -> T) -> T {
     if has_port_range_option() {
         return choose();

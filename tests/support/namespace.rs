@@ -28,8 +28,8 @@ pub fn in_new_namespace<T: Send>(body: impl FnOnce() -> T + Send) -> Option<T> {
     })
 }
 
-/// Whether the kernel has this version or a later one. If not, prints that what it `does` is not
-/// tested.
+/// Whether the kernel has this version or a later one. If not, prints that the feature of that
+/// version (`does`) is not tested.
 pub fn needs_linux(version: (u32, u32), does: &str) -> bool {
     let is_new = is_linux_at_least(version);
     if !is_new {
@@ -54,7 +54,7 @@ pub fn set_sysctl(name: &str, value: &str) {
 }
 
 fn enter() -> io::Result<()> {
-    // In a thread of its own, so that the rest of the process stays in its namespace.
+    // Affects only this thread: the rest of the process stays in its namespace.
     #[expect(unsafe_code, reason = "unshare(CLONE_NEWNET) takes no memory or descriptors away")]
     unsafe {
         rustix::thread::unshare_unsafe(UnshareFlags::NEWNET)?;

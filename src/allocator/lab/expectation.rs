@@ -84,6 +84,7 @@ impl Expectation<'_> {
 
     /// Returns how many candidates `linux-connect` skips: 0 or 1. In a range with an odd number of
     /// ports, it skips the last port if it starts at the first port, and the first port otherwise.
+    /// The result assumes that it skips the first port.
     fn never_tried_by_connect(&self) -> u32 {
         let range = self.candidates.range();
         let is_left_out = range.len() > 1 && range.len() % 2 == 1;

@@ -61,7 +61,7 @@ pub struct LabStrategy<B, V> {
 
 impl<B: Binder, V: PortView> LabStrategy<B, V> {
     /// Creates a strategy of a lab. Its generator is ChaCha8 with the lab's seed, in a separate
-    /// stream, so that its choices do not depend on the other strategies.
+    /// stream, so that its random numbers do not depend on the other strategies.
     pub fn new(strategy: usize, binder: B, port_view: V, config: &LabConfig) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(config.seed);
         random.set_stream(strategy as u64 + 1);

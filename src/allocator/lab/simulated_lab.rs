@@ -34,9 +34,8 @@ pub struct LabConfig {
 
 /// Runs all strategies, one allocation of each per run.
 ///
-/// A strategy makes the same choices whichever other strategies take part. A uniform occupancy,
-/// however, depends on which strategies take part, because whether a port is occupied is drawn when
-/// a strategy first looks at it.
+/// The random numbers of a strategy do not depend on which other strategies take part. A uniform
+/// occupancy does, because whether a port is occupied is drawn when a strategy first looks at it.
 pub struct SimulatedLab {
     candidates: Candidates,
     pattern: Pattern,
@@ -144,8 +143,8 @@ impl SimulatedLab {
         }
     }
 
-    /// Makes attempts like `advance`, but each strategy proceeds independently. Some strategies
-    /// build their occupancy immediately, while others need seconds.
+    /// Makes attempts like `advance`, but each strategy proceeds independently, because some
+    /// strategies build their occupancy immediately, while others need seconds.
     fn advance_separately(&mut self, budget: u32, until: u64, clock: &dyn Fn() -> Duration) {
         let share = budget / self.slots.len().max(1) as u32 + 1;
         for index in 0..self.slots.len() {
@@ -163,8 +162,8 @@ impl SimulatedLab {
     }
 
     /// Prepares the next `step`: starts a run if none is in progress, and builds occupancies with
-    /// about `budget` attempts that no statistic counts. Returns false if occupancies are not
-    /// complete.
+    /// at most about `budget` attempts, which no statistic counts. Returns false if the occupancies
+    /// are not complete yet.
     pub fn prepare(&mut self, budget: u32) -> bool {
         if self.has_ended() {
             self.begin();

@@ -15,8 +15,8 @@ pub const RECENT: usize = 64;
 const DENSE: usize = 1 << 16;
 
 /// Minimum ratio of allocations to distinct ports for an entropy estimate. At this ratio, the error
-/// that remains after the Miller-Madow correction is below 0.01 bits for a uniform choice. Below
-/// it, the error grows fast.
+/// that remains after the Miller-Madow correction is about 0.016 bits for a uniform choice among
+/// many ports. At smaller ratios, the error grows fast.
 const GIVEN_PER_DISTINCT: u64 = 4;
 
 /// Statistics of one strategy's allocations.

@@ -38,8 +38,8 @@ impl Clusters {
         Arc::clone(&self.runs)
     }
 
-    /// Draws exactly `occupied` numbers, in runs with a mean length of `CLUSTER`, or longer if
-    /// `GAP` requires it. All combinations of lengths of runs and gaps with these totals are
+    /// Draws exactly `occupied` numbers, in runs with a mean length of about `CLUSTER`, or longer
+    /// if `GAP` requires it. All combinations of lengths of runs and gaps with these totals are
     /// equally likely. All starts of the first run are equally likely too.
     pub fn draw(&mut self, occupied: u32, random: &mut impl Rng) {
         let free = self.numbers - occupied;

@@ -100,8 +100,8 @@ impl PortChoice<'_> {
     }
 
     /// Returns whether at least half of the ports of the high parity are free. If few of them are
-    /// used although they are free, connect() chose the ports: a program that takes ports at
-    /// random, or the high parity first, would use more of them.
+    /// used although so much of that parity is free, connect() chose the ports: a program that
+    /// takes ports at random, or the high parity first, would use more of them.
     fn has_other_half(&self) -> bool {
         let RangeUse { size, low_parity_size, occupied, low_parity_occupied, .. } = *self.range;
         (occupied - low_parity_occupied) * 2 <= size - low_parity_size
@@ -126,7 +126,8 @@ impl PortChoice<'_> {
             }
         }
         let owner_keys = pairs.iter().map(|pair| pair.owner_key + 1).max().unwrap_or_default();
-        // The first groups are one for each owner, for its destinations with few connections.
+        // The list begins with one group per owner, for the owner's destinations with few
+        // connections.
         let few = ConnectionGroup {
             is_of_owner: true,
             may_be_mixed: true,

@@ -28,8 +28,8 @@ pub(super) struct Destinations<'a> {
 
 struct DestinationEntry {
     usage: DestinationUse,
-    /// Number of unreserved ends of a range with an odd number of ports that connect() to this
-    /// destination certainly cannot use.
+    /// Number of ends of a range with an odd number of ports that a connection to this destination
+    /// certainly blocks. Ends that `Ranges::connect_ends` does not include are not counted.
     odd_ends_used: u32,
     /// Ports of `usage.used` that are in `Analysis::numbered`.
     numbered: u32,
@@ -104,7 +104,7 @@ impl<'a> Destinations<'a> {
         }
     }
 
-    /// Counts a socket. None: it has no destination, or connect() may not choose its port.
+    /// Counts a socket. None: it has no destination, or connect() cannot choose its port.
     pub fn add(&mut self, port: &PortState, socket: &Socket, owner_key: u32) -> Option<Connection> {
         if !port.is_automatic || port.is_unconnectable() {
             return None;
@@ -327,7 +327,7 @@ impl Counted {
     }
 
     /// Returns whether the port is an end of a range with an odd number of ports and certainly not
-    /// reusable.
+    /// reusable. False for numbered ports: `Ranges::connect_ends` does not include them.
     fn uses_odd_end(self, port: &PortState) -> bool {
         port.is_odd_end && self.reuse == TupleReuse::No && !port.is_numbered()
     }

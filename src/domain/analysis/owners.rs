@@ -69,8 +69,8 @@ impl<'a> OwnerTable<'a> {
     }
 
     /// Returns the owners sorted by ports, then by sockets, most first. Omits
-    /// `OwnerKey::Unresolved`: its sockets were opened or closed during the scan, so that its row
-    /// would appear and disappear.
+    /// `OwnerKey::Unresolved`: most of its sockets were opened or closed during the scan, so its
+    /// row would appear and disappear.
     pub fn into_rows(self) -> Vec<OwnerUse> {
         let rows = self.rows.into_iter().map(|row| row.owner);
         let mut rows: Vec<OwnerUse> =

@@ -2,7 +2,7 @@
 
 use crate::domain::{Ephemeral, PortRange, PortSet, Protocol, RangeUse, Snapshot, Socket, State};
 
-/// The reason why connect() to a new destination cannot get a port.
+/// The reason why connect() to a new destination cannot get the port.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Bar {
     /// See `Analysis::unconnectable`.
@@ -11,7 +11,7 @@ pub(super) enum Bar {
     Numbered,
 }
 
-/// What all sockets of one port have in common.
+/// One port of one protocol, as described by all its sockets.
 pub(super) struct PortState {
     pub protocol: Protocol,
     pub number: u16,
@@ -69,9 +69,10 @@ pub(super) struct Ranges {
     pub each: [RangeUse; 2],
     pub unconnectable: PortSet,
     pub numbered: PortSet,
-    /// Ends of a range with an odd number of ports that bind(0) may skip although they are free.
+    /// Number of ends of a range with an odd number of ports that bind(0) may skip although they
+    /// are free.
     bind_ends: u32,
-    /// Ends of such a range that connect() may skip although it could use them.
+    /// Number of ends of such a range that connect() may skip although it could use them.
     pub connect_ends: u32,
 }
 

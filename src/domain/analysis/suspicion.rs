@@ -4,8 +4,8 @@
 //! For each destination, connect() searches upwards from a random port. It takes ports of the
 //! parity of the range's first port (the low parity) until they are used up
 //! (`__inet_hash_connect`). bind(0) starts at a random port and tries the high parity first
-//! (`inet_csk_find_open_port`). It skips ports with a conflicting socket. Inodes grow in the order
-//! in which sockets are created (`get_next_ino`, in batches of 1024 per CPU).
+//! (`inet_csk_find_open_port`). bind(0) skips ports with a conflicting socket. Inodes grow in the
+//! order in which sockets are created (`get_next_ino`, in batches of 1024 per CPU).
 
 use crate::domain::{
     DestinationUse, OwnerKey, PortRange, PortSet, RangeUse, Socket, State,
@@ -69,7 +69,8 @@ impl Clients {
         });
     }
 
-    /// Returns the clients whose port may have been bound before connect().
+    /// Returns the clients to judge: each is alone on its port, which is not in
+    /// `Analysis::numbered`.
     fn alone(&self) -> impl Iterator<Item = &ClientPort> {
         self.rows.iter().filter(|client| client.is_alone && !client.is_numbered)
     }
@@ -235,7 +236,7 @@ impl Suspicion<'_> {
 
 /// Returns whether the ports ascend as with connect(): more than three quarters of the steps from
 /// one port to the next are at most a quarter of the range. With random ports, a quarter of the
-/// steps are, or half of them in a small range that is nearly full.
+/// steps are that short, or half of them in a small range that is nearly full.
 pub(super) fn is_ascending(mut ports: impl Iterator<Item = u16>, range: PortRange) -> bool {
     let length = range.len();
     let Some(mut before) = ports.next().map(u32::from) else { return false };

@@ -41,9 +41,10 @@ impl Backlog {
     /// must be set already.
     ///
     /// A waiting socket is never an orphan: close() turns ESTABLISHED and SYN-RECEIVED into
-    /// FIN-WAIT-1 and CLOSE-WAIT into LAST-ACK (`tcp_close_state`). If it has no listener here, its
-    /// listener is elsewhere (IP_TRANSPARENT, BPF sk_lookup) or was closed during the dump. The
-    /// holder is then `Nobody`, because no privilege would show the process.
+    /// FIN-WAIT-1 and CLOSE-WAIT into LAST-ACK (`tcp_close_state`). If no listener of the port
+    /// takes it, its listener has another address or port (IP_TRANSPARENT, BPF sk_lookup) or was
+    /// closed during the dump. The holder is then `Nobody`, because no privilege would show the
+    /// process.
     pub fn assign(&mut self, port: &mut [Socket], pids: &mut Vec<u32>) {
         self.collect(port, pids);
         for socket in port.iter_mut().filter(|socket| socket.is_in_backlog()) {

@@ -35,7 +35,7 @@ struct HeldSocket {
     is_departed: bool,
 }
 
-const _: () = assert!(size_of::<HeldSocket>() == 24, "200,000 sockets are to stay small");
+const _: () = assert!(size_of::<HeldSocket>() == 24, "there may be 200,000 of them");
 
 impl Departed {
     /// Replaces `Holder::Kernel` by `Holder::Departed` where an earlier snapshot showed a process
@@ -67,8 +67,7 @@ impl Departed {
         let mut is_indexed = false;
         for socket in port.iter_mut().filter(|socket| socket.holder == Holder::Kernel) {
             let mut found = by_cookie(held, socket);
-            // The sockets may have no cookies, and a TIME-WAIT socket may have another cookie than
-            // its connection had.
+            // The socket may have no cookie, or may have had none in the earlier snapshot.
             if found.is_none() && socket.is_closed_by_process() && socket.remote.is_some() {
                 if !is_indexed {
                     index(held, &mut self.by_endpoints);
@@ -95,7 +94,8 @@ impl Departed {
             self.known.push(HeldSocket::of(socket, snapshot.span(span), &mut self.shared));
         }
         for port in self.known.chunk_by_mut(|a, b| a.protocol_port() == b.protocol_port()) {
-            // The sockets are already in this order, except on ports with sockets of both families.
+            // The sockets are already in this order, except on ports with sockets of several
+            // `Family` values.
             port.sort_unstable_by_key(|held| held.cookie);
         }
     }

@@ -192,7 +192,7 @@ fn a_socket_searched_for_only_once_is_unresolved_without_a_gap() {
     assert!(snapshot.sockets.iter().all(|socket| socket.holder == Holder::Unresolved));
     assert!(snapshot.is_complete());
     let snapshot = attributed(&rows[2..], &holders);
-    assert_eq!(sole_owner(&snapshot), Owner::Hidden, "looked for before");
+    assert_eq!(sole_owner(&snapshot), Owner::Hidden, "an earlier walk searched for inode 8, too");
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn a_process_of_an_unmapped_user_may_hold_sockets_of_any_user() {
         attributed(&[row], &holders).sockets[0].holder
     };
     assert_eq!(unmapped(Some(65_534), 1000), Holder::Hidden, "it may be the host's root");
-    assert_eq!(unmapped(Some(33), 65_534), Holder::Hidden, "root may have made it");
+    assert_eq!(unmapped(Some(33), 65_534), Holder::Hidden, "root may have created it");
     assert_eq!(unmapped(Some(33), 1000), Holder::Nobody);
 }
 
@@ -240,7 +240,7 @@ fn a_connection_in_the_backlog_is_owned_by_the_processes_of_its_listener() {
         let rows = [listener("0.0.0.0", 7), socket(state, "10.0.0.1", None)];
         let snapshot = attributed(&rows, &holding(&[(7, 20), (7, 30)]));
         assert_eq!(owner_in_backlog(&snapshot), Owner::Backlog(&[20, 30]), "{state}");
-        assert_eq!(snapshot.pids, [20, 30], "the listener's own span serves");
+        assert_eq!(snapshot.pids, [20, 30], "the listener and the connection share the pids");
     }
 }
 

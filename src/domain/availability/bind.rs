@@ -140,7 +140,8 @@ pub fn why_undecided(snapshot: &Snapshot, holder: &Socket) -> String {
         format!("{holder_words} is in the queue of a listener that is not listed")
     } else {
         format!(
-            "{holder_words} blocks it unless that socket has IPV6_V6ONLY, which the kernel does not show"
+            "{holder_words} blocks it unless that socket has IPV6_V6ONLY, which the kernel does \
+             not show"
         )
     }
 }
@@ -164,7 +165,7 @@ fn in_conflict(
         Reuse::Address => depends_on("SO_REUSEADDR", &conflict),
         // For a holder in TIME-WAIT, the kernel does not compare the users.
         Reuse::Port if holder.state == State::TimeWait => depends_on("SO_REUSEPORT", &conflict),
-        Reuse::Port => depends_on("SO_REUSEPORT and the same user", &conflict),
+        Reuse::Port => depends_on("the same user and SO_REUSEPORT", &conflict),
     }
 }
 

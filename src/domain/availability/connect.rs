@@ -34,7 +34,7 @@ pub fn connect_answer(
     let depends_on_policy = matches!(answer.verdict, Verdict::Never | Verdict::Free);
     if depends_on_policy && !snapshot.knows_range() {
         let because =
-            format!("{} (assumed: the kernel's policy could not be read)", answer.because);
+            format!("{} (port range assumed: its sysctls could not be read)", answer.because);
         return Answer::new(Verdict::Unknown, because);
     }
     answer
@@ -58,7 +58,7 @@ fn tcp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>)
         let holder = describe(snapshot, holder);
         return Answer::new(
             Verdict::InUse,
-            format!("{holder} blocks every connect(), whatever its address and family"),
+            format!("{holder} blocks connect() to every destination"),
         );
     }
     let goes_to_destination =
@@ -90,8 +90,8 @@ fn tcp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>)
         Some(holder) => Answer::new(
             Verdict::Unknown,
             format!(
-                "{} shares the port with a connect() to another destination only if connect() \
-                 chose the port; the kernel does not show that",
+                "{} can share the port with another destination only if connect() chose the port \
+                 rather than bind(), which the kernel does not show",
                 describe(snapshot, holder)
             ),
         ),
@@ -102,7 +102,9 @@ fn tcp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>)
 fn tuple_answer(snapshot: &Snapshot, holder: &Socket) -> Answer {
     let tuple = format!("{} is connected to this destination", describe(snapshot, holder));
     if holder.interface.is_some() || snapshot.source == Source::Procfs {
-        let because = format!("{tuple}; that blocks only sockets of the same interface");
+        let because = format!(
+            "{tuple}; if it is bound to an interface, it blocks only sockets bound to the same one"
+        );
         return Answer::new(Verdict::Unknown, because);
     }
     if is_small_orphan(holder) && !probing::is_linux_at_least(&snapshot.machine, (6, 12)) {
@@ -129,8 +131,8 @@ fn tuple_answer(snapshot: &Snapshot, holder: &Socket) -> Answer {
     Answer::new(
         Verdict::Unknown,
         format!(
-            "{tuple}; tcp_tw_reuse lets connect() reuse the port {since}, but only if \
-             {peer}connect() chose it; the kernel does not show that"
+            "{tuple}; tcp_tw_reuse may let connect() reuse the port {since}, but only if \
+             {peer}connect() chose it, which the kernel does not show"
         ),
     )
 }

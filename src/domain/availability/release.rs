@@ -92,21 +92,24 @@ impl Kind {
         let it = kind_sockets.all("socket");
         match self {
             Self::Listening => format!(
-                "{who} must close {it} in LISTEN or end; shutdown() and `ss --kill` do not release \
-                 a port given to bind()."
+                "{who} must close {it} in LISTEN, or exit; shutdown() and `ss --kill` do not \
+                 release a port given to bind()."
             ),
             Self::Bound => format!(
-                "{who} must close {it} in BOUND or end; `ss --kill` does not release the port."
+                "{who} must close {it} in BOUND, or exit; `ss --kill` does not release the port."
             ),
             Self::Datagram => format!(
-                "{who} must close {} or end; `ss --kill` does not release a port given to bind().",
+                "{who} must close {}, or exit; `ss --kill` does not release a port given to \
+                 bind().",
                 kind_sockets.all("UDP socket")
             ),
             Self::Tunnel => kind_sockets.tunnel(),
             Self::SelfConnected(state) => format!(
-                "{who} must close {it} in {state}, connected to {}. TIME-WAIT then keeps the port \
-                 for 60s.",
-                if kind_sockets.sockets == 1 { "itself" } else { "themselves" }
+                "{who} must close {it} in {state} that {}. TIME-WAIT then keeps the port for 60s.",
+                match kind_sockets.sockets {
+                    1 => "is connected to itself",
+                    _ => "are connected to themselves",
+                }
             ),
             Self::Connected(state) => connected(state, kind_sockets, processes),
             Self::Waiting => format!(
@@ -115,8 +118,8 @@ impl Kind {
             ),
             Self::Orphan(state) => orphan(state, kind_sockets),
             Self::TimeWait => format!(
-                "TIME-WAIT ends by itself in at most {}s; `ss --kill` ends it at once (needs a \
-                 newer Linux than 5.10).",
+                "TIME-WAIT ends by itself in at most {}s; `ss --kill` ends it at once (needs Linux \
+                 6.0 or newer).",
                 kind_sockets.seconds()
             ),
         }
@@ -129,13 +132,16 @@ fn connected(state: State, kind_sockets: &KindSockets, processes: &ProcessTable)
     let must_close = format!("must close {} in {state}", kind_sockets.all("socket"));
     match state {
         State::CloseWait | State::LastAck => {
-            format!("The peer has closed; {who} {must_close}. No TIME-WAIT follows.")
+            format!("The peer has closed; {who} {must_close}, which starts no TIME-WAIT.")
         }
         State::SynSent => {
-            format!("{} {must_close}. No TIME-WAIT follows.", kind_sockets.at_start(&who))
+            format!("{} {must_close}, which starts no TIME-WAIT.", kind_sockets.at_start(&who))
         }
         State::FinWait1 | State::FinWait2 | State::Closing => {
-            format!("The peer must close, which starts 60s of TIME-WAIT, and {who} {must_close}.")
+            format!(
+                "Once the peer has acknowledged and closed, TIME-WAIT keeps the port for 60s; \
+                 {who} {must_close} as well."
+            )
         }
         _ => format!(
             "{} {must_close}. If this end closes first, TIME-WAIT then keeps the port for 60s.",
@@ -147,8 +153,10 @@ fn connected(state: State, kind_sockets: &KindSockets, processes: &ProcessTable)
 /// Describes what ends connections that their process has closed.
 fn orphan(state: State, kind_sockets: &KindSockets) -> String {
     let closed = match kind_sockets.sockets {
-        1 => format!("Its process has closed the socket in {state}"),
-        sockets => format!("Their processes have closed {} in {state}", counted(sockets, "socket")),
+        1 => format!("The socket in {state} was closed by its process"),
+        sockets => {
+            format!("{} in {state} were closed by their processes", counted(sockets, "socket"))
+        }
     };
     match state {
         State::FinWait2 => format!(
@@ -160,8 +168,8 @@ fn orphan(state: State, kind_sockets: &KindSockets) -> String {
             "{closed}: the peer must acknowledge, or the kernel gives up (tcp_orphan_retries)."
         ),
         _ => format!(
-            "{closed}: the peer must acknowledge and close, and 60s of TIME-WAIT follow, or the \
-             kernel gives up (tcp_orphan_retries)."
+            "{closed}: 60s of TIME-WAIT follow once the peer has acknowledged and closed; \
+             otherwise the kernel gives up (tcp_orphan_retries)."
         ),
     }
 }
@@ -258,7 +266,11 @@ impl KindSockets {
             );
         }
         if self.unresolved {
-            parts.push("a process that opened or closed the socket during the scan".to_owned());
+            parts.push(
+                "a process that was not found (it may have opened or closed the socket during the \
+                 scan)"
+                    .to_owned(),
+            );
         }
         match (parts.is_empty(), self.sockets) {
             (false, _) => parts.join(" and "),

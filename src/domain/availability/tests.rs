@@ -1,5 +1,6 @@
-//! Tests the answers in cases that a test cannot produce in the kernel: gaps, policy, ages.
-//! tests/matrix.rs compares the other answers with the kernel's behaviour.
+//! Tests the answers on invented snapshots, for cases that are hard to produce on a real kernel,
+//! such as unreadable tables, assumed sysctls and other kernel versions. tests/matrix.rs compares
+//! answers with the kernel's behaviour.
 
 use std::{net::Ipv4Addr, sync::Arc};
 
@@ -293,11 +294,11 @@ fn frees_when_names_processes_and_the_longest_timeout() {
     let processes = ProcessTable::from_iter([nginx]);
     assert_eq!(
         frees_when(&snapshot, &processes, Protocol::Tcp, PORT).unwrap(),
-        "Each of nginx[812], pid 813 must close the socket in LISTEN or end; shutdown() and `ss \
+        "Each of nginx[812], pid 813 must close the socket in LISTEN, or exit; shutdown() and `ss \
          --kill` do not release a port given to bind(). The peer has closed; a hidden process of \
-         user 1000 must close the socket in CLOSE-WAIT. No TIME-WAIT follows. TIME-WAIT ends by \
-         itself in at most 42s; `ss --kill` ends it at once (needs a newer Linux than 5.10). `ss \
-         --kill` ends a connection at once, but a socket whose port was given to bind() stays \
+         user 1000 must close the socket in CLOSE-WAIT, which starts no TIME-WAIT. TIME-WAIT ends \
+         by itself in at most 42s; `ss --kill` ends it at once (needs Linux 6.0 or newer). \
+         `ss --kill` ends a connection at once, but a socket whose port was given to bind() stays \
          bound until its process closes it."
     );
     assert_eq!(frees_when(&snapshot, &processes, Protocol::Udp, PORT), None);

@@ -2,24 +2,23 @@
 
 use crate::domain::{Errno, Gap, gap::MissingPrivilege};
 
-const RAISE_LIMIT: &str = "raise the limit of open files: ulimit -n";
-const LOAD_MODULES: &str = "modprobe tcp_diag udp_diag: CONFIG_INET_DIAG, CONFIG_INET_UDP_DIAG";
+const RAISE_LIMIT: &str =
+    "raise the limit of open files: ulimit -n for EMFILE, sysctl fs.file-max for ENFILE";
+const LOAD_MODULES: &str = "modprobe -a tcp_diag udp_diag (CONFIG_INET_DIAG, CONFIG_INET_UDP_DIAG)";
 
-/// Returns the remedy. Only that of `OwnersHidden` is `run as root`, because this gap never occurs
-/// for root, and the other gaps may.
+/// Returns the remedy. Only `OwnersHidden` advises `run as root`: this gap never occurs for root,
+/// but each of the others may.
 pub(super) fn of(gap: &Gap) -> &'static str {
     match gap {
         Gap::OwnersHidden { .. } => "run as root, or grant CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH",
         Gap::OwnersRefused { missing_privilege, .. } => for_missing_privilege(*missing_privilege),
-        Gap::OwnersInvisible { .. } => {
-            "grant CAP_SYS_PTRACE, or mount /proc without hidepid for this user"
-        }
+        Gap::OwnersInvisible { .. } => "grant CAP_SYS_PTRACE, or mount /proc without hidepid",
         Gap::OwnersElsewhere { .. } => {
-            "run in the host's pid namespace: docker run --pid=host, hostPID: true, kubectl debug \
-             --target"
+            "run in the host's pid namespace (docker run --pid=host, hostPID: true), or in that of \
+             the container with the socket (kubectl debug --target)"
         }
         Gap::OwnersOfThreads { error: None, .. } => {
-            "grant CAP_SYS_PTRACE, which kcmp(2) needs, and allow kcmp"
+            "grant CAP_SYS_PTRACE and allow kcmp(2), which shows the tables that threads share"
         }
         Gap::OwnersOfThreads { .. } => "grant CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH",
         Gap::OwnersUnreadable { error, .. }
@@ -31,7 +30,7 @@ pub(super) fn of(gap: &Gap) -> &'static str {
             RAISE_LIMIT
         }
         Gap::OwnersUnreadable { .. } | Gap::ProcessesUnread { .. } => {
-            "mount /proc, without hidepid for this user"
+            "mount /proc, without hidepid"
         }
         Gap::DumpInterrupted { .. } | Gap::DumpTruncated { .. } => "scan again",
         Gap::TableRefused { .. } => "allow NETLINK_SOCK_DIAG, or mount /proc",
@@ -55,10 +54,7 @@ fn for_missing_privilege(missing_privilege: MissingPrivilege) -> &'static str {
             "grant CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, which root lacks here"
         }
         MissingPrivilege::UserNamespace => "run in the host's user namespace",
-        MissingPrivilege::Unknown => {
-            "run in the host's user namespace, or with all capabilities (access is denied even to \
-             root)"
-        }
+        MissingPrivilege::Unknown => "run in the host's user namespace, or with all capabilities",
     }
 }
 

@@ -26,7 +26,7 @@ fn a_refusal_has_the_name_of_its_errno() {
 fn the_remedy_depends_on_the_errno() {
     let remedy = |error| Gap::NetlinkRefused { error }.remedy();
     for error in [Errno::ENOENT, Errno::EOPNOTSUPP] {
-        assert!(remedy(error).starts_with("modprobe tcp_diag udp_diag"), "{}", remedy(error));
+        assert!(remedy(error).starts_with("modprobe -a tcp_diag udp_diag"), "{}", remedy(error));
     }
     for error in [Errno::EMFILE, Errno::ENFILE] {
         assert!(remedy(error).contains("ulimit -n"), "{}", remedy(error));
@@ -43,8 +43,7 @@ fn a_failed_walk_without_hidden_sockets_counts_none() {
     let gap = Gap::OwnersUnreadable { sockets: 0, error: Errno::ENOENT };
     assert_eq!(
         line(&gap),
-        "owners may be missing: /proc cannot be read (ENOENT) (mount /proc, without hidepid for \
-         this user)"
+        "owners may be missing: /proc cannot be read (ENOENT) (mount /proc, without hidepid)"
     );
 }
 
@@ -92,8 +91,8 @@ fn unread_ports_are_counted_by_process() {
     let ports = [4000, 40_001, 40_002, 40_003].into_iter().collect();
     assert_eq!(
         Gap::PortsInDoubt { ports }.why(),
-        "ports 4000, 40001, 40002, 1 more of connections that were refused or have ended: still bound \
-         if bind() chose them, free if connect() did; this kernel does not show which"
+        "ports 4000, 40001, 40002, 1 more had a connection that was refused or has ended: still \
+         bound if given to bind(), free if the kernel chose them; this kernel does not show which"
     );
     assert_eq!(gap(&all, None).count(), Some(11));
     assert_eq!(gap(&all, None).what(), Gap::BOUND_INACTIVE);

@@ -33,11 +33,11 @@ pub(super) struct KnownPorts {
     pub family: Family,
     pub state: State,
     pub has_cookie: bool,
-    /// Whether the socket was already in the first snapshot that could list it.
+    /// Whether the socket may be older than `since`.
     pub is_older: bool,
 }
 
-const _: () = assert!(size_of::<KnownPorts>() == 24, "200,000 sockets are to stay small");
+const _: () = assert!(size_of::<KnownPorts>() == 24, "there may be 200,000 of them");
 
 impl KnownPorts {
     pub fn of(socket: &Socket) -> Self {
@@ -68,13 +68,15 @@ impl KnownPorts {
         self.has_cookie == socket.cookie.is_some() && self.identity == identity(socket)
     }
 
-    /// Returns whether `new`, with the same endpoints, is a later state of this socket.
+    /// Returns whether `new`, with the same endpoints but another identity, is a later state of
+    /// this socket.
     ///
     /// The state of a connection only advances: if it goes back, another connection uses the
-    /// four-tuple. If the process has closed a socket in FIN-WAIT-2, the kernel replaces the socket
-    /// as it does for TIME-WAIT, so that the cookie changes within that state. Without cookies, the
-    /// identity changes at accept(), which assigns the inode. If only one of the two has a cookie,
-    /// the source of the snapshots has changed, and the sockets are taken as the same.
+    /// four-tuple. Without cookies, the identity changes with the inode, at accept() and close(),
+    /// also within one state. With cookies, the state must have advanced or be FIN-WAIT-2: the
+    /// kernel replaces a closed socket in FIN-WAIT-2 and in TIME-WAIT. (Linux 4.1 and newer keep
+    /// the cookie, see `inet_twsk_alloc`.) If only one of the two has a cookie, the source of the
+    /// snapshots has changed, and the sockets are taken as the same.
     pub fn is_continued_by(&self, new: &Self) -> bool {
         let is_connection = |state| (State::SynSent..=State::TimeWait).contains(&state);
         let are_connections = is_connection(self.state) && is_connection(new.state);

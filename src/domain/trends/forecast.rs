@@ -15,7 +15,8 @@ pub struct Trend {
     pub into_time_wait_per_second: f64,
     /// Growth of the used ports; for a destination, without the ports that connect() may reuse.
     pub per_second: f64,
-    /// Growth per second: in 19 cases of 20, the true growth is within `per_second ± uncertainty`.
+    /// Half the width of the 95 % interval of `per_second`: in 19 cases of 20, the true growth is
+    /// within `per_second ± uncertainty`.
     pub uncertainty: f64,
     /// Growth of the used ports that are not in TIME-WAIT. This growth remains after the number of
     /// TIME-WAIT sockets has become constant.

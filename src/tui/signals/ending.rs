@@ -1,5 +1,5 @@
-//! Catches the signals that end a program, and one that requests a report, for commands without a
-//! TUI. A descriptor wakes their event loop.
+//! Catches the signals with which a user ends a program, and one that requests a report, for
+//! commands without a TUI. A descriptor wakes their event loop.
 
 use std::{
     io::{self, Read as _},
@@ -17,8 +17,8 @@ use signal_hook::{flag, low_level::pipe};
 
 use super::{ENDING, ignored_signals};
 
-/// Catches these signals, so that they do not end the process. Its descriptor becomes readable when
-/// a signal arrives.
+/// Catches the signals in `ENDING` and the one that requests a report, so that they do not end the
+/// process. Its descriptor becomes readable when one of them arrives.
 pub struct EndingSignals {
     came: UnixStream,
     /// The last signal that asked the program to end; 0: none.
