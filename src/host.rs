@@ -1,6 +1,7 @@
 //! Traits of a machine that portscope examines, real or simulated. A host reports facts and does
 //! not evaluate them.
 
+pub mod descriptors;
 #[cfg(target_os = "linux")]
 pub mod linux;
 pub mod race_config;

@@ -27,7 +27,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const CONFINED: &[(&str, &[&str])] = &[
     ("ratatui", &["view", "tui"]),
     ("crossterm", &["tui"]),
-    ("signal_hook", &["tui"]),
+    ("signal_hook", &["tui", "host/signals"]),
     ("clap", &["cli"]),
     ("anyhow", &["cli"]),
     ("serde", &["report"]),

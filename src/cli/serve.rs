@@ -18,17 +18,14 @@ use crate::{
         permit,
     },
     host::{
-        Host, HostBinder, HostError,
+        Host, HostBinder, HostError, descriptors,
         linux::{
-            descriptors,
             lease_socket::{LeaseSocket, SocketPath},
             peer,
         },
-    },
-    tui::{
-        self,
         signals::{EndingSignals, SIGUSR1},
     },
+    tui,
 };
 
 /// Probability with which a search may give up although a port is free.
@@ -45,7 +42,7 @@ const MORE_DESCRIPTORS: u32 = 4;
 /// `CommandEnd::Ended` has the signal, which is raised again at exit. Errors: the options are
 /// invalid, or a file, socket or thread could not be created.
 pub fn run(host: &dyn Host, settings: &ServeSettings) -> anyhow::Result<CommandEnd> {
-    tui::signals::raise_descriptor_limit();
+    descriptors::raise_limit();
     // Signals are caught before the first file is created, so that it is always removed.
     let signals = EndingSignals::listen(SIGUSR1);
     let signals = signals.map_err(|error| HostError::new("wait for signals", error))?;

@@ -4,7 +4,6 @@ pub mod address;
 pub mod binder;
 mod by_number;
 pub mod describer;
-pub mod descriptors;
 pub mod handover;
 mod inherited;
 pub mod lease_holder;
