@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A layer and those it may import (house.md, section 4).
+/// A layer and those it may import (`.github/CONTRIBUTING.md`).
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("allocator", &["domain"]),
@@ -39,6 +39,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("libc", &["host/signals", "host/linux/inherited"]),
     ("socket2", &["host"]),
     ("sysinfo", &["host"]),
+    ("crate::host::linux", &["host", "api", "cli"]),
     ("std::fs", &["host", "cli", "engine/recorder"]),
     ("std::thread", &["engine", "tui", "host/linux/netns"]),
     ("std::env", &["cli", "tui", "main"]),
@@ -74,6 +75,7 @@ fn a_planted_violation_is_found() {
         ("domain", "use super::host::Host;"),
         ("report/json", "let x = std::fs::read(path);"),
         ("allocator/pool", "use ::rustix::net;"),
+        ("engine/race", "use crate::host::{Host, linux::race};"),
         ("util", "fn f() {}"),
     ] {
         let source = format!("//! A head.\n\n{planted}\n");

@@ -12,17 +12,14 @@ use crate::{
     domain::{AddressRefusal, PortRange, Protocols, Text, notation},
     engine::{
         lease_server::{
-            CloseReason, EventCounts, LeaseServer, LeaseTable, MAX_WAITING, NoLease, PoolPorts,
-            ServerEvent, ServerWake, Statistics,
+            CloseReason, EventCounts, LeaseServer, MAX_WAITING, ServerEvent, ServerWake, Statistics,
         },
+        lease_table::{LeaseTable, NoLease, PoolPorts},
         permit,
     },
     host::{
         Host, HostBinder, HostError, descriptors,
-        linux::{
-            lease_socket::{LeaseSocket, SocketPath},
-            peer,
-        },
+        lease_socket::SocketPath,
         signals::{EndingSignals, SIGUSR1},
     },
     tui,
@@ -46,7 +43,7 @@ pub fn run(host: &dyn Host, settings: &ServeSettings) -> anyhow::Result<CommandE
     // Signals are caught before the first file is created, so that it is always removed.
     let signals = EndingSignals::listen(SIGUSR1);
     let signals = signals.map_err(|error| HostError::new("wait for signals", error))?;
-    if !peer::proc_is_ours()? {
+    if !host.has_our_pids()? {
         return Err(foreign_proc().into());
     }
     let (policy, gaps) = host.policy()?;
@@ -75,11 +72,11 @@ pub fn run(host: &dyn Host, settings: &ServeSettings) -> anyhow::Result<CommandE
     let lease_table = LeaseTable::new(setup, binder, seed)?;
     descriptors::check_left(MORE_DESCRIPTORS)
         .map_err(|error| HostError::new("open the files that a lease needs", error))?;
-    let socket = LeaseSocket::open(&settings.socket_path)?;
+    let socket = host.lease_socket(&settings.socket_path)?;
     report_start(settings, range, ports, seed);
     let mut log = ServeLog { trace: settings.trace, complained: None };
     let mut on_event = |event: &ServerEvent| log.write(event);
-    let server = LeaseServer::new(socket, lease_table, capacity.clients, &mut on_event);
+    let server = LeaseServer::new(host, socket, lease_table, capacity.clients, &mut on_event);
     server.run(signals.as_fd(), || wake(&signals))?;
     Ok(CommandEnd::Ended(signals.last().map_or(tui::Exit::Quit, tui::Exit::Signal)))
 }

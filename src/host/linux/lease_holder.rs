@@ -3,19 +3,10 @@
 
 use std::{fs::File, io, io::Read as _};
 
-use crate::domain::Errno;
+use crate::{domain::Errno, host::Running};
 
 /// `PF_KTHREAD` (include/linux/sched.h).
 const KERNEL_THREAD: u32 = 0x0020_0000;
-
-/// A process that has not ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Running {
-    /// Start time, in clock ticks since boot: units of 1 / `sysconf(_SC_CLK_TCK)` seconds.
-    pub started: u64,
-    /// Whether it is a kernel thread, which normally never ends.
-    pub is_kernel: bool,
-}
 
 /// Finds the process with this pid. None: it does not exist, is not visible or cannot be read now,
 /// or is a zombie, which no longer has sockets.

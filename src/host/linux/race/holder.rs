@@ -14,20 +14,16 @@ use rustix::{
 use crate::{
     domain::{Binder as _, Errno, Text},
     host::{
-        Held, HostError,
+        ChildInput, Held, HostError, RaceProcess as _,
         linux::{
             binder::RealBinder,
             race::{
-                RandomFraction, TIMEOUT,
-                child::{Child, ChildInput},
-                draw,
-                line::{RaceLine, RoundReport},
-                race_namespace,
-                receiver::Receiver,
+                RandomFraction, TIMEOUT, child::Child, draw, race_namespace, receiver::Receiver,
                 udp_binder,
             },
         },
         race_config::RaceConfig,
+        race_line::{RaceLine, RoundReport},
     },
 };
 
