@@ -126,6 +126,12 @@ pub trait Host: Send + Sync {
         self.running(pid).is_some_and(|found| found.started == started)
     }
 
+    /// Returns the name of a process, without delay: unlike `Describer::describe`, it does not wait
+    /// for the process. None: the process has ended, or is not visible.
+    fn name_of(&self, _pid: u32) -> Option<Text> {
+        None
+    }
+
     /// Returns the pid of the process that holds the ports bound by this host's binders.
     fn own_pid(&self) -> u32 {
         std::process::id()

@@ -1,6 +1,6 @@
 //! `portscope serve`: leases ports to other programs until a signal arrives, and logs to stderr.
 
-use std::{fs, os::fd::AsFd as _, time::Duration};
+use std::{os::fd::AsFd as _, time::Duration};
 
 use crate::{
     allocator::{Bands, Candidates, Lease, PoolSetup, privileged},
@@ -9,7 +9,7 @@ use crate::{
         search, seed,
         settings::{BadInput, serve::ServeSettings},
     },
-    domain::{AddressRefusal, PortRange, Protocols, Text, notation},
+    domain::{AddressRefusal, PortRange, Protocols, notation},
     engine::{
         lease_server::{
             CloseReason, EventCounts, LeaseServer, MAX_WAITING, ServerEvent, ServerWake, Statistics,
@@ -74,7 +74,7 @@ pub fn run(host: &dyn Host, settings: &ServeSettings) -> anyhow::Result<CommandE
         .map_err(|error| HostError::new("open the files that a lease needs", error))?;
     let socket = host.lease_socket(&settings.socket_path)?;
     report_start(settings, range, ports, seed);
-    let mut log = ServeLog { trace: settings.trace, complained: None };
+    let mut log = ServeLog { host, trace: settings.trace, complained: None };
     let mut on_event = |event: &ServerEvent| log.write(event);
     let server = LeaseServer::new(host, socket, lease_table, capacity.clients, &mut on_event);
     server.run(signals.as_fd(), || wake(&signals))?;
@@ -159,13 +159,14 @@ fn report_start(settings: &ServeSettings, range: PortRange, ports: u32, seed: u6
 }
 
 /// Writes messages to stderr.
-struct ServeLog {
+struct ServeLog<'a> {
+    host: &'a dyn Host,
     trace: bool,
     /// Time of the last message that no port is available; None: there was none.
     complained: Option<Duration>,
 }
 
-impl ServeLog {
+impl ServeLog<'_> {
     fn write(&mut self, event: &ServerEvent) {
         match event {
             ServerEvent::Refused { pid, why: why @ NoLease::Shortage(_), at } => {
@@ -174,20 +175,20 @@ impl ServeLog {
                     self.complained = Some(*at);
                     exit::print_stderr(format_args!(
                         "portscope: no port for {}: {why}",
-                        named(*pid)
+                        named(self.host, *pid)
                     ));
                 }
             }
             ServerEvent::Counted(statistics) => exit::print_stderr(counted(statistics)),
-            event if self.trace => exit::print_stderr(trace(event)),
+            event if self.trace => exit::print_stderr(trace(self.host, event)),
             _ => {}
         }
     }
 }
 
-fn trace(event: &ServerEvent) -> String {
-    let of = |lease: &Lease| {
-        format!("lease {} · port {} · {}", lease.number, lease.port, named(lease.holder.pid))
+fn trace(host: &dyn Host, event: &ServerEvent) -> String {
+    let of = |Lease { number, port, holder, .. }: &Lease| {
+        format!("lease {number} · port {port} · {}", named(host, holder.pid))
     };
     match event {
         ServerEvent::Leased(lease) => of(lease),
@@ -211,12 +212,9 @@ fn trace(event: &ServerEvent) -> String {
     }
 }
 
-/// Formats a process as `nginx[812]`, or as `pid 812` if it has ended. Reads only /proc/PID/comm,
-/// because a process can delay a read of its command line.
-fn named(pid: u32) -> String {
-    let name = fs::read(format!("/proc/{pid}/comm")).ok();
-    let name = name.map(|name| Text::scrub(name.strip_suffix(b"\n").unwrap_or(&name)));
-    notation::NamedProcess { name: name.as_ref(), pid }.to_string()
+/// Formats a process as `nginx[812]`, or as `pid 812` if it has ended.
+fn named(host: &dyn Host, pid: u32) -> String {
+    notation::NamedProcess { name: host.name_of(pid).as_ref(), pid }.to_string()
 }
 
 /// Returns why the process does not end before this server.

@@ -152,6 +152,10 @@ impl Host for LinuxHost {
         lease_holder::is_alive(pid, started)
     }
 
+    fn name_of(&self, pid: u32) -> Option<Text> {
+        lease_holder::name(pid)
+    }
+
     fn has_our_pids(&self) -> Result<bool, HostError> {
         peer::proc_is_ours()
     }

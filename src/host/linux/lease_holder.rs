@@ -1,9 +1,15 @@
 //! Checks whether the process that holds a lease still exists, and whether it is a kernel thread.
 //! Does not manage leases.
 
-use std::{fs::File, io, io::Read as _};
+use std::{
+    fs::{self, File},
+    io::{self, Read as _},
+};
 
-use crate::{domain::Errno, host::Running};
+use crate::{
+    domain::{Errno, Text},
+    host::Running,
+};
 
 /// `PF_KTHREAD` (include/linux/sched.h).
 const KERNEL_THREAD: u32 = 0x0020_0000;
@@ -12,6 +18,13 @@ const KERNEL_THREAD: u32 = 0x0020_0000;
 /// or is a zombie, which no longer has sockets.
 pub fn find(pid: u32) -> Option<Running> {
     read_stat(pid).ok().flatten()
+}
+
+/// Reads the name of a process. Does not read its command line, because the process can delay that.
+/// None: it has ended.
+pub fn name(pid: u32) -> Option<Text> {
+    let comm = fs::read(format!("/proc/{pid}/comm")).ok()?;
+    Some(Text::scrub(comm.strip_suffix(b"\n").unwrap_or(&comm)))
 }
 
 /// Returns when the process with this pid started, in clock ticks since boot. None: as in `find`.

@@ -1,7 +1,7 @@
 //! The competitor of a race, and the entry point of the race's processes. The race itself is run by
 //! the holder.
 //!
-//! The engine starts the process of the holder, which creates a network namespace and starts the
+//! portscope starts the process of the holder, which creates a network namespace and starts the
 //! competitor and the receiver in it. Each process ends with the one that started it.
 
 mod child;
