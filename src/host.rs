@@ -115,7 +115,8 @@ pub trait Host: Send + Sync {
         Err(Errno::ENOSYS)
     }
 
-    /// Finds the process with this pid. None: it has ended, or is not visible.
+    /// Finds the process with this pid. None: it has ended, or is not visible. Costs much less than
+    /// `Describer::describe`.
     fn running(&self, _pid: u32) -> Option<Running> {
         None
     }
@@ -254,13 +255,6 @@ pub trait Describer: Send {
     /// Returns why an existing process could not be described. None: the process has ended, or it
     /// was described.
     fn refusal(&mut self, _pid: u32) -> Option<Errno> {
-        None
-    }
-
-    /// Returns the start time of the process with this pid, in clock ticks since boot. It
-    /// distinguishes processes that had the same pid. None: the process has ended or is not
-    /// visible. Costs much less than `describe`.
-    fn started(&mut self, _pid: u32) -> Option<u64> {
         None
     }
 }

@@ -27,11 +27,6 @@ pub fn name(pid: u32) -> Option<Text> {
     Some(Text::scrub(comm.strip_suffix(b"\n").unwrap_or(&comm)))
 }
 
-/// Returns when the process with this pid started, in clock ticks since boot. None: as in `find`.
-pub fn started(pid: u32) -> Option<u64> {
-    find(pid).map(|found| found.started)
-}
-
 /// Returns why the process with this pid cannot be read; EBADMSG: its `stat` is malformed. None: it
 /// has ended, or it can be read.
 pub fn refusal(pid: u32) -> Option<Errno> {
@@ -131,9 +126,9 @@ mod tests {
     #[test]
     fn is_alive_compares_the_start_time() {
         let own = std::process::id();
-        let since = started(own).unwrap();
+        let since = find(own).unwrap().started;
         assert!(is_alive(own, since) && !is_alive(own, since + 1));
-        assert_eq!(started(0), None);
-        assert_eq!(started(u32::MAX), None);
+        assert_eq!(find(0), None);
+        assert_eq!(find(u32::MAX), None);
     }
 }
