@@ -22,7 +22,6 @@ use crate::{
         lease_socket::SocketPath,
         signals::{EndingSignals, SIGUSR1},
     },
-    tui,
 };
 
 /// Probability with which a search may give up although a port is free.
@@ -36,7 +35,7 @@ const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 const MORE_DESCRIPTORS: u32 = 4;
 
 /// Serves until a signal arrives, then removes the files that this process created.
-/// `CommandEnd::Ended` has the signal, which is raised again at exit. Errors: the options are
+/// `CommandEnd::Signal` has the signal, which is raised again at exit. Errors: the options are
 /// invalid, or a file, socket or thread could not be created.
 pub fn run(host: &dyn Host, settings: &ServeSettings) -> anyhow::Result<CommandEnd> {
     descriptors::raise_limit();
@@ -78,7 +77,7 @@ pub fn run(host: &dyn Host, settings: &ServeSettings) -> anyhow::Result<CommandE
     let mut on_event = |event: &ServerEvent| log.write(event);
     let server = LeaseServer::new(host, socket, lease_table, capacity.clients, &mut on_event);
     server.run(signals.as_fd(), || wake(&signals))?;
-    Ok(CommandEnd::Ended(signals.last().map_or(tui::Exit::Quit, tui::Exit::Signal)))
+    Ok(signals.last().map_or(CommandEnd::Done, CommandEnd::Signal))
 }
 
 fn wake(signals: &EndingSignals) -> ServerWake {
