@@ -55,7 +55,7 @@ pub fn run(
         None => Text::scrub("no program is given for the processes of the race"),
         Some(program) => match real::run(host, program, &config, reported) {
             Ok(report) => return report,
-            Err(real::Impossible(why)) => why,
+            Err(why) => why,
         },
     };
     let mut tally = RaceTally::at(RaceBackend::Simulated { because });

@@ -26,20 +26,17 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum number of bytes of an unexpected line that an error shows.
 const MAX_SHOWN_BYTES: usize = 60;
 
-/// No processes can race on this host; the text says why.
-pub struct Impossible(pub Text);
-
 /// Runs a race of processes of `program` until its end, or until `on_report` returns false. Returns
 /// the final state, which contains the failure if the race was aborted.
 ///
-/// Errors: the processes cannot be started, or cannot race on this host.
+/// Errors, as text: the processes cannot be started, or cannot race on this host.
 pub fn run(
     host: &dyn Host,
     program: &Path,
     config: &RaceConfig,
     on_report: &mut dyn FnMut(&RaceReport) -> bool,
-) -> Result<RaceReport, Impossible> {
-    let holder = host.race(program, config).map_err(Impossible)?;
+) -> Result<RaceReport, Text> {
+    let holder = host.race(program, config)?;
     let timeout = TIMEOUT + config.window * 2;
     let mut race = RealRace { holder, tally: RaceTally::default(), timeout, is_ready: false };
     let mut reported = Instant::now();
@@ -48,7 +45,7 @@ pub fn run(
         match race.receive(&mut received) {
             Ok(RaceProgress::On) => {}
             Ok(RaceProgress::Over) => break,
-            Err(RaceError::Impossible(why)) => return Err(Impossible(why)),
+            Err(RaceError::Impossible(why)) => return Err(why),
             Err(RaceError::Failed(why)) => {
                 race.tally.failure = Some(why);
                 break;

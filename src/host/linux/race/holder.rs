@@ -44,7 +44,10 @@ pub fn run(config: &RaceConfig, random_fraction: RandomFraction<'_>) -> io::Resu
     race_namespace::set_process_name(c"race-holder");
     let mut holder = match RaceHolder::prepare(config, random_fraction) {
         Ok(holder) => holder,
-        Err(error) => return print_line(&RaceLine::Impossible(race_namespace::words(&error))),
+        Err(error) => {
+            let why = Text::around_scrubbed(error.to_string());
+            return print_line(&RaceLine::Impossible(why));
+        }
     };
     print_line(&RaceLine::Ready)?;
     for _ in 0..config.rounds {

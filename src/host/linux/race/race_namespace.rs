@@ -18,7 +18,7 @@ use rustix::{
 };
 
 use crate::{
-    domain::{Binder as _, PortRange, Text},
+    domain::{Binder as _, PortRange},
     host::{
         Held, HostError, descriptors,
         linux::race::{RandomFraction, udp_binder},
@@ -165,9 +165,4 @@ pub fn poll(descriptor: impl AsFd, asked: PollFlags, wait: Duration) -> io::Resu
         Err(Errno::INTR) => Ok(PollFlags::empty()),
         Err(error) => Err(error.into()),
     }
-}
-
-/// Formats the error as text for an output line.
-pub fn words(error: &HostError) -> Text {
-    Text::around_scrubbed(error.to_string())
 }
