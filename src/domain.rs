@@ -42,7 +42,7 @@ pub use occupancy::{Gauge, Occupancy, PortUse, ProtocolFamily, StateClass};
 pub use owner::{Holder, Owner, Process, ProcessTable, Users};
 pub use port::{EmptyRange, PortRange};
 pub use service::ServiceNames;
-pub use snapshot::{Machine, MachineKind, NamespaceName, Snapshot, Source};
+pub use snapshot::{Machine, MachineKind, NamespaceName, Snapshot, Source, is_release_at_least};
 pub use socket::{Endpoint, Family, Protocol, Protocols, Socket, State, Timer};
 pub use text::Text;
 pub use trends::{Drain, Forecast, LastMinute, Subject, Trend, Trends};

@@ -5,6 +5,7 @@ pub mod allocation;
 mod describer;
 pub mod lab;
 pub mod lease_server;
+pub mod lease_table;
 pub mod message;
 pub mod permit;
 pub mod pool;

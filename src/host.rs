@@ -1,9 +1,12 @@
 //! Traits of a machine that portscope examines, real or simulated. A host reports facts and does
 //! not evaluate them.
 
+pub mod descriptors;
+pub mod lease_socket;
 #[cfg(target_os = "linux")]
 pub mod linux;
 pub mod race_config;
+pub mod race_line;
 pub mod seed;
 pub mod signals;
 pub mod simulated;
@@ -12,14 +15,22 @@ pub mod standard_output;
 use std::{
     io,
     net::{IpAddr, Ipv4Addr},
-    os::fd::OwnedFd,
+    os::fd::{BorrowedFd, OwnedFd},
+    path::Path,
     sync::Arc,
+    time::Duration,
 };
 
-use crate::domain::{
-    AddressRefusal, Binder, Ephemeral, Errno, Gap, LocalAddress, Machine, PortRange, Process,
-    Protocol, Protocols, Publication, ServiceNames, Snapshot, Source, Text,
-    availability::{Bind, BindAddress},
+use crate::{
+    domain::{
+        AddressRefusal, Binder, Ephemeral, Errno, Gap, LocalAddress, Machine, PortRange, Process,
+        Protocol, Protocols, Publication, ServiceNames, Snapshot, Source, Text,
+        availability::{Bind, BindAddress},
+    },
+    host::{
+        lease_socket::{LeaseSocket, NotTranslated, SocketError, SocketPath},
+        race_config::RaceConfig,
+    },
 };
 
 /// A machine to examine: the real one or a simulated one.
@@ -104,23 +115,80 @@ pub trait Host: Send + Sync {
         Err(Errno::ENOSYS)
     }
 
-    /// Returns the start time of a process, which together with the pid identifies it. Linux counts
-    /// it in clock ticks since boot, a simulated host in seconds since 1970. None: the process has
-    /// ended, or is not visible.
-    fn started(&self, _pid: u32) -> Option<u64> {
+    /// Finds the process with this pid. None: it has ended, or is not visible. Costs much less than
+    /// `Describer::describe`.
+    fn running(&self, _pid: u32) -> Option<Running> {
         None
     }
 
     /// Returns whether the process with this pid and start time still exists. `LinuxHost` returns
     /// true also for a process that it cannot check now.
     fn is_alive(&self, pid: u32, started: u64) -> bool {
-        self.started(pid) == Some(started)
+        self.running(pid).is_some_and(|found| found.started == started)
+    }
+
+    /// Returns the name of a process, without delay: unlike `Describer::describe`, it does not wait
+    /// for the process. None: the process has ended, or is not visible.
+    fn name_of(&self, _pid: u32) -> Option<Text> {
+        None
     }
 
     /// Returns the pid of the process that holds the ports bound by this host's binders.
     fn own_pid(&self) -> u32 {
         std::process::id()
     }
+
+    /// Returns whether pids mean the same processes to the host and to this process. Errors: that
+    /// cannot be found out.
+    fn has_our_pids(&self) -> Result<bool, HostError> {
+        Ok(true)
+    }
+
+    /// Opens the socket of a lease server. Errors: see [`SocketError`]; the default implementation
+    /// can open none.
+    fn lease_socket(&self, path: &SocketPath) -> Result<LeaseSocket, SocketError> {
+        Err(HostError::new(&format!("create the socket {path}"), io::ErrorKind::Unsupported).into())
+    }
+
+    /// Returns the pid of the process that the client of a lease server calls `pid`. It may be in
+    /// another pid namespace.
+    fn pid_of_client(&self, _client: BorrowedFd<'_>, pid: u32) -> Result<u32, NotTranslated> {
+        Ok(pid)
+    }
+
+    /// Starts the processes of a race in a network namespace of their own. They run `program`, which
+    /// is portscope. Errors, as text: why there can be no such race.
+    fn race(&self, _program: &Path, _config: &RaceConfig) -> Result<Box<dyn RaceProcess>, Text> {
+        Err(Text::scrub("network namespaces need Linux"))
+    }
+}
+
+/// A process that has not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Running {
+    /// Start time, which together with the pid identifies the process. Linux counts it in clock
+    /// ticks since boot, units of 1 / `sysconf(_SC_CLK_TCK)` seconds, a simulated host in seconds
+    /// since 1970.
+    pub started: u64,
+    /// Whether it is a kernel thread, which normally never ends.
+    pub is_kernel: bool,
+}
+
+/// The process that runs a race. Dropping it ends the race.
+pub trait RaceProcess {
+    /// Waits for a line, at most for `wait`. Errors: the pipe cannot be read, or a line is too
+    /// long.
+    fn receive(&mut self, wait: Duration) -> io::Result<ChildInput>;
+}
+
+/// What was read from a child process within the timeout.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ChildInput {
+    /// A line without its newline.
+    Line(Vec<u8>),
+    Nothing,
+    /// The process has closed its standard output.
+    End,
 }
 
 /// Converts an address like `Host::bind_address`, given the index of its interface (None: it has
@@ -187,13 +255,6 @@ pub trait Describer: Send {
     /// Returns why an existing process could not be described. None: the process has ended, or it
     /// was described.
     fn refusal(&mut self, _pid: u32) -> Option<Errno> {
-        None
-    }
-
-    /// Returns the start time of the process with this pid, in clock ticks since boot. It
-    /// distinguishes processes that had the same pid. None: the process has ended or is not
-    /// visible. Costs much less than `describe`.
-    fn started(&mut self, _pid: u32) -> Option<u64> {
         None
     }
 }

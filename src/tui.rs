@@ -10,8 +10,7 @@ mod input;
 mod mailbox;
 mod pace;
 mod question;
-pub mod signals;
-
+mod signals;
 pub mod terminal;
 mod watchdog;
 
@@ -29,7 +28,7 @@ use crate::{
     app::{self, App},
     domain::Text,
     engine::Engine,
-    host::Host,
+    host::{self, Host, descriptors},
     view::theme::{Background, Contrast, Depth, Theme},
 };
 
@@ -76,7 +75,7 @@ impl Exit {
     pub fn finish(self) -> ExitCode {
         match self {
             Self::Quit => ExitCode::SUCCESS,
-            Self::Signal(signal) => signals::die_by(signal),
+            Self::Signal(signal) => host::signals::die_by(signal),
             Self::Panicked(_) => ExitCode::from(watchdog::PANICKED as u8),
             Self::TerminalGone => ExitCode::from(watchdog::EXIT_TERMINAL_GONE as u8),
         }
@@ -106,7 +105,7 @@ pub fn run(host: Arc<dyn Host>, options: TuiOptions) -> Result<Exit, TuiError> {
         Some(Fault::PanicWorker) => Arc::new(FaultyHost(host)),
         _ => host,
     };
-    signals::raise_descriptor_limit();
+    descriptors::raise_limit();
 
     let terminal = Arc::new(Terminal::open(options.mouse)?);
     let ending = Arc::new(Ending::new()?);

@@ -20,7 +20,7 @@ use std::{
 };
 
 use holders::{ANY4, ANY6, LOCAL4, LOCAL6, SocketOption};
-use namespace::{in_new_namespace, set_sysctl};
+use namespace::{in_new_namespace, is_linux_at_least, set_sysctl};
 use portscope::{
     domain::{
         Destination, Errno, Protocol, Snapshot, Source,
@@ -151,7 +151,7 @@ impl FuzzSetup {
             next_port: PORTS.0,
             peers: peers.into_iter().flatten().collect(),
             links,
-            has_automatic: is_at_least(6, 3),
+            has_automatic: is_linux_at_least((6, 3)),
             scanner: LinuxScanner::new(Arc::clone(&machine)),
             snapshot: Snapshot::empty(machine, Source::SockDiag),
         }
@@ -334,7 +334,7 @@ fn serve(listener: Socket, at: SocketAddr, holder: Holder) -> io::Result<Vec<Soc
     };
     // The client uses a port of its own, so that the ports of the sets stay free.
     let with: &[SocketOption] =
-        if is_at_least(6, 3) { &[SocketOption::OnlyPort(CLIENTS)] } else { &[] };
+        if is_linux_at_least((6, 3)) { &[SocketOption::OnlyPort(CLIENTS)] } else { &[] };
     let client = holders::open(Type::STREAM, to.ip(), with);
     client.set_nonblocking(true)?;
     let _ = client.connect(&to.into());
@@ -400,10 +400,6 @@ fn devices() -> Vec<(&'static str, u32)> {
     let socket = holders::open(Type::DGRAM, LOCAL4, &[]);
     let index = |name| rustix::net::netdevice::name_to_index(&socket, name).unwrap();
     vec![("v0", index("v0")), ("v1", index("v1"))]
-}
-
-fn is_at_least(major: u32, minor: u32) -> bool {
-    probing::is_linux_at_least(&LinuxHost::new().machine(), (major, minor))
 }
 
 /// Returns whether a real connect() that can use only this port gets it. No program listens at

@@ -17,6 +17,7 @@ use portscope::{
         message::{RaceBackend, RaceReport, RaceSetup, Rounds},
         race,
     },
+    host::linux::LinuxHost,
 };
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
@@ -35,7 +36,7 @@ fn setup(program: Option<&str>, rounds: u32) -> RaceSetup {
 
 /// Runs a race to its end.
 fn run(setup: &RaceSetup) -> RaceReport {
-    race::run(setup, &mut |_| true)
+    race::run(&LinuxHost::new(), setup, &mut |_| true)
 }
 
 /// Runs a real race. If no namespace can be created, prints that and returns None, or panics if
@@ -161,7 +162,7 @@ fn unexpected_holder_output_ends_the_race_with_an_error() {
 fn run_endless_race(seed: u64, mut disturb: impl FnMut(u32) -> bool) -> Option<RaceReport> {
     let setup = RaceSetup { seed, ..setup(Some(PROGRAM), u32::MAX) };
     let mut has_disturbed = false;
-    let report = race::run(&setup, &mut |report| {
+    let report = race::run(&LinuxHost::new(), &setup, &mut |report| {
         let is_simulated = matches!(report.backend, RaceBackend::Simulated { .. });
         if has_disturbed || report.rebound.count < 5 || is_simulated {
             return !is_simulated;

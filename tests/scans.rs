@@ -17,7 +17,10 @@ use portscope::{
         Snapshot, Socket, Text, Timer, owner::Span,
     },
     engine::{Engine, Outbox, Report, Request},
-    host::{Describer, Host, HostBinder, HostError, OwnerDepth, Scanner, simulated::SimulatedHost},
+    host::{
+        Describer, Host, HostBinder, HostError, OwnerDepth, Running, Scanner,
+        simulated::SimulatedHost,
+    },
 };
 
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -97,6 +100,10 @@ impl Host for CountingHost {
     ) -> Result<Box<dyn HostBinder>, HostError> {
         self.simulated.binder(protocols, address)
     }
+
+    fn running(&self, _: u32) -> Option<Running> {
+        Some(Running { started: self.with(|state| state.started), is_kernel: false })
+    }
 }
 
 impl Scanner for CountingHost {
@@ -159,10 +166,6 @@ impl Describer for CountingHost {
             unit: None,
         };
         pids.iter().map(describe).collect()
-    }
-
-    fn started(&mut self, _: u32) -> Option<u64> {
-        Some(self.with(|state| state.started))
     }
 }
 

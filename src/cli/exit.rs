@@ -7,7 +7,7 @@ use std::{
     process::ExitCode,
 };
 
-use crate::{cli::output::WriteError, report::Status, tui};
+use crate::{cli::output::WriteError, host::signals, report::Status, tui};
 
 /// Outcome of a command that could run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +20,10 @@ pub enum CommandEnd {
     Status(Status),
     /// `exec` could not start COMMAND. On success it becomes COMMAND and does not return.
     NotStarted(NotStarted),
-    /// The terminal program or `serve` ended. The value is the reason.
+    /// The terminal program ended, for this reason.
     Ended(tui::Exit),
+    /// `serve` ended because of this signal.
+    Signal(i32),
 }
 
 /// Why COMMAND was not started. Each has its own exit code, so that scripts can distinguish it from
@@ -58,6 +60,7 @@ pub fn code(result: anyhow::Result<CommandEnd>, failed: u8) -> ExitCode {
             NotStarted::NotFound => 127,
         }),
         Ok(CommandEnd::Ended(exit)) => exit.finish(),
+        Ok(CommandEnd::Signal(signal)) => signals::die_by(signal),
         // The reader closed the pipe: it has read enough.
         Err(error) if error.downcast_ref().is_some_and(WriteError::is_closed_pipe) => {
             ExitCode::SUCCESS

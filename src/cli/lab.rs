@@ -136,7 +136,7 @@ fn race(
         share: asked.share,
         seed,
     };
-    let report = engine::race::run(&setup, &mut |_| true);
+    let report = engine::race::run(host, &setup, &mut |_| true);
     if let (RaceBackend::Unknown, Some(why)) = (&report.backend, &report.failure) {
         return Err(BadInput(why.to_string()).into());
     }

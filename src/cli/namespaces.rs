@@ -9,13 +9,12 @@ use crate::{
     cli::settings::BadInput,
     domain::UnseenNamespaces,
     host::{
-        Host,
+        Host, descriptors,
         linux::{
             LinuxHost,
             netns::{self, Namespace, NamespaceError},
         },
     },
-    tui,
 };
 
 const ALL: &str = "all";
@@ -96,7 +95,7 @@ pub fn run_in_each<T: Send>(
     command: impl Fn(&dyn Host) -> T + Sync,
 ) -> Result<Each<T>, NamespaceError> {
     // Each namespace is kept open by a descriptor.
-    tui::signals::raise_descriptor_limit();
+    descriptors::raise_limit();
     let namespaces = netns::all()?;
     let mut each = Each { answers: Vec::new(), unseen: namespaces.unseen };
     let mut refused = 0;

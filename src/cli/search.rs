@@ -19,9 +19,8 @@ use crate::{
         Protocols, Refusal, Snapshot, Socket, Text, availability, notation, port,
     },
     engine::sample,
-    host::{Held, Host, HostBinder, HostError, OwnerDepth},
+    host::{Held, Host, HostBinder, HostError, OwnerDepth, descriptors},
     report::{self, Collision, NoPort, Pick, Scan, TracedAttempt, pick::UnlistedCount},
-    tui,
 };
 
 /// Maximum number of candidates for which an error names the holders.
@@ -151,7 +150,7 @@ fn report_kept_reserved(ports: u32) {
 /// protocol. Raises the soft limit before, if `may_raise` is set and the ports need it.
 fn check_capacity(count: u32, may_raise: bool, binder: &dyn HostBinder) -> Result<(), BadInput> {
     if may_raise && count > binder.hold_capacity() {
-        tui::signals::raise_descriptor_limit();
+        descriptors::raise_limit();
     }
     let capacity = binder.hold_capacity();
     if count <= capacity {

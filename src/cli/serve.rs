@@ -1,6 +1,6 @@
 //! `portscope serve`: leases ports to other programs until a signal arrives, and logs to stderr.
 
-use std::{fs, os::fd::AsFd as _, time::Duration};
+use std::{os::fd::AsFd as _, time::Duration};
 
 use crate::{
     allocator::{Bands, Candidates, Lease, PoolSetup, privileged},
@@ -9,24 +9,17 @@ use crate::{
         search, seed,
         settings::{BadInput, serve::ServeSettings},
     },
-    domain::{AddressRefusal, PortRange, Protocols, Text, notation},
+    domain::{AddressRefusal, PortRange, Protocols, notation},
     engine::{
         lease_server::{
-            CloseReason, EventCounts, LeaseServer, LeaseTable, MAX_WAITING, NoLease, PoolPorts,
-            ServerEvent, ServerWake, Statistics,
+            CloseReason, EventCounts, LeaseServer, MAX_WAITING, ServerEvent, ServerWake, Statistics,
         },
+        lease_table::{LeaseTable, NoLease, PoolPorts},
         permit,
     },
     host::{
-        Host, HostBinder, HostError,
-        linux::{
-            descriptors,
-            lease_socket::{LeaseSocket, SocketPath},
-            peer,
-        },
-    },
-    tui::{
-        self,
+        Host, HostBinder, HostError, descriptors,
+        lease_socket::SocketPath,
         signals::{EndingSignals, SIGUSR1},
     },
 };
@@ -42,14 +35,14 @@ const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 const MORE_DESCRIPTORS: u32 = 4;
 
 /// Serves until a signal arrives, then removes the files that this process created.
-/// `CommandEnd::Ended` has the signal, which is raised again at exit. Errors: the options are
+/// `CommandEnd::Signal` has the signal, which is raised again at exit. Errors: the options are
 /// invalid, or a file, socket or thread could not be created.
 pub fn run(host: &dyn Host, settings: &ServeSettings) -> anyhow::Result<CommandEnd> {
-    tui::signals::raise_descriptor_limit();
+    descriptors::raise_limit();
     // Signals are caught before the first file is created, so that it is always removed.
     let signals = EndingSignals::listen(SIGUSR1);
     let signals = signals.map_err(|error| HostError::new("wait for signals", error))?;
-    if !peer::proc_is_ours()? {
+    if !host.has_our_pids()? {
         return Err(foreign_proc().into());
     }
     let (policy, gaps) = host.policy()?;
@@ -78,13 +71,13 @@ pub fn run(host: &dyn Host, settings: &ServeSettings) -> anyhow::Result<CommandE
     let lease_table = LeaseTable::new(setup, binder, seed)?;
     descriptors::check_left(MORE_DESCRIPTORS)
         .map_err(|error| HostError::new("open the files that a lease needs", error))?;
-    let socket = LeaseSocket::open(&settings.socket_path)?;
+    let socket = host.lease_socket(&settings.socket_path)?;
     report_start(settings, range, ports, seed);
-    let mut log = ServeLog { trace: settings.trace, complained: None };
+    let mut log = ServeLog { host, trace: settings.trace, complained: None };
     let mut on_event = |event: &ServerEvent| log.write(event);
-    let server = LeaseServer::new(socket, lease_table, capacity.clients, &mut on_event);
+    let server = LeaseServer::new(host, socket, lease_table, capacity.clients, &mut on_event);
     server.run(signals.as_fd(), || wake(&signals))?;
-    Ok(CommandEnd::Ended(signals.last().map_or(tui::Exit::Quit, tui::Exit::Signal)))
+    Ok(signals.last().map_or(CommandEnd::Done, CommandEnd::Signal))
 }
 
 fn wake(signals: &EndingSignals) -> ServerWake {
@@ -165,13 +158,14 @@ fn report_start(settings: &ServeSettings, range: PortRange, ports: u32, seed: u6
 }
 
 /// Writes messages to stderr.
-struct ServeLog {
+struct ServeLog<'a> {
+    host: &'a dyn Host,
     trace: bool,
     /// Time of the last message that no port is available; None: there was none.
     complained: Option<Duration>,
 }
 
-impl ServeLog {
+impl ServeLog<'_> {
     fn write(&mut self, event: &ServerEvent) {
         match event {
             ServerEvent::Refused { pid, why: why @ NoLease::Shortage(_), at } => {
@@ -180,20 +174,20 @@ impl ServeLog {
                     self.complained = Some(*at);
                     exit::print_stderr(format_args!(
                         "portscope: no port for {}: {why}",
-                        named(*pid)
+                        named(self.host, *pid)
                     ));
                 }
             }
             ServerEvent::Counted(statistics) => exit::print_stderr(counted(statistics)),
-            event if self.trace => exit::print_stderr(trace(event)),
+            event if self.trace => exit::print_stderr(trace(self.host, event)),
             _ => {}
         }
     }
 }
 
-fn trace(event: &ServerEvent) -> String {
-    let of = |lease: &Lease| {
-        format!("lease {} · port {} · {}", lease.number, lease.port, named(lease.holder.pid))
+fn trace(host: &dyn Host, event: &ServerEvent) -> String {
+    let of = |Lease { number, port, holder, .. }: &Lease| {
+        format!("lease {number} · port {port} · {}", named(host, holder.pid))
     };
     match event {
         ServerEvent::Leased(lease) => of(lease),
@@ -217,12 +211,9 @@ fn trace(event: &ServerEvent) -> String {
     }
 }
 
-/// Formats a process as `nginx[812]`, or as `pid 812` if it has ended. Reads only /proc/PID/comm,
-/// because a process can delay a read of its command line.
-fn named(pid: u32) -> String {
-    let name = fs::read(format!("/proc/{pid}/comm")).ok();
-    let name = name.map(|name| Text::scrub(name.strip_suffix(b"\n").unwrap_or(&name)));
-    notation::NamedProcess { name: name.as_ref(), pid }.to_string()
+/// Formats a process as `nginx[812]`, or as `pid 812` if it has ended.
+fn named(host: &dyn Host, pid: u32) -> String {
+    notation::NamedProcess { name: host.name_of(pid).as_ref(), pid }.to_string()
 }
 
 /// Returns why the process does not end before this server.

@@ -37,11 +37,16 @@ impl Machine {
     /// Returns whether the kernel's version is at least `wanted` (major, minor). None: the release
     /// does not begin with two numbers.
     pub fn is_at_least(&self, wanted: (u32, u32)) -> Option<bool> {
-        let release = self.kernel.as_str();
-        let mut numbers = release.split(|c: char| !c.is_ascii_digit());
-        let mut next = || numbers.next()?.parse::<u32>().ok();
-        Some((next()?, next()?) >= wanted)
+        is_release_at_least(self.kernel.as_str(), wanted)
     }
+}
+
+/// Returns whether a kernel release, such as `6.8.0-45-generic`, is at least `wanted` (major,
+/// minor). None: it does not begin with two numbers.
+pub fn is_release_at_least(release: &str, wanted: (u32, u32)) -> Option<bool> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    let mut next = || numbers.next()?.parse::<u32>().ok();
+    Some((next()?, next()?) >= wanted)
 }
 
 /// The name of a network namespace.
@@ -360,5 +365,28 @@ impl Listened {
         let ports: PortSet = ports.collect();
         snapshot.listened = (!ports.is_empty()).then(|| ports.clone());
         self.0 = ports;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernel_releases_compare_as_numbers() {
+        for (release, is_new) in [
+            ("6.18.44-fc-v669", true),
+            ("6.8.0-45-generic", true),
+            ("6.8", true),
+            ("7.0-rc1", true),
+            ("6.7.12", false),
+            ("5.15.0", false),
+            ("6", false),
+            ("", false),
+            ("unknown", false),
+        ] {
+            let is_at_least = is_release_at_least(release, (6, 8));
+            assert_eq!(is_at_least.unwrap_or(false), is_new, "{release}");
+        }
     }
 }

@@ -106,7 +106,8 @@ impl SharedOwnerList {
 }
 
 /// State of the describer thread.
-pub struct DescriberLoop {
+pub struct DescriberLoop<'a> {
+    host: &'a dyn Host,
     owner_list: Arc<SharedOwnerList>,
     describer: Box<dyn Describer>,
     owners: OwnerRequest,
@@ -126,10 +127,11 @@ pub struct DescriberLoop {
     is_unsent: bool,
 }
 
-impl DescriberLoop {
-    pub fn new(host: &dyn Host, owner_list: Arc<SharedOwnerList>) -> Self {
+impl<'a> DescriberLoop<'a> {
+    pub fn new(host: &'a dyn Host, owner_list: Arc<SharedOwnerList>) -> Self {
         let now = Instant::now();
         Self {
+            host,
             owner_list,
             describer: host.describer(),
             owners: OwnerRequest::default(),
@@ -192,11 +194,11 @@ impl DescriberLoop {
             return;
         }
         self.is_unchecked = false;
-        let (describer, departed) = (&mut self.describer, &self.owners.departed);
-        let mut is_other = |pid: u32, known: Option<u64>| {
-            // If `started` returns `None`, the process has ended, and its known name stays valid.
+        let (host, departed) = (self.host, &self.owners.departed);
+        let is_other = |pid: u32, known: Option<u64>| {
+            // If `running` returns `None`, the process has ended, and its known name stays valid.
             departed.binary_search(&pid).is_err()
-                && describer.started(pid).is_some_and(|started| known != Some(started))
+                && host.running(pid).is_some_and(|found| known != Some(found.started))
         };
         let others = self.asked.extract_if(.., |&pid, started| is_other(pid, *started));
         let others: Vec<u32> = others.map(|(pid, _)| pid).collect();
@@ -232,7 +234,7 @@ impl DescriberLoop {
         // The start times are read before the descriptions, so that the next comparison detects a
         // pid that was reused in between.
         for &pid in &batch {
-            self.asked.insert(pid, self.describer.started(pid));
+            self.asked.insert(pid, self.host.running(pid).map(|found| found.started));
         }
         for process in self.describer.describe(&batch) {
             if self.table.get(process.pid) != Some(&process) {

@@ -59,6 +59,7 @@ pub fn spawn(
     race_outbox: Box<dyn Outbox>,
 ) -> io::Result<LabThread> {
     Worker::start("lab", outbox, move |line, alive| {
-        LabWorker::new(&*host, line, Races::new(race_outbox, alive)).work();
+        let races = Races::new(Arc::clone(&host), race_outbox, alive);
+        LabWorker::new(&*host, line, races).work();
     })
 }

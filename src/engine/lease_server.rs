@@ -3,29 +3,28 @@
 //! an answer.
 //!
 //! Runs one loop in the caller's thread. Does not store leases and makes no system calls on
-//! sockets; `LeaseTable` and `lease_socket` do.
+//! sockets; `LeaseTable` and `host::lease_socket` do.
 
-mod lease_table;
 mod line;
 mod waiting;
 
 use std::{
     collections::VecDeque,
     io,
-    os::fd::BorrowedFd,
+    os::fd::{AsFd as _, BorrowedFd},
     time::{Duration, Instant},
 };
 
 use crate::{
     allocator::{Lease, Shortage},
-    host::linux::{
+    engine::lease_table::{LeaseTable, NoLease, PoolPorts},
+    host::{
+        Host,
         lease_socket::{self, Client, LeaseSocket, Ready},
-        peer,
     },
 };
 use waiting::{ReceivedRequest, Waiting};
 
-pub use lease_table::{LeaseTable, NoLease, PoolPorts};
 pub use line::NotAPid;
 
 /// Time after which a client that sent no complete line is disconnected.
@@ -124,6 +123,7 @@ pub type EventSink<'a> = &'a mut dyn FnMut(&ServerEvent);
 
 /// Server of leases: its listening socket, its clients and its lease table.
 pub struct LeaseServer<'a> {
+    host: &'a dyn Host,
     socket: LeaseSocket,
     lease_table: LeaseTable,
     /// Clients that sent no complete line, oldest first.
@@ -149,17 +149,23 @@ impl ServerLog<'_> {
         self.event_counts.count(event);
         (self.on_event)(event);
     }
+
+    fn record_reclaimed(&mut self, ports: Vec<u16>) {
+        ports.into_iter().for_each(|port| self.record(&ServerEvent::Reclaimed(port)));
+    }
 }
 
 impl<'a> LeaseServer<'a> {
     /// Creates a server. `max_waiting` is limited to the range 1 to `MAX_WAITING`.
     pub fn new(
+        host: &'a dyn Host,
         socket: LeaseSocket,
         lease_table: LeaseTable,
         max_waiting: usize,
         on_event: EventSink<'a>,
     ) -> Self {
         Self {
+            host,
             socket,
             lease_table,
             waiting: VecDeque::new(),
@@ -195,7 +201,8 @@ impl<'a> LeaseServer<'a> {
             self.complete(now);
             self.close_silent(now);
             self.retry_without_port(now);
-            self.lease_table.keep(now, &mut |event| self.log.record(event));
+            let reclaimed = self.lease_table.keep(self.host);
+            self.log.record_reclaimed(reclaimed);
         }
     }
 
@@ -302,11 +309,11 @@ impl<'a> LeaseServer<'a> {
                 return self.log.record(&ServerEvent::NotUnderstood(line));
             }
         };
-        let pid = match peer::translate(&client, pid) {
+        let pid = match self.host.pid_of_client(client.as_fd(), pid) {
             Ok(pid) => pid,
             Err(why) => return self.answer(&client, pid, Err(why.into())),
         };
-        match self.lease_table.lease(pid) {
+        match self.lease_table.lease(self.host, pid) {
             Err(NoLease::Shortage(Shortage::NoneLeft { .. }))
                 if self.without_port.len() < self.max_waiting =>
             {
@@ -322,9 +329,10 @@ impl<'a> LeaseServer<'a> {
         if self.without_port.is_empty() || now < self.lease_table.next_urgent_check() {
             return;
         }
-        self.lease_table.reclaim_ended(&mut |event| self.log.record(event));
+        let reclaimed = self.lease_table.reclaim_ended(self.host);
+        self.log.record_reclaimed(reclaimed);
         for (client, pid) in std::mem::take(&mut self.without_port) {
-            let outcome = self.lease_table.lease(pid);
+            let outcome = self.lease_table.lease(self.host, pid);
             self.answer(&client, pid, outcome);
         }
     }
@@ -338,7 +346,7 @@ impl<'a> LeaseServer<'a> {
                 ServerEvent::Leased(lease)
             }
             Ok(lease) => {
-                self.lease_table.give_back(&lease);
+                self.lease_table.release(lease.port);
                 ServerEvent::GivenBack(lease)
             }
             Err(why) => ServerEvent::Refused { pid, why, at: self.lease_table.now() },

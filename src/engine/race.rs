@@ -1,7 +1,6 @@
 //! Race for a port between close() and the next bind(), against a competitor. Counts stolen ports,
 //! and computes the expected number.
 
-#[cfg(target_os = "linux")]
 mod real;
 mod simulated;
 mod tally;
@@ -11,7 +10,7 @@ use std::time::Duration;
 use crate::{
     domain::{PortRange, Text},
     engine::message::{RaceBackend, RaceReport, RaceSetup},
-    host::race_config::RaceConfig,
+    host::{Host, race_config::RaceConfig},
 };
 
 use tally::RaceTally;
@@ -39,9 +38,13 @@ const FASTEST_COMPETITOR: f64 = 1e6;
 /// intermediate states. Returns the final state.
 ///
 /// If `setup` contains a program, the race uses real ports in a network namespace that the
-/// program's processes create. If there is no program, or no namespace can be created, the race is
+/// program's processes create. If there is no program, or the host cannot run them, the race is
 /// simulated, and the report says why.
-pub fn run(setup: &RaceSetup, reported: &mut dyn FnMut(&RaceReport) -> bool) -> RaceReport {
+pub fn run(
+    host: &dyn Host,
+    setup: &RaceSetup,
+    reported: &mut dyn FnMut(&RaceReport) -> bool,
+) -> RaceReport {
     let config = match config(setup) {
         Ok(config) => config,
         Err(why) => {
@@ -50,13 +53,10 @@ pub fn run(setup: &RaceSetup, reported: &mut dyn FnMut(&RaceReport) -> bool) -> 
     };
     let because = match &setup.program {
         None => Text::scrub("no program is given for the processes of the race"),
-        #[cfg(target_os = "linux")]
-        Some(program) => match real::run(program, &config, reported) {
+        Some(program) => match real::run(host, program, &config, reported) {
             Ok(report) => return report,
-            Err(real::Impossible(why)) => why,
+            Err(why) => why,
         },
-        #[cfg(not(target_os = "linux"))]
-        Some(_) => Text::scrub("network namespaces need Linux"),
     };
     let mut tally = RaceTally::at(RaceBackend::Simulated { because });
     simulated::run(&config, &mut tally, reported);

@@ -4,17 +4,16 @@ pub mod address;
 pub mod binder;
 mod by_number;
 pub mod describer;
-pub mod descriptors;
 pub mod handover;
 mod inherited;
 pub mod lease_holder;
-pub mod lease_socket;
+mod lease_socket;
 pub mod machine;
 pub mod meter;
 pub mod netns;
 pub mod output_file;
 pub mod owners;
-pub mod peer;
+mod peer;
 pub mod policy;
 mod port_range;
 pub mod probe;
@@ -32,15 +31,19 @@ mod unlisted;
 pub mod users;
 pub mod vitals;
 
-use std::sync::Arc;
+use std::{os::fd::BorrowedFd, path::Path, sync::Arc};
 
 use crate::{
     domain::{
         AddressRefusal, Ephemeral, Errno, Gap, LocalAddress, Machine, Protocol, Protocols,
-        ServiceNames,
+        ServiceNames, Text,
         availability::{Bind, BindAddress},
     },
-    host::{Describer, Host, HostBinder, HostError, Scanner},
+    host::{
+        Describer, Host, HostBinder, HostError, RaceProcess, Running, Scanner,
+        lease_socket::{LeaseSocket, NotTranslated, SocketError, SocketPath},
+        race_config::RaceConfig,
+    },
 };
 
 pub use scanner::LinuxScanner;
@@ -141,11 +144,32 @@ impl Host for LinuxHost {
         address::may_bind_privileged()
     }
 
-    fn started(&self, pid: u32) -> Option<u64> {
-        lease_holder::started(pid)
+    fn running(&self, pid: u32) -> Option<Running> {
+        lease_holder::find(pid)
     }
 
     fn is_alive(&self, pid: u32, started: u64) -> bool {
         lease_holder::is_alive(pid, started)
+    }
+
+    fn name_of(&self, pid: u32) -> Option<Text> {
+        lease_holder::name(pid)
+    }
+
+    fn has_our_pids(&self) -> Result<bool, HostError> {
+        peer::proc_is_ours()
+    }
+
+    fn lease_socket(&self, path: &SocketPath) -> Result<LeaseSocket, SocketError> {
+        self.enter()?;
+        lease_socket::open(path)
+    }
+
+    fn pid_of_client(&self, client: BorrowedFd<'_>, pid: u32) -> Result<u32, NotTranslated> {
+        peer::translate(client, pid)
+    }
+
+    fn race(&self, program: &Path, config: &RaceConfig) -> Result<Box<dyn RaceProcess>, Text> {
+        race::start(program, config)
     }
 }

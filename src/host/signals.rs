@@ -1,5 +1,7 @@
 //! Signals whose default action ends the process: lists them, runs a last function before a fault
-//! ends the process, and ends the process by a signal. Does not handle the listed signals.
+//! ends the process, and ends the process by a signal. `EndingSignals` catches some of them.
+
+mod ending_signals;
 
 use std::{
     ffi::{c_int, c_void},
@@ -10,6 +12,13 @@ use std::{
 };
 
 use libc::{sigaction, siginfo_t, sigset_t};
+use rustix::fs::{Mode, OFlags};
+
+pub use ending_signals::EndingSignals;
+pub use libc::SIGUSR1;
+
+/// The signals with which a user ends a program.
+pub const USER_SIGNALS: [c_int; 4] = [libc::SIGTERM, libc::SIGHUP, libc::SIGINT, libc::SIGQUIT];
 
 /// Signals that the kernel or abort(3) raises in the faulting thread, which cannot continue.
 const FAULTS: [c_int; 7] = [
@@ -40,6 +49,25 @@ const STANDARD: RangeInclusive<c_int> = 1..=31;
 pub fn ending() -> impl Iterator<Item = c_int> {
     let all = STANDARD.chain(libc::SIGRTMIN()..=libc::SIGRTMAX());
     all.filter(|signal| !FAULTS.contains(signal) && !NOT_TERMINATING.contains(signal))
+}
+
+/// Returns whether a signal was not ignored when the function was called. A signal that is ignored
+/// at the start (nohup) stays ignored.
+pub fn not_ignored() -> impl Fn(&c_int) -> bool {
+    let ignored = ignored_signals().unwrap_or(0);
+    move |signal| ignored >> (signal - 1) & 1 == 0
+}
+
+/// Reads `SigIgn` of proc_pid_status(5): bit n - 1 is signal n. sigaction(2) would need unsafe
+/// code. None: the file could not be read.
+fn ignored_signals() -> Option<u64> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let status = rustix::fs::open("/proc/self/status", flags, Mode::empty()).ok()?;
+    let mut text = [0; 8192];
+    let length = rustix::io::read(&status, &mut text[..]).ok()?;
+    let text = String::from_utf8_lossy(text.get(..length)?);
+    let mask = text.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+    u64::from_str_radix(mask.trim(), 16).ok()
 }
 
 static LAST_ACT: OnceLock<fn()> = OnceLock::new();

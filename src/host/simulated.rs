@@ -23,7 +23,7 @@ use crate::{
         availability::{self, Bind, Verdict},
         owner::Span,
     },
-    host::{Describer, Host, HostBinder, HostError, OwnerDepth, Scanner},
+    host::{Describer, Host, HostBinder, HostError, OwnerDepth, Running, Scanner},
 };
 
 /// Pid of the process that holds the ports bound by the simulated binder.
@@ -150,8 +150,9 @@ impl Host for SimulatedHost {
         }
     }
 
-    fn started(&self, pid: u32) -> Option<u64> {
-        self.world.processes.get(&pid)?.started
+    fn running(&self, pid: u32) -> Option<Running> {
+        let started = self.world.processes.get(&pid)?.started?;
+        Some(Running { started, is_kernel: false })
     }
 
     fn own_pid(&self) -> u32 {

@@ -1,7 +1,5 @@
 //! Receives signals and passes them to the event loop, which decides what to do.
 
-mod ending;
-
 use std::{
     io,
     sync::{
@@ -11,27 +9,17 @@ use std::{
     thread,
 };
 
-use rustix::{
-    fs::{Mode, OFlags},
-    process::{Resource, getrlimit, kill_current_process_group, setrlimit},
-};
+use rustix::process::kill_current_process_group;
 use signal_hook::{
-    consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGSTOP, SIGTERM, SIGTSTP, SIGWINCH},
+    consts::{SIGCONT, SIGSTOP, SIGTSTP, SIGWINCH},
     iterator::Signals,
     low_level,
 };
 
 use crate::{
-    host::signals as ending_signals,
+    host::signals::{self, USER_SIGNALS},
     tui::watchdog::{Ending, Reason},
 };
-
-pub use ending::EndingSignals;
-pub use ending_signals::{before_a_fault_ends_us, die_by};
-pub use signal_hook::consts::SIGUSR1;
-
-/// The signals with which a user ends a program.
-const ENDING: [i32; 4] = [SIGTERM, SIGHUP, SIGINT, SIGQUIT];
 
 /// The signals that arrived since the event loop last checked. They are flags, because a full
 /// channel would lose messages.
@@ -70,13 +58,12 @@ pub fn watch(
     ending: Arc<Ending>,
     wake_loop: impl Fn() + Send + 'static,
 ) -> io::Result<()> {
-    let ignored = ignored_signals().unwrap_or(0);
-    let is_wanted = |signal: &i32| ignored >> (signal - 1) & 1 == 0;
-    let mut signals = Signals::new([SIGTSTP, SIGCONT, SIGWINCH].into_iter().filter(is_wanted))?;
-    for signal in ending_signals::ending().filter(is_wanted) {
-        // A sandbox may reserve some signals; only those in `ENDING` are required.
+    let is_wanted = signals::not_ignored();
+    let mut signals = Signals::new([SIGTSTP, SIGCONT, SIGWINCH].into_iter().filter(&is_wanted))?;
+    for signal in signals::ending().filter(&is_wanted) {
+        // A sandbox may reserve some signals; only those in `USER_SIGNALS` are required.
         let added = signals.add_signal(signal);
-        if ENDING.contains(&signal) {
+        if USER_SIGNALS.contains(&signal) {
             added?;
         }
     }
@@ -106,25 +93,4 @@ pub fn ask_group_to_stop() {
 pub fn stop_process() {
     // raise() signals the calling thread, which therefore stops before the call returns.
     let _ = low_level::raise(SIGSTOP);
-}
-
-/// Raises the soft limit of descriptors to the hard limit, because each held port needs
-/// descriptors.
-pub fn raise_descriptor_limit() {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    // Fails if the hard limit is over fs.nr_open; then the soft limit stays.
-    let _ = setrlimit(Resource::Nofile, limit);
-}
-
-/// Reads `SigIgn` of proc_pid_status(5): bit n - 1 is signal n. sigaction(2) would need unsafe
-/// code. None: the file could not be read; the callers then catch ignored signals, too.
-fn ignored_signals() -> Option<u64> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let status = rustix::fs::open("/proc/self/status", flags, Mode::empty()).ok()?;
-    let mut text = [0; 8192];
-    let length = rustix::io::read(&status, &mut text[..]).ok()?;
-    let text = String::from_utf8_lossy(text.get(..length)?);
-    let mask = text.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
-    u64::from_str_radix(mask.trim(), 16).ok()
 }

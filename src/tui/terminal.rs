@@ -29,10 +29,8 @@ use rustix::{
 
 use crate::{
     domain::Text,
-    tui::{
-        signals,
-        watchdog::{Ending, Reason},
-    },
+    host::signals,
+    tui::watchdog::{Ending, Reason},
 };
 
 /// Enters the alternate screen and saves the cursor position of the main screen. Sent twice, it

@@ -16,7 +16,7 @@ use rustix::{
 
 use signal_hook::low_level;
 
-use crate::tui::{signals, terminal::Terminal};
+use crate::{host::signals::die_by, tui::terminal::Terminal};
 
 /// Time in which the loop must end normally. Restoring the terminal by force takes less than
 /// another second.
@@ -129,7 +129,7 @@ fn wait_for_hangup_or(ending: &Ending) {
 
 fn die(reason: Option<Reason>) -> ! {
     match reason {
-        Some(Reason::Signal(signal)) => signals::die_by(signal),
+        Some(Reason::Signal(signal)) => die_by(signal),
         Some(Reason::Panic) => low_level::exit(PANICKED),
         _ => low_level::exit(EXIT_TERMINAL_GONE),
     }

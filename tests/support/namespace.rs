@@ -42,9 +42,7 @@ pub fn needs_linux(version: (u32, u32), does: &str) -> bool {
 pub fn is_linux_at_least(version: (u32, u32)) -> bool {
     let uname = rustix::system::uname();
     let release = uname.release().to_string_lossy();
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
-    let mut next = || numbers.next()?.parse::<u32>().ok();
-    next().zip(next()).is_some_and(|release| release >= version)
+    portscope::domain::is_release_at_least(&release, version) == Some(true)
 }
 
 /// Sets `net.ipv4.NAME` in the thread's namespace.

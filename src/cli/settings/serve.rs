@@ -10,7 +10,7 @@ use crate::{
         settings::{BadInput, RangeChoice, address, diagnose::decimal, number, seed},
     },
     domain::{LocalAddress, Protocols, Text},
-    host::linux::lease_socket::SocketPath,
+    host::lease_socket::SocketPath,
 };
 
 /// Default quarantine, if neither --quarantine nor --drain is given.

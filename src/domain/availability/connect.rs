@@ -11,7 +11,6 @@ use crate::domain::{
         bind::{describe, describe_single, explain_wide, no_conflict, overlap, why_undecided},
         blind_spot,
         bound_addresses::{BoundAddresses, Overlap},
-        probing,
     },
     ephemeral::TupleReuse,
     notation::age,
@@ -107,7 +106,7 @@ fn tuple_answer(snapshot: &Snapshot, holder: &Socket) -> Answer {
         );
         return Answer::new(Verdict::Unknown, because);
     }
-    if is_small_orphan(holder) && !probing::is_linux_at_least(&snapshot.machine, (6, 12)) {
+    if is_small_orphan(holder) && snapshot.machine.is_at_least((6, 12)) != Some(true) {
         let because =
             format!("{tuple}, but some kernels before Linux 6.12 let connect() reuse the port");
         return Answer::new(Verdict::Unknown, because);

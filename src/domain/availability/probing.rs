@@ -12,7 +12,7 @@
 //!   skips the port until all of these sockets are gone (commit d57f4b874946).
 
 use crate::domain::{
-    Gap, Machine, Protocol, Snapshot, State,
+    Gap, Protocol, Snapshot, State,
     availability::{
         self, Bind, BindAddress, Reuse,
         bind::overlap,
@@ -140,7 +140,7 @@ fn takes_from_connect(snapshot: &Snapshot, port: u16) -> bool {
     let sockets = snapshot.on_port(Protocol::Tcp, port);
     let is_marked = sockets.iter().any(|s| matches!(s.state, State::Listen | State::Bound));
     let is_clear = sockets.is_empty() && !snapshot.gaps.iter().any(hides_connections);
-    !is_clear && !is_marked && !is_linux_at_least(&snapshot.machine, (6, 18))
+    !is_clear && !is_marked && snapshot.machine.is_at_least((6, 18)) != Some(true)
 }
 
 fn hides_connections(gap: &Gap) -> bool {
@@ -167,13 +167,4 @@ fn rank(bind: Bind) -> (u8, u8) {
         BindAddress::At(_) | BindAddress::Scoped { .. } => 3,
     };
     (reuse, width)
-}
-
-/// Returns whether the first two numbers of the kernel release are at least `wanted`. An unknown
-/// release counts as older.
-pub fn is_linux_at_least(machine: &Machine, wanted: (u32, u32)) -> bool {
-    let release = machine.kernel.as_str();
-    let mut numbers =
-        release.split(|c: char| !c.is_ascii_digit()).map_while(|digits| digits.parse::<u32>().ok());
-    (numbers.next(), numbers.next()) >= (Some(wanted.0), Some(wanted.1))
 }

@@ -13,6 +13,7 @@ use crate::{
         race,
         worker::{self, Alive},
     },
+    host::Host,
 };
 
 /// Order to the current race: continue.
@@ -24,6 +25,7 @@ const VANISH_SIGNAL: u8 = 2;
 
 /// Starts and ends races. Dropping it ends the current race without a report.
 pub struct Races {
+    host: Arc<dyn Host>,
     outbox: SharedOutbox,
     alive: Alive,
     /// Order to the last race; `None` if no race was started.
@@ -33,8 +35,9 @@ pub struct Races {
 }
 
 impl Races {
-    pub fn new(outbox: Box<dyn Outbox>, alive: Alive) -> Self {
-        Self { outbox: SharedOutbox(Arc::new(Mutex::new(outbox))), alive, order: None, number: 0 }
+    pub fn new(host: Arc<dyn Host>, outbox: Box<dyn Outbox>, alive: Alive) -> Self {
+        let outbox = SharedOutbox(Arc::new(Mutex::new(outbox)));
+        Self { host, outbox, alive, order: None, number: 0 }
     }
 
     /// Starts a race. The current one ends without a report. If no thread can be created, reports
@@ -44,8 +47,8 @@ impl Races {
         let order = Arc::new(AtomicU8::new(GO_ON));
         self.order = Some(Arc::clone(&order));
         self.number += 1;
-        let number = self.number;
-        let work = move |outbox: &dyn Outbox| run(number, &setup, &order, outbox);
+        let (host, number) = (Arc::clone(&self.host), self.number);
+        let work = move |outbox: &dyn Outbox| run(&*host, number, &setup, &order, outbox);
         let spawned =
             worker::spawn("race", self.alive.clone(), Box::new(self.outbox.clone()), work);
         if let Err(error) = spawned {
@@ -72,7 +75,7 @@ impl Drop for Races {
     }
 }
 
-fn run(number: u64, setup: &RaceSetup, order: &AtomicU8, outbox: &dyn Outbox) {
+fn run(host: &dyn Host, number: u64, setup: &RaceSetup, order: &AtomicU8, outbox: &dyn Outbox) {
     let now = || order.load(Ordering::Acquire);
     let mut reported = |report: &RaceReport| {
         if now() == GO_ON {
@@ -81,7 +84,7 @@ fn run(number: u64, setup: &RaceSetup, order: &AtomicU8, outbox: &dyn Outbox) {
         }
         now() == GO_ON
     };
-    let last = race::run(setup, &mut reported);
+    let last = race::run(host, setup, &mut reported);
     if now() != VANISH_SIGNAL {
         outbox.deliver(Report::Race(Box::new(RaceReport { number, is_over: true, ..last })));
     }

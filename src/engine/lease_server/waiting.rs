@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::{
     engine::lease_server::line::{self, MAX_LINE_LENGTH, NotAPid},
-    host::linux::lease_socket::{Client, ClientInput},
+    host::lease_socket::{Client, ClientInput},
 };
 
 /// Maximum number of bytes read from a client, as in portserver. It exceeds the maximum length of a

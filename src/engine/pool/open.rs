@@ -1,21 +1,15 @@
-//! A pool on its host, with its lease holder and its last error message. Uses no channel; the
-//! caller passes the time.
+//! A pool on its host, with its lease holder and its last error message. Uses no channel.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    time::Duration,
-};
-
-use rand::{SeedableRng, rngs::ChaCha8Rng};
+use std::{collections::VecDeque, time::Instant};
 
 use crate::{
-    allocator::{Attempt, Candidates, LeaseHolder, Pool, PoolSetup, Priority, Shortage},
+    allocator::{Attempt, Candidates, LeaseHolder, PoolSetup, Priority, Shortage},
     domain::{Text, notation},
     engine::{
-        AllocatorTarget, PoolPlan, PoolReport, Setup, allocation::target, permit,
-        port_survey::PortSurvey,
+        AllocatorTarget, PoolPlan, PoolReport, Setup, allocation::target, lease_table::LeaseTable,
+        permit, port_survey::PortSurvey,
     },
-    host::{Host, HostBinder, HostError},
+    host::{Host, HostError},
 };
 
 /// Maximum number of attempts that a report lists one by one.
@@ -23,7 +17,7 @@ const RECENT: usize = 64;
 
 /// State of a pool, from `PoolRequest::Open` to `PoolRequest::Close` or the next `Open`.
 pub struct Open {
-    pool: Pool<Box<dyn HostBinder>, ChaCha8Rng>,
+    lease_table: LeaseTable,
     /// Holder of the next leases, or why there is none.
     holder: Result<LeaseHolder, Text>,
     /// Whether the configured limit on held sockets applies, because the host would allow more.
@@ -78,12 +72,11 @@ impl Open {
             max_attempts: plan.max_attempts.max(1),
             max_held: allowed.min(capacity),
         };
-        let random = ChaCha8Rng::seed_from_u64(plan.seed);
-        let pool = Pool::new(setup, binder, random);
-        let mut pool = pool.map_err(|error| Text::around_scrubbed(error.to_string()))?;
-        pool.expect_occupied(f64::from(others) / f64::from(count));
+        let mut lease_table = LeaseTable::new(setup, binder, plan.seed)
+            .map_err(|error| Text::around_scrubbed(error.to_string()))?;
+        lease_table.pool.expect_occupied(f64::from(others) / f64::from(count));
         Ok(Self {
-            pool,
+            lease_table,
             holder: Err(Text::scrub("no lease holder is set")),
             is_limit_ours: allowed < capacity,
             limitation,
@@ -92,31 +85,41 @@ impl Open {
         })
     }
 
-    pub fn has_leases(&self) -> bool {
-        self.pool.leases().len() > 0
+    /// Returns the time of the next check; `None` if nothing is leased or in quarantine.
+    pub fn due(&self) -> Option<Instant> {
+        self.lease_table.due()
     }
 
-    pub fn has_quarantined(&self) -> bool {
-        self.pool.quarantined().len() > 0
+    /// Makes the checks that are due. Returns whether anything has changed.
+    pub fn keep(&mut self, host: &dyn Host) -> bool {
+        let state = |table: &LeaseTable| (table.pool.quarantined().len(), table.pool.counts());
+        let before = state(&self.lease_table);
+        self.lease_table.keep(host);
+        state(&self.lease_table) != before
+    }
+
+    /// Ends the leases of processes that have ended.
+    pub fn reclaim(&mut self, host: &dyn Host) {
+        self.lease_table.reclaim_ended(host);
     }
 
     /// Sets the pid of the holder of the next leases; `None`: this process. If there is no such
     /// process, `take` fails.
     pub fn lease_to(&mut self, host: &dyn Host, pid: Option<u32>) {
         let pid = pid.unwrap_or_else(|| host.own_pid());
-        let started = host.started(pid);
         let no_process =
             || Text::scrub(format!("process {pid} does not exist: it cannot hold leases"));
-        self.holder = started.map(|started| LeaseHolder { pid, started }).ok_or_else(no_process);
+        let holder = host.running(pid).map(|found| LeaseHolder { pid, started: found.started });
+        self.holder = holder.ok_or_else(no_process);
         self.failure = self.holder.as_ref().err().cloned();
     }
 
     /// Takes `count` leases, or as many as are available. If there are fewer, `failure` says why.
-    pub fn take(&mut self, host: &dyn Host, now: Duration, class: Priority, count: u32) {
+    pub fn take(&mut self, host: &dyn Host, class: Priority, count: u32) {
         self.attempts.clear();
         self.failure = None;
         let holder = match &self.holder {
-            Ok(holder) if !is_alive(host, *holder) => {
+            Ok(holder) if !host.is_alive(holder.pid, holder.started) => {
                 self.failure = Some(Text::scrub(format!("process {} has ended", holder.pid)));
                 return;
             }
@@ -126,7 +129,8 @@ impl Open {
                 return;
             }
         };
-        let Self { pool, attempts, .. } = self;
+        let now = self.lease_table.now();
+        let Self { lease_table: LeaseTable { pool, .. }, attempts, .. } = self;
         for taken in 0..count {
             let checked = |attempt: &Attempt| {
                 if attempts.len() == RECENT {
@@ -141,43 +145,26 @@ impl Open {
         }
     }
 
-    pub fn release(&mut self, now: Duration, port: u16) {
+    pub fn release(&mut self, port: u16) {
         self.failure = None;
-        self.pool.release(now, port);
+        self.lease_table.release(port);
     }
 
-    pub fn release_all(&mut self, now: Duration) {
+    pub fn release_all(&mut self) {
         self.failure = None;
-        let ports: Vec<u16> = self.pool.leases().map(|lease| lease.port).collect();
+        let ports: Vec<u16> = self.lease_table.pool.leases().map(|lease| lease.port).collect();
         for port in ports {
-            self.pool.release(now, port);
+            self.lease_table.release(port);
         }
     }
 
-    /// Ends the leases of processes that have ended. Returns true if there were any.
-    pub fn reclaim(&mut self, host: &dyn Host, now: Duration) -> bool {
-        // Most leases belong to one process, which is checked once.
-        let mut checked = HashMap::new();
-        let is_holder_alive =
-            |holder| *checked.entry(holder).or_insert_with(|| is_alive(host, holder));
-        !self.pool.reclaim(now, is_holder_alive).is_empty()
-    }
-
-    /// Ends quarantines that are over and counts stray datagrams. Returns true if either has
-    /// happened.
-    pub fn update_quarantine(&mut self, now: Duration) -> bool {
-        let before = (self.pool.quarantined().len(), self.pool.counts());
-        self.pool.update_quarantine(now);
-        (self.pool.quarantined().len(), self.pool.counts()) != before
-    }
-
-    pub fn report(&self, number: u64, now: Duration) -> PoolReport {
-        let pool = &self.pool;
+    pub fn report(&self, number: u64) -> PoolReport {
+        let pool = &self.lease_table.pool;
         let bands = pool.bands();
         let low = bands[Priority::Low as usize].free();
         PoolReport {
             number,
-            now,
+            now: self.lease_table.now(),
             leases: pool.leases().copied().collect(),
             quarantined: pool.quarantined().copied().collect(),
             bands,
@@ -204,10 +191,6 @@ impl Open {
             _ => format!("{taken} of {} leased: {why}", notation::grouped(count)),
         })
     }
-}
-
-fn is_alive(host: &dyn Host, holder: LeaseHolder) -> bool {
-    host.is_alive(holder.pid, holder.started)
 }
 
 /// Returns the setup of a run whose simulated occupancy is that of the pool.

@@ -19,12 +19,6 @@ use crate::{
 /// Minimum time between reports that do not follow a request.
 const REPORT_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Interval of checks whether a quarantine is over, while there is one.
-const PASS_INTERVAL: Duration = Duration::from_millis(100);
-
-/// Interval of checks whether lease holders are alive, while there are leases.
-const HOLDER_CHECK_INTERVAL: Duration = Duration::from_secs(1);
-
 /// When the next report is due.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ReportUrgency {
@@ -43,27 +37,13 @@ pub struct PoolWorker<'a> {
     number: u64,
     open: Option<Open>,
     urgency: ReportUrgency,
-    /// Start of the pool's clock.
-    begun: Instant,
     reported: Instant,
-    quarantines_checked: Instant,
-    holders_checked: Instant,
 }
 
 impl<'a> PoolWorker<'a> {
     pub fn new(host: &'a dyn Host, line: Line<'a, PoolRequest>) -> Self {
-        let now = Instant::now();
-        Self {
-            host,
-            line,
-            number: 0,
-            open: None,
-            urgency: ReportUrgency::None,
-            begun: now,
-            reported: now,
-            quarantines_checked: now,
-            holders_checked: now,
-        }
+        let reported = Instant::now();
+        Self { host, line, number: 0, open: None, urgency: ReportUrgency::None, reported }
     }
 
     pub fn work(mut self) {
@@ -84,13 +64,15 @@ impl<'a> PoolWorker<'a> {
     /// leased, in quarantine or unreported.
     fn due(&self) -> Option<Instant> {
         let open = self.open.as_ref()?;
-        let deadlines = [
-            (self.urgency == ReportUrgency::Immediate, self.reported),
-            (self.urgency == ReportUrgency::AtInterval, self.reported + REPORT_INTERVAL),
-            (open.has_quarantined(), self.quarantines_checked + PASS_INTERVAL),
-            (open.has_leases(), self.holders_checked + HOLDER_CHECK_INTERVAL),
-        ];
-        deadlines.iter().filter(|(counts, _)| *counts).map(|&(_, at)| at).min()
+        self.report_due().into_iter().chain(open.due()).min()
+    }
+
+    fn report_due(&self) -> Option<Instant> {
+        match self.urgency {
+            ReportUrgency::None => None,
+            ReportUrgency::AtInterval => Some(self.reported + REPORT_INTERVAL),
+            ReportUrgency::Immediate => Some(self.reported),
+        }
     }
 
     fn handle(&mut self, request: PoolRequest) -> Result<(), Stop> {
@@ -101,15 +83,12 @@ impl<'a> PoolWorker<'a> {
         } else if request == PoolRequest::Close {
             self.open = None;
         } else if let Some(open) = &mut self.open {
-            let now = self.begun.elapsed();
             match request {
-                PoolRequest::Take { class, count } => open.take(self.host, now, class, count),
+                PoolRequest::Take { class, count } => open.take(self.host, class, count),
                 PoolRequest::LeaseHolder(pid) => open.lease_to(self.host, pid),
-                PoolRequest::Release(port) => open.release(now, port),
-                PoolRequest::ReleaseAll => open.release_all(now),
-                PoolRequest::Reclaim => {
-                    open.reclaim(self.host, now);
-                }
+                PoolRequest::Release(port) => open.release(port),
+                PoolRequest::ReleaseAll => open.release_all(),
+                PoolRequest::Reclaim => open.reclaim(self.host),
                 PoolRequest::Open(_) | PoolRequest::Close => {}
             }
         }
@@ -129,34 +108,20 @@ impl<'a> PoolWorker<'a> {
 
     /// Makes the checks that are due, and reports.
     fn run_due_work(&mut self) {
-        let (at, now) = (Instant::now(), self.begun.elapsed());
         let Some(open) = &mut self.open else { return };
-        let mut has_changed = false;
-        if open.has_quarantined() && at >= self.quarantines_checked + PASS_INTERVAL {
-            self.quarantines_checked = at;
-            has_changed |= open.update_quarantine(now);
-        }
-        if open.has_leases() && at >= self.holders_checked + HOLDER_CHECK_INTERVAL {
-            self.holders_checked = at;
-            has_changed |= open.reclaim(self.host, now);
-        }
-        if has_changed && self.urgency == ReportUrgency::None {
+        if open.keep(self.host) && self.urgency == ReportUrgency::None {
             self.urgency = ReportUrgency::AtInterval;
         }
-        self.report(at, now);
+        self.report(Instant::now());
     }
 
     /// Sends a report if one is due. If there is no room, a newer report is sent after
     /// `REPORT_INTERVAL`.
-    fn report(&mut self, at: Instant, now: Duration) {
-        let is_due = match self.urgency {
-            ReportUrgency::None => false,
-            ReportUrgency::AtInterval => at >= self.reported + REPORT_INTERVAL,
-            ReportUrgency::Immediate => true,
-        };
+    fn report(&mut self, now: Instant) {
+        let is_due = self.report_due().is_some_and(|due| due <= now);
         if is_due && let Some(open) = &self.open {
-            self.reported = at;
-            let report = Report::Pool(Arc::new(open.report(self.number, now)));
+            self.reported = now;
+            let report = Report::Pool(Arc::new(open.report(self.number)));
             let is_reported = self.line.offer(report).is_ok();
             self.urgency =
                 if is_reported { ReportUrgency::None } else { ReportUrgency::AtInterval };

@@ -11,45 +11,32 @@ use crate::{
     domain::Text,
     engine::{
         message::{RaceBackend, RaceReport},
-        race::{
-            REPORT_INTERVAL,
-            tally::{RaceTally, RoundResult},
-        },
+        race::{REPORT_INTERVAL, tally::RaceTally},
     },
     host::{
-        linux::race::{
-            child::{Child, ChildInput},
-            line::{self, BadRaceLine, RaceLine},
-        },
+        ChildInput, Host, RaceProcess,
         race_config::RaceConfig,
+        race_line::{BadRaceLine, RaceLine},
     },
 };
 
 /// Maximum time between two lines of the holder, in addition to two windows.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Time for the holder to end its own children before it is killed.
-const GRACE: Duration = Duration::from_millis(500);
-
 /// Maximum number of bytes of an unexpected line that an error shows.
 const MAX_SHOWN_BYTES: usize = 60;
-
-/// No processes can race on this host; the text says why.
-pub struct Impossible(pub Text);
 
 /// Runs a race of processes of `program` until its end, or until `on_report` returns false. Returns
 /// the final state, which contains the failure if the race was aborted.
 ///
-/// Errors: the processes cannot be started, or cannot race on this host.
+/// Errors, as text: the processes cannot be started, or cannot race on this host.
 pub fn run(
+    host: &dyn Host,
     program: &Path,
     config: &RaceConfig,
     on_report: &mut dyn FnMut(&RaceReport) -> bool,
-) -> Result<RaceReport, Impossible> {
-    let words = [vec!["holder".to_owned()], config.words()].concat();
-    let holder = Child::start(program, &words, GRACE).map_err(|error| {
-        Impossible(Text::scrub(format!("could not start {}: {error}", program.display())))
-    })?;
+) -> Result<RaceReport, Text> {
+    let holder = host.race(program, config)?;
     let timeout = TIMEOUT + config.window * 2;
     let mut race = RealRace { holder, tally: RaceTally::default(), timeout, is_ready: false };
     let mut reported = Instant::now();
@@ -58,7 +45,7 @@ pub fn run(
         match race.receive(&mut received) {
             Ok(RaceProgress::On) => {}
             Ok(RaceProgress::Over) => break,
-            Err(RaceError::Impossible(why)) => return Err(Impossible(why)),
+            Err(RaceError::Impossible(why)) => return Err(why),
             Err(RaceError::Failed(why)) => {
                 race.tally.failure = Some(why);
                 break;
@@ -85,7 +72,7 @@ enum RaceError {
 }
 
 struct RealRace {
-    holder: Child,
+    holder: Box<dyn RaceProcess>,
     tally: RaceTally,
     timeout: Duration,
     is_ready: bool,
@@ -114,25 +101,13 @@ impl RealRace {
                 self.is_ready = true;
                 self.tally = RaceTally::at(RaceBackend::Namespace);
             }
-            RaceLine::Round(round) if self.is_ready => self.count(&round),
+            RaceLine::Round(round) if self.is_ready => self.tally.add(&round),
             RaceLine::Over if self.is_ready => return Ok(RaceProgress::Over),
             RaceLine::Impossible(why) if !self.is_ready => return Err(RaceError::Impossible(why)),
             RaceLine::Failed(why) => return Err(RaceError::Failed(why)),
             line => return Err(unexpected_line(line.to_string().as_bytes())),
         }
         Ok(RaceProgress::On)
-    }
-
-    fn count(&mut self, round: &line::RoundReport) {
-        let counted = RoundResult {
-            window: round.window,
-            free: round.free,
-            bound: round.bound,
-            is_stolen: round.is_stolen,
-            is_kept: round.is_kept,
-            is_refused: round.refused > 0,
-        };
-        self.tally.add(&counted);
     }
 }
 

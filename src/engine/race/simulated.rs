@@ -11,12 +11,9 @@ use rand::{RngExt as _, SeedableRng as _, rngs::ChaCha8Rng, seq::SliceRandom as 
 use crate::{
     engine::{
         message::RaceReport,
-        race::{
-            REPORT_INTERVAL,
-            tally::{RaceTally, RoundResult},
-        },
+        race::{REPORT_INTERVAL, tally::RaceTally},
     },
-    host::race_config::RaceConfig,
+    host::{race_config::RaceConfig, race_line::RoundReport},
 };
 
 /// Number of rounds between two checks of the clock.
@@ -68,19 +65,19 @@ impl<'a> RaceWorker<'a> {
     }
 
     /// Binds two ports for the holder, closes one of them for the window, and keeps the other.
-    fn round(&mut self) -> RoundResult {
+    fn round(&mut self) -> RoundReport {
         let closed = self.bind();
         let kept = self.bind();
         self.is_taken[closed] = false;
         let window = self.config.window.max(MIN_WINDOW);
         let end = self.now + window;
-        let (mut held_sum, mut bound, mut is_refused) = (0, 0, false);
+        let (mut held_sum, mut bound, mut refused) = (0, 0, 0);
         while self.due <= end {
             self.release(self.due);
             if self.held.len() < self.config.most as usize {
                 held_sum += self.held.len();
                 bound += 1;
-                is_refused |= self.steal(kept);
+                refused += self.steal(kept);
             }
             self.due += gap(self.config, &mut self.random);
         }
@@ -93,23 +90,23 @@ impl<'a> RaceWorker<'a> {
             bound => held_sum as f64 / f64::from(bound),
         };
         let free = f64::from(self.config.range.len() - self.config.others - 1) - held;
-        RoundResult { window, free, bound, is_stolen, is_kept: true, is_refused }
+        RoundReport { window, free, is_stolen, is_kept: true, refused, bound }
     }
 
-    /// Binds a free port at random for the competitor. Returns whether it tried the kept port first
-    /// and was refused.
-    fn steal(&mut self, kept: usize) -> bool {
-        let mut is_refused = false;
+    /// Binds a free port at random for the competitor. Returns how often it tried the kept port
+    /// first and was refused.
+    fn steal(&mut self, kept: usize) -> u32 {
+        let mut refused = 0;
         let port = loop {
             let port = self.random.random_range(0..self.is_taken.len());
             if !self.is_taken[port] {
                 break port;
             }
-            is_refused |= port == kept;
+            refused += u32::from(port == kept);
         };
         self.is_taken[port] = true;
         self.held.push_back((self.due + self.config.hold, port));
-        is_refused
+        refused
     }
 
     fn release(&mut self, now: Duration) {

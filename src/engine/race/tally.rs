@@ -6,25 +6,8 @@ use crate::{
     allocator::theory,
     domain::Text,
     engine::message::{RaceBackend, RaceReport, Rounds},
+    host::race_line::RoundReport,
 };
-
-/// Result of one round, in which one port is closed and bound again, and another port is kept.
-#[derive(Clone, Copy, Debug)]
-pub struct RoundResult {
-    pub window: Duration,
-    /// Mean number of ports that the competitor could have bound.
-    pub free: f64,
-    /// Number of ports that the competitor bound within the window. The competitor's rate is
-    /// computed from this, because between two windows the holder works and the competitor may get
-    /// less CPU time.
-    pub bound: u32,
-    /// The competitor held the closed port at the end of the window.
-    pub is_stolen: bool,
-    /// The kept socket was handed over and is still bound to its port.
-    pub is_kept: bool,
-    /// The competitor tried the kept port and was refused.
-    pub is_refused: bool,
-}
 
 #[derive(Debug, Default)]
 pub struct RaceTally {
@@ -46,11 +29,11 @@ impl RaceTally {
         Self { backend, ..Self::default() }
     }
 
-    pub fn add(&mut self, round: &RoundResult) {
+    pub fn add(&mut self, round: &RoundReport) {
         self.rounds.push((round.window, round.free));
         self.stolen += u32::from(round.is_stolen);
         self.lost += u32::from(!round.is_kept);
-        self.refused += u32::from(round.is_refused);
+        self.refused += u32::from(round.refused > 0);
         self.bound += u64::from(round.bound);
         self.open += round.window;
     }

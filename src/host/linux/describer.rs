@@ -57,10 +57,6 @@ impl Describer for ProcDescriber {
     fn refusal(&mut self, pid: u32) -> Option<Errno> {
         lease_holder::refusal(pid)
     }
-
-    fn started(&mut self, pid: u32) -> Option<u64> {
-        lease_holder::started(pid)
-    }
 }
 
 fn description(process: &sysinfo::Process, boot: Option<u64>) -> Process {

@@ -1,21 +1,18 @@
 //! Checks whether the process that holds a lease still exists, and whether it is a kernel thread.
 //! Does not manage leases.
 
-use std::{fs::File, io, io::Read as _};
+use std::{
+    fs::{self, File},
+    io::{self, Read as _},
+};
 
-use crate::domain::Errno;
+use crate::{
+    domain::{Errno, Text},
+    host::Running,
+};
 
 /// `PF_KTHREAD` (include/linux/sched.h).
 const KERNEL_THREAD: u32 = 0x0020_0000;
-
-/// A process that has not ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Running {
-    /// Start time, in clock ticks since boot: units of 1 / `sysconf(_SC_CLK_TCK)` seconds.
-    pub started: u64,
-    /// Whether it is a kernel thread, which normally never ends.
-    pub is_kernel: bool,
-}
 
 /// Finds the process with this pid. None: it does not exist, is not visible or cannot be read now,
 /// or is a zombie, which no longer has sockets.
@@ -23,9 +20,11 @@ pub fn find(pid: u32) -> Option<Running> {
     read_stat(pid).ok().flatten()
 }
 
-/// Returns when the process with this pid started, in clock ticks since boot. None: as in `find`.
-pub fn started(pid: u32) -> Option<u64> {
-    find(pid).map(|found| found.started)
+/// Reads the name of a process. Does not read its command line, because the process can delay that.
+/// None: it has ended.
+pub fn name(pid: u32) -> Option<Text> {
+    let comm = fs::read(format!("/proc/{pid}/comm")).ok()?;
+    Some(Text::scrub(comm.strip_suffix(b"\n").unwrap_or(&comm)))
 }
 
 /// Returns why the process with this pid cannot be read; EBADMSG: its `stat` is malformed. None: it
@@ -127,9 +126,9 @@ mod tests {
     #[test]
     fn is_alive_compares_the_start_time() {
         let own = std::process::id();
-        let since = started(own).unwrap();
+        let since = find(own).unwrap().started;
         assert!(is_alive(own, since) && !is_alive(own, since + 1));
-        assert_eq!(started(0), None);
-        assert_eq!(started(u32::MAX), None);
+        assert_eq!(find(0), None);
+        assert_eq!(find(u32::MAX), None);
     }
 }

@@ -20,7 +20,7 @@ use rustix::{
 
 use crate::{
     domain::{NamespaceName, Text, notation::NamedProcess},
-    host::HostError,
+    host::{HostError, linux::lease_holder},
 };
 
 pub use namespaces::{NamespaceList, all};
@@ -202,8 +202,7 @@ fn label(path: &Path) -> Text {
 
 /// Returns `nginx[812]`, or `pid 812` if the process has just ended.
 fn label_of(pid: u32) -> Text {
-    let comm = fs::read(format!("/proc/{pid}/comm")).ok();
-    let name = comm.map(|comm| Text::scrub(comm.strip_suffix(b"\n").unwrap_or(&comm)));
+    let name = lease_holder::name(pid);
     Text::around_scrubbed(NamedProcess { name: name.as_ref(), pid }.to_string())
 }
 

@@ -18,6 +18,7 @@ use rustix::{
 
 use crate::host::{
     HostError,
+    lease_socket::NotTranslated,
     linux::socket_option::{self, PEER_CREDENTIALS},
 };
 
@@ -26,17 +27,6 @@ const MAX_STATUS_BYTES: u64 = 1 << 20;
 
 /// Maximum number of the client's ancestors that are examined.
 const MAX_ANCESTORS: usize = 64;
-
-/// Why the process that a client means is unknown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotTranslated {
-    #[error("the client is in a pid namespace that is not visible here")]
-    UnseenClient,
-    #[error("the client has ended or is not visible")]
-    ClientGone,
-    #[error("the client is in another pid namespace, without a visible process of this pid")]
-    NoProcess,
-}
 
 /// Returns whether /proc shows pids as this process sees them. A mount of /proc may belong to
 /// another pid namespace (unshare(1) without --mount-proc).

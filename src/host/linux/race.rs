@@ -1,12 +1,11 @@
 //! The competitor of a race, and the entry point of the race's processes. The race itself is run by
 //! the holder.
 //!
-//! The engine starts the process of the holder, which creates a network namespace and starts the
+//! portscope starts the process of the holder, which creates a network namespace and starts the
 //! competitor and the receiver in it. Each process ends with the one that started it.
 
-pub mod child;
+mod child;
 mod holder;
-pub mod line;
 mod race_namespace;
 mod receiver;
 
@@ -14,13 +13,15 @@ use std::{
     collections::VecDeque,
     fmt::Write as _,
     io::{self, Write as _},
+    path::Path,
     time::{Duration, Instant},
 };
 
 use crate::{
-    domain::{Binder as _, Errno, PortRange, Protocols},
-    host::{Held, linux::binder::RealBinder, race_config::RaceConfig},
+    domain::{Binder as _, Errno, PortRange, Protocols, Text},
+    host::{Held, RaceProcess, linux::binder::RealBinder, race_config::RaceConfig},
 };
+use child::Child;
 
 /// Maximum delay that the competitor catches up with. Catching up with more, for example after the
 /// process was stopped, would cause a burst of binds.
@@ -28,6 +29,18 @@ const MAX_LAG: Duration = Duration::from_millis(1);
 
 /// Number of attempts, per port of the range, after which a search gives up.
 const TIMEOUT: u32 = 32;
+
+/// Time for the holder to end its own children before it is killed.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Starts the holder as a process of `program`. Errors, as text: the process cannot be started.
+pub fn start(program: &Path, config: &RaceConfig) -> Result<Box<dyn RaceProcess>, Text> {
+    let words = [vec!["holder".to_owned()], config.words()].concat();
+    match Child::start(program, &words, GRACE) {
+        Ok(holder) => Ok(Box::new(holder)),
+        Err(error) => Err(Text::scrub(format!("could not start {}: {error}", program.display()))),
+    }
+}
 
 /// Draws a number of [0, 1) at random.
 pub type RandomFraction<'a> = &'a mut dyn FnMut() -> f64;

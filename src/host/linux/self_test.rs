@@ -11,7 +11,7 @@ use rustix::{
     net::{self, AddressFamily, SocketFlags, SocketType, sockopt},
 };
 
-use crate::domain::{Errno, Gap, Socket};
+use crate::domain::{Errno, Gap, Socket, is_release_at_least};
 
 /// Linux 6.8 added `TCPF_BOUND_INACTIVE` (commit 91051f003948).
 const FIRST_KERNEL: (u32, u32) = (6, 8);
@@ -65,7 +65,7 @@ impl SelfTest {
     /// None: the test has no socket, and this kernel version lists bound-inactive sockets.
     pub fn gap(&self, kernel: &str) -> Option<Gap> {
         let assumed = self.probe.is_none();
-        let is_trusted = assumed && is_at_least(kernel, FIRST_KERNEL);
+        let is_trusted = assumed && is_release_at_least(kernel, FIRST_KERNEL) == Some(true);
         (!is_trusted).then_some(Gap::BoundInactiveUnlisted { assumed })
     }
 }
@@ -80,33 +80,4 @@ fn open_probe() -> io::Result<(OwnedFd, SocketAddr)> {
         return Ok((probe, (Ipv6Addr::UNSPECIFIED, 0).into()));
     }
     Ok((open(AddressFamily::INET)?, (Ipv4Addr::UNSPECIFIED, 0).into()))
-}
-
-/// Compares `MAJOR.MINOR` at the start of a kernel release; an unreadable one counts as old.
-fn is_at_least(release: &str, wanted: (u32, u32)) -> bool {
-    let mut numbers =
-        release.split(|c: char| !c.is_ascii_digit()).map_while(|digits| digits.parse::<u32>().ok());
-    (numbers.next(), numbers.next()) >= (Some(wanted.0), Some(wanted.1))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn kernel_releases_compare_as_numbers() {
-        for (release, is_new) in [
-            ("6.18.44-fc-v669", true),
-            ("6.8.0-45-generic", true),
-            ("6.8", true),
-            ("7.0-rc1", true),
-            ("6.7.12", false),
-            ("5.15.0", false),
-            ("6", false),
-            ("", false),
-            ("unknown", false),
-        ] {
-            assert_eq!(is_at_least(release, FIRST_KERNEL), is_new, "{release}");
-        }
-    }
 }

@@ -22,10 +22,8 @@ use crate::{
     domain::Text,
     host::{
         HostError,
-        linux::{
-            lease_socket::{SocketError, listeners},
-            users,
-        },
+        lease_socket::SocketError,
+        linux::{lease_socket::listeners, users},
     },
 };
 

@@ -9,7 +9,7 @@ use std::{
 
 use rustix::{event::PollFlags, fd::OwnedFd};
 
-use crate::host::linux::race::race_namespace;
+use crate::host::{ChildInput, RaceProcess, linux::race::race_namespace};
 
 /// Maximum length of a line in bytes. A line holds some numbers or one sentence.
 const MAX_LINE_LENGTH: usize = 1024;
@@ -21,16 +21,6 @@ pub struct Child {
     /// Time that the process gets to end its own children and to exit after its standard input is
     /// closed.
     grace: Duration,
-}
-
-/// What was read from a child within the timeout.
-#[derive(Debug, PartialEq, Eq)]
-pub enum ChildInput {
-    /// A line without its newline.
-    Line(Vec<u8>),
-    Nothing,
-    /// The process has closed its standard output.
-    End,
 }
 
 impl Child {
@@ -49,12 +39,6 @@ impl Child {
         Ok(Self { process, lines: None, grace: Duration::ZERO })
     }
 
-    /// Waits for a line, at most for `wait`. Errors: the pipe cannot be read, or a line is too
-    /// long.
-    pub fn receive(&mut self, wait: Duration) -> io::Result<ChildInput> {
-        self.lines.as_mut().map_or(Ok(ChildInput::End), |lines| lines.next(wait))
-    }
-
     fn has_ended_by_itself(&mut self) -> bool {
         let deadline = Instant::now() + self.grace;
         loop {
@@ -65,6 +49,12 @@ impl Child {
                 _ => return false,
             }
         }
+    }
+}
+
+impl RaceProcess for Child {
+    fn receive(&mut self, wait: Duration) -> io::Result<ChildInput> {
+        self.lines.as_mut().map_or(Ok(ChildInput::End), |lines| lines.next(wait))
     }
 }
 

@@ -14,20 +14,16 @@ use rustix::{
 use crate::{
     domain::{Binder as _, Errno, Text},
     host::{
-        Held, HostError,
+        ChildInput, Held, HostError, RaceProcess as _,
         linux::{
             binder::RealBinder,
             race::{
-                RandomFraction, TIMEOUT,
-                child::{Child, ChildInput},
-                draw,
-                line::{RaceLine, RoundReport},
-                race_namespace,
-                receiver::Receiver,
+                RandomFraction, TIMEOUT, child::Child, draw, race_namespace, receiver::Receiver,
                 udp_binder,
             },
         },
         race_config::RaceConfig,
+        race_line::{RaceLine, RoundReport},
     },
 };
 
@@ -48,7 +44,10 @@ pub fn run(config: &RaceConfig, random_fraction: RandomFraction<'_>) -> io::Resu
     race_namespace::set_process_name(c"race-holder");
     let mut holder = match RaceHolder::prepare(config, random_fraction) {
         Ok(holder) => holder,
-        Err(error) => return print_line(&RaceLine::Impossible(race_namespace::words(&error))),
+        Err(error) => {
+            let why = Text::around_scrubbed(error.to_string());
+            return print_line(&RaceLine::Impossible(why));
+        }
     };
     print_line(&RaceLine::Ready)?;
     for _ in 0..config.rounds {

@@ -13,14 +13,14 @@ use rustix::{
     fd::AsFd,
     io::Errno,
     net::{AddressFamily, RecvFlags, SendFlags, SocketType},
-    process::{Resource, Rlimit, Signal},
+    process::Signal,
     thread::UnshareFlags,
 };
 
 use crate::{
-    domain::{Binder as _, PortRange, Text},
+    domain::{Binder as _, PortRange},
     host::{
-        Held, HostError,
+        Held, HostError, descriptors,
         linux::race::{RandomFraction, udp_binder},
     },
 };
@@ -89,7 +89,7 @@ pub fn occupy(
     random_fraction: RandomFraction<'_>,
 ) -> Result<Vec<Box<dyn Held>>, HostError> {
     let needed = u64::from(count) + DESCRIPTORS_KEPT;
-    let limit = raise_descriptor_limit();
+    let limit = descriptors::raise_limit();
     if let Some(limit) = limit.filter(|limit| *limit < needed) {
         let operation = format!("hold {count} ports with {limit} descriptors");
         return Err(HostError::new(&operation, Errno::MFILE));
@@ -108,17 +108,6 @@ pub fn occupy(
             })
         })
         .collect()
-}
-
-/// Raises the descriptor limit to the hard limit, and returns the limit then in effect. None: there
-/// is no limit.
-fn raise_descriptor_limit() -> Option<u64> {
-    let limit = rustix::process::getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    match rustix::process::setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limit.maximum,
-        Err(_) => limit.current,
-    }
 }
 
 /// Sets the process name that `ps` shows. Ignores errors.
@@ -176,9 +165,4 @@ pub fn poll(descriptor: impl AsFd, asked: PollFlags, wait: Duration) -> io::Resu
         Err(Errno::INTR) => Ok(PollFlags::empty()),
         Err(error) => Err(error.into()),
     }
-}
-
-/// Formats the error as text for an output line.
-pub fn words(error: &HostError) -> Text {
-    Text::around_scrubbed(error.to_string())
 }

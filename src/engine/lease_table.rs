@@ -1,5 +1,5 @@
-//! Books ports for processes and takes them back when the processes end. Does not communicate with
-//! clients.
+//! A pool of leases with its clock: checks when quarantines are over and whether lease holders have
+//! ended. Communicates with nobody.
 
 use std::{
     collections::HashMap,
@@ -10,11 +10,7 @@ use rand::{SeedableRng as _, rngs::ChaCha8Rng};
 
 use crate::{
     allocator::{Lease, LeaseHolder, Pool, PoolSetup, Priority, Shortage, pool::BandsTooLarge},
-    engine::lease_server::{EventSink, ServerEvent},
-    host::{
-        HostBinder,
-        linux::{lease_holder, peer::NotTranslated},
-    },
+    host::{Host, HostBinder, lease_socket::NotTranslated},
 };
 
 /// Interval of checks whether a quarantine is over, while there is one.
@@ -60,9 +56,9 @@ pub struct PoolPorts {
     pub in_quarantine: usize,
 }
 
-/// The leases of the server, and when they are checked.
+/// The leases of a host, and when they are checked.
 pub struct LeaseTable {
-    pool: Pool<Box<dyn HostBinder>, ChaCha8Rng>,
+    pub pool: Pool<Box<dyn HostBinder>, ChaCha8Rng>,
     /// Start of the pool's clock.
     begun: Instant,
     next_pass: Instant,
@@ -100,8 +96,8 @@ impl LeaseTable {
     /// until the process has ended.
     ///
     /// Errors: the process is not visible, would not end before this server, or no port was found.
-    pub fn lease(&mut self, pid: u32) -> Result<Lease, NoLease> {
-        let found = lease_holder::find(pid).ok_or(NoLease::NoProcess)?;
+    pub fn lease(&mut self, host: &dyn Host, pid: u32) -> Result<Lease, NoLease> {
+        let found = host.running(pid).ok_or(NoLease::NoProcess)?;
         // None of these processes ends before this server.
         if pid <= INIT || found.is_kernel || pid == std::process::id() {
             return Err(NoLease::Endless(pid));
@@ -110,10 +106,9 @@ impl LeaseTable {
         Ok(self.pool.book(self.now(), Priority::Normal, holder, |_| {})?)
     }
 
-    /// Releases a lease whose answer did not reach the client. The port goes into quarantine like
-    /// any other returned port.
-    pub fn give_back(&mut self, lease: &Lease) {
-        self.pool.release(self.now(), lease.port);
+    /// Ends the lease of this port, which goes into quarantine. Does nothing if there is none.
+    pub fn release(&mut self, port: u16) {
+        self.pool.release(self.now(), port);
     }
 
     /// Returns the time of the next check; `None` if nothing is leased or in quarantine.
@@ -138,33 +133,34 @@ impl LeaseTable {
         }
     }
 
-    /// Makes the checks that are due.
-    pub fn keep(&mut self, now: Instant, on_event: EventSink<'_>) {
-        if self.pool.leases().len() > 0 && now >= self.next_check {
-            self.reclaim_ended(on_event);
-        }
+    /// Makes the checks that are due. Returns the ports that were taken back.
+    pub fn keep(&mut self, host: &dyn Host) -> Vec<u16> {
+        let now = Instant::now();
+        let is_check_due = self.pool.leases().len() > 0 && now >= self.next_check;
+        let reclaimed = if is_check_due { self.reclaim_ended(host) } else { Vec::new() };
         if self.pool.quarantined().len() > 0 && now >= self.next_pass {
             let are_more = self.pool.update_some_quarantines(self.now(), MAX_PASSING);
             self.next_pass = if are_more { now } else { now + PASS_INTERVAL };
         }
+        reclaimed
     }
 
-    /// Takes back the ports of processes that have ended, and ends quarantines that are over.
-    pub fn reclaim_ended(&mut self, on_event: EventSink<'_>) {
+    /// Takes back the ports of processes that have ended, and returns them. Ends quarantines that
+    /// are over.
+    pub fn reclaim_ended(&mut self, host: &dyn Host) -> Vec<u16> {
         let begin = Instant::now();
         // A process with many leases is checked once.
         let mut checked = HashMap::new();
         let is_alive = |holder: LeaseHolder| {
-            let is_holder_alive = || lease_holder::is_alive(holder.pid, holder.started);
+            let is_holder_alive = || host.is_alive(holder.pid, holder.started);
             *checked.entry(holder).or_insert_with(is_holder_alive)
         };
-        for port in self.pool.reclaim(self.now(), is_alive) {
-            on_event(&ServerEvent::Reclaimed(port));
-        }
+        let reclaimed = self.pool.reclaim(self.now(), is_alive);
         self.pool.update_some_quarantines(self.now(), MAX_PASSING);
         let took = begin.elapsed();
         let now = begin + took;
         self.next_check = now + HOLDER_CHECK_INTERVAL.max(took * IDLE);
         self.next_urgent_check = now + MAX_URGENT_INTERVAL.min(took * IDLE_IN_NEED);
+        reclaimed
     }
 }

@@ -15,7 +15,7 @@ use std::{
 
 use signal_hook::{flag, low_level::pipe};
 
-use super::{ENDING, ignored_signals};
+use crate::host::signals::{self, USER_SIGNALS};
 
 /// Catches the signals in `ENDING` and the one that requests a report, so that they do not end the
 /// process. Its descriptor becomes readable when one of them arrives.
@@ -38,9 +38,8 @@ impl EndingSignals {
         // the descriptor.
         let wake = to_us.into_raw_fd();
         let (last, asked) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
-        let ignored = ignored_signals().unwrap_or(0);
-        let ending = ENDING.into_iter().filter(|&signal| signal != report);
-        for signal in ending.chain([report]).filter(|signal| ignored >> (signal - 1) & 1 == 0) {
+        let ending = USER_SIGNALS.into_iter().filter(|&signal| signal != report);
+        for signal in ending.chain([report]).filter(signals::not_ignored()) {
             // The flag is set first, so that the signal is known when the descriptor wakes the
             // loop.
             if signal == report {

@@ -12,7 +12,7 @@ use rustix::{
     net::{RecvFlags, SendFlags},
 };
 
-use crate::host::linux::lease_socket::LeaseSocket;
+use crate::host::lease_socket::LeaseSocket;
 
 /// A connection to a client. Dropping it closes it.
 pub struct Client {
