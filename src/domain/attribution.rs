@@ -70,36 +70,8 @@ impl Holders {
             && self.failed.is_none()
     }
 
-    pub fn index(&self) -> InodeIndex<'_> {
-        InodeIndex {
-            pairs: &self.pairs,
-            coarse: self.pairs.iter().step_by(INDEX_STEP).map(|&(inode, _)| inode).collect(),
-        }
-    }
-
     fn is_undecided(&self, inode: u32) -> bool {
         self.undecided.binary_search(&inode).is_ok()
-    }
-}
-
-/// Number of pairs between two entries of `InodeIndex::coarse`.
-const INDEX_STEP: usize = 64;
-
-/// Finds inodes in `Holders::pairs`, about twice as fast as a binary search of all pairs.
-pub struct InodeIndex<'a> {
-    pairs: &'a [(u32, u32)],
-    /// The inode of each `INDEX_STEP`-th pair. Small enough to stay in the CPU's first cache.
-    coarse: Vec<u32>,
-}
-
-impl InodeIndex<'_> {
-    /// Returns the position of the inode's first pair. None: no process was found that holds it.
-    pub fn first_of(&self, inode: u32) -> Option<usize> {
-        let blocks = self.coarse.partition_point(|&first| first < inode);
-        let start = blocks.saturating_sub(1) * INDEX_STEP;
-        let end = (blocks * INDEX_STEP + 1).min(self.pairs.len());
-        let at = start + self.pairs[start..end].partition_point(|&(held, _)| held < inode);
-        self.pairs.get(at).is_some_and(|&(held, _)| held == inode).then_some(at)
     }
 }
 
@@ -117,7 +89,7 @@ pub struct UnreadableProcess {
 pub fn attribute(snapshot: &mut Snapshot, holders: &Holders) {
     let Snapshot { sockets, pids, gaps, .. } = snapshot;
     let unreadable_holders = UnreadableHolders::of(holders);
-    let mut spans = Spans { index: holders.index(), known: vec![None; holders.pairs.len()], pids };
+    let mut spans = Spans { pairs: &holders.pairs, known: vec![None; holders.pairs.len()], pids };
     let mut backlog = Backlog::default();
     for port in sockets.chunk_by_mut(|a, b| protocol_port(a) == protocol_port(b)) {
         let mut has_backlog = false;
@@ -170,7 +142,7 @@ fn gap(holders: &Holders, sockets: u32) -> Option<Gap> {
 
 /// Appends the pids of each requested inode to the snapshot's pool, once per inode.
 struct Spans<'a> {
-    index: InodeIndex<'a>,
+    pairs: &'a [(u32, u32)],
     /// The spans appended so far, indexed by the position of the inode's first pair.
     known: Vec<Option<Span>>,
     pids: &'a mut Vec<u32>,
@@ -178,10 +150,13 @@ struct Spans<'a> {
 
 impl Spans<'_> {
     fn of(&mut self, inode: u32) -> Option<Span> {
-        let first = self.index.first_of(inode)?;
-        let of_inode = self.index.pairs[first..].iter().take_while(|&&(held, _)| held == inode);
-        let pids = of_inode.map(|&(_, pid)| pid);
-        Some(*self.known[first].get_or_insert_with(|| append(self.pids, pids)))
+        let start = self.pairs.partition_point(|&(held, _)| held < inode);
+        let pids = || {
+            let of_inode = self.pairs[start..].iter().take_while(|&&(held, _)| held == inode);
+            of_inode.map(|&(_, pid)| pid)
+        };
+        pids().next()?;
+        Some(*self.known[start].get_or_insert_with(|| append(self.pids, pids())))
     }
 }
 

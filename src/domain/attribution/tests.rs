@@ -399,21 +399,3 @@ fn client(to: u16, cookie: u64, inode: Option<u32>) -> Socket {
     let remote = Some(Endpoint::from(([192, 0, 2, 9], to)));
     Socket { remote, cookie: Some(cookie), ..socket(state, "192.0.2.1", inode) }
 }
-
-#[test]
-fn the_index_finds_the_same_pairs_as_a_search_of_all() {
-    for count in [0u32, 1, 2, 63, 64, 65, 127, 128, 129, 1_000] {
-        // Each third inode has two holders.
-        let pairs: Vec<(u32, u32)> = (0..count)
-            .flat_map(|number| {
-                (0..=u32::from(number % 3 == 0)).map(move |pid| (2 * number + 5, pid))
-            })
-            .collect();
-        let holders = holding(&pairs);
-        let index = holders.index();
-        for inode in 0..2 * count + 10 {
-            let first = pairs.iter().position(|&(held, _)| held == inode);
-            assert_eq!(index.first_of(inode), first, "{inode} of {count}");
-        }
-    }
-}

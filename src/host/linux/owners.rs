@@ -113,8 +113,7 @@ impl OwnerFinder {
     /// `not_found`. An inode that was searched for everywhere (a kernel socket, a descriptor in
     /// flight) causes no further walk. An inode that only one walk did not find causes another.
     fn knows_too_little(&self, sockets: &[Socket]) -> bool {
-        let index = self.holders.index();
-        let is_known = |inode| index.first_of(inode).is_some() || self.is_unfound(inode);
+        let is_known = |inode| self.holds(inode) || self.not_found.binary_search(&inode).is_ok();
         let mut inodes = sockets.iter().filter_map(|socket| socket.inode);
         self.holders.failed.is_some() || inodes.any(|inode| !is_known(inode))
     }
@@ -130,8 +129,7 @@ impl OwnerFinder {
         let outcome = outcome.and_then(|proc| {
             if reads_threads || missing.iter().any(|&inode| self.is_due(inode, &before)) {
                 self.unread_threads = self.search_elsewhere(&proc)?;
-                let index = self.holders.index();
-                missing.retain(|&inode| index.first_of(inode).is_none());
+                missing.retain(|&inode| !self.holds(inode));
             }
             Ok(())
         });
@@ -256,13 +254,16 @@ impl OwnerFinder {
 
     /// Returns the inodes of `sockets` that were not found; ascending.
     fn missing(&self, sockets: &[Socket]) -> Vec<u32> {
-        let index = self.holders.index();
         let inodes = sockets.iter().filter_map(|socket| socket.inode);
-        let is_missing = |&inode: &u32| index.first_of(inode).is_none();
-        let mut missing: Vec<u32> = inodes.filter(is_missing).collect();
+        let mut missing: Vec<u32> = inodes.filter(|&inode| !self.holds(inode)).collect();
         missing.sort_unstable();
         missing.dedup();
         missing
+    }
+
+    fn holds(&self, inode: u32) -> bool {
+        let at = self.holders.pairs.partition_point(|&(held, _)| held < inode);
+        self.holders.pairs.get(at).is_some_and(|&(held, _)| held == inode)
     }
 
     fn unmapped_uid(&self) -> Option<u32> {
