@@ -198,6 +198,7 @@ pub struct SocketDump {
     kind: u16,
     sequence: u32,
     dump_error: Option<DumpError>,
+    has_ended_connections: bool,
     is_done: bool,
 }
 
@@ -209,6 +210,7 @@ impl SocketDump {
             kind: reply_kind(table),
             sequence,
             dump_error: None,
+            has_ended_connections: false,
             is_done: false,
         }
     }
@@ -223,11 +225,19 @@ impl SocketDump {
         self.dump_error
     }
 
+    /// Returns whether a connection may have become TIME-WAIT during the dump. The kernel first
+    /// collects a group of sockets and then reports them (`inet_diag_dump_icsk`). It reports a
+    /// connection that ended in between as closed, normally with port 0, and without an inode
+    /// unless a process still holds the socket.
+    pub fn has_ended_connections(&self) -> bool {
+        self.has_ended_connections
+    }
+
     pub fn note(&mut self, dump_error: DumpError) {
         self.dump_error = self.dump_error.max(Some(dump_error));
     }
 
-    /// Appends the sockets of one datagram. Never fails: an error is noted in `dump_error`, and the
+    /// Appends the sockets of one datagram that have a port. Never fails: an error is noted in `dump_error`, and the
     /// rest is still read, because the kernel refuses a new dump until the old one is read.
     pub fn take(&mut self, datagram: &[u8], sockets: &mut Vec<Socket>) {
         for message in Messages(datagram) {
@@ -248,7 +258,13 @@ impl SocketDump {
             NOOP => {}
             DONE | ERROR => self.finish(message.body),
             kind if kind == self.kind => match decode_socket(message.body, self.protocol) {
-                Some(socket) => sockets.push(socket),
+                Some(socket) => {
+                    self.has_ended_connections |=
+                        socket.state == State::Bound && socket.inode.is_none();
+                    if socket.local.port != 0 {
+                        sockets.push(socket);
+                    }
+                }
                 None => self.note(DumpError::Malformed),
             },
             _ => self.note(DumpError::Malformed),

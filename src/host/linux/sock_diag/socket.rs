@@ -10,7 +10,7 @@ use rustix::net::{
 };
 
 use crate::{
-    domain::{Errno, Socket, State, Table},
+    domain::{Errno, Socket, Table},
     host::linux::sock_diag::codec::{self, CLOSED, DumpError, SocketDump},
 };
 
@@ -41,6 +41,8 @@ pub struct DiagSocket {
     link: Box<dyn Link>,
     buffer: Vec<u8>,
     sequence: u32,
+    /// See `SocketDump::has_ended_connections`.
+    has_ended_connections: bool,
 }
 
 impl DiagSocket {
@@ -50,7 +52,7 @@ impl DiagSocket {
     }
 
     pub fn over(link: Box<dyn Link>) -> Self {
-        Self { link, buffer: vec![0; BUFFER_LENGTH], sequence: 0 }
+        Self { link, buffer: vec![0; BUFFER_LENGTH], sequence: 0, has_ended_connections: false }
     }
 
     /// Appends the sockets of `table` that are in one of `states`. On an error, appends the sockets
@@ -75,15 +77,14 @@ impl DiagSocket {
         port: Option<u16>,
         sockets: &mut Vec<Socket>,
     ) -> Result<(), DumpError> {
-        let start = sockets.len();
+        self.has_ended_connections = false;
         let request = |sequence| codec::request_of_port(table, states, port, sequence);
         let result = self.dump_as(table, &request, sockets);
-        if !remove_ended(sockets, start) || states & CLOSED == 0 {
+        if !self.has_ended_connections || states & CLOSED == 0 {
             return result;
         }
         let request = |sequence| codec::request_of_port(table, states & CLOSED, port, sequence);
         let again = self.dump_as(table, &request, sockets);
-        remove_ended(sockets, start);
         result.and(again.map_err(|_| DumpError::Interrupted))
     }
 
@@ -166,6 +167,7 @@ impl DiagSocket {
                 }
             }
         }
+        self.has_ended_connections |= dump.has_ended_connections();
         dump.dump_error()
     }
 
@@ -175,20 +177,6 @@ impl DiagSocket {
             None => dump.note(DumpError::Truncated),
         }
     }
-}
-
-/// Removes the sockets without a port, and returns whether a connection may have become TIME-WAIT
-/// during the dump. The kernel first collects a group of sockets and then reports them
-/// (`inet_diag_dump_icsk`). It reports a connection that ended in between as closed, normally with
-/// port 0, and without an inode unless a process still holds the socket.
-fn remove_ended(sockets: &mut Vec<Socket>, start: usize) -> bool {
-    let is_ended = |socket: &Socket| socket.state == State::Bound && socket.inode.is_none();
-    let any_ended = sockets.iter().skip(start).any(is_ended);
-    let has_port = |socket: &Socket| socket.local.port != 0;
-    if !sockets.iter().skip(start).all(has_port) {
-        sockets.retain(has_port);
-    }
-    any_ended
 }
 
 fn is_overrun(error: &io::Error) -> bool {
