@@ -46,6 +46,32 @@ pub enum Key {
     Backspace,
 }
 
+impl Key {
+    /// Returns the key with this name in the table of commands. None: there is none.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "Space" => Self::Char(' '),
+            "Enter" => Self::Enter,
+            "Esc" => Self::Escape,
+            "Tab" => Self::Tab,
+            "Shift-Tab" => Self::BackTab,
+            "Left" => Self::Left,
+            "Right" => Self::Right,
+            "PgUp" => Self::PageUp,
+            "PgDn" => Self::PageDown,
+            "Home" => Self::Home,
+            "End" => Self::End,
+            "Ctrl-C" => Self::Ctrl('c'),
+            "Ctrl-Z" => Self::Ctrl('z'),
+            _ => {
+                let mut characters = name.chars();
+                let character = characters.next().filter(|_| characters.as_str().is_empty());
+                return character.map(Self::Char);
+            }
+        })
+    }
+}
+
 /// What the mouse did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gesture {
