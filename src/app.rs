@@ -11,7 +11,7 @@ pub mod map;
 pub mod overview;
 pub mod pool;
 mod run;
-mod settings;
+pub mod settings;
 mod update;
 
 use std::{sync::Arc, time::Duration};

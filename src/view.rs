@@ -1,7 +1,10 @@
 //! Draws the app. Reads its state, but does not change it.
 
 pub mod allocate;
+mod attempt_map;
+mod bars;
 mod compact;
+mod dialog;
 mod footer;
 mod gauges;
 mod header;
@@ -15,6 +18,9 @@ mod lens;
 mod loupe;
 mod map;
 mod overview;
+mod speeds;
+pub mod surface;
+mod table;
 pub mod theme;
 mod words;
 
@@ -23,47 +29,49 @@ use ratatui::{
     buffer::Buffer,
     layout::{
         Constraint::{Fill, Length},
-        Layout, Rect,
+        Layout,
     },
 };
 
 use crate::app::{App, Overlay, Screen, Size};
 
+pub use surface::Surface;
 pub use theme::{Background, COLORED_OWNERS, Contrast, Depth, Role, Theme};
 
 /// Draws a whole frame.
 pub fn render(app: &App, theme: &Theme, frame: &mut Frame) {
     let area = frame.area();
-    let buffer = frame.buffer_mut();
+    let mut surface = Surface::new(theme, area, frame.buffer_mut());
     let size = Size { columns: area.width, rows: area.height };
     if size.is_text_only() && app.screen() != Screen::Allocate {
         let has_footer = area.height >= 4 && area.width >= 20;
         let [text, footer] = Layout::vertical([Fill(1), Length(u16::from(has_footer))]).areas(area);
         match app.screen() {
-            Screen::Lab => lab::render(app, theme, text, buffer),
-            _ => compact::render(app, theme, text, buffer),
+            Screen::Lab => lab::render(app, &mut surface.within(text)),
+            _ => compact::render(app, &mut surface.within(text)),
         }
-        footer::render(app, theme, footer, buffer);
+        footer::render(app, &mut surface.within(footer));
     } else {
-        screen(app, theme, area, buffer);
+        screen(app, &mut surface);
     }
     if let Overlay::Help(page) = *app.overlay() {
-        help::render(app, page, theme, area, buffer);
+        help::render(app, page, &mut surface);
     }
     if theme.ascii {
-        replace_non_ascii(buffer);
+        replace_non_ascii(surface.buffer);
     }
 }
 
-fn screen(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+fn screen(app: &App, surface: &mut Surface<'_>) {
+    let area = surface.area;
     let areas = layout::areas(area, app);
-    header::render(app, theme, areas.header, buffer);
+    header::render(app, &mut surface.within(areas.header));
     match app.screen() {
-        Screen::Overview => overview::render(app, theme, areas.body, buffer),
+        Screen::Overview => overview::render(app, &mut surface.within(areas.body)),
         Screen::Map => {
             let size = Size { columns: area.width, rows: area.height };
             if let Some(plan) = app.plan(size) {
-                map::render(app, theme, &plan, &areas, buffer);
+                map::render(app, &plan, &areas, surface);
             }
         }
         Screen::Allocate => {
@@ -79,15 +87,15 @@ fn screen(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
                     pool_screen: app.pool(),
                     processes: app.processes(),
                 };
-                allocate::pool::render(pool_context, theme, areas.body, buffer);
+                allocate::pool::render(pool_context, &mut surface.within(areas.body));
             } else {
-                allocate::render(allocate_context, theme, areas.body, buffer);
+                allocate::render(allocate_context, &mut surface.within(areas.body));
             }
         }
-        Screen::Lab => lab::render(app, theme, areas.body, buffer),
+        Screen::Lab => lab::render(app, &mut surface.within(areas.body)),
     }
     if area.height > 1 {
-        footer::render(app, theme, areas.footer, buffer);
+        footer::render(app, &mut surface.within(areas.footer));
     }
 }
 

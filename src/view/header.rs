@@ -1,7 +1,6 @@
 //! Draws the first row: name, tabs, machine, gaps and age of the scan. Does not draw the screens.
 
 use ratatui::{
-    buffer::Buffer,
     layout::Rect,
     style::{Modifier, Style},
     text::{Line, Span},
@@ -10,7 +9,7 @@ use ratatui::{
 use crate::{
     app::{App, Screen},
     domain::{Gap, MachineKind, Snapshot, notation},
-    view::{Role, Theme, words},
+    view::{Role, Theme, surface::Surface, words},
 };
 
 const NAME: &str = " portscope ";
@@ -41,9 +40,10 @@ pub fn tabs(header: Rect) -> Vec<(Screen, Rect)> {
     tabs
 }
 
-pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+pub fn render(app: &App, surface: &mut Surface<'_>) {
+    let (theme, area) = (surface.theme, surface.area);
     let name = theme.badge(Role::Accent).add_modifier(Modifier::BOLD);
-    buffer.set_stringn(area.x, area.y, NAME, usize::from(area.width), name);
+    surface.put(area.x, area.y, NAME, name);
     for ((screen, tab), (_, long, short)) in tabs(area).into_iter().zip(TABS) {
         let text = if area.width < MIN_WIDTH_LONG_LABELS { short } else { long };
         let style = if screen == app.screen() {
@@ -51,9 +51,9 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         } else {
             Style::new()
         };
-        buffer.set_stringn(tab.x, tab.y, text, usize::from(tab.width), style);
+        surface.within(tab).put(tab.x, tab.y, text, style);
         if screen != app.screen() && tab.width > 2 {
-            buffer[(tab.x + 1, tab.y)].set_style(theme.style(Role::Accent));
+            surface.buffer[(tab.x + 1, tab.y)].set_style(theme.style(Role::Accent));
         }
     }
     let start = tabs(area).last().map_or(area.x, |(_, tab)| tab.right() + 1);
@@ -61,7 +61,7 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let facts = facts(app, theme, usize::from(room));
     let width = facts.width() as u16;
     if width <= room {
-        buffer.set_line(area.right() - width, area.y, &facts, width);
+        surface.buffer.set_line(area.right() - width, area.y, &facts, width);
     }
 }
 

@@ -1,7 +1,6 @@
 //! Draws the legend of the current lens: what colours or glyphs mean, with counts.
 
 use ratatui::{
-    buffer::Buffer,
     layout::Rect,
     style::Style,
     text::{Line, Span},
@@ -15,6 +14,7 @@ use crate::{
     domain::{Destination, StateClass, notation},
     view::{
         COLORED_OWNERS, Role, Theme, lens,
+        surface::Surface,
         theme::{OTHER_OWNER_LETTER, letter, owner_letter},
         words,
     },
@@ -46,8 +46,9 @@ const MAX_LINES: u16 = 2;
 const REPORTED_BESIDE: u8 = 100;
 
 /// Draws the legend of a map at this resolution.
-pub fn render(app: &App, theme: &Theme, resolution: Resolution, area: Rect, buffer: &mut Buffer) {
+pub fn render(app: &App, resolution: Resolution, surface: &mut Surface<'_>) {
     let Some(scan) = app.scan() else { return };
+    let (theme, area) = (surface.theme, surface.area);
     let mut entries = match app.map().lens {
         Lens::State if !theme.has_color() && resolution == Resolution::Blocks => {
             densities(scan, theme)
@@ -64,9 +65,7 @@ pub fn render(app: &App, theme: &Theme, resolution: Resolution, area: Rect, buff
         name_closing_states(&mut entries, &Words { title, theme, width }, height);
     }
     let lines = fitting(&titles, &entries, theme, width, height);
-    for (line, y) in lines.iter().zip(area.top()..area.bottom()) {
-        buffer.set_line(area.x + 1, y, line, area.width.saturating_sub(1));
-    }
+    surface.within(Rect { x: area.x + 1, width: width as u16, ..area }).lines(&lines);
 }
 
 /// Returns the legend with the first title that leaves room for the important entries, else with

@@ -2,7 +2,6 @@
 //! the map.
 
 use ratatui::{
-    buffer::Buffer,
     layout::{Position, Rect},
     style::{Modifier, Style},
     text::{Line, Span},
@@ -12,8 +11,9 @@ use crate::{
     app::{App, Grid, Plan, Resolution},
     domain::PortRange,
     view::{
-        Role, Theme,
+        Role,
         heatmap::{GlyphMeaning, Heatmap, Pane},
+        surface::Surface,
     },
 };
 
@@ -46,14 +46,8 @@ pub fn port_at(app: &App, plan: &Plan, area: Rect, at: Position) -> Option<PortR
 }
 
 /// Draws the loupe like the map, but with its own grid and always with letters.
-pub fn render(
-    app: &App,
-    plan: &Plan,
-    map: &Heatmap<'_>,
-    theme: &Theme,
-    area: Rect,
-    buffer: &mut Buffer,
-) {
+pub fn render(app: &App, plan: &Plan, map: &Heatmap<'_>, surface: &mut Surface<'_>) {
+    let (theme, area) = (surface.theme, surface.area);
     let Some(lines) = area.height.checked_sub(1) else { return };
     let Some(grid) = grid(app, plan, lines) else { return };
     let title = format!(" Loupe {} ", grid.range());
@@ -65,12 +59,9 @@ pub fn render(
         Span::styled(what, theme.style(Role::Dim)),
         Span::styled(rule, theme.style(Role::Border)),
     ]);
-    buffer.set_line(area.x, area.y, &line, area.width);
-    Heatmap { grid: &grid, glyphs: GlyphMeaning::Letters, ..*map }.render_rows(
-        theme,
-        below_rule(area),
-        buffer,
-    );
+    surface.lines([&line]);
+    let loupe = Heatmap { grid: &grid, glyphs: GlyphMeaning::Letters, ..*map };
+    loupe.render_rows(&mut surface.within(below_rule(area)));
 }
 
 fn below_rule(area: Rect) -> Rect {

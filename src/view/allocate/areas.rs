@@ -122,6 +122,13 @@ impl AllocateAreas {
         };
         (areas, grid)
     }
+
+    /// Gives the legend a line of the outcome.
+    pub fn put_legend_above_outcome(&mut self) {
+        self.legend = Rect { height: 1, ..self.outcome }.intersection(self.outcome);
+        self.outcome.y += self.legend.height;
+        self.outcome.height -= self.legend.height;
+    }
 }
 
 /// Returns the grid of the map. None: the map does not fit.

@@ -7,11 +7,8 @@ use crate::{
     domain::notation,
     view::{
         Role, Theme,
-        allocate::{
-            AllocateContext,
-            column::{TextColumn, first_fitting, fitted},
-            log,
-        },
+        allocate::{AllocateContext, log},
+        surface::{Surface, first_fitting, fitted},
     },
 };
 
@@ -28,7 +25,7 @@ const NARROW: usize = 22;
 type FigureRow = (&'static str, String, String);
 
 /// Draws the figures as a table, one column per figure.
-pub fn section(context: AllocateContext<'_>, column: &mut TextColumn<'_>) {
+pub fn section(context: AllocateContext<'_>, column: &mut Surface<'_>) {
     let allocation = context.allocation;
     let figures = allocation.figures();
     let failures = format!("{} failed", notation::grouped(figures.failures));
@@ -102,7 +99,7 @@ pub fn narrow_rows(allocation: &Allocation) -> u16 {
 }
 
 /// Draws one line per figure.
-pub fn narrow(context: AllocateContext<'_>, column: &mut TextColumn<'_>) {
+pub fn narrow(context: AllocateContext<'_>, column: &mut Surface<'_>) {
     let allocation = context.allocation;
     let figures = allocation.figures();
     column.rule("Totals", "");

@@ -13,7 +13,7 @@ const HUGE: (u16, u16) = (190, 54);
 /// Height of the ranges: a rule and one line per protocol and family.
 const RANGES: u16 = 5;
 /// Height of the head of a table: a rule and the column titles.
-pub const HEAD: u16 = 2;
+const HEAD: u16 = 2;
 /// Minimum height of the map: a rule, the axis and three lines of blocks.
 const MIN_MAP_LINES: u16 = 5;
 const BETWEEN: u16 = 2;
