@@ -18,6 +18,7 @@ mod lens;
 mod loupe;
 mod map;
 mod overview;
+mod size_class;
 mod speeds;
 pub mod surface;
 mod table;

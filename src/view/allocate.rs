@@ -23,9 +23,9 @@ use crate::{
         allocation::{ActivePanel, Allocation, AllocatorTarget, LastScan},
     },
     domain::ProcessTable,
-    view::{Role, dialog, surface::Surface},
+    view::{Role, dialog, size_class::SizeClass, surface::Surface},
 };
-use areas::{AllocateAreas, AllocateSize};
+use areas::AllocateAreas;
 use map::AttemptMap;
 
 /// Maximum number of lines of the log. Redrawing more lines would send too much over ssh.
@@ -47,7 +47,7 @@ pub struct AllocateContext<'a> {
 /// Draws the screen between header and footer.
 pub fn render(context: AllocateContext<'_>, surface: &mut Surface<'_>) {
     let (mut areas, grid) = areas(context.allocation, surface);
-    if areas.class == AllocateSize::Small && context.allocation.is_sampled() {
+    if areas.class == SizeClass::Small && context.allocation.is_sampled() {
         // The colours of a sampled run have no meaning without their scale, so the legend takes a
         // line of the outcome.
         areas.put_legend_above_outcome();
@@ -59,7 +59,7 @@ pub fn render(context: AllocateContext<'_>, surface: &mut Surface<'_>) {
         map.render(scan, &mut surface.within(areas.map));
         map.legend(&mut surface.within(areas.legend));
         history::render(context.allocation, &mut surface.within(areas.history));
-    } else if context.scan.is_none() && areas.class > AllocateSize::Tiny {
+    } else if context.scan.is_none() && areas.class > SizeClass::Tiny {
         let words = match context.allocation.target() {
             AllocatorTarget::Machine => "no scan yet",
             AllocatorTarget::Simulated { .. } => "nothing simulated yet",
@@ -83,16 +83,16 @@ fn areas(allocation: &Allocation, surface: &Surface<'_>) -> (AllocateAreas, Opti
     AllocateAreas::within(surface.area, allocation.options().range, surface.rows_per_line())
 }
 
-fn facts(context: AllocateContext<'_>, class: AllocateSize, column: &mut Surface<'_>) {
+fn facts(context: AllocateContext<'_>, class: SizeClass, column: &mut Surface<'_>) {
     match class {
-        AllocateSize::Tiny => tiny::render(context, column),
-        AllocateSize::Small => {
+        SizeClass::Tiny => tiny::render(context, column),
+        SizeClass::Small => {
             setup::narrow_occupancy(context.allocation, column);
             let log_rows = column.left().saturating_sub(figures::narrow_rows(context.allocation));
             log::narrow(context, column, if log_rows < 2 { 0 } else { log_rows });
             figures::narrow(context, column);
         }
-        AllocateSize::Medium | AllocateSize::Large | AllocateSize::Huge => {
+        SizeClass::Medium | SizeClass::Large | SizeClass::Huge => {
             sections(context, column);
         }
     }

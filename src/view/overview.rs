@@ -49,7 +49,7 @@ pub fn render(app: &App, surface: &mut Surface<'_>) {
     let selected = app.overview().selected(scan);
     let (verdict, sources) = (headline.subject_status, destinations::sources(scan));
     let context = OverviewContext { app, scan, theme, headline, verdict, selected, sources };
-    let lines = areas::OverviewSize::of(area).verdict(headline.is_bad);
+    let lines = areas::verdict_lines(areas::size_class(area), headline.is_bad);
     let verdict = verdict::lines(&context, area.width, lines);
     let areas = areas::OverviewAreas::within(&context, area, lines);
     surface.within(indented(areas.verdict)).lines(&verdict);

@@ -18,7 +18,7 @@ impl EditableSettings for LabOptions {
             accepts: settings::accepts_nothing,
             read: |_, _| Ok(()),
             turn: |options, by, _| {
-                options.protocols = settings::next_protocols(options.protocols, by)
+                options.protocols = settings::next_protocols(options.protocols, by);
             },
         },
         SettingField {
@@ -27,7 +27,7 @@ impl EditableSettings for LabOptions {
             accepts: settings::accepts_range,
             read: |options, typed| settings::read_range(typed).map(|value| options.range = value),
             turn: |options, by, ephemeral| {
-                options.range = settings::next_range(options.range, ephemeral, by)
+                options.range = settings::next_range(options.range, ephemeral, by);
             },
         },
         SettingField {
@@ -38,7 +38,7 @@ impl EditableSettings for LabOptions {
                 settings::read_attempts(typed).map(|value| options.max_attempts = value)
             },
             turn: |options, by, _| {
-                options.max_attempts = settings::next_attempts(options.max_attempts, by)
+                options.max_attempts = settings::next_attempts(options.max_attempts, by);
             },
         },
         SettingField {
@@ -56,7 +56,7 @@ impl EditableSettings for LabOptions {
                 read_destinations(typed).map(|value| options.destinations = value)
             },
             turn: |options, by, _| {
-                options.destinations = settings::next_of(&DESTINATIONS, options.destinations, by)
+                options.destinations = settings::next_of(&DESTINATIONS, options.destinations, by);
             },
         },
     ];

@@ -32,7 +32,7 @@ impl EditableSettings for PoolOptions {
             accepts: settings::accepts_digits,
             read: |options, typed| read_band(typed).map(|value| options.bands.high = value),
             turn: |options, by, _| {
-                options.bands.high = settings::next_of(&BANDS, options.bands.high, by)
+                options.bands.high = settings::next_of(&BANDS, options.bands.high, by);
             },
         },
         SettingField {
@@ -41,7 +41,7 @@ impl EditableSettings for PoolOptions {
             accepts: settings::accepts_digits,
             read: |options, typed| read_band(typed).map(|value| options.bands.normal = value),
             turn: |options, by, _| {
-                options.bands.normal = settings::next_of(&BANDS, options.bands.normal, by)
+                options.bands.normal = settings::next_of(&BANDS, options.bands.normal, by);
             },
         },
         SettingField {
@@ -75,7 +75,7 @@ impl EditableSettings for PoolOptions {
                 settings::read_attempts(typed).map(|value| options.max_attempts = value)
             },
             turn: |options, by, _| {
-                options.max_attempts = settings::next_of(&ATTEMPTS, options.max_attempts, by)
+                options.max_attempts = settings::next_of(&ATTEMPTS, options.max_attempts, by);
             },
         },
         SettingField {

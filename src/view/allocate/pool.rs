@@ -15,10 +15,10 @@ use crate::{
         Role,
         allocate::{
             self, AllocateContext,
-            areas::AllocateSize as Room,
             title::{target_role, target_wordings},
         },
         dialog,
+        size_class::SizeClass,
         surface::{Surface, fitted},
     },
 };
@@ -37,7 +37,7 @@ pub struct PoolContext<'a> {
 pub fn render(pool_context: PoolContext<'_>, surface: &mut Surface<'_>) {
     let PoolContext { allocate_context, pool_screen, .. } = pool_context;
     let (mut areas, grid) = allocate::areas(allocate_context.allocation, surface);
-    if areas.class == Room::Small {
+    if areas.class == SizeClass::Small {
         areas.put_legend_above_outcome();
     }
     title(pool_context, &mut surface.within(areas.title));
@@ -48,22 +48,22 @@ pub fn render(pool_context: PoolContext<'_>, surface: &mut Surface<'_>) {
         let protocols = allocate_context.allocation.options().protocols;
         map.render(scan, protocols, &mut surface.within(areas.map));
         LeaseMap::legend(&mut surface.within(areas.legend));
-    } else if allocate_context.scan.is_none() && areas.class > Room::Tiny {
+    } else if allocate_context.scan.is_none() && areas.class > SizeClass::Tiny {
         surface.within(areas.map).text("no scan yet", Role::Dim);
     }
     // The facts end above the notice or, in size class `Small`, above the legend, which has the
     // full width.
-    let bottom = if areas.class == Room::Small { areas.legend.y } else { areas.outcome.y };
+    let bottom = if areas.class == SizeClass::Small { areas.legend.y } else { areas.outcome.y };
     let height = bottom.saturating_sub(areas.facts.y);
     let facts = Rect { height: height.max(areas.facts.height), ..areas.facts };
     let mut column = surface.within(facts.intersection(surface.area));
     match areas.class {
-        Room::Tiny => facts::tiny(pool_screen, &mut column),
-        Room::Small => {
+        SizeClass::Tiny => facts::tiny(pool_screen, &mut column),
+        SizeClass::Small => {
             facts::narrow(pool_screen, &mut column);
             table::narrow(pool_context, &mut column);
         }
-        Room::Medium | Room::Large | Room::Huge => {
+        SizeClass::Medium | SizeClass::Large | SizeClass::Huge => {
             facts::section(pool_context, &mut column);
             column.blank();
             facts::bands(pool_screen, &mut column);

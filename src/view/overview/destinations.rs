@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{
     OverviewContext,
-    areas::OverviewSize,
+    areas::size_class,
     list::{ListColumn, ListTable},
     verdict::{in_time, is_near, level_role, rate},
 };
@@ -19,6 +19,7 @@ use crate::{
     view::{
         Theme,
         gauges::{self, Colors},
+        size_class::SizeClass,
         surface::Surface,
         table::{TableColumn, dim, plain},
         words,
@@ -41,7 +42,7 @@ pub fn render(context: &OverviewContext<'_>, surface: &mut Surface<'_>) {
         0 => "no connections".to_owned(),
         count => notation::counted(count as u64, "source address"),
     }];
-    if OverviewSize::of(surface.buffer.area) > OverviewSize::Small {
+    if size_class(surface.buffer.area) > SizeClass::Small {
         notes.push("% of usable ports in use".to_owned());
     }
     let table = ListTable {

@@ -6,11 +6,11 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
-use super::{OverviewContext, areas::OverviewSize};
+use super::{OverviewContext, areas::size_class};
 use crate::{
     app::overview::OverviewList,
     domain::notation,
-    view::{Role, surface::Surface, words},
+    view::{Role, size_class::SizeClass, surface::Surface, words},
 };
 
 /// Draws a rule; drops notes from the right if they do not fit.
@@ -27,7 +27,7 @@ pub fn draw_list(
     notes: &[String],
     surface: &mut Surface<'_>,
 ) {
-    if OverviewSize::of(surface.buffer.area) > OverviewSize::Small {
+    if size_class(surface.buffer.area) > SizeClass::Small {
         return draw(shown.name(), notes, surface);
     }
     let mut spans = Vec::new();
