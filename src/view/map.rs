@@ -174,7 +174,7 @@ fn ports(app: &App, scan: &LatestScan, plan: &Plan, areas: &FrameAreas, surface:
 /// Returns the share (0 to 1) of a line's ports that are in use or, under connect and bind, marked
 /// by the lens.
 fn share(app: &App, scan: &LatestScan, ports: PortRange) -> f32 {
-    if matches!(app.map().lens, Lens::Connect | Lens::Bind) {
+    if app.map().lens.marks_ports() {
         return scan.categories.marked(ports).map_or(0.0, |(_, share)| share);
     }
     scan.occupancy.occupied_in(ports, app.map().protocols) as f32 / ports.len() as f32
@@ -199,7 +199,7 @@ impl MapTotals<'_> {
 impl PortFacts for MapTotals<'_> {
     fn taken(&self, block: PortRange) -> u8 {
         let protocols = self.app.map().protocols;
-        if matches!(self.app.map().lens, Lens::Connect | Lens::Bind) {
+        if self.app.map().lens.marks_ports() {
             return self.marked(block);
         }
         let ports = self.scan.occupancy.ports(block);
