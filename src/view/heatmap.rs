@@ -9,7 +9,7 @@ use ratatui::layout::{Position, Rect};
 
 use crate::{
     app::{Grid, GridBlock},
-    domain::PortRange,
+    domain::{Occupancy, PortRange, Protocols},
     view::{Role, surface::Surface},
 };
 
@@ -67,7 +67,16 @@ pub trait PortFacts {
 
     /// Returns the name of the port's owner, for the widest cells; empty if there is none or it is
     /// unknown.
-    fn owner(&self, port: u16) -> String;
+    fn owner(&self, _: u16) -> String {
+        String::new()
+    }
+}
+
+/// Returns which ports of a block of eight are occupied, as bits like [`PortFacts::taken`].
+pub fn occupied(occupancy: &Occupancy, protocols: Protocols, block: PortRange) -> u8 {
+    occupancy.ports(block).fold(0, |taken, (port, port_use)| {
+        taken | u8::from(port_use.is_occupied(protocols)) << (port % 8)
+    })
 }
 
 /// Implementation of [`PortFacts`] for maps of blocks, which need no facts about single ports.
@@ -76,10 +85,6 @@ pub struct NoPortFacts;
 impl PortFacts for NoPortFacts {
     fn taken(&self, _: PortRange) -> u8 {
         0
-    }
-
-    fn owner(&self, _: u16) -> String {
-        String::new()
     }
 }
 

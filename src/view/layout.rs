@@ -7,7 +7,7 @@ use crate::{
         App, InspectorPlace, Plan, PointerTarget, Screen, Size,
         grid::{AXIS, BAR, GUTTER},
     },
-    view::{header, heatmap::Pane, lab, loupe},
+    view::{header, heatmap::Pane, lab, loupe, surface::take},
 };
 
 /// Width of `ESTABLISHED 28232` and a gap.
@@ -107,13 +107,6 @@ fn place_below(areas: &mut FrameAreas, app: &App, plan: &Plan, size: Size, spare
         }
         areas.inspector = free;
     }
-}
-
-/// Removes the first `height` lines from the free area and returns them.
-fn take(free: &mut Rect, height: u16) -> Rect {
-    let part = Rect { height: height.min(free.height), ..*free };
-    *free = Rect { y: part.bottom(), height: free.height - part.height, ..*free };
-    part
 }
 
 /// Returns what a click at this position selects. None: nothing.

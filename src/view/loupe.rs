@@ -13,7 +13,7 @@ use crate::{
     view::{
         Role,
         heatmap::{GlyphMeaning, Heatmap, Pane},
-        surface::Surface,
+        surface::{Surface, below},
     },
 };
 
@@ -42,7 +42,7 @@ pub fn grid(app: &App, plan: &Plan, lines: u16) -> Option<Grid> {
 /// Returns the port at a position. None: the loupe shows none there.
 pub fn port_at(app: &App, plan: &Plan, area: Rect, at: Position) -> Option<PortRange> {
     let grid = grid(app, plan, area.height.checked_sub(1)?)?;
-    Pane::without_axis(below_rule(area), &grid).block_at(&grid, at)
+    Pane::without_axis(below(area, 1), &grid).block_at(&grid, at)
 }
 
 /// Draws the loupe like the map, but with its own grid and always with letters.
@@ -61,9 +61,5 @@ pub fn render(app: &App, plan: &Plan, map: &Heatmap<'_>, surface: &mut Surface<'
     ]);
     surface.lines([&line]);
     let loupe = Heatmap { grid: &grid, glyphs: GlyphMeaning::Letters, ..*map };
-    loupe.render_rows(&mut surface.within(below_rule(area)));
-}
-
-fn below_rule(area: Rect) -> Rect {
-    Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area }
+    loupe.render_rows(&mut surface.within(below(area, 1)));
 }

@@ -14,7 +14,7 @@ use crate::{
     view::{
         Role, Theme,
         gauges::{self, Colors},
-        heatmap::{GlyphMeaning, Heatmap, Pointed, PortFacts, level},
+        heatmap::{GlyphMeaning, Heatmap, Pointed, PortFacts, level, occupied},
         inspector,
         layout::FrameAreas,
         legend, lens, loupe,
@@ -145,7 +145,7 @@ fn span_words(app: &App, span: PortRange) -> Vec<String> {
     counts.map(|(ports, what)| format!("{} {what}", notation::grouped(ports))).into()
 }
 
-fn protocols_name(protocols: Protocols) -> &'static str {
+pub fn protocols_name(protocols: Protocols) -> &'static str {
     match protocols {
         Protocols::Tcp => "TCP",
         Protocols::Udp => "UDP",
@@ -202,10 +202,7 @@ impl PortFacts for MapTotals<'_> {
         if self.app.map().lens.marks_ports() {
             return self.marked(block);
         }
-        let ports = self.scan.occupancy.ports(block);
-        ports.fold(0, |taken, (port, port_use)| {
-            taken | u8::from(port_use.is_occupied(protocols)) << (port % 8)
-        })
+        occupied(&self.scan.occupancy, protocols, block)
     }
 
     fn owner(&self, port: u16) -> String {

@@ -130,6 +130,13 @@ pub fn below(area: Rect, lines: u16) -> Rect {
     Rect { y: area.y + lines, height: area.height - lines, ..area }
 }
 
+/// Removes the first `height` lines from the free area and returns them.
+pub fn take(free: &mut Rect, height: u16) -> Rect {
+    let part = Rect { height: height.min(free.height), ..*free };
+    *free = below(*free, height);
+    part
+}
+
 /// Replaces `·`, which separates parts, by `-` if only ASCII is available.
 fn separated(span: Span<'_>, ascii: bool) -> Span<'_> {
     if ascii && span.content.contains('·') {

@@ -14,7 +14,7 @@ use crate::{
         lab::{
             LabColumn, areas::MIN_WIDE_COLUMN, figures, histogram, histogram::HistogramScale, map,
         },
-        surface::Surface,
+        surface::{Surface, below},
         words,
     },
 };
@@ -81,9 +81,9 @@ impl StrategyPanel {
     ) {
         let area = surface.area;
         name(entry, &mut surface.within(Rect { height: 1, ..area }.intersection(area)));
-        let body = rest(area, 1);
+        let body = below(area, 1);
         self.summary(entry, &mut surface.within(body));
-        let body = rest(body, self.words);
+        let body = below(body, self.words);
         let lines = self.grid.as_ref().map_or(0, Grid::lines);
         let reads = lab.speed() <= Speed::Four;
         if let (Some(grid), Some(strategy_report)) = (&self.grid, entry.strategy_report) {
@@ -93,7 +93,7 @@ impl StrategyPanel {
             let x = self.map_width() + 2;
             Rect { x: body.x + x, width: body.width.saturating_sub(x + 1), ..body }
         } else {
-            let body = rest(body, lines + 1);
+            let body = below(body, lines + 1);
             Rect { width: body.width.saturating_sub(1), ..body }
         };
         let mut column = surface.within(facts);
@@ -144,9 +144,4 @@ fn name(entry: &LabColumn<'_>, surface: &mut Surface<'_>) {
         theme.style(if entry.is_selected { Role::Accent } else { Role::Border }),
     ));
     surface.lines([&line]);
-}
-
-fn rest(area: Rect, lines: u16) -> Rect {
-    let lines = lines.min(area.height);
-    Rect { y: area.y + lines, height: area.height - lines, ..area }
 }

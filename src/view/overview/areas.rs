@@ -3,7 +3,10 @@
 use ratatui::layout::Rect;
 
 use super::OverviewContext;
-use crate::{app::overview::OverviewList, view::size_class::SizeClass};
+use crate::{
+    app::overview::OverviewList,
+    view::{size_class::SizeClass, surface::take},
+};
 
 /// Minimum sizes (columns, lines) of the body, without header and footer, by size class. From `Medium`
 /// on, there are two columns.
@@ -149,11 +152,4 @@ impl OverviewAreas {
 
 fn rows(context: &OverviewContext<'_>, list: OverviewList) -> u16 {
     u16::try_from(list.len(context.scan)).unwrap_or(u16::MAX / 4).min(u16::MAX / 4)
-}
-
-/// Removes the first `height` lines from the free area and returns them.
-fn take(free: &mut Rect, height: u16) -> Rect {
-    let part = Rect { height: height.min(free.height), ..*free };
-    *free = Rect { y: part.bottom(), height: free.height - part.height, ..*free };
-    part
 }

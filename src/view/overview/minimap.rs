@@ -14,7 +14,7 @@ use crate::{
     domain::{PortRange, Protocols, notation},
     view::{
         Role,
-        heatmap::{GlyphMeaning, Heatmap, Pointed, PortFacts},
+        heatmap::{GlyphMeaning, Heatmap, Pointed, PortFacts, occupied},
         legend::{CLASSES, class_name},
         lens, map,
         surface::{Surface, below},
@@ -86,13 +86,6 @@ struct MinimapInput<'a>(&'a OverviewContext<'a>);
 
 impl PortFacts for MinimapInput<'_> {
     fn taken(&self, block: PortRange) -> u8 {
-        let ports = self.0.scan.occupancy.ports(block);
-        ports.fold(0, |taken, (port, port_use)| {
-            taken | u8::from(port_use.is_occupied(Protocols::Both)) << (port % 8)
-        })
-    }
-
-    fn owner(&self, _: u16) -> String {
-        String::new()
+        occupied(&self.0.scan.occupancy, Protocols::Both, block)
     }
 }
