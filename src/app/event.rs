@@ -1,6 +1,7 @@
 //! The input and output types of `App::update`. No behaviour.
 
 use crate::{
+    app::Screen,
     domain::PortRange,
     engine::{Report, Request},
 };
@@ -94,19 +95,6 @@ pub enum PointerTarget {
     Ports(PortRange),
     /// A column of the lab, counted from 0.
     Column(usize),
-}
-
-/// The screens. Their keys (1, 2, 4 and 5) stay the same when a screen is added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Screen {
-    Overview,
-    Map,
-    Allocate,
-    Lab,
-}
-
-impl Screen {
-    pub const EACH: [Self; 4] = [Self::Overview, Self::Map, Self::Allocate, Self::Lab];
 }
 
 /// What the event loop must do after an update.
