@@ -18,6 +18,7 @@ mod lens;
 mod loupe;
 mod map;
 mod overview;
+mod screen_views;
 mod size_class;
 mod speeds;
 pub mod surface;
@@ -34,7 +35,7 @@ use ratatui::{
     },
 };
 
-use crate::app::{App, Overlay, Screen, Size};
+use crate::app::{App, Overlay, Size};
 
 pub use surface::Surface;
 pub use theme::{Background, COLORED_OWNERS, Contrast, Depth, Role, Theme};
@@ -44,59 +45,25 @@ pub fn render(app: &App, theme: &Theme, frame: &mut Frame) {
     let area = frame.area();
     let mut surface = Surface::new(theme, area, frame.buffer_mut());
     let size = Size { columns: area.width, rows: area.height };
-    if size.is_text_only() && app.screen() != Screen::Allocate {
+    let view = screen_views::view(app.screen());
+    if let Some(render_text) = view.render_text.filter(|_| size.is_text_only()) {
         let has_footer = area.height >= 4 && area.width >= 20;
         let [text, footer] = Layout::vertical([Fill(1), Length(u16::from(has_footer))]).areas(area);
-        match app.screen() {
-            Screen::Lab => lab::render(app, &mut surface.within(text)),
-            _ => compact::render(app, &mut surface.within(text)),
-        }
+        render_text(app, &mut surface.within(text));
         footer::render(app, &mut surface.within(footer));
     } else {
-        screen(app, &mut surface);
+        let areas = layout::areas(area, app);
+        header::render(app, &mut surface.within(areas.header));
+        (view.render)(app, &areas, &mut surface);
+        if area.height > 1 {
+            footer::render(app, &mut surface.within(areas.footer));
+        }
     }
     if let Overlay::Help(page) = *app.overlay() {
         help::render(app, page, &mut surface);
     }
     if theme.ascii {
         replace_non_ascii(surface.buffer);
-    }
-}
-
-fn screen(app: &App, surface: &mut Surface<'_>) {
-    let area = surface.area;
-    let areas = layout::areas(area, app);
-    header::render(app, &mut surface.within(areas.header));
-    match app.screen() {
-        Screen::Overview => overview::render(app, &mut surface.within(areas.body)),
-        Screen::Map => {
-            let size = Size { columns: area.width, rows: area.height };
-            if let Some(plan) = app.plan(size) {
-                map::render(app, &plan, &areas, surface);
-            }
-        }
-        Screen::Allocate => {
-            let allocate_context = allocate::AllocateContext {
-                allocation: app.allocation(),
-                scan: app.allocation().scan(app.last_scan()),
-                processes: app.allocation().processes(app.processes()),
-                now: app.now(),
-            };
-            if app.pool().is_open() {
-                let pool_context = allocate::pool::PoolContext {
-                    allocate_context,
-                    pool_screen: app.pool(),
-                    processes: app.processes(),
-                };
-                allocate::pool::render(pool_context, &mut surface.within(areas.body));
-            } else {
-                allocate::render(allocate_context, &mut surface.within(areas.body));
-            }
-        }
-        Screen::Lab => lab::render(app, &mut surface.within(areas.body)),
-    }
-    if area.height > 1 {
-        footer::render(app, &mut surface.within(areas.footer));
     }
 }
 

@@ -10,7 +10,7 @@ mod log;
 mod map;
 mod outcome;
 mod page;
-pub mod pool;
+mod pool;
 mod setup;
 mod tiny;
 mod title;
@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use crate::{
     app::{
-        Grid,
+        App, Grid,
         allocation::{ActivePanel, Allocation, AllocatorTarget, LastScan},
     },
     domain::ProcessTable,
@@ -27,6 +27,7 @@ use crate::{
 };
 use areas::AllocateAreas;
 use map::AttemptMap;
+use pool::PoolContext;
 
 /// Maximum number of lines of the log. Redrawing more lines would send too much over ssh.
 const MAX_LOG_LINES: u16 = 16;
@@ -44,7 +45,25 @@ pub struct AllocateContext<'a> {
     pub now: Duration,
 }
 
-/// Draws the screen between header and footer.
+/// Draws the pool if it is open, else the runs.
+pub fn render_app(app: &App, surface: &mut Surface<'_>) {
+    let allocation = app.allocation();
+    let context = AllocateContext {
+        allocation,
+        scan: allocation.scan(app.last_scan()),
+        processes: allocation.processes(app.processes()),
+        now: app.now(),
+    };
+    if app.pool().is_open() {
+        let (pool_screen, processes) = (app.pool(), app.processes());
+        let context = PoolContext { allocate_context: context, pool_screen, processes };
+        pool::render(context, surface);
+    } else {
+        render(context, surface);
+    }
+}
+
+/// Draws the runs between header and footer.
 pub fn render(context: AllocateContext<'_>, surface: &mut Surface<'_>) {
     let (mut areas, grid) = areas(context.allocation, surface);
     if areas.class == SizeClass::Small && context.allocation.is_sampled() {

@@ -2,6 +2,7 @@
 //! beside it, and the parts below it. `heatmap` draws the grid.
 
 use ratatui::{
+    layout::{Position, Rect},
     style::{Modifier, Style},
     text::{Line, Span},
 };
@@ -9,12 +10,15 @@ use ratatui::{
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    app::{App, Extent, Grid, LatestScan, Lens, Plan, Resolution, lens::LensCounts},
+    app::{
+        App, Extent, Grid, LatestScan, Lens, Plan, PointerTarget, Resolution, Size,
+        lens::LensCounts,
+    },
     domain::{PortRange, Protocols, notation},
     view::{
         Role, Theme,
         gauges::{self, Colors},
-        heatmap::{GlyphMeaning, Heatmap, Pointed, PortFacts, level, occupied},
+        heatmap::{GlyphMeaning, Heatmap, Pane, Pointed, PortFacts, level, occupied},
         inspector,
         layout::FrameAreas,
         legend, lens, loupe,
@@ -26,18 +30,31 @@ use crate::{
 /// Width of the facts: `ESTABLISHED 28.2k`.
 const FACTS: usize = 17;
 
-pub fn render(app: &App, plan: &Plan, areas: &FrameAreas, surface: &mut Surface<'_>) {
+/// Draws the screen, if the terminal has room for a map.
+pub fn render(app: &App, areas: &FrameAreas, surface: &mut Surface<'_>) {
+    let Some(plan) = plan(app, surface.area) else { return };
     let grid = &plan.grid;
     let Some(scan) = app.scan() else {
         waiting(app, &mut surface.within(areas.body));
         return;
     };
     strip(app, scan, grid, areas, &mut surface.within(areas.strip));
-    ports(app, scan, plan, areas, surface);
+    ports(app, scan, &plan, areas, surface);
     facts(app, scan, grid, &mut surface.within(areas.facts));
     gauges(app, scan, &mut surface.within(areas.gauges));
     legend::render(app, grid.resolution(), &mut surface.within(areas.legend));
     inspector::render(app, scan, grid, areas, surface);
+}
+
+fn plan(app: &App, area: Rect) -> Option<Plan> {
+    app.plan(Size { columns: area.width, rows: area.height })
+}
+
+/// Returns the ports of the block at a position of the map or the loupe.
+pub fn hit(app: &App, area: Rect, areas: &FrameAreas, at: Position) -> Option<PointerTarget> {
+    let plan = plan(app, area)?;
+    let on_map = Pane::within(areas.map, &plan.grid).block_at(&plan.grid, at);
+    on_map.or_else(|| loupe::port_at(app, &plan, areas.loupe, at)).map(PointerTarget::Ports)
 }
 
 /// Draws each gauge on its own line, or all on one line if the area has only one.
