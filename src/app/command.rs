@@ -364,117 +364,51 @@ mod tests {
         }
     }
 
-    const POOL_ACTIONS: [Pool; 15] = [
-        Pool::Toggle,
-        Pool::Take,
-        Pool::TakeTen,
-        Pool::TakeAll,
-        Pool::NextClass,
-        Pool::Up,
-        Pool::Down,
-        Pool::PageUp,
-        Pool::PageDown,
-        Pool::First,
-        Pool::Last,
-        Pool::Release,
-        Pool::ReleaseAll,
-        Pool::Reclaim,
-        Pool::OpenSettings,
-    ];
-
     /// Fails if a listed action has no key, or if an action with a key is not listed.
     #[test]
     fn every_action_has_a_row() {
-        let mut wanted = vec![
-            Action::Show(Screen::Overview),
-            Action::Show(Screen::Map),
-            Action::Show(Screen::Allocate),
-            Action::Show(Screen::Lab),
-            Action::NextScreen,
-            Action::PreviousScreen,
-            Action::FitEphemeral,
-            Action::FitAll,
-            Action::Zoom(Zooming::In),
-            Action::Zoom(Zooming::Out),
-            Action::ToggleResolution,
-            Action::NextRun,
-            Action::PreviousRun,
-            Action::TurnPage(1),
-            Action::TurnPage(-1),
-            Action::NextTheme,
-            Action::ToggleMouse,
-            Action::OpenGoTo,
-            Action::GoTo,
-            Action::NextLens,
-            Action::PreviousLens,
-            Action::NextProtocols,
-            Action::ToggleFreeze,
-            Action::ScanNow,
-            Action::ShowOnMap,
-            Action::OpenHelp,
-            Action::Close,
-            Action::Suspend,
-            Action::Quit,
-        ];
-        wanted.extend(
-            [
-                Move::Left,
-                Move::Right,
-                Move::Up,
-                Move::Down,
-                Move::FarLeft,
-                Move::FarRight,
-                Move::FarUp,
-                Move::FarDown,
-                Move::PageUp,
-                Move::PageDown,
-                Move::First,
-                Move::Last,
-                Move::PreviousPort,
-                Move::NextPort,
-            ]
-            .map(Action::Move),
-        );
-        wanted.extend(
-            [
-                Own::RunOrPause,
-                Own::Step,
-                Own::Slower,
-                Own::Faster,
-                Own::OpenSettings,
-                Own::ToggleTarget,
-                Own::Emptier,
-                Own::Fuller,
-                Own::NextStrategy,
-                Own::PreviousStrategy,
-                Own::ToggleHold,
-                Own::ReleaseOne,
-                Own::ReleaseAll,
-                Own::Reset,
-            ]
-            .map(Action::Allocation),
-        );
-        wanted.extend(
-            [
-                Lab::RunOrPause,
-                Lab::Step,
-                Lab::Slower,
-                Lab::Faster,
-                Lab::ToggleTarget,
-                Lab::Emptier,
-                Lab::Fuller,
-                Lab::NextPattern,
-                Lab::NextStrategy,
-                Lab::PreviousStrategy,
-                Lab::Add,
-                Lab::Remove,
-                Lab::OpenSettings,
-                Lab::Race,
-                Lab::Reset,
-            ]
-            .map(Action::Lab),
-        );
-        wanted.extend(POOL_ACTIONS.map(Action::Pool));
+        let mut wanted = [
+            &[Action::Show(Screen::Overview), Action::Show(Screen::Map)][..],
+            &[Action::Show(Screen::Allocate), Action::Show(Screen::Lab), Action::NextScreen],
+            &[Action::PreviousScreen, Action::FitEphemeral, Action::FitAll],
+            &[Action::Zoom(Zooming::In), Action::Zoom(Zooming::Out), Action::ToggleResolution],
+            &[Action::NextRun, Action::PreviousRun, Action::TurnPage(1), Action::TurnPage(-1)],
+            &[Action::NextTheme, Action::ToggleMouse, Action::OpenGoTo, Action::GoTo],
+            &[Action::NextLens, Action::PreviousLens, Action::NextProtocols],
+            &[Action::ToggleFreeze, Action::ScanNow, Action::ShowOnMap, Action::OpenHelp],
+            &[Action::Close, Action::Suspend, Action::Quit],
+        ]
+        .concat();
+        let moves = [
+            &[Move::Left, Move::Right, Move::Up, Move::Down, Move::FarLeft, Move::FarRight][..],
+            &[Move::FarUp, Move::FarDown, Move::PageUp, Move::PageDown, Move::First, Move::Last],
+            &[Move::PreviousPort, Move::NextPort],
+        ]
+        .concat();
+        let own = [
+            &[Own::RunOrPause, Own::Step, Own::Slower, Own::Faster, Own::OpenSettings][..],
+            &[Own::ToggleTarget, Own::Emptier, Own::Fuller, Own::NextStrategy],
+            &[Own::PreviousStrategy, Own::ToggleHold, Own::ReleaseOne, Own::ReleaseAll],
+            &[Own::Reset],
+        ]
+        .concat();
+        let lab = [
+            &[Lab::RunOrPause, Lab::Step, Lab::Slower, Lab::Faster, Lab::ToggleTarget][..],
+            &[Lab::Emptier, Lab::Fuller, Lab::NextPattern, Lab::NextStrategy],
+            &[Lab::PreviousStrategy, Lab::Add, Lab::Remove, Lab::OpenSettings, Lab::Race],
+            &[Lab::Reset],
+        ]
+        .concat();
+        let pool = [
+            &[Pool::Toggle, Pool::Take, Pool::TakeTen, Pool::TakeAll, Pool::NextClass][..],
+            &[Pool::Up, Pool::Down, Pool::PageUp, Pool::PageDown, Pool::First, Pool::Last],
+            &[Pool::Release, Pool::ReleaseAll, Pool::Reclaim, Pool::OpenSettings],
+        ]
+        .concat();
+        wanted.extend(moves.into_iter().map(Action::Move));
+        wanted.extend(own.into_iter().map(Action::Allocation));
+        wanted.extend(lab.into_iter().map(Action::Lab));
+        wanted.extend(pool.into_iter().map(Action::Pool));
         let bound: HashSet<Action> =
             COMMANDS.iter().flat_map(KeyCommand::bindings).map(|(_, action)| action).collect();
         for action in &wanted {

@@ -1,5 +1,5 @@
-//! The screens, a row each: what keys mean there, and what happens when one is opened, left or closed.
-//! Does not draw.
+//! The screens, a row each: what keys mean there, and what happens when one is opened, left or
+//! closed. Does not draw.
 
 use crate::app::{
     App, Context, Effect, Key, LatestScan, Move,

@@ -1,5 +1,5 @@
-//! Draws the map below the marks of attempts and leases: occupied ports in grey. Also the marks that
-//! several screens share.
+//! Draws the map below the marks of attempts and leases: occupied ports in grey. Also the marks
+//! that several screens share.
 
 use ratatui::layout::Position;
 

@@ -1,4 +1,5 @@
-//! The screens as they are drawn, a row each: tab, drawing, what a click hits. The app has their state.
+//! The screens as they are drawn, a row each: tab, drawing, what a click hits. The app has their
+//! state.
 
 use ratatui::layout::{Position, Rect};
 

@@ -81,9 +81,10 @@ impl<'a> Surface<'a> {
         self.line([Span::styled(text, style)]);
     }
 
-    pub fn pair(&mut self, first: &str, first_role: Role, second: &str, second_role: Role) {
-        let styles = [self.theme.style(first_role), self.theme.style(second_role)];
-        self.line([Span::styled(first, styles[0]), Span::styled(second, styles[1])]);
+    /// Writes a dim label and its value.
+    pub fn labelled(&mut self, label: &str, value: &str) {
+        let styles = [self.theme.style(Role::Dim), self.theme.style(Role::Text)];
+        self.line([Span::styled(label, styles[0]), Span::styled(value, styles[1])]);
     }
 
     pub fn blank(&mut self) {

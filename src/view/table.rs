@@ -1,5 +1,5 @@
-//! Draws tables: which columns fit, where their cells are, which rows are visible. Does not know what
-//! the columns mean.
+//! Draws tables: which columns fit, where their cells are, which rows are visible. Does not know
+//! what the columns mean.
 
 use std::ops::Range;
 

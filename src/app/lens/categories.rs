@@ -131,8 +131,9 @@ impl Categories {
         self.ports.get(usize::from(category)).copied().unwrap_or_default()
     }
 
-    /// The category with the greatest sum of weights in a block, and the share (0 to 1) of the block's
-    /// ports whose weight is above 0 (marked). None: no port is marked, or the lens has no weights.
+    /// The category with the greatest sum of weights in a block, and the share (0 to 1) of the
+    /// block's ports whose weight is above 0 (marked). None: no port is marked, or the lens has no
+    /// weights.
     pub fn marked(&self, block: PortRange) -> Option<(u8, f32)> {
         let Counting::All { weights, .. } = self.lens.counting() else { return None };
         let mut counts = [0_u32; MAX_CATEGORIES];
@@ -146,8 +147,8 @@ impl Categories {
         (weight > 0).then(|| (category, marked as f32 / block.len() as f32))
     }
 
-    /// The category of a block. None: no port of the block is occupied, or the lens has no categories
-    /// of occupied ports.
+    /// The category of a block. None: no port of the block is occupied, or the lens has no
+    /// categories of occupied ports.
     pub fn of(&self, block: PortRange, occupancy: &Occupancy, protocols: Protocols) -> Option<u8> {
         let is_taken = |port: &u16| occupancy.port(*port).is_occupied(protocols);
         let mut taken = block.ports().filter(is_taken);

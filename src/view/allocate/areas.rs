@@ -11,9 +11,9 @@ use crate::{
     },
 };
 
-/// Minimum sizes (columns, lines) of the body, without header and footer: for a map with facts beside
-/// it; for facts with sections and a map with a legend; with room below the map that is kept for the
-/// last allocations; with wider facts.
+/// Minimum sizes (columns, lines) of the body, without header and footer: for a map with facts
+/// beside it; for facts with sections and a map with a legend; with room below the map that is kept
+/// for the last allocations; with wider facts.
 const LIMITS: [(u16, u16); 4] = [(56, 12), (110, 28), (150, 44), (190, 44)];
 /// Minimum widths of the facts beside the map, by size class.
 const NARROW_FACTS: u16 = 22;

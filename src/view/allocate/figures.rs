@@ -115,7 +115,7 @@ pub fn narrow(context: AllocateContext<'_>, column: &mut Surface<'_>) {
     ] {
         let label = format!("{label:<9}");
         let width = NARROW - label.len();
-        column.pair(&label, Role::Dim, &format!("{value:>width$}"), Role::Text);
+        column.labelled(&label, &format!("{value:>width$}"));
     }
     if allocation.row().needs_port_view {
         let (count, _) = figures.snapshots;
@@ -125,16 +125,11 @@ pub fn narrow(context: AllocateContext<'_>, column: &mut Surface<'_>) {
             }
             None => "-".to_owned(),
         };
-        column.pair("snapshot ", Role::Dim, &format!("{value:>13}"), Role::Text);
+        column.labelled("snapshot ", &format!("{value:>13}"));
     }
     column.text(&format!("{:>13} {:>8}", "measured", "expected"), Role::Dim);
     for (label, measured, model) in rows(allocation).into_iter().filter(|row| row.0 != "failed") {
-        column.pair(
-            &format!("{label:<7}"),
-            Role::Dim,
-            &format!("{measured:>7}{model:>8}"),
-            Role::Text,
-        );
+        column.labelled(&format!("{label:<7}"), &format!("{measured:>7}{model:>8}"));
     }
 }
 

@@ -62,7 +62,7 @@ pub fn section(context: AllocateContext<'_>, column: &mut Surface<'_>) {
 }
 
 fn label(label: &str, value: &str, column: &mut Surface<'_>) {
-    column.pair(&format!("{label:<LABEL$}"), Role::Dim, value, Role::Text);
+    column.labelled(&format!("{label:<LABEL$}"), value);
 }
 
 /// Returns the strategy's name, and as many clauses of its summary as fit into `room` columns. If

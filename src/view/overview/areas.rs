@@ -8,8 +8,8 @@ use crate::{
     view::{size_class::SizeClass, surface::take},
 };
 
-/// Minimum sizes (columns, lines) of the body, without header and footer, by size class. From `Medium`
-/// on, there are two columns.
+/// Minimum sizes (columns, lines) of the body, without header and footer, by size class. From
+/// `Medium` on, there are two columns.
 const LIMITS: [(u16, u16); 4] = [(0, 0), (110, 34), (150, 44), (190, 54)];
 /// Height of the ranges: a rule and one line per protocol and family.
 const RANGES: u16 = 5;
@@ -25,8 +25,8 @@ pub fn size_class(area: Rect) -> SizeClass {
     SizeClass::of(area, LIMITS)
 }
 
-/// Returns the number of lines for the verdict, which has the headline, the reason and the advice. If
-/// `is_bad`, the verdict gets more lines, and the map fewer.
+/// Returns the number of lines for the verdict, which has the headline, the reason and the advice.
+/// If `is_bad`, the verdict gets more lines, and the map fewer.
 pub fn verdict_lines(class: SizeClass, is_bad: bool) -> u16 {
     match (class, is_bad) {
         (_, false) => 3,

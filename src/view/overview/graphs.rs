@@ -92,8 +92,8 @@ fn drain_title(ports: u32, room: usize) -> String {
         .unwrap_or_else(|| "TIME-WAIT".to_owned())
 }
 
-/// Draws a bar per value. `mark` is the colour of the bars, and the letter that replaces them if only
-/// whole cells can be drawn.
+/// Draws a bar per value. `mark` is the colour of the bars, and the letter that replaces them if
+/// only whole cells can be drawn.
 fn bars(values: &[u32], most: u32, mark: (Role, char), surface: &mut Surface<'_>) {
     let (theme, area) = (surface.theme, surface.area);
     let eighths = u32::from(area.height) * 8;

@@ -52,7 +52,8 @@ fn columns<'a>(
             12,
             1,
             |context: &OverviewContext<'a>, row: &OwnerUse, width| {
-                // The bar of the largest owner is full, because the bars compare owners with each other.
+                // The bar of the largest owner is full, because the bars compare owners with each
+                // other.
                 let most = context.scan.analysis.owners.first().map_or(1, |first| first.ports);
                 gauges::parts(&row.by_class, most, context.theme, width)
             },

@@ -19,8 +19,8 @@ pub fn draw(title: &str, notes: &[String], surface: &mut Surface<'_>) {
     draw_line(vec![title], notes, surface);
 }
 
-/// Draws the rule of a list. On terminals with room for only one list, it has the names of all lists
-/// and marks the list that is shown.
+/// Draws the rule of a list. On terminals with room for only one list, it has the names of all
+/// lists and marks the list that is shown.
 pub fn draw_list(
     context: &OverviewContext<'_>,
     shown: OverviewList,

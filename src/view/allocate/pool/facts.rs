@@ -104,7 +104,7 @@ pub fn in_quarantine(report: &PoolReport) -> String {
 }
 
 fn label(label: &str, value: &str, column: &mut Surface<'_>) {
-    column.pair(&format!("{label:<LABEL$}"), Role::Dim, value, Role::Text);
+    column.labelled(&format!("{label:<LABEL$}"), value);
 }
 
 /// Returns the bands that a class may use.
