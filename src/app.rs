@@ -11,7 +11,8 @@ pub mod map;
 pub mod overview;
 pub mod pool;
 mod run;
-mod settings;
+mod screen;
+pub mod settings;
 mod update;
 
 use std::{sync::Arc, time::Duration};
@@ -30,7 +31,7 @@ use crate::{
 };
 
 pub use command::{Action, COMMANDS, Context, KeyCommand};
-pub use event::{Effect, Event, Gesture, Key, PointerTarget, Screen};
+pub use event::{Effect, Event, Gesture, Key, PointerTarget};
 pub use focus::Focus;
 pub use grid::{Grid, GridBlock, Resolution, RowsPerLine};
 pub use lab::{LabOptions, LabScreen};
@@ -38,6 +39,7 @@ pub use lens::Lens;
 pub use map::{Extent, GlyphSet, InspectorPlace, Map, Move, Plan, Size};
 pub use overview::Overview;
 pub use pool::PoolScreen;
+pub use screen::Screen;
 
 /// Options with which the app starts.
 #[derive(Clone, Debug)]
@@ -315,12 +317,7 @@ impl App {
     /// Minimum time between two frames that show reports: 100 ms if the run is so fast that only a
     /// sample of it is shown, and 0 otherwise. A frame that answers a key is drawn at once.
     pub fn frame_gap(&self) -> Duration {
-        let is_fast = match self.screen {
-            Screen::Allocate => self.allocation.is_sampled() && !self.pool.is_open(),
-            Screen::Lab => self.lab.is_sampled(),
-            Screen::Overview | Screen::Map => false,
-        };
-        Duration::from_millis(if is_fast { 100 } else { 0 })
+        Duration::from_millis(if (self.screen.row().is_sampled)(self) { 100 } else { 0 })
     }
 
     /// Whether the view is paused.
@@ -340,22 +337,10 @@ impl App {
 
     /// The context that decides what each key means now.
     pub fn context(&self) -> Context {
-        match (&self.overlay, self.screen) {
-            (Overlay::Help(_), _) => Context::Help,
-            (Overlay::GoTo(_), _) => Context::GoTo,
-            (Overlay::None, Screen::Allocate) if self.pool.is_open() => match self.pool.panel() {
-                Some(_) => Context::Panel,
-                None => Context::Pool,
-            },
-            (Overlay::None, Screen::Allocate) if self.allocation.panel().is_some() => {
-                Context::Panel
-            }
-            (Overlay::None, Screen::Allocate) => Context::Allocate,
-            (Overlay::None, Screen::Lab) if self.lab.is_race_shown() => Context::Race,
-            (Overlay::None, Screen::Lab) if self.lab.panel().is_some() => Context::Panel,
-            (Overlay::None, Screen::Lab) => Context::Lab,
-            (Overlay::None, Screen::Overview) => Context::Overview,
-            (Overlay::None, Screen::Map) => Context::Map,
+        match &self.overlay {
+            Overlay::Help(_) => Context::Help,
+            Overlay::GoTo(_) => Context::GoTo,
+            Overlay::None => (self.screen.row().context)(self),
         }
     }
 

@@ -1,7 +1,10 @@
 //! Draws the app. Reads its state, but does not change it.
 
 pub mod allocate;
+mod attempt_map;
+mod bars;
 mod compact;
+mod dialog;
 mod footer;
 mod gauges;
 mod header;
@@ -15,6 +18,11 @@ mod lens;
 mod loupe;
 mod map;
 mod overview;
+mod screen_views;
+mod size_class;
+mod speeds;
+pub mod surface;
+mod table;
 pub mod theme;
 mod words;
 
@@ -23,71 +31,39 @@ use ratatui::{
     buffer::Buffer,
     layout::{
         Constraint::{Fill, Length},
-        Layout, Rect,
+        Layout,
     },
 };
 
-use crate::app::{App, Overlay, Screen, Size};
+use crate::app::{App, Overlay, Size};
 
+pub use surface::Surface;
 pub use theme::{Background, COLORED_OWNERS, Contrast, Depth, Role, Theme};
 
 /// Draws a whole frame.
 pub fn render(app: &App, theme: &Theme, frame: &mut Frame) {
     let area = frame.area();
-    let buffer = frame.buffer_mut();
+    let mut surface = Surface::new(theme, area, frame.buffer_mut());
     let size = Size { columns: area.width, rows: area.height };
-    if size.is_text_only() && app.screen() != Screen::Allocate {
+    let view = screen_views::view(app.screen());
+    if let Some(render_text) = view.render_text.filter(|_| size.is_text_only()) {
         let has_footer = area.height >= 4 && area.width >= 20;
         let [text, footer] = Layout::vertical([Fill(1), Length(u16::from(has_footer))]).areas(area);
-        match app.screen() {
-            Screen::Lab => lab::render(app, theme, text, buffer),
-            _ => compact::render(app, theme, text, buffer),
-        }
-        footer::render(app, theme, footer, buffer);
+        render_text(app, &mut surface.within(text));
+        footer::render(app, &mut surface.within(footer));
     } else {
-        screen(app, theme, area, buffer);
+        let areas = layout::areas(area, app);
+        header::render(app, &mut surface.within(areas.header));
+        (view.render)(app, &areas, &mut surface);
+        if area.height > 1 {
+            footer::render(app, &mut surface.within(areas.footer));
+        }
     }
     if let Overlay::Help(page) = *app.overlay() {
-        help::render(app, page, theme, area, buffer);
+        help::render(app, page, &mut surface);
     }
     if theme.ascii {
-        replace_non_ascii(buffer);
-    }
-}
-
-fn screen(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let areas = layout::areas(area, app);
-    header::render(app, theme, areas.header, buffer);
-    match app.screen() {
-        Screen::Overview => overview::render(app, theme, areas.body, buffer),
-        Screen::Map => {
-            let size = Size { columns: area.width, rows: area.height };
-            if let Some(plan) = app.plan(size) {
-                map::render(app, theme, &plan, &areas, buffer);
-            }
-        }
-        Screen::Allocate => {
-            let allocate_context = allocate::AllocateContext {
-                allocation: app.allocation(),
-                scan: app.allocation().scan(app.last_scan()),
-                processes: app.allocation().processes(app.processes()),
-                now: app.now(),
-            };
-            if app.pool().is_open() {
-                let pool_context = allocate::pool::PoolContext {
-                    allocate_context,
-                    pool_screen: app.pool(),
-                    processes: app.processes(),
-                };
-                allocate::pool::render(pool_context, theme, areas.body, buffer);
-            } else {
-                allocate::render(allocate_context, theme, areas.body, buffer);
-            }
-        }
-        Screen::Lab => lab::render(app, theme, areas.body, buffer),
-    }
-    if area.height > 1 {
-        footer::render(app, theme, areas.footer, buffer);
+        replace_non_ascii(surface.buffer);
     }
 }
 

@@ -14,7 +14,7 @@ use portscope::{
     domain::ProcessTable,
     engine::message::Finished,
     view::{
-        Background, Depth, Role, Theme,
+        Background, Depth, Role, Surface, Theme,
         allocate::{AllocateContext, render},
     },
 };
@@ -36,7 +36,7 @@ fn drawn(harness: &Harness, theme: &Theme, columns: u16, rows: u16) -> Buffer {
         processes: harness.allocation.processes(&harness.processes),
         now: harness.now,
     };
-    render(sight, theme, area, &mut buffer);
+    render(sight, &mut Surface::new(theme, area, &mut buffer));
     buffer
 }
 
@@ -541,9 +541,7 @@ fn no_occupancy_is_shown_before_the_first_scan() {
             processes: &processes,
             now: Duration::ZERO,
         },
-        &DARK,
-        area,
-        &mut buffer,
+        &mut Surface::new(&DARK, area, &mut buffer),
     );
     let screen_text = text(&buffer);
     assert!(

@@ -11,8 +11,8 @@ use portscope::{
     app::{
         App, AppOptions, Effect, Event, Extent, GlyphSet, Key, RowsPerLine, Screen,
         allocation::{
-            ActivePanel, AllocationAction as Action, AllocationOptions, Field, HolderOwner,
-            HolderSeen, Reached,
+            ActivePanel, AllocationAction as Action, AllocationOptions, HolderOwner, HolderSeen,
+            Reached,
         },
     },
     domain::{PortRange, Protocols, State, Text, port::IANA_DYNAMIC},
@@ -201,7 +201,8 @@ fn escape_discards_typed_text_before_it_closes_the_panel() {
     harness.type_in("::1");
     harness.press(&[Key::Enter]);
     let Some(ActivePanel::Settings(panel)) = harness.allocation.panel() else { panic!("closed") };
-    assert_eq!((panel.field(), panel.value(Field::Address)), (Field::Address, "::1".to_owned()));
+    let selected = panel.rows().find(|row| row.is_selected).unwrap();
+    assert_eq!((selected.name, selected.value.as_str()), ("address", "::1"));
     harness.type_in("::");
     harness.press(&[Key::Escape]);
     assert!(harness.allocation.panel().is_some());

@@ -10,7 +10,7 @@ use portscope::{
         App, AppOptions, Context, Effect, Event, Extent, Gesture, GlyphSet, Key, LabOptions,
         PointerTarget, RowsPerLine, Screen,
         allocation::AllocationOptions,
-        lab::{LabField, LabPanel, LabScreen, MAX_COLUMNS, Pattern, RaceReport},
+        lab::{LabPanel, LabScreen, MAX_COLUMNS, Pattern, RaceReport},
     },
     domain::{Ephemeral, MachineKind, PortRange, Protocols, Snapshot, Text, port::IANA_DYNAMIC},
     engine::{LabReport, LabRequest as Ask, LabSetup, LabTarget, Report, Request, Speed},
@@ -457,7 +457,8 @@ fn unchanged_settings_restart_nothing() {
     let mut session = Session::open();
     session.keys("o");
     let Some(LabPanel::Settings(panel)) = session.lab().panel() else { panic!("closed") };
-    assert_eq!(panel.value(LabField::Range), "49152-65535");
+    let range = panel.rows().find(|row| row.name == "range").unwrap();
+    assert_eq!(range.value, "49152-65535");
     assert_eq!(session.press(Key::Enter), []);
     assert!(session.lab().panel().is_none() && session.lab().is_running());
 }

@@ -12,7 +12,7 @@ use portscope::{
     },
     app::{
         App, AppOptions, Context, Effect, Event, Extent, GlyphSet, Key, LabOptions, RowsPerLine,
-        Screen, allocation::AllocationOptions, pool::PoolField,
+        Screen, allocation::AllocationOptions, pool::PoolOptions, settings::EditableSettings,
     },
     domain::{Ephemeral, MachineKind, PortRange, Protocols, Snapshot, Text, port::IANA_DYNAMIC},
     engine::{
@@ -93,9 +93,9 @@ impl Session {
     }
 
     /// Changes a field in the settings panel.
-    fn set(&mut self, field: PoolField, typed: &str) {
+    fn set(&mut self, field: &str, typed: &str) {
         self.keys("o");
-        for _ in PoolField::EACH.iter().take_while(|&&each| each != field) {
+        for _ in PoolOptions::FIELDS.iter().take_while(|each| each.name != field) {
             self.press(Key::Down);
         }
         self.keys(typed);
@@ -310,7 +310,7 @@ fn the_selected_port_is_shown_on_the_map_and_the_leases_stay() {
 fn late_reports_of_an_earlier_pool_are_ignored() {
     let mut session = Session::open();
     session.report(1, &[50_000], &[]);
-    session.set(PoolField::High, "64");
+    session.set("reserved for high", "64");
     let asked = asked(session.press(ESCAPE));
     assert_eq!(opened(&asked).bands, Bands { high: 64, normal: 128 });
     assert_eq!(session.notice(), "new pool: 1 lease ended");
@@ -354,15 +354,11 @@ fn all_settings_are_in_the_plan() {
 #[test]
 fn invalid_settings_show_what_is_expected() {
     for (field, typed, words) in [
-        (PoolField::High, "70000", "invalid number of ports '70000': expected 0 to 65535"),
-        (
-            PoolField::QuarantineTime,
-            "1.2.3",
-            "invalid seconds '1.2.3': expected 0 to 86400, such as 0.5",
-        ),
-        (PoolField::FailureRate, "1", "invalid failure rate '1': expected above 0 and below 1"),
-        (PoolField::Attempts, "0", "invalid attempts '0': expected 1 or more"),
-        (PoolField::LeaseHolder, "0", "invalid pid '0': expected such as 4711; empty: portscope"),
+        ("reserved for high", "70000", "invalid number of ports '70000': expected 0 to 65535"),
+        ("seconds", "1.2.3", "invalid seconds '1.2.3': expected 0 to 86400, such as 0.5"),
+        ("failure rate", "1", "invalid failure rate '1': expected above 0 and below 1"),
+        ("attempts", "0", "invalid attempts '0': expected 1 or more"),
+        ("holder", "0", "invalid pid '0': expected such as 4711; empty: portscope"),
     ] {
         let mut session = Session::open();
         session.set(field, typed);
@@ -376,7 +372,7 @@ fn invalid_settings_show_what_is_expected() {
 fn a_changed_lease_holder_keeps_the_pool() {
     let mut session = Session::open();
     session.report(1, &[50_000], &[]);
-    session.set(PoolField::LeaseHolder, "4711");
+    session.set("holder", "4711");
     assert_eq!(asked(session.press(ESCAPE)), [Ask::LeaseHolder(Some(4711))]);
     assert_eq!(session.app.pool().report().unwrap().leases.len(), 1);
     session.keys("o");
@@ -391,11 +387,11 @@ fn a_changed_lease_holder_keeps_the_pool() {
 #[test]
 fn bands_larger_than_the_range_are_refused_without_a_request() {
     let mut session = Session::open();
-    session.set(PoolField::Normal, "16384");
+    session.set("reserved for normal", "16384");
     assert_eq!(asked(session.press(ESCAPE)), [Ask::Close]);
     assert_eq!(session.notice(), "bands need 16,512 ports, range has 16,384: change them (o)");
     assert_eq!(session.keys("a"), []);
-    session.set(PoolField::Normal, "0");
+    session.set("reserved for normal", "0");
     opened(&asked(session.press(ESCAPE)));
 }
 

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portscope::app::{Action, COMMANDS, Key};
+use portscope::app::{Action, COMMANDS, Key, KeyCommand};
 use rand::{RngExt as _, SeedableRng as _, rngs::ChaCha8Rng};
 use rustix::process::Signal;
 
@@ -49,9 +49,9 @@ fn typed(key: Key) -> Vec<u8> {
 
 /// Returns every bound key that does not end or stop the program, and some keys that are not bound.
 fn harmless_keys() -> Vec<Vec<u8>> {
-    let bindings = COMMANDS.iter().flat_map(|command| command.bindings);
+    let bindings = COMMANDS.iter().flat_map(KeyCommand::bindings);
     let harmless = bindings.filter(|(_, action)| !matches!(action, Action::Quit | Action::Suspend));
-    let bound = harmless.map(|&(key, _)| typed(key));
+    let bound = harmless.map(|(key, _)| typed(key));
     let unbound = "0123456789zZQé \u{7f}".chars().map(|c| typed(Key::Char(c)));
     bound.chain(unbound).collect()
 }

@@ -34,7 +34,7 @@ pub use attempt_marks::Mark;
 pub use figures::{AllocationFigures, Reached};
 pub use log::{AttemptLog, HolderOwner, HolderSeen, LogEntry};
 pub use occupancy_counts::OccupancyCounts;
-pub use settings::{AllocationPanel, Field, next_strategy};
+pub use settings::{AllocationPanel, next_strategy};
 pub use target::FillRatio;
 
 use attempt_marks::AttemptMarks;

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::app::{
-    Key, Move, Screen, allocation::AllocationAction, lab::LabAction, map::Zooming, pool::PoolAction,
+    Key, Move, Screen, allocation::AllocationAction as Own, lab::LabAction as Lab, map::Zooming,
+    pool::PoolAction as Pool,
 };
 
 /// A user action.
@@ -29,9 +30,9 @@ pub enum Action {
     NextProtocols,
     ToggleFreeze,
     ScanNow,
-    Allocation(AllocationAction),
-    Lab(LabAction),
-    Pool(PoolAction),
+    Allocation(Own),
+    Lab(Lab),
+    Pool(Pool),
     /// Shows the port allocated last, or the ports of the selected row, on the map.
     ShowOnMap,
     OpenHelp,
@@ -92,14 +93,43 @@ impl Context {
 
 /// A row of the table: keys that belong together.
 pub struct KeyCommand {
-    /// The keys as shown to the user.
-    pub keys: &'static str,
-    pub bindings: &'static [(Key, Action)],
     pub contexts: &'static [Context],
+    /// The names of the keys, as shown to the user. `hjkl` and `Shift+arrows` mean four keys
+    /// each.
+    pub keys: &'static str,
+    /// The actions of `keys`, in their order.
+    actions: &'static [Action],
     /// Label in the footer; empty: not shown there.
     pub label: &'static str,
     /// Text for the help and KEYS.md.
     pub help: &'static str,
+    /// Keys that are not shown, or that have no name of their own in `keys`.
+    more: &'static [(Key, Action)],
+}
+
+/// Begins a row: where its keys apply, and the action of each.
+const fn row(
+    contexts: &'static [Context],
+    keys: &'static str,
+    actions: &'static [Action],
+) -> KeyCommand {
+    KeyCommand { contexts, keys, actions, label: "", help: "", more: &[] }
+}
+
+impl KeyCommand {
+    const fn does(self, label: &'static str, help: &'static str) -> Self {
+        Self { label, help, ..self }
+    }
+
+    const fn also(self, more: &'static [(Key, Action)]) -> Self {
+        Self { more, ..self }
+    }
+
+    /// Each key of the row with its action.
+    pub fn bindings(&self) -> impl Iterator<Item = (Key, Action)> {
+        let shown = self.keys.split(' ').filter_map(Key::named);
+        shown.zip(self.actions.iter().copied()).chain(self.more.iter().copied())
+    }
 }
 
 const OVERVIEW: &[Context] = &[Context::Overview];
@@ -127,597 +157,173 @@ const SCREENS_AND_HELP: &[Context] = &[
     Context::Help,
 ];
 
-const fn own(action: AllocationAction) -> Action {
+const fn go(movement: Move) -> Action {
+    Action::Move(movement)
+}
+
+const fn own(action: Own) -> Action {
     Action::Allocation(action)
 }
 
-const fn pool(action: PoolAction) -> Action {
+const fn pool(action: Pool) -> Action {
     Action::Pool(action)
 }
 
-const fn lab(action: LabAction) -> Action {
+const fn lab(action: Lab) -> Action {
     Action::Lab(action)
 }
 
 /// All commands, in the order of the footer. If the terminal is too narrow, the footer drops
 /// commands from the right; it drops help and quit last.
 pub const COMMANDS: &[KeyCommand] = &[
-    KeyCommand {
-        keys: "j k",
-        bindings: &[
-            (Key::Char('j'), Action::Move(Move::Down)),
-            (Key::Char('k'), Action::Move(Move::Up)),
-            (Key::Down, Action::Move(Move::Down)),
-            (Key::Up, Action::Move(Move::Up)),
+    row(OVERVIEW, "j k", &[go(Move::Down), go(Move::Up)])
+        .does("select", "next, previous row across all lists; also arrows")
+        .also(&[(Key::Down, go(Move::Down)), (Key::Up, go(Move::Up))]),
+    row(OVERVIEW, "h l", &[go(Move::Left), go(Move::Right)])
+        .does("list", "previous, next list: destinations, owners, findings")
+        .also(&[(Key::Left, go(Move::Left)), (Key::Right, go(Move::Right))]),
+    row(OVERVIEW, "Enter m", &[Action::ShowOnMap, Action::ShowOnMap])
+        .does("on map", "mark the selected row's ports on the map; Esc returns"),
+    row(OVERVIEW, "PgUp PgDn", &[go(Move::PageUp), go(Move::PageDown)])
+        .does("", "ten rows up, down")
+        .also(&[(Key::ShiftUp, go(Move::FarUp)), (Key::ShiftDown, go(Move::FarDown))]),
+    row(OVERVIEW, "Home End", &[go(Move::First), go(Move::Last)]).does("", "first, last row"),
+    row(MAP, "hjkl", &[]).does("move", "move by a block or a row; also arrows").also(&[
+        (Key::Char('h'), go(Move::Left)),
+        (Key::Char('j'), go(Move::Down)),
+        (Key::Char('k'), go(Move::Up)),
+        (Key::Char('l'), go(Move::Right)),
+        (Key::Left, go(Move::Left)),
+        (Key::Down, go(Move::Down)),
+        (Key::Up, go(Move::Up)),
+        (Key::Right, go(Move::Right)),
+    ]),
+    row(MAP, "+ -", &[Action::Zoom(Zooming::In), Action::Zoom(Zooming::Out)])
+        .does("zoom", "zoom at the cursor, up to one port per block; also the wheel"),
+    row(MAP, "e", &[Action::FitEphemeral]).does("range", "show the ephemeral range"),
+    row(MAP, "a", &[Action::FitAll]).does("all", "show all ports"),
+    row(MAP, "c C", &[Action::NextLens, Action::PreviousLens])
+        .does("lens", "next, previous lens: what colours mean"),
+    row(MAP, "g", &[Action::OpenGoTo]).does("port", "go to a port: digits, then Enter"),
+    row(MAP, "w b", &[Action::NextRun, Action::PreviousRun])
+        .does("next in use", "next, previous run of ports in use"),
+    row(MAP, "f", &[Action::ToggleResolution])
+        .does("dots", "dots or blocks; the legend shows if dots do not fit"),
+    row(MAP, "p", &[Action::NextProtocols]).does("protocol", "TCP, UDP or both"),
+    row(LISTS_AND_MAP, "Space", &[Action::ToggleFreeze]).does("pause", "pause or resume the view"),
+    row(LISTS_AND_MAP, "r", &[Action::ScanNow]).does("scan now", "scan now"),
+    row(MAP, "< >", &[go(Move::PreviousPort), go(Move::NextPort)])
+        .does("one port", "previous, next port"),
+    row(MAP, "Shift+arrows", &[]).does("", "move by ten").also(&[
+        (Key::ShiftLeft, go(Move::FarLeft)),
+        (Key::ShiftRight, go(Move::FarRight)),
+        (Key::ShiftUp, go(Move::FarUp)),
+        (Key::ShiftDown, go(Move::FarDown)),
+    ]),
+    row(MAP, "PgUp PgDn", &[go(Move::PageUp), go(Move::PageDown)]).does("", "move by half the map"),
+    row(MAP, "Home End", &[go(Move::First), go(Move::Last)]).does("", "first, last port shown"),
+    row(ALLOCATE, "Space", &[own(Own::RunOrPause)]).does("run/pause", "run or pause"),
+    row(ALLOCATE, ".", &[own(Own::Step)]).does("step", "one attempt, then pause"),
+    row(ALLOCATE, "[ ]", &[own(Own::Slower), own(Own::Faster)]).does("speed", "slower, faster"),
+    row(ALLOCATE, "t", &[own(Own::ToggleTarget)])
+        .does("real/simulated", "switch between this machine and a simulated occupancy (90 %)"),
+    row(ALLOCATE, "p", &[pool(Pool::Toggle)])
+        .does("pool", "lease ports from a pool: classes, quarantine, reclaim"),
+    row(ALLOCATE, "- =", &[own(Own::Emptier), own(Own::Fuller)])
+        .does("occupancy", "lower, raise the simulated occupancy"),
+    row(ALLOCATE, "o", &[own(Own::OpenSettings)])
+        .does("settings", "strategy, protocol, range, attempts, seed, address"),
+    row(ALLOCATE, "s S", &[own(Own::NextStrategy), own(Own::PreviousStrategy)])
+        .does("strategy", "next, previous strategy, in a new run"),
+    row(ALLOCATE, "H", &[own(Own::ToggleHold)]).does("hold", "keep the ports it gets: on or off"),
+    row(ALLOCATE, "x X", &[own(Own::ReleaseOne), own(Own::ReleaseAll)])
+        .does("release", "release one port, all ports"),
+    row(ALLOCATE, "r", &[own(Own::Reset)]).does("reset", "reset the figures, keep the seed"),
+    row(ALLOCATE, "m Enter", &[Action::ShowOnMap, Action::ShowOnMap])
+        .does("on map", "show the last allocated port on the map"),
+    row(POOL, "a A f", &[pool(Pool::Take), pool(Pool::TakeTen), pool(Pool::TakeAll)])
+        .does("take", "take one lease, ten, as many as possible"),
+    row(POOL, "c", &[pool(Pool::NextClass)])
+        .does("class", "class of the next lease: low, normal, high"),
+    row(POOL, "x X", &[pool(Pool::Release), pool(Pool::ReleaseAll)])
+        .does("release", "release the selected lease, all leases"),
+    row(POOL, "R", &[pool(Pool::Reclaim)])
+        .does("reclaim", "end the leases of processes that have exited"),
+    row(POOL, "p Esc", &[pool(Pool::Toggle), Action::Close])
+        .does("back", "back to the allocator's runs; leases are kept"),
+    row(POOL, "o", &[pool(Pool::OpenSettings)])
+        .does("settings", "bands, quarantine, failure rate, attempts, lease holder"),
+    row(POOL, "t", &[own(Own::ToggleTarget)])
+        .does("real/simulated", "new pool on this machine or on the simulated occupancy"),
+    row(POOL, "j k", &[pool(Pool::Down), pool(Pool::Up)])
+        .does("select", "next, previous port; also arrows")
+        .also(&[(Key::Down, pool(Pool::Down)), (Key::Up, pool(Pool::Up))]),
+    row(POOL, "m Enter", &[Action::ShowOnMap, Action::ShowOnMap])
+        .does("on map", "show the selected port on the map"),
+    row(POOL, "PgUp PgDn", &[pool(Pool::PageUp), pool(Pool::PageDown)])
+        .does("", "ten ports up, down"),
+    row(POOL, "Home End", &[pool(Pool::First), pool(Pool::Last)])
+        .does("", "first, last port of the list"),
+    row(LAB, "Space", &[lab(Lab::RunOrPause)]).does("run/pause", "run or pause all strategies"),
+    row(LAB, ".", &[lab(Lab::Step)]).does("step", "one attempt of each strategy, then pause"),
+    row(LAB, "[ ]", &[lab(Lab::Slower), lab(Lab::Faster)]).does("speed", "slower, faster"),
+    row(LAB, "- =", &[lab(Lab::Emptier), lab(Lab::Fuller)])
+        .does("occupancy", "lower, raise the simulated occupancy"),
+    row(LAB, "h l", &[go(Move::Left), go(Move::Right)])
+        .does("select", "previous, next column; also arrows")
+        .also(&[(Key::Left, go(Move::Left)), (Key::Right, go(Move::Right))]),
+    row(LAB, "s S", &[lab(Lab::NextStrategy), lab(Lab::PreviousStrategy)])
+        .does("strategy", "next, previous strategy in the selected column"),
+    row(LAB, "R", &[lab(Lab::Race)])
+        .does("race", "race a competitor for a closed port, then hand over an open one"),
+    row(RACE, "R", &[lab(Lab::Race)]).does("end/again", "end the race, or start another"),
+    row(LAB, "d", &[lab(Lab::NextPattern)])
+        .does("distribution", "distribution of the ports in use: uniform, clustered, built"),
+    row(LAB, "x X", &[lab(Lab::Add), lab(Lab::Remove)]).does("columns", "add, remove a column"),
+    row(LAB, "t", &[lab(Lab::ToggleTarget)])
+        .does("real/simulated", "switch between a simulation and real binds on this machine"),
+    row(LAB, "o", &[lab(Lab::OpenSettings)])
+        .does("settings", "protocol, range, attempts, seed, remote endpoints"),
+    row(LAB, "r", &[lab(Lab::Reset)]).does("reset", "reset the figures, keep the seed"),
+    row(
+        SCREENS,
+        "1 2 4 5",
+        &[
+            Action::Show(Screen::Overview),
+            Action::Show(Screen::Map),
+            Action::Show(Screen::Allocate),
+            Action::Show(Screen::Lab),
         ],
-        contexts: OVERVIEW,
-        label: "select",
-        help: "next, previous row across all lists; also arrows",
-    },
-    KeyCommand {
-        keys: "h l",
-        bindings: &[
-            (Key::Char('h'), Action::Move(Move::Left)),
-            (Key::Char('l'), Action::Move(Move::Right)),
-            (Key::Left, Action::Move(Move::Left)),
-            (Key::Right, Action::Move(Move::Right)),
-        ],
-        contexts: OVERVIEW,
-        label: "list",
-        help: "previous, next list: destinations, owners, findings",
-    },
-    KeyCommand {
-        keys: "Enter m",
-        bindings: &[(Key::Enter, Action::ShowOnMap), (Key::Char('m'), Action::ShowOnMap)],
-        contexts: OVERVIEW,
-        label: "on map",
-        help: "mark the selected row's ports on the map; Esc returns",
-    },
-    KeyCommand {
-        keys: "PgUp PgDn",
-        bindings: &[
-            (Key::PageUp, Action::Move(Move::PageUp)),
-            (Key::PageDown, Action::Move(Move::PageDown)),
-            (Key::ShiftUp, Action::Move(Move::FarUp)),
-            (Key::ShiftDown, Action::Move(Move::FarDown)),
-        ],
-        contexts: OVERVIEW,
-        label: "",
-        help: "ten rows up, down",
-    },
-    KeyCommand {
-        keys: "Home End",
-        bindings: &[(Key::Home, Action::Move(Move::First)), (Key::End, Action::Move(Move::Last))],
-        contexts: OVERVIEW,
-        label: "",
-        help: "first, last row",
-    },
-    KeyCommand {
-        keys: "hjkl",
-        bindings: &[
-            (Key::Char('h'), Action::Move(Move::Left)),
-            (Key::Char('j'), Action::Move(Move::Down)),
-            (Key::Char('k'), Action::Move(Move::Up)),
-            (Key::Char('l'), Action::Move(Move::Right)),
-            (Key::Left, Action::Move(Move::Left)),
-            (Key::Down, Action::Move(Move::Down)),
-            (Key::Up, Action::Move(Move::Up)),
-            (Key::Right, Action::Move(Move::Right)),
-        ],
-        contexts: MAP,
-        label: "move",
-        help: "move by a block or a row; also arrows",
-    },
-    KeyCommand {
-        keys: "+ -",
-        bindings: &[
-            (Key::Char('+'), Action::Zoom(Zooming::In)),
-            (Key::Char('-'), Action::Zoom(Zooming::Out)),
-        ],
-        contexts: MAP,
-        label: "zoom",
-        help: "zoom at the cursor, up to one port per block; also the wheel",
-    },
-    KeyCommand {
-        keys: "e",
-        bindings: &[(Key::Char('e'), Action::FitEphemeral)],
-        contexts: MAP,
-        label: "range",
-        help: "show the ephemeral range",
-    },
-    KeyCommand {
-        keys: "a",
-        bindings: &[(Key::Char('a'), Action::FitAll)],
-        contexts: MAP,
-        label: "all",
-        help: "show all ports",
-    },
-    KeyCommand {
-        keys: "c C",
-        bindings: &[(Key::Char('c'), Action::NextLens), (Key::Char('C'), Action::PreviousLens)],
-        contexts: MAP,
-        label: "lens",
-        help: "next, previous lens: what colours mean",
-    },
-    KeyCommand {
-        keys: "g",
-        bindings: &[(Key::Char('g'), Action::OpenGoTo)],
-        contexts: MAP,
-        label: "port",
-        help: "go to a port: digits, then Enter",
-    },
-    KeyCommand {
-        keys: "w b",
-        bindings: &[(Key::Char('w'), Action::NextRun), (Key::Char('b'), Action::PreviousRun)],
-        contexts: MAP,
-        label: "next in use",
-        help: "next, previous run of ports in use",
-    },
-    KeyCommand {
-        keys: "f",
-        bindings: &[(Key::Char('f'), Action::ToggleResolution)],
-        contexts: MAP,
-        label: "dots",
-        help: "dots or blocks; the legend shows if dots do not fit",
-    },
-    KeyCommand {
-        keys: "p",
-        bindings: &[(Key::Char('p'), Action::NextProtocols)],
-        contexts: MAP,
-        label: "protocol",
-        help: "TCP, UDP or both",
-    },
-    KeyCommand {
-        keys: "Space",
-        bindings: &[(Key::Char(' '), Action::ToggleFreeze)],
-        contexts: LISTS_AND_MAP,
-        label: "pause",
-        help: "pause or resume the view",
-    },
-    KeyCommand {
-        keys: "r",
-        bindings: &[(Key::Char('r'), Action::ScanNow)],
-        contexts: LISTS_AND_MAP,
-        label: "scan now",
-        help: "scan now",
-    },
-    KeyCommand {
-        keys: "< >",
-        bindings: &[
-            (Key::Char('<'), Action::Move(Move::PreviousPort)),
-            (Key::Char('>'), Action::Move(Move::NextPort)),
-        ],
-        contexts: MAP,
-        label: "one port",
-        help: "previous, next port",
-    },
-    KeyCommand {
-        keys: "Shift+arrows",
-        bindings: &[
-            (Key::ShiftLeft, Action::Move(Move::FarLeft)),
-            (Key::ShiftRight, Action::Move(Move::FarRight)),
-            (Key::ShiftUp, Action::Move(Move::FarUp)),
-            (Key::ShiftDown, Action::Move(Move::FarDown)),
-        ],
-        contexts: MAP,
-        label: "",
-        help: "move by ten",
-    },
-    KeyCommand {
-        keys: "PgUp PgDn",
-        bindings: &[
-            (Key::PageUp, Action::Move(Move::PageUp)),
-            (Key::PageDown, Action::Move(Move::PageDown)),
-        ],
-        contexts: MAP,
-        label: "",
-        help: "move by half the map",
-    },
-    KeyCommand {
-        keys: "Home End",
-        bindings: &[(Key::Home, Action::Move(Move::First)), (Key::End, Action::Move(Move::Last))],
-        contexts: MAP,
-        label: "",
-        help: "first, last port shown",
-    },
-    KeyCommand {
-        keys: "Space",
-        bindings: &[(Key::Char(' '), own(AllocationAction::RunOrPause))],
-        contexts: ALLOCATE,
-        label: "run/pause",
-        help: "run or pause",
-    },
-    KeyCommand {
-        keys: ".",
-        bindings: &[(Key::Char('.'), own(AllocationAction::Step))],
-        contexts: ALLOCATE,
-        label: "step",
-        help: "one attempt, then pause",
-    },
-    KeyCommand {
-        keys: "[ ]",
-        bindings: &[
-            (Key::Char('['), own(AllocationAction::Slower)),
-            (Key::Char(']'), own(AllocationAction::Faster)),
-        ],
-        contexts: ALLOCATE,
-        label: "speed",
-        help: "slower, faster",
-    },
-    KeyCommand {
-        keys: "t",
-        bindings: &[(Key::Char('t'), own(AllocationAction::ToggleTarget))],
-        contexts: ALLOCATE,
-        label: "real/simulated",
-        help: "switch between this machine and a simulated occupancy (90 %)",
-    },
-    KeyCommand {
-        keys: "p",
-        bindings: &[(Key::Char('p'), pool(PoolAction::Toggle))],
-        contexts: ALLOCATE,
-        label: "pool",
-        help: "lease ports from a pool: classes, quarantine, reclaim",
-    },
-    KeyCommand {
-        keys: "- =",
-        bindings: &[
-            (Key::Char('-'), own(AllocationAction::Emptier)),
-            (Key::Char('='), own(AllocationAction::Fuller)),
-        ],
-        contexts: ALLOCATE,
-        label: "occupancy",
-        help: "lower, raise the simulated occupancy",
-    },
-    KeyCommand {
-        keys: "o",
-        bindings: &[(Key::Char('o'), own(AllocationAction::OpenSettings))],
-        contexts: ALLOCATE,
-        label: "settings",
-        help: "strategy, protocol, range, attempts, seed, address",
-    },
-    KeyCommand {
-        keys: "s S",
-        bindings: &[
-            (Key::Char('s'), own(AllocationAction::NextStrategy)),
-            (Key::Char('S'), own(AllocationAction::PreviousStrategy)),
-        ],
-        contexts: ALLOCATE,
-        label: "strategy",
-        help: "next, previous strategy, in a new run",
-    },
-    KeyCommand {
-        keys: "H",
-        bindings: &[(Key::Char('H'), own(AllocationAction::ToggleHold))],
-        contexts: ALLOCATE,
-        label: "hold",
-        help: "keep the ports it gets: on or off",
-    },
-    KeyCommand {
-        keys: "x X",
-        bindings: &[
-            (Key::Char('x'), own(AllocationAction::ReleaseOne)),
-            (Key::Char('X'), own(AllocationAction::ReleaseAll)),
-        ],
-        contexts: ALLOCATE,
-        label: "release",
-        help: "release one port, all ports",
-    },
-    KeyCommand {
-        keys: "r",
-        bindings: &[(Key::Char('r'), own(AllocationAction::Reset))],
-        contexts: ALLOCATE,
-        label: "reset",
-        help: "reset the figures, keep the seed",
-    },
-    KeyCommand {
-        keys: "m Enter",
-        bindings: &[(Key::Char('m'), Action::ShowOnMap), (Key::Enter, Action::ShowOnMap)],
-        contexts: ALLOCATE,
-        label: "on map",
-        help: "show the last allocated port on the map",
-    },
-    KeyCommand {
-        keys: "a A f",
-        bindings: &[
-            (Key::Char('a'), pool(PoolAction::Take)),
-            (Key::Char('A'), pool(PoolAction::TakeTen)),
-            (Key::Char('f'), pool(PoolAction::TakeAll)),
-        ],
-        contexts: POOL,
-        label: "take",
-        help: "take one lease, ten, as many as possible",
-    },
-    KeyCommand {
-        keys: "c",
-        bindings: &[(Key::Char('c'), pool(PoolAction::NextClass))],
-        contexts: POOL,
-        label: "class",
-        help: "class of the next lease: low, normal, high",
-    },
-    KeyCommand {
-        keys: "x X",
-        bindings: &[
-            (Key::Char('x'), pool(PoolAction::Release)),
-            (Key::Char('X'), pool(PoolAction::ReleaseAll)),
-        ],
-        contexts: POOL,
-        label: "release",
-        help: "release the selected lease, all leases",
-    },
-    KeyCommand {
-        keys: "R",
-        bindings: &[(Key::Char('R'), pool(PoolAction::Reclaim))],
-        contexts: POOL,
-        label: "reclaim",
-        help: "end the leases of processes that have exited",
-    },
-    KeyCommand {
-        keys: "p Esc",
-        bindings: &[(Key::Char('p'), pool(PoolAction::Toggle)), (Key::Escape, Action::Close)],
-        contexts: POOL,
-        label: "back",
-        help: "back to the allocator's runs; leases are kept",
-    },
-    KeyCommand {
-        keys: "o",
-        bindings: &[(Key::Char('o'), pool(PoolAction::OpenSettings))],
-        contexts: POOL,
-        label: "settings",
-        help: "bands, quarantine, failure rate, attempts, lease holder",
-    },
-    KeyCommand {
-        keys: "t",
-        bindings: &[(Key::Char('t'), own(AllocationAction::ToggleTarget))],
-        contexts: POOL,
-        label: "real/simulated",
-        help: "new pool on this machine or on the simulated occupancy",
-    },
-    KeyCommand {
-        keys: "j k",
-        bindings: &[
-            (Key::Char('j'), pool(PoolAction::Down)),
-            (Key::Char('k'), pool(PoolAction::Up)),
-            (Key::Down, pool(PoolAction::Down)),
-            (Key::Up, pool(PoolAction::Up)),
-        ],
-        contexts: POOL,
-        label: "select",
-        help: "next, previous port; also arrows",
-    },
-    KeyCommand {
-        keys: "m Enter",
-        bindings: &[(Key::Char('m'), Action::ShowOnMap), (Key::Enter, Action::ShowOnMap)],
-        contexts: POOL,
-        label: "on map",
-        help: "show the selected port on the map",
-    },
-    KeyCommand {
-        keys: "PgUp PgDn",
-        bindings: &[
-            (Key::PageUp, pool(PoolAction::PageUp)),
-            (Key::PageDown, pool(PoolAction::PageDown)),
-        ],
-        contexts: POOL,
-        label: "",
-        help: "ten ports up, down",
-    },
-    KeyCommand {
-        keys: "Home End",
-        bindings: &[(Key::Home, pool(PoolAction::First)), (Key::End, pool(PoolAction::Last))],
-        contexts: POOL,
-        label: "",
-        help: "first, last port of the list",
-    },
-    KeyCommand {
-        keys: "Space",
-        bindings: &[(Key::Char(' '), lab(LabAction::RunOrPause))],
-        contexts: LAB,
-        label: "run/pause",
-        help: "run or pause all strategies",
-    },
-    KeyCommand {
-        keys: ".",
-        bindings: &[(Key::Char('.'), lab(LabAction::Step))],
-        contexts: LAB,
-        label: "step",
-        help: "one attempt of each strategy, then pause",
-    },
-    KeyCommand {
-        keys: "[ ]",
-        bindings: &[
-            (Key::Char('['), lab(LabAction::Slower)),
-            (Key::Char(']'), lab(LabAction::Faster)),
-        ],
-        contexts: LAB,
-        label: "speed",
-        help: "slower, faster",
-    },
-    KeyCommand {
-        keys: "- =",
-        bindings: &[
-            (Key::Char('-'), lab(LabAction::Emptier)),
-            (Key::Char('='), lab(LabAction::Fuller)),
-        ],
-        contexts: LAB,
-        label: "occupancy",
-        help: "lower, raise the simulated occupancy",
-    },
-    KeyCommand {
-        keys: "h l",
-        bindings: &[
-            (Key::Char('h'), Action::Move(Move::Left)),
-            (Key::Char('l'), Action::Move(Move::Right)),
-            (Key::Left, Action::Move(Move::Left)),
-            (Key::Right, Action::Move(Move::Right)),
-        ],
-        contexts: LAB,
-        label: "select",
-        help: "previous, next column; also arrows",
-    },
-    KeyCommand {
-        keys: "s S",
-        bindings: &[
-            (Key::Char('s'), lab(LabAction::NextStrategy)),
-            (Key::Char('S'), lab(LabAction::PreviousStrategy)),
-        ],
-        contexts: LAB,
-        label: "strategy",
-        help: "next, previous strategy in the selected column",
-    },
-    KeyCommand {
-        keys: "R",
-        bindings: &[(Key::Char('R'), lab(LabAction::Race))],
-        contexts: LAB,
-        label: "race",
-        help: "race a competitor for a closed port, then hand over an open one",
-    },
-    KeyCommand {
-        keys: "R",
-        bindings: &[(Key::Char('R'), lab(LabAction::Race))],
-        contexts: RACE,
-        label: "end/again",
-        help: "end the race, or start another",
-    },
-    KeyCommand {
-        keys: "d",
-        bindings: &[(Key::Char('d'), lab(LabAction::NextPattern))],
-        contexts: LAB,
-        label: "distribution",
-        help: "distribution of the ports in use: uniform, clustered, built",
-    },
-    KeyCommand {
-        keys: "x X",
-        bindings: &[
-            (Key::Char('x'), lab(LabAction::Add)),
-            (Key::Char('X'), lab(LabAction::Remove)),
-        ],
-        contexts: LAB,
-        label: "columns",
-        help: "add, remove a column",
-    },
-    KeyCommand {
-        keys: "t",
-        bindings: &[(Key::Char('t'), lab(LabAction::ToggleTarget))],
-        contexts: LAB,
-        label: "real/simulated",
-        help: "switch between a simulation and real binds on this machine",
-    },
-    KeyCommand {
-        keys: "o",
-        bindings: &[(Key::Char('o'), lab(LabAction::OpenSettings))],
-        contexts: LAB,
-        label: "settings",
-        help: "protocol, range, attempts, seed, remote endpoints",
-    },
-    KeyCommand {
-        keys: "r",
-        bindings: &[(Key::Char('r'), lab(LabAction::Reset))],
-        contexts: LAB,
-        label: "reset",
-        help: "reset the figures, keep the seed",
-    },
-    KeyCommand {
-        keys: "1 2 4 5",
-        bindings: &[
-            (Key::Char('1'), Action::Show(Screen::Overview)),
-            (Key::Char('2'), Action::Show(Screen::Map)),
-            (Key::Char('4'), Action::Show(Screen::Allocate)),
-            (Key::Char('5'), Action::Show(Screen::Lab)),
-        ],
-        contexts: SCREENS,
-        label: "",
-        help: "Overview, Map, Allocate, Lab",
-    },
-    KeyCommand {
-        keys: "Tab Shift-Tab",
-        bindings: &[(Key::Tab, Action::NextScreen), (Key::BackTab, Action::PreviousScreen)],
-        contexts: SCREENS,
-        label: "screen",
-        help: "next, previous screen",
-    },
-    KeyCommand {
-        keys: "T",
-        bindings: &[(Key::Char('T'), Action::NextTheme)],
-        contexts: SCREENS,
-        label: "",
-        help: "next theme: dark, light, high contrast",
-    },
-    KeyCommand {
-        keys: "#",
-        bindings: &[(Key::Char('#'), Action::ToggleMouse)],
-        contexts: SCREENS,
-        label: "",
-        help: "mouse on or off: hover inspects, click selects, drag measures",
-    },
-    KeyCommand {
-        keys: "Left Right Tab",
-        bindings: &[
-            (Key::Right, Action::TurnPage(1)),
-            (Key::Tab, Action::TurnPage(1)),
-            (Key::Left, Action::TurnPage(-1)),
-            (Key::BackTab, Action::TurnPage(-1)),
-        ],
-        contexts: &[Context::Help],
-        label: "page",
-        help: "next, previous page: keys, states and colours, ranges",
-    },
-    KeyCommand {
-        keys: "Enter",
-        bindings: &[(Key::Enter, Action::GoTo)],
-        contexts: &[Context::GoTo],
-        label: "go",
-        help: "go to the entered port",
-    },
-    KeyCommand {
-        keys: "Esc",
-        bindings: &[(Key::Escape, Action::Close)],
-        contexts: &[Context::Map, Context::Race, Context::Help, Context::GoTo],
-        label: "",
-        help: "close or go back; never quits",
-    },
-    KeyCommand {
-        keys: "Ctrl-Z",
-        bindings: &[(Key::Ctrl('z'), Action::Suspend)],
-        contexts: &Context::EACH,
-        label: "",
-        help: "suspend; `fg` resumes",
-    },
-    KeyCommand {
-        keys: "?",
-        bindings: &[(Key::Char('?'), Action::OpenHelp)],
-        contexts: SCREENS,
-        label: "help",
-        help: "open this help",
-    },
-    KeyCommand {
-        keys: "?",
-        bindings: &[(Key::Char('?'), Action::Close)],
-        contexts: &[Context::Help],
-        label: "",
-        help: "close the help",
-    },
-    KeyCommand {
-        keys: "q",
-        bindings: &[(Key::Char('q'), Action::Quit)],
-        contexts: SCREENS_AND_HELP,
-        label: "quit",
-        help: "quit and release held ports",
-    },
-    KeyCommand {
-        keys: "Ctrl-C",
-        bindings: &[(Key::Ctrl('c'), Action::Quit)],
-        contexts: &Context::EACH,
-        label: "",
-        help: "quit from any screen or dialog",
-    },
+    )
+    .does("", "Overview, Map, Allocate, Lab"),
+    row(SCREENS, "Tab Shift-Tab", &[Action::NextScreen, Action::PreviousScreen])
+        .does("screen", "next, previous screen"),
+    row(SCREENS, "T", &[Action::NextTheme]).does("", "next theme: dark, light, high contrast"),
+    row(SCREENS, "#", &[Action::ToggleMouse])
+        .does("", "mouse on or off: hover inspects, click selects, drag measures"),
+    row(
+        &[Context::Help],
+        "Left Right Tab",
+        &[Action::TurnPage(-1), Action::TurnPage(1), Action::TurnPage(1)],
+    )
+    .does("page", "next, previous page: keys, states and colours, ranges")
+    .also(&[(Key::BackTab, Action::TurnPage(-1))]),
+    row(&[Context::GoTo], "Enter", &[Action::GoTo]).does("go", "go to the entered port"),
+    row(&[Context::Map, Context::Race, Context::Help, Context::GoTo], "Esc", &[Action::Close])
+        .does("", "close or go back; never quits"),
+    row(&Context::EACH, "Ctrl-Z", &[Action::Suspend]).does("", "suspend; `fg` resumes"),
+    row(SCREENS, "?", &[Action::OpenHelp]).does("help", "open this help"),
+    row(&[Context::Help], "?", &[Action::Close]).does("", "close the help"),
+    row(SCREENS_AND_HELP, "q", &[Action::Quit]).does("quit", "quit and release held ports"),
+    row(&Context::EACH, "Ctrl-C", &[Action::Quit]).does("", "quit from any screen or dialog"),
 ];
 
 /// Returns the action of a key in a context. None: no command has this key.
 pub fn find(context: Context, key: Key) -> Option<Action> {
     here(context)
-        .flat_map(|command| command.bindings)
+        .flat_map(KeyCommand::bindings)
         .find(|(bound, _)| *bound == key)
-        .map(|&(_, action)| action)
+        .map(|(_, action)| action)
 }
 
 /// Returns the rows that apply in a context.
@@ -752,126 +358,59 @@ mod tests {
     fn no_key_is_bound_twice_in_one_context() {
         for context in Context::EACH {
             let mut seen = HashSet::new();
-            for (key, _) in here(context).flat_map(|command| command.bindings) {
+            for (key, _) in here(context).flat_map(KeyCommand::bindings) {
                 assert!(seen.insert(key), "{key:?} is bound twice in {context:?}");
             }
         }
     }
 
-    const POOL_ACTIONS: [PoolAction; 15] = [
-        PoolAction::Toggle,
-        PoolAction::Take,
-        PoolAction::TakeTen,
-        PoolAction::TakeAll,
-        PoolAction::NextClass,
-        PoolAction::Up,
-        PoolAction::Down,
-        PoolAction::PageUp,
-        PoolAction::PageDown,
-        PoolAction::First,
-        PoolAction::Last,
-        PoolAction::Release,
-        PoolAction::ReleaseAll,
-        PoolAction::Reclaim,
-        PoolAction::OpenSettings,
-    ];
-
     /// Fails if a listed action has no key, or if an action with a key is not listed.
     #[test]
     fn every_action_has_a_row() {
-        use AllocationAction as Own;
-        let mut wanted = vec![
-            Action::Show(Screen::Overview),
-            Action::Show(Screen::Map),
-            Action::Show(Screen::Allocate),
-            Action::Show(Screen::Lab),
-            Action::NextScreen,
-            Action::PreviousScreen,
-            Action::FitEphemeral,
-            Action::FitAll,
-            Action::Zoom(Zooming::In),
-            Action::Zoom(Zooming::Out),
-            Action::ToggleResolution,
-            Action::NextRun,
-            Action::PreviousRun,
-            Action::TurnPage(1),
-            Action::TurnPage(-1),
-            Action::NextTheme,
-            Action::ToggleMouse,
-            Action::OpenGoTo,
-            Action::GoTo,
-            Action::NextLens,
-            Action::PreviousLens,
-            Action::NextProtocols,
-            Action::ToggleFreeze,
-            Action::ScanNow,
-            Action::ShowOnMap,
-            Action::OpenHelp,
-            Action::Close,
-            Action::Suspend,
-            Action::Quit,
-        ];
-        wanted.extend(
-            [
-                Move::Left,
-                Move::Right,
-                Move::Up,
-                Move::Down,
-                Move::FarLeft,
-                Move::FarRight,
-                Move::FarUp,
-                Move::FarDown,
-                Move::PageUp,
-                Move::PageDown,
-                Move::First,
-                Move::Last,
-                Move::PreviousPort,
-                Move::NextPort,
-            ]
-            .map(Action::Move),
-        );
-        wanted.extend(
-            [
-                Own::RunOrPause,
-                Own::Step,
-                Own::Slower,
-                Own::Faster,
-                Own::OpenSettings,
-                Own::ToggleTarget,
-                Own::Emptier,
-                Own::Fuller,
-                Own::NextStrategy,
-                Own::PreviousStrategy,
-                Own::ToggleHold,
-                Own::ReleaseOne,
-                Own::ReleaseAll,
-                Own::Reset,
-            ]
-            .map(Action::Allocation),
-        );
-        wanted.extend(
-            [
-                LabAction::RunOrPause,
-                LabAction::Step,
-                LabAction::Slower,
-                LabAction::Faster,
-                LabAction::ToggleTarget,
-                LabAction::Emptier,
-                LabAction::Fuller,
-                LabAction::NextPattern,
-                LabAction::NextStrategy,
-                LabAction::PreviousStrategy,
-                LabAction::Add,
-                LabAction::Remove,
-                LabAction::OpenSettings,
-                LabAction::Race,
-                LabAction::Reset,
-            ]
-            .map(Action::Lab),
-        );
-        wanted.extend(POOL_ACTIONS.map(Action::Pool));
+        let mut wanted = [
+            &[Action::Show(Screen::Overview), Action::Show(Screen::Map)][..],
+            &[Action::Show(Screen::Allocate), Action::Show(Screen::Lab), Action::NextScreen],
+            &[Action::PreviousScreen, Action::FitEphemeral, Action::FitAll],
+            &[Action::Zoom(Zooming::In), Action::Zoom(Zooming::Out), Action::ToggleResolution],
+            &[Action::NextRun, Action::PreviousRun, Action::TurnPage(1), Action::TurnPage(-1)],
+            &[Action::NextTheme, Action::ToggleMouse, Action::OpenGoTo, Action::GoTo],
+            &[Action::NextLens, Action::PreviousLens, Action::NextProtocols],
+            &[Action::ToggleFreeze, Action::ScanNow, Action::ShowOnMap, Action::OpenHelp],
+            &[Action::Close, Action::Suspend, Action::Quit],
+        ]
+        .concat();
+        let moves = [
+            &[Move::Left, Move::Right, Move::Up, Move::Down, Move::FarLeft, Move::FarRight][..],
+            &[Move::FarUp, Move::FarDown, Move::PageUp, Move::PageDown, Move::First, Move::Last],
+            &[Move::PreviousPort, Move::NextPort],
+        ]
+        .concat();
+        let own = [
+            &[Own::RunOrPause, Own::Step, Own::Slower, Own::Faster, Own::OpenSettings][..],
+            &[Own::ToggleTarget, Own::Emptier, Own::Fuller, Own::NextStrategy],
+            &[Own::PreviousStrategy, Own::ToggleHold, Own::ReleaseOne, Own::ReleaseAll],
+            &[Own::Reset],
+        ]
+        .concat();
+        let lab = [
+            &[Lab::RunOrPause, Lab::Step, Lab::Slower, Lab::Faster, Lab::ToggleTarget][..],
+            &[Lab::Emptier, Lab::Fuller, Lab::NextPattern, Lab::NextStrategy],
+            &[Lab::PreviousStrategy, Lab::Add, Lab::Remove, Lab::OpenSettings, Lab::Race],
+            &[Lab::Reset],
+        ]
+        .concat();
+        let pool = [
+            &[Pool::Toggle, Pool::Take, Pool::TakeTen, Pool::TakeAll, Pool::NextClass][..],
+            &[Pool::Up, Pool::Down, Pool::PageUp, Pool::PageDown, Pool::First, Pool::Last],
+            &[Pool::Release, Pool::ReleaseAll, Pool::Reclaim, Pool::OpenSettings],
+        ]
+        .concat();
+        wanted.extend(moves.into_iter().map(Action::Move));
+        wanted.extend(own.into_iter().map(Action::Allocation));
+        wanted.extend(lab.into_iter().map(Action::Lab));
+        wanted.extend(pool.into_iter().map(Action::Pool));
         let bound: HashSet<Action> =
-            COMMANDS.iter().flat_map(|c| c.bindings).map(|&(_, action)| action).collect();
+            COMMANDS.iter().flat_map(KeyCommand::bindings).map(|(_, action)| action).collect();
         for action in &wanted {
             assert!(bound.contains(action), "{action:?} has no key");
         }
@@ -881,11 +420,11 @@ mod tests {
     #[test]
     fn displayed_keys_are_the_bound_keys() {
         for command in COMMANDS {
-            for (key, _) in command.bindings {
+            for (key, _) in command.bindings() {
                 if let Key::Char(c) = key
-                    && *c != ' '
+                    && c != ' '
                 {
-                    assert!(command.keys.contains(*c), "{} hides {c}", command.keys);
+                    assert!(command.keys.contains(c), "{} hides {c}", command.keys);
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! The input and output types of `App::update`. No behaviour.
 
 use crate::{
+    app::Screen,
     domain::PortRange,
     engine::{Report, Request},
 };
@@ -46,6 +47,32 @@ pub enum Key {
     Backspace,
 }
 
+impl Key {
+    /// Returns the key with this name in the table of commands. None: there is none.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "Space" => Self::Char(' '),
+            "Enter" => Self::Enter,
+            "Esc" => Self::Escape,
+            "Tab" => Self::Tab,
+            "Shift-Tab" => Self::BackTab,
+            "Left" => Self::Left,
+            "Right" => Self::Right,
+            "PgUp" => Self::PageUp,
+            "PgDn" => Self::PageDown,
+            "Home" => Self::Home,
+            "End" => Self::End,
+            "Ctrl-C" => Self::Ctrl('c'),
+            "Ctrl-Z" => Self::Ctrl('z'),
+            _ => {
+                let mut characters = name.chars();
+                let character = characters.next().filter(|_| characters.as_str().is_empty());
+                return character.map(Self::Char);
+            }
+        })
+    }
+}
+
 /// What the mouse did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gesture {
@@ -68,19 +95,6 @@ pub enum PointerTarget {
     Ports(PortRange),
     /// A column of the lab, counted from 0.
     Column(usize),
-}
-
-/// The screens. Their keys (1, 2, 4 and 5) stay the same when a screen is added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Screen {
-    Overview,
-    Map,
-    Allocate,
-    Lab,
-}
-
-impl Screen {
-    pub const EACH: [Self; 4] = [Self::Overview, Self::Map, Self::Allocate, Self::Lab];
 }
 
 /// What the event loop must do after an update.

@@ -26,7 +26,7 @@ pub use crate::{
         },
     },
 };
-pub use settings::{LabField, LabSettingsPanel};
+pub use settings::LabSettingsPanel;
 
 /// User actions on the Lab screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

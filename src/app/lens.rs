@@ -8,11 +8,13 @@ use crate::domain::{
     Ephemeral, Gauge, Occupancy, PortRange, ProtocolFamily, Protocols, StateClass,
 };
 
-pub use categories::{AGE_STEPS, Categories, CategoryInput, DENSITY_STEPS, OLDER_THAN_SESSION};
+pub use categories::{
+    AGE_STEPS, Categories, CategoryInput, Counting, DENSITY_STEPS, OLDER_THAN_SESSION,
+};
 pub use marks::{Marks, bind, connect};
 pub use owners::{OwnerName, OwnerRanks};
 
-/// What the map's colours show.
+/// What the map's colours show, in the order of `LENSES`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Lens {
     #[default]
@@ -33,37 +35,44 @@ pub enum Lens {
 pub struct LensRow {
     pub lens: Lens,
     pub name: &'static str,
+    pub counting: Counting,
 }
 
 /// All lenses, in the order in which `c` selects them.
 pub const LENSES: &[LensRow] = &[
-    LensRow { lens: Lens::State, name: "state" },
-    LensRow { lens: Lens::Owner, name: "owner" },
-    LensRow { lens: Lens::Protocol, name: "protocol" },
-    LensRow { lens: Lens::Age, name: "age" },
-    LensRow { lens: Lens::Parity, name: "parity" },
-    LensRow { lens: Lens::Density, name: "density" },
-    LensRow { lens: Lens::Connect, name: "connect" },
-    LensRow { lens: Lens::Bind, name: "bind" },
+    // Without colours, states are drawn as density.
+    LensRow { lens: Lens::State, name: "state", counting: Counting::Blocks },
+    LensRow { lens: Lens::Owner, name: "owner", counting: Counting::None },
+    LensRow { lens: Lens::Protocol, name: "protocol", counting: categories::PROTOCOL },
+    LensRow { lens: Lens::Age, name: "age", counting: categories::AGE },
+    LensRow { lens: Lens::Parity, name: "parity", counting: categories::PARITY },
+    LensRow { lens: Lens::Density, name: "density", counting: Counting::Blocks },
+    LensRow { lens: Lens::Connect, name: "connect", counting: connect::COUNTING },
+    LensRow { lens: Lens::Bind, name: "bind", counting: bind::COUNTING },
 ];
 
 impl Lens {
     pub fn name(self) -> &'static str {
-        LENSES[self.index()].name
+        LENSES[self as usize].name
+    }
+
+    /// Whether the map marks ports by what a call finds on them, occupied or not.
+    pub fn marks_ports(self) -> bool {
+        matches!(self.counting(), Counting::All { .. })
+    }
+
+    fn counting(self) -> &'static Counting {
+        &LENSES[self as usize].counting
     }
 
     #[must_use]
     pub fn next(self) -> Self {
-        LENSES[(self.index() + 1) % LENSES.len()].lens
+        LENSES[(self as usize + 1) % LENSES.len()].lens
     }
 
     #[must_use]
     pub fn previous(self) -> Self {
-        LENSES[(self.index() + LENSES.len() - 1) % LENSES.len()].lens
-    }
-
-    fn index(self) -> usize {
-        LENSES.iter().position(|row| row.lens == self).unwrap_or_default()
+        LENSES[(self as usize + LENSES.len() - 1) % LENSES.len()].lens
     }
 }
 

@@ -13,7 +13,7 @@ pub use crate::{
     engine::{PoolPlan, PoolReport},
 };
 pub use act::PoolInput;
-pub use settings::{PoolField, PoolSettingsPanel};
+pub use settings::PoolSettingsPanel;
 
 /// User actions on the pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

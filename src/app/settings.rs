@@ -7,25 +7,34 @@ use crate::{
 };
 
 /// Options that a panel can change, field by field.
-pub trait EditableSettings: Clone {
-    type Field: Copy + PartialEq + 'static;
-
+pub trait EditableSettings: Clone + 'static {
     /// The fields, in the order of the panel.
-    const FIELDS: &'static [Self::Field];
+    const FIELDS: &'static [SettingField<Self>];
+}
 
-    /// Returns the value of a field as shown to the user.
-    fn value(&self, field: Self::Field) -> String;
-
-    /// Whether `character` may follow `typed` in a value of this field.
-    fn accepts_character(field: Self::Field, typed: &str, character: char) -> bool;
-
+/// A field of a panel. `S` is the type of the options.
+pub struct SettingField<S> {
+    pub name: &'static str,
+    /// Returns the value as shown to the user.
+    pub value: fn(&S) -> String,
+    /// Whether a character may follow the typed text.
+    pub accepts: fn(&str, char) -> bool,
     /// Parses the typed text and stores the value. The error says what is wrong and what is
     /// accepted.
-    fn read(&mut self, field: Self::Field, typed: &str) -> Result<(), String>;
+    pub read: fn(&mut S, &str) -> Result<(), String>,
+    /// Selects the next (1) or previous (-1) of the selectable values. The range is the host's
+    /// ephemeral range; None: it is not known yet.
+    pub turn: fn(&mut S, isize, Option<PortRange>),
+}
 
-    /// Selects the next (1) or previous (-1) of the field's selectable values. `ephemeral` is the
-    /// host's ephemeral range; None: it is not known yet.
-    fn cycle(&mut self, field: Self::Field, by: isize, ephemeral: Option<PortRange>);
+/// A field as the panel shows it now.
+pub struct SettingRow<'a> {
+    pub name: &'static str,
+    pub value: String,
+    /// Text typed for the field so far. None: nothing is being typed.
+    pub typed: Option<&'a str>,
+    /// Whether keys change this field.
+    pub is_selected: bool,
 }
 
 /// Length of the longest value, in bytes: an IPv6 address with the name of an interface.
@@ -37,7 +46,8 @@ const ATTEMPTS: [u32; 10] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
 pub struct SettingsPanel<S: EditableSettings> {
     options: S,
     ephemeral: Option<PortRange>,
-    field: S::Field,
+    /// Index of the selected field.
+    field: usize,
     /// Text typed for the field so far. None: nothing was typed, and the stored value is shown.
     typed: Option<String>,
     error: Option<String>,
@@ -47,15 +57,11 @@ impl<S: EditableSettings> SettingsPanel<S> {
     /// Creates a panel. `ephemeral` is the host's ephemeral range. If it is known, it is one of the
     /// ranges that Left and Right select.
     pub(super) fn new(options: S, ephemeral: Option<PortRange>) -> Self {
-        Self { options, ephemeral, field: S::FIELDS[0], typed: None, error: None }
+        Self { options, ephemeral, field: 0, typed: None, error: None }
     }
 
     pub fn options(&self) -> &S {
         &self.options
-    }
-
-    pub fn field(&self) -> S::Field {
-        self.field
     }
 
     /// What is wrong with the typed text, and what is accepted. None: no error was found.
@@ -63,14 +69,17 @@ impl<S: EditableSettings> SettingsPanel<S> {
         self.error.as_deref()
     }
 
-    /// Text typed for the selected field so far. None: nothing was typed.
-    pub fn typed(&self) -> Option<&str> {
-        self.typed.as_deref()
+    /// The fields with their values, in the order of the panel.
+    pub fn rows(&self) -> impl Iterator<Item = SettingRow<'_>> {
+        S::FIELDS.iter().enumerate().map(|(index, field)| {
+            let is_selected = index == self.field;
+            let typed = self.typed.as_deref().filter(|_| is_selected);
+            SettingRow { name: field.name, value: (field.value)(&self.options), typed, is_selected }
+        })
     }
 
-    /// The stored value of a field, as shown to the user.
-    pub fn value(&self, field: S::Field) -> String {
-        self.options.value(field)
+    fn selected(&self) -> &'static SettingField<S> {
+        &S::FIELDS[self.field]
     }
 
     /// Handles a key. Returns false to close the panel.
@@ -104,7 +113,7 @@ impl<S: EditableSettings> SettingsPanel<S> {
     }
 
     fn accepts_character(&self, character: char) -> bool {
-        S::accepts_character(self.field, self.typed.as_deref().unwrap_or_default(), character)
+        (self.selected().accepts)(self.typed.as_deref().unwrap_or_default(), character)
     }
 
     fn type_in(&mut self, character: char) {
@@ -119,19 +128,17 @@ impl<S: EditableSettings> SettingsPanel<S> {
     /// typed in this field.
     fn erase(&mut self) {
         self.error = None;
-        let mut text = self.typed.take().unwrap_or_else(|| self.value(self.field));
+        let mut text = self.typed.take().unwrap_or_else(|| (self.selected().value)(&self.options));
         let mut characters = text.char_indices();
-        let is_typed = characters.all(|(at, character)| {
-            S::accepts_character(self.field, text.split_at(at).0, character)
-        });
+        let accepts = self.selected().accepts;
+        let is_typed = characters.all(|(at, character)| accepts(text.split_at(at).0, character));
         text.pop();
         self.typed = is_typed.then_some(text);
     }
 
     fn select_field(&mut self, by: isize) {
         if self.accept() {
-            let at = S::FIELDS.iter().position(|&field| field == self.field).unwrap_or_default();
-            self.field = S::FIELDS[wrapping_index(at, by, S::FIELDS.len())];
+            self.field = wrapping_index(self.field, by, S::FIELDS.len());
         }
     }
 
@@ -140,7 +147,7 @@ impl<S: EditableSettings> SettingsPanel<S> {
     fn accept(&mut self) -> bool {
         let Some(typed) = &self.typed else { return true };
         let mut wanted = self.options.clone();
-        match wanted.read(self.field, typed) {
+        match (self.selected().read)(&mut wanted, typed) {
             Ok(()) => {
                 self.options = wanted;
                 self.discard_typed();
@@ -156,8 +163,21 @@ impl<S: EditableSettings> SettingsPanel<S> {
     /// Selects the next (1) or previous (-1) selectable value and discards the typed text.
     fn cycle(&mut self, by: isize) {
         self.discard_typed();
-        self.options.cycle(self.field, by, self.ephemeral);
+        (self.selected().turn)(&mut self.options, by, self.ephemeral);
     }
+}
+
+/// For fields without a text: their values are only selected.
+pub fn accepts_nothing(_: &str, _: char) -> bool {
+    false
+}
+
+pub fn accepts_digits(_: &str, character: char) -> bool {
+    character.is_ascii_digit()
+}
+
+pub fn accepts_range(_: &str, character: char) -> bool {
+    character.is_ascii_digit() || character == '-'
 }
 
 pub fn protocols(protocols: Protocols) -> String {

@@ -59,14 +59,8 @@ impl App {
             type_digit(digits, key);
             return Vec::new();
         }
-        let scan = self.scan.as_ref().map(LatestScan::last);
-        match self.screen {
-            Screen::Allocate if self.overlay != Overlay::None => Vec::new(),
-            Screen::Allocate if self.pool.is_open() => {
-                self.pool.press(key, PoolInput { allocation: &self.allocation, scan })
-            }
-            Screen::Allocate => self.allocation.press(key, scan),
-            Screen::Lab if self.overlay == Overlay::None => self.lab.press(key, scan),
+        match self.overlay {
+            Overlay::None => (self.screen.row().press)(self, key),
             _ => Vec::new(),
         }
     }
@@ -78,9 +72,7 @@ impl App {
                     type_digit(digits, Key::Char(character));
                 }
             }
-            Context::Panel if self.screen == Screen::Lab => self.lab.paste(character),
-            Context::Panel if self.pool.is_open() => self.pool.paste(character),
-            Context::Panel => self.allocation.paste(character),
+            Context::Panel => (self.screen.row().paste)(self, character),
             _ => {}
         }
     }
@@ -142,13 +134,7 @@ impl App {
             Action::Show(screen) => return self.show(screen),
             Action::NextScreen => return self.show(self.screen_after(1)),
             Action::PreviousScreen => return self.show(self.screen_after(-1)),
-            Action::Move(movement) if self.screen == Screen::Overview => {
-                if let Some(scan) = &self.scan {
-                    self.overview.go(movement, scan);
-                }
-            }
-            Action::Move(movement) if self.screen == Screen::Lab => self.lab.go(movement),
-            Action::Move(movement) => self.move_cursor(movement),
+            Action::Move(movement) => (self.screen.row().go)(self, movement),
             Action::FitEphemeral => self.fit(Extent::Ephemeral),
             Action::FitAll => self.fit(Extent::All),
             Action::OpenGoTo => self.overlay = Overlay::GoTo(String::new()),
@@ -179,13 +165,7 @@ impl App {
             Action::Lab(action) => {
                 return self.lab.act(action, self.scan.as_ref().map(LatestScan::last));
             }
-            Action::ShowOnMap if self.screen == Screen::Overview => self.show_selected(),
-            Action::ShowOnMap if self.pool.is_open() => {
-                return self.show_port(self.pool.selected_port());
-            }
-            Action::ShowOnMap => {
-                return self.show_port(self.allocation.last().and_then(|finished| finished.port));
-            }
+            Action::ShowOnMap => return (self.screen.row().show_on_map)(self),
             Action::Zoom(zooming) => self.zoom(zooming),
             Action::ToggleResolution => {
                 self.toggle_resolution();
@@ -209,7 +189,7 @@ impl App {
     }
 
     /// Handles a pool action. Switching between pool and runs pauses the run.
-    fn lease(&mut self, action: PoolAction) -> Vec<Effect> {
+    pub(super) fn lease(&mut self, action: PoolAction) -> Vec<Effect> {
         let mut effects = match action {
             PoolAction::Toggle => self.allocation.leave(),
             _ => Vec::new(),
@@ -234,11 +214,8 @@ impl App {
         if std::mem::take(&mut self.overlay) != Overlay::None || self.span.take().is_some() {
             return Vec::new();
         }
-        if self.screen == Screen::Lab {
-            return self.lab.close();
-        }
-        if self.screen == Screen::Allocate && self.pool.is_open() {
-            return self.lease(PoolAction::Toggle);
+        if let Some(effects) = (self.screen.row().close)(self) {
+            return effects;
         }
         if let Some(lens) = self.visited_from.take() {
             self.set_lens(lens);
@@ -257,7 +234,7 @@ impl App {
     }
 
     /// Shows on the map what the selected row of the Overview is about.
-    fn show_selected(&mut self) {
+    pub(super) fn show_selected(&mut self) {
         let Some(scan) = &self.scan else { return };
         let Some(selected) = self.overview.selected(scan) else { return };
         let about = match selected.row {
@@ -407,27 +384,18 @@ impl App {
         if screen == left {
             return Vec::new();
         }
-        let mut effects = match left {
-            Screen::Allocate => {
-                self.pool.leave();
-                self.allocation.leave()
-            }
-            Screen::Lab => self.lab.leave(),
-            Screen::Overview | Screen::Map => Vec::new(),
-        };
-        if screen == Screen::Lab {
-            effects.extend(self.lab.enter(self.scan.as_ref().map(LatestScan::last)));
-        }
+        let mut effects = (left.row().leave)(self);
+        effects.extend((screen.row().enter)(self));
         effects
     }
 
-    fn show_port(&mut self, port: Option<u16>) -> Vec<Effect> {
+    pub(super) fn show_port(&mut self, port: Option<u16>) -> Vec<Effect> {
         let Some(port) = port else { return Vec::new() };
         self.go_to(port);
         self.show(Screen::Map)
     }
 
-    fn move_cursor(&mut self, movement: Move) {
+    pub(super) fn move_cursor(&mut self, movement: Move) {
         self.find = None;
         let Some(grid) = self.grid(self.size) else { return };
         match map::destination(&grid, self.map.range(self.ephemeral()), self.map.cursor, movement) {

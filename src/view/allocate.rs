@@ -2,36 +2,32 @@
 //! change state.
 
 mod areas;
-pub(super) mod column;
-pub(super) mod figures;
+mod figures;
 mod heat;
-pub(super) mod histogram;
+mod histogram;
 mod history;
 mod log;
 mod map;
 mod outcome;
 mod page;
-pub(super) mod panel;
-pub mod pool;
+mod pool;
 mod setup;
 mod tiny;
 mod title;
 
 use std::time::Duration;
 
-use ratatui::{buffer::Buffer, layout::Rect};
-
 use crate::{
     app::{
-        RowsPerLine,
-        allocation::{Allocation, AllocatorTarget, LastScan},
+        App, Grid,
+        allocation::{ActivePanel, Allocation, AllocatorTarget, LastScan},
     },
     domain::ProcessTable,
-    view::{Role, Theme},
+    view::{Role, dialog, size_class::SizeClass, surface::Surface},
 };
-use areas::{AllocateAreas, AllocateSize};
-use column::TextColumn;
+use areas::AllocateAreas;
 use map::AttemptMap;
+use pool::PoolContext;
 
 /// Maximum number of lines of the log. Redrawing more lines would send too much over ssh.
 const MAX_LOG_LINES: u16 = 16;
@@ -49,55 +45,79 @@ pub struct AllocateContext<'a> {
     pub now: Duration,
 }
 
-/// Draws the screen between header and footer.
-pub fn render(context: AllocateContext<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let area = area.intersection(buffer.area);
-    let rows = if theme.needs_whole_cells() { RowsPerLine::One } else { RowsPerLine::Two };
-    let (mut areas, grid) = AllocateAreas::within(area, context.allocation.options().range, rows);
-    if areas.class == AllocateSize::Small && context.allocation.is_sampled() {
+/// Draws the pool if it is open, else the runs.
+pub fn render_app(app: &App, surface: &mut Surface<'_>) {
+    let allocation = app.allocation();
+    let context = AllocateContext {
+        allocation,
+        scan: allocation.scan(app.last_scan()),
+        processes: allocation.processes(app.processes()),
+        now: app.now(),
+    };
+    if app.pool().is_open() {
+        let (pool_screen, processes) = (app.pool(), app.processes());
+        let context = PoolContext { allocate_context: context, pool_screen, processes };
+        pool::render(context, surface);
+    } else {
+        render(context, surface);
+    }
+}
+
+/// Draws the runs between header and footer.
+pub fn render(context: AllocateContext<'_>, surface: &mut Surface<'_>) {
+    let (mut areas, grid) = areas(context.allocation, surface);
+    if areas.class == SizeClass::Small && context.allocation.is_sampled() {
         // The colours of a sampled run have no meaning without their scale, so the legend takes a
         // line of the outcome.
-        areas.legend = Rect { height: 1, ..areas.outcome }.intersection(areas.outcome);
-        areas.outcome.y += areas.legend.height;
-        areas.outcome.height -= areas.legend.height;
+        areas.put_legend_above_outcome();
     }
-    title::render(context, theme, areas.title, buffer);
-    setup::line(context.allocation, theme, areas.setup, buffer);
+    title::render(context, &mut surface.within(areas.title));
+    setup::line(context.allocation, &mut surface.within(areas.setup));
     if let (Some(grid), Some(scan)) = (&grid, context.scan) {
         let map = AttemptMap::at(context.now, context.allocation, grid);
-        map.render(scan, theme, areas.map, buffer);
-        map.legend(theme, areas.legend, buffer);
-        history::render(context.allocation, theme, areas.history, buffer);
-    } else if context.scan.is_none() && areas.class > AllocateSize::Tiny {
+        map.render(scan, &mut surface.within(areas.map));
+        map.legend(&mut surface.within(areas.legend));
+        history::render(context.allocation, &mut surface.within(areas.history));
+    } else if context.scan.is_none() && areas.class > SizeClass::Tiny {
         let words = match context.allocation.target() {
             AllocatorTarget::Machine => "no scan yet",
             AllocatorTarget::Simulated { .. } => "nothing simulated yet",
         };
-        TextColumn::new(theme, areas.map, buffer).text(words, Role::Dim);
+        surface.within(areas.map).text(words, Role::Dim);
     }
-    facts(context, areas.class, &mut TextColumn::new(theme, areas.facts, buffer));
-    outcome::render(context, theme, areas.outcome, buffer);
-    if let Some(panel) = context.allocation.panel() {
-        panel::render(panel, theme, area, buffer);
+    facts(context, areas.class, &mut surface.within(areas.facts));
+    outcome::render(context, &mut surface.within(areas.outcome));
+    match context.allocation.panel() {
+        None => {}
+        Some(ActivePanel::ConfirmSpeed(speed)) => dialog::confirm(*speed, surface),
+        Some(ActivePanel::Settings(panel)) => {
+            let note = "Changing a setting starts a new run and releases held ports";
+            dialog::settings("Settings", 11, panel, note, surface);
+        }
     }
 }
 
-fn facts(context: AllocateContext<'_>, class: AllocateSize, column: &mut TextColumn<'_>) {
+/// Divides the surface and returns the grid of the map. None: there is no room for a map.
+fn areas(allocation: &Allocation, surface: &Surface<'_>) -> (AllocateAreas, Option<Grid>) {
+    AllocateAreas::within(surface.area, allocation.options().range, surface.rows_per_line())
+}
+
+fn facts(context: AllocateContext<'_>, class: SizeClass, column: &mut Surface<'_>) {
     match class {
-        AllocateSize::Tiny => tiny::render(context, column),
-        AllocateSize::Small => {
+        SizeClass::Tiny => tiny::render(context, column),
+        SizeClass::Small => {
             setup::narrow_occupancy(context.allocation, column);
             let log_rows = column.left().saturating_sub(figures::narrow_rows(context.allocation));
             log::narrow(context, column, if log_rows < 2 { 0 } else { log_rows });
             figures::narrow(context, column);
         }
-        AllocateSize::Medium | AllocateSize::Large | AllocateSize::Huge => {
+        SizeClass::Medium | SizeClass::Large | SizeClass::Huge => {
             sections(context, column);
         }
     }
 }
 
-fn sections(context: AllocateContext<'_>, column: &mut TextColumn<'_>) {
+fn sections(context: AllocateContext<'_>, column: &mut Surface<'_>) {
     setup::section(context, column);
     column.blank();
     // The 2 are the blank lines before and after the figures.

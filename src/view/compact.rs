@@ -1,34 +1,29 @@
 //! Draws the Overview and the Map as text on terminals that are too small for them. The shortest
 //! text is a single number. No word is cut.
 
-use ratatui::{
-    buffer::Buffer,
-    layout::Rect,
-    text::{Line, Span},
-};
+use ratatui::text::{Line, Span};
 
 use crate::{
     app::{App, Screen, overview::headline::Headline},
     domain::notation,
-    view::{Role, Theme, gauges, header, overview, words},
+    view::{Role, Theme, gauges, header, overview, surface::Surface, words},
 };
 
 /// Minimum width, in columns, for the reason and the advice of a finding.
 const LEAST_TEXT: usize = 30;
 
-pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+pub fn render(app: &App, surface: &mut Surface<'_>) {
+    let area = surface.area;
     let [room, height] = [area.width, area.height].map(usize::from);
     let mut lines = Vec::new();
-    for words in lines_of(app, theme, room, height) {
+    for words in lines_of(app, surface.theme, room, height) {
         // Uses the longest wording that fits; leaves the line out if none fits.
         lines.extend(words.into_iter().find(|line| line.width() <= room));
     }
     if area.height == 1 && lines.len() > 1 {
         lines.swap(0, 1);
     }
-    for (line, y) in lines.iter().zip(area.top()..area.bottom()) {
-        buffer.set_line(area.x, y, line, area.width);
-    }
+    surface.lines(&lines);
 }
 
 /// Returns the wordings of each line, longest first.

@@ -2,24 +2,20 @@
 //! from the command table.
 
 use ratatui::{
-    buffer::Buffer,
-    layout::Rect,
     style::Modifier,
     text::{Line, Span},
 };
 
 use crate::{
     app::{App, KeyCommand, Overlay, command},
-    view::{Role, Theme},
+    view::{Role, Theme, surface::Surface},
 };
 
 /// Number of commands at the end of the row that are dropped last: help and quit.
 const KEPT_COMMANDS: usize = 2;
 
-pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    if area.is_empty() {
-        return;
-    }
+pub fn render(app: &App, surface: &mut Surface<'_>) {
+    let theme = surface.theme;
     let mut line = Line::from(" ");
     if let Overlay::GoTo(digits) = app.overlay() {
         line.push_span("go to port ");
@@ -29,12 +25,12 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         }
         line.push_span("  ");
     }
-    let room = usize::from(area.width).saturating_sub(line.width());
+    let room = surface.width().saturating_sub(line.width());
     for command in fitting(app, room) {
         line.push_span(Span::styled(command.keys, key_style(theme)));
         line.push_span(Span::styled(format!(" {}  ", command.label), theme.style(Role::Dim)));
     }
-    buffer.set_line(area.x, area.y, &line, area.width);
+    surface.lines([&line]);
 }
 
 pub fn key_style(theme: &Theme) -> ratatui::style::Style {

@@ -1,7 +1,6 @@
 //! Draws how much of the ephemeral range each protocol and family uses. Does not count the ports.
 
 use ratatui::{
-    buffer::Buffer,
     layout::Rect,
     style::Style,
     text::{Line, Span},
@@ -10,12 +9,7 @@ use ratatui::{
 use crate::{
     app::Lens,
     domain::{Gauge, ProtocolFamily, StateClass, notation},
-    view::{
-        Role, Theme,
-        heatmap::{level, put},
-        legend::CLASSES,
-        theme::letter,
-    },
+    view::{Role, Theme, heatmap::level, legend::CLASSES, surface::Surface, theme::letter},
 };
 
 /// Maximum width of a bar.
@@ -46,11 +40,8 @@ impl Colors {
 }
 
 /// Draws one line per protocol and family: name, stacked bar, figures.
-pub fn render(gauges: &[Gauge], colors: Colors, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    for (line, y) in lines(gauges, colors, theme, area.width).iter().zip(area.top()..area.bottom())
-    {
-        buffer.set_line(area.x, y, line, area.width);
-    }
+pub fn render(gauges: &[Gauge], colors: Colors, surface: &mut Surface<'_>) {
+    surface.lines(&lines(gauges, colors, surface.theme, surface.area.width));
 }
 
 /// Returns the lines that [`render`] draws.
@@ -76,13 +67,8 @@ pub fn lines(gauges: &[Gauge], colors: Colors, theme: &Theme, width: u16) -> Vec
 }
 
 /// Draws all protocols and families on one line, each with name, bar and percentage.
-pub fn render_line(
-    gauges: &[Gauge],
-    colors: Colors,
-    theme: &Theme,
-    area: Rect,
-    buffer: &mut Buffer,
-) {
+pub fn render_line(gauges: &[Gauge], colors: Colors, surface: &mut Surface<'_>) {
+    let (theme, area) = (surface.theme, surface.area);
     let each = area.width.saturating_sub(1) / gauges.len().max(1) as u16;
     for (gauge, x) in gauges.iter().zip((area.x + 1..area.right()).step_by(usize::from(each))) {
         let name = if each < NAMED_WIDTH {
@@ -91,14 +77,14 @@ pub fn render_line(
             gauge.protocol_family.name()
         };
         let share = notation::percent_of(gauge.occupied, gauge.size);
-        put(buffer, area, x, area.y, name, Style::reset());
+        surface.put(x, area.y, name, Style::reset());
         let bar_start = x + name.len() as u16 + 1;
         let width = each.saturating_sub(name.len() as u16 + 1 + 9);
         let bar = Rect { x: bar_start, y: area.y, width, height: 1 }.intersection(area);
         let spans = stacked(&gauge.by_class, gauge.size, colors, theme, usize::from(bar.width));
-        buffer.set_line(bar.x, bar.y, &Line::from(spans), bar.width);
+        surface.buffer.set_line(bar.x, bar.y, &Line::from(spans), bar.width);
         let style = theme.style(level(share_of(gauge)));
-        put(buffer, area, bar.right() + 1, area.y, &share, style);
+        surface.put(bar.right() + 1, area.y, &share, style);
     }
 }
 

@@ -1,7 +1,6 @@
 //! Draws the first row: name, tabs, machine, gaps and age of the scan. Does not draw the screens.
 
 use ratatui::{
-    buffer::Buffer,
     layout::Rect,
     style::{Modifier, Style},
     text::{Line, Span},
@@ -10,7 +9,7 @@ use ratatui::{
 use crate::{
     app::{App, Screen},
     domain::{Gap, MachineKind, Snapshot, notation},
-    view::{Role, Theme, words},
+    view::{Role, Theme, screen_views, surface::Surface, words},
 };
 
 const NAME: &str = " portscope ";
@@ -19,41 +18,36 @@ const MIN_WIDTH_LONG_LABELS: u16 = 100;
 /// The name of the machine is cut to this width, in columns.
 const MAX_NAME_LENGTH: usize = 16;
 
-/// Each screen with its label and its short label. The number in a label is the key that opens the
-/// screen.
-const TABS: [(Screen, &str, &str); 4] = [
-    (Screen::Overview, " 1 Overview ", " 1 Over "),
-    (Screen::Map, " 2 Map ", " 2 Map "),
-    (Screen::Allocate, " 4 Allocate ", " 4 Alloc "),
-    (Screen::Lab, " 5 Lab ", " 5 Lab "),
-];
+/// Returns the label of a tab in a header of this width.
+fn label(screen: Screen, width: u16) -> &'static str {
+    screen_views::view(screen).tab[usize::from(width < MIN_WIDTH_LONG_LABELS)]
+}
 
 /// Returns the area of each tab.
 pub fn tabs(header: Rect) -> Vec<(Screen, Rect)> {
     let mut x = header.x.saturating_add(NAME.len() as u16 + 1);
     let mut tabs = Vec::new();
-    for (screen, long, short) in TABS {
-        let width =
-            if header.width < MIN_WIDTH_LONG_LABELS { short.len() } else { long.len() } as u16;
+    for screen in Screen::EACH {
+        let width = label(screen, header.width).len() as u16;
         tabs.push((screen, Rect { x, width, ..header }.intersection(header)));
         x = x.saturating_add(width);
     }
     tabs
 }
 
-pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+pub fn render(app: &App, surface: &mut Surface<'_>) {
+    let (theme, area) = (surface.theme, surface.area);
     let name = theme.badge(Role::Accent).add_modifier(Modifier::BOLD);
-    buffer.set_stringn(area.x, area.y, NAME, usize::from(area.width), name);
-    for ((screen, tab), (_, long, short)) in tabs(area).into_iter().zip(TABS) {
-        let text = if area.width < MIN_WIDTH_LONG_LABELS { short } else { long };
+    surface.put(area.x, area.y, NAME, name);
+    for (screen, tab) in tabs(area) {
         let style = if screen == app.screen() {
             theme.style(Role::Selected).add_modifier(Modifier::BOLD)
         } else {
             Style::new()
         };
-        buffer.set_stringn(tab.x, tab.y, text, usize::from(tab.width), style);
+        surface.within(tab).put(tab.x, tab.y, label(screen, area.width), style);
         if screen != app.screen() && tab.width > 2 {
-            buffer[(tab.x + 1, tab.y)].set_style(theme.style(Role::Accent));
+            surface.buffer[(tab.x + 1, tab.y)].set_style(theme.style(Role::Accent));
         }
     }
     let start = tabs(area).last().map_or(area.x, |(_, tab)| tab.right() + 1);
@@ -61,7 +55,7 @@ pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let facts = facts(app, theme, usize::from(room));
     let width = facts.width() as u16;
     if width <= room {
-        buffer.set_line(area.right() - width, area.y, &facts, width);
+        surface.buffer.set_line(area.right() - width, area.y, &facts, width);
     }
 }
 

@@ -5,16 +5,12 @@ mod cells;
 mod cursor;
 mod gutter;
 
-use ratatui::{
-    buffer::Buffer,
-    layout::{Position, Rect},
-    style::Style,
-};
+use ratatui::layout::{Position, Rect};
 
 use crate::{
     app::{Grid, GridBlock},
-    domain::PortRange,
-    view::{Role, Theme},
+    domain::{Occupancy, PortRange, Protocols},
+    view::{Role, surface::Surface},
 };
 
 pub use crate::app::grid::{AXIS, BAR, GUTTER};
@@ -71,7 +67,16 @@ pub trait PortFacts {
 
     /// Returns the name of the port's owner, for the widest cells; empty if there is none or it is
     /// unknown.
-    fn owner(&self, port: u16) -> String;
+    fn owner(&self, _: u16) -> String {
+        String::new()
+    }
+}
+
+/// Returns which ports of a block of eight are occupied, as bits like [`PortFacts::taken`].
+pub fn occupied(occupancy: &Occupancy, protocols: Protocols, block: PortRange) -> u8 {
+    occupancy.ports(block).fold(0, |taken, (port, port_use)| {
+        taken | u8::from(port_use.is_occupied(protocols)) << (port % 8)
+    })
 }
 
 /// Implementation of [`PortFacts`] for maps of blocks, which need no facts about single ports.
@@ -80,10 +85,6 @@ pub struct NoPortFacts;
 impl PortFacts for NoPortFacts {
     fn taken(&self, _: PortRange) -> u8 {
         0
-    }
-
-    fn owner(&self, _: u16) -> String {
-        String::new()
     }
 }
 
@@ -149,39 +150,35 @@ impl Pane {
 }
 
 impl Heatmap<'_> {
-    pub fn render(&self, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-        let pane = Pane::within(area.intersection(buffer.area), self.grid);
-        cells::render(self, theme, &pane, buffer);
-        gutter::render(self, theme, &pane, buffer);
-        gutter::axis(self, theme, &pane, buffer);
-        gutter::bars(self, theme, &pane, buffer);
-        cursor::render(self, theme, &pane, buffer);
+    pub fn render(&self, surface: &mut Surface<'_>) -> Pane {
+        let pane = Pane::within(surface.area, self.grid);
+        cells::render(self, &pane, surface);
+        gutter::render(self, &pane, surface);
+        gutter::axis(self, &pane, surface);
+        gutter::bars(self, &pane, surface);
+        cursor::render(self, &pane, surface);
+        pane
     }
 
     /// Draws the map without axis and row bars.
-    pub fn render_rows(&self, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-        let pane = Pane::without_axis(area.intersection(buffer.area), self.grid);
-        cells::render(self, theme, &pane, buffer);
-        gutter::render(self, theme, &pane, buffer);
-        cursor::render(self, theme, &pane, buffer);
-    }
-}
-
-/// Writes text, cut at the edge of `bounds`.
-pub fn put(buffer: &mut Buffer, bounds: Rect, x: u16, y: u16, text: &str, style: Style) {
-    let bounds = bounds.intersection(buffer.area);
-    if bounds.contains(Position::new(x, y)) {
-        buffer.set_stringn(x, y, text, usize::from(bounds.right() - x), style);
+    pub fn render_rows(&self, surface: &mut Surface<'_>) -> Pane {
+        let pane = Pane::without_axis(surface.area, self.grid);
+        cells::render(self, &pane, surface);
+        gutter::render(self, &pane, surface);
+        cursor::render(self, &pane, surface);
+        pane
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use ratatui::buffer::Buffer;
+
     use super::*;
     use crate::{
         app::RowsPerLine,
         domain::{StateClass, port::LINUX_DEFAULT},
-        view::{Background, Depth},
+        view::{Background, Depth, Theme},
     };
 
     fn drawn(theme: &Theme, rows_per_line: RowsPerLine, cursor: u16) -> (Pane, Buffer, Grid) {
@@ -206,8 +203,8 @@ mod tests {
             ports: &NoPortFacts,
             pointed: Pointed::default(),
         };
-        heatmap.render(theme, area, &mut buffer);
-        (Pane::within(area, &grid), buffer, grid)
+        let pane = heatmap.render(&mut Surface::new(theme, area, &mut buffer));
+        (pane, buffer, grid)
     }
 
     #[test]

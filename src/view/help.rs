@@ -9,7 +9,6 @@ mod ranges;
 mod states;
 
 use ratatui::{
-    buffer::Buffer,
     layout::Rect,
     style::{Modifier, Style},
     text::{Line, Span},
@@ -18,7 +17,10 @@ use ratatui::{
 
 use crate::{
     app::{App, HelpPage},
-    view::{Role, Theme},
+    view::{
+        Role, Theme,
+        surface::{Surface, indented},
+    },
 };
 
 /// Maximum width of the box, in columns. Longer lines are hard to read.
@@ -39,7 +41,8 @@ struct PageContext<'a> {
     height: usize,
 }
 
-pub fn render(app: &App, page: HelpPage, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+pub fn render(app: &App, page: HelpPage, surface: &mut Surface<'_>) {
+    let (theme, area) = (surface.theme, surface.area);
     let width = if area.width < MAX_WIDTH + MIN_WIDTH_BESIDE { area.width } else { MAX_WIDTH };
     let page_context = PageContext {
         app,
@@ -59,14 +62,12 @@ pub fn render(app: &App, page: HelpPage, theme: &Theme, area: Rect, buffer: &mut
     let x = area.x + (area.width - width) / 2;
     let y = area.y + (area.height - height) / 2;
     let frame = Rect { x, y, width, height };
-    theme.dim_area(body(area), buffer);
-    Clear.render(frame, buffer);
+    theme.dim_area(body(area), surface.buffer);
+    Clear.render(frame, surface.buffer);
     let block = block(page, theme, width);
     let inner = block.inner(frame);
-    block.render(frame, buffer);
-    for (line, y) in lines.iter().zip(inner.top()..inner.bottom()) {
-        buffer.set_line(inner.x + 1, y, line, inner.width.saturating_sub(2));
-    }
+    block.render(frame, surface.buffer);
+    surface.within(indented(inner)).lines(&lines);
 }
 
 /// Returns the area without header and footer. These are not dimmed, because they show the name of

@@ -8,7 +8,6 @@ mod port_history;
 mod range;
 
 use ratatui::{
-    buffer::Buffer,
     layout::Rect,
     style::{Modifier, Style},
     text::{Line, Span},
@@ -19,7 +18,12 @@ use unicode_width::UnicodeWidthStr;
 use crate::{
     app::{App, Grid, LatestScan, Lens},
     domain::{PortRange, StateClass},
-    view::{Role, Theme, layout::FrameAreas, words},
+    view::{
+        Role, Theme,
+        layout::FrameAreas,
+        surface::{Surface, indented},
+        words,
+    },
 };
 
 /// Minimum width for two columns beside the map.
@@ -52,11 +56,11 @@ struct InspectorContext<'a> {
 pub fn render(
     app: &App,
     scan: &LatestScan,
-    theme: &Theme,
     grid: &Grid,
     areas: &FrameAreas,
-    buffer: &mut Buffer,
+    surface: &mut Surface<'_>,
 ) {
+    let theme = surface.theme;
     let port = app.inspected();
     let block = app.hover().or_else(|| {
         grid.block_position(port).and_then(|block_position| grid.block(block_position))
@@ -68,32 +72,29 @@ pub fn render(
     if areas.has_inspector_beside {
         let rule = theme.glyph("│", "|");
         for y in area.top()..area.bottom() {
-            buffer.set_string(area.x, y, rule, theme.style(Role::Border));
+            surface.buffer.set_string(area.x, y, rule, theme.style(Role::Border));
         }
         let inner = Rect { x: area.x + 2, width: area.width.saturating_sub(2), ..area };
-        columns(context, inner, has_families, buffer);
+        columns(context, has_families, &mut surface.within(inner));
     } else if area.width >= WIDE_BELOW && area.height >= COLUMN_LINES {
-        let inner = Rect { x: area.x + 1, width: area.width - 2, ..area };
         // The line above or below the map already has the gauges.
-        columns(context, inner, false, buffer);
+        columns(context, false, &mut surface.within(indented(area)));
     } else {
-        draw(&below::lines(&context, usize::from(area.height)), area, buffer);
+        surface.within(area).lines(&below::lines(&context, usize::from(area.height)));
     }
 }
 
 /// Draws the port and its surroundings: side by side, or one below the other if there is less room.
-fn columns(context: InspectorContext<'_>, area: Rect, has_families: bool, buffer: &mut Buffer) {
+fn columns(context: InspectorContext<'_>, has_families: bool, surface: &mut Surface<'_>) {
+    let area = surface.area;
     let height = usize::from(area.height);
     if area.width >= WIDE {
         let width = RIGHT_WIDTH.min((area.width - COLUMN_GAP) / 2);
         let left = Rect { width: area.width - COLUMN_GAP - width, ..area };
         let right = Rect { x: left.right() + COLUMN_GAP, width, ..area };
-        draw(&about_port(&context.as_wide_as(left), height), left, buffer);
-        draw(
-            &range_and_neighbours(&context.as_wide_as(right), has_families, height),
-            right,
-            buffer,
-        );
+        surface.within(left).lines(&about_port(&context.as_wide_as(left), height));
+        let range_lines = range_and_neighbours(&context.as_wide_as(right), has_families, height);
+        surface.within(right).lines(&range_lines);
     } else {
         let context = context.as_wide_as(area);
         let mut range_lines =
@@ -102,9 +103,9 @@ fn columns(context: InspectorContext<'_>, area: Rect, has_families: bool, buffer
             range_lines.insert(0, Line::default());
         }
         let top = Rect { height: area.height.saturating_sub(range_lines.len() as u16), ..area };
-        draw(&about_port(&context, usize::from(top.height)), top, buffer);
+        surface.within(top).lines(&about_port(&context, usize::from(top.height)));
         let bottom = Rect { y: top.bottom(), height: area.height - top.height, ..area };
-        draw(&range_lines, bottom, buffer);
+        surface.within(bottom).lines(&range_lines);
     }
 }
 
@@ -155,12 +156,6 @@ fn range_and_neighbours(
         lines.append(&mut section);
     }
     lines
-}
-
-fn draw(lines: &[Line<'_>], area: Rect, buffer: &mut Buffer) {
-    for (line, y) in lines.iter().zip(area.top()..area.bottom()) {
-        buffer.set_line(area.x, y, line, area.width);
-    }
 }
 
 impl InspectorContext<'_> {

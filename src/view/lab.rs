@@ -8,22 +8,18 @@ mod histogram;
 mod map;
 mod panel;
 mod race;
-mod settings;
 mod table;
 mod tiny;
 mod title;
 
-use ratatui::{
-    buffer::Buffer,
-    layout::{Position, Rect},
-};
+use ratatui::layout::{Position, Rect};
 
 use crate::{
     app::{
-        App, LabScreen, RowsPerLine,
+        App, LabScreen,
         lab::{AllocatorRow, LabPanel, StrategyReport},
     },
-    view::{Role, Theme, allocate::column::TextColumn},
+    view::{Role, Theme, dialog, surface::Surface},
 };
 use areas::{LabAreas, LabSize};
 use histogram::HistogramScale;
@@ -61,29 +57,31 @@ fn role(column: usize) -> Role {
 }
 
 /// Draws the screen between header and footer.
-pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let area = area.intersection(buffer.area);
+pub fn render(app: &App, surface: &mut Surface<'_>) {
     let lab = app.lab();
     let entries = entries(lab);
-    let areas = LabAreas::within(area, entries.len(), lab.selected());
+    let areas = LabAreas::within(surface.area, entries.len(), lab.selected());
     if areas.class == LabSize::Tiny {
-        tiny::render(lab, &entries, &mut TextColumn::new(theme, area, buffer));
+        tiny::render(lab, &entries, surface);
     } else {
-        title::render(app, theme, areas.title, buffer);
-        title::setup(lab, theme, areas.setup, buffer);
-        table::render(lab, &entries, &mut TextColumn::new(theme, areas.table, buffer));
-        panels(lab, &entries, &areas, theme, buffer);
-        curve::render(lab, &entries, theme, areas.curve, buffer);
-        title::notice(lab, theme, area, buffer);
+        title::render(app, &mut surface.within(areas.title));
+        title::setup(lab, &mut surface.within(areas.setup));
+        table::render(lab, &entries, &mut surface.within(areas.table));
+        panels(lab, &entries, &areas, surface);
+        curve::render(lab, &entries, &mut surface.within(areas.curve));
+        title::notice(lab, surface);
     }
     if lab.panel().is_some() {
-        theme.dim_area(area, buffer);
+        surface.theme.dim_area(surface.area, surface.buffer);
     }
     match lab.panel() {
         None => {}
-        Some(LabPanel::Race) => race::render(lab, theme, area, buffer),
-        Some(LabPanel::Settings(panel)) => settings::render(panel, theme, area, buffer),
-        Some(LabPanel::ConfirmSpeed(speed)) => settings::confirm(*speed, theme, area, buffer),
+        Some(LabPanel::Race) => race::render(lab, surface),
+        Some(LabPanel::ConfirmSpeed(speed)) => dialog::confirm(*speed, surface),
+        Some(LabPanel::Settings(panel)) => {
+            let note = "Changing a setting resets the figures";
+            dialog::settings("Settings of the lab", 10, panel, note, surface);
+        }
     }
 }
 
@@ -110,20 +108,14 @@ fn entries(lab: &LabScreen) -> Vec<LabColumn<'_>> {
 }
 
 /// Draws the panels that have an area, all on one scale.
-fn panels(
-    lab: &LabScreen,
-    entries: &[LabColumn<'_>],
-    areas: &LabAreas,
-    theme: &Theme,
-    buffer: &mut Buffer,
-) {
+fn panels(lab: &LabScreen, entries: &[LabColumn<'_>], areas: &LabAreas, surface: &mut Surface<'_>) {
     let Some((_, first)) = areas.panels.first() else { return };
-    let rows = if theme.needs_whole_cells() { RowsPerLine::One } else { RowsPerLine::Two };
+    let rows = surface.rows_per_line();
     let panel = StrategyPanel::plan(lab, *first, rows, areas.class == LabSize::Small);
     let scale = HistogramScale::over(lab, entries, panel.histogram_width());
     for &(column, area) in &areas.panels {
         if let Some(entry) = entries.get(column) {
-            panel.render(lab, entry, &scale, theme, area, buffer);
+            panel.render(lab, entry, &scale, &mut surface.within(area));
         }
     }
 }

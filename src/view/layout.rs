@@ -4,10 +4,10 @@ use ratatui::layout::{Position, Rect};
 
 use crate::{
     app::{
-        App, InspectorPlace, Plan, PointerTarget, Screen, Size,
+        App, InspectorPlace, Plan, PointerTarget, Size,
         grid::{AXIS, BAR, GUTTER},
     },
-    view::{header, heatmap::Pane, lab, loupe},
+    view::{header, loupe, screen_views, surface::take},
 };
 
 /// Width of `ESTABLISHED 28232` and a gap.
@@ -109,13 +109,6 @@ fn place_below(areas: &mut FrameAreas, app: &App, plan: &Plan, size: Size, spare
     }
 }
 
-/// Removes the first `height` lines from the free area and returns them.
-fn take(free: &mut Rect, height: u16) -> Rect {
-    let part = Rect { height: height.min(free.height), ..*free };
-    *free = Rect { y: part.bottom(), height: free.height - part.height, ..*free };
-    part
-}
-
 /// Returns what a click at this position selects. None: nothing.
 pub fn target_at(area: Rect, app: &App, column: u16, row: u16) -> Option<PointerTarget> {
     let at = Position::new(column, row);
@@ -127,13 +120,5 @@ pub fn target_at(area: Rect, app: &App, column: u16, row: u16) -> Option<Pointer
             .find(|(_, tab)| tab.contains(at))
             .map(|(s, _)| PointerTarget::Screen(s));
     }
-    if app.screen() == Screen::Lab {
-        return lab::column_at(app.lab(), areas.body, at).map(PointerTarget::Column);
-    }
-    if app.screen() != Screen::Map {
-        return None;
-    }
-    let plan = app.plan(Size { columns: area.width, rows: area.height })?;
-    let on_map = Pane::within(areas.map, &plan.grid).block_at(&plan.grid, at);
-    on_map.or_else(|| loupe::port_at(app, &plan, areas.loupe, at)).map(PointerTarget::Ports)
+    (screen_views::view(app.screen()).hit)(app, area, &areas, at)
 }

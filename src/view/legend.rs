@@ -1,7 +1,6 @@
 //! Draws the legend of the current lens: what colours or glyphs mean, with counts.
 
 use ratatui::{
-    buffer::Buffer,
     layout::Rect,
     style::Style,
     text::{Line, Span},
@@ -15,6 +14,7 @@ use crate::{
     domain::{Destination, StateClass, notation},
     view::{
         COLORED_OWNERS, Role, Theme, lens,
+        surface::Surface,
         theme::{OTHER_OWNER_LETTER, letter, owner_letter},
         words,
     },
@@ -46,15 +46,16 @@ const MAX_LINES: u16 = 2;
 const REPORTED_BESIDE: u8 = 100;
 
 /// Draws the legend of a map at this resolution.
-pub fn render(app: &App, theme: &Theme, resolution: Resolution, area: Rect, buffer: &mut Buffer) {
+pub fn render(app: &App, resolution: Resolution, surface: &mut Surface<'_>) {
     let Some(scan) = app.scan() else { return };
+    let (theme, area) = (surface.theme, surface.area);
     let mut entries = match app.map().lens {
         Lens::State if !theme.has_color() && resolution == Resolution::Blocks => {
             densities(scan, theme)
         }
         _ => entries(app, scan, theme),
     };
-    let titles: Vec<Vec<String>> = headings(app, scan, theme)
+    let titles: Vec<Vec<String>> = (lens::view(app.map().lens).headings)(app, scan, theme)
         .into_iter()
         .map(|heading| [heading, notes(app)].concat())
         .collect();
@@ -64,9 +65,7 @@ pub fn render(app: &App, theme: &Theme, resolution: Resolution, area: Rect, buff
         name_closing_states(&mut entries, &Words { title, theme, width }, height);
     }
     let lines = fitting(&titles, &entries, theme, width, height);
-    for (line, y) in lines.iter().zip(area.top()..area.bottom()) {
-        buffer.set_line(area.x + 1, y, line, area.width.saturating_sub(1));
-    }
+    surface.within(Rect { x: area.x + 1, width: width as u16, ..area }).lines(&lines);
 }
 
 /// Returns the legend with the first title that leaves room for the important entries, else with
@@ -104,31 +103,35 @@ fn notes(app: &App) -> Vec<String> {
     app.missing_dots().map(str::to_owned).into_iter().collect()
 }
 
-/// Returns the wordings of the title, longest first: the name of the lens, with its subject if it
-/// has one.
-fn headings(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<Vec<String>> {
+pub fn density_headings(app: &App, _: &LatestScan, _: &Theme) -> Vec<Vec<String>> {
     let name = app.map().lens.name().to_owned();
-    match app.map().lens {
-        Lens::Connect => match scan.categories.destination {
-            Some(destination) => {
-                let headings = connect_headings(&destination, scan, theme);
-                headings.into_iter().map(|heading| vec![heading]).collect()
-            }
-            None => vec![vec![name, "no connections".to_owned()]],
-        },
-        Lens::Bind => vec![vec![name, format!("to [::], {}", app.map().protocols.name())]],
-        Lens::Density => {
-            let notes = ["ports by fill of their block:", "ports in blocks filled"];
-            let with_note = notes.map(|note| vec![name.clone(), note.to_owned()]);
-            with_note.into_iter().chain([vec![name]]).collect()
+    let notes = ["ports by fill of their block:", "ports in blocks filled"];
+    let with_note = notes.map(|note| vec![name.clone(), note.to_owned()]);
+    with_note.into_iter().chain([vec![name.clone()]]).collect()
+}
+
+pub fn bind_headings(app: &App, _: &LatestScan, _: &Theme) -> Vec<Vec<String>> {
+    let map = app.map();
+    vec![vec![map.lens.name().to_owned(), format!("to [::], {}", map.protocols.name())]]
+}
+
+pub fn connect_headings(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<Vec<String>> {
+    match scan.categories.destination {
+        Some(destination) => {
+            let headings = destination_headings(&destination, scan, theme);
+            headings.into_iter().map(|heading| vec![heading]).collect()
         }
-        _ => vec![vec![name]],
+        None => vec![vec![app.map().lens.name().to_owned(), "no connections".to_owned()]],
     }
 }
 
 /// Formats the title of the connect lens: `connect → 10.0.3.17:443: 64 in use, 12 of them reusable
 /// (TIME-WAIT) · 12 left`. Reusable ports count as in use and as left.
-fn connect_headings(destination: &Destination, scan: &LatestScan, theme: &Theme) -> Vec<String> {
+fn destination_headings(
+    destination: &Destination,
+    scan: &LatestScan,
+    theme: &Theme,
+) -> Vec<String> {
     let to = theme.glyph("→", "to");
     let dot = theme.glyph('·', '-');
     let named = format!("connect {to} {}", destination.remote);
@@ -152,8 +155,8 @@ fn connect_headings(destination: &Destination, scan: &LatestScan, theme: &Theme)
 }
 
 /// Returns the categories of the connect lens. Those that the map does not mark are dropped first.
-fn connects(scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
-    let mut entries = categories(Lens::Connect, scan, theme);
+pub fn connects(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
+    let mut entries = categories(app, scan, theme);
     if let Some(never) = entries.get_mut(usize::from(connect::NEVER)) {
         never.dropped = REPORTED_BESIDE;
         never.mark = if theme.needs_whole_cells() { never.mark } else { ' ' };
@@ -167,8 +170,8 @@ fn connects(scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
 /// Returns the categories of the bind lens. Free ports are dropped first. With half blocks, they
 /// have a mark only on a map of the ephemeral range, because they have several colours on other
 /// maps.
-fn binds(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
-    let mut entries = categories(Lens::Bind, scan, theme);
+pub fn binds(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
+    let mut entries = categories(app, scan, theme);
     let has_mark = theme.needs_whole_cells() || app.map().extent == Extent::Ephemeral;
     if let Some(free) = entries.get_mut(usize::from(bind::FREE)) {
         free.dropped = REPORTED_BESIDE;
@@ -192,16 +195,7 @@ fn focused(app: &App, marks: &Marks, theme: &Theme) -> Vec<LegendEntry> {
 
 /// Returns the entries of the current lens.
 pub fn entries(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
-    match app.map().lens {
-        Lens::State => states(app, scan, theme),
-        Lens::Owner => match &scan.marks {
-            Some(marks) => focused(app, marks, theme),
-            None => owners(scan, theme),
-        },
-        Lens::Connect => connects(scan, theme),
-        Lens::Bind => binds(app, scan, theme),
-        lens => categories(lens, scan, theme),
-    }
+    (lens::view(app.map().lens).entries)(app, scan, theme)
 }
 
 /// Builds an entry. Its mark is a coloured square, or the map's letter if there are no half blocks.
@@ -217,8 +211,8 @@ fn entry(theme: &Theme, role: Role, letter: char, name: &str, count: Option<u32>
 
 /// Returns an entry with the number of ports for each category. A category that only applies to
 /// blocks has no count.
-fn categories(lens: Lens, scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
-    let numbered = (0..).zip(lens::categories(lens));
+pub fn categories(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
+    let numbered = (0..).zip(lens::view(app.map().lens).categories);
     numbered
         .map(|(number, category)| {
             let count = category.counts_ports.then(|| scan.categories.ports(number));
@@ -252,7 +246,7 @@ pub const CLASSES: [StateClass; 6] = [
     StateClass::Udp,
 ];
 
-fn states(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
+pub fn states(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
     let available = match app.map().extent {
         Extent::Ephemeral => "free",
         Extent::All | Extent::Ports(_) => "free in range",
@@ -294,13 +288,20 @@ fn densities(scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
         let steps = [(':', "few"), ('=', "under half"), ('*', "over half"), ('@', "full")];
         entries.extend(steps.map(|(mark, name)| plain(mark, name, None)));
     } else {
-        let steps = (0..).zip(lens::categories(Lens::Density)).zip([':', '░', '▒', '▓', '█']);
+        let steps = (0..).zip(lens::view(Lens::Density).categories).zip([':', '░', '▒', '▓', '█']);
         entries.extend(steps.map(|((number, step), mark)| {
             plain(mark, step.name, Some(scan.categories.ports(number)))
         }));
     }
     entries.push(LegendEntry { dropped: REPORTED_BESIDE, ..reserved });
     entries
+}
+
+pub fn owners_or_focus(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
+    match &scan.marks {
+        Some(marks) => focused(app, marks, theme),
+        None => owners(scan, theme),
+    }
 }
 
 fn owners(scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {

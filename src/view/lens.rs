@@ -3,12 +3,13 @@
 use crate::{
     app::{
         App, LatestScan, Lens,
-        lens::{self, AGE_STEPS, DENSITY_STEPS, Marks, OLDER_THAN_SESSION},
+        lens::{self, AGE_STEPS, DENSITY_STEPS, LENSES, Marks, OLDER_THAN_SESSION},
     },
     domain::{PortRange, Protocols, StateClass, port::SYSTEM},
     view::{
         COLORED_OWNERS, Role, Theme,
         heatmap::{Paint, TakenPorts},
+        legend::{self, LegendEntry},
         theme::{OTHER_OWNER_LETTER, letter, owner_letter},
     },
 };
@@ -91,35 +92,82 @@ const BINDS: [Category; 3] = [
 
 const _: () = assert!(OLDER_THAN_SESSION as usize == AGES.len() - 1);
 
-/// Returns the categories by number; empty for lenses without categories.
-pub fn categories(lens: Lens) -> &'static [Category] {
-    match lens {
-        Lens::State | Lens::Owner => &[],
-        Lens::Protocol => &PROTOCOLS,
-        Lens::Age => &AGES,
-        Lens::Parity => &PARITIES,
-        Lens::Density => &DENSITIES,
-        Lens::Connect => &CONNECTS,
-        Lens::Bind => &BINDS,
+/// How a lens is drawn, and what its legend and the help say about it.
+pub struct LensView {
+    /// The categories by number; empty for lenses without categories.
+    pub categories: &'static [Category],
+    /// Returns how a block is drawn.
+    paint: fn(&App, &LatestScan, PortRange) -> Paint,
+    pub entries: fn(&App, &LatestScan, &Theme) -> Vec<LegendEntry>,
+    /// Returns the wordings of the legend's title, longest first.
+    pub headings: fn(&App, &LatestScan, &Theme) -> Vec<Vec<String>>,
+    /// Returns what the help says about the letters of the lens.
+    pub letters: fn(&'static [Category], &Theme) -> String,
+}
+
+impl LensView {
+    const fn of(categories: &'static [Category]) -> Self {
+        Self {
+            categories,
+            paint: by_category,
+            entries: legend::categories,
+            headings: |app, _, _| vec![vec![app.map().lens.name().to_owned()]],
+            letters: category_letters,
+        }
     }
+}
+
+/// In the order of `LENSES`.
+const VIEWS: [LensView; LENSES.len()] = [
+    LensView {
+        paint: |app, scan, block| by_state(scan, app.map().protocols, block),
+        entries: legend::states,
+        letters: |_, _| "letters above; c C next, previous lens".to_owned(),
+        ..LensView::of(&[])
+    },
+    LensView {
+        paint: by_owner_or_focus,
+        entries: legend::owners_or_focus,
+        letters: |_, _| owner_letters(),
+        ..LensView::of(&[])
+    },
+    LensView::of(&PROTOCOLS),
+    LensView::of(&AGES),
+    LensView::of(&PARITIES),
+    LensView { headings: legend::density_headings, ..LensView::of(&DENSITIES) },
+    LensView {
+        paint: by_mark,
+        entries: legend::connects,
+        headings: legend::connect_headings,
+        ..LensView::of(&CONNECTS)
+    },
+    LensView {
+        paint: by_mark,
+        entries: legend::binds,
+        headings: legend::bind_headings,
+        ..LensView::of(&BINDS)
+    },
+];
+
+pub fn view(lens: Lens) -> &'static LensView {
+    &VIEWS[lens as usize]
 }
 
 /// Returns how a block is drawn under the current lens.
 pub fn paint(app: &App, scan: &LatestScan, block: PortRange) -> Paint {
-    let protocols = app.map().protocols;
-    match app.map().lens {
-        Lens::State => return by_state(scan, protocols, block),
-        Lens::Connect | Lens::Bind => return by_mark(app.map().lens, scan, block),
-        _ => {}
-    }
-    let share = scan.occupancy.occupied_in(block, protocols) as f32 / block.len() as f32;
-    let taken = match (app.map().lens, &scan.marks) {
-        _ if share == 0.0 => None,
-        (Lens::Owner, Some(marks)) => return by_focus(marks, scan, protocols, block),
-        (Lens::Owner, None) => by_owner(scan, block),
-        _ => by_category(app, scan, block),
-    };
-    let taken = taken.map(|(role, letter)| {
+    (view(app.map().lens).paint)(app, scan, block)
+}
+
+/// Returns how a block is drawn whose occupied ports have this role and letter.
+fn shared(
+    app: &App,
+    scan: &LatestScan,
+    block: PortRange,
+    role_and_letter: impl FnOnce() -> Option<(Role, char)>,
+) -> Paint {
+    let occupied = scan.occupancy.occupied_in(block, app.map().protocols);
+    let share = occupied as f32 / block.len() as f32;
+    let taken = (occupied > 0).then(role_and_letter).flatten().map(|(role, letter)| {
         // The brightness of a colour shows its step. Mixed with the colour of the free ports, it
         // would look like another step.
         let share = if matches!(role, Role::Scale(_)) { 1.0 } else { share };
@@ -143,9 +191,9 @@ pub fn by_state(scan: &LatestScan, protocols: Protocols, block: PortRange) -> Pa
 
 /// Returns how a block is drawn under the connect or bind lens. A mark shows what connect() or
 /// bind() would find, so a port without a socket may also be marked.
-fn by_mark(lens: Lens, scan: &LatestScan, block: PortRange) -> Paint {
+fn by_mark(app: &App, scan: &LatestScan, block: PortRange) -> Paint {
     let marked = scan.categories.marked(block).and_then(|(number, share)| {
-        let &Category { role, letter, .. } = categories(lens).get(usize::from(number))?;
+        let (role, letter) = category_of(app, number)?;
         Some(TakenPorts { role, share, letter })
     });
     Paint { free: free(scan, block), taken: marked }
@@ -171,6 +219,13 @@ fn by_focus(marks: &Marks, scan: &LatestScan, protocols: Protocols, block: PortR
     Paint { free: free(scan, block), taken }
 }
 
+fn by_owner_or_focus(app: &App, scan: &LatestScan, block: PortRange) -> Paint {
+    match &scan.marks {
+        Some(marks) => by_focus(marks, scan, app.map().protocols, block),
+        None => shared(app, scan, block, || by_owner(scan, block)),
+    }
+}
+
 fn by_owner(scan: &LatestScan, block: PortRange) -> Option<(Role, char)> {
     let rank = scan.owners.biggest_in(block)?;
     Some(match u8::try_from(rank) {
@@ -181,11 +236,25 @@ fn by_owner(scan: &LatestScan, block: PortRange) -> Option<(Role, char)> {
     })
 }
 
-fn by_category(app: &App, scan: &LatestScan, block: PortRange) -> Option<(Role, char)> {
-    let map = app.map();
-    let number = scan.categories.of(block, &scan.occupancy, map.protocols)?;
-    let &Category { role, letter, .. } = categories(map.lens).get(usize::from(number))?;
-    Some((role, letter))
+fn by_category(app: &App, scan: &LatestScan, block: PortRange) -> Paint {
+    let number = || scan.categories.of(block, &scan.occupancy, app.map().protocols);
+    shared(app, scan, block, || category_of(app, number()?))
+}
+
+/// Returns role and letter of a category of the current lens.
+fn category_of(app: &App, number: u8) -> Option<(Role, char)> {
+    let category = view(app.map().lens).categories.get(usize::from(number))?;
+    Some((category.role, category.letter))
+}
+
+fn category_letters(categories: &'static [Category], theme: &Theme) -> String {
+    let each = categories.iter().map(|each| format!("{} {}", each.glyph(theme), each.name));
+    each.collect::<Vec<_>>().join(", ")
+}
+
+fn owner_letters() -> String {
+    let [first, last] = [0, COLORED_OWNERS as u8 - 1].map(owner_letter);
+    format!("{first} to {last} the biggest owners, {OTHER_OWNER_LETTER} all others")
 }
 
 /// Returns the role of a port when it is not in use.
@@ -228,7 +297,6 @@ mod tests {
         domain::{Endpoint, Protocols, ServiceNames, Snapshot, State, port},
         engine::Report,
         host::simulated::SimulatedHost,
-        view::legend,
     };
 
     fn range(first: u16, last: u16) -> PortRange {
@@ -349,10 +417,11 @@ mod tests {
     #[test]
     fn letters_are_unique_within_a_lens() {
         for row in lens::LENSES {
-            let mut letters: Vec<char> = categories(row.lens).iter().map(|c| c.letter).collect();
+            let mut letters: Vec<char> =
+                view(row.lens).categories.iter().map(|c| c.letter).collect();
             letters.sort_unstable();
             letters.dedup();
-            assert_eq!(letters.len(), categories(row.lens).len(), "{}", row.name);
+            assert_eq!(letters.len(), view(row.lens).categories.len(), "{}", row.name);
         }
     }
 

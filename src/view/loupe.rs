@@ -2,7 +2,6 @@
 //! the map.
 
 use ratatui::{
-    buffer::Buffer,
     layout::{Position, Rect},
     style::{Modifier, Style},
     text::{Line, Span},
@@ -12,8 +11,9 @@ use crate::{
     app::{App, Grid, Plan, Resolution},
     domain::PortRange,
     view::{
-        Role, Theme,
+        Role,
         heatmap::{GlyphMeaning, Heatmap, Pane},
+        surface::{Surface, below},
     },
 };
 
@@ -42,18 +42,12 @@ pub fn grid(app: &App, plan: &Plan, lines: u16) -> Option<Grid> {
 /// Returns the port at a position. None: the loupe shows none there.
 pub fn port_at(app: &App, plan: &Plan, area: Rect, at: Position) -> Option<PortRange> {
     let grid = grid(app, plan, area.height.checked_sub(1)?)?;
-    Pane::without_axis(below_rule(area), &grid).block_at(&grid, at)
+    Pane::without_axis(below(area, 1), &grid).block_at(&grid, at)
 }
 
 /// Draws the loupe like the map, but with its own grid and always with letters.
-pub fn render(
-    app: &App,
-    plan: &Plan,
-    map: &Heatmap<'_>,
-    theme: &Theme,
-    area: Rect,
-    buffer: &mut Buffer,
-) {
+pub fn render(app: &App, plan: &Plan, map: &Heatmap<'_>, surface: &mut Surface<'_>) {
+    let (theme, area) = (surface.theme, surface.area);
     let Some(lines) = area.height.checked_sub(1) else { return };
     let Some(grid) = grid(app, plan, lines) else { return };
     let title = format!(" Loupe {} ", grid.range());
@@ -65,14 +59,7 @@ pub fn render(
         Span::styled(what, theme.style(Role::Dim)),
         Span::styled(rule, theme.style(Role::Border)),
     ]);
-    buffer.set_line(area.x, area.y, &line, area.width);
-    Heatmap { grid: &grid, glyphs: GlyphMeaning::Letters, ..*map }.render_rows(
-        theme,
-        below_rule(area),
-        buffer,
-    );
-}
-
-fn below_rule(area: Rect) -> Rect {
-    Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area }
+    surface.lines([&line]);
+    let loupe = Heatmap { grid: &grid, glyphs: GlyphMeaning::Letters, ..*map };
+    loupe.render_rows(&mut surface.within(below(area, 1)));
 }

@@ -2,8 +2,7 @@
 //! beside it, and the parts below it. `heatmap` draws the grid.
 
 use ratatui::{
-    buffer::Buffer,
-    layout::Rect,
+    layout::{Position, Rect},
     style::{Modifier, Style},
     text::{Line, Span},
 };
@@ -11,56 +10,74 @@ use ratatui::{
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    app::{App, Extent, Grid, LatestScan, Lens, Plan, Resolution, lens::LensCounts},
+    app::{
+        App, Extent, Grid, LatestScan, Lens, Plan, PointerTarget, Resolution, Size,
+        lens::LensCounts,
+    },
     domain::{PortRange, Protocols, notation},
     view::{
         Role, Theme,
         gauges::{self, Colors},
-        heatmap::{GlyphMeaning, Heatmap, Pointed, PortFacts, level, put},
+        heatmap::{GlyphMeaning, Heatmap, Pane, Pointed, PortFacts, level, occupied},
         inspector,
         layout::FrameAreas,
-        legend, lens, loupe, words,
+        legend, lens, loupe,
+        surface::{Surface, indented},
+        words,
     },
 };
 
 /// Width of the facts: `ESTABLISHED 28.2k`.
 const FACTS: usize = 17;
 
-pub fn render(app: &App, theme: &Theme, plan: &Plan, areas: &FrameAreas, buffer: &mut Buffer) {
+/// Draws the screen, if the terminal has room for a map.
+pub fn render(app: &App, areas: &FrameAreas, surface: &mut Surface<'_>) {
+    let Some(plan) = plan(app, surface.area) else { return };
     let grid = &plan.grid;
     let Some(scan) = app.scan() else {
-        waiting(app, theme, areas.body, buffer);
+        waiting(app, &mut surface.within(areas.body));
         return;
     };
-    strip(app, scan, theme, grid, areas, buffer);
-    ports(app, scan, theme, plan, areas, buffer);
-    facts(app, scan, theme, grid, areas.facts, buffer);
-    gauges(app, scan, theme, areas.gauges, buffer);
-    legend::render(app, theme, grid.resolution(), areas.legend, buffer);
-    inspector::render(app, scan, theme, grid, areas, buffer);
+    strip(app, scan, grid, areas, &mut surface.within(areas.strip));
+    ports(app, scan, &plan, areas, surface);
+    facts(app, scan, grid, &mut surface.within(areas.facts));
+    gauges(app, scan, &mut surface.within(areas.gauges));
+    legend::render(app, grid.resolution(), &mut surface.within(areas.legend));
+    inspector::render(app, scan, grid, areas, surface);
+}
+
+fn plan(app: &App, area: Rect) -> Option<Plan> {
+    app.plan(Size { columns: area.width, rows: area.height })
+}
+
+/// Returns the ports of the block at a position of the map or the loupe.
+pub fn hit(app: &App, area: Rect, areas: &FrameAreas, at: Position) -> Option<PointerTarget> {
+    let plan = plan(app, area)?;
+    let on_map = Pane::within(areas.map, &plan.grid).block_at(&plan.grid, at);
+    on_map.or_else(|| loupe::port_at(app, &plan, areas.loupe, at)).map(PointerTarget::Ports)
 }
 
 /// Draws each gauge on its own line, or all on one line if the area has only one.
-fn gauges(app: &App, scan: &LatestScan, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+fn gauges(app: &App, scan: &LatestScan, surface: &mut Surface<'_>) {
     let colors = Colors::under(app.map().lens);
-    let inner = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
-    match area.height {
+    match surface.area.height {
         0 => {}
-        1 => gauges::render_line(&scan.gauges, colors, theme, area, buffer),
-        _ => gauges::render(&scan.gauges, colors, theme, inner, buffer),
+        1 => gauges::render_line(&scan.gauges, colors, surface),
+        _ => gauges::render(&scan.gauges, colors, &mut surface.within(indented(surface.area))),
     }
 }
 
 /// Draws a message while there is no snapshot yet.
-pub fn waiting(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+pub fn waiting(app: &App, surface: &mut Surface<'_>) {
+    let (theme, area) = (surface.theme, surface.area);
     match app.failure() {
-        None => put(buffer, area, area.x + 1, area.y + 1, "first scan..", theme.style(Role::Dim)),
+        None => surface.put(area.x + 1, area.y + 1, "first scan..", theme.style(Role::Dim)),
         Some(why) => {
             let style = theme.style(Role::Critical);
-            put(buffer, area, area.x + 1, area.y + 1, "scan failed", style);
+            surface.put(area.x + 1, area.y + 1, "scan failed", style);
             let lines = words::wrapped(why.as_str(), usize::from(area.width.saturating_sub(2)));
             for (line, y) in lines.iter().zip(area.y + 2..area.bottom()) {
-                put(buffer, area, area.x + 1, y, line, Style::reset());
+                surface.put(area.x + 1, y, line, Style::reset());
             }
         }
     }
@@ -68,29 +85,22 @@ pub fn waiting(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
 
 /// Draws the line above the map: the error of the last scan, the process that was not found, the
 /// gauges, or the range and counts of the map.
-fn strip(
-    app: &App,
-    scan: &LatestScan,
-    theme: &Theme,
-    grid: &Grid,
-    areas: &FrameAreas,
-    buffer: &mut Buffer,
-) {
-    let area = areas.strip;
+fn strip(app: &App, scan: &LatestScan, grid: &Grid, areas: &FrameAreas, surface: &mut Surface<'_>) {
+    let (theme, area) = (surface.theme, surface.area);
     let room = usize::from(area.width.saturating_sub(2));
     if let Some(why) = app.failure() {
         let parts = [why.to_string(), "showing older data".to_owned()];
         let text = words::shorten(&words::fitted(&parts, "; ", room), room);
-        put(buffer, area, area.x + 1, area.y, &text, theme.style(Role::Critical));
+        surface.put(area.x + 1, area.y, &text, theme.style(Role::Critical));
     } else if let Some(name) = app.missing_process() {
         let text = words::shorten(&not_found(scan, name), room);
-        put(buffer, area, area.x + 1, area.y, &text, theme.style(Role::Warn));
+        surface.put(area.x + 1, area.y, &text, theme.style(Role::Warn));
     } else if !areas.gauges.is_empty() || areas.has_inspector_beside {
         let line = title(app, scan, theme, grid, usize::from(area.width));
-        buffer.set_line(area.x, area.y, &line, area.width);
+        surface.lines([&line]);
     } else {
         let colors = Colors::under(app.map().lens);
-        gauges::render_line(&scan.gauges, colors, theme, area, buffer);
+        gauges::render_line(&scan.gauges, colors, surface);
     }
 }
 
@@ -152,7 +162,7 @@ fn span_words(app: &App, span: PortRange) -> Vec<String> {
     counts.map(|(ports, what)| format!("{} {what}", notation::grouped(ports))).into()
 }
 
-fn protocols_name(protocols: Protocols) -> &'static str {
+pub fn protocols_name(protocols: Protocols) -> &'static str {
     match protocols {
         Protocols::Tcp => "TCP",
         Protocols::Udp => "UDP",
@@ -161,16 +171,9 @@ fn protocols_name(protocols: Protocols) -> &'static str {
 }
 
 /// Draws the map and, below it, the loupe.
-fn ports(
-    app: &App,
-    scan: &LatestScan,
-    theme: &Theme,
-    plan: &Plan,
-    areas: &FrameAreas,
-    buffer: &mut Buffer,
-) {
+fn ports(app: &App, scan: &LatestScan, plan: &Plan, areas: &FrameAreas, surface: &mut Surface<'_>) {
     let paint = |block: PortRange| lens::paint(app, scan, block);
-    let is_density = app.map().lens == Lens::State && !theme.has_color();
+    let is_density = app.map().lens == Lens::State && !surface.theme.has_color();
     let heatmap = Heatmap {
         grid: &plan.grid,
         bracket: scan.snapshot.ephemeral.range,
@@ -181,14 +184,14 @@ fn ports(
         ports: &MapTotals { app, scan },
         pointed: Pointed { hover: app.hover(), span: app.span() },
     };
-    heatmap.render(theme, areas.map, buffer);
-    loupe::render(app, plan, &heatmap, theme, areas.loupe, buffer);
+    heatmap.render(&mut surface.within(areas.map));
+    loupe::render(app, plan, &heatmap, &mut surface.within(areas.loupe));
 }
 
 /// Returns the share (0 to 1) of a line's ports that are in use or, under connect and bind, marked
 /// by the lens.
 fn share(app: &App, scan: &LatestScan, ports: PortRange) -> f32 {
-    if matches!(app.map().lens, Lens::Connect | Lens::Bind) {
+    if app.map().lens.marks_ports() {
         return scan.categories.marked(ports).map_or(0.0, |(_, share)| share);
     }
     scan.occupancy.occupied_in(ports, app.map().protocols) as f32 / ports.len() as f32
@@ -213,13 +216,10 @@ impl MapTotals<'_> {
 impl PortFacts for MapTotals<'_> {
     fn taken(&self, block: PortRange) -> u8 {
         let protocols = self.app.map().protocols;
-        if matches!(self.app.map().lens, Lens::Connect | Lens::Bind) {
+        if self.app.map().lens.marks_ports() {
             return self.marked(block);
         }
-        let ports = self.scan.occupancy.ports(block);
-        ports.fold(0, |taken, (port, port_use)| {
-            taken | u8::from(port_use.is_occupied(protocols)) << (port % 8)
-        })
+        occupied(&self.scan.occupancy, protocols, block)
     }
 
     fn owner(&self, port: u16) -> String {
@@ -232,14 +232,8 @@ impl PortFacts for MapTotals<'_> {
 }
 
 /// Draws the facts that fit into the column beside a narrow map.
-fn facts(
-    app: &App,
-    scan: &LatestScan,
-    theme: &Theme,
-    grid: &Grid,
-    area: Rect,
-    buffer: &mut Buffer,
-) {
+fn facts(app: &App, scan: &LatestScan, grid: &Grid, surface: &mut Surface<'_>) {
+    let (theme, area) = (surface.theme, surface.area);
     let lens_counts = &scan.lens_counts;
     let dim = theme.style(Role::Dim);
     let plain = Style::reset();
@@ -267,7 +261,7 @@ fn facts(
         Some((counted(name.trim_start(), count), entry.style))
     }));
     for ((text, style), y) in lines.iter().zip(area.y + 1..area.bottom()) {
-        put(buffer, area, area.x + 1, y, text, *style);
+        surface.put(area.x + 1, y, text, *style);
     }
 }
 

@@ -5,22 +5,23 @@ mod areas;
 mod destinations;
 mod findings;
 mod graphs;
+mod list;
 mod minimap;
 mod owners;
 mod ranges;
 mod rule;
-mod table;
 mod verdict;
-
-use ratatui::{buffer::Buffer, layout::Rect};
 
 use crate::{
     app::{
         App, LatestScan,
-        overview::{Selected, headline::Headline},
+        overview::{OverviewList, Selected, headline::Headline},
     },
     domain::{Destination, diagnosis::SubjectStatus},
-    view::{Theme, map},
+    view::{
+        Theme, map,
+        surface::{Surface, indented},
+    },
 };
 
 pub use verdict::{badge, explanation, headline, whole_words};
@@ -39,28 +40,34 @@ struct OverviewContext<'a> {
     sources: usize,
 }
 
-pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+pub fn render(app: &App, surface: &mut Surface<'_>) {
+    let (theme, area) = (surface.theme, surface.area);
     let (Some(scan), Some(headline)) = (app.scan(), app.headline()) else {
-        map::waiting(app, theme, area, buffer);
+        map::waiting(app, surface);
         return;
     };
     let selected = app.overview().selected(scan);
     let (verdict, sources) = (headline.subject_status, destinations::sources(scan));
     let context = OverviewContext { app, scan, theme, headline, verdict, selected, sources };
-    let lines = areas::OverviewSize::of(area).verdict(headline.is_bad);
+    let lines = areas::verdict_lines(areas::size_class(area), headline.is_bad);
     let verdict = verdict::lines(&context, area.width, lines);
     let areas = areas::OverviewAreas::within(&context, area, lines);
-    verdict::render(&verdict, areas.verdict, buffer);
-    ranges::render(&context, areas.ranges, buffer);
-    destinations::render(&context, areas.destinations, buffer);
-    owners::render(&context, areas.owners, buffer);
-    findings::render(&context, areas.findings, buffer);
-    minimap::render(&context, areas.map, buffer);
-    graphs::drain(&context, areas.drain, buffer);
-    graphs::usage(&context, areas.usage, buffer);
+    surface.within(indented(areas.verdict)).lines(&verdict);
+    ranges::render(&context, &mut surface.within(areas.ranges));
+    destinations::render(&context, &mut surface.within(areas.destinations));
+    owners::render(&context, &mut surface.within(areas.owners));
+    findings::render(&context, &mut surface.within(areas.findings));
+    minimap::render(&context, &mut surface.within(areas.map));
+    graphs::drain(&context, &mut surface.within(areas.drain));
+    graphs::usage(&context, &mut surface.within(areas.usage));
 }
 
 impl OverviewContext<'_> {
+    /// Returns the selected row of a list. None: another list has it.
+    fn selected_index(&self, list: OverviewList) -> Option<usize> {
+        self.selected.filter(|selected| selected.list == list).map(|selected| selected.index)
+    }
+
     /// Formats the destination, with its source address only if there are several: `10.0.0.7 →
     /// 10.0.3.17:443`.
     fn destination(&self, destination: &Destination) -> String {

@@ -4,10 +4,7 @@
 use std::time::Duration;
 
 use crate::{
-    app::{
-        Grid, GridBlock, Lens,
-        lens::marks::{bind, connect},
-    },
+    app::{Grid, GridBlock, Lens},
     domain::{Age, Analysis, Destination, History, Occupancy, PortRange, Protocols, Snapshot},
 };
 
@@ -51,6 +48,49 @@ pub struct CategoryInput<'a> {
     pub destination: Option<Destination>,
 }
 
+/// How a lens sorts ports into categories.
+pub enum Counting {
+    /// It has no categories.
+    None,
+    /// Blocks have a category, their density, in which all their occupied ports count.
+    Blocks,
+    /// Each occupied port has a category.
+    Occupied {
+        /// Returns what `of_port` reads for each port, by port number.
+        prepare: fn(CategoryInput<'_>) -> Vec<u8>,
+        /// Returns the category of a port; None: it is unknown.
+        of_port: fn(&Categories, u16, &Occupancy) -> Option<u8>,
+        /// Combines the categories of two ports of a block.
+        joined: fn(u8, u8) -> u8,
+    },
+    /// Each port has a category, occupied or not. In a block, the category with the greatest weight
+    /// counts; those of weight 0 are not marked.
+    All { each_port: fn(CategoryInput<'_>) -> Vec<u8>, weights: &'static [u32] },
+}
+
+pub(super) const PROTOCOL: Counting = Counting::Occupied {
+    prepare: |_| Vec::new(),
+    of_port: |_, port, occupancy| Some(protocol_of(port, occupancy)),
+    joined: same_or_both,
+};
+pub(super) const PARITY: Counting = Counting::Occupied {
+    prepare: |_| Vec::new(),
+    of_port: |_, port, _| Some((port % 2) as u8),
+    joined: same_or_both,
+};
+/// The category of a block is that of its youngest port.
+pub(super) const AGE: Counting = Counting::Occupied {
+    prepare: youngest,
+    of_port: |categories, port, _| {
+        categories.by_port.get(usize::from(port)).copied().filter(|&step| step != NO_SOCKET)
+    },
+    joined: |one, other| one.min(other),
+};
+
+fn same_or_both(one: u8, other: u8) -> u8 {
+    if one == other { one } else { 2 }
+}
+
 /// Number of ports in each category of the lens.
 ///
 /// Protocol: 0 is TCP, 1 is UDP, 2 is both. Parity: 0 is even, 1 is odd, 2 is both. Age and
@@ -68,28 +108,20 @@ pub struct Categories {
 }
 
 impl Categories {
-    /// Counts the categories of a lens. The state lens has those of density; the owner lens has
-    /// none.
+    /// Counts the categories of a lens.
     pub fn count(lens: Lens, input: CategoryInput<'_>) -> Self {
-        let mut categories = Self { lens, ..Self::default() };
-        match lens {
-            Lens::Owner => {}
-            // Without colours, states are drawn as density.
-            Lens::State | Lens::Density => categories.count_blocks(input),
-            Lens::Age => {
-                categories.by_port = youngest(input);
+        let mut categories = Self { lens, destination: input.destination, ..Self::default() };
+        match lens.counting() {
+            Counting::None => {}
+            Counting::Blocks => categories.count_blocks(input),
+            Counting::Occupied { prepare, .. } => {
+                categories.by_port = prepare(input);
                 categories.count_ports(input);
             }
-            Lens::Connect => {
-                categories.destination = input.destination;
-                categories.by_port = connect::each_port(input);
+            Counting::All { each_port, .. } => {
+                categories.by_port = each_port(input);
                 categories.count_all(input);
             }
-            Lens::Bind => {
-                categories.by_port = bind::each_port(input);
-                categories.count_all(input);
-            }
-            Lens::Protocol | Lens::Parity => categories.count_ports(input),
         }
         categories
     }
@@ -99,64 +131,45 @@ impl Categories {
         self.ports.get(usize::from(category)).copied().unwrap_or_default()
     }
 
-    /// The category with the greatest sum of `WEIGHTS` in a block, and the share (0 to 1) of the
-    /// block's ports whose weight is above 0 (marked). Only the lenses connect and bind use it.
-    /// None: no port is marked.
+    /// The category with the greatest sum of weights in a block, and the share (0 to 1) of the
+    /// block's ports whose weight is above 0 (marked). None: no port is marked, or the lens has no
+    /// weights.
     pub fn marked(&self, block: PortRange) -> Option<(u8, f32)> {
+        let Counting::All { weights, .. } = self.lens.counting() else { return None };
         let mut counts = [0_u32; MAX_CATEGORIES];
         for port in block.ports() {
             let category = self.by_port.get(usize::from(port)).copied().unwrap_or_default();
             counts[usize::from(category)] += 1;
         }
-        let weights = match self.lens {
-            Lens::Connect => connect::WEIGHTS.as_slice(),
-            _ => bind::WEIGHTS.as_slice(),
-        };
         let weighted = weights.iter().zip(counts).map(|(weight, ports)| weight * ports);
         let (category, weight) = (0..).zip(weighted).max_by_key(|&(_, weight)| weight)?;
         let marked: u32 = weights.iter().zip(counts).filter(|(w, _)| **w > 0).map(|(_, n)| n).sum();
         (weight > 0).then(|| (category, marked as f32 / block.len() as f32))
     }
 
-    /// The category of a block. None: no port of the block is occupied, or the lens is state or
-    /// owner.
+    /// The category of a block. None: no port of the block is occupied, or the lens has no
+    /// categories of occupied ports.
     pub fn of(&self, block: PortRange, occupancy: &Occupancy, protocols: Protocols) -> Option<u8> {
         let is_taken = |port: &u16| occupancy.port(*port).is_occupied(protocols);
         let mut taken = block.ports().filter(is_taken);
-        if self.lens == Lens::Density {
-            let count = taken.count() as u32;
-            return (count > 0).then(|| density_of(count, block));
-        }
-        let first = self.of_port(taken.next()?, occupancy)?;
-        let others = taken.filter_map(|port| self.of_port(port, occupancy));
-        Some(others.fold(first, |all, other| self.joined(all, other)))
-    }
-
-    /// The category of an occupied port. None: its age is unknown, or the lens has none per port.
-    fn of_port(&self, port: u16, occupancy: &Occupancy) -> Option<u8> {
-        match self.lens {
-            Lens::Protocol => Some(protocol_of(port, occupancy)),
-            Lens::Parity => Some((port % 2) as u8),
-            Lens::Age => self.by_port.get(usize::from(port)).copied().filter(|&s| s != NO_SOCKET),
-            Lens::Connect | Lens::Bind => self.by_port.get(usize::from(port)).copied(),
-            Lens::State | Lens::Owner | Lens::Density => None,
-        }
-    }
-
-    /// Combines the categories of two ports of a block. Age lens: the younger one. Other lenses: 2
-    /// (both) if they differ.
-    fn joined(&self, one: u8, other: u8) -> u8 {
-        match self.lens {
-            Lens::Age => one.min(other),
-            _ if one == other => one,
-            _ => 2,
+        match self.lens.counting() {
+            Counting::Blocks => {
+                let count = taken.count() as u32;
+                (count > 0).then(|| density_of(count, block))
+            }
+            Counting::Occupied { of_port, joined, .. } => {
+                let first = of_port(self, taken.next()?, occupancy)?;
+                Some(taken.filter_map(|port| of_port(self, port, occupancy)).fold(first, joined))
+            }
+            Counting::None | Counting::All { .. } => None,
         }
     }
 
     fn count_ports(&mut self, input: CategoryInput<'_>) {
+        let Counting::Occupied { of_port, .. } = self.lens.counting() else { return };
         let is_taken = |port: &u16| input.occupancy.port(*port).is_occupied(input.protocols);
         for port in input.range.ports().filter(is_taken) {
-            if let Some(category) = self.of_port(port, input.occupancy) {
+            if let Some(category) = of_port(self, port, input.occupancy) {
                 self.ports[usize::from(category)] += 1;
             }
         }

@@ -33,7 +33,7 @@ impl Marks {
 /// Categories of ports for connect() of an unbound TCP socket to one destination.
 pub mod connect {
     use crate::{
-        app::lens::{CategoryInput, categories::PORTS},
+        app::lens::{CategoryInput, Counting, categories::PORTS},
         domain::{Destination, State},
     };
 
@@ -49,9 +49,8 @@ pub mod connect {
     /// Reserved, or outside of the ephemeral range.
     pub const NEVER: u8 = 5;
 
-    /// Weight of each category in a block of several ports, by category. A category of weight 0 is
-    /// not marked.
-    pub const WEIGHTS: [u32; 6] = [0, 3, 2, 8, 4, 0];
+    pub(in crate::app::lens) const COUNTING: Counting =
+        Counting::All { each_port, weights: &[0, 3, 2, 8, 4, 0] };
 
     /// Returns the category of each port, by port number.
     pub fn each_port(input: CategoryInput<'_>) -> Vec<u8> {
@@ -90,7 +89,7 @@ pub mod connect {
 /// protocols that the map shows.
 pub mod bind {
     use crate::{
-        app::lens::{CategoryInput, categories::PORTS},
+        app::lens::{CategoryInput, Counting, categories::PORTS},
         domain::{
             Protocol,
             availability::{Bind, BindAddress, Reuse, Verdict, bind_answer},
@@ -102,8 +101,8 @@ pub mod bind {
     /// No socket is known on the port, but the scan was not complete.
     pub const UNKNOWN: u8 = 2;
 
-    /// Weight of each category in a block, as in `connect::WEIGHTS`.
-    pub const WEIGHTS: [u32; 3] = [0, 2, 1];
+    pub(in crate::app::lens) const COUNTING: Counting =
+        Counting::All { each_port, weights: &[0, 2, 1] };
 
     /// Returns the category of each port. Any socket on a port makes this bind() fail, whatever its
     /// address, family and state. All ports without a socket have the same result, so only one of

@@ -6,51 +6,11 @@ use crate::{
     allocator::Quarantine,
     app::{
         pool::PoolOptions,
-        settings::{self, EditableSettings},
+        settings::{self, EditableSettings, SettingField},
     },
-    domain::PortRange,
 };
 
 pub type PoolSettingsPanel = settings::SettingsPanel<PoolOptions>;
-
-/// A row of the panel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PoolField {
-    /// Number of ports of the band of this class.
-    High,
-    Normal,
-    Quarantine,
-    /// Length of the quarantine, in seconds.
-    QuarantineTime,
-    /// Rate at which a search may fail although a port is free, above 0 and below 1.
-    FailureRate,
-    Attempts,
-    LeaseHolder,
-}
-
-impl PoolField {
-    pub const EACH: [Self; 7] = [
-        Self::High,
-        Self::Normal,
-        Self::Quarantine,
-        Self::QuarantineTime,
-        Self::FailureRate,
-        Self::Attempts,
-        Self::LeaseHolder,
-    ];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::High => "reserved for high",
-            Self::Normal => "reserved for normal",
-            Self::Quarantine => "quarantine by",
-            Self::QuarantineTime => "seconds",
-            Self::FailureRate => "failure rate",
-            Self::Attempts => "attempts",
-            Self::LeaseHolder => "holder",
-        }
-    }
-}
 
 /// The numbers of ports, of seconds and of attempts that Left and Right select.
 const BANDS: [u32; 10] = [0, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
@@ -65,82 +25,67 @@ const RATES: std::ops::RangeInclusive<i32> = -9..=-1;
 const OURS: &str = "portscope";
 
 impl EditableSettings for PoolOptions {
-    type Field = PoolField;
-
-    const FIELDS: &'static [PoolField] = &PoolField::EACH;
-
-    fn value(&self, field: PoolField) -> String {
-        match field {
-            PoolField::High => self.bands.high.to_string(),
-            PoolField::Normal => self.bands.normal.to_string(),
-            PoolField::Quarantine => match self.quarantine {
-                Quarantine::Time(_) => "time".to_owned(),
-                Quarantine::Drain(_) => "drain".to_owned(),
+    const FIELDS: &'static [SettingField<Self>] = &[
+        SettingField {
+            name: "reserved for high",
+            value: |options| options.bands.high.to_string(),
+            accepts: settings::accepts_digits,
+            read: |options, typed| read_band(typed).map(|value| options.bands.high = value),
+            turn: |options, by, _| {
+                options.bands.high = settings::next_of(&BANDS, options.bands.high, by);
             },
-            PoolField::QuarantineTime => self.quarantine_time().as_secs_f64().to_string(),
-            // A smaller rate would have too many zeros.
-            PoolField::FailureRate if self.failure_rate < LEAST_DECIMAL => {
-                format!("{:e}", self.failure_rate)
-            }
-            PoolField::FailureRate => self.failure_rate.to_string(),
-            PoolField::Attempts => self.max_attempts.to_string(),
-            PoolField::LeaseHolder => {
-                self.holder.map_or_else(|| OURS.to_owned(), |p| p.to_string())
-            }
-        }
-    }
-
-    fn accepts_character(field: PoolField, _: &str, character: char) -> bool {
-        match field {
-            PoolField::Quarantine => false,
-            PoolField::High | PoolField::Normal | PoolField::Attempts | PoolField::LeaseHolder => {
-                character.is_ascii_digit()
-            }
-            PoolField::QuarantineTime => character.is_ascii_digit() || character == '.',
-            PoolField::FailureRate => character.is_ascii_digit() || "e.-".contains(character),
-        }
-    }
-
-    fn read(&mut self, field: PoolField, typed: &str) -> Result<(), String> {
-        match field {
-            PoolField::Quarantine => {}
-            PoolField::High => self.bands.high = read_band(typed)?,
-            PoolField::Normal => self.bands.normal = read_band(typed)?,
-            PoolField::QuarantineTime => self.set_quarantine_time(parse_quarantine_time(typed)?),
-            PoolField::FailureRate => self.failure_rate = read_rate(typed)?,
-            PoolField::Attempts => self.max_attempts = settings::read_attempts(typed)?,
-            PoolField::LeaseHolder => self.holder = read_holder(typed)?,
-        }
-        Ok(())
-    }
-
-    fn cycle(&mut self, field: PoolField, by: isize, _ephemeral: Option<PortRange>) {
-        let Self { bands, max_attempts, .. } = self;
-        match field {
-            PoolField::High => bands.high = settings::next_of(&BANDS, bands.high, by),
-            PoolField::Normal => bands.normal = settings::next_of(&BANDS, bands.normal, by),
-            PoolField::Attempts => *max_attempts = settings::next_of(&ATTEMPTS, *max_attempts, by),
-            PoolField::Quarantine => {
-                self.quarantine = match self.quarantine {
-                    Quarantine::Time(time) => Quarantine::Drain(time),
-                    Quarantine::Drain(time) => Quarantine::Time(time),
-                };
-            }
-            PoolField::QuarantineTime => {
-                let seconds = settings::next_of(
-                    &QUARANTINE_SECONDS,
-                    self.quarantine_time().as_secs() as u32,
-                    by,
-                );
-                self.set_quarantine_time(Duration::from_secs(seconds.into()));
-            }
-            PoolField::FailureRate => {
-                let power = self.failure_rate.log10().round() as i32 + by.signum() as i32;
-                self.failure_rate = 10f64.powi(power.clamp(*RATES.start(), *RATES.end()));
-            }
-            PoolField::LeaseHolder => {}
-        }
-    }
+        },
+        SettingField {
+            name: "reserved for normal",
+            value: |options| options.bands.normal.to_string(),
+            accepts: settings::accepts_digits,
+            read: |options, typed| read_band(typed).map(|value| options.bands.normal = value),
+            turn: |options, by, _| {
+                options.bands.normal = settings::next_of(&BANDS, options.bands.normal, by);
+            },
+        },
+        SettingField {
+            name: "quarantine by",
+            value: |options| options.quarantine_kind().to_owned(),
+            accepts: settings::accepts_nothing,
+            read: |_, _| Ok(()),
+            turn: |options, _, _| options.switch_quarantine(),
+        },
+        SettingField {
+            name: "seconds",
+            value: |options| options.quarantine_time().as_secs_f64().to_string(),
+            accepts: |_, character| character.is_ascii_digit() || character == '.',
+            read: |options, typed| {
+                parse_quarantine_time(typed).map(|time| options.set_quarantine_time(time))
+            },
+            turn: |options, by, _| options.turn_quarantine_time(by),
+        },
+        SettingField {
+            name: "failure rate",
+            value: |options| failure_rate(options.failure_rate),
+            accepts: |_, character| character.is_ascii_digit() || "e.-".contains(character),
+            read: |options, typed| read_rate(typed).map(|value| options.failure_rate = value),
+            turn: |options, by, _| options.failure_rate = next_rate(options.failure_rate, by),
+        },
+        SettingField {
+            name: "attempts",
+            value: |options| options.max_attempts.to_string(),
+            accepts: settings::accepts_digits,
+            read: |options, typed| {
+                settings::read_attempts(typed).map(|value| options.max_attempts = value)
+            },
+            turn: |options, by, _| {
+                options.max_attempts = settings::next_of(&ATTEMPTS, options.max_attempts, by);
+            },
+        },
+        SettingField {
+            name: "holder",
+            value: |options| options.holder.map_or_else(|| OURS.to_owned(), |pid| pid.to_string()),
+            accepts: settings::accepts_digits,
+            read: |options, typed| read_holder(typed).map(|value| options.holder = value),
+            turn: |_, _, _| {},
+        },
+    ];
 }
 
 impl PoolOptions {
@@ -149,6 +94,26 @@ impl PoolOptions {
         match self.quarantine {
             Quarantine::Time(time) | Quarantine::Drain(time) => time,
         }
+    }
+
+    fn quarantine_kind(&self) -> &'static str {
+        match self.quarantine {
+            Quarantine::Time(_) => "time",
+            Quarantine::Drain(_) => "drain",
+        }
+    }
+
+    fn switch_quarantine(&mut self) {
+        self.quarantine = match self.quarantine {
+            Quarantine::Time(time) => Quarantine::Drain(time),
+            Quarantine::Drain(time) => Quarantine::Time(time),
+        };
+    }
+
+    fn turn_quarantine_time(&mut self, by: isize) {
+        let seconds = self.quarantine_time().as_secs() as u32;
+        let seconds = settings::next_of(&QUARANTINE_SECONDS, seconds, by);
+        self.set_quarantine_time(Duration::from_secs(seconds.into()));
     }
 
     fn set_quarantine_time(&mut self, wanted: Duration) {
@@ -168,6 +133,16 @@ fn parse_quarantine_time(typed: &str) -> Result<Duration, String> {
     let seconds = typed.parse().ok().filter(|seconds| (0.0..=86_400.0).contains(seconds));
     let wrong = || format!("invalid seconds '{typed}': expected 0 to 86400, such as 0.5");
     seconds.map(Duration::from_secs_f64).ok_or_else(wrong)
+}
+
+fn failure_rate(rate: f64) -> String {
+    // A smaller rate would have too many zeros.
+    if rate < LEAST_DECIMAL { format!("{rate:e}") } else { rate.to_string() }
+}
+
+fn next_rate(rate: f64, by: isize) -> f64 {
+    let power = rate.log10().round() as i32 + by.signum() as i32;
+    10f64.powi(power.clamp(*RATES.start(), *RATES.end()))
 }
 
 fn read_rate(typed: &str) -> Result<f64, String> {

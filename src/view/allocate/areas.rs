@@ -5,18 +5,16 @@ use ratatui::layout::Rect;
 use crate::{
     app::{Grid, RowsPerLine},
     domain::PortRange,
-    view::heatmap::{AXIS, GUTTER},
+    view::{
+        heatmap::{AXIS, GUTTER},
+        size_class::SizeClass,
+    },
 };
 
-/// Minimum size (columns, lines) of the body, without header and footer, for a map with facts
-/// beside it.
-const MIN_BODY: (u16, u16) = (56, 12);
-/// Minimum size of the body for facts with sections and a map with a legend.
-const MIN_ROOMY_BODY: (u16, u16) = (110, 28);
-/// Minimum size of the body that reserves room for the last allocations below the map.
-const LARGE: (u16, u16) = (150, 44);
-/// Minimum width of the largest size class, which needs the height of `LARGE`.
-const HUGE: u16 = 190;
+/// Minimum sizes (columns, lines) of the body, without header and footer: for a map with facts
+/// beside it; for facts with sections and a map with a legend; with room below the map that is kept
+/// for the last allocations; with wider facts.
+const LIMITS: [(u16, u16); 4] = [(56, 12), (110, 28), (150, 44), (190, 44)];
 /// Minimum widths of the facts beside the map, by size class.
 const NARROW_FACTS: u16 = 22;
 const MEDIUM_FACTS: u16 = 55;
@@ -29,46 +27,21 @@ const MIN_HISTORY_LINES: u16 = 4;
 const RESERVED_HISTORY: u16 = 9;
 const MAX_HISTORY_LINES: u16 = 22;
 
-/// Size class of the body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum AllocateSize {
-    /// A few words.
-    Tiny,
-    /// A map with a column of facts.
-    Small,
-    /// Facts in sections.
-    Medium,
-    Large,
-    Huge,
-}
-
-impl AllocateSize {
-    fn of(area: Rect) -> Self {
-        let has = |(width, height)| area.width >= width && area.height >= height;
-        match () {
-            () if !has(MIN_BODY) => Self::Tiny,
-            () if !has(MIN_ROOMY_BODY) => Self::Small,
-            () if !has(LARGE) => Self::Medium,
-            () if area.width < HUGE => Self::Large,
-            () => Self::Huge,
-        }
-    }
-
-    fn facts(self) -> u16 {
-        match self {
-            Self::Tiny => 0,
-            Self::Small => NARROW_FACTS,
-            Self::Medium => MEDIUM_FACTS,
-            Self::Large => LARGE_FACTS,
-            Self::Huge => HUGE_FACTS,
-        }
+/// Returns the minimum width of the facts beside the map.
+fn facts_width(class: SizeClass) -> u16 {
+    match class {
+        SizeClass::Tiny => 0,
+        SizeClass::Small => NARROW_FACTS,
+        SizeClass::Medium => MEDIUM_FACTS,
+        SizeClass::Large => LARGE_FACTS,
+        SizeClass::Huge => HUGE_FACTS,
     }
 }
 
 /// Areas of the parts; empty where there is no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AllocateAreas {
-    pub class: AllocateSize,
+    pub class: SizeClass,
     pub title: Rect,
     /// The setup as one line; empty if it is a section of the facts.
     pub setup: Rect,
@@ -84,23 +57,23 @@ impl AllocateAreas {
     /// Divides the area into parts and returns the grid of the map. None: there is no room for a
     /// map.
     pub fn within(area: Rect, range: PortRange, rows: RowsPerLine) -> (Self, Option<Grid>) {
-        let class = AllocateSize::of(area);
+        let class = SizeClass::of(area, LIMITS);
         let line = |y: u16, height: u16| {
             Rect { y: area.y.saturating_add(y), height, ..area }.intersection(area)
         };
         let (above, below) = match class {
-            AllocateSize::Tiny => (1, 0),
-            AllocateSize::Small => (2, 2),
+            SizeClass::Tiny => (1, 0),
+            SizeClass::Small => (2, 2),
             _ => (1, 1 + u16::from(area.width < 120)),
         };
         let body = line(above, area.height.saturating_sub(above + below));
         // The map has no row bars, because they would be brighter than the attempts.
-        let margin = GUTTER + if class > AllocateSize::Small { 3 } else { 1 };
-        let legend = u16::from(class > AllocateSize::Small);
-        let reserved = if class >= AllocateSize::Large { RESERVED_HISTORY } else { 0 };
-        let columns = body.width.saturating_sub(margin + class.facts());
+        let margin = GUTTER + if class > SizeClass::Small { 3 } else { 1 };
+        let legend = u16::from(class > SizeClass::Small);
+        let reserved = if class >= SizeClass::Large { RESERVED_HISTORY } else { 0 };
+        let columns = body.width.saturating_sub(margin + facts_width(class));
         let lines = body.height.saturating_sub(AXIS + legend + reserved);
-        let grid = fit(range, columns, lines, rows).filter(|_| class > AllocateSize::Tiny);
+        let grid = Grid::fit(range, columns, lines, rows).filter(|_| class > SizeClass::Tiny);
         let size = grid.as_ref().map(|grid| (GUTTER + grid.columns(), AXIS + grid.lines()));
         let (width, height) = size.unwrap_or((0, 0));
         let taken = if grid.is_some() { width - GUTTER + margin } else { 0 };
@@ -109,7 +82,7 @@ impl AllocateAreas {
         let history = Rect { y: legend.bottom() + 1, width, ..body };
         let spare = body.bottom().saturating_sub(history.y).min(MAX_HISTORY_LINES);
         let history_height =
-            if class >= AllocateSize::Medium && spare >= MIN_HISTORY_LINES { spare } else { 0 };
+            if class >= SizeClass::Medium && spare >= MIN_HISTORY_LINES { spare } else { 0 };
         let areas = Self {
             class,
             title: line(0, 1),
@@ -122,11 +95,13 @@ impl AllocateAreas {
         };
         (areas, grid)
     }
-}
 
-/// Returns the grid of the map. None: the map does not fit.
-fn fit(range: PortRange, columns: u16, lines: u16, rows: RowsPerLine) -> Option<Grid> {
-    Grid::fit(range, columns, lines, rows)
+    /// Gives the legend a line of the outcome.
+    pub fn put_legend_above_outcome(&mut self) {
+        self.legend = Rect { height: 1, ..self.outcome }.intersection(self.outcome);
+        self.outcome.y += self.legend.height;
+        self.outcome.height -= self.legend.height;
+    }
 }
 
 #[cfg(test)]
@@ -134,7 +109,7 @@ mod tests {
     use super::*;
     use crate::domain::port::{IANA_DYNAMIC, LINUX_DEFAULT};
 
-    fn shape(columns: u16, rows: u16) -> (AllocateSize, u16, u16, u16) {
+    fn shape(columns: u16, rows: u16) -> (SizeClass, u16, u16, u16) {
         let body = Rect::new(0, 1, columns, rows - 2);
         let (areas, grid) = AllocateAreas::within(body, IANA_DYNAMIC, RowsPerLine::Two);
         let grid = grid.expect("room for a map");
@@ -143,11 +118,11 @@ mod tests {
 
     #[test]
     fn large_terminals_show_100_blocks_per_line_and_the_last_allocations() {
-        assert_eq!(shape(80, 24), (AllocateSize::Small, 50, 17, 0));
-        assert_eq!(shape(120, 40), (AllocateSize::Medium, 50, 34, 0));
-        assert_eq!(shape(120, 36), (AllocateSize::Medium, 50, 21, 8));
-        assert_eq!(shape(160, 48), (AllocateSize::Large, 100, 21, 20));
-        assert_eq!(shape(200, 60), (AllocateSize::Huge, 125, 34, 19));
+        assert_eq!(shape(80, 24), (SizeClass::Small, 50, 17, 0));
+        assert_eq!(shape(120, 40), (SizeClass::Medium, 50, 34, 0));
+        assert_eq!(shape(120, 36), (SizeClass::Medium, 50, 21, 8));
+        assert_eq!(shape(160, 48), (SizeClass::Large, 100, 21, 20));
+        assert_eq!(shape(200, 60), (SizeClass::Huge, 125, 34, 19));
     }
 
     #[test]

@@ -7,11 +7,8 @@ use crate::{
     domain::notation,
     view::{
         Role, Theme,
-        allocate::{
-            AllocateContext,
-            column::{TextColumn, first_fitting, fitted},
-            log,
-        },
+        allocate::{AllocateContext, log},
+        surface::{Surface, first_fitting, fitted},
     },
 };
 
@@ -28,7 +25,7 @@ const NARROW: usize = 22;
 type FigureRow = (&'static str, String, String);
 
 /// Draws the figures as a table, one column per figure.
-pub fn section(context: AllocateContext<'_>, column: &mut TextColumn<'_>) {
+pub fn section(context: AllocateContext<'_>, column: &mut Surface<'_>) {
     let allocation = context.allocation;
     let figures = allocation.figures();
     let failures = format!("{} failed", notation::grouped(figures.failures));
@@ -102,7 +99,7 @@ pub fn narrow_rows(allocation: &Allocation) -> u16 {
 }
 
 /// Draws one line per figure.
-pub fn narrow(context: AllocateContext<'_>, column: &mut TextColumn<'_>) {
+pub fn narrow(context: AllocateContext<'_>, column: &mut Surface<'_>) {
     let allocation = context.allocation;
     let figures = allocation.figures();
     column.rule("Totals", "");
@@ -118,7 +115,7 @@ pub fn narrow(context: AllocateContext<'_>, column: &mut TextColumn<'_>) {
     ] {
         let label = format!("{label:<9}");
         let width = NARROW - label.len();
-        column.pair(&label, Role::Dim, &format!("{value:>width$}"), Role::Text);
+        column.labelled(&label, &format!("{value:>width$}"));
     }
     if allocation.row().needs_port_view {
         let (count, _) = figures.snapshots;
@@ -128,16 +125,11 @@ pub fn narrow(context: AllocateContext<'_>, column: &mut TextColumn<'_>) {
             }
             None => "-".to_owned(),
         };
-        column.pair("snapshot ", Role::Dim, &format!("{value:>13}"), Role::Text);
+        column.labelled("snapshot ", &format!("{value:>13}"));
     }
     column.text(&format!("{:>13} {:>8}", "measured", "expected"), Role::Dim);
     for (label, measured, model) in rows(allocation).into_iter().filter(|row| row.0 != "failed") {
-        column.pair(
-            &format!("{label:<7}"),
-            Role::Dim,
-            &format!("{measured:>7}{model:>8}"),
-            Role::Text,
-        );
+        column.labelled(&format!("{label:<7}"), &format!("{measured:>7}{model:>8}"));
     }
 }
 

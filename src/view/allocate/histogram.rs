@@ -1,14 +1,12 @@
 //! Draws the histogram of attempts per allocation, measured and expected. Computes only the bins.
 
-use ratatui::text::Span;
+use ratatui::{layout::Rect, text::Span};
 
 use crate::{
     app::allocation::Allocation,
-    domain::notation,
     view::{
-        Role, Theme,
-        allocate::{column::TextColumn, map::whole_parts},
-        heatmap::put,
+        Role, Theme, bars,
+        surface::{Surface, whole_parts},
     },
 };
 
@@ -16,7 +14,6 @@ use crate::{
 const MAX_WIDTH: usize = 60;
 /// Minimum width of the axis, for `1 ── attempts ── 5`.
 const LEAST_AXIS: usize = 18;
-const EIGHTHS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
 
 const TITLE: &str = "Attempts per allocation";
 const NO_MODEL: &str = "no model for this strategy";
@@ -30,7 +27,7 @@ struct Bins {
     model: Vec<f64>,
 }
 
-pub fn section(allocation: &Allocation, column: &mut TextColumn<'_>) {
+pub fn section(allocation: &Allocation, column: &mut Surface<'_>) {
     if column.left() < 5 {
         return;
     }
@@ -39,26 +36,19 @@ pub fn section(allocation: &Allocation, column: &mut TextColumn<'_>) {
     let count = (column.width().min(MAX_WIDTH) / 2).saturating_sub(1);
     let bins = bins(allocation, count);
     let highest = bins.measured.iter().chain(&bins.model).copied().fold(0.0, f64::max);
-    let area = column.rest();
-    let height = area.height - 1;
+    let plot = Rect { height: column.left() - 1, ..column.rest() };
+    let mut surface = column.within(plot);
     for (index, (&measured, &model)) in bins.measured.iter().zip(&bins.model).enumerate() {
-        let x = area.x + 2 * index as u16;
+        let x = plot.x + 2 * index as u16;
         let role = if index == 0 && bins.width == 1 { Role::Ok } else { Role::Collision };
-        let style = column.theme.style(role);
-        for line in 0..height {
-            let glyph = bar(measured / highest, height, height - 1 - line, column.theme.ascii);
-            put(column.buffer, area, x, area.y + line, glyph, style);
-        }
-        if model / highest * f64::from(height) >= 0.1 {
-            let up = ((model / highest * f64::from(height)).ceil() as u16).clamp(1, height);
-            let style = column.theme.style(Role::Text);
-            let glyph = column.theme.glyph("◇", "o");
-            put(column.buffer, area, x + 1, area.y + height - up, glyph, style);
+        let style = surface.theme.style(role);
+        bars::vertical(measured / highest, x, style, &mut surface);
+        if let Some(y) = bars::mark_line(model / highest, plot) {
+            let style = surface.theme.style(Role::Text);
+            surface.put(x + 1, y, surface.theme.glyph("◇", "o"), style);
         }
     }
-    for _ in 0..height {
-        column.blank();
-    }
+    column.skip(plot.height);
     axis(&bins, count, column);
 }
 
@@ -108,41 +98,9 @@ fn bins(allocation: &Allocation, count: usize) -> Bins {
     }
 }
 
-/// Returns the glyph of one cell of a bar that fills `share` (0 to 1) of `height` lines.
-/// `line_from_below` is the line of the cell, counted from 0.
-pub fn bar(share: f64, height: u16, line_from_below: u16, ascii: bool) -> &'static str {
-    let eighths =
-        (share * f64::from(height) * 8.0).round().max(if share > 0.0 { 1.0 } else { 0.0 });
-    let here = (eighths - f64::from(line_from_below) * 8.0).clamp(0.0, 8.0) as usize;
-    match (ascii, here) {
-        (false, here) => EIGHTHS[here],
-        (true, 0) => " ",
-        (true, _) => "#",
-    }
-}
-
-fn axis(bins: &Bins, count: usize, column: &mut TextColumn<'_>) {
+fn axis(bins: &Bins, count: usize, column: &mut Surface<'_>) {
     let last = (bins.measured.len() as u32).saturating_mul(bins.width);
     let width = (2 * bins.measured.len()).max(LEAST_AXIS).min(2 * count.max(1) + 2);
-    let line = axis_line(last, bins.width, width, column.theme);
+    let line = bars::axis_line(last, bins.width, width, column.theme);
     column.text(&line, Role::Dim);
-}
-
-/// Formats the axis of a histogram: `1 ── attempts, 4 per bar ── 100`. If the words do not fit,
-/// formats only the first and the last number of attempts.
-pub fn axis_line(last: u32, per_bar: u32, width: usize, theme: &Theme) -> String {
-    let last = notation::grouped(last);
-    let each = match per_bar {
-        1 => String::new(),
-        count => format!(", {} per bar", notation::grouped(count)),
-    };
-    let room = width.saturating_sub("1 ".len() + " ".len() + last.len());
-    let names = [format!(" attempts{each} "), " attempts ".to_owned()];
-    let Some(name) = names.iter().find(|name| name.len() + 2 <= room) else {
-        return format!("1 {} {last}", " ".repeat(room));
-    };
-    let dash = theme.glyph("─", "-");
-    let dashes = room - name.len();
-    let [before, after] = [dashes / 2, dashes - dashes / 2].map(|count| dash.repeat(count));
-    format!("1 {before}{name}{after} {last}")
 }

@@ -14,11 +14,8 @@ use crate::{
     },
     view::{
         Role, Theme,
-        allocate::{
-            AllocateContext,
-            column::{TextColumn, first_fitting},
-            page,
-        },
+        allocate::{AllocateContext, page},
+        surface::{Surface, first_fitting},
     },
 };
 
@@ -32,7 +29,7 @@ const LEAST_NAME: usize = 3;
 
 /// Draws the last attempts with all that is known of them, one per line. `rows` is the number of
 /// lines, including the rule and the header.
-pub fn section(context: AllocateContext<'_>, column: &mut TextColumn<'_>, rows: u16) {
+pub fn section(context: AllocateContext<'_>, column: &mut Surface<'_>, rows: u16) {
     let (title, right) = heading(context);
     column.rule(&title, &right);
     let rows = usize::from(rows).saturating_sub(2);
@@ -64,7 +61,7 @@ pub fn section(context: AllocateContext<'_>, column: &mut TextColumn<'_>, rows: 
 
 /// Draws the last attempts with number, port and holder, one per line. `rows` is the number of
 /// lines, including the rule. [`detail`] formats the newest attempt in full.
-pub fn narrow(context: AllocateContext<'_>, column: &mut TextColumn<'_>, rows: u16) {
+pub fn narrow(context: AllocateContext<'_>, column: &mut Surface<'_>, rows: u16) {
     if rows == 0 {
         return;
     }

@@ -2,8 +2,7 @@
 //! of them.
 
 use ratatui::{
-    buffer::Buffer,
-    layout::{Position, Rect},
+    layout::Position,
     style::{Color, Style},
     text::Span,
 };
@@ -13,71 +12,16 @@ use crate::{
         Grid,
         allocation::{Allocation, LastScan, Mark, Speed},
     },
-    domain::{PortRange, Protocols, notation},
+    domain::{PortRange, notation},
     view::{
         Role, Theme,
-        allocate::{
-            column::TextColumn,
-            heat::{DensityChart, heated},
-        },
-        heatmap::{GlyphMeaning, Heatmap, NoPortFacts, Paint, Pane, Pointed, TakenPorts, put},
+        allocate::heat::{DensityChart, heated},
+        attempt_map::{self, badge, digit},
+        heatmap::{Paint, Pane},
+        surface::{Surface, whole_parts},
         theme::HEAT_TOP,
     },
 };
-
-/// Returns the share (0 to 1) whose glyph is drawn for a fully occupied block. Denser glyphs would
-/// hide the digits, and some ASCII glyphs mark attempts on this map.
-fn brightest(theme: &Theme) -> f32 {
-    match (theme.has_color(), theme.ascii) {
-        (_, true) => 0.42,
-        (false, false) => 0.64,
-        (true, false) => 1.0,
-    }
-}
-
-/// The occupancy below the marks. Its colours are muted, so that the marks are clearly visible.
-pub struct Below<'a> {
-    pub scan: LastScan<'a>,
-    pub protocols: Protocols,
-    pub grid: &'a Grid,
-}
-
-impl Below<'_> {
-    /// Draws the occupancy. `tint` may change the `Paint` of each block.
-    pub fn render(
-        &self,
-        tint: &dyn Fn(PortRange, Paint) -> Paint,
-        theme: &Theme,
-        area: Rect,
-        buffer: &mut Buffer,
-    ) -> Pane {
-        let occupied = |ports| self.scan.occupancy.occupied_in(ports, self.protocols);
-        let share = |ports: PortRange| occupied(ports) as f32 / ports.len() as f32;
-        let ephemeral = &self.scan.snapshot.ephemeral;
-        let brightest = brightest(theme);
-        let paint = |ports: PortRange| {
-            let is_reserved = ephemeral.reserved_in(ports) * 2 > ports.len();
-            let taken = Some(share(ports)).filter(|&share| share > 0.0);
-            let free = if is_reserved { Role::Reserved } else { Role::Available };
-            let role = Role::Muted;
-            let taken =
-                taken.map(|share| TakenPorts { role, share: share * brightest, letter: '#' });
-            tint(ports, Paint { free, taken })
-        };
-        let heatmap = Heatmap {
-            grid: self.grid,
-            bracket: self.grid.range(),
-            cursor: None,
-            glyphs: GlyphMeaning::Density,
-            paint: &paint,
-            share: &share,
-            ports: &NoPortFacts,
-            pointed: Pointed::default(),
-        };
-        heatmap.render(theme, area, buffer);
-        Pane::within(area, self.grid)
-    }
-}
 
 /// The range and the marks on it at one moment.
 pub struct AttemptMap<'a> {
@@ -103,42 +47,43 @@ impl<'a> AttemptMap<'a> {
         Self { allocation, grid, marks, heat }
     }
 
-    pub fn render(&self, scan: LastScan<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-        let below = Below { scan, protocols: self.allocation.options().protocols, grid: self.grid };
+    pub fn render(&self, scan: LastScan<'_>, surface: &mut Surface<'_>) {
+        let protocols = self.allocation.options().protocols;
+        let needs_whole_cells = surface.theme.needs_whole_cells();
         let tint = |ports: PortRange, paint: Paint| match &self.heat {
             None => paint,
-            Some(heat) => heated(paint, heat.step(ports), theme.needs_whole_cells()),
+            Some(heat) => heated(paint, heat.step(ports), needs_whole_cells),
         };
-        let pane = below.render(&tint, theme, area, buffer);
+        let pane = attempt_map::of_scan(scan, protocols, self.grid, &tint, surface);
         for &(port, mark) in &self.marks {
             if let Some(at) = pane.position(self.grid, port) {
-                self.mark(port, mark, at, &pane, theme, buffer);
+                self.mark((port, mark), at, &pane, surface);
             }
         }
     }
 
     fn mark(
         &self,
-        port: u16,
-        mark: Mark,
+        (port, mark): (u16, Mark),
         at: Position,
         pane: &Pane,
-        theme: &Theme,
-        buffer: &mut Buffer,
+        surface: &mut Surface<'_>,
     ) {
+        let theme = surface.theme;
         match mark {
-            Mark::Held => put(buffer, pane.cells, at.x, at.y, held_glyph(theme), held_style(theme)),
+            Mark::Held => {
+                surface.within(pane.cells).put(at.x, at.y, held_glyph(theme), held_style(theme));
+            }
             Mark::Refused { number, fade } => {
                 let last_digit = if self.allocation.is_scan() { 1 } else { 9 };
-                let digit = if number <= last_digit { number.to_string() } else { "+".to_owned() };
-                badge(&digit, Role::Collision, fade, at, theme, buffer);
+                badge(&digit(number, last_digit), Role::Collision, fade, at, surface);
             }
             Mark::Won { fade: 0 } if self.allocation.speed() <= Speed::Four => {
                 let after = self.attempts_of_scan(port);
-                label_port(port, &after, at, pane, theme, buffer);
+                label_port(port, &after, at, pane, surface);
             }
             Mark::Won { fade } => {
-                badge(allocated_glyph(theme), Role::Allocated, fade, at, theme, buffer);
+                badge(allocated_glyph(theme), Role::Allocated, fade, at, surface);
             }
             Mark::Flash { fade, won } if theme.needs_whole_cells() => {
                 let (glyph, role) = if won {
@@ -146,7 +91,7 @@ impl<'a> AttemptMap<'a> {
                 } else {
                     (theme.glyph("×", "x"), Role::Collision)
                 };
-                badge(glyph, role, fade, at, theme, buffer);
+                badge(glyph, role, fade, at, surface);
             }
             Mark::Flash { fade, won } => {
                 let role = if won { Role::Allocated } else { Role::Collision };
@@ -154,7 +99,7 @@ impl<'a> AttemptMap<'a> {
                     .grid
                     .block_position(port)
                     .is_none_or(|block_position| block_position.row % 2 == 0);
-                flash(role, fade, is_upper, &mut buffer[at], theme);
+                flash(role, fade, is_upper, &mut surface.buffer[at], theme);
             }
         }
     }
@@ -170,9 +115,8 @@ impl<'a> AttemptMap<'a> {
     }
 
     /// Draws the legend of the marks.
-    pub fn legend(&self, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-        let mut column = TextColumn::new(theme, area, buffer);
-        let width = column.width();
+    pub fn legend(&self, column: &mut Surface<'_>) {
+        let (theme, width) = (column.theme, column.width());
         let mut parts: Vec<Vec<Span>> = Vec::new();
         if let Some(heat) = &self.heat {
             parts.push(ramp(heat, theme));
@@ -201,22 +145,6 @@ impl<'a> AttemptMap<'a> {
         }
         column.line(whole_parts(parts, width));
     }
-}
-
-/// Returns the first parts that fit into `width` columns; cuts none of them.
-pub fn whole_parts(parts: Vec<Vec<Span<'_>>>, width: usize) -> Vec<Span<'_>> {
-    let mut line = Vec::new();
-    let mut used = 0;
-    for part in parts {
-        let gap = if line.is_empty() { "" } else { "  " };
-        used += gap.len() + part.iter().map(Span::width).sum::<usize>();
-        if used > width {
-            break;
-        }
-        line.push(Span::raw(gap));
-        line.extend(part);
-    }
-    line
 }
 
 fn ramp(heat: &DensityChart, theme: &Theme) -> Vec<Span<'static>> {
@@ -255,15 +183,6 @@ fn fade(mark: Mark) -> u8 {
     }
 }
 
-/// Draws a mark that fills a cell. As `fade` grows from 0 to 3, the colour below becomes visible.
-pub fn badge(glyph: &str, role: Role, fade: u8, at: Position, theme: &Theme, buffer: &mut Buffer) {
-    let cell = &mut buffer[at];
-    let below = if theme.needs_whole_cells() { cell.bg } else { cell.fg };
-    if let Some(style) = theme.faded_badge(role, below, fade) {
-        cell.set_symbol(glyph).set_style(style);
-    }
-}
-
 /// Colours only the half of a cell that shows the port's block.
 fn flash(role: Role, fade: u8, is_upper: bool, cell: &mut ratatui::buffer::Cell, theme: &Theme) {
     let (upper, lower) = match cell.symbol() {
@@ -286,24 +205,18 @@ fn flash(role: Role, fade: u8, is_upper: bool, cell: &mut ratatui::buffer::Cell,
 
 /// Draws the mark of the allocated port with its number. Used only at speeds at which the number
 /// can be read.
-fn label_port(
-    port: u16,
-    after: &str,
-    at: Position,
-    pane: &Pane,
-    theme: &Theme,
-    buffer: &mut Buffer,
-) {
+fn label_port(port: u16, after: &str, at: Position, pane: &Pane, surface: &mut Surface<'_>) {
+    let theme = surface.theme;
     let style = theme.badge(Role::Allocated);
     let words = format!("{port} {}{after}", theme.glyph("✓", "+"));
     let right = format!("{} {words}", allocated_glyph(theme));
     let width = right.chars().count() as u16;
     if at.x + width <= pane.cells.right() {
-        put(buffer, pane.cells, at.x, at.y, &right, style);
+        surface.within(pane.cells).put(at.x, at.y, &right, style);
     } else {
         let left = format!("{words} {}", allocated_glyph(theme));
         let x = (at.x + 1).saturating_sub(width).max(pane.cells.x);
-        put(buffer, pane.cells, x, at.y, &left, style);
+        surface.within(pane.cells).put(x, at.y, &left, style);
     }
 }
 

@@ -1,6 +1,5 @@
 //! Draws, over the full width of the screen, how the last allocation ended.
 
-use ratatui::{buffer::Buffer, layout::Rect};
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
@@ -8,19 +7,16 @@ use crate::{
     domain::notation,
     view::{
         Role, Theme,
-        allocate::{
-            AllocateContext,
-            column::{TextColumn, first_fitting},
-            log,
-        },
+        allocate::{AllocateContext, log},
+        surface::{Surface, first_fitting},
         words,
     },
 };
 
 /// Draws the newest attempt and, directly above the footer, how the last allocation ended.
-pub fn render(context: AllocateContext<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let mut column = TextColumn::new(theme, area, buffer);
-    let (width, room) = (column.width(), usize::from(area.height));
+pub fn render(context: AllocateContext<'_>, column: &mut Surface<'_>) {
+    let theme = column.theme;
+    let (width, room) = (column.width(), usize::from(column.area.height));
     let notice = context.allocation.notice().map(|notice| (notice.to_owned(), Role::Warn));
     let newest = context.allocation.log().entries().next_back();
     let attempt = newest

@@ -5,24 +5,21 @@ mod facts;
 mod map;
 mod table;
 
-use ratatui::{buffer::Buffer, layout::Rect, text::Span};
+use ratatui::{layout::Rect, text::Span};
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    app::{
-        RowsPerLine,
-        pool::{PoolField, PoolScreen, PoolSettingsPanel, Priority},
-    },
+    app::pool::{PoolScreen, Priority},
     domain::{ProcessTable, Text},
     view::{
-        Role, Theme,
+        Role,
         allocate::{
-            AllocateContext,
-            areas::{AllocateAreas, AllocateSize as Room},
-            column::{TextColumn, fitted},
-            panel::{self, SettingRow},
+            self, AllocateContext,
             title::{target_role, target_wordings},
         },
+        dialog,
+        size_class::SizeClass,
+        surface::{Surface, fitted},
     },
 };
 use map::LeaseMap;
@@ -37,40 +34,36 @@ pub struct PoolContext<'a> {
 }
 
 /// Draws the screen between header and footer.
-pub fn render(pool_context: PoolContext<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let area = area.intersection(buffer.area);
+pub fn render(pool_context: PoolContext<'_>, surface: &mut Surface<'_>) {
     let PoolContext { allocate_context, pool_screen, .. } = pool_context;
-    let rows = if theme.needs_whole_cells() { RowsPerLine::One } else { RowsPerLine::Two };
-    let (mut areas, grid) =
-        AllocateAreas::within(area, allocate_context.allocation.options().range, rows);
-    if areas.class == Room::Small {
-        areas.legend = Rect { height: 1, ..areas.outcome }.intersection(areas.outcome);
-        areas.outcome.y += areas.legend.height;
-        areas.outcome.height -= areas.legend.height;
+    let (mut areas, grid) = allocate::areas(allocate_context.allocation, surface);
+    if areas.class == SizeClass::Small {
+        areas.put_legend_above_outcome();
     }
-    title(pool_context, theme, areas.title, buffer);
-    let mut setup = TextColumn::new(theme, areas.setup, buffer);
+    title(pool_context, &mut surface.within(areas.title));
+    let mut setup = surface.within(areas.setup);
     setup.text(&facts::setup_words(pool_screen, setup.width()), Role::Text);
     if let (Some(grid), Some(scan)) = (&grid, allocate_context.scan) {
         let map = LeaseMap { pool_screen, grid };
-        map.render(scan, allocate_context.allocation.options().protocols, theme, areas.map, buffer);
-        LeaseMap::legend(theme, areas.legend, buffer);
-    } else if allocate_context.scan.is_none() && areas.class > Room::Tiny {
-        TextColumn::new(theme, areas.map, buffer).text("no scan yet", Role::Dim);
+        let protocols = allocate_context.allocation.options().protocols;
+        map.render(scan, protocols, &mut surface.within(areas.map));
+        LeaseMap::legend(&mut surface.within(areas.legend));
+    } else if allocate_context.scan.is_none() && areas.class > SizeClass::Tiny {
+        surface.within(areas.map).text("no scan yet", Role::Dim);
     }
     // The facts end above the notice or, in size class `Small`, above the legend, which has the
     // full width.
-    let bottom = if areas.class == Room::Small { areas.legend.y } else { areas.outcome.y };
+    let bottom = if areas.class == SizeClass::Small { areas.legend.y } else { areas.outcome.y };
     let height = bottom.saturating_sub(areas.facts.y);
     let facts = Rect { height: height.max(areas.facts.height), ..areas.facts };
-    let mut column = TextColumn::new(theme, facts.intersection(area), buffer);
+    let mut column = surface.within(facts.intersection(surface.area));
     match areas.class {
-        Room::Tiny => facts::tiny(pool_screen, &mut column),
-        Room::Small => {
+        SizeClass::Tiny => facts::tiny(pool_screen, &mut column),
+        SizeClass::Small => {
             facts::narrow(pool_screen, &mut column);
             table::narrow(pool_context, &mut column);
         }
-        Room::Medium | Room::Large | Room::Huge => {
+        SizeClass::Medium | SizeClass::Large | SizeClass::Huge => {
             facts::section(pool_context, &mut column);
             column.blank();
             facts::bands(pool_screen, &mut column);
@@ -78,28 +71,18 @@ pub fn render(pool_context: PoolContext<'_>, theme: &Theme, area: Rect, buffer: 
             table::section(pool_context, &mut column);
         }
     }
-    notice(pool_screen, &mut TextColumn::new(theme, areas.outcome, buffer));
-    if let Some(options) = pool_screen.panel() {
-        settings(options, &mut panel::open("Settings of the pool", 12, theme, area, buffer));
+    notice(pool_screen, &mut surface.within(areas.outcome));
+    if let Some(panel) = pool_screen.panel() {
+        let note = "Changing a setting other than the holder ends all leases";
+        dialog::settings("Settings of the pool", 11, panel, note, surface);
     }
 }
 
-fn settings(settings: &PoolSettingsPanel, column: &mut TextColumn<'_>) {
-    let row = |field: PoolField| {
-        let is_selected = field == settings.field();
-        let typed = settings.typed().filter(|_| is_selected);
-        SettingRow { name: field.name(), value: settings.value(field), typed, is_selected }
-    };
-    let words = "Changing a setting other than the holder ends all leases";
-    panel::fields(&PoolField::EACH.map(row), settings.error(), words, column);
-}
-
 /// Draws where the ports are bound, which ports they are, and the lease holder.
-fn title(pool_context: PoolContext<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+fn title(pool_context: PoolContext<'_>, line: &mut Surface<'_>) {
     let PoolContext { allocate_context, pool_screen, .. } = pool_context;
     let options = allocate_context.allocation.options();
-    let mut line = TextColumn::new(theme, area, buffer);
-    let width = line.width();
+    let (theme, width) = (line.theme, line.width());
     let target_wordings =
         target_wordings(allocate_context.allocation.target(), allocate_context.scan);
     let fits = |target_words: &&String| target_words.width() + 8 <= width;
@@ -126,7 +109,7 @@ fn title(pool_context: PoolContext<'_>, theme: &Theme, area: Rect, buffer: &mut 
 
 /// Draws why the last key had no effect or not its whole effect. If there is no such reason and
 /// nothing was leased yet, draws which key to press first.
-fn notice(pool_screen: &PoolScreen, column: &mut TextColumn<'_>) {
+fn notice(pool_screen: &PoolScreen, column: &mut Surface<'_>) {
     let failure = pool_screen.report().and_then(|report| report.failure.as_ref());
     if let Some(words) = pool_screen.notice().or(failure.map(Text::as_str)) {
         column.text(words, Role::Warn);

@@ -1,19 +1,17 @@
 //! Draws the settings of a run: target, occupancy, limits, seed, speed, and whether ports are held.
 //! Does not change them.
 
-use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Span};
+use ratatui::text::Span;
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    app::allocation::{Allocation, AllocatorRow, AllocatorTarget, OccupancyCounts, Speed},
+    app::allocation::{Allocation, AllocatorRow, AllocatorTarget, OccupancyCounts},
     domain::{MachineKind, notation},
     view::{
         Role, Theme,
-        allocate::{
-            AllocateContext,
-            column::{TextColumn, fitted},
-        },
-        heatmap::bar,
+        allocate::AllocateContext,
+        bars, speeds,
+        surface::{Surface, fitted},
         words,
     },
 };
@@ -23,23 +21,19 @@ const MAX_BAR_WIDTH: usize = 60;
 const LABEL: usize = 10;
 
 /// Draws the settings on one line.
-pub fn line(allocation: &Allocation, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let mut column = TextColumn::new(theme, area, buffer);
-    let mut spans = speeds(allocation, theme);
-    let used: usize = spans.iter().map(Span::width).sum();
-    let room = column.width().saturating_sub(used + 3);
+pub fn line(allocation: &Allocation, column: &mut Surface<'_>) {
     let attempts = notation::counted(allocation.options().max_attempts, "attempt");
     let seed = format!("seed {}", allocation.options().seed);
     let [long, short] = hold_words(allocation);
     let whole = [pace(allocation), &long, &seed, &attempts].join(" · ");
-    let hold = if whole.width() <= room { long } else { short };
-    let rest = fitted(&[pace(allocation), &hold, &seed, &attempts], room);
-    spans.push(Span::raw(if rest.is_empty() { "" } else { " · " }));
-    spans.push(Span::raw(rest));
-    column.line(spans);
+    let rest = |room| {
+        let hold = if whole.width() <= room { &long } else { &short };
+        fitted(&[pace(allocation), hold, &seed, &attempts], room)
+    };
+    speeds::line(allocation.speed(), rest, column);
 }
 
-pub fn section(context: AllocateContext<'_>, column: &mut TextColumn<'_>) {
+pub fn section(context: AllocateContext<'_>, column: &mut Surface<'_>) {
     let allocation = context.allocation;
     let options = allocation.options();
     column.rule("Setup", "o: change");
@@ -62,13 +56,13 @@ pub fn section(context: AllocateContext<'_>, column: &mut TextColumn<'_>) {
     label("limit", &fitted(&[&attempts, seed], room), column);
     let mut spans =
         vec![Span::styled(format!("{:<LABEL$}", "speed"), column.theme.style(Role::Dim))];
-    spans.extend(speeds(allocation, column.theme));
+    spans.extend(speeds::names(allocation.speed(), column.theme));
     column.line(spans);
     label("hold", &hold(allocation, room), column);
 }
 
-fn label(label: &str, value: &str, column: &mut TextColumn<'_>) {
-    column.pair(&format!("{label:<LABEL$}"), Role::Dim, value, Role::Text);
+fn label(label: &str, value: &str, column: &mut Surface<'_>) {
+    column.labelled(&format!("{label:<LABEL$}"), value);
 }
 
 /// Returns the strategy's name, and as many clauses of its summary as fit into `room` columns. If
@@ -102,7 +96,7 @@ fn target(context: AllocateContext<'_>) -> [&'static str; 2] {
     }
 }
 
-fn occupancy(allocation: &Allocation, column: &mut TextColumn<'_>) {
+fn occupancy(allocation: &Allocation, column: &mut Surface<'_>) {
     let Some(occupancy_counts) = allocation.occupancy_counts() else {
         label("occupancy", "unknown until the first scan", column);
         return;
@@ -125,7 +119,7 @@ fn occupancy(allocation: &Allocation, column: &mut TextColumn<'_>) {
 }
 
 /// Draws the occupancy as the first line of the narrow facts.
-pub fn narrow_occupancy(allocation: &Allocation, column: &mut TextColumn<'_>) {
+pub fn narrow_occupancy(allocation: &Allocation, column: &mut Surface<'_>) {
     let Some(occupancy_counts) = allocation.occupancy_counts() else {
         column.text("occupancy unknown", Role::Dim);
         return;
@@ -138,19 +132,8 @@ pub fn narrow_occupancy(allocation: &Allocation, column: &mut TextColumn<'_>) {
     column.line(spans);
 }
 
-fn gauge(occupancy_counts: OccupancyCounts, width: usize, theme: &Theme) -> [Span<'static>; 2] {
-    let filled = bar(occupancy_counts.share() as f32, width as u16, theme);
-    let rest = width.saturating_sub(filled.chars().count());
-    let free = theme.color(Role::Available);
-    let glyph = match (theme.has_color(), theme.ascii) {
-        (true, false) => " ",
-        (false, false) => "·",
-        (_, true) => ".",
-    };
-    [
-        Span::styled(filled, theme.style(Role::Muted).bg(free)),
-        Span::styled(glyph.repeat(rest), theme.style(Role::Dim).bg(free)),
-    ]
+fn gauge(counts: OccupancyCounts, width: usize, theme: &Theme) -> [Span<'static>; 2] {
+    bars::track(counts.share() as f32, width as u16, Role::Muted, theme)
 }
 
 /// Describes whether allocated ports are held: on or off, the number of held ports, its limit, and
@@ -194,15 +177,4 @@ fn held_ports(allocation: &Allocation) -> String {
 
 pub fn pace(allocation: &Allocation) -> &'static str {
     if allocation.is_running() { "running" } else { "paused" }
-}
-
-fn speeds(allocation: &Allocation, theme: &Theme) -> Vec<Span<'static>> {
-    let mut spans = Vec::new();
-    for speed in Speed::EACH {
-        let is_chosen = speed == allocation.speed();
-        let style = if is_chosen { theme.badge(Role::Accent) } else { theme.style(Role::Dim) };
-        spans.push(Span::styled(format!(" {} ", speed.name()), style));
-    }
-    spans.push(Span::styled("", Style::new()));
-    spans
 }

@@ -7,16 +7,13 @@ use crate::{
     domain::notation,
     view::{
         Role,
-        allocate::{
-            AllocateContext,
-            column::{TextColumn, fitted},
-            outcome, setup,
-        },
+        allocate::{AllocateContext, outcome, setup},
+        surface::{Surface, fitted},
     },
 };
 
 /// Draws the most important lines first; each line has the parts that fit in full.
-pub fn render(context: AllocateContext<'_>, column: &mut TextColumn<'_>) {
+pub fn render(context: AllocateContext<'_>, column: &mut Surface<'_>) {
     let allocation = context.allocation;
     let width = column.width();
     for (words, role) in outcome::short(allocation, column.theme, width) {

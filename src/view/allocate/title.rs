@@ -1,6 +1,6 @@
 //! Draws the first line of the screen: where ports are bound, the strategy, what a mark means.
 
-use ratatui::{buffer::Buffer, layout::Rect, text::Span};
+use ratatui::text::Span;
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
@@ -8,10 +8,8 @@ use crate::{
     domain::{MachineKind, notation},
     view::{
         Role, Theme,
-        allocate::{
-            AllocateContext,
-            column::{TextColumn, fitted},
-        },
+        allocate::AllocateContext,
+        surface::{Surface, fitted},
     },
 };
 
@@ -54,10 +52,10 @@ pub fn target_role(target: AllocatorTarget, scan: Option<LastScan<'_>>) -> Role 
     }
 }
 
-pub fn render(context: AllocateContext<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+pub fn render(context: AllocateContext<'_>, line: &mut Surface<'_>) {
+    let theme = line.theme;
     let allocation = context.allocation;
     let options = allocation.options();
-    let mut line = TextColumn::new(theme, area, buffer);
     let width = line.width();
     let name = if width < 100 { "" } else { "Allocator " };
     let target_wordings = target_wordings(allocation.target(), context.scan);

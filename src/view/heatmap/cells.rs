@@ -1,8 +1,8 @@
 //! Draws the cells of a grid at each resolution: half blocks, glyphs, dots, letters, numbers.
 
 use ratatui::{
-    buffer::{Buffer, Cell},
-    layout::{Position, Rect},
+    buffer::Cell,
+    layout::Position,
     style::{Color, Modifier, Style},
 };
 use unicode_width::UnicodeWidthStr;
@@ -12,7 +12,8 @@ use crate::{
     domain::PortRange,
     view::{
         Role, Theme,
-        heatmap::{GlyphMeaning, Heatmap, Paint, Pane, put},
+        heatmap::{GlyphMeaning, Heatmap, Paint, Pane},
+        surface::Surface,
         words,
     },
 };
@@ -39,20 +40,24 @@ const DOTS: [char; 256] = {
     signs
 };
 
-pub fn render(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) {
+pub fn render(map: &Heatmap<'_>, pane: &Pane, surface: &mut Surface<'_>) {
+    let theme = surface.theme;
     match map.grid.resolution() {
-        Resolution::Blocks => blocks(map, theme, pane, buffer),
+        Resolution::Blocks => blocks(map, pane, surface),
         Resolution::Dots => {
             let mut last = None;
-            each(map, pane, |block, at| dots(map, theme, block, &mut last, &mut buffer[at]));
+            each(map, pane, |block, at| {
+                dots(map, theme, block, &mut last, &mut surface.buffer[at]);
+            });
         }
         Resolution::Letters => each(map, pane, |block, at| {
             let (glyph, style) = glyph((map.paint)(block), GlyphMeaning::Letters, theme);
-            buffer[at].set_char(glyph).set_style(marked(map, block, style, theme));
+            surface.buffer[at].set_char(glyph).set_style(marked(map, block, style, theme));
         }),
-        Resolution::Numbers(_) => {
-            each(map, pane, |block, at| numbered(map, theme, block, at, pane.cells, buffer));
-        }
+        Resolution::Numbers(_) => each(map, pane, |block, at| {
+            let (text, style) = numbered(map, theme, block);
+            surface.within(pane.cells).put(at.x, at.y, &text, style);
+        }),
     }
 }
 
@@ -68,11 +73,12 @@ fn each(map: &Heatmap<'_>, pane: &Pane, mut draw: impl FnMut(PortRange, Position
     }
 }
 
-fn blocks(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) {
+fn blocks(map: &Heatmap<'_>, pane: &Pane, surface: &mut Surface<'_>) {
+    let theme = surface.theme;
     for position in pane.cells.positions() {
         let (column, line) = (position.x - pane.cells.x, position.y - pane.cells.y);
         let block = |row| map.grid.block(GridBlock { column, row });
-        let cell = &mut buffer[position];
+        let cell = &mut surface.buffer[position];
         match map.grid.rows_per_line() {
             RowsPerLine::One => {
                 if let Some(ports) = block(line) {
@@ -148,15 +154,8 @@ fn dots(
 /// Roles and style of a cell, reused because the next cell usually has the same roles.
 type CellColors = ((Option<Role>, Role), Style);
 
-/// Draws `E 49152 nginx`, cut to the width of the cell.
-fn numbered(
-    map: &Heatmap<'_>,
-    theme: &Theme,
-    block: PortRange,
-    at: Position,
-    bounds: Rect,
-    buffer: &mut Buffer,
-) {
+/// Returns `E 49152 nginx`, cut to the width of the cell, and its style.
+fn numbered(map: &Heatmap<'_>, theme: &Theme, block: PortRange) -> (String, Style) {
     let width = usize::from(map.grid.cell_width() - 1);
     let port = block.first();
     let (letter, style) = glyph((map.paint)(block), GlyphMeaning::Letters, theme);
@@ -167,8 +166,7 @@ fn numbered(
         text = format!("{text} {owner}");
     }
     let padding = width.saturating_sub(text.width());
-    let text = format!("{text}{}", " ".repeat(padding));
-    put(buffer, bounds, at.x, at.y, &text, marked(map, block, style, theme));
+    (format!("{text}{}", " ".repeat(padding)), marked(map, block, style, theme))
 }
 
 fn glyph(paint: Paint, glyphs: GlyphMeaning, theme: &Theme) -> (char, Style) {

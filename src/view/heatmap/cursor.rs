@@ -2,7 +2,6 @@
 //! has none, because arrows would hide the neighbouring ports.
 
 use ratatui::{
-    buffer::Buffer,
     layout::{Position, Rect},
     style::Color,
 };
@@ -10,39 +9,41 @@ use ratatui::{
 use crate::{
     app::{Resolution, RowsPerLine},
     view::{
-        Role, Theme,
+        Role,
         heatmap::{
             Heatmap, Pane,
             cells::{half_colors, halves},
         },
+        surface::Surface,
     },
 };
 
-pub fn render(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) {
+pub fn render(map: &Heatmap<'_>, pane: &Pane, surface: &mut Surface<'_>) {
+    let theme = surface.theme;
     let Some(cursor) = map.cursor else { return };
     let Some(block_position) = map.grid.block_position(cursor) else { return };
     let Some(at) = pane.position(map.grid, cursor) else { return };
     let is_upper = block_position.row % 2 == 0;
     match (map.grid.rows_per_line(), map.grid.resolution()) {
         (RowsPerLine::Two, _) => {
-            half(at, is_upper, theme, buffer);
-            arrows(at, Some(is_upper), theme, pane, buffer);
+            half(at, is_upper, surface);
+            arrows(at, Some(is_upper), pane, surface);
         }
         (RowsPerLine::One, Resolution::Blocks | Resolution::Dots) => {
-            buffer[at].set_style(theme.badge(Role::Cursor));
-            arrows(at, None, theme, pane, buffer);
+            surface.buffer[at].set_style(theme.badge(Role::Cursor));
+            arrows(at, None, pane, surface);
         }
         (RowsPerLine::One, Resolution::Letters | Resolution::Numbers(_)) => {
             let width = map.grid.cell_width().saturating_sub(1).max(1);
             let cell = Rect { x: at.x, y: at.y, width, height: 1 };
-            buffer.set_style(cell.intersection(pane.cells), theme.badge(Role::Cursor));
+            surface.buffer.set_style(cell.intersection(pane.cells), theme.badge(Role::Cursor));
         }
     }
 }
 
-fn half(at: Position, is_upper: bool, theme: &Theme, buffer: &mut Buffer) {
-    let white = theme.color(Role::Cursor);
-    let cell = &mut buffer[at];
+fn half(at: Position, is_upper: bool, surface: &mut Surface<'_>) {
+    let white = surface.theme.color(Role::Cursor);
+    let cell = &mut surface.buffer[at];
     let (upper, lower) = half_colors(cell.symbol(), cell.fg, cell.bg);
     let (glyph, style) =
         if is_upper { halves(Some(white), lower) } else { halves(upper, Some(white)) };
@@ -51,10 +52,11 @@ fn half(at: Position, is_upper: bool, theme: &Theme, buffer: &mut Buffer) {
 
 /// Draws an arrow at each side of the cursor, on the background of the neighbouring half block. If
 /// `is_upper` is None, uses that of the whole cell.
-fn arrows(at: Position, is_upper: Option<bool>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) {
+fn arrows(at: Position, is_upper: Option<bool>, pane: &Pane, surface: &mut Surface<'_>) {
+    let theme = surface.theme;
     let arrows = theme.glyph(["❯", "❮"], [">", "<"]);
     for (x, glyph) in [(at.x.wrapping_sub(1), arrows[0]), (at.x + 1, arrows[1])] {
-        let Some(cell) = buffer.cell_mut((x, at.y)) else { continue };
+        let Some(cell) = surface.buffer.cell_mut((x, at.y)) else { continue };
         let background = match is_upper {
             _ if !pane.cells.contains(Position::new(x, at.y)) => Color::Reset,
             None => cell.bg,

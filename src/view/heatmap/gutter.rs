@@ -1,6 +1,6 @@
 //! Draws what surrounds the cells: row numbers, range brackets, axis, row bars.
 
-use ratatui::{buffer::Buffer, style::Style};
+use ratatui::style::Style;
 
 use crate::{
     app::Grid,
@@ -10,14 +10,16 @@ use crate::{
     },
     view::{
         Role, Theme,
-        heatmap::{BAR, Heatmap, Pane, put},
+        heatmap::{BAR, Heatmap, Pane},
+        surface::Surface,
     },
 };
 
 /// Width at the right of a bar for a gap and a number of up to five digits.
 const COUNT_WIDTH: u16 = 7;
 
-pub fn render(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) {
+pub fn render(map: &Heatmap<'_>, pane: &Pane, surface: &mut Surface<'_>) {
+    let theme = surface.theme;
     let cursor_line = map.cursor.and_then(|port| map.grid.block_position(port));
     let cursor_line = cursor_line.map(|block_position| map.grid.line_of(block_position.row));
     for line in 0..pane.gutter.height {
@@ -31,16 +33,16 @@ pub fn render(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer
         };
         let is_measured = map.pointed.span.is_some_and(|span| span.intersection(ports).is_some());
         let style = if is_measured { style.patch(theme.style(Role::Selected)) } else { style };
-        put(buffer, pane.gutter, x, y, &format!("{label:>5}"), style);
+        surface.within(pane.gutter).put(x, y, &format!("{label:>5}"), style);
         let heavy = theme.glyph(["┏", "┃", "┗", "┣"], ["+", "|", "+", "+"]);
         if let Some(glyph) = bracket_glyph(ports, map.bracket, heavy) {
-            put(buffer, pane.gutter, x + 5, y, glyph, theme.style(Role::Accent));
+            surface.within(pane.gutter).put(x + 5, y, glyph, theme.style(Role::Accent));
         }
         let thin = theme.glyph(["┌", "│", "└", "├"], [".", ":", ".", ":"]);
         if map.bracket != IANA_DYNAMIC
             && let Some(glyph) = bracket_glyph(ports, IANA_DYNAMIC, thin)
         {
-            put(buffer, pane.gutter, x + 6, y, glyph, theme.style(Role::Dim));
+            surface.within(pane.gutter).put(x + 6, y, glyph, theme.style(Role::Dim));
         }
     }
 }
@@ -65,7 +67,8 @@ fn row_label(map: &Heatmap<'_>, line: u16, ports: PortRange, theme: &Theme) -> (
 }
 
 /// Draws the offsets of the columns from the first port of a row, and that of the cursor.
-pub fn axis(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) {
+pub fn axis(map: &Heatmap<'_>, pane: &Pane, surface: &mut Surface<'_>) {
+    let theme = surface.theme;
     let tick = theme.glyph("╷", "|");
     let cursor = map.cursor.and_then(|port| Some((port, map.grid.block_position(port)?.column)));
     let cell_width = map.grid.cell_width();
@@ -85,27 +88,33 @@ pub fn axis(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) 
         let hidden = badge.as_ref().is_some_and(|&(b, width, _)| start < b + width && b < end);
         if !hidden && end <= pane.axis.width + 2 {
             let x = pane.axis.x + start;
-            put(buffer, pane.axis, x, pane.axis.y, &text, theme.style(Role::Dim));
+            surface.within(pane.axis).put(x, pane.axis.y, &text, theme.style(Role::Dim));
         }
     }
     if let Some((start, _, text)) = badge {
         let x = pane.axis.x + start;
-        put(buffer, pane.axis, x, pane.axis.y, &text, theme.badge(Role::Cursor));
+        surface.within(pane.axis).put(x, pane.axis.y, &text, theme.badge(Role::Cursor));
     }
 }
 
 /// Draws the used share of each line, and the number of used ports if there is room.
-pub fn bars(map: &Heatmap<'_>, theme: &Theme, pane: &Pane, buffer: &mut Buffer) {
+pub fn bars(map: &Heatmap<'_>, pane: &Pane, surface: &mut Surface<'_>) {
+    let theme = surface.theme;
     let width = BAR - 1;
     for line in 0..pane.bars.height {
         let Some(ports) = map.grid.line(line) else { continue };
         let share = (map.share)(ports);
         let role = level(share);
         let (x, y) = (pane.bars.x, pane.bars.y + line);
-        put(buffer, pane.bars, x, y, &bar(share, width, theme), theme.style(role));
+        surface.within(pane.bars).put(x, y, &bar(share, width, theme), theme.style(role));
         if pane.bars.width >= width + COUNT_WIDTH {
             let taken = notation::grouped((share * ports.len() as f32).round() as u32);
-            put(buffer, pane.bars, x + width, y, &format!("{taken:>6}"), theme.style(Role::Dim));
+            surface.within(pane.bars).put(
+                x + width,
+                y,
+                &format!("{taken:>6}"),
+                theme.style(Role::Dim),
+            );
         }
     }
 }

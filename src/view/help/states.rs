@@ -13,10 +13,7 @@ use super::{
 use crate::{
     app::{Lens, Screen, allocation::Speed, lens::LENSES},
     domain::{Ephemeral, State, StateClass},
-    view::{
-        Role, Theme, lens,
-        theme::{COLORED_OWNERS, OTHER_OWNER_LETTER, letter, owner_letter},
-    },
+    view::{Role, Theme, lens, theme::letter},
 };
 
 /// Width of ` L ` and a blank.
@@ -133,19 +130,8 @@ fn reading(theme: &Theme) -> Vec<MarkRow> {
 
 /// Returns the row of a lens, with the letters that it shows on the map.
 fn of_lens(lens: Lens, theme: &Theme) -> MarkRow {
-    let letters = match lens {
-        Lens::State => "letters above; c C next, previous lens".to_owned(),
-        Lens::Owner => {
-            let last = owner_letter(COLORED_OWNERS as u8 - 1);
-            let first = owner_letter(0);
-            format!("{first} to {last} the biggest owners, {OTHER_OWNER_LETTER} all others")
-        }
-        lens => {
-            let categories = lens::categories(lens).iter();
-            let each = categories.map(|each| format!("{} {}", each.glyph(theme), each.name));
-            each.collect::<Vec<_>>().join(", ")
-        }
-    };
+    let view = lens::view(lens);
+    let letters = (view.letters)(view.categories, theme);
     MarkRow::new(lens.name(), letters)
         .marked(Span::styled("lens", Style::new().add_modifier(Modifier::DIM)))
 }

@@ -17,6 +17,7 @@ use crate::{
         gauges::{self, Colors},
         heatmap::bar,
         legend::{self, CLASSES, CLOSING_STATES, class_name},
+        map,
         theme::letter,
         words,
     },
@@ -31,7 +32,10 @@ pub fn lines(context: &InspectorContext<'_>) -> Vec<Line<'static>> {
     let ephemeral = context.app.ephemeral();
     let lens_counts = lens_counts(context);
     let mut lines = vec![
-        context.title(&format!("Ephemeral range {ephemeral}"), protocols_name(context)),
+        context.title(
+            &format!("Ephemeral range {ephemeral}"),
+            map::protocols_name(context.app.map().protocols),
+        ),
         Line::from(gauges::stacked(
             &lens_counts.by_class,
             lens_counts.size,
@@ -71,14 +75,6 @@ fn lens_counts(context: &InspectorContext<'_>) -> LensCounts {
 
 fn colors(context: &InspectorContext<'_>) -> Colors {
     Colors::under(context.app.map().lens)
-}
-
-fn protocols_name(context: &InspectorContext<'_>) -> &'static str {
-    match context.app.map().protocols {
-        Protocols::Tcp => "TCP",
-        Protocols::Udp => "UDP",
-        Protocols::Both => "TCP and UDP",
-    }
 }
 
 /// Returns a row for each state that occurs.

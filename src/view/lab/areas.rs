@@ -2,6 +2,8 @@
 
 use ratatui::layout::Rect;
 
+use crate::view::surface::below;
+
 /// Minimum size (columns, lines) of the body for a table and one strategy's map.
 const MIN_BODY: (u16, u16) = (60, 16);
 /// Minimum size of a strategy's column with map, figures and histogram on top of each other.
@@ -122,10 +124,6 @@ fn curve_lines(height: u16, least: u16, roomy: u16) -> u16 {
     let usual = (height / 4).max(MIN_CURVE_LINES);
     let beyond = height.saturating_sub(roomy);
     usual.max(beyond).min(spare).min(MAX_CURVE_LINES)
-}
-
-fn below(area: Rect, lines: u16) -> Rect {
-    Rect { y: area.y + lines, height: area.height - lines, ..area }
 }
 
 #[cfg(test)]

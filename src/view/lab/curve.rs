@@ -2,7 +2,6 @@
 //! as dots. Does not measure.
 
 use ratatui::{
-    buffer::Buffer,
     layout::{Position, Rect},
     style::{Modifier, Style},
     text::{Line, Span},
@@ -11,7 +10,7 @@ use ratatui::{
 use crate::{
     app::LabScreen,
     domain::notation,
-    view::{Depth, Role, Theme, heatmap::put, lab::LabColumn},
+    view::{Depth, Role, Theme, lab::LabColumn, surface::Surface},
 };
 
 /// Width of `100,000` and a gap.
@@ -45,17 +44,12 @@ impl PlotScale {
     }
 }
 
-pub fn render(
-    lab: &LabScreen,
-    entries: &[LabColumn<'_>],
-    theme: &Theme,
-    area: Rect,
-    buffer: &mut Buffer,
-) {
+pub fn render(lab: &LabScreen, entries: &[LabColumn<'_>], surface: &mut Surface<'_>) {
+    let area = surface.area;
     if area.width < MIN_SIZE.0 || area.height < MIN_SIZE.1 {
         return;
     }
-    rule(entries, theme, Rect { height: 1, ..area }, buffer);
+    rule(entries, &mut surface.within(Rect { height: 1, ..area }));
     // The axis is below the plot.
     let plot = Rect {
         x: area.x + LABELS,
@@ -64,18 +58,19 @@ pub fn render(
         height: area.height - 2,
     };
     let scale = PlotScale { plot, decades: decades(lab, entries) };
-    levels(&scale, theme, area, buffer);
+    levels(&scale, surface);
     for entry in entries.iter().rev() {
         let model = |share: f64| lab.expected_mean(entry.row, share);
-        dots(entry, &model, &scale, theme, buffer);
+        dots(entry, &model, &scale, surface);
     }
-    here(lab, &scale, theme, buffer);
-    points(lab, entries, &scale, theme, buffer);
-    axis(&scale, theme, buffer);
+    here(lab, &scale, surface);
+    points(lab, entries, &scale, surface);
+    axis(&scale, surface);
 }
 
 /// Draws the title and the legend of the shapes.
-fn rule(entries: &[LabColumn<'_>], theme: &Theme, area: Rect, buffer: &mut Buffer) {
+fn rule(entries: &[LabColumn<'_>], surface: &mut Surface<'_>) {
+    let (theme, area) = (surface.theme, surface.area);
     let border = theme.style(Role::Border);
     let dash = theme.glyph("─", "-");
     let mut line = Line::from(Span::styled(" Mean attempts by occupancy ", Style::new().bold()));
@@ -96,7 +91,7 @@ fn rule(entries: &[LabColumn<'_>], theme: &Theme, area: Rect, buffer: &mut Buffe
         line.push_span(Span::styled(right, theme.style(Role::Dim)));
         line.push_span(Span::styled(dash, border));
     }
-    buffer.set_line(area.x, area.y, &line, area.width);
+    surface.lines([&line]);
 }
 
 /// Returns the number of powers of ten that the plot needs for all measured means and for the
@@ -113,15 +108,16 @@ fn decades(lab: &LabScreen, entries: &[LabColumn<'_>]) -> f64 {
 }
 
 /// Draws a faint labelled line at each power of ten.
-fn levels(scale: &PlotScale, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+fn levels(scale: &PlotScale, surface: &mut Surface<'_>) {
+    let theme = surface.theme;
     let faint = theme.style(Role::Border);
     for power in 0..=scale.decades as u32 {
         let value = 10_u64.pow(power);
         let y = scale.line(value as f64);
         let label = format!("{:>7}", notation::grouped(value));
-        put(buffer, area, area.x, y, &label, theme.style(Role::Dim));
+        surface.put(surface.area.x, y, &label, theme.style(Role::Dim));
         for x in scale.plot.left()..scale.plot.right() {
-            put(buffer, scale.plot, x, y, theme.glyph("┄", "-"), faint);
+            surface.within(scale.plot).put(x, y, theme.glyph("┄", "-"), faint);
         }
     }
 }
@@ -132,9 +128,9 @@ fn dots(
     entry: &LabColumn<'_>,
     model: &dyn Fn(f64) -> Option<f64>,
     scale: &PlotScale,
-    theme: &Theme,
-    buffer: &mut Buffer,
+    surface: &mut Surface<'_>,
 ) {
+    let theme = surface.theme;
     let style = faint(entry.role(), theme);
     let plot = scale.plot;
     let span = f64::from(plot.width.saturating_sub(1)).max(1.0);
@@ -151,7 +147,7 @@ fn dots(
             let lines = (height.floor() as u16).min(plot.height - 1);
             let dot = ((height - f64::from(lines)) * 4.0).clamp(0.0, 3.0) as usize;
             let at = Position::new(x, plot.bottom() - 1 - lines);
-            let Some(cell) = buffer.cell_mut(at) else { continue };
+            let Some(cell) = surface.buffer.cell_mut(at) else { continue };
             let sign = if theme.ascii { '.' } else { braille(cell.symbol(), is_right, dot) };
             cell.set_char(sign).set_style(style);
         }
@@ -178,18 +174,19 @@ fn faint(role: Role, theme: &Theme) -> Style {
 }
 
 /// Draws a vertical line at the current occupancy of the runs.
-fn here(lab: &LabScreen, scale: &PlotScale, theme: &Theme, buffer: &mut Buffer) {
+fn here(lab: &LabScreen, scale: &PlotScale, surface: &mut Surface<'_>) {
+    let theme = surface.theme;
     let Some(share) = lab.share() else { return };
     let x = scale.column(share);
     let plot = scale.plot;
     for y in plot.top()..plot.bottom() {
-        put(buffer, plot, x, y, theme.glyph("│", "|"), theme.style(Role::Text));
+        surface.within(plot).put(x, y, theme.glyph("│", "|"), theme.style(Role::Text));
     }
     let words = format!(" now: {} ", notation::percent(share));
     let width = words.len() as u16;
     let start = if x >= plot.x + width { x - width } else { x + 1 };
     let style = Style::reset().patch(theme.style(Role::Text)).add_modifier(Modifier::BOLD);
-    put(buffer, plot, start, plot.y, &words, style);
+    surface.within(plot).put(start, plot.y, &words, style);
 }
 
 /// Draws the measured means: those of the current runs on the vertical line, those of
@@ -198,9 +195,9 @@ fn points(
     lab: &LabScreen,
     entries: &[LabColumn<'_>],
     scale: &PlotScale,
-    theme: &Theme,
-    buffer: &mut Buffer,
+    surface: &mut Surface<'_>,
 ) {
+    let theme = surface.theme;
     let mut taken = Vec::new();
     let mut put_point = |entry: &LabColumn<'_>, share: f64, mean: f64| {
         let at = Position::new(scale.column(share), scale.line(mean));
@@ -212,7 +209,7 @@ fn points(
         let Some(x) = places.find(|&x| !taken.contains(&Position::new(x, at.y))) else { return };
         taken.push(Position::new(x, at.y));
         let style = Style::reset().patch(theme.style(entry.role()));
-        put(buffer, scale.plot, x, at.y, entry.shape(theme), style);
+        surface.within(scale.plot).put(x, at.y, entry.shape(theme), style);
     };
     if let Some(share) = lab.share() {
         for entry in entries {
@@ -234,7 +231,7 @@ fn points(
     }
 }
 
-fn axis(scale: &PlotScale, theme: &Theme, buffer: &mut Buffer) {
+fn axis(scale: &PlotScale, surface: &mut Surface<'_>) {
     let area = Rect { y: scale.plot.bottom(), height: 1, ..scale.plot };
     for quarter in 0..=4_u16 {
         let label = format!("{} %", quarter * 25);
@@ -244,6 +241,7 @@ fn axis(scale: &PlotScale, theme: &Theme, buffer: &mut Buffer) {
             4 => label.len() as u16 - 1,
             _ => label.len() as u16 / 2,
         };
-        put(buffer, area, x.saturating_sub(back), area.y, &label, theme.style(Role::Dim));
+        let style = surface.theme.style(Role::Dim);
+        surface.within(area).put(x.saturating_sub(back), area.y, &label, style);
     }
 }

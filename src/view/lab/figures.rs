@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ratatui::{style::Style, text::Span};
+use ratatui::text::Span;
 
 use crate::{
     app::{
@@ -11,10 +11,9 @@ use crate::{
     },
     domain::notation,
     view::{
-        Role, Theme,
-        allocate::column::{TextColumn, fitted},
-        heatmap::bar,
+        Role, Theme, bars,
         lab::LabColumn,
+        surface::{Surface, fitted},
     },
 };
 
@@ -29,12 +28,7 @@ const MIN_RUNS: u64 = 30;
 const WITH_PREDICTABLE: usize = 36;
 
 /// Draws the figures. If `is_brief`, leaves out those that the table shows.
-pub fn section(
-    lab: &LabScreen,
-    entry: &LabColumn<'_>,
-    is_brief: bool,
-    column: &mut TextColumn<'_>,
-) {
+pub fn section(lab: &LabScreen, entry: &LabColumn<'_>, is_brief: bool, column: &mut Surface<'_>) {
     let Some(strategy_report) = entry.strategy_report else {
         column.text("nothing measured yet", Role::Dim);
         (1..LINES).for_each(|_| column.blank());
@@ -63,7 +57,7 @@ fn label(label: &str, theme: &Theme) -> Span<'static> {
 
 /// Draws the first of `wordings` that fits beside the label; cuts none. `wordings` must be ordered
 /// longest first.
-fn line(name: &str, wordings: &[String], role: Role, column: &mut TextColumn<'_>) {
+fn line(name: &str, wordings: &[String], role: Role, column: &mut Surface<'_>) {
     let room = column.width().saturating_sub(LABEL);
     let words = wordings.iter().find(|words| words.chars().count() <= room);
     let words = words.map_or("", String::as_str);
@@ -82,7 +76,7 @@ fn beside(
     name: &str,
     [measured, expected]: [Option<String>; 2],
     role: Role,
-    column: &mut TextColumn<'_>,
+    column: &mut Surface<'_>,
 ) {
     let theme = column.theme;
     let model = match (&measured, expected) {
@@ -102,7 +96,7 @@ fn beside(
     ]);
 }
 
-fn mean(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
+fn mean(figures: &StrategyFigures, column: &mut Surface<'_>) {
     let expected = figures.expected.map(|model| number(model.mean_attempts));
     beside("mean", [figures.mean().map(number), expected], mean_role(figures), column);
 }
@@ -160,7 +154,7 @@ pub fn quantile(figures: &StrategyFigures, share: f64, limit: u32) -> String {
 }
 
 /// Draws p50, p99 and the maximum of the attempts of all allocations.
-fn quantiles(figures: &StrategyFigures, limit: u32, column: &mut TextColumn<'_>) {
+fn quantiles(figures: &StrategyFigures, limit: u32, column: &mut Surface<'_>) {
     let reported = |share| quantile(figures, share, limit);
     let most = figures.most().map(|most| format!("max {}", notation::grouped(most)));
     let [half, p99] = [format!("p50 {}", reported(0.5)), format!("p99 {}", reported(0.99))];
@@ -169,7 +163,7 @@ fn quantiles(figures: &StrategyFigures, limit: u32, column: &mut TextColumn<'_>)
     line("attempts", &[fitted(&parts, room)], Role::Text, column);
 }
 
-fn failures(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
+fn failures(figures: &StrategyFigures, column: &mut Surface<'_>) {
     let measured = figures.failure_rate().map(notation::fine_percent);
     let expected = figures.expected.map(|model| notation::fine_percent(model.failure_rate));
     beside("failed", [measured, expected], failure_role(figures), column);
@@ -177,7 +171,7 @@ fn failures(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
 
 /// Draws what an observer can infer from the last ports, and a bar with the share of the next
 /// port's bits that the observer knows.
-fn next(lab: &LabScreen, judged: &Predictability, column: &mut TextColumn<'_>) {
+fn next(lab: &LabScreen, judged: &Predictability, column: &mut Surface<'_>) {
     let known = known(lab, judged);
     let role = known.map_or(Role::Dim, guess_role);
     line("next", &habit(judged), role, column);
@@ -186,16 +180,8 @@ fn next(lab: &LabScreen, judged: &Predictability, column: &mut TextColumn<'_>) {
     let noun = if column.width() < WITH_PREDICTABLE { "predict." } else { "predictable" };
     let percent = format!(" {} {noun}", notation::percent(known));
     let width = column.width().saturating_sub(LABEL + percent.len()).min(24) as u16;
-    let filled = bar(known as f32, width, theme);
-    let rest = usize::from(width).saturating_sub(filled.chars().count());
-    let background = Style::new().bg(theme.color(Role::Available));
-    let empty = if theme.needs_whole_cells() { theme.glyph("·", ".") } else { " " };
-    column.line([
-        label("", theme),
-        Span::styled(filled, theme.style(role).patch(background)),
-        Span::styled(empty.repeat(rest), theme.style(Role::Dim).patch(background)),
-        Span::styled(percent, theme.style(Role::Dim)),
-    ]);
+    let [filled, rest] = bars::track(known as f32, width, role, theme);
+    column.line([label("", theme), filled, rest, Span::styled(percent, theme.style(Role::Dim))]);
 }
 
 /// Returns the share (0 to 1) of the next port's bits that an observer of the last ports knows.
@@ -257,7 +243,7 @@ fn bits(bits: f64) -> String {
     if bits <= 0.0 { "0 bits".to_owned() } else { format!("{bits:.1} bits") }
 }
 
-fn given(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
+fn given(figures: &StrategyFigures, column: &mut Surface<'_>) {
     let distinct = format!("{} distinct", notation::grouped(figures.distinct));
     let entropy = figures.entropy_bits.map(|bits| format!("entropy {bits:.1} bits"));
     let parts = [distinct.as_str(), entropy.as_deref().unwrap_or_default()];
@@ -265,7 +251,7 @@ fn given(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
     line("ports", &[fitted(&parts, room)], Role::Text, column);
 }
 
-fn time(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
+fn time(figures: &StrategyFigures, column: &mut Surface<'_>) {
     let allocations = notation::counted(figures.runs, "allocation");
     let time = match figures.time_of_success() {
         Some(time) => format!("{}/success", notation::elapsed(time)),
@@ -278,7 +264,7 @@ fn time(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
 
 /// Draws the longest and the mean length of the runs of occupied ports in the current occupancy of
 /// the strategy.
-fn lengths(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
+fn lengths(figures: &StrategyFigures, column: &mut Surface<'_>) {
     let longest = figures.lengths.last().map_or(0, |&(length, _)| length);
     let (ports, runs) =
         figures.lengths.iter().fold((0.0, 0.0), |(ports, runs), &(length, many)| {
@@ -294,7 +280,7 @@ fn lengths(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
 }
 
 /// Draws the cost of the snapshots that a strategy takes before it chooses a port.
-fn snapshots(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
+fn snapshots(figures: &StrategyFigures, column: &mut Surface<'_>) {
     let (looks, time) = figures.snapshots;
     let each = Duration::from_secs_f64(time.as_secs_f64() / looks.max(1) as f64);
     let each = format!("{} each", notation::elapsed(each));
@@ -302,7 +288,7 @@ fn snapshots(figures: &StrategyFigures, column: &mut TextColumn<'_>) {
     line("snapshot", &wordings, Role::Text, column);
 }
 
-fn last(entry: &LabColumn<'_>, column: &mut TextColumn<'_>) {
+fn last(entry: &LabColumn<'_>, column: &mut Surface<'_>) {
     let Some(last) = entry.strategy_report.and_then(|strategy_report| strategy_report.last) else {
         column.blank();
         return;

@@ -1,10 +1,10 @@
 //! Draws the histogram of attempts per allocation, measured and expected. Computes only the bins.
 
-use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+use ratatui::{layout::Rect, style::Style};
 
 use crate::{
     app::{LabScreen, lab::StrategyFigures},
-    view::{Role, Theme, allocate::histogram::axis_line, heatmap::put, lab::LabColumn},
+    view::{Role, bars, lab::LabColumn, surface::Surface},
 };
 
 /// Maximum number of bars; further bars add nothing.
@@ -13,7 +13,6 @@ const MAX_BARS: u16 = 60;
 const LEAST_AXIS: usize = 29;
 /// Minimum height of the histogram: the bars, and the line with the axis.
 const MIN_HEIGHT: u16 = 3;
-const EIGHTHS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
 /// Share (0 to 1) of the successful runs that the axis covers. The remaining ones would be too few
 /// to see.
 const SHOWN: f64 = 0.99;
@@ -87,45 +86,32 @@ fn longest(figures: &StrategyFigures, limit: u32) -> u32 {
     measured.max(expected_length).min(limit)
 }
 
-pub fn render(
-    entry: &LabColumn<'_>,
-    scale: &HistogramScale,
-    theme: &Theme,
-    area: Rect,
-    buffer: &mut Buffer,
-) {
+pub fn render(entry: &LabColumn<'_>, scale: &HistogramScale, surface: &mut Surface<'_>) {
     let Some(strategy_report) = entry.strategy_report else { return };
+    let (theme, area) = (surface.theme, surface.area);
     if area.height < MIN_HEIGHT || scale.highest <= 0.0 {
         return;
     }
     let plot = Rect { height: area.height - 1, width: scale.bins.min(area.width), ..area };
     let style = theme.style(entry.role());
-    let measured = scale.measured(&strategy_report.figures);
-    for (x, share) in (plot.x..).zip(&measured) {
-        for line in 0..plot.height {
-            let glyph = part(share / scale.highest, plot.height, line, theme.ascii);
-            put(buffer, plot, x, plot.bottom() - 1 - line, glyph, style);
-        }
+    for (x, share) in (plot.x..).zip(scale.measured(&strategy_report.figures)) {
+        bars::vertical(share / scale.highest, x, style, &mut surface.within(plot));
     }
     if let Some(model) = scale.model(&strategy_report.figures) {
-        diamonds(&model, scale, theme, plot, buffer);
+        diamonds(&model, scale, &mut surface.within(plot));
     }
-    let dim = theme.style(Role::Dim);
     let width = usize::from(plot.width).max(LEAST_AXIS).min(usize::from(area.width));
-    let axis = axis_line(scale.last(), scale.width, width, theme);
-    put(buffer, area, area.x, plot.bottom(), &axis, dim);
-    legend(&strategy_report.figures, theme, plot, area, buffer);
+    let axis = bars::axis_line(scale.last(), scale.width, width, theme);
+    surface.put(area.x, plot.bottom(), &axis, theme.style(Role::Dim));
+    legend(&strategy_report.figures, surface);
 }
 
 /// Draws the expected height on every second bar, so that the bars between them stay visible.
-fn diamonds(model: &[f64], scale: &HistogramScale, theme: &Theme, plot: Rect, buffer: &mut Buffer) {
+fn diamonds(model: &[f64], scale: &HistogramScale, surface: &mut Surface<'_>) {
+    let (theme, plot) = (surface.theme, surface.area);
     for (x, share) in (plot.x..plot.right()).zip(model).step_by(2) {
-        let height = share / scale.highest * f64::from(plot.height);
-        if height < 0.1 {
-            continue;
-        }
-        let y = plot.bottom() - (height.ceil() as u16).clamp(1, plot.height);
-        let Some(cell) = buffer.cell_mut((x, y)) else { continue };
+        let Some(y) = bars::mark_line(share / scale.highest, plot) else { continue };
+        let Some(cell) = surface.buffer.cell_mut((x, y)) else { continue };
         let style = if cell.symbol() == "█" && theme.has_color() {
             Style::new().fg(theme.color(Role::Ink)).bg(cell.fg)
         } else {
@@ -136,7 +122,8 @@ fn diamonds(model: &[f64], scale: &HistogramScale, theme: &Theme, plot: Rect, bu
 }
 
 /// Draws the legend in the top right corner, if the bars leave it empty.
-fn legend(figures: &StrategyFigures, theme: &Theme, plot: Rect, area: Rect, buffer: &mut Buffer) {
+fn legend(figures: &StrategyFigures, surface: &mut Surface<'_>) {
+    let (theme, area) = (surface.theme, surface.area);
     let words = match (&figures.model, theme.ascii) {
         (Some(_), false) => "◇ expected",
         (Some(_), true) => "o expected",
@@ -144,21 +131,9 @@ fn legend(figures: &StrategyFigures, theme: &Theme, plot: Rect, area: Rect, buff
     };
     let width = words.chars().count() as u16;
     let x = area.right().saturating_sub(width);
-    let is_free = |x: u16| buffer.cell((x, plot.y)).is_some_and(|cell| cell.symbol() == " ");
+    let is_free =
+        |x: u16| surface.buffer.cell((x, area.y)).is_some_and(|cell| cell.symbol() == " ");
     if x > area.x && (x.saturating_sub(1)..x + width).all(is_free) {
-        put(buffer, area, x, plot.y, words, theme.style(Role::Dim));
-    }
-}
-
-/// Returns the glyph of one cell of a bar that fills `share` (0 to 1) of `height` lines. `line` is
-/// the line of the cell, from 0 at the bottom.
-fn part(share: f64, height: u16, line: u16, ascii: bool) -> &'static str {
-    let least = if share > 0.0 { 1.0 } else { 0.0 };
-    let eighths = (share * f64::from(height) * 8.0).round().max(least);
-    let here = (eighths - f64::from(line) * 8.0).clamp(0.0, 8.0) as usize;
-    match (ascii, here) {
-        (false, here) => EIGHTHS[here],
-        (true, 0) => " ",
-        (true, _) => "#",
+        surface.put(x, area.y, words, theme.style(Role::Dim));
     }
 }

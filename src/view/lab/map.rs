@@ -1,6 +1,6 @@
 //! Draws a small map of the range: occupied ports in grey, the strategy's attempts on top of them.
 
-use ratatui::{buffer::Buffer, layout::Rect};
+use ratatui::layout::{Position, Rect};
 
 use crate::{
     app::{
@@ -10,20 +10,11 @@ use crate::{
     },
     domain::PortRange,
     view::{
-        Role, Theme,
-        heatmap::{GlyphMeaning, Heatmap, NoPortFacts, Paint, Pane, Pointed, TakenPorts, put},
+        Role,
+        attempt_map::{self, digit},
+        surface::Surface,
     },
 };
-
-/// Returns the share (0 to 1) whose glyph is drawn for a fully occupied block. Denser glyphs would
-/// hide the digits, and some ASCII glyphs mark attempts on this map.
-fn brightest(theme: &Theme) -> f32 {
-    match (theme.has_color(), theme.ascii) {
-        (_, true) => 0.42,
-        (false, false) => 0.64,
-        (true, false) => 1.0,
-    }
-}
 
 /// Returns the width of a map, in terminal columns.
 pub fn width(grid: &Grid) -> u16 {
@@ -36,56 +27,29 @@ pub fn render(
     strategy_report: &StrategyReport,
     grid: &Grid,
     reads: bool,
-    theme: &Theme,
-    area: Rect,
-    buffer: &mut Buffer,
+    surface: &mut Surface<'_>,
 ) {
     let taken =
         |ports: PortRange| ports.ports().filter(|&p| !strategy_report.ports.looks_free(p)).count();
     let share = |ports: PortRange| taken(ports) as f32 / ports.len() as f32;
-    let brightest = brightest(theme);
-    let paint = |ports: PortRange| {
-        let share = Some(share(ports)).filter(|&share| share > 0.0);
-        let taken = |share| TakenPorts { role: Role::Muted, share: share * brightest, letter: '#' };
-        Paint { free: Role::Available, taken: share.map(taken) }
-    };
-    let heatmap = Heatmap {
-        grid,
-        bracket: grid.range(),
-        cursor: None,
-        glyphs: GlyphMeaning::Density,
-        paint: &paint,
-        share: &share,
-        ports: &NoPortFacts,
-        pointed: Pointed::default(),
-    };
-    heatmap.render_rows(theme, area, buffer);
-    let pane = Pane::without_axis(area.intersection(buffer.area), grid);
+    let pane = attempt_map::of_share(grid, &share, surface);
     for attempt in &strategy_report.last_attempts {
-        mark(*attempt, grid, &pane, reads, theme, buffer);
+        if let Some(at) = pane.position(grid, attempt.port) {
+            mark(*attempt, at, pane.cells, reads, surface);
+        }
     }
 }
 
-fn mark(
-    attempt: Attempt,
-    grid: &Grid,
-    pane: &Pane,
-    reads: bool,
-    theme: &Theme,
-    buffer: &mut Buffer,
-) {
-    let Some(at) = pane.position(grid, attempt.port) else { return };
+fn mark(attempt: Attempt, at: Position, cells: Rect, reads: bool, surface: &mut Surface<'_>) {
+    let theme = surface.theme;
     if attempt.refusal.is_some() {
-        let digit = if attempt.number <= 9 { attempt.number.to_string() } else { "+".to_owned() };
-        put(buffer, pane.cells, at.x, at.y, &digit, theme.badge(Role::Collision));
+        let style = theme.badge(Role::Collision);
+        surface.within(cells).put(at.x, at.y, &digit(attempt.number, 9), style);
         return;
     }
     let won = theme.glyph("◆", "*");
-    let style = theme.badge(Role::Allocated);
-    let called = format!("{won} {}", attempt.port);
-    if reads && at.x + called.chars().count() as u16 <= pane.cells.right() {
-        put(buffer, pane.cells, at.x, at.y, &called, style);
-    } else {
-        put(buffer, pane.cells, at.x, at.y, won, style);
-    }
+    let named = format!("{won} {}", attempt.port);
+    let fits = reads && at.x + named.chars().count() as u16 <= cells.right();
+    let words = if fits { &named } else { won };
+    surface.within(cells).put(at.x, at.y, words, theme.badge(Role::Allocated));
 }

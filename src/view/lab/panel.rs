@@ -2,20 +2,19 @@
 //! figures.
 
 use ratatui::{
-    buffer::Buffer,
     layout::Rect,
     style::Style,
     text::{Line, Span},
 };
 
 use crate::{
-    app::{Grid, LabScreen, RowsPerLine, lab::Speed},
+    app::{Grid, LabScreen, RowsPerLine, grid::GUTTER, lab::Speed},
     view::{
-        Role, Theme,
-        allocate::column::TextColumn,
+        Role,
         lab::{
             LabColumn, areas::MIN_WIDE_COLUMN, figures, histogram, histogram::HistogramScale, map,
         },
+        surface::{Surface, below},
         words,
     },
 };
@@ -60,7 +59,7 @@ impl StrategyPanel {
             let rest = area.height.saturating_sub(3 + words + figures::LINES);
             (area.width, (rest * 2 / 3).clamp(MIN_MAP_LINES, MAX_MAP_LINES))
         };
-        let columns = columns.saturating_sub(crate::app::grid::GUTTER);
+        let columns = columns.saturating_sub(GUTTER);
         let grid = Grid::fit(lab.options().range, columns, lines, rows);
         Self { grid, width: area.width, is_wide, words, is_brief }
     }
@@ -78,27 +77,26 @@ impl StrategyPanel {
         lab: &LabScreen,
         entry: &LabColumn<'_>,
         scale: &HistogramScale,
-        theme: &Theme,
-        area: Rect,
-        buffer: &mut Buffer,
+        surface: &mut Surface<'_>,
     ) {
-        name(entry, theme, Rect { height: 1, ..area }.intersection(area), buffer);
-        let body = rest(area, 1);
-        self.summary(entry, theme, body, buffer);
-        let body = rest(body, self.words);
+        let area = surface.area;
+        name(entry, &mut surface.within(Rect { height: 1, ..area }.intersection(area)));
+        let body = below(area, 1);
+        self.summary(entry, &mut surface.within(body));
+        let body = below(body, self.words);
         let lines = self.grid.as_ref().map_or(0, Grid::lines);
         let reads = lab.speed() <= Speed::Four;
         if let (Some(grid), Some(strategy_report)) = (&self.grid, entry.strategy_report) {
-            map::render(strategy_report, grid, reads, theme, body, buffer);
+            map::render(strategy_report, grid, reads, &mut surface.within(body));
         }
         let facts = if self.is_wide {
             let x = self.map_width() + 2;
             Rect { x: body.x + x, width: body.width.saturating_sub(x + 1), ..body }
         } else {
-            let body = rest(body, lines + 1);
+            let body = below(body, lines + 1);
             Rect { width: body.width.saturating_sub(1), ..body }
         };
-        let mut column = TextColumn::new(theme, facts, buffer);
+        let mut column = surface.within(facts);
         figures::section(lab, entry, self.is_brief, &mut column);
         let is_tight = column.left() < 6;
         if !is_tight {
@@ -106,14 +104,14 @@ impl StrategyPanel {
         }
         let mut plot = column.rest();
         plot.height = plot.height.min(MAX_HISTOGRAM_LINES);
-        histogram::render(entry, scale, theme, plot, buffer);
+        histogram::render(entry, scale, &mut column.within(plot));
     }
 
     /// Describes the strategy in whole words. If there is no room, drops the remark in brackets,
     /// then parts from the end.
-    fn summary(&self, entry: &LabColumn<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-        let area = Rect { width: area.width.saturating_sub(1), ..area };
-        let mut column = TextColumn::new(theme, area, buffer);
+    fn summary(&self, entry: &LabColumn<'_>, surface: &mut Surface<'_>) {
+        let area = surface.area;
+        let mut column = surface.within(Rect { width: area.width.saturating_sub(1), ..area });
         let whole = entry.row.summary;
         let plain = whole.split_once(" (").map_or(whole, |(plain, _)| plain);
         let parts = plain.match_indices([',', ':']).rev().map(|(at, _)| plain.split_at(at).0);
@@ -126,7 +124,8 @@ impl StrategyPanel {
 }
 
 /// Draws the shape and the name of a strategy on a rule. Marks the selected strategy.
-fn name(entry: &LabColumn<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+fn name(entry: &LabColumn<'_>, surface: &mut Surface<'_>) {
+    let (theme, area) = (surface.theme, surface.area);
     if area.is_empty() {
         return;
     }
@@ -144,10 +143,5 @@ fn name(entry: &LabColumn<'_>, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         theme.glyph("─", "-").repeat(left),
         theme.style(if entry.is_selected { Role::Accent } else { Role::Border }),
     ));
-    buffer.set_line(area.x, area.y, &line, area.width);
-}
-
-fn rest(area: Rect, lines: u16) -> Rect {
-    let lines = lines.min(area.height);
-    Rect { y: area.y + lines, height: area.height - lines, ..area }
+    surface.lines([&line]);
 }

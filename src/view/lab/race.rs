@@ -1,8 +1,7 @@
 //! Draws the race. A competitor tries to take two ports: the first is closed and bound again, the
 //! second stays open and its socket is handed over. Does not run the race.
 
-use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Span};
-use unicode_width::UnicodeWidthStr;
+use ratatui::{layout::Rect, style::Style, text::Span};
 
 use crate::{
     app::{
@@ -11,12 +10,9 @@ use crate::{
     },
     domain::notation,
     view::{
-        Role, Theme,
-        allocate::{
-            column::TextColumn,
-            panel::{hints, open},
-        },
-        heatmap::{bar, put},
+        Role, bars,
+        dialog::{hints, open},
+        surface::Surface,
         words,
     },
 };
@@ -25,9 +21,9 @@ const HEIGHT: u16 = 18;
 /// Maximum width of a bar.
 const MAX_BAR_WIDTH: usize = 40;
 
-pub fn render(lab: &LabScreen, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+pub fn render(lab: &LabScreen, surface: &mut Surface<'_>) {
     let Some(race) = lab.race() else { return };
-    let mut column = open("Race for a closed port", HEIGHT, theme, area, buffer);
+    let mut column = open("Race for a closed port", HEIGHT, surface);
     backend_line(race, &mut column);
     let expected = expected(&race.rebound);
     // The scale of both bars ends above the larger share, so that no bar is full: a full bar would
@@ -45,7 +41,7 @@ pub fn render(lab: &LabScreen, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     hints(&[("R", if race.is_over { "again" } else { "end" }), ("Esc", "close")], &mut column);
 }
 
-fn backend_line(race: &RaceReport, column: &mut TextColumn<'_>) {
+fn backend_line(race: &RaceReport, column: &mut Surface<'_>) {
     let words = match &race.backend {
         RaceBackend::Unknown => "starting".to_owned(),
         RaceBackend::Namespace => "two processes in their own network namespace".to_owned(),
@@ -60,13 +56,7 @@ fn backend_line(race: &RaceReport, column: &mut TextColumn<'_>) {
 
 /// Draws name and count, and below them the share of stolen rounds as a bar. `whole` is the share
 /// (0 to 1) of a full bar. Marks the expected share of stolen rounds if there is one.
-fn kind(
-    name: &str,
-    rounds: &Rounds,
-    expected: Option<f64>,
-    whole: f64,
-    column: &mut TextColumn<'_>,
-) {
+fn kind(name: &str, rounds: &Rounds, expected: Option<f64>, whole: f64, column: &mut Surface<'_>) {
     let theme = column.theme;
     let stolen = format!("{} stolen", notation::grouped(rounds.stolen));
     let of = format!(" of {} rounds", notation::grouped(rounds.count));
@@ -81,29 +71,22 @@ fn kind(
     ]);
     let width = column.width().saturating_sub(9).min(MAX_BAR_WIDTH) as u16;
     let part = if whole > 0.0 { share(rounds) / whole } else { 0.0 };
-    let filled = bar(part as f32, width, theme);
-    let empty = if theme.needs_whole_cells() { theme.glyph("·", ".") } else { " " };
-    let rest = usize::from(width).saturating_sub(filled.width());
-    let background = theme.color(Role::Available);
     let at = column.rest();
-    column.line([
-        Span::styled(filled, theme.style(role).bg(background)),
-        Span::styled(empty.repeat(rest), theme.style(Role::Dim).bg(background)),
-        Span::raw(format!(" {}", notation::percent(share(rounds)))),
-    ]);
+    let [filled, rest] = bars::track(part as f32, width, role, theme);
+    column.line([filled, rest, Span::raw(format!(" {}", notation::percent(share(rounds))))]);
     if let Some(expected) = expected.filter(|_| whole > 0.0 && rounds.count > 0) {
         mark(expected / whole, width, at, column);
     }
 }
 
 /// Marks a share (0 to 1) of a bar that starts at `at` and is `width` columns wide.
-fn mark(share: f64, width: u16, at: Rect, column: &mut TextColumn<'_>) {
+fn mark(share: f64, width: u16, at: Rect, column: &mut Surface<'_>) {
     let Some(last) = width.checked_sub(1) else { return };
     let part = (share * f64::from(width)).round() as u16;
     let mark_area = Rect { height: at.height.min(1), ..at };
     let style = Style::new().fg(column.theme.color(Role::Text));
     let glyph = column.theme.glyph("◇", "o");
-    put(column.buffer, mark_area, at.x + part.min(last), at.y, glyph, style);
+    column.within(mark_area).put(at.x + part.min(last), at.y, glyph, style);
 }
 
 fn share(rounds: &Rounds) -> f64 {
@@ -163,7 +146,7 @@ fn meaning(race: &RaceReport) -> String {
 
 /// Writes text, wrapped between words. If only ASCII is available, replaces the other symbols of
 /// the texts.
-fn paragraph(text: &str, role: Role, column: &mut TextColumn<'_>) {
+fn paragraph(text: &str, role: Role, column: &mut Surface<'_>) {
     let text = if column.theme.ascii {
         text.replace('±', "+-").replace('µ', "u")
     } else {

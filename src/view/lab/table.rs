@@ -7,11 +7,11 @@ use crate::{
     domain::notation,
     view::{
         Role, Theme,
-        allocate::column::TextColumn,
         lab::{
             LabColumn,
             figures::{failure_role, guess_role, known, mean_role, number, quantile},
         },
+        surface::Surface,
     },
 };
 
@@ -22,7 +22,7 @@ const WIDE: usize = 87;
 /// A figure: its name, its width, its value and its role.
 type Cell = (&'static str, usize, String, Role);
 
-pub fn render(lab: &LabScreen, entries: &[LabColumn<'_>], column: &mut TextColumn<'_>) {
+pub fn render(lab: &LabScreen, entries: &[LabColumn<'_>], column: &mut Surface<'_>) {
     if column.left() == 0 {
         return;
     }
@@ -52,7 +52,7 @@ pub fn render(lab: &LabScreen, entries: &[LabColumn<'_>], column: &mut TextColum
     }
 }
 
-fn line(entry: &LabColumn<'_>, cells: &[Cell], column: &mut TextColumn<'_>) {
+fn line(entry: &LabColumn<'_>, cells: &[Cell], column: &mut Surface<'_>) {
     let theme = column.theme;
     let background = if entry.is_selected { theme.style(Role::Selected) } else { Style::new() };
     let pointer = if entry.is_selected { theme.glyph("❯", ">") } else { " " };

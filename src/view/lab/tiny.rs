@@ -5,13 +5,14 @@ use crate::{
     domain::{Text, notation},
     view::{
         Role,
-        allocate::column::{TextColumn, fitted},
         lab::{LabColumn, figures::number},
+        surface::{Surface, fitted},
+        words,
     },
 };
 
 /// Draws the selected strategy first; each line has the parts that fit in full.
-pub fn render(lab: &LabScreen, entries: &[LabColumn<'_>], column: &mut TextColumn<'_>) {
+pub fn render(lab: &LabScreen, entries: &[LabColumn<'_>], column: &mut Surface<'_>) {
     let width = column.width();
     let selected = entries.iter().filter(|entry| entry.is_selected);
     let others = entries.iter().filter(|entry| !entry.is_selected);
@@ -35,7 +36,7 @@ pub fn render(lab: &LabScreen, entries: &[LabColumn<'_>], column: &mut TextColum
     let notice = lab.notice().map(Text::as_str).unwrap_or_default();
     let line = fitted(&[lab.speed().name(), pace, used.as_deref().unwrap_or_default()], width);
     column.text(&line, Role::Text);
-    for line in crate::view::words::wrapped(notice, width) {
+    for line in words::wrapped(notice, width) {
         column.text(&line, Role::Warn);
     }
 }

@@ -2,7 +2,6 @@
 //! not change settings.
 
 use ratatui::{
-    buffer::Buffer,
     layout::Rect,
     text::Span,
     widgets::{Clear, Widget},
@@ -12,20 +11,19 @@ use unicode_width::UnicodeWidthStr;
 use crate::{
     app::{
         App, LabScreen,
-        lab::{LabTarget, Pattern, Speed},
+        lab::{LabTarget, Pattern},
     },
     domain::{MachineKind, notation},
     view::{
-        Role, Theme,
-        allocate::column::{TextColumn, fitted},
+        Role, speeds,
+        surface::{Surface, fitted},
         words,
     },
 };
 
-pub fn render(app: &App, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+pub fn render(app: &App, line: &mut Surface<'_>) {
     let lab = app.lab();
-    let mut line = TextColumn::new(theme, area, buffer);
-    let width = line.width();
+    let (theme, width) = (line.theme, line.width());
     let is_wide = width >= 100;
     let target_wordings = target_wordings(app, is_wide);
     let name = if is_wide { "Lab " } else { "" };
@@ -104,19 +102,8 @@ const SAMPLE: [&str; 2] =
     ["maps: one allocation each, changed every 400ms", "maps: an allocation every 400ms"];
 
 /// Draws speed, state, and the settings needed to repeat a run.
-pub fn setup(lab: &LabScreen, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let mut column = TextColumn::new(theme, area, buffer);
-    let mut spans: Vec<Span<'_>> = Vec::new();
-    for speed in Speed::EACH {
-        let is_chosen = speed == lab.speed();
-        let style = if is_chosen { theme.badge(Role::Accent) } else { theme.style(Role::Dim) };
-        spans.push(Span::styled(format!(" {} ", speed.name()), style));
-    }
-    let used: usize = spans.iter().map(Span::width).sum();
-    let room = column.width().saturating_sub(used + 3);
+pub fn setup(lab: &LabScreen, column: &mut Surface<'_>) {
     let pace = if lab.is_running() { "running" } else { "paused" };
-    let fits = |sample: &&str| pace.len() + 3 + sample.len() <= room;
-    let sample = SAMPLE.into_iter().find(fits).filter(|_| lab.is_sampled()).unwrap_or_default();
     let seed = format!("seed {}", lab.options().seed);
     let where_to = format!("{} {}", lab.options().protocols.name(), lab.options().range);
     let destinations = match lab.options().destinations {
@@ -124,21 +111,23 @@ pub fn setup(lab: &LabScreen, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         more => format!("{} remotes", notation::grouped(more)),
     };
     let limitation = lab.report().and_then(|report| report.limitation).unwrap_or_default();
-    let parts = [pace, sample, limitation, &seed, &where_to, &destinations];
-    let rest = fitted(&parts, room);
-    spans.push(Span::raw(if rest.is_empty() { "" } else { " · " }));
-    spans.push(Span::raw(rest));
-    column.line(spans);
+    let rest = |room| {
+        let fits = |sample: &&str| pace.len() + 3 + sample.len() <= room;
+        let sample = SAMPLE.into_iter().find(fits).filter(|_| lab.is_sampled()).unwrap_or_default();
+        fitted(&[pace, sample, limitation, &seed, &where_to, &destinations], room)
+    };
+    speeds::line(lab.speed(), rest, column);
 }
 
 /// Draws the notice over the second line and as many lines below as it needs.
-pub fn notice(lab: &LabScreen, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+pub fn notice(lab: &LabScreen, surface: &mut Surface<'_>) {
     let Some(notice) = lab.notice() else { return };
+    let area = surface.area;
     let lines = words::wrapped(notice.as_str(), usize::from(area.width));
     let height = lines.len() as u16;
     let message_area = Rect { y: area.y.saturating_add(1), height, ..area }.intersection(area);
-    Clear.render(message_area, buffer);
-    let mut column = TextColumn::new(theme, message_area, buffer);
+    Clear.render(message_area, surface.buffer);
+    let mut column = surface.within(message_area);
     for line in &lines {
         column.text(line, Role::Warn);
     }

@@ -3,74 +3,56 @@
 use ratatui::layout::Rect;
 
 use super::OverviewContext;
-use crate::app::overview::OverviewList;
+use crate::{
+    app::overview::OverviewList,
+    view::{size_class::SizeClass, surface::take},
+};
 
 /// Minimum sizes (columns, lines) of the body, without header and footer, by size class. From
 /// `Medium` on, there are two columns.
-const MEDIUM: (u16, u16) = (110, 34);
-const LARGE: (u16, u16) = (150, 44);
-const HUGE: (u16, u16) = (190, 54);
+const LIMITS: [(u16, u16); 4] = [(0, 0), (110, 34), (150, 44), (190, 54)];
 /// Height of the ranges: a rule and one line per protocol and family.
 const RANGES: u16 = 5;
 /// Height of the head of a table: a rule and the column titles.
-pub const HEAD: u16 = 2;
+const HEAD: u16 = 2;
 /// Minimum height of the map: a rule, the axis and three lines of blocks.
 const MIN_MAP_LINES: u16 = 5;
 const BETWEEN: u16 = 2;
 /// Minimum number of rows reserved for the owners; fewer if there are fewer owners.
 const MIN_ROWS: u16 = 3;
 
-/// Size class of the body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum OverviewSize {
-    /// One column.
-    Small,
-    /// Two columns.
-    Medium,
-    Large,
-    Huge,
+pub fn size_class(area: Rect) -> SizeClass {
+    SizeClass::of(area, LIMITS)
 }
 
-impl OverviewSize {
-    pub fn of(area: Rect) -> Self {
-        let has = |(width, height)| area.width >= width && area.height >= height;
-        match () {
-            () if has(HUGE) => Self::Huge,
-            () if has(LARGE) => Self::Large,
-            () if has(MEDIUM) => Self::Medium,
-            () => Self::Small,
-        }
+/// Returns the number of lines for the verdict, which has the headline, the reason and the advice.
+/// If `is_bad`, the verdict gets more lines, and the map fewer.
+pub fn verdict_lines(class: SizeClass, is_bad: bool) -> u16 {
+    match (class, is_bad) {
+        (_, false) => 3,
+        (SizeClass::Tiny | SizeClass::Small, true) => 6,
+        (_, true) => 5,
     }
+}
 
-    /// Returns the number of lines for the verdict, which has the headline, the reason and the
-    /// advice. If `is_bad`, the verdict gets more lines, and the map fewer.
-    pub fn verdict(self, is_bad: bool) -> u16 {
-        match (self, is_bad) {
-            (_, false) => 3,
-            (Self::Small, true) => 6,
-            (_, true) => 5,
-        }
+/// Returns the width of the column with the map.
+fn left_width(class: SizeClass, width: u16) -> u16 {
+    match class {
+        SizeClass::Tiny | SizeClass::Small => width,
+        // The map needs room for 32, 50 or, at 200 columns, 80 blocks with gutter and row bar; the
+        // tables need the rest.
+        SizeClass::Medium => (width / 3).max(44),
+        SizeClass::Large => 62,
+        SizeClass::Huge => (u32::from(width) * 46 / 100) as u16,
     }
+}
 
-    /// Returns the width of the column with the map.
-    fn left(self, width: u16) -> u16 {
-        match self {
-            Self::Small => width,
-            // The map needs room for 32, 50 or, at 200 columns, 80 blocks with gutter and row bar;
-            // the tables need the rest.
-            Self::Medium => (width / 3).max(44),
-            Self::Large => 62,
-            Self::Huge => (u32::from(width) * 46 / 100) as u16,
-        }
-    }
-
-    fn graphs(self) -> u16 {
-        match self {
-            Self::Small => 0,
-            Self::Medium => 8,
-            Self::Large => 10,
-            Self::Huge => 12,
-        }
+fn graph_lines(class: SizeClass) -> u16 {
+    match class {
+        SizeClass::Tiny | SizeClass::Small => 0,
+        SizeClass::Medium => 8,
+        SizeClass::Large => 10,
+        SizeClass::Huge => 12,
     }
 }
 
@@ -92,16 +74,16 @@ pub struct OverviewAreas {
 impl OverviewAreas {
     /// Divides the area; `verdict` is the number of lines for the verdict.
     pub fn within(context: &OverviewContext<'_>, area: Rect, verdict: u16) -> Self {
-        let class = OverviewSize::of(area);
+        let class = size_class(area);
         let mut free = area;
         let mut areas = Self::default();
-        let has_blank_lines = class > OverviewSize::Small && area.height >= 38;
+        let has_blank_lines = class > SizeClass::Small && area.height >= 38;
         take(&mut free, u16::from(has_blank_lines));
         areas.verdict = take(&mut free, verdict);
         take(&mut free, u16::from(has_blank_lines));
         areas.ranges = take(&mut free, RANGES);
-        take(&mut free, u16::from(class > OverviewSize::Small));
-        if class == OverviewSize::Small {
+        take(&mut free, u16::from(class > SizeClass::Small));
+        if class <= SizeClass::Small {
             areas.one_column(context, free);
         } else {
             areas.two_columns(context, class, free);
@@ -129,8 +111,8 @@ impl OverviewAreas {
     }
 
     /// Puts the map and the findings at the left, the lists and the graphs at the right.
-    fn two_columns(&mut self, context: &OverviewContext<'_>, class: OverviewSize, free: Rect) {
-        let width = class.left(free.width);
+    fn two_columns(&mut self, context: &OverviewContext<'_>, class: SizeClass, free: Rect) {
+        let width = left_width(class, free.width);
         let mut left = Rect { width, ..free };
         let right =
             Rect { x: free.x + width + BETWEEN, width: free.width - width - BETWEEN, ..free };
@@ -146,9 +128,9 @@ impl OverviewAreas {
         self.findings = left;
     }
 
-    fn lists(&mut self, context: &OverviewContext<'_>, class: OverviewSize, right: Rect) {
+    fn lists(&mut self, context: &OverviewContext<'_>, class: SizeClass, right: Rect) {
         let mut free = right;
-        let graphs = class.graphs().min(free.height / 2);
+        let graphs = graph_lines(class).min(free.height / 2);
         let lists = free.height - graphs - 1;
         let [wanted, others] =
             [OverviewList::Destinations, OverviewList::Owners].map(|list| rows(context, list));
@@ -160,7 +142,7 @@ impl OverviewAreas {
         let second = others.max(1).min(room.saturating_sub(first));
         self.owners = take(&mut free, HEAD + second);
         take(&mut free, 1);
-        free.height = free.height.min(2 * class.graphs());
+        free.height = free.height.min(2 * graph_lines(class));
         let half = (free.width - BETWEEN) / 2;
         self.drain = Rect { width: half, ..free };
         self.usage =
@@ -170,11 +152,4 @@ impl OverviewAreas {
 
 fn rows(context: &OverviewContext<'_>, list: OverviewList) -> u16 {
     u16::try_from(list.len(context.scan)).unwrap_or(u16::MAX / 4).min(u16::MAX / 4)
-}
-
-/// Removes the first `height` lines from the free area and returns them.
-fn take(free: &mut Rect, height: u16) -> Rect {
-    let part = Rect { height: height.min(free.height), ..*free };
-    *free = Rect { y: part.bottom(), height: free.height - part.height, ..*free };
-    part
 }

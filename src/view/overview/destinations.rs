@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Span};
+use ratatui::{style::Style, text::Span};
 use unicode_width::UnicodeWidthStr;
 
 use super::{
     OverviewContext,
-    areas::OverviewSize,
-    rule,
-    table::{self, Align, TableColumn, dim, plain},
+    areas::size_class,
+    list::{ListColumn, ListTable},
     verdict::{in_time, is_near, level_role, rate},
 };
 use crate::{
@@ -18,16 +17,15 @@ use crate::{
         DestinationUse, Level, OwnerKey, StateClass, Subject, diagnosis::SubjectStatus, notation,
     },
     view::{
-        Role, Theme,
+        Theme,
         gauges::{self, Colors},
-        heatmap::put,
+        size_class::SizeClass,
+        surface::Surface,
+        table::{TableColumn, dim, plain},
         words,
     },
 };
 
-const NAME: usize = 0;
-const BAR: usize = 1;
-const OWNER: usize = 7;
 /// Maximum width of a destination, in columns; `[2001:db8:1234:5678::17]:65535` has 30.
 const MAX_DESTINATION_WIDTH: usize = 34;
 const MAX_PAIR_WIDTH: usize = 60;
@@ -39,43 +37,29 @@ pub fn sources(scan: &LatestScan) -> usize {
     sources.collect::<BTreeSet<_>>().len()
 }
 
-pub fn render(context: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
-    if area.is_empty() {
-        return;
-    }
-    let theme = context.theme;
-    let rows = &context.scan.analysis.destinations;
-    let window = table::window(context, OverviewList::Destinations, area);
-    let mut notes: Vec<String> = table::shown_of(&window, rows.len()).into_iter().collect();
-    notes.push(match context.sources {
+pub fn render(context: &OverviewContext<'_>, surface: &mut Surface<'_>) {
+    let mut notes = vec![match context.sources {
         0 => "no connections".to_owned(),
         count => notation::counted(count as u64, "source address"),
-    });
-    if OverviewSize::of(buffer.area) == OverviewSize::Small {
-        rule::draw_lists(context, OverviewList::Destinations, &notes, area, buffer);
-    } else {
+    }];
+    if size_class(surface.buffer.area) > SizeClass::Small {
         notes.push("% of usable ports in use".to_owned());
-        rule::draw("Destinations", &notes, theme, area, buffer);
     }
-    if rows.is_empty() {
-        let text = "no TCP connection to any destination";
-        put(buffer, area, area.x + 2, area.y + 1, text, theme.style(Role::Dim));
-        return;
-    }
-    let columns = columns(context, &rows[window.clone()], area.width);
-    let kept = table::fitting(&columns, area.width);
-    table::draw_head(&columns, &kept, theme, Rect { y: area.y + 1, ..area }, buffer);
-    let selected = table::selected_index(context, OverviewList::Destinations);
-    for (index, y) in window.zip(area.y + 2..area.bottom()) {
-        let is_selected = selected == Some(index);
-        let cells =
-            kept.iter().map(|&column| cell(context, &rows[index], column, &columns)).collect();
-        let line = table::line(&columns, &kept, cells, is_selected, theme);
-        table::draw_row(&line, is_selected, theme, area, y, buffer);
-    }
+    let table = ListTable {
+        list: OverviewList::Destinations,
+        rows: &context.scan.analysis.destinations,
+        notes,
+        empty: "no TCP connection to any destination",
+        columns,
+    };
+    table.render(context, surface);
 }
 
-fn columns(context: &OverviewContext<'_>, rows: &[DestinationUse], width: u16) -> Vec<TableColumn> {
+fn columns<'a>(
+    context: &OverviewContext<'a>,
+    rows: &[DestinationUse],
+    width: u16,
+) -> Vec<ListColumn<'a, DestinationUse>> {
     let names = rows.iter().map(|row| context.destination(&row.destination).width()).max();
     let longest = if context.sources > 1 { MAX_PAIR_WIDTH } else { MAX_DESTINATION_WIDTH };
     let name =
@@ -84,63 +68,52 @@ fn columns(context: &OverviewContext<'_>, rows: &[DestinationUse], width: u16) -
     let widest = |least: u16, text: &dyn Fn(&DestinationUse) -> String| {
         rows.iter().map(|row| text(row).width() as u16).fold(least, u16::max)
     };
-    let share_width = widest(7, &share);
-    let left_width = widest(6, &|row| left(row, context.theme));
     let trend =
         |row: &DestinationUse| context.app.trends().of(Subject::Destination(row.destination));
     let rate_width = widest(7, &|row| rate(trend(row), context.theme));
     let owner_width = widest(5, &|row| owner(context, row)).min(MAX_OWNER_WIDTH);
-    let column = |title, width, align, dropped| TableColumn { title, width, align, dropped };
-    let mut columns = vec![
-        column("destination", name as u16, Align::Left, 0),
-        column("in use", 8, Align::Left, 3),
-        column("", share_width, Align::Right, 0),
-        column("left", left_width, Align::Right, 0),
-        column("TIME-WAIT", 9, Align::Right, 5),
-        column("rate", rate_width, Align::Right, 4),
-        column("full in", 7, Align::Right, 1),
-        column("owner", owner_width, Align::Left, 2),
-    ];
-    let kept = table::fitting(&columns, width);
-    let spare = table::spare(&columns, &kept, width);
-    columns[BAR].width = (columns[BAR].width + spare).min(MAX_BAR_WIDTH);
-    columns
+    vec![
+        TableColumn::left("destination", name as u16, 0, |context, row, width| {
+            plain(words::shorten(&context.destination(&row.destination), width))
+        }),
+        TableColumn::left("in use", 8, 3, bar).up_to(MAX_BAR_WIDTH),
+        TableColumn::right("", widest(7, &share), 0, |context, row, _| {
+            let role = level_role(status(context, row).level);
+            vec![Span::styled(share(row), context.theme.style(role))]
+        }),
+        TableColumn::right("left", widest(6, &|row| left(row, context.theme)), 0, left_cell),
+        TableColumn::right("TIME-WAIT", 9, 5, |context, row, _| {
+            dim(notation::grouped(row.time_wait), context.theme)
+        }),
+        TableColumn::right("rate", rate_width, 4, |context, row, _| {
+            dim(rate(status(context, row).trend, context.theme), context.theme)
+        }),
+        TableColumn::right("full in", 7, 1, full_in),
+        TableColumn::left("owner", owner_width, 2, |context, row, width| {
+            dim(words::shorten(&owner(context, row), width), context.theme)
+        }),
+    ]
 }
 
-fn cell(
-    context: &OverviewContext<'_>,
-    row: &DestinationUse,
-    column: usize,
-    columns: &[TableColumn],
-) -> Vec<Span<'static>> {
-    let theme = context.theme;
-    let subject_status =
-        SubjectStatus::of_destination(row, context.app.trends(), context.app.thresholds());
-    let width = usize::from(columns[column].width);
-    match column {
-        NAME => plain(words::shorten(&context.destination(&row.destination), width)),
-        BAR => bar(context, row, width),
-        2 => {
-            let role = level_role(subject_status.level);
-            vec![Span::styled(share(row), theme.style(role))]
-        }
-        3 => {
-            let is_plain = subject_status.level == Level::Ok;
-            let style =
-                if is_plain { Style::new() } else { theme.style(level_role(subject_status.level)) };
-            vec![Span::styled(left(row, theme), style)]
-        }
-        4 => dim(notation::grouped(row.time_wait), theme),
-        5 => dim(rate(subject_status.trend, theme), theme),
-        6 => match subject_status.forecast.filter(is_near) {
-            _ if subject_status.available == 0 || subject_status.level == Level::Failing => {
-                dim("now", theme)
-            }
-            Some(forecast) => dim(in_time(forecast.seconds), theme),
-            None => dim(theme.glyph("–", "-"), theme),
-        },
-        OWNER => dim(words::shorten(&owner(context, row), width), theme),
-        _ => Vec::new(),
+fn status(context: &OverviewContext<'_>, row: &DestinationUse) -> SubjectStatus {
+    SubjectStatus::of_destination(row, context.app.trends(), context.app.thresholds())
+}
+
+fn left_cell(context: &OverviewContext<'_>, row: &DestinationUse, _: usize) -> Vec<Span<'static>> {
+    let level = status(context, row).level;
+    let style = match level {
+        Level::Ok => Style::new(),
+        level => context.theme.style(level_role(level)),
+    };
+    vec![Span::styled(left(row, context.theme), style)]
+}
+
+fn full_in(context: &OverviewContext<'_>, row: &DestinationUse, _: usize) -> Vec<Span<'static>> {
+    let (status, theme) = (status(context, row), context.theme);
+    match status.forecast.filter(is_near) {
+        _ if status.available == 0 || status.level == Level::Failing => dim("now", theme),
+        Some(forecast) => dim(in_time(forecast.seconds), theme),
+        None => dim(theme.glyph("–", "-"), theme),
     }
 }
 

@@ -2,17 +2,19 @@
 //! apply the rules.
 
 use ratatui::{
-    buffer::Buffer,
-    layout::Rect,
     style::{Modifier, Style},
     text::{Line, Span},
 };
 
-use super::{OverviewContext, areas::OverviewSize, rule, table, verdict::first_lines};
+use super::{OverviewContext, rule, verdict::first_lines};
 use crate::{
     app::overview::OverviewList,
     domain::{Age, Finding, Severity, notation},
-    view::{Role, Theme, heatmap::put, words},
+    view::{
+        Role, Theme,
+        surface::{Surface, below},
+        table, words,
+    },
 };
 
 /// Width of the selection mark and the severity glyph before each line.
@@ -20,27 +22,21 @@ const INDENT: usize = 5;
 /// Maximum number of lines of a finding that is not selected.
 const MAX_LINES: usize = 2;
 
-pub fn render(context: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
-    if area.is_empty() {
+pub fn render(context: &OverviewContext<'_>, surface: &mut Surface<'_>) {
+    if surface.area.is_empty() {
         return;
     }
-    let theme = context.theme;
     let findings = &context.scan.diagnosis.findings;
-    let body = Rect { y: area.y + 1, height: area.height - 1, ..area };
-    let selected = table::selected_index(context, OverviewList::Findings);
+    let body = below(surface.area, 1);
+    let selected = context.selected_index(OverviewList::Findings);
     let [width, height] = [body.width, body.height].map(usize::from);
     let (lines, window) = lines(context, selected, width, height);
     let notes: Vec<String> = table::shown_of(&window, findings.len()).into_iter().collect();
-    if OverviewSize::of(buffer.area) == OverviewSize::Small {
-        rule::draw_lists(context, OverviewList::Findings, &notes, area, buffer);
-    } else {
-        rule::draw("Findings", &notes, theme, area, buffer);
-    }
-    for (line, y) in lines.iter().zip(body.top()..body.bottom()) {
-        buffer.set_line(body.x, y, line, body.width);
-    }
+    rule::draw_list(context, OverviewList::Findings, &notes, surface);
+    let mut surface = surface.within(body);
+    surface.lines(&lines);
     if findings.is_empty() {
-        put(buffer, body, body.x + 2, body.y, "no findings", theme.style(Role::Dim));
+        surface.put(body.x + 2, body.y, "no findings", context.theme.style(Role::Dim));
     }
 }
 

@@ -2,15 +2,20 @@
 
 use std::time::Duration;
 
-use ratatui::{buffer::Buffer, layout::Rect};
+use ratatui::layout::Rect;
 
 use super::{OverviewContext, rule, verdict};
 use crate::{
     domain::{Drain, Level, Protocol, StateClass, Subject, diagnosis::SubjectStatus, notation},
-    view::{Role, Theme, heatmap::put, theme::letter, words},
+    view::{
+        Role, Theme,
+        bars::EIGHTHS,
+        surface::{Surface, indented},
+        theme::letter,
+        words,
+    },
 };
 
-const EIGHTHS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 /// The forecast gets 1 / `FORECAST_DIVISOR` of the width.
 const FORECAST_DIVISOR: u16 = 3;
 const MIN_WIDTH: u16 = 16;
@@ -46,17 +51,16 @@ fn columns(series: &[(Duration, u32)], width: usize) -> Vec<u32> {
 
 /// Draws how many ports of the ephemeral range leave TIME-WAIT per second during the next minute.
 /// Ports that a socket in another state uses, too, are not counted.
-pub fn drain(context: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
+pub fn drain(context: &OverviewContext<'_>, surface: &mut Surface<'_>) {
+    let area = surface.area;
     if area.width < MIN_WIDTH || area.height < MIN_HEIGHT {
         return;
     }
-    let theme = context.theme;
     let freed = Drain::of(&context.scan.snapshot, None).freed;
     let all: u32 = freed.iter().sum();
     let title = drain_title(all, usize::from(area.width).saturating_sub(4));
-    rule::draw(&title, &["ports freed per second".to_owned()], theme, area, buffer);
-    let plot =
-        Rect { y: area.y + 1, height: area.height - 2, x: area.x + 1, width: area.width - 2 };
+    rule::draw(&title, &["ports freed per second".to_owned()], surface);
+    let plot = indented(Rect { y: area.y + 1, height: area.height - 2, ..area });
     if all == 0 {
         return;
     }
@@ -69,9 +73,9 @@ pub fn drain(context: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     let values: Vec<u32> = (0..plot.width).map(each).collect();
     let most = freed.iter().copied().max().unwrap_or_default().max(1);
     let role = Role::Class(StateClass::TimeWait);
-    bars(&values, most, Bars { role, letter: letter(StateClass::TimeWait) }, theme, plot, buffer);
+    bars(&values, most, (role, letter(StateClass::TimeWait)), &mut surface.within(plot));
     let peak = format!("peak {}/s", notation::grouped(most));
-    axis(["now", &peak, "in 60s"], theme, Rect { y: plot.bottom(), height: 1, ..plot }, buffer);
+    axis(["now", &peak, "in 60s"], &mut surface.within(below_plot(plot)));
 }
 
 /// Returns the longest title of the drain of `ports` ports that fits into `room` columns.
@@ -88,14 +92,10 @@ fn drain_title(ports: u32, room: usize) -> String {
         .unwrap_or_else(|| "TIME-WAIT".to_owned())
 }
 
-/// Colour of the bars, and the letter that replaces them if only whole cells can be drawn.
-#[derive(Clone, Copy)]
-struct Bars {
-    role: Role,
-    letter: char,
-}
-
-fn bars(values: &[u32], most: u32, marks: Bars, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+/// Draws a bar per value. `mark` is the colour of the bars, and the letter that replaces them if
+/// only whole cells can be drawn.
+fn bars(values: &[u32], most: u32, mark: (Role, char), surface: &mut Surface<'_>) {
+    let (theme, area) = (surface.theme, surface.area);
     let eighths = u32::from(area.height) * 8;
     for (&value, x) in values.iter().zip(area.left()..area.right()) {
         let scaled = f64::from(value) / f64::from(most.max(1)) * f64::from(eighths);
@@ -105,35 +105,39 @@ fn bars(values: &[u32], most: u32, marks: Bars, theme: &Theme, area: Rect, buffe
             if part == 0 {
                 break;
             }
-            let glyph =
-                if theme.needs_whole_cells() { marks.letter } else { EIGHTHS[part as usize] };
-            let cell = &mut buffer[(x, area.bottom() - 1 - line)];
-            cell.set_char(glyph).set_style(theme.style(marks.role));
+            let glyph = if theme.needs_whole_cells() { mark.1 } else { EIGHTHS[part as usize] };
+            let cell = &mut surface.buffer[(x, area.bottom() - 1 - line)];
+            cell.set_char(glyph).set_style(theme.style(mark.0));
         }
     }
 }
 
+/// Returns the line below a plot.
+fn below_plot(plot: Rect) -> Rect {
+    Rect { y: plot.bottom(), height: 1, ..plot }
+}
+
 /// Writes three labels at the left, in the middle and at the right; drops the middle one if it does
 /// not fit.
-fn axis([left, middle, right]: [&str; 3], theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let dim = theme.style(Role::Dim);
-    let width = usize::from(area.width);
+fn axis([left, middle, right]: [&str; 3], surface: &mut Surface<'_>) {
+    let (area, width) = (surface.area, surface.width());
+    let dim = surface.theme.style(Role::Dim);
     let used = left.len() + right.len() + 2;
-    put(buffer, area, area.x, area.y, left, dim);
-    put(buffer, area, area.right().saturating_sub(right.len() as u16), area.y, right, dim);
+    surface.put(area.x, area.y, left, dim);
+    surface.put(area.right().saturating_sub(right.len() as u16), area.y, right, dim);
     if used + middle.len() <= width {
         let space = width - used - middle.len();
         let x = area.x + (left.len() + 1 + space / 2) as u16;
-        put(buffer, area, x, area.y, middle, dim);
+        surface.put(x, area.y, middle, dim);
     }
 }
 
 /// Draws the ports in use of the headline's range or destination over time, and the forecast.
-pub fn usage(context: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
+pub fn usage(context: &OverviewContext<'_>, surface: &mut Surface<'_>) {
+    let (theme, area) = (surface.theme, surface.area);
     if area.width < MIN_WIDTH || area.height < MIN_HEIGHT {
         return;
     }
-    let theme = context.theme;
     let subject_status = &context.verdict;
     let series = context.app.trends().series(subject_status.subject);
     let title = match subject_status.subject {
@@ -142,17 +146,10 @@ pub fn usage(context: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
         Subject::ProtocolFamily(protocol_family) => protocol_family.name().to_owned(),
     };
     let title = words::shorten(&title, usize::from(area.width).saturating_sub(6));
-    rule::draw(
-        &title,
-        &[format!("of {}", notation::grouped(subject_status.size))],
-        theme,
-        area,
-        buffer,
-    );
-    let plot =
-        Rect { y: area.y + 1, height: area.height - 2, x: area.x + 1, width: area.width - 2 };
+    rule::draw(&title, &[format!("of {}", notation::grouped(subject_status.size))], surface);
+    let plot = indented(Rect { y: area.y + 1, height: area.height - 2, ..area });
     if series.len() < 2 {
-        put(buffer, plot, plot.x, plot.y, "needs a second snapshot", theme.style(Role::Dim));
+        surface.within(plot).put(plot.x, plot.y, "needs a second snapshot", theme.style(Role::Dim));
         return;
     }
     let past_area = Rect { width: plot.width - plot.width / FORECAST_DIVISOR, ..plot };
@@ -165,11 +162,12 @@ pub fn usage(context: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
         role => role,
     };
     let values = columns(&series, usize::from(past_area.width));
-    bars(&values, subject_status.size, Bars { role, letter: '#' }, theme, past_area, buffer);
-    draw_full_line(theme, plot, buffer);
-    forecast(subject_status, series[0].0, past_area.width, theme, forecast_area, buffer);
+    bars(&values, subject_status.size, (role, '#'), &mut surface.within(past_area));
+    draw_full_line(&mut surface.within(plot));
+    let seconds_each = series[0].0.as_secs_f64() / f64::from(past_area.width.max(1));
+    forecast(subject_status, seconds_each, &mut surface.within(forecast_area));
     let [start, end] = [start(series[0].0), end(subject_status)];
-    axis([&start, "now", &end], theme, Rect { y: plot.bottom(), height: 1, ..plot }, buffer);
+    axis([&start, "now", &end], &mut surface.within(below_plot(plot)));
 }
 
 /// Returns the label at the left end of the time axis.
@@ -193,34 +191,29 @@ fn end(subject_status: &SubjectStatus) -> String {
 }
 
 /// Marks the top of the plot, where all ports are in use.
-fn draw_full_line(theme: &Theme, plot: Rect, buffer: &mut Buffer) {
+fn draw_full_line(surface: &mut Surface<'_>) {
+    let (theme, plot) = (surface.theme, surface.area);
     for x in plot.left()..plot.right() {
-        let cell = &mut buffer[(x, plot.y)];
+        let cell = &mut surface.buffer[(x, plot.y)];
         if cell.symbol() == " " {
             cell.set_symbol(theme.glyph("┄", "-")).set_style(theme.style(Role::Faint));
         }
     }
 }
 
-/// Draws the forecast as dots, on the same time scale as the columns of the past.
-fn forecast(
-    subject_status: &SubjectStatus,
-    span: Duration,
-    columns: u16,
-    theme: &Theme,
-    forecast_area: Rect,
-    buffer: &mut Buffer,
-) {
+/// Draws the forecast as dots, on the same time scale as the columns of the past: a column shows
+/// `seconds_each`.
+fn forecast(subject_status: &SubjectStatus, seconds_each: f64, surface: &mut Surface<'_>) {
     let Some(trend) = subject_status.trend else { return };
-    let seconds_each = span.as_secs_f64() / f64::from(columns.max(1));
-    for (step, x) in (1_u32..).zip(forecast_area.left()..forecast_area.right()) {
+    let (theme, area) = (surface.theme, surface.area);
+    for (step, x) in (1_u32..).zip(area.left()..area.right()) {
         let used =
             f64::from(subject_status.used) + trend.per_second * seconds_each * f64::from(step);
         let share = (used / f64::from(subject_status.size.max(1))).clamp(0.0, 1.0);
-        let line = (share * f64::from(forecast_area.height)).ceil().max(1.0) as u16;
-        let y = forecast_area.bottom() - line.min(forecast_area.height);
+        let line = (share * f64::from(area.height)).ceil().max(1.0) as u16;
+        let y = area.bottom() - line.min(area.height);
         let style = theme.style(verdict::level_role(subject_status.level));
-        buffer[(x, y)].set_symbol(theme.glyph("·", ".")).set_style(style);
+        surface.buffer[(x, y)].set_symbol(theme.glyph("·", ".")).set_style(style);
     }
 }
 

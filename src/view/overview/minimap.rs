@@ -1,7 +1,6 @@
 //! Draws a small map of the range by state, with a legend. The Map screen draws the large map.
 
 use ratatui::{
-    buffer::Buffer,
     layout::Rect,
     text::{Line, Span},
 };
@@ -15,14 +14,16 @@ use crate::{
     domain::{PortRange, Protocols, notation},
     view::{
         Role,
-        heatmap::{GlyphMeaning, Heatmap, Pointed, PortFacts},
+        heatmap::{GlyphMeaning, Heatmap, Pointed, PortFacts, occupied},
         legend::{CLASSES, class_name},
         lens, map,
+        surface::{Surface, below},
         theme::letter,
     },
 };
 
-pub fn render(context: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
+pub fn render(context: &OverviewContext<'_>, surface: &mut Surface<'_>) {
+    let area = surface.area;
     let range = context.scan.snapshot.ephemeral.range;
     let legend = legend(context, area);
     let room = Room {
@@ -32,7 +33,7 @@ pub fn render(context: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     let Some(grid) = context.app.map().minimap(range, room) else { return };
     let theme = context.theme;
     let notes = ["2 = full map".to_owned(), map::block_size(&grid)];
-    rule::draw("Map of the range", &notes, theme, area, buffer);
+    rule::draw("Map of the range", &notes, surface);
     let paint = |block: PortRange| lens::by_state(context.scan, Protocols::Both, block);
     let heatmap = Heatmap {
         grid: &grid,
@@ -47,12 +48,10 @@ pub fn render(context: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
         ports: &MinimapInput(context),
         pointed: Pointed::default(),
     };
-    let below = Rect { y: area.y + 1, height: area.height - 1, ..area };
-    heatmap.render(theme, below, buffer);
-    let start = below.y + AXIS + grid.lines();
-    for (line, y) in legend.iter().zip(start..area.bottom()) {
-        buffer.set_line(area.x + 1, y, line, area.width - 1);
-    }
+    let map = below(area, 1);
+    heatmap.render(&mut surface.within(map));
+    let legend_area = below(map, AXIS + grid.lines());
+    surface.within(Rect { x: area.x + 1, width: area.width - 1, ..legend_area }).lines(&legend);
 }
 
 /// Minimum height that must remain for the map if the legend is shown.
@@ -87,13 +86,6 @@ struct MinimapInput<'a>(&'a OverviewContext<'a>);
 
 impl PortFacts for MinimapInput<'_> {
     fn taken(&self, block: PortRange) -> u8 {
-        let ports = self.0.scan.occupancy.ports(block);
-        ports.fold(0, |taken, (port, port_use)| {
-            taken | u8::from(port_use.is_occupied(Protocols::Both)) << (port % 8)
-        })
-    }
-
-    fn owner(&self, _: u16) -> String {
-        String::new()
+        occupied(&self.0.scan.occupancy, Protocols::Both, block)
     }
 }

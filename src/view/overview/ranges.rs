@@ -1,11 +1,7 @@
 //! Draws how much of the range each protocol and family uses: a bar by state, figures, a sparkline.
 //! Does not count the ports.
 
-use ratatui::{
-    buffer::Buffer,
-    layout::Rect,
-    text::{Line, Span},
-};
+use ratatui::text::{Line, Span};
 
 use super::{
     OverviewContext, graphs, rule,
@@ -16,6 +12,7 @@ use crate::{
     view::{
         Role,
         gauges::{self, Colors},
+        surface::{Surface, below},
     },
 };
 
@@ -31,7 +28,7 @@ const SPARK: u16 = 20;
 const MAX_BAR_WIDTH: u16 = 60;
 const MIN_BAR_WIDTH: u16 = 20;
 
-pub fn render(context: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
+pub fn render(context: &OverviewContext<'_>, surface: &mut Surface<'_>) {
     let ephemeral = &context.scan.snapshot.ephemeral;
     let reserved = ephemeral.reserved_in(ephemeral.range);
     let mut notes = vec![
@@ -41,11 +38,11 @@ pub fn render(context: &OverviewContext<'_>, area: Rect, buffer: &mut Buffer) {
     if reserved > 0 {
         notes.push(format!("{} reserved", notation::grouped(reserved)));
     }
-    rule::draw("Ephemeral range: local ports in use", &notes, context.theme, area, buffer);
-    let columns = Columns::within(area.width);
-    for (gauge, y) in context.scan.gauges.iter().zip(area.top() + 1..area.bottom()) {
-        buffer.set_line(area.x, y, &line(context, gauge, &columns), area.width);
-    }
+    rule::draw("Ephemeral range: local ports in use", &notes, surface);
+    let columns = Columns::within(surface.area.width);
+    let gauges = context.scan.gauges.iter();
+    let lines: Vec<Line<'_>> = gauges.map(|gauge| line(context, gauge, &columns)).collect();
+    surface.within(below(surface.area, 1)).lines(&lines);
 }
 
 /// Columns that are shown in addition to name and figures. A width is 0 if there is no room.

@@ -4,8 +4,6 @@
 use std::time::Duration;
 
 use ratatui::{
-    buffer::Buffer,
-    layout::Rect,
     style::{Modifier, Style},
     text::{Line, Span},
 };
@@ -23,12 +21,6 @@ use crate::{
     },
     view::{Role, Theme, words},
 };
-
-pub fn render(lines: &[Line<'_>], area: Rect, buffer: &mut Buffer) {
-    for (line, y) in lines.iter().zip(area.top()..area.bottom()) {
-        buffer.set_line(area.x + 1, y, line, area.width.saturating_sub(2));
-    }
-}
 
 /// Returns at most `height` lines for an area of this width.
 pub fn lines(context: &OverviewContext<'_>, width: u16, height: u16) -> Vec<Line<'static>> {

@@ -9,11 +9,9 @@ use crate::{
     domain::notation,
     view::{
         Role,
-        allocate::{
-            column::{TextColumn, first_fitting, fitted},
-            pool::{PoolContext, letter, role, table},
-        },
+        allocate::pool::{PoolContext, letter, role, table},
         heatmap::bar,
+        surface::{Surface, first_fitting, fitted},
     },
 };
 
@@ -27,7 +25,7 @@ pub fn setup_words(pool_screen: &PoolScreen, width: usize) -> String {
     fitted(&[&class, &format!("released ports: {}", quarantine_rule(pool_screen))], width)
 }
 
-pub fn section(pool_context: PoolContext<'_>, column: &mut TextColumn<'_>) {
+pub fn section(pool_context: PoolContext<'_>, column: &mut Surface<'_>) {
     let pool_screen = pool_context.pool_screen;
     column.rule("Pool", "o: change");
     let room = column.width().saturating_sub(LABEL);
@@ -49,7 +47,7 @@ pub fn section(pool_context: PoolContext<'_>, column: &mut TextColumn<'_>) {
 }
 
 /// Draws each band with its ports and their use.
-pub fn bands(pool_screen: &PoolScreen, column: &mut TextColumn<'_>) {
+pub fn bands(pool_screen: &PoolScreen, column: &mut Surface<'_>) {
     let Some(report) = pool_screen.report() else { return };
     column.rule("Bands", "a class may also use lower bands");
     let bar_width = column.width().saturating_sub(52).min(MAX_BAR_WIDTH);
@@ -77,7 +75,7 @@ pub fn bands(pool_screen: &PoolScreen, column: &mut TextColumn<'_>) {
 }
 
 /// Draws the bands in a column beside a small map.
-pub fn narrow(pool_screen: &PoolScreen, column: &mut TextColumn<'_>) {
+pub fn narrow(pool_screen: &PoolScreen, column: &mut Surface<'_>) {
     let Some(report) = pool_screen.report() else { return };
     for class in [Priority::High, Priority::Normal, Priority::Low] {
         let band = &report.bands[class as usize];
@@ -92,7 +90,7 @@ pub fn narrow(pool_screen: &PoolScreen, column: &mut TextColumn<'_>) {
 }
 
 /// Draws a few words, the most important first.
-pub fn tiny(pool_screen: &PoolScreen, column: &mut TextColumn<'_>) {
+pub fn tiny(pool_screen: &PoolScreen, column: &mut Surface<'_>) {
     if let Some(report) = pool_screen.report() {
         column.text(&notation::counted(report.leases.len() as u64, "lease"), Role::Text);
         column.text(&in_quarantine(report), Role::Text);
@@ -105,8 +103,8 @@ pub fn in_quarantine(report: &PoolReport) -> String {
     format!("{} in quarantine", notation::grouped(report.quarantined.len() as u64))
 }
 
-fn label(label: &str, value: &str, column: &mut TextColumn<'_>) {
-    column.pair(&format!("{label:<LABEL$}"), Role::Dim, value, Role::Text);
+fn label(label: &str, value: &str, column: &mut Surface<'_>) {
+    column.labelled(&format!("{label:<LABEL$}"), value);
 }
 
 /// Returns the bands that a class may use.

@@ -1,7 +1,7 @@
 //! Draws leases, ports in quarantine and the refused attempts of the last lease request on the
 //! range. Draws no figures.
 
-use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Span};
+use ratatui::{style::Style, text::Span};
 
 use crate::{
     app::{
@@ -12,12 +12,10 @@ use crate::{
     domain::{PortRange, Protocols},
     view::{
         Role, Theme,
-        allocate::{
-            column::TextColumn,
-            map::{Below, badge, whole_parts},
-            pool::{letter, role},
-        },
-        heatmap::{Paint, put},
+        allocate::pool::{letter, role},
+        attempt_map::{self, badge, digit},
+        heatmap::Paint,
+        surface::{Surface, whole_parts},
     },
 };
 
@@ -27,22 +25,15 @@ pub struct LeaseMap<'a> {
 }
 
 impl LeaseMap<'_> {
-    pub fn render(
-        &self,
-        scan: LastScan<'_>,
-        protocols: Protocols,
-        theme: &Theme,
-        area: Rect,
-        buffer: &mut Buffer,
-    ) {
-        let below = Below { scan, protocols, grid: self.grid };
+    pub fn render(&self, scan: LastScan<'_>, protocols: Protocols, surface: &mut Surface<'_>) {
+        let theme = surface.theme;
         // Without half blocks the map does not show the bands.
         let is_tinted = |paint: Paint| paint.free == Role::Available && !theme.needs_whole_cells();
         let tint = |ports: PortRange, paint: Paint| match self.band(ports) {
             Some(band) if is_tinted(paint) => Paint { free: band, ..paint },
             _ => paint,
         };
-        let pane = below.render(&tint, theme, area, buffer);
+        let pane = attempt_map::of_scan(scan, protocols, self.grid, &tint, surface);
         let Some(report) = self.pool_screen.report() else { return };
         let at = |port| pane.position(self.grid, port);
         for (port, stray_datagrams) in
@@ -50,26 +41,25 @@ impl LeaseMap<'_> {
         {
             if let Some(at) = at(port) {
                 let (glyph, style) = quarantined(stray_datagrams, theme);
-                put(buffer, pane.cells, at.x, at.y, glyph, style);
+                surface.within(pane.cells).put(at.x, at.y, glyph, style);
             }
         }
         for attempt in report.attempts.iter().filter(|attempt| attempt.refusal.is_some()) {
             if let Some(at) = at(attempt.port) {
-                let digit =
-                    if attempt.number > 9 { "+".to_owned() } else { attempt.number.to_string() };
-                badge(&digit, Role::Collision, 0, at, theme, buffer);
+                badge(&digit(attempt.number, 9), Role::Collision, 0, at, surface);
             }
         }
         // In a block with several classes, the highest one is drawn on top.
         for class in Priority::EACH {
             for lease in report.leases.iter().filter(|lease| lease.class == class) {
                 if let Some(at) = at(lease.port) {
-                    put(buffer, pane.cells, at.x, at.y, letter(class), theme.badge(role(class)));
+                    let style = theme.badge(role(class));
+                    surface.within(pane.cells).put(at.x, at.y, letter(class), style);
                 }
             }
         }
         if let Some(at) = self.pool_screen.selected_port().and_then(at) {
-            buffer[at].set_style(theme.badge(Role::Cursor));
+            surface.buffer[at].set_style(theme.badge(Role::Cursor));
         }
     }
 
@@ -87,9 +77,8 @@ impl LeaseMap<'_> {
         class.map(band_role)
     }
 
-    pub fn legend(theme: &Theme, area: Rect, buffer: &mut Buffer) {
-        let mut column = TextColumn::new(theme, area, buffer);
-        let width = column.width();
+    pub fn legend(column: &mut Surface<'_>) {
+        let (theme, width) = (column.theme, column.width());
         let leases = [Priority::High, Priority::Normal, Priority::Low].map(|class| {
             vec![
                 Span::styled(letter(class), theme.badge(role(class))),

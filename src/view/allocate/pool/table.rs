@@ -10,10 +10,8 @@ use crate::{
     domain::notation::{self, NamedProcess},
     view::{
         Role,
-        allocate::{
-            column::{TextColumn, first_fitting},
-            pool::{PoolContext, facts::in_quarantine, letter, role},
-        },
+        allocate::pool::{PoolContext, facts::in_quarantine, letter, role},
+        surface::{Surface, first_fitting},
     },
 };
 
@@ -23,7 +21,7 @@ enum LeaseTableRow<'a> {
     QuarantineEntry(&'a QuarantineEntry),
 }
 
-pub fn section(pool_context: PoolContext<'_>, column: &mut TextColumn<'_>) {
+pub fn section(pool_context: PoolContext<'_>, column: &mut Surface<'_>) {
     let Some(report) = pool_context.pool_screen.report() else { return };
     let leases = report.leases.iter().filter(|lease| lease.is_held).count();
     let held = leases + report.quarantined.iter().filter(|quarantined| quarantined.is_held).count();
@@ -63,7 +61,7 @@ pub fn section(pool_context: PoolContext<'_>, column: &mut TextColumn<'_>) {
     }
 }
 
-pub fn narrow(pool_context: PoolContext<'_>, column: &mut TextColumn<'_>) {
+pub fn narrow(pool_context: PoolContext<'_>, column: &mut Surface<'_>) {
     let Some(report) = pool_context.pool_screen.report() else {
         column.text("opening ...", Role::Dim);
         return;
@@ -87,7 +85,7 @@ pub fn narrow(pool_context: PoolContext<'_>, column: &mut TextColumn<'_>) {
 }
 
 /// Formats the number of datagrams that arrived at a port in quarantine. Empty: there are none.
-fn stray_datagrams(quarantined: &QuarantineEntry, width: usize, column: &TextColumn<'_>) -> String {
+fn stray_datagrams(quarantined: &QuarantineEntry, width: usize, column: &Surface<'_>) -> String {
     if quarantined.stray_datagrams == 0 {
         return String::new();
     }
@@ -149,7 +147,7 @@ fn visible<'a>(
 fn row(
     is_selected: bool,
     (port, class, name, rest): (u16, Option<crate::app::pool::Priority>, String, String),
-    column: &mut TextColumn<'_>,
+    column: &mut Surface<'_>,
 ) {
     let theme = column.theme;
     let base = theme.style(if is_selected { Role::Selected } else { Role::Text });

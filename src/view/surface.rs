@@ -1,31 +1,46 @@
-//! Writes lines into a column. The callers choose their content.
+//! Where a part of a screen is drawn: theme, area and buffer, and lines from the top of the area.
+//! The callers choose the content.
 
 use ratatui::{
     buffer::Buffer,
-    layout::Rect,
+    layout::{Position, Rect},
     style::Style,
     text::{Line, Span},
 };
 use unicode_width::UnicodeWidthStr;
 
-use crate::view::{Role, Theme};
+use crate::{
+    app::RowsPerLine,
+    view::{Role, Theme},
+};
 
-/// An area that is filled with lines from the top. Lines below its end are not drawn.
-pub struct TextColumn<'a> {
+/// An area of the screen. Lines are written from its top; those below its end are not drawn.
+pub struct Surface<'a> {
     pub theme: &'a Theme,
-    area: Rect,
+    pub area: Rect,
+    /// Where the next line is drawn.
     y: u16,
     pub buffer: &'a mut Buffer,
 }
 
-impl<'a> TextColumn<'a> {
+impl<'a> Surface<'a> {
     pub fn new(theme: &'a Theme, area: Rect, buffer: &'a mut Buffer) -> Self {
         let area = area.intersection(buffer.area);
         Self { theme, area, y: area.y, buffer }
     }
 
+    /// Returns another part of the same screen.
+    pub fn within(&mut self, area: Rect) -> Surface<'_> {
+        Surface::new(self.theme, area, self.buffer)
+    }
+
     pub fn width(&self) -> usize {
         usize::from(self.area.width)
+    }
+
+    /// Returns how many rows of a map's blocks a line shows.
+    pub fn rows_per_line(&self) -> RowsPerLine {
+        if self.theme.needs_whole_cells() { RowsPerLine::One } else { RowsPerLine::Two }
     }
 
     /// Returns the number of lines that still fit.
@@ -36,6 +51,20 @@ impl<'a> TextColumn<'a> {
     /// Returns the unused part of the area.
     pub fn rest(&self) -> Rect {
         Rect { y: self.y, height: self.left(), ..self.area }
+    }
+
+    /// Writes text at a position, cut at the edge of the area.
+    pub fn put(&mut self, x: u16, y: u16, text: &str, style: Style) {
+        if self.area.contains(Position::new(x, y)) {
+            self.buffer.set_stringn(x, y, text, usize::from(self.area.right() - x), style);
+        }
+    }
+
+    /// Draws finished lines from the top of the area, as they are.
+    pub fn lines<'b>(&mut self, lines: impl IntoIterator<Item = &'b Line<'b>>) {
+        for (line, y) in lines.into_iter().zip(self.area.top()..self.area.bottom()) {
+            self.buffer.set_line(self.area.x, y, line, self.area.width);
+        }
     }
 
     pub fn line<'b>(&mut self, spans: impl IntoIterator<Item = Span<'b>>) {
@@ -52,13 +81,19 @@ impl<'a> TextColumn<'a> {
         self.line([Span::styled(text, style)]);
     }
 
-    pub fn pair(&mut self, first: &str, first_role: Role, second: &str, second_role: Role) {
-        let styles = [self.theme.style(first_role), self.theme.style(second_role)];
-        self.line([Span::styled(first, styles[0]), Span::styled(second, styles[1])]);
+    /// Writes a dim label and its value.
+    pub fn labelled(&mut self, label: &str, value: &str) {
+        let styles = [self.theme.style(Role::Dim), self.theme.style(Role::Text)];
+        self.line([Span::styled(label, styles[0]), Span::styled(value, styles[1])]);
     }
 
     pub fn blank(&mut self) {
-        self.y = self.y.saturating_add(1);
+        self.skip(1);
+    }
+
+    /// Leaves lines as they are.
+    pub fn skip(&mut self, lines: u16) {
+        self.y = self.y.saturating_add(lines);
     }
 
     /// Writes a title, a rule, and a note at the right end of the line.
@@ -85,6 +120,24 @@ impl<'a> TextColumn<'a> {
     }
 }
 
+/// Returns an area without its first and its last column.
+pub fn indented(area: Rect) -> Rect {
+    Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area }
+}
+
+/// Returns an area without its first lines.
+pub fn below(area: Rect, lines: u16) -> Rect {
+    let lines = lines.min(area.height);
+    Rect { y: area.y + lines, height: area.height - lines, ..area }
+}
+
+/// Removes the first `height` lines from the free area and returns them.
+pub fn take(free: &mut Rect, height: u16) -> Rect {
+    let part = Rect { height: height.min(free.height), ..*free };
+    *free = below(*free, height);
+    part
+}
+
 /// Replaces `·`, which separates parts, by `-` if only ASCII is available.
 fn separated(span: Span<'_>, ascii: bool) -> Span<'_> {
     if ascii && span.content.contains('·') {
@@ -104,6 +157,22 @@ pub fn fitted(parts: &[&str], width: usize) -> String {
         }
         line.push_str(separator);
         line.push_str(part);
+    }
+    line
+}
+
+/// Returns the first parts that fit into `width` columns; cuts none of them.
+pub fn whole_parts(parts: Vec<Vec<Span<'_>>>, width: usize) -> Vec<Span<'_>> {
+    let mut line = Vec::new();
+    let mut used = 0;
+    for part in parts {
+        let gap = if line.is_empty() { "" } else { "  " };
+        used += gap.len() + part.iter().map(Span::width).sum::<usize>();
+        if used > width {
+            break;
+        }
+        line.push(Span::raw(gap));
+        line.extend(part);
     }
     line
 }

@@ -1,0 +1,131 @@
+//! The screens, a row each: what keys mean there, and what happens when one is opened, left or
+//! closed. Does not draw.
+
+use crate::app::{
+    App, Context, Effect, Key, LatestScan, Move,
+    pool::{PoolAction, PoolInput},
+};
+
+/// The screens. Their keys (1, 2, 4 and 5) stay the same when a screen is added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Screen {
+    Overview,
+    Map,
+    Allocate,
+    Lab,
+}
+
+impl Screen {
+    pub const EACH: [Self; 4] = [Self::Overview, Self::Map, Self::Allocate, Self::Lab];
+
+    pub(super) fn row(self) -> &'static ScreenRow {
+        &SCREENS[self as usize]
+    }
+}
+
+/// What a screen does with events.
+pub(super) struct ScreenRow {
+    /// Returns the context that decides what keys mean while no overlay is open.
+    pub context: fn(&App) -> Context,
+    /// Handles a key that is no command.
+    pub press: fn(&mut App, Key) -> Vec<Effect>,
+    /// Adds a pasted character to an open panel.
+    pub paste: fn(&mut App, char),
+    pub go: fn(&mut App, Move),
+    pub show_on_map: fn(&mut App) -> Vec<Effect>,
+    /// Closes what the screen has open. None: nothing that it closes itself.
+    pub close: fn(&mut App) -> Option<Vec<Effect>>,
+    pub enter: fn(&mut App) -> Vec<Effect>,
+    pub leave: fn(&mut App) -> Vec<Effect>,
+    /// Whether it shows only a sample of a run that is too fast to be shown in full.
+    pub is_sampled: fn(&App) -> bool,
+}
+
+impl ScreenRow {
+    /// A screen with no panels and no run.
+    const fn of(context: fn(&App) -> Context) -> Self {
+        Self {
+            context,
+            press: |_, _| Vec::new(),
+            paste: |_, _| {},
+            go: App::move_cursor,
+            show_on_map: |_| Vec::new(),
+            close: |_| None,
+            enter: |_| Vec::new(),
+            leave: |_| Vec::new(),
+            is_sampled: |_| false,
+        }
+    }
+}
+
+/// In the order of `Screen::EACH`.
+const SCREENS: [ScreenRow; Screen::EACH.len()] = [
+    ScreenRow {
+        go: |app, movement| {
+            if let Some(scan) = &app.scan {
+                app.overview.go(movement, scan);
+            }
+        },
+        show_on_map: |app| {
+            app.show_selected();
+            Vec::new()
+        },
+        ..ScreenRow::of(|_| Context::Overview)
+    },
+    ScreenRow::of(|_| Context::Map),
+    ScreenRow {
+        press: press_allocate,
+        paste: |app, character| {
+            if app.pool.is_open() {
+                app.pool.paste(character);
+            } else {
+                app.allocation.paste(character);
+            }
+        },
+        show_on_map: |app| {
+            let last = app.allocation.last().and_then(|finished| finished.port);
+            app.show_port(if app.pool.is_open() { app.pool.selected_port() } else { last })
+        },
+        close: |app| app.pool.is_open().then(|| app.lease(PoolAction::Toggle)),
+        leave: |app| {
+            app.pool.leave();
+            app.allocation.leave()
+        },
+        is_sampled: |app| app.allocation.is_sampled() && !app.pool.is_open(),
+        ..ScreenRow::of(allocate_context)
+    },
+    ScreenRow {
+        press: |app, key| app.lab.press(key, app.scan.as_ref().map(LatestScan::last)),
+        paste: |app, character| app.lab.paste(character),
+        go: |app, movement| app.lab.go(movement),
+        close: |app| Some(app.lab.close()),
+        enter: |app| app.lab.enter(app.scan.as_ref().map(LatestScan::last)),
+        leave: |app| app.lab.leave(),
+        is_sampled: |app| app.lab.is_sampled(),
+        ..ScreenRow::of(lab_context)
+    },
+];
+
+fn press_allocate(app: &mut App, key: Key) -> Vec<Effect> {
+    let scan = app.scan.as_ref().map(LatestScan::last);
+    if app.pool.is_open() {
+        return app.pool.press(key, PoolInput { allocation: &app.allocation, scan });
+    }
+    app.allocation.press(key, scan)
+}
+
+fn allocate_context(app: &App) -> Context {
+    match (app.pool.is_open(), app.pool.panel(), app.allocation.panel()) {
+        (true, None, _) => Context::Pool,
+        (false, _, None) => Context::Allocate,
+        (true, Some(_), _) | (false, _, Some(_)) => Context::Panel,
+    }
+}
+
+fn lab_context(app: &App) -> Context {
+    match app.lab.panel() {
+        _ if app.lab.is_race_shown() => Context::Race,
+        Some(_) => Context::Panel,
+        None => Context::Lab,
+    }
+}

@@ -1,0 +1,206 @@
+//! Draws tables: which columns fit, where their cells are, which rows are visible. Does not know
+//! what the columns mean.
+
+use std::ops::Range;
+
+use ratatui::{
+    layout::Rect,
+    style::Style,
+    text::{Line, Span},
+};
+
+use crate::{
+    domain::notation,
+    view::{Depth, Role, Theme, surface::Surface},
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Align {
+    Left,
+    /// For numbers.
+    Right,
+}
+
+/// A column of a table with rows of type `R`; `C` is what its cells are drawn from besides the row.
+pub struct TableColumn<C, R> {
+    title: &'static str,
+    width: u16,
+    align: Align,
+    /// Order of dropping: if not all columns fit, the column with the highest value is dropped
+    /// first. A column with 0 is never dropped.
+    dropped: u8,
+    /// Width up to which the column takes what the others leave.
+    most: u16,
+    /// Draws a cell of this width.
+    cell: fn(&C, &R, usize) -> Vec<Span<'static>>,
+}
+
+impl<C, R> TableColumn<C, R> {
+    pub fn left(
+        title: &'static str,
+        width: u16,
+        dropped: u8,
+        cell: fn(&C, &R, usize) -> Vec<Span<'static>>,
+    ) -> Self {
+        Self { title, width, align: Align::Left, dropped, most: width, cell }
+    }
+
+    pub fn right(
+        title: &'static str,
+        width: u16,
+        dropped: u8,
+        cell: fn(&C, &R, usize) -> Vec<Span<'static>>,
+    ) -> Self {
+        Self { align: Align::Right, ..Self::left(title, width, dropped, cell) }
+    }
+
+    #[must_use]
+    pub fn up_to(self, most: u16) -> Self {
+        Self { most, ..self }
+    }
+}
+
+/// Height of the line with the titles.
+pub const HEAD: u16 = 1;
+/// Width of the gap between columns.
+const GAP: u16 = 2;
+const MARK: u16 = 2;
+
+/// Draws the titles and these rows, of which one may be selected. The caller passes only the rows
+/// that fit, see [`window`].
+pub fn draw<C, R>(
+    context: &C,
+    columns: Vec<TableColumn<C, R>>,
+    rows: &[R],
+    selected: Option<usize>,
+    surface: &mut Surface<'_>,
+) {
+    let (theme, area) = (surface.theme, surface.area);
+    let columns = fitting(columns, area.width);
+    let titles = columns.iter().map(|column| vec![Span::raw(column.title)]);
+    let head = line(&columns, titles, false, theme);
+    surface.lines([&head]);
+    surface.buffer.set_style(Rect { height: HEAD, ..area }, theme.style(Role::Dim));
+    for ((index, row), y) in rows.iter().enumerate().zip(area.y + HEAD..area.bottom()) {
+        let is_selected = selected == Some(index);
+        let cells =
+            columns.iter().map(|column| (column.cell)(context, row, usize::from(column.width)));
+        let line = line(&columns, cells, is_selected, theme);
+        draw_row(&line, is_selected, &mut surface.within(Rect { y, height: 1, ..area }));
+    }
+}
+
+/// Returns the columns that fit into `width`, of which the first that may grow takes what is left.
+fn fitting<C, R>(mut columns: Vec<TableColumn<C, R>>, width: u16) -> Vec<TableColumn<C, R>> {
+    let needed = |columns: &[TableColumn<C, R>]| {
+        MARK + columns.iter().map(|column| column.width + GAP).sum::<u16>() - GAP
+    };
+    while columns.len() > 1 && needed(&columns) > width {
+        let worst = (0..columns.len()).max_by_key(|&index| columns[index].dropped);
+        let Some(worst) = worst.filter(|&worst| columns[worst].dropped > 0) else { break };
+        columns.remove(worst);
+    }
+    let spare = width.saturating_sub(needed(&columns));
+    if let Some(growing) = columns.iter_mut().find(|column| column.most > column.width) {
+        growing.width = (growing.width + spare).min(growing.most);
+    }
+    columns
+}
+
+/// Joins the cells to one line.
+fn line<C, R>(
+    columns: &[TableColumn<C, R>],
+    cells: impl Iterator<Item = Vec<Span<'static>>>,
+    is_selected: bool,
+    theme: &Theme,
+) -> Line<'static> {
+    let mark = if is_selected { theme.glyph("❯ ", "> ") } else { "  " };
+    let mut line = Line::from(Span::styled(mark, theme.style(Role::Accent)));
+    for (index, (column, cell)) in columns.iter().zip(cells).enumerate() {
+        let width: usize = cell.iter().map(Span::width).sum();
+        let padding = " ".repeat(usize::from(column.width).saturating_sub(width));
+        if index > 0 {
+            line.push_span(" ".repeat(usize::from(GAP)));
+        }
+        match column.align {
+            Align::Left => {
+                line.extend(cell);
+                line.push_span(padding);
+            }
+            Align::Right => {
+                line.push_span(padding);
+                line.extend(cell);
+            }
+        }
+    }
+    line
+}
+
+/// Draws a row. A cell that has its own background keeps it. With sixteen colours, text on the
+/// background of the selected row has the default colour, because others may be unreadable there.
+fn draw_row(line: &Line<'_>, is_selected: bool, surface: &mut Surface<'_>) {
+    let (theme, row) = (surface.theme, surface.area);
+    if is_selected {
+        surface.buffer.set_style(row, theme.style(Role::Selected));
+    }
+    let is_plain = is_selected && theme.depth == Depth::Sixteen;
+    let mut x = row.x;
+    for span in &line.spans {
+        let room = row.right().saturating_sub(x);
+        let is_bar = span.content.starts_with('█');
+        let style = match span.style {
+            style if is_plain && !is_bar && style.bg.is_none() => Style { fg: None, ..style },
+            style => style,
+        };
+        // A span without a background gets that of the row.
+        x = surface.buffer.set_stringn(x, row.y, &span.content, usize::from(room), style).0;
+    }
+}
+
+/// Returns the range of rows that fit into `room` lines and include the selected row.
+pub fn window(total: usize, selected: Option<usize>, room: usize) -> Range<usize> {
+    let start = selected.map_or(0, |index| (index + 1).saturating_sub(room));
+    start..(start + room).min(total)
+}
+
+/// Formats the visible rows: `4-12 of 10,000`. Returns `None` if all rows are visible.
+pub fn shown_of(window: &Range<usize>, total: usize) -> Option<String> {
+    let [first, last, total_words] =
+        [window.start + 1, window.end, total].map(|number| notation::grouped(number as u64));
+    (window.len() < total).then(|| format!("{first}-{last} of {total_words}"))
+}
+
+pub fn dim(text: impl Into<String>, theme: &Theme) -> Vec<Span<'static>> {
+    vec![Span::styled(text.into(), theme.style(Role::Dim))]
+}
+
+pub fn plain(text: impl Into<String>) -> Vec<Span<'static>> {
+    vec![Span::styled(text.into(), Style::new())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_selected_row_is_visible() {
+        assert_eq!(window(3, None, 7), 0..3);
+        assert_eq!(window(10_000, Some(6), 7), 0..7);
+        assert_eq!(window(10_000, Some(9_999), 7), 9_993..10_000);
+    }
+
+    #[test]
+    fn the_least_important_columns_go_first() {
+        let shown = |width| -> Vec<&str> {
+            let columns = [("a", 0), ("b", 2), ("c", 1)];
+            let column = |(title, dropped)| {
+                TableColumn::<(), ()>::left(title, 10, dropped, |(), (), _| Vec::new())
+            };
+            let fitting = fitting(columns.map(column).into(), width);
+            fitting.iter().map(|column| column.title).collect()
+        };
+        assert_eq!(shown(36), ["a", "b", "c"]);
+        assert_eq!(shown(35), ["a", "c"]);
+        assert_eq!(shown(1), ["a"]);
+    }
+}
