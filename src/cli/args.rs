@@ -217,7 +217,7 @@ pub struct ReportArguments {
     pub output: Option<PathBuf>,
 }
 
-/// What `pick`, `exec`, `serve` and `lab` share. Their own options stand between these in the help:
+/// What `pick`, `exec`, `serve` and `lab` share. Help lists their own options between these:
 /// `display_order` says where.
 #[derive(Debug, Args)]
 pub struct SearchArguments {

@@ -279,7 +279,7 @@ impl<'a> PortFinder<'a> {
         candidates: Candidates,
     ) -> anyhow::Result<HeldPorts> {
         let count = self.settings.wanted().get();
-        if !self.settings.block.is_some() {
+        if self.settings.block.is_none() {
             return self.search(binder, candidates, count, |port, held| vec![(port, held)]);
         }
         let length = u16::try_from(count).unwrap_or(u16::MAX);
