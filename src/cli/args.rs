@@ -465,6 +465,13 @@ pub enum FaultName {
     PanicWorker,
 }
 
+/// Parses what follows `portscope`; the words are separated by spaces.
+#[cfg(test)]
+pub fn parsed(typed: &str) -> Command {
+    let words = ["portscope"].into_iter().chain(typed.split(' '));
+    Arguments::try_parse_from(words).unwrap().command.unwrap()
+}
+
 #[cfg(test)]
 mod tests {
     use clap::{CommandFactory as _, FromArgMatches as _, parser::ValueSource};
@@ -500,12 +507,10 @@ mod tests {
 
     #[test]
     fn default_range_depends_on_the_strategy() {
-        for (typed, range) in [
-            (&["portscope", "pick"][..], RangeChoice::Free),
-            (&["portscope", "pick", "--strategy", "kernel-bind"], RangeChoice::Ephemeral),
-        ] {
-            let arguments = Arguments::try_parse_from(typed).unwrap();
-            let Some(Command::Pick(pick)) = arguments.command else { panic!("{typed:?}") };
+        for (typed, range) in
+            [("pick", RangeChoice::Free), ("pick --strategy kernel-bind", RangeChoice::Ephemeral)]
+        {
+            let Command::Pick(pick) = parsed(typed) else { panic!("{typed}") };
             assert_eq!(pick.find.search.range, range);
         }
     }

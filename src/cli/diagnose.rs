@@ -150,22 +150,17 @@ fn keep_only(protocols: Protocols, mut diagnosis: Diagnosis) -> Diagnosis {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
-
     use super::*;
-    use crate::cli::args::{Arguments, Command};
+    use crate::cli::args::{Command, parsed};
 
     #[test]
     fn thresholds_are_shares_of_1() {
-        let of = |typed: &str| {
-            let words = ["portscope", "diagnose"].into_iter().chain(typed.split_whitespace());
-            match Arguments::try_parse_from(words).unwrap().command {
-                Some(Command::Diagnose(settings)) => thresholds(&settings),
-                other => panic!("{other:?}"),
-            }
+        let of = |typed| match parsed(typed) {
+            Command::Diagnose(settings) => thresholds(&settings),
+            other => panic!("{other:?}"),
         };
-        assert_eq!(of(""), Thresholds::default());
+        assert_eq!(of("diagnose"), Thresholds::default());
         let both = Thresholds { warn: 0.995, critical: 0.995 };
-        assert_eq!(of("--warn 99.5 --critical 99.5"), both);
+        assert_eq!(of("diagnose --warn 99.5 --critical 99.5"), both);
     }
 }

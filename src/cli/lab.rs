@@ -235,21 +235,16 @@ fn rounds(rounds: &Rounds) -> report::lab::RaceRounds {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
-
     use super::*;
-    use crate::cli::args::{Arguments, Command};
+    use crate::cli::args::{Command, parsed};
 
     #[test]
     fn default_is_all_strategies() {
-        let named = |typed: &str| {
-            let words = ["portscope", "lab"].into_iter().chain(typed.split_whitespace());
-            match Arguments::try_parse_from(words).unwrap().command {
-                Some(Command::Lab(settings)) => settings.strategies(),
-                other => panic!("{other:?}"),
-            }
+        let named = |typed| match parsed(typed) {
+            Command::Lab(settings) => settings.strategies(),
+            other => panic!("{other:?}"),
         };
-        assert_eq!(named("").len(), ALLOCATORS.len());
-        assert_eq!(named("--strategy random-unique --strategy random"), [1, 0]);
+        assert_eq!(named("lab").len(), ALLOCATORS.len());
+        assert_eq!(named("lab --strategy random-unique --strategy random"), [1, 0]);
     }
 }

@@ -98,14 +98,11 @@ impl ExecArguments {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
-
     use super::*;
-    use crate::cli::args::Arguments;
+    use crate::cli::args::parsed;
 
     fn checked(typed: &str) -> Result<(), BadInput> {
-        let words = ["portscope"].into_iter().chain(typed.split(' '));
-        check(&Arguments::try_parse_from(words).unwrap().command.unwrap())
+        check(&parsed(typed))
     }
 
     #[test]
