@@ -334,6 +334,7 @@ mod tests {
     #[test]
     fn refused_values_are_shown_with_what_is_accepted() {
         const RANGE: &str = "free, ephemeral, iana, registered, system, all, FIRST-LAST or PORT";
+        const ONE_NAMESPACE: &str = "one network namespace: a name in /run/netns, a pid or a path";
         for (command, option, value, expected) in [
             ("scan", "--range", "\u{1b}[2J", RANGE),
             ("scan", "--range", "1-70000", "ports 0 to 65535"),
@@ -343,12 +344,7 @@ mod tests {
             ("pick", "--exclude", "-", "PORT, FIRST-LAST or browsers"),
             ("pick", "--netns", "", "a name in /run/netns, a pid or a path"),
             ("scan", "--netns", "", "a name in /run/netns, a pid or a path"),
-            (
-                "pick",
-                "--netns",
-                "all",
-                "one network namespace: a name in /run/netns, a pid or a path",
-            ),
+            ("pick", "--netns", "all", ONE_NAMESPACE),
             ("pick", "--max-attempts", "-1", "a whole number, 1 to 4294967295"),
             ("pick", "--count", "65536", "a whole number, 1 to 65535"),
             ("pick", "--seed", "-1", "a whole number below 2^53"),
