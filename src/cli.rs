@@ -23,7 +23,7 @@ mod value;
 
 use std::{ffi::OsString, process::ExitCode};
 
-use clap::{Parser as _, error::ErrorKind};
+use clap::error::ErrorKind;
 
 use crate::cli::{
     args::{Arguments, COMMANDS, Command},
@@ -58,7 +58,7 @@ fn apply(typed: &[OsString]) -> anyhow::Result<CommandEnd> {
     if let Some(error) = refusal::unknown_topic(typed) {
         return Err(error.into());
     }
-    let arguments = match Arguments::try_parse_from(typed) {
+    let arguments = match Arguments::read(typed) {
         Ok(arguments) => arguments,
         Err(shown) if !shown.use_stderr() => {
             let text = match shown.kind() {

@@ -7,7 +7,11 @@
 
 use std::{ffi::OsString, num::NonZeroU32, path::PathBuf, time::Duration};
 
-use clap::{Arg, Args, Parser, Subcommand, ValueEnum, builder::PossibleValue};
+use clap::{
+    Arg, Args, CommandFactory as _, Parser, Subcommand, ValueEnum,
+    builder::{OsStringValueParser, PossibleValue},
+    error::ErrorKind,
+};
 
 use crate::{
     allocator::{ALLOCATORS, AllocatorRow},
@@ -46,6 +50,26 @@ pub struct Arguments {
     pub command: Option<Command>,
     #[command(flatten)]
     pub live: LiveArguments,
+}
+
+impl Arguments {
+    /// Parses the arguments. An unknown option, a conflict and `--help` count before a refused
+    /// value, wherever they are.
+    pub fn read(typed: &[OsString]) -> Result<Self, clap::Error> {
+        Self::try_parse_from(typed).map_err(|error| {
+            let root = Self::command().mut_args(untyped);
+            let root = root.mut_subcommands(|command| command.mut_args(untyped));
+            let is_value = error.kind() == ErrorKind::ValueValidation;
+            let other = is_value.then(|| root.try_get_matches_from(typed).err()).flatten();
+            other.unwrap_or(error)
+        })
+    }
+}
+
+/// Lets an option accept any value, unless its values are a list of words.
+fn untyped(option: Arg) -> Arg {
+    let is_listed = !option.get_possible_values().is_empty();
+    if is_listed { option } else { option.value_parser(OsStringValueParser::new()) }
 }
 
 /// Lets the value of an option begin with `-`, so that the error says which values are accepted.
@@ -474,7 +498,7 @@ pub fn parsed(typed: &str) -> Command {
 
 #[cfg(test)]
 mod tests {
-    use clap::{CommandFactory as _, FromArgMatches as _, parser::ValueSource};
+    use clap::{FromArgMatches as _, parser::ValueSource};
 
     use super::*;
 

@@ -261,7 +261,7 @@ mod tests {
 
     fn refused(typed: &[&str]) -> String {
         let arguments: Vec<OsString> = typed.iter().map(OsString::from).collect();
-        let error = <Arguments as clap::Parser>::try_parse_from(&arguments).unwrap_err();
+        let error = Arguments::read(&arguments).unwrap_err();
         explain(&error, &arguments).0
     }
 
@@ -323,6 +323,9 @@ mod tests {
             ("scan 8080", "unexpected argument '8080': use --range 8080"),
             ("diagnose 80", "unexpected argument '80': see 'portscope diagnose --help'"),
             ("explain", "missing argument <PORT>: see 'portscope explain --help'"),
+            ("serve --drain x", "missing argument --socket <PATH>: see 'portscope serve --help'"),
+            ("pick --count x --block 2", "--count cannot be used with --block"),
+            ("explain PORT --xyz", "explain has no option '--xyz': see 'portscope explain --help'"),
             ("diagnos --format json", "unknown command 'diagnos': did you mean 'diagnose'?"),
             ("explian 8080", "unknown command 'explian': did you mean 'explain'?"),
         ] {
@@ -351,7 +354,6 @@ mod tests {
             ("pick", "--address", "x", "an address such as 127.0.0.1, ::1 or fe80::1%eth0"),
             ("scan", "--output", "", "a file"),
             ("serve", "--socket", "@", "a path or @NAME"),
-            ("serve", "--drain", "-1", "0 to 86400 seconds"),
             ("diagnose", "--warn", "0.9", "1 to 100 percent"),
             ("diagnose", "--sample", "60.1", "0 to 60 seconds"),
             ("diagnose", "--top", "1001", "0 to 1000"),
@@ -367,6 +369,8 @@ mod tests {
         let interval = "invalid value '0' for --interval: expected 0.1 to 3600 seconds";
         assert_eq!(refused(&["portscope", "--interval", "0"]), interval);
         assert_eq!(refused(&["portscope", "70000"]), "invalid port '70000': expected 0 to 65535");
+        let drain = "invalid value '-1' for --drain: expected 0 to 86400 seconds";
+        assert_eq!(refused(&["portscope", "serve", "--socket", "@x", "--drain", "-1"]), drain);
         let port = "invalid port '-1': expected 1 to 65535";
         assert_eq!(refused(&["portscope", "explain", "-1"]), port);
         let word = "invalid value 'x' for --exclude: expected PORT, FIRST-LAST or browsers";
