@@ -114,7 +114,7 @@ pub enum FindError {
 pub struct AllocatorBuilder {
     range: PortRange,
     protocols: Protocols,
-    address: Option<IpAddr>,
+    address: Option<LocalAddress>,
     reserved: Vec<PortRange>,
     max_attempts: u32,
     seed: Option<u64>,
@@ -132,7 +132,7 @@ impl AllocatorBuilder {
     /// IPv4. Default: as `::`, or as `0.0.0.0` if there is no IPv6. A bind() to all addresses is
     /// refused if the port is in use on any one of them.
     pub fn address(mut self, address: IpAddr) -> Self {
-        self.address = Some(address);
+        self.address = Some(address.into());
         self
     }
 
@@ -180,17 +180,13 @@ impl AllocatorBuilder {
         let Some(row) = AllocatorRow::named(&self.strategy) else {
             return Err(FindError::UnknownStrategy { name: Text::scrub(&self.strategy) });
         };
-        let mut binder = host.binder(self.protocols, self.address.map(LocalAddress::from))?;
+        let mut binder = host.binder(self.protocols, self.address)?;
         if row.lets_machine_choose {
             self.check_reserved_by(host)?;
             binder.choose_within(self.range)?;
         }
         let port_view = if row.needs_port_view {
-            FreePorts::from_snapshot(
-                &take_snapshot(host)?,
-                self.protocols,
-                self.address.map(LocalAddress::from),
-            )
+            FreePorts::from_snapshot(&take_snapshot(host)?, self.protocols, self.address)
         } else {
             FreePorts::all_free()
         };

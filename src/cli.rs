@@ -11,6 +11,7 @@ mod namespaces;
 mod output;
 mod pick;
 mod race_worker;
+mod range;
 mod refusal;
 mod scan;
 mod search;
@@ -18,16 +19,15 @@ mod seed;
 mod serve;
 mod settings;
 mod tui;
+mod value;
 
 use std::{ffi::OsString, process::ExitCode};
 
-use clap::{Parser as _, error::ErrorKind};
+use clap::error::ErrorKind;
 
 use crate::cli::{
-    args::{Arguments, COMMANDS},
+    args::{Arguments, COMMANDS, Command},
     exit::CommandEnd,
-    output::OutputTarget,
-    settings::CommandSettings,
 };
 
 /// Runs the command that the arguments describe and returns the exit code. The first argument is
@@ -58,33 +58,35 @@ fn apply(typed: &[OsString]) -> anyhow::Result<CommandEnd> {
     if let Some(error) = refusal::unknown_topic(typed) {
         return Err(error.into());
     }
-    let arguments = match Arguments::try_parse_from(typed) {
+    let arguments = match Arguments::read(typed) {
         Ok(arguments) => arguments,
         Err(shown) if !shown.use_stderr() => {
             let text = match shown.kind() {
                 ErrorKind::DisplayHelp => help::render(typed),
                 _ => shown.render().to_string(),
             };
-            OutputTarget::StandardOutput.write(|out| write!(out, "{text}"))?;
+            output::write(None, |out| write!(out, "{text}"))?;
             return Ok(CommandEnd::Done);
         }
         Err(error) => return Err(refusal::explain(&error, typed).into()),
     };
-    match CommandSettings::try_from(arguments)? {
-        CommandSettings::Live(settings) => {
-            tui::run(namespaces::host(&settings.namespace)?, &settings)
+    let Some(command) = arguments.command else {
+        let live = &arguments.live;
+        return tui::run(namespaces::host(live.netns.as_deref())?, live);
+    };
+    settings::check(&command)?;
+    match &command {
+        Command::Scan(typed) => scan::run(typed),
+        Command::Diagnose(typed) => diagnose::run(typed),
+        Command::Explain(typed) => explain::run(typed),
+        Command::Exec(typed) => exec::run(typed),
+        Command::Serve(typed) => {
+            namespaces::run_in(typed.search.netns.as_deref(), |host| serve::run(host, typed))?
         }
-        CommandSettings::Scan(settings) => scan::run(&settings),
-        CommandSettings::Diagnose(settings) => diagnose::run(&settings),
-        CommandSettings::Explain(settings) => explain::run(&settings),
-        CommandSettings::Exec(settings) => exec::run(&settings),
-        CommandSettings::Serve(settings) => {
-            namespaces::run_in(&settings.namespace, |host| serve::run(host, &settings))?
-        }
-        CommandSettings::Lab(settings) => lab::run(&settings),
-        CommandSettings::RaceWorker(words) => race_worker::run(&words),
-        CommandSettings::Pick(settings) => {
-            namespaces::run_in(&settings.search.namespace, |host| pick::run(host, &settings))?
+        Command::Lab(typed) => lab::run(typed),
+        Command::RaceWorker(typed) => race_worker::run(&typed.words),
+        Command::Pick(typed) => {
+            namespaces::run_in(typed.find.search.netns.as_deref(), |host| pick::run(host, typed))?
         }
     }
 }

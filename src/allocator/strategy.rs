@@ -45,6 +45,7 @@ pub struct Tuning {
 }
 
 /// Row of the table of strategies.
+#[derive(Debug)]
 pub struct AllocatorRow {
     /// Name, as in `--strategy`.
     pub name: &'static str,

@@ -49,7 +49,7 @@ pub enum PoolError {
 pub struct LeasePoolBuilder {
     range: PortRange,
     protocols: Protocols,
-    address: Option<IpAddr>,
+    address: Option<LocalAddress>,
     reserved: Vec<PortRange>,
     bands: Bands,
     quarantine: Quarantine,
@@ -68,7 +68,7 @@ impl LeasePoolBuilder {
     /// Sets the address to bind. `::` is all addresses of IPv4 and IPv6, `0.0.0.0` all addresses of
     /// IPv4. Default: as `::`, or as `0.0.0.0` if there is no IPv6.
     pub fn address(mut self, address: IpAddr) -> Self {
-        self.address = Some(address);
+        self.address = Some(address.into());
         self
     }
 
@@ -127,7 +127,7 @@ impl LeasePoolBuilder {
         if !(0.0..=1.0).contains(&self.failure_rate) {
             return Err(PoolError::FailureRate(self.failure_rate));
         }
-        let binder = host.binder(self.protocols, self.address.map(LocalAddress::from))?;
+        let binder = host.binder(self.protocols, self.address)?;
         let limitation = binder.limitation();
         let setup = PoolSetup {
             candidates: Candidates::new(self.range, &self.reserved),

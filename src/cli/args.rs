@@ -1,15 +1,35 @@
-//! The arguments as clap parses them. Does not interpret them: `settings` does.
+//! The arguments of each command as clap parses them, with typed values: `value` and `range` parse
+//! them, `settings` checks options that depend on each other.
 //!
-//! The help of an option is one line. `help` has what needs more room.
+//! The help of an option is one line. `help` has what needs more room. Each default is one of clap,
+//! or the option is an `Option`: so a configuration file can replace it before the arguments are
+//! parsed (`Arg::default_value`), and clap knows the origin of each value (`ValueSource`).
 
-use std::ffi::OsString;
+use std::{ffi::OsString, num::NonZeroU32, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum, builder::PossibleValuesParser};
+use clap::{
+    Arg, Args, CommandFactory as _, Parser, Subcommand, ValueEnum,
+    builder::{OsStringValueParser, PossibleValue},
+    error::ErrorKind,
+};
 
-use crate::{allocator::ALLOCATORS, cli::help};
+use crate::{
+    allocator::{ALLOCATORS, AllocatorRow},
+    cli::{
+        help, namespaces, output,
+        range::{self, RangeChoice},
+        tui::StartScreen,
+        value::{self, Percent, bytes, decimal, number, seconds},
+    },
+    domain::{Ephemeral, LocalAddress, PortRange, Protocols},
+    host::lease_socket::SocketPath,
+};
 
 /// The commands that help lists.
 pub const COMMANDS: [&str; 7] = ["scan", "diagnose", "explain", "pick", "exec", "serve", "lab"];
+
+/// Number of ports that can be bound: 1 to 65535.
+const ALL_PORTS: u32 = 65_535;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -20,13 +40,48 @@ pub const COMMANDS: [&str; 7] = ["scan", "diagnose", "explain", "pick", "exec", 
     after_long_help = help::root(),
     disable_help_subcommand = true,
     args_conflicts_with_subcommands = true,
-    max_term_width = 80
+    hide_possible_values = true,
+    max_term_width = 80,
+    mut_args(hyphenated),
+    mut_subcommands(|command| command.mut_args(hyphenated))
 )]
 pub struct Arguments {
     #[command(subcommand)]
     pub command: Option<Command>,
     #[command(flatten)]
     pub live: LiveArguments,
+}
+
+impl Arguments {
+    /// Parses the arguments. An unknown option, a conflict and `--help` count before a refused
+    /// value, wherever they are.
+    pub fn read(typed: &[OsString]) -> Result<Self, clap::Error> {
+        Self::try_parse_from(typed).map_err(|error| {
+            let root = Self::command().mut_args(untyped);
+            let root = root.mut_subcommands(|command| command.mut_args(untyped));
+            let is_value = error.kind() == ErrorKind::ValueValidation;
+            let other = is_value.then(|| root.try_get_matches_from(typed).err()).flatten();
+            other.unwrap_or(error)
+        })
+    }
+}
+
+/// Lets an option accept any value, unless its values are a list of words.
+fn untyped(option: Arg) -> Arg {
+    let is_listed = !option.get_possible_values().is_empty();
+    if is_listed { option } else { option.value_parser(OsStringValueParser::new()) }
+}
+
+/// Lets the value of an option begin with `-`, so that the error says which values are accepted.
+/// Not for paths and words of a list: there a word with `-` is the next option.
+fn hyphenated(option: Arg) -> Arg {
+    let is_path = ["output", "socket"].contains(&option.get_id().as_str());
+    let is_value = option.get_long().is_some() && option.get_action().takes_values() && !is_path;
+    if is_value && option.get_possible_values().is_empty() {
+        option.allow_hyphen_values(true)
+    } else {
+        option
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -64,43 +119,25 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct LiveArguments {
     /// Port or process to show first, on the map
-    #[arg(value_name = "PORT|NAME")]
-    pub target: Option<OsString>,
+    #[arg(value_name = "PORT|NAME", value_parser = bytes(StartScreen::parse))]
+    pub target: Option<StartScreen>,
     /// Range name, FIRST-LAST or PORT
-    #[arg(long, value_name = "RANGE", default_value = "ephemeral", allow_hyphen_values = true)]
-    pub range: String,
+    #[arg(long, value_name = "RANGE", default_value = "ephemeral")]
+    pub range: RangeChoice,
     /// Map tcp, udp or both
-    #[arg(
-        long,
-        value_name = "PROTO",
-        value_enum,
-        hide_possible_values = true,
-        default_value = "both"
-    )]
-    pub protocol: ProtocolName,
+    #[arg(long, value_name = "PROTO", default_value = "both")]
+    pub protocol: Protocols,
     /// Network namespace: name in /run/netns, pid or path
-    #[arg(long, value_name = "NAMESPACE", allow_hyphen_values = true)]
+    #[arg(long, value_name = "NAMESPACE", value_parser = bytes(namespaces::parse_one))]
     pub netns: Option<OsString>,
     /// Minimum time between scans, 0.1 to 3600
-    #[arg(long, value_name = "SECONDS", default_value = "1", allow_hyphen_values = true)]
-    pub interval: String,
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = value::interval)]
+    pub interval: Duration,
     /// auto, truecolor, 256, 16 or never
-    #[arg(
-        long,
-        value_name = "COLOURS",
-        value_enum,
-        hide_possible_values = true,
-        default_value = "auto"
-    )]
+    #[arg(long, value_name = "COLOURS", default_value = "auto")]
     pub color: ColorName,
     /// Colour theme (--help lists them)
-    #[arg(
-        long,
-        value_name = "THEME",
-        value_enum,
-        hide_possible_values = true,
-        default_value = "auto"
-    )]
+    #[arg(long, value_name = "THEME", default_value = "auto")]
     pub theme: ThemeName,
     /// Use ASCII characters only
     #[arg(long)]
@@ -112,39 +149,27 @@ pub struct LiveArguments {
     #[arg(long)]
     pub no_motion: bool,
     /// For the tests that check how the terminal is restored.
-    #[arg(long, hide = true, value_enum)]
+    #[arg(long, hide = true)]
     pub fault: Option<FaultName>,
 }
 
 #[derive(Debug, Args)]
 pub struct ScanArguments {
     /// Ports: FIRST-LAST, PORT or range name
-    #[arg(long, value_name = "RANGE", default_value = "all", allow_hyphen_values = true)]
-    pub range: String,
+    #[arg(long, value_name = "RANGE", default_value = "all")]
+    pub range: RangeChoice,
     /// List tcp, udp or both
-    #[arg(
-        long,
-        value_name = "PROTO",
-        value_enum,
-        hide_possible_values = true,
-        default_value = "both"
-    )]
-    pub protocol: ProtocolName,
+    #[arg(long, value_name = "PROTO", default_value = "both")]
+    pub protocol: Protocols,
     /// Network namespace: name, pid, path, or all
-    #[arg(long, value_name = "NAMESPACE", allow_hyphen_values = true)]
+    #[arg(long, value_name = "NAMESPACE", value_parser = bytes(namespaces::parse))]
     pub netns: Option<OsString>,
     /// Format: text, json or csv
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        value_enum,
-        hide_possible_values = true,
-        default_value = "text"
-    )]
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: ScanFormat,
     /// Write to FILE (atomically)
-    #[arg(long, value_name = "FILE")]
-    pub output: Option<OsString>,
+    #[arg(long, value_name = "FILE", value_parser = bytes(output::parse))]
+    pub output: Option<PathBuf>,
     /// Skip the search for socket owners (faster)
     #[arg(long)]
     pub no_owners: bool,
@@ -156,170 +181,145 @@ pub struct ScanArguments {
 #[derive(Debug, Args)]
 pub struct DiagnoseArguments {
     /// Check tcp, udp or both
-    #[arg(
-        long,
-        value_name = "PROTO",
-        value_enum,
-        hide_possible_values = true,
-        default_value = "both"
-    )]
-    pub protocol: ProtocolName,
+    #[arg(long, value_name = "PROTO", default_value = "both")]
+    pub protocol: Protocols,
     /// Network namespace: name, pid, path, or all
-    #[arg(long, value_name = "NAMESPACE", allow_hyphen_values = true)]
+    #[arg(long, value_name = "NAMESPACE", value_parser = bytes(namespaces::parse))]
     pub netns: Option<OsString>,
     /// WARNING from this share of used ports
-    #[arg(long, value_name = "PERCENT", default_value = "70", allow_hyphen_values = true)]
-    pub warn: String,
+    #[arg(long, value_name = "PERCENT", default_value = "70")]
+    pub warn: Percent,
     /// CRITICAL from this share of used ports
-    #[arg(long, value_name = "PERCENT", default_value = "85", allow_hyphen_values = true)]
-    pub critical: String,
+    #[arg(long, value_name = "PERCENT", default_value = "85")]
+    pub critical: Percent,
     /// Time to sample, 0 to 60
-    #[arg(long, value_name = "SECONDS", default_value = "1", allow_hyphen_values = true)]
-    pub sample: String,
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds(60.0))]
+    pub sample: Duration,
     /// Maximum number of destinations, fullest first
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
-    pub top: Option<String>,
+    #[arg(long, value_name = "N", value_parser = value::top)]
+    pub top: Option<usize>,
     /// Format: text, json or prometheus
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        value_enum,
-        hide_possible_values = true,
-        default_value = "text"
-    )]
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: DiagnoseFormat,
     /// Write to FILE (atomically)
-    #[arg(long, value_name = "FILE")]
-    pub output: Option<OsString>,
+    #[arg(long, value_name = "FILE", value_parser = bytes(output::parse))]
+    pub output: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub struct ExplainArguments {
     /// Port number, 1 to 65535
-    #[arg(value_name = "PORT", allow_hyphen_values = true)]
-    pub port: String,
+    #[arg(value_name = "PORT", allow_hyphen_values = true, value_parser = value::port)]
+    pub port: u16,
     /// Check tcp, udp or both
-    #[arg(
-        long,
-        value_name = "PROTO",
-        value_enum,
-        hide_possible_values = true,
-        default_value = "both"
-    )]
-    pub protocol: ProtocolName,
+    #[arg(long, value_name = "PROTO", default_value = "both")]
+    pub protocol: Protocols,
     /// Network namespace: name, pid, path, or all
-    #[arg(long, value_name = "NAMESPACE", allow_hyphen_values = true)]
+    #[arg(long, value_name = "NAMESPACE", value_parser = bytes(namespaces::parse))]
     pub netns: Option<OsString>,
     /// Additional address to check, e.g. fe80::1%eth0
-    #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
-    pub address: Option<String>,
+    #[arg(long, value_name = "ADDRESS")]
+    pub address: Option<LocalAddress>,
     /// Verify with real binds, released at once
     #[arg(long)]
     pub probe: bool,
-    /// Format: text or json
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        value_enum,
-        hide_possible_values = true,
-        default_value = "text"
-    )]
-    pub format: PlainFormat,
-    /// Write to FILE (atomically)
-    #[arg(long, value_name = "FILE")]
-    pub output: Option<OsString>,
+    #[command(flatten)]
+    pub report: ReportArguments,
     /// Exit with 1 if information is missing
     #[arg(long)]
     pub strict: bool,
 }
 
-/// What `pick` and `exec` share.
+/// What `explain`, `pick` and `lab` share.
+#[derive(Debug, Args)]
+pub struct ReportArguments {
+    /// Format: text or json
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: PlainFormat,
+    /// Write to FILE (atomically)
+    #[arg(long, value_name = "FILE", value_parser = bytes(output::parse))]
+    pub output: Option<PathBuf>,
+}
+
+/// What `pick`, `exec`, `serve` and `lab` share. Help lists their own options between these:
+/// `display_order` says where.
 #[derive(Debug, Args)]
 pub struct SearchArguments {
-    /// Ports: FIRST-LAST, PORT or a name [default: free]
-    #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
-    pub range: Option<String>,
-    /// Ports to skip, e.g. 8080,9000-9010,browsers
-    #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
-    pub exclude: Option<String>,
+    /// Free on tcp, udp or both
+    #[arg(long, value_name = "PROTO", default_value = "both", display_order = 10)]
+    pub protocol: Protocols,
+    /// Ports: FIRST-LAST, PORT or a name
+    #[arg(long, value_name = "RANGE", default_value = "free", display_order = 20,
+        value_parser = RangeChoice::for_choosing)]
+    pub range: RangeChoice,
     /// Network namespace: name in /run/netns, pid or path
-    #[arg(long, value_name = "NAMESPACE", allow_hyphen_values = true)]
+    #[arg(long, value_name = "NAMESPACE", display_order = 30,
+        value_parser = bytes(namespaces::parse_one))]
     pub netns: Option<OsString>,
-    /// Allocation strategy
-    #[arg(
-        long,
-        value_name = "NAME",
-        default_value = "random",
-        hide_possible_values = true,
-        value_parser = strategies()
-    )]
-    pub strategy: String,
     /// Maximum attempts to find each port
-    #[arg(long, value_name = "N", default_value = "100", allow_hyphen_values = true)]
-    pub max_attempts: String,
+    #[arg(long, value_name = "N", default_value = "100", display_order = 50,
+        value_parser = number(u32::MAX))]
+    pub max_attempts: NonZeroU32,
     /// Random seed, below 2^53 [default: random]
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
-    pub seed: Option<String>,
-    /// Number of ports to find, all or none
-    #[arg(long, value_name = "N", default_value = "1", allow_hyphen_values = true)]
-    pub count: String,
-    /// Find N consecutive ports instead
-    #[arg(long, value_name = "N", allow_hyphen_values = true, conflicts_with = "count")]
-    pub block: Option<String>,
+    #[arg(long, value_name = "N", display_order = 51, value_parser = value::seed)]
+    pub seed: Option<u64>,
     /// Address to bind [default: all, IPv4 and IPv6]
-    #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
-    pub address: Option<String>,
+    #[arg(long, value_name = "ADDRESS", display_order = 70)]
+    pub address: Option<LocalAddress>,
     /// Include reserved ports (ip_local_reserved_ports)
-    #[arg(long)]
+    #[arg(long, display_order = 71)]
     pub ignore_reserved: bool,
+}
+
+/// What `pick` and `exec` share.
+#[derive(Debug, Args)]
+#[command(mut_arg("range", |range| range.default_value_ifs(
+    ALLOCATORS
+        .iter()
+        .filter(|row| row.lets_machine_choose)
+        .map(|row| ("strategy", row.name, "ephemeral"))
+)))]
+pub struct FindArguments {
+    #[command(flatten)]
+    pub search: SearchArguments,
+    /// Ports to skip, e.g. 8080,9000-9010,browsers
+    #[arg(long, value_name = "LIST", display_order = 21, value_parser = range::port_list)]
+    pub exclude: Option<Box<[PortRange]>>,
+    /// Allocation strategy
+    #[arg(long, value_name = "NAME", default_value = "random", display_order = 40,
+        value_parser = value::strategy())]
+    pub strategy: &'static AllocatorRow,
+    /// Number of ports to find, all or none
+    #[arg(long, value_name = "N", default_value = "1", display_order = 60,
+        value_parser = number(ALL_PORTS))]
+    pub count: NonZeroU32,
+    /// Find N consecutive ports instead
+    #[arg(long, value_name = "N", display_order = 61, value_parser = number(ALL_PORTS),
+        conflicts_with = "count")]
+    pub block: Option<NonZeroU32>,
     /// Log each attempt to stderr
-    #[arg(long)]
+    #[arg(long, display_order = 80)]
     pub trace: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct PickArguments {
-    /// Free on tcp, udp or both
-    #[arg(
-        long,
-        value_name = "PROTO",
-        value_enum,
-        hide_possible_values = true,
-        default_value = "both"
-    )]
-    pub protocol: ProtocolName,
     #[command(flatten)]
-    pub search: SearchArguments,
-    /// Format: text or json
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        value_enum,
-        hide_possible_values = true,
-        default_value = "text"
-    )]
-    pub format: PlainFormat,
-    /// Write to FILE (atomically)
-    #[arg(long, value_name = "FILE")]
-    pub output: Option<OsString>,
+    pub find: FindArguments,
+    #[command(flatten, next_display_order = 90)]
+    pub report: ReportArguments,
 }
 
 #[derive(Debug, Args)]
+#[command(mut_arg("protocol", |protocol| {
+    protocol.default_value("tcp").help("Sockets to pass: tcp, udp or both")
+}))]
 pub struct ExecArguments {
-    /// Sockets to pass: tcp, udp or both
-    #[arg(
-        long,
-        value_name = "PROTO",
-        value_enum,
-        hide_possible_values = true,
-        default_value = "tcp"
-    )]
-    pub protocol: ProtocolName,
-    /// Set PORT only: COMMAND binds the port itself
-    #[arg(long)]
-    pub no_hold: bool,
     #[command(flatten)]
-    pub search: SearchArguments,
+    pub find: FindArguments,
+    /// Set PORT only: COMMAND binds the port itself
+    #[arg(long, display_order = 11)]
+    pub no_hold: bool,
     /// Looks like COMMAND, and is not after `--`.
     #[arg(hide = true)]
     pub stray: Option<OsString>,
@@ -329,125 +329,67 @@ pub struct ExecArguments {
 }
 
 #[derive(Debug, Args)]
+#[command(mut_arg("max_attempts", |attempts| attempts.default_value("1000")))]
 pub struct ServeArguments {
     /// Socket to listen on: a path, or @NAME (abstract)
-    #[arg(long, value_name = "PATH")]
-    pub socket: OsString,
-    /// Free on tcp, udp or both
-    #[arg(
-        long,
-        value_name = "PROTO",
-        value_enum,
-        hide_possible_values = true,
-        default_value = "both"
-    )]
-    pub protocol: ProtocolName,
-    /// Ports: FIRST-LAST, PORT or a name
-    #[arg(long, value_name = "RANGE", default_value = "free", allow_hyphen_values = true)]
-    pub range: String,
-    /// Network namespace: name in /run/netns, pid or path
-    #[arg(long, value_name = "NAMESPACE", allow_hyphen_values = true)]
-    pub netns: Option<OsString>,
+    #[arg(long, value_name = "PATH", value_parser = bytes(value::socket))]
+    pub socket: SocketPath,
+    #[command(flatten)]
+    pub search: SearchArguments,
     /// Time before a port is leased again [default: 2]
-    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true, conflicts_with = "drain")]
-    pub quarantine: Option<String>,
+    #[arg(long, value_name = "SECONDS", display_order = 40, value_parser = seconds(86_400.0),
+        conflicts_with = "drain")]
+    pub quarantine: Option<Duration>,
     /// Instead of --quarantine: hold until no datagrams
-    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
-    pub drain: Option<String>,
-    /// Maximum attempts to find each port
-    #[arg(long, value_name = "N", default_value = "1000", allow_hyphen_values = true)]
-    pub max_attempts: String,
-    /// Random seed, below 2^53 [default: random]
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
-    pub seed: Option<String>,
-    /// Address to bind [default: all, IPv4 and IPv6]
-    #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
-    pub address: Option<String>,
-    /// Include reserved ports (ip_local_reserved_ports)
-    #[arg(long)]
-    pub ignore_reserved: bool,
+    #[arg(long, value_name = "SECONDS", display_order = 41, value_parser = seconds(86_400.0))]
+    pub drain: Option<Duration>,
     /// Log each lease, release and refusal to stderr
-    #[arg(long)]
+    #[arg(long, display_order = 80)]
     pub trace: bool,
 }
 
 #[derive(Debug, Args)]
+#[command(
+    mut_arg("range", |range| range.default_value("iana")),
+    mut_arg("address", |address| address.help("Address to bind with --occupancy live"))
+)]
 pub struct LabArguments {
-    /// Free on tcp, udp or both
-    #[arg(
-        long,
-        value_name = "PROTO",
-        value_enum,
-        hide_possible_values = true,
-        default_value = "both"
-    )]
-    pub protocol: ProtocolName,
-    /// Ports: FIRST-LAST, PORT or a name
-    #[arg(long, value_name = "RANGE", default_value = "iana", allow_hyphen_values = true)]
-    pub range: String,
-    /// Network namespace: name in /run/netns, pid or path
-    #[arg(long, value_name = "NAMESPACE", allow_hyphen_values = true)]
-    pub netns: Option<OsString>,
+    #[command(flatten)]
+    pub search: SearchArguments,
     /// Strategy to run; may be repeated [default: all]
-    #[arg(long, value_name = "NAME", hide_possible_values = true, value_parser = strategies())]
-    pub strategy: Vec<String>,
+    #[arg(long, value_name = "NAME", display_order = 40, value_parser = value::strategy())]
+    pub strategy: Vec<&'static AllocatorRow>,
     /// uniform, clustered, built or live
-    #[arg(
-        long,
-        value_name = "NAME",
-        value_enum,
-        hide_possible_values = true,
-        default_value = "uniform"
-    )]
+    #[arg(long, value_name = "NAME", default_value = "uniform", display_order = 41)]
     pub occupancy: OccupancyName,
     /// Share of ports in use, 0 to 1 [default: 0.9]
-    #[arg(long, value_name = "SHARE", allow_hyphen_values = true)]
-    pub fill: Option<String>,
+    #[arg(long, value_name = "SHARE", display_order = 42, value_parser = decimal(0.0..=1.0, ""))]
+    pub fill: Option<f64>,
     /// Allocations per strategy, or rounds of --race
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
-    pub runs: Option<String>,
-    /// Maximum attempts to find each port
-    #[arg(long, value_name = "N", default_value = "100", allow_hyphen_values = true)]
-    pub max_attempts: String,
-    /// Random seed, below 2^53 [default: random]
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
-    pub seed: Option<String>,
+    #[arg(long, value_name = "N", display_order = 43, value_parser = number(u32::MAX))]
+    pub runs: Option<NonZeroU32>,
     /// Number of destinations, used in turn
-    #[arg(long, value_name = "N", default_value = "1", allow_hyphen_values = true)]
-    pub destinations: String,
+    #[arg(long, value_name = "N", default_value = "1", display_order = 60,
+        value_parser = number(u32::MAX))]
+    pub destinations: NonZeroU32,
     /// Size of the static band of strategy banded
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
-    pub band: Option<String>,
-    /// Address to bind with --occupancy live
-    #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
-    pub address: Option<String>,
-    /// Include reserved ports (ip_local_reserved_ports)
-    #[arg(long)]
-    pub ignore_reserved: bool,
+    #[arg(long, value_name = "N", display_order = 61, value_parser = value::band)]
+    pub band: Option<u32>,
     /// Race a competitor for a port instead
-    #[arg(long, conflicts_with_all = [
+    #[arg(long, display_order = 80, conflicts_with_all = [
         "protocol", "netns", "strategy", "occupancy", "max_attempts", "destinations", "band",
         "address", "ignore_reserved",
     ])]
     pub race: bool,
     /// --race: time between close and rebind [default: 0.01]
-    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
-    pub window: Option<String>,
+    #[arg(long, value_name = "SECONDS", display_order = 81, value_parser = seconds(60.0))]
+    pub window: Option<Duration>,
     /// --race: competitor's binds per second [default: 1000]
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
-    pub competitor: Option<String>,
-    /// Format: text or json
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        value_enum,
-        hide_possible_values = true,
-        default_value = "text"
-    )]
-    pub format: PlainFormat,
-    /// Write to FILE (atomically)
-    #[arg(long, value_name = "FILE")]
-    pub output: Option<OsString>,
+    #[arg(long, value_name = "N", display_order = 82,
+        value_parser = decimal(1.0..=1e6, " binds per second"))]
+    pub competitor: Option<f64>,
+    #[command(flatten, next_display_order = 90)]
+    pub report: ReportArguments,
 }
 
 /// Internal arguments, not stable.
@@ -457,15 +399,39 @@ pub struct RaceWorkerArguments {
     pub words: Vec<String>,
 }
 
-fn strategies() -> PossibleValuesParser {
-    ALLOCATORS.iter().map(|row| row.name).into()
+impl SearchArguments {
+    /// Returns the range on a machine with this policy, and the reserved ports not to use.
+    pub fn ports<'a>(&self, policy: &'a Ephemeral) -> (PortRange, &'a [PortRange]) {
+        let reserved = if self.ignore_reserved { &[] } else { policy.reserved() };
+        (self.range.resolve(policy), reserved)
+    }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ProtocolName {
-    Tcp,
-    Udp,
-    Both,
+impl FindArguments {
+    /// Returns the number of ports to find.
+    pub fn wanted(&self) -> NonZeroU32 {
+        self.block.unwrap_or(self.count)
+    }
+
+    /// Returns the option that sets [`wanted`](Self::wanted).
+    pub fn count_option(&self) -> &'static str {
+        if self.block.is_some() { "--block" } else { "--count" }
+    }
+
+    /// Returns the ports to skip, ascending; the ranges neither overlap nor touch.
+    pub fn excluded(&self) -> &[PortRange] {
+        self.exclude.as_deref().unwrap_or_default()
+    }
+}
+
+impl ValueEnum for Protocols {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Tcp, Self::Udp, Self::Both]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(self.name().into())
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -523,9 +489,16 @@ pub enum FaultName {
     PanicWorker,
 }
 
+/// Parses what follows `portscope`; the words are separated by spaces.
+#[cfg(test)]
+pub fn parsed(typed: &str) -> Command {
+    let words = ["portscope"].into_iter().chain(typed.split(' '));
+    Arguments::try_parse_from(words).unwrap().command.unwrap()
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use clap::{FromArgMatches as _, parser::ValueSource};
 
     use super::*;
 
@@ -535,5 +508,34 @@ mod tests {
         let listed = root.get_subcommands().filter(|command| !command.is_hide_set());
         let names: Vec<&str> = listed.map(clap::Command::get_name).collect();
         assert_eq!(names, COMMANDS);
+    }
+
+    #[test]
+    fn defaults_can_be_replaced_and_the_origin_of_a_value_is_known() {
+        let root = Arguments::command().mut_subcommand("pick", |pick| {
+            let pick = pick.mut_arg("seed", |seed| seed.default_value("7"));
+            pick.mut_arg("range", |range| range.default_value("iana"))
+        });
+        for (typed, seed, origin) in [
+            (&["portscope", "pick"][..], 7, ValueSource::DefaultValue),
+            (&["portscope", "pick", "--seed", "8"], 8, ValueSource::CommandLine),
+        ] {
+            let matches = root.clone().try_get_matches_from(typed).unwrap();
+            let pick = matches.subcommand_matches("pick").unwrap();
+            assert_eq!(pick.value_source("seed"), Some(origin));
+            let search = SearchArguments::from_arg_matches(pick).unwrap();
+            assert_eq!(search.seed, Some(seed));
+            assert_eq!(search.range, RangeChoice::for_choosing("iana").unwrap());
+        }
+    }
+
+    #[test]
+    fn default_range_depends_on_the_strategy() {
+        for (typed, range) in
+            [("pick", RangeChoice::Free), ("pick --strategy kernel-bind", RangeChoice::Ephemeral)]
+        {
+            let Command::Pick(pick) = parsed(typed) else { panic!("{typed}") };
+            assert_eq!(pick.find.search.range, range);
+        }
     }
 }

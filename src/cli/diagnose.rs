@@ -1,17 +1,19 @@
 //! `portscope diagnose`: scans, applies the rules, and returns a status for the exit code.
 
-use std::slice;
+use std::{
+    io::{self, Write},
+    slice,
+};
 
 use crate::{
     cli::{
-        args::DiagnoseFormat,
+        args::{DiagnoseArguments, DiagnoseFormat},
         exit::CommandEnd,
-        namespaces::{self, Choices},
-        output::WriteError,
+        namespaces,
+        output::{self, WriteError},
         scan,
-        settings::DiagnoseSettings,
     },
-    domain::{Diagnosis, Protocols, Severity, Snapshot},
+    domain::{Diagnosis, Protocols, Severity, Snapshot, Thresholds},
     engine::sample::Sample,
     host::{
         Host, HostError,
@@ -19,29 +21,27 @@ use crate::{
     },
     report::{
         self, Health, Scan, Status,
-        diagnose::prometheus::{Cost, DiagnoseRun},
+        diagnose::prometheus::{Cost, DiagnoseRun, MARK},
     },
 };
 
-pub fn run(settings: &DiagnoseSettings) -> anyhow::Result<CommandEnd> {
+pub fn run(settings: &DiagnoseArguments) -> anyhow::Result<CommandEnd> {
     let meter = Meter::start();
-    match &settings.namespaces {
-        Choices::One(choice) => {
-            let diagnosed =
-                namespaces::run_in(choice, |host| DiagnosedNamespace::of(host, settings))??;
-            run_on(&diagnosed, settings, &meter)
-        }
-        Choices::All => run_on_each(settings, &meter),
+    let choice = settings.netns.as_deref();
+    if namespaces::are_all(choice) {
+        return run_on_each(settings, &meter);
     }
+    let diagnosed = namespaces::run_in(choice, |host| DiagnosedNamespace::of(host, settings))??;
+    run_on(&diagnosed, settings, &meter)
 }
 
 fn run_on(
     diagnosed: &DiagnosedNamespace,
-    settings: &DiagnoseSettings,
+    settings: &DiagnoseArguments,
     meter: &Meter,
 ) -> anyhow::Result<CommandEnd> {
     let health = diagnosed.health(settings);
-    let written = settings.destination.write(|out| match settings.format {
+    let written = write(settings, |out| match settings.format {
         DiagnoseFormat::Text => report::diagnose::text::write(&health, out),
         DiagnoseFormat::Json => report::diagnose::json::write(&health, out),
         DiagnoseFormat::Prometheus => {
@@ -56,11 +56,11 @@ fn run_on(
     Ok(CommandEnd::Status(health.status()))
 }
 
-fn run_on_each(settings: &DiagnoseSettings, meter: &Meter) -> anyhow::Result<CommandEnd> {
+fn run_on_each(settings: &DiagnoseArguments, meter: &Meter) -> anyhow::Result<CommandEnd> {
     let each = namespaces::run_in_each(|host| DiagnosedNamespace::of(host, settings))?;
     let diagnosed = each.answers.into_iter().collect::<Result<Vec<_>, HostError>>()?;
     let healths: Vec<_> = diagnosed.iter().map(|diagnosed| diagnosed.health(settings)).collect();
-    let written = settings.destination.write(|out| match settings.format {
+    let written = write(settings, |out| match settings.format {
         DiagnoseFormat::Text => report::diagnose::text::write_each(&healths, out),
         DiagnoseFormat::Json => report::diagnose::json::write_each(&healths, &each.unseen, out),
         DiagnoseFormat::Prometheus => {
@@ -80,6 +80,19 @@ fn cost(meter: &Meter) -> Cost {
     Cost { cpu: meter::cpu(), elapsed: meter.elapsed(), peak_memory: meter::peak_memory() }
 }
 
+fn write(
+    settings: &DiagnoseArguments,
+    report: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), WriteError> {
+    let mark = (settings.format == DiagnoseFormat::Prometheus).then_some(MARK);
+    output::write_marked(settings.output.as_deref(), mark, report)
+}
+
+fn thresholds(settings: &DiagnoseArguments) -> Thresholds {
+    let DiagnoseArguments { warn, critical, .. } = settings;
+    Thresholds { warn: warn.value / 100.0, critical: critical.value / 100.0 }
+}
+
 /// Whether the whole report was read. A pipe that the reader closed is no error: the exit code
 /// still reports the status, because a critical machine must not look OK.
 fn is_read(written: Result<(), WriteError>) -> Result<bool, WriteError> {
@@ -97,8 +110,8 @@ struct DiagnosedNamespace {
 }
 
 impl DiagnosedNamespace {
-    fn of(host: &dyn Host, settings: &DiagnoseSettings) -> Result<Self, HostError> {
-        let mut sample = Sample::take(host, settings.protocols, settings.sample)?;
+    fn of(host: &dyn Host, settings: &DiagnoseArguments) -> Result<Self, HostError> {
+        let mut sample = Sample::take(host, settings.protocol, settings.sample)?;
         let diagnosis = judge(&mut sample, settings);
         // The report lists the gaps of the scan and those of the vitals together.
         let Snapshot { gaps, vitals, .. } = &mut sample.snapshot;
@@ -106,25 +119,25 @@ impl DiagnosedNamespace {
         Ok(Self { sample, diagnosis })
     }
 
-    fn health(&self, settings: &DiagnoseSettings) -> Health<'_> {
+    fn health(&self, settings: &DiagnoseArguments) -> Health<'_> {
         let Sample { snapshot, analysis, monitor, processes } = &self.sample;
         Health {
             scan: Scan { snapshot, processes },
             analysis,
             trends: monitor.trends(),
             diagnosis: &self.diagnosis,
-            protocols: settings.protocols,
-            thresholds: settings.thresholds,
+            protocols: settings.protocol,
+            thresholds: thresholds(settings),
             sampled: monitor.seconds_to(snapshot),
             top: settings.top,
         }
     }
 }
 
-fn judge(sample: &mut Sample, settings: &DiagnoseSettings) -> Diagnosis {
+fn judge(sample: &mut Sample, settings: &DiagnoseArguments) -> Diagnosis {
     let Sample { snapshot, analysis, monitor, processes } = sample;
-    let diagnosis = monitor.diagnose(snapshot, analysis, processes, settings.thresholds);
-    keep_only(settings.protocols, diagnosis)
+    let diagnosis = monitor.diagnose(snapshot, analysis, processes, thresholds(settings));
+    keep_only(settings.protocol, diagnosis)
 }
 
 fn keep_only(protocols: Protocols, mut diagnosis: Diagnosis) -> Diagnosis {
@@ -133,4 +146,21 @@ fn keep_only(protocols: Protocols, mut diagnosis: Diagnosis) -> Diagnosis {
     let severities = diagnosis.findings.iter().map(|finding| finding.severity);
     diagnosis.severity = severities.max().unwrap_or(Severity::Ok);
     diagnosis
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::{Command, parsed};
+
+    #[test]
+    fn thresholds_are_shares_of_1() {
+        let of = |typed| match parsed(typed) {
+            Command::Diagnose(settings) => thresholds(&settings),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(of("diagnose"), Thresholds::default());
+        let both = Thresholds { warn: 0.995, critical: 0.995 };
+        assert_eq!(of("diagnose --warn 99.5 --critical 99.5"), both);
+    }
 }

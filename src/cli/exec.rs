@@ -10,10 +10,11 @@ use std::{
 
 use crate::{
     cli::{
+        args::ExecArguments,
         exit::{self, CommandEnd, NotStarted},
         namespaces, output,
         search::{self, SearchOptions},
-        settings::{BadInput, search::ExecSettings},
+        settings::BadInput,
     },
     domain::Text,
     host::linux::handover::{self, HandoverError, Program},
@@ -22,14 +23,15 @@ use crate::{
 
 /// Finds the ports and replaces this process with the program. Returns only if the program could
 /// not be started.
-pub fn run(settings: &ExecSettings) -> anyhow::Result<CommandEnd> {
+pub fn run(settings: &ExecArguments) -> anyhow::Result<CommandEnd> {
+    let (path, arguments) = settings.program()?;
     // The limit is not raised: the program inherits the sockets and the limit that they count
     // against.
     let options = SearchOptions { attempts: false, raised_limit: false, beside_ended: true };
-    let search = &settings.search;
+    let find = &settings.find;
     // Only the search runs in the other namespace: the program runs in that of the caller.
     let (pick, ports) =
-        namespaces::run_in(&search.namespace, |host| search::run(host, search, options))??;
+        namespaces::run_in(find.search.netns.as_deref(), |host| search::run(host, find, options))??;
     if let Some(NoPort::AddressRefused(refusal)) = pick.error {
         return Err(BadInput(refusal.to_string()).into());
     }
@@ -40,19 +42,18 @@ pub fn run(settings: &ExecSettings) -> anyhow::Result<CommandEnd> {
     let held = ports.into_iter().map(|(_, held)| held).collect();
     let stale: Vec<OsString> =
         std::env::vars_os().map(|(name, _)| name).filter(|name| is_numbered_port(name)).collect();
-    let ExecSettings { program: path, arguments, .. } = settings;
     let program = Program { path, arguments, stale: &stale };
-    let result = if settings.holds {
-        hint_at_shell(path);
-        handover::become_program(&program, held)
-    } else {
+    let result = if settings.no_hold {
         search::report_automatic(&pick);
         handover::become_binder(&program, held)
+    } else {
+        hint_at_shell(path);
+        handover::become_program(&program, held)
     };
     match result {
         Ok(never) => match never {},
         Err(HandoverError::Sockets(error)) => Err(error.into()),
-        Err(HandoverError::Program(error)) => Ok(CommandEnd::NotStarted(explain(settings, &error))),
+        Err(HandoverError::Program(error)) => Ok(CommandEnd::NotStarted(explain(path, &error))),
     }
 }
 
@@ -76,9 +77,9 @@ fn hint_at_shell(program: &OsStr) {
     }
 }
 
-fn explain(settings: &ExecSettings, error: &io::Error) -> NotStarted {
-    let program = Text::scrub(settings.program.as_bytes());
-    let is_name = !settings.program.as_bytes().contains(&b'/');
+fn explain(program: &OsStr, error: &io::Error) -> NotStarted {
+    let is_name = !program.as_bytes().contains(&b'/');
+    let program = Text::scrub(program.as_bytes());
     match error.kind() {
         io::ErrorKind::NotFound if is_name => {
             exit::print_stderr(format_args!("portscope: '{program}' not found in PATH"));

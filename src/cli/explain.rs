@@ -7,11 +7,9 @@ use std::{
 
 use crate::{
     cli::{
-        args::PlainFormat,
+        args::{ExplainArguments, PlainFormat, ReportArguments},
         exit::CommandEnd,
-        namespaces::{self, Choices},
-        scan,
-        settings::ExplainSettings,
+        namespaces, output, scan,
     },
     domain::{
         AddressRefusal, Destination, Errno, Gap, ProcessTable, Protocol, ServiceNames, Snapshot,
@@ -45,23 +43,22 @@ const PROBES: [BindAddress; 5] = [
 /// The sysctl that sets the lowest port that bind() allows without CAP_NET_BIND_SERVICE.
 const START: &str = "ip_unprivileged_port_start";
 
-pub fn run(settings: &ExplainSettings) -> anyhow::Result<CommandEnd> {
-    match &settings.namespaces {
-        Choices::One(choice) => {
-            let explained =
-                namespaces::run_in(choice, |host| ExplainedNamespace::at(host, settings))??;
-            run_on(&explained, settings)
-        }
-        Choices::All => run_on_each(settings),
+pub fn run(settings: &ExplainArguments) -> anyhow::Result<CommandEnd> {
+    let choice = settings.netns.as_deref();
+    if namespaces::are_all(choice) {
+        return run_on_each(settings);
     }
+    let explained = namespaces::run_in(choice, |host| ExplainedNamespace::at(host, settings))??;
+    run_on(&explained, settings)
 }
 
 fn run_on(
     explained: &ExplainedNamespace,
-    settings: &ExplainSettings,
+    settings: &ExplainArguments,
 ) -> anyhow::Result<CommandEnd> {
     let explanation = explained.explanation(settings);
-    settings.destination.write(|out| match settings.format {
+    let ReportArguments { format, output } = &settings.report;
+    output::write(output.as_deref(), |out| match format {
         PlainFormat::Text => report::explain::text::write(&explanation, out),
         PlainFormat::Json => report::explain::json::write(&explanation, out),
     })?;
@@ -69,12 +66,13 @@ fn run_on(
     Ok(verdict(settings, explanation.is_held(), explained.snapshot.is_complete()))
 }
 
-fn run_on_each(settings: &ExplainSettings) -> anyhow::Result<CommandEnd> {
+fn run_on_each(settings: &ExplainArguments) -> anyhow::Result<CommandEnd> {
     let each = namespaces::run_in_each(|host| ExplainedNamespace::at(host, settings))?;
     let explained = each.answers.into_iter().collect::<Result<Vec<_>, HostError>>()?;
     let explanations: Vec<_> =
         explained.iter().map(|explained| explained.explanation(settings)).collect();
-    settings.destination.write(|out| match settings.format {
+    let ReportArguments { format, output } = &settings.report;
+    output::write(output.as_deref(), |out| match format {
         PlainFormat::Text => report::explain::text::write_each(&explanations, out),
         PlainFormat::Json => report::explain::json::write_each(&explanations, &each.unseen, out),
     })?;
@@ -84,7 +82,7 @@ fn run_on_each(settings: &ExplainSettings) -> anyhow::Result<CommandEnd> {
     Ok(verdict(settings, is_held, is_complete && each.unseen.is_empty()))
 }
 
-fn verdict(settings: &ExplainSettings, is_held: bool, is_complete: bool) -> CommandEnd {
+fn verdict(settings: &ExplainArguments, is_held: bool, is_complete: bool) -> CommandEnd {
     let is_enough = is_complete || !settings.strict;
     if is_held && is_enough { CommandEnd::Done } else { CommandEnd::No }
 }
@@ -98,7 +96,7 @@ struct ExplainedNamespace {
 }
 
 impl ExplainedNamespace {
-    fn at(host: &dyn Host, settings: &ExplainSettings) -> Result<Self, HostError> {
+    fn at(host: &dyn Host, settings: &ExplainArguments) -> Result<Self, HostError> {
         let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
         let mut scanner = host.scanner()?;
         scanner.scan_port(settings.port, &mut snapshot)?;
@@ -115,12 +113,12 @@ impl ExplainedNamespace {
             processes: &processes,
             services: &host.services(),
         };
-        let asked = Protocol::EACH.into_iter().filter(|&p| settings.protocols.includes(p));
+        let asked = Protocol::EACH.into_iter().filter(|&p| settings.protocol.includes(p));
         let sides = asked.map(|protocol| input.side(protocol)).collect();
         Ok(Self { snapshot, processes, publications, sides })
     }
 
-    fn explanation(&self, settings: &ExplainSettings) -> Explanation<'_> {
+    fn explanation(&self, settings: &ExplainArguments) -> Explanation<'_> {
         let Self { snapshot, processes, publications, sides } = self;
         let scan = Scan { snapshot, processes };
         Explanation { scan, port: settings.port, publications, sides }
@@ -128,10 +126,10 @@ impl ExplainedNamespace {
 }
 
 /// Removes the sockets and the gaps of protocols that were not asked for.
-fn keep_asked(snapshot: &mut Snapshot, settings: &ExplainSettings) {
-    snapshot.keep_sockets(|socket| settings.protocols.includes(socket.protocol));
+fn keep_asked(snapshot: &mut Snapshot, settings: &ExplainArguments) {
+    snapshot.keep_sockets(|socket| settings.protocol.includes(socket.protocol));
     snapshot.gaps.retain(|gap| {
-        let is_asked = gap.protocol().is_none_or(|of| settings.protocols.includes(of));
+        let is_asked = gap.protocol().is_none_or(|of| settings.protocol.includes(of));
         is_asked && gap.count() != Some(0)
     });
 }
@@ -139,7 +137,7 @@ fn keep_asked(snapshot: &mut Snapshot, settings: &ExplainSettings) {
 /// What the answers are computed from.
 struct ExplainInput<'a> {
     host: &'a dyn Host,
-    settings: &'a ExplainSettings,
+    settings: &'a ExplainArguments,
     snapshot: &'a Snapshot,
     processes: &'a ProcessTable,
     services: &'a ServiceNames,

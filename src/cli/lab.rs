@@ -1,15 +1,14 @@
 //! `portscope lab`: compares strategies, or runs the race, without a screen.
 
+use std::{num::NonZeroU32, time::Duration};
+
 use crate::{
-    allocator::{ALLOCATORS, Candidates},
+    allocator::{ALLOCATORS, AllocatorRow, Candidates, Pattern, Tuning},
     cli::{
-        args::PlainFormat,
+        args::{LabArguments, OccupancyName, PlainFormat, ReportArguments},
         exit::{self, CommandEnd},
-        namespaces, search, seed,
-        settings::{
-            BadInput, LabSettings,
-            lab::{ComparisonSettings, Experiment, RaceSettings},
-        },
+        namespaces, output, search, seed,
+        settings::BadInput,
     },
     domain::{PortRange, Protocols},
     engine::{
@@ -27,67 +26,103 @@ use crate::{
     },
 };
 
-pub fn run(settings: &LabSettings) -> anyhow::Result<CommandEnd> {
-    let seed = seed::or_drawn(settings.seed)?;
-    namespaces::run_in(&settings.namespace, |host| match &settings.experiment {
-        Experiment::Comparison(asked) => compare(host, settings, asked, seed),
-        Experiment::Race(asked) => race(host, settings, asked, seed),
-    })?
+/// Default fill of a simulated occupancy, 0 to 1.
+const FILL: f64 = 0.9;
+/// Default number of runs.
+const RUNS: u32 = 10_000;
+/// Default number of runs with `built`, where a strategy allocates thousands of ports before each
+/// run.
+const RUNS_BUILT: u32 = 100;
+/// Defaults of a race: number of rounds, time between close and rebind, and the competitor's binds
+/// per second.
+const ROUNDS: u32 = 1_000;
+const WINDOW: Duration = Duration::from_millis(10);
+const COMPETITOR: f64 = 1_000.0;
+
+impl LabArguments {
+    fn target(&self) -> LabTarget {
+        let pattern = match self.occupancy {
+            OccupancyName::Uniform => Pattern::Uniform,
+            OccupancyName::Clustered => Pattern::Clustered,
+            OccupancyName::Built => Pattern::Built,
+            OccupancyName::Live => return LabTarget::Machine,
+        };
+        LabTarget::Simulated { pattern, share: self.share() }
+    }
+
+    fn share(&self) -> f64 {
+        self.fill.unwrap_or(FILL)
+    }
+
+    /// Returns the indices of the named strategies in `ALLOCATORS`; all if none is named.
+    fn strategies(&self) -> Vec<usize> {
+        if self.strategy.is_empty() {
+            return (0..ALLOCATORS.len()).collect();
+        }
+        let index =
+            |named: &&AllocatorRow| ALLOCATORS.iter().position(|row| row.name == named.name);
+        self.strategy.iter().filter_map(index).collect()
+    }
+
+    fn runs_or(&self, default: u32) -> u32 {
+        self.runs.map_or(default, NonZeroU32::get)
+    }
+
+    fn write(&self, lab: &LabSummary<'_>) -> anyhow::Result<()> {
+        let ReportArguments { format, output } = &self.report;
+        Ok(output::write(output.as_deref(), |out| match format {
+            PlainFormat::Text => report::lab::text::write(lab, out),
+            PlainFormat::Json => report::lab::json::write(lab, out),
+        })?)
+    }
 }
 
-fn compare(
-    host: &dyn Host,
-    settings: &LabSettings,
-    asked: &ComparisonSettings,
-    seed: u64,
-) -> anyhow::Result<CommandEnd> {
-    let setup = setup(host, settings, asked, seed)?;
-    let result = engine::lab::complete(host, &setup, u64::from(asked.runs.get()));
-    let report = result.map_err(anyhow::Error::msg)?;
-    write(settings, &comparison(&setup, asked, &report))?;
+pub fn run(settings: &LabArguments) -> anyhow::Result<CommandEnd> {
+    let seed = seed::or_drawn(settings.search.seed)?;
+    let experiment = if settings.race { race } else { compare };
+    namespaces::run_in(settings.search.netns.as_deref(), |host| experiment(host, settings, seed))?
+}
+
+fn compare(host: &dyn Host, settings: &LabArguments, seed: u64) -> anyhow::Result<CommandEnd> {
+    let setup = setup(host, settings, seed)?;
+    let is_built = settings.occupancy == OccupancyName::Built;
+    let runs = u64::from(settings.runs_or(if is_built { RUNS_BUILT } else { RUNS }));
+    let report = engine::lab::complete(host, &setup, runs).map_err(anyhow::Error::msg)?;
+    settings.write(&comparison(&setup, runs, &report))?;
     if let Some(limitation) = report.limitation {
         exit::print_stderr(format_args!("portscope: partial: {limitation}"));
     }
     Ok(CommandEnd::Done)
 }
 
-fn setup(
-    host: &dyn Host,
-    settings: &LabSettings,
-    asked: &ComparisonSettings,
-    seed: u64,
-) -> anyhow::Result<LabSetup> {
+fn setup(host: &dyn Host, settings: &LabArguments, seed: u64) -> anyhow::Result<LabSetup> {
     let (policy, gaps) = host.policy()?;
     search::report_assumptions(&gaps);
-    let range = settings.range.resolve(&policy);
-    let reserved = if settings.ignore_reserved { &[] } else { policy.reserved() };
+    let (range, reserved) = settings.search.ports(&policy);
     let candidates = Candidates::new(range, reserved);
     if candidates.len() == 0 {
         return Err(BadInput(NoPort::RangeReserved { range }.to_string()).into());
     }
-    asked.tuning.check(&candidates).map_err(|error| {
+    let tuning = Tuning { band: settings.band };
+    tuning.check(&candidates).map_err(|error| {
         let most = error.candidates.saturating_sub(1);
         BadInput(format!("invalid value '{}' for --band: expected 0 to {most}", error.band))
     })?;
     Ok(LabSetup {
-        target: asked.target,
-        strategies: asked.strategies.clone(),
-        protocols: asked.protocols,
+        target: settings.target(),
+        strategies: settings.strategies(),
+        protocols: settings.search.protocol,
         range,
         reserved: reserved.to_vec(),
-        address: asked.address,
-        max_attempts: asked.max_attempts.get(),
+        address: settings.search.address,
+        max_attempts: settings.search.max_attempts.get(),
         seed,
-        destinations: asked.destinations.get(),
-        tuning: asked.tuning,
+        destinations: settings.destinations.get(),
+        tuning,
     })
 }
 
-fn comparison<'a>(
-    setup: &LabSetup,
-    asked: &ComparisonSettings,
-    report: &'a LabReport,
-) -> LabSummary<'a> {
+fn comparison<'a>(setup: &LabSetup, runs: u64, report: &'a LabReport) -> LabSummary<'a> {
     let LabReport { candidates, occupied, strategy_reports, .. } = report;
     let (occupancy, fill) = match setup.target {
         LabTarget::Machine => ("live", f64::from(*occupied) / f64::from(*candidates)),
@@ -111,36 +146,31 @@ fn comparison<'a>(
         outcome: LabOutcome::Comparison(LabComparison {
             max_attempts: setup.max_attempts,
             destinations: setup.destinations,
-            runs: u64::from(asked.runs.get()),
+            runs,
             results: results.collect(),
         }),
     }
 }
 
-fn race(
-    host: &dyn Host,
-    settings: &LabSettings,
-    asked: &RaceSettings,
-    seed: u64,
-) -> anyhow::Result<CommandEnd> {
+fn race(host: &dyn Host, settings: &LabArguments, seed: u64) -> anyhow::Result<CommandEnd> {
     let (policy, gaps) = host.policy()?;
     search::report_assumptions(&gaps);
-    let range = settings.range.resolve(&policy);
-    check_free(range, asked.share)?;
+    let range = settings.search.range.resolve(&policy);
+    check_free(range, settings.share())?;
     let setup = RaceSetup {
         program: std::env::current_exe().ok(),
-        rounds: asked.rounds.get(),
-        window: asked.window,
-        competitor_binds_per_second: asked.competitor_binds_per_second,
+        rounds: settings.runs_or(ROUNDS),
+        window: settings.window.unwrap_or(WINDOW),
+        competitor_binds_per_second: settings.competitor.unwrap_or(COMPETITOR),
         range,
-        share: asked.share,
+        share: settings.share(),
         seed,
     };
     let report = engine::race::run(host, &setup, &mut |_| true);
     if let (RaceBackend::Unknown, Some(why)) = (&report.backend, &report.failure) {
         return Err(BadInput(why.to_string()).into());
     }
-    write(settings, &raced(&setup, &report))?;
+    settings.write(&raced(&setup, &report))?;
     if let Some(why) = &report.failure {
         exit::print_stderr(format_args!("portscope: partial: the race ended early: {why}"));
     }
@@ -203,9 +233,18 @@ fn rounds(rounds: &Rounds) -> report::lab::RaceRounds {
     }
 }
 
-fn write(settings: &LabSettings, lab: &LabSummary<'_>) -> anyhow::Result<()> {
-    Ok(settings.destination.write(|out| match settings.format {
-        PlainFormat::Text => report::lab::text::write(lab, out),
-        PlainFormat::Json => report::lab::json::write(lab, out),
-    })?)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::{Command, parsed};
+
+    #[test]
+    fn default_is_all_strategies() {
+        let named = |typed| match parsed(typed) {
+            Command::Lab(settings) => settings.strategies(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(named("lab").len(), ALLOCATORS.len());
+        assert_eq!(named("lab --strategy random-unique --strategy random"), [1, 0]);
+    }
 }

@@ -6,7 +6,6 @@ use std::{
 };
 
 use crate::{
-    cli::settings::BadInput,
     domain::UnseenNamespaces,
     host::{
         Host, descriptors,
@@ -17,19 +16,6 @@ use crate::{
     },
 };
 
-const ALL: &str = "all";
-
-/// The requested network namespace; None: that of this process.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NamespaceChoice(Option<OsString>);
-
-/// One network namespace, or all of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Choices {
-    One(NamespaceChoice),
-    All,
-}
-
 /// Results of a command that ran in each network namespace, and the namespaces in which it could
 /// not run.
 pub struct Each<T> {
@@ -37,40 +23,31 @@ pub struct Each<T> {
     pub unseen: Vec<UnseenNamespaces>,
 }
 
-impl TryFrom<Option<OsString>> for NamespaceChoice {
-    type Error = BadInput;
-
-    fn try_from(typed: Option<OsString>) -> Result<Self, BadInput> {
-        match Choices::try_from(typed)? {
-            Choices::One(choice) => Ok(choice),
-            Choices::All => Err(BadInput(
-                "invalid value 'all' for --netns: expected one network namespace: a name in \
-                 /run/netns, a pid or a path"
-                    .into(),
-            )),
-        }
+/// Parses the name of one network namespace, or `all`.
+pub fn parse(typed: &OsStr) -> Result<OsString, &'static str> {
+    if typed.is_empty() {
+        return Err("expected a name in /run/netns, a pid or a path");
     }
+    Ok(typed.to_owned())
 }
 
-impl TryFrom<Option<OsString>> for Choices {
-    type Error = BadInput;
-
-    fn try_from(typed: Option<OsString>) -> Result<Self, BadInput> {
-        match typed {
-            Some(typed) if typed == ALL => Ok(Self::All),
-            Some(typed) if typed == OsStr::new("") => Err(BadInput(
-                "invalid value '' for --netns: expected a name in /run/netns, a pid or a path"
-                    .into(),
-            )),
-            typed => Ok(Self::One(NamespaceChoice(typed))),
-        }
+/// Parses the name of one network namespace.
+pub fn parse_one(typed: &OsStr) -> Result<OsString, &'static str> {
+    if are_all(Some(typed)) {
+        return Err("expected one network namespace: a name in /run/netns, a pid or a path");
     }
+    parse(typed)
+}
+
+/// Whether all network namespaces were chosen. None: that of this process was.
+pub fn are_all(choice: Option<&OsStr>) -> bool {
+    choice == Some(OsStr::new("all"))
 }
 
 /// Returns the machine as seen from the chosen namespace, for callers that start threads of their
 /// own (see `LinuxHost`). Errors: the namespace does not exist or may not be entered.
-pub fn host(choice: &NamespaceChoice) -> Result<Arc<dyn Host>, NamespaceError> {
-    Ok(match &choice.0 {
+pub fn host(choice: Option<&OsStr>) -> Result<Arc<dyn Host>, NamespaceError> {
+    Ok(match choice {
         None => Arc::new(LinuxHost::new()),
         Some(asked) => Arc::new(LinuxHost::within(Arc::new(netns::find(asked)?))?),
     })
@@ -79,10 +56,10 @@ pub fn host(choice: &NamespaceChoice) -> Result<Arc<dyn Host>, NamespaceError> {
 /// Runs the whole command in the requested namespace, on a new thread. If none was requested, runs
 /// the command on the calling thread. Errors: the namespace does not exist or may not be entered.
 pub fn run_in<T: Send>(
-    choice: &NamespaceChoice,
+    choice: Option<&OsStr>,
     command: impl FnOnce(&dyn Host) -> T + Send,
 ) -> Result<T, NamespaceError> {
-    match &choice.0 {
+    match choice {
         None => Ok(command(&LinuxHost::new())),
         Some(asked) => run_within(netns::find(asked)?, command),
     }

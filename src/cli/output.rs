@@ -1,6 +1,7 @@
 //! Where a report goes: standard output, or a file that appears complete or not at all.
 
 use std::{
+    ffi::OsStr,
     io::{self, BufWriter, Write},
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
@@ -16,19 +17,6 @@ use crate::{
 
 /// Size of the output buffer, in bytes.
 const BUFFER: usize = 64 * 1024;
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OutputTarget {
-    StandardOutput,
-    File(PathBuf),
-    /// A file that is written again and again, perhaps by root. Only an earlier file with the same
-    /// `mark` is overwritten.
-    OwnFile {
-        path: PathBuf,
-        /// The text with which each such file begins.
-        mark: &'static str,
-    },
-}
 
 /// An error of writing, and the name of the target.
 #[derive(Debug, thiserror::Error)]
@@ -61,31 +49,33 @@ impl WriteError {
     }
 }
 
-impl OutputTarget {
-    /// Writes the report through a buffer. Errors: not all of it was written, or the file could not
-    /// be created.
-    pub fn write(
-        &self,
-        report: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-    ) -> Result<(), WriteError> {
-        match self {
-            Self::StandardOutput => {
-                standard_output::open().and_then(|out| write_all(out, report)).map(drop)
-            }
-            Self::File(path) => write_file(path, None, report),
-            Self::OwnFile { path, mark } => write_file(path, Some(mark), report),
-        }
-        .map_err(|source| WriteError { to: self.name(), source })
-    }
+/// Parses the name of a file.
+pub fn parse(typed: &OsStr) -> Result<PathBuf, &'static str> {
+    if typed.is_empty() { Err("expected a file") } else { Ok(typed.into()) }
+}
 
-    fn name(&self) -> Text {
-        match self {
-            Self::StandardOutput => Text::scrub("to standard output"),
-            Self::File(path) | Self::OwnFile { path, .. } => {
-                Text::scrub(path.as_os_str().as_bytes())
-            }
-        }
-    }
+/// Writes the report through a buffer. Errors: not all of it was written, or the file could not be
+/// created.
+pub fn write(
+    to: Option<&Path>,
+    report: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), WriteError> {
+    write_marked(to, None, report)
+}
+
+/// Same as [`write`], for a file that is written again and again, perhaps by root: only an earlier
+/// file that begins with `mark` is overwritten.
+pub fn write_marked(
+    to: Option<&Path>,
+    mark: Option<&'static str>,
+    report: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), WriteError> {
+    let written = match to {
+        None => standard_output::open().and_then(|out| write_all(out, report)).map(drop),
+        Some(path) => write_file(path, mark, report),
+    };
+    let name = to.map_or(&b"to standard output"[..], |path| path.as_os_str().as_bytes());
+    written.map_err(|source| WriteError { to: Text::scrub(name), source })
 }
 
 fn write_all<W: Write>(

@@ -2,27 +2,29 @@
 
 use crate::{
     cli::{
-        args::PlainFormat,
+        args::{PickArguments, PlainFormat, ReportArguments},
         exit::{self, CommandEnd},
+        output,
         search::{self, SearchOptions},
-        settings::{BadInput, search::PickSettings},
+        settings::BadInput,
     },
     host::Host,
     report::{self, NoPort},
 };
 
-pub fn run(host: &dyn Host, settings: &PickSettings) -> anyhow::Result<CommandEnd> {
+pub fn run(host: &dyn Host, settings: &PickArguments) -> anyhow::Result<CommandEnd> {
+    let ReportArguments { format, output } = &settings.report;
     let options = SearchOptions {
-        attempts: settings.format == PlainFormat::Json,
+        attempts: *format == PlainFormat::Json,
         raised_limit: true,
         beside_ended: false,
     };
-    let (pick, held) = search::run(host, &settings.search, options)?;
-    settings.destination.write(|out| match settings.format {
+    let (pick, held) = search::run(host, &settings.find, options)?;
+    output::write(output.as_deref(), |out| match format {
         PlainFormat::Text => report::pick::write_text(&pick, out),
         PlainFormat::Json => report::pick::write_json(&pick, out),
     })?;
-    if settings.format == PlainFormat::Text {
+    if *format == PlainFormat::Text {
         search::report_automatic(&pick);
     }
     // The ports stay bound until they are printed, so that two concurrent searches do not print the

@@ -1,6 +1,7 @@
 //! Turns clap's errors into one line that says what was wrong and what is accepted.
 
 use std::{
+    error::Error as _,
     ffi::{OsStr, OsString},
     os::unix::ffi::OsStrExt as _,
 };
@@ -37,6 +38,7 @@ pub fn explain(error: &clap::Error, arguments: &[OsString]) -> BadInput {
         ErrorKind::InvalidValue => {
             format!("invalid value '{value}' for {option}: {}", typed.choices(error))
         }
+        ErrorKind::ValueValidation => invalid_value(error, &option, &value),
         ErrorKind::UnknownArgument | ErrorKind::ArgumentConflict if typed.is_misspelt() => {
             typed.unknown_command()
         }
@@ -58,6 +60,16 @@ pub fn explain(error: &clap::Error, arguments: &[OsString]) -> BadInput {
         ErrorKind::InvalidUtf8 => typed.not_utf8(),
         _ => on_one_line(error),
     })
+}
+
+/// Describes an error of a value parser, which says what is expected or, as a `BadInput`, all.
+fn invalid_value(error: &clap::Error, option: &str, value: &str) -> String {
+    match error.source() {
+        Some(reason) if reason.is::<BadInput>() => reason.to_string(),
+        Some(reason) if option == "<PORT>" => format!("invalid port '{value}': {reason}"),
+        Some(reason) => format!("invalid value '{value}' for {option}: {reason}"),
+        None => on_one_line(error),
+    }
 }
 
 /// Returns an error if the word differs from a command in one or two letters, but not in all of its
@@ -247,6 +259,12 @@ fn on_one_line(error: &clap::Error) -> String {
 mod tests {
     use super::*;
 
+    fn refused(typed: &[&str]) -> String {
+        let arguments: Vec<OsString> = typed.iter().map(OsString::from).collect();
+        let error = Arguments::read(&arguments).unwrap_err();
+        explain(&error, &arguments).0
+    }
+
     #[test]
     fn word_that_differs_from_a_command_in_up_to_two_letters_is_misspelt() {
         for (word, command) in [
@@ -305,13 +323,57 @@ mod tests {
             ("scan 8080", "unexpected argument '8080': use --range 8080"),
             ("diagnose 80", "unexpected argument '80': see 'portscope diagnose --help'"),
             ("explain", "missing argument <PORT>: see 'portscope explain --help'"),
+            ("serve --drain x", "missing argument --socket <PATH>: see 'portscope serve --help'"),
+            ("pick --count x --block 2", "--count cannot be used with --block"),
+            ("explain PORT --xyz", "explain has no option '--xyz': see 'portscope explain --help'"),
             ("diagnos --format json", "unknown command 'diagnos': did you mean 'diagnose'?"),
             ("explian 8080", "unknown command 'explian': did you mean 'explain'?"),
         ] {
-            let arguments: Vec<OsString> =
-                ["portscope"].into_iter().chain(typed.split(' ')).map(OsString::from).collect();
-            let error = <Arguments as clap::Parser>::try_parse_from(&arguments).unwrap_err();
-            assert_eq!(explain(&error, &arguments).0, words, "{typed}");
+            let typed: Vec<&str> = ["portscope"].into_iter().chain(typed.split(' ')).collect();
+            assert_eq!(refused(&typed), words, "{typed:?}");
         }
+    }
+
+    #[test]
+    fn refused_values_are_shown_with_what_is_accepted() {
+        const RANGE: &str = "free, ephemeral, iana, registered, system, all, FIRST-LAST or PORT";
+        const ONE_NAMESPACE: &str = "one network namespace: a name in /run/netns, a pid or a path";
+        for (command, option, value, expected) in [
+            ("scan", "--range", "\u{1b}[2J", RANGE),
+            ("scan", "--range", "1-70000", "ports 0 to 65535"),
+            ("pick", "--range", "1-70000", "ports 1 to 65535"),
+            ("pick", "--range", "0-9", "1-9 (port 0 cannot be allocated)"),
+            ("pick", "--range", "9-8", "8-9, the lower port first"),
+            ("pick", "--exclude", "-", "PORT, FIRST-LAST or browsers"),
+            ("pick", "--netns", "", "a name in /run/netns, a pid or a path"),
+            ("scan", "--netns", "", "a name in /run/netns, a pid or a path"),
+            ("pick", "--netns", "all", ONE_NAMESPACE),
+            ("pick", "--max-attempts", "-1", "a whole number, 1 to 4294967295"),
+            ("pick", "--count", "65536", "a whole number, 1 to 65535"),
+            ("pick", "--seed", "-1", "a whole number below 2^53"),
+            ("pick", "--address", "x", "an address such as 127.0.0.1, ::1 or fe80::1%eth0"),
+            ("scan", "--output", "", "a file"),
+            ("serve", "--socket", "@", "a path or @NAME"),
+            ("diagnose", "--warn", "0.9", "1 to 100 percent"),
+            ("diagnose", "--sample", "60.1", "0 to 60 seconds"),
+            ("diagnose", "--top", "1001", "0 to 1000"),
+            ("lab", "--fill", "\u{1b}", "0 to 1"),
+            ("lab", "--band", "-1", "a whole number, 0 or more"),
+            ("lab", "--window", "61", "0 to 60 seconds"),
+            ("lab", "--competitor", "0", "1 to 1000000 binds per second"),
+        ] {
+            let shown = Text::scrub(value);
+            let words = format!("invalid value '{shown}' for {option}: expected {expected}");
+            assert_eq!(refused(&["portscope", command, option, value]), words);
+        }
+        let interval = "invalid value '0' for --interval: expected 0.1 to 3600 seconds";
+        assert_eq!(refused(&["portscope", "--interval", "0"]), interval);
+        assert_eq!(refused(&["portscope", "70000"]), "invalid port '70000': expected 0 to 65535");
+        let drain = "invalid value '-1' for --drain: expected 0 to 86400 seconds";
+        assert_eq!(refused(&["portscope", "serve", "--socket", "@x", "--drain", "-1"]), drain);
+        let port = "invalid port '-1': expected 1 to 65535";
+        assert_eq!(refused(&["portscope", "explain", "-1"]), port);
+        let word = "invalid value 'x' for --exclude: expected PORT, FIRST-LAST or browsers";
+        assert_eq!(refused(&["portscope", "pick", "--exclude", "80, x"]), word);
     }
 }

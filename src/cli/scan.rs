@@ -2,10 +2,9 @@
 
 use crate::{
     cli::{
-        args::ScanFormat,
+        args::{ScanArguments, ScanFormat},
         exit::{self, CommandEnd},
-        namespaces::{self, Choices},
-        settings::ScanSettings,
+        namespaces, output,
     },
     domain::{ProcessTable, Snapshot, Source, UnseenNamespaces},
     engine::sample::describe_or_miss,
@@ -13,17 +12,18 @@ use crate::{
     report::{self, Scan},
 };
 
-pub fn run(settings: &ScanSettings) -> anyhow::Result<CommandEnd> {
-    match &settings.namespaces {
-        Choices::One(choice) => namespaces::run_in(choice, |host| run_on(host, settings))?,
-        Choices::All => run_on_each(settings),
+pub fn run(settings: &ScanArguments) -> anyhow::Result<CommandEnd> {
+    let choice = settings.netns.as_deref();
+    if namespaces::are_all(choice) {
+        return run_on_each(settings);
     }
+    namespaces::run_in(choice, |host| run_on(host, settings))?
 }
 
-fn run_on(host: &dyn Host, settings: &ScanSettings) -> anyhow::Result<CommandEnd> {
+fn run_on(host: &dyn Host, settings: &ScanArguments) -> anyhow::Result<CommandEnd> {
     let (snapshot, processes) = take_requested_snapshot(host, settings)?;
     let scan = Scan { snapshot: &snapshot, processes: &processes };
-    settings.destination.write(|out| match settings.format {
+    output::write(settings.output.as_deref(), |out| match settings.format {
         ScanFormat::Text => report::text::write_scan(scan, out),
         ScanFormat::Json => report::json::write_scan(scan, out),
         ScanFormat::Csv => report::csv::write_scan(scan, out),
@@ -32,12 +32,12 @@ fn run_on(host: &dyn Host, settings: &ScanSettings) -> anyhow::Result<CommandEnd
     Ok(verdict(settings, snapshot.is_complete()))
 }
 
-fn run_on_each(settings: &ScanSettings) -> anyhow::Result<CommandEnd> {
+fn run_on_each(settings: &ScanArguments) -> anyhow::Result<CommandEnd> {
     let each = namespaces::run_in_each(|host| take_requested_snapshot(host, settings))?;
     let all_snapshots = each.answers.into_iter().collect::<Result<Vec<_>, HostError>>()?;
     let scans: Vec<_> =
         all_snapshots.iter().map(|(snapshot, processes)| Scan { snapshot, processes }).collect();
-    settings.destination.write(|out| match settings.format {
+    output::write(settings.output.as_deref(), |out| match settings.format {
         ScanFormat::Text => report::text::write_scans(&scans, out),
         ScanFormat::Json => report::json::write_scans(&scans, &each.unseen, out),
         ScanFormat::Csv => Err(std::io::ErrorKind::Unsupported.into()),
@@ -47,15 +47,15 @@ fn run_on_each(settings: &ScanSettings) -> anyhow::Result<CommandEnd> {
     Ok(verdict(settings, is_complete && each.unseen.is_empty()))
 }
 
-fn verdict(settings: &ScanSettings, is_complete: bool) -> CommandEnd {
+fn verdict(settings: &ScanArguments, is_complete: bool) -> CommandEnd {
     if is_complete || !settings.strict { CommandEnd::Done } else { CommandEnd::No }
 }
 
 fn take_requested_snapshot(
     host: &dyn Host,
-    settings: &ScanSettings,
+    settings: &ScanArguments,
 ) -> Result<(Snapshot, ProcessTable), HostError> {
-    let depth = if settings.owners { OwnerDepth::Full } else { OwnerDepth::Skip };
+    let depth = if settings.no_owners { OwnerDepth::Skip } else { OwnerDepth::Full };
     let mut snapshot = take_snapshot(host, depth)?;
     keep_wanted(&mut snapshot, settings);
     let processes = describe_or_miss(host, &mut snapshot);
@@ -93,9 +93,9 @@ pub fn report_gaps_of_each<'a>(
 }
 
 /// Removes the sockets that were not requested, also from the gaps about owners.
-fn keep_wanted(snapshot: &mut Snapshot, settings: &ScanSettings) {
+fn keep_wanted(snapshot: &mut Snapshot, settings: &ScanArguments) {
     let range = settings.range.resolve(&snapshot.ephemeral);
     snapshot.keep_sockets(|socket| {
-        settings.protocols.includes(socket.protocol) && range.contains(socket.local.port)
+        settings.protocol.includes(socket.protocol) && range.contains(socket.local.port)
     });
 }

@@ -11,8 +11,11 @@ use crate::{
         WantedAddress, privileged,
     },
     cli::{
-        exit, scan, seed,
-        settings::{self, BadInput, search::SearchSettings},
+        args::{FindArguments, SearchArguments},
+        exit,
+        range::{self, check_count},
+        scan, seed,
+        settings::BadInput,
     },
     domain::{
         AddressRefusal, Binder, Ephemeral, Errno, Gap, Outcome, PortRange, ProcessTable, Protocol,
@@ -45,19 +48,18 @@ pub type HeldPorts = Vec<(u16, Box<dyn Held>)>;
 /// invalid, or the host cannot be read.
 pub fn run(
     host: &dyn Host,
-    settings: &SearchSettings,
+    settings: &FindArguments,
     options: SearchOptions,
 ) -> anyhow::Result<(Pick, HeldPorts)> {
     let (policy, gaps) = host.policy()?;
     report_assumptions(&gaps);
-    let range = settings.range.resolve(&policy);
-    let reserved = if settings.ignore_reserved { &[] } else { policy.reserved() };
-    let left_out = PortRange::merged([reserved, &settings.exclude].concat());
+    let (range, reserved) = settings.search.ports(&policy);
+    let left_out = PortRange::merged([reserved, settings.excluded()].concat());
     let candidates = Candidates::new(range, &left_out);
     if settings.strategy.lets_machine_choose {
         check_machines_choice(settings)?;
         check_machines_range(settings, range, policy.range)?;
-        if settings.ignore_reserved {
+        if settings.search.ignore_reserved {
             report_kept_reserved(policy.reserved_in(range));
         }
     }
@@ -69,9 +71,9 @@ pub fn run(
         search.pick.error = Some(NoPort::RangeReserved { range });
         HeldPorts::new()
     } else {
-        let option = settings.count_option();
-        settings::check_count(option, settings.count, range, candidates.len())?;
-        search.reserved = Candidates::new(range, &settings.exclude).len() - candidates.len();
+        let (option, wanted) = (settings.count_option(), settings.wanted());
+        check_count(option, wanted, range, candidates.len())?;
+        search.reserved = Candidates::new(range, settings.excluded()).len() - candidates.len();
         search.run(candidates, &policy, &left_out)?
     };
     let ports = search.pick.ports.iter().copied();
@@ -81,14 +83,14 @@ pub fn run(
 }
 
 fn all_excluded(range: PortRange) -> BadInput {
-    let range = settings::range_text(range);
+    let range = range::range_text(range);
     BadInput(format!("--exclude leaves no port of {range}: exclude fewer ports"))
 }
 
 /// Rejects --block and --exclude if the kernel chooses the port: it chooses single ports and knows
 /// no excluded ones.
-fn check_machines_choice(settings: &SearchSettings) -> Result<(), BadInput> {
-    let option = match (settings.is_block, settings.exclude.is_empty()) {
+fn check_machines_choice(settings: &FindArguments) -> Result<(), BadInput> {
+    let option = match (settings.block.is_some(), settings.excluded().is_empty()) {
         (true, _) => "--block",
         (false, false) => "--exclude",
         (false, true) => return Ok(()),
@@ -101,7 +103,7 @@ fn check_machines_choice(settings: &SearchSettings) -> Result<(), BadInput> {
 
 /// Rejects a range that has no port of the ephemeral range, because the kernel could choose none.
 fn check_machines_range(
-    settings: &SearchSettings,
+    settings: &FindArguments,
     range: PortRange,
     ephemeral: PortRange,
 ) -> Result<(), BadInput> {
@@ -167,7 +169,7 @@ fn check_capacity(count: u32, may_raise: bool, binder: &dyn HostBinder) -> Resul
 /// State of a search.
 struct PortFinder<'a> {
     host: &'a dyn Host,
-    settings: &'a SearchSettings,
+    settings: &'a FindArguments,
     options: SearchOptions,
     /// None: the holders of refused ports are not reported.
     holder_finder: Option<HolderFinder<'a>>,
@@ -185,17 +187,17 @@ struct PortFinder<'a> {
 impl<'a> PortFinder<'a> {
     fn new(
         host: &'a dyn Host,
-        settings: &'a SearchSettings,
+        settings: &'a FindArguments,
         options: SearchOptions,
         range: PortRange,
     ) -> Result<Self, HostError> {
         let is_reported = settings.trace || options.attempts;
         let pick = Pick {
             strategy: settings.strategy.name,
-            seed: seed::or_drawn(settings.seed)?,
-            protocols: settings.protocols,
+            seed: seed::or_drawn(settings.search.seed)?,
+            protocols: settings.search.protocol,
             range,
-            max_attempts: settings.max_attempts.get(),
+            max_attempts: settings.search.max_attempts.get(),
             ports: Vec::new(),
             automatic: Vec::new(),
             ephemeral: port::LINUX_DEFAULT,
@@ -223,7 +225,8 @@ impl<'a> PortFinder<'a> {
         policy: &Ephemeral,
         left_out: &[PortRange],
     ) -> anyhow::Result<HeldPorts> {
-        let SearchSettings { strategy, protocols, address, .. } = *self.settings;
+        let SearchArguments { protocol: protocols, address, .. } = self.settings.search;
+        let strategy = self.settings.strategy;
         match self.host.refusal(protocols, address) {
             Some(refusal) if refusal.is_policy() => self.policy = Some(refusal),
             Some(refusal) => return Ok(self.fail(NoPort::AddressRefused(refusal))),
@@ -236,10 +239,10 @@ impl<'a> PortFinder<'a> {
         if let Some(limitation) = binder.limitation() {
             exit::print_stderr(format_args!("portscope: partial: {limitation}"));
         }
-        check_capacity(self.settings.count.get(), self.options.raised_limit, &*binder)?;
+        check_capacity(self.settings.wanted().get(), self.options.raised_limit, &*binder)?;
         let start = policy.unprivileged_start;
         let candidates = match self.permitted(&mut *binder, candidates, start, left_out) {
-            Some(candidates) if candidates.len() >= self.settings.count.get() => candidates,
+            Some(candidates) if candidates.len() >= self.settings.wanted().get() => candidates,
             _ => return Ok(self.fail(NoPort::RightMissing(AddressRefusal::missing_right(start)))),
         };
         self.trace_setup(&candidates);
@@ -274,8 +277,8 @@ impl<'a> PortFinder<'a> {
         binder: Box<dyn HostBinder>,
         candidates: Candidates,
     ) -> anyhow::Result<HeldPorts> {
-        let count = self.settings.count.get();
-        if !self.settings.is_block {
+        let count = self.settings.wanted().get();
+        if self.settings.block.is_none() {
             return self.search(binder, candidates, count, |port, held| vec![(port, held)]);
         }
         let length = u16::try_from(count).unwrap_or(u16::MAX);
@@ -294,7 +297,8 @@ impl<'a> PortFinder<'a> {
         times: u32,
         ports_of: impl Fn(u16, B::Held) -> HeldPorts,
     ) -> anyhow::Result<HeldPorts> {
-        let SearchSettings { strategy, protocols, address, .. } = *self.settings;
+        let SearchArguments { protocol: protocols, address, .. } = self.settings.search;
+        let strategy = self.settings.strategy;
         let port_view = if strategy.needs_port_view {
             FreePorts::from_snapshot(
                 &scan::take_snapshot(self.host, OwnerDepth::Skip)?,
@@ -310,7 +314,7 @@ impl<'a> PortFinder<'a> {
             (strategy.make)(Tuning::default()),
             ChaCha8Rng::seed_from_u64(self.pick.seed),
             candidates,
-            self.settings.max_attempts.get(),
+            self.settings.search.max_attempts.get(),
         )
         .ending_early(EarlyEnd { all_refused: true, all_denied })
         .with_port_view(port_view);
@@ -351,7 +355,7 @@ impl<'a> PortFinder<'a> {
         if sockets.is_empty() || !have_ended {
             return None;
         }
-        let SearchSettings { protocols, address, .. } = *self.settings;
+        let SearchArguments { protocol: protocols, address, .. } = self.settings.search;
         let mut binder = self.host.binder(protocols, address).ok()?;
         binder.reuse_address();
         binder.bind(port).0.ok().map(|held| (port, held))
@@ -385,7 +389,8 @@ impl<'a> PortFinder<'a> {
         // A refusal of port 0 has no holder: the kernel found no port to choose.
         let collision = attempt.refusal.filter(|_| attempt.port > 0);
         let collision = collision.filter(|refusal| refusal.outcome() == Outcome::InUse);
-        let length = if self.settings.is_block { self.settings.count.get() as u16 } else { 1 };
+        let length =
+            if self.settings.block.is_some() { self.settings.wanted().get() as u16 } else { 1 };
         let mut block = attempt.port..=attempt.port.saturating_add(length - 1);
         let holder = match collision {
             Some(_) if is_ours => Some(own_process()),
@@ -393,7 +398,7 @@ impl<'a> PortFinder<'a> {
             None => None,
         };
         let traced_attempt =
-            TracedAttempt { attempt: *attempt, asked: self.settings.protocols, holder };
+            TracedAttempt { attempt: *attempt, asked: self.pick.protocols, holder };
         if self.settings.trace {
             exit::print_stderr(&traced_attempt);
         }
@@ -404,8 +409,8 @@ impl<'a> PortFinder<'a> {
 
     fn explain(&self, attempts: u32, candidates: &Candidates) -> NoPort {
         let (of, range) = (candidates.len(), self.pick.range);
-        if self.settings.is_block {
-            let length = self.settings.count.get() as u16;
+        if self.settings.block.is_some() {
+            let length = self.settings.wanted().get() as u16;
             return NoPort::NoBlock { range, length, attempts };
         }
         if let Some(refusal) = &self.policy
@@ -443,7 +448,7 @@ impl<'a> PortFinder<'a> {
         };
         let processes = sample::describe(self.host, &snapshot);
         let scan = Scan { snapshot: &snapshot, processes: &processes };
-        let SearchSettings { protocols, address, .. } = *self.settings;
+        let SearchArguments { protocol: protocols, address, .. } = self.settings.search;
         let wanted = WantedAddress::of(&snapshot, address);
         let holder = |port| {
             let in_use_ports =
@@ -473,7 +478,7 @@ impl<'a> PortFinder<'a> {
             }
         };
         scan::report_gaps(&snapshot);
-        let SearchSettings { protocols, address, .. } = *self.settings;
+        let SearchArguments { protocol: protocols, address, .. } = self.settings.search;
         let port_view = FreePorts::from_snapshot(&snapshot, protocols, address);
         let ports = candidates.ports().filter(|&port| port_view.looks_free(port)).count() as u32;
         let may_hide = |protocol, port| availability::may_be_unlisted(&snapshot, protocol, port);

@@ -1,7 +1,7 @@
 //! The seed of a command: the requested one, or a random one below `SEED_LIMIT`.
 
 use crate::{
-    cli::settings::SEED_LIMIT,
+    cli::value::SEED_LIMIT,
     host::{HostError, seed},
 };
 

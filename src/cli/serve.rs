@@ -3,11 +3,12 @@
 use std::{os::fd::AsFd as _, time::Duration};
 
 use crate::{
-    allocator::{Bands, Candidates, Lease, PoolSetup, privileged},
+    allocator::{Bands, Candidates, Lease, PoolSetup, Quarantine, privileged},
     cli::{
+        args::{SearchArguments, ServeArguments},
         exit::{self, CommandEnd},
         search, seed,
-        settings::{BadInput, serve::ServeSettings},
+        settings::BadInput,
     },
     domain::{AddressRefusal, PortRange, Protocols, notation},
     engine::{
@@ -27,6 +28,9 @@ use crate::{
 /// Probability with which a search may give up although a port is free.
 const FAILURE_RATE: f64 = 1e-9;
 
+/// Default quarantine, if neither --quarantine nor --drain is given.
+const QUARANTINE: Duration = Duration::from_secs(2);
+
 /// Minimum time between two messages that no port is available, unless --trace is set.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -37,7 +41,7 @@ const MORE_DESCRIPTORS: u32 = 4;
 /// Serves until a signal arrives, then removes the files that this process created.
 /// `CommandEnd::Signal` has the signal, which is raised again at exit. Errors: the options are
 /// invalid, or a file, socket or thread could not be created.
-pub fn run(host: &dyn Host, settings: &ServeSettings) -> anyhow::Result<CommandEnd> {
+pub fn run(host: &dyn Host, settings: &ServeArguments) -> anyhow::Result<CommandEnd> {
     descriptors::raise_limit();
     // Signals are caught before the first file is created, so that it is always removed.
     let signals = EndingSignals::listen(SIGUSR1);
@@ -47,13 +51,13 @@ pub fn run(host: &dyn Host, settings: &ServeSettings) -> anyhow::Result<CommandE
     }
     let (policy, gaps) = host.policy()?;
     search::report_assumptions(&gaps);
-    let range = settings.range.resolve(&policy);
-    let reserved = if settings.ignore_reserved { &[] } else { policy.reserved() };
+    let SearchArguments { protocol, address, seed, .. } = settings.search;
+    let (range, reserved) = settings.search.ports(&policy);
     let candidates = Candidates::new(range, reserved);
     if candidates.len() == 0 {
         return Err(all_reserved(range).into());
     }
-    let binder = permit::binder(host, &candidates, settings.protocols, settings.address);
+    let binder = permit::binder(host, &candidates, protocol, address);
     let mut binder = binder.map_err(|refused| BadInput(refused.to_string()))?;
     let start = policy.unprivileged_start;
     let permitted = privileged::permitted(&mut *binder, candidates, start, reserved, |left_out| {
@@ -65,13 +69,13 @@ pub fn run(host: &dyn Host, settings: &ServeSettings) -> anyhow::Result<CommandE
     if let Some(limitation) = binder.limitation() {
         exit::print_stderr(format_args!("portscope: partial: {limitation}"));
     }
-    let seed = seed::or_drawn(settings.seed)?;
+    let seed = seed::or_drawn(seed)?;
     let capacity = Capacity::of(&*binder);
     let setup = setup(settings, candidates, &capacity);
     let lease_table = LeaseTable::new(setup, binder, seed)?;
     descriptors::check_left(MORE_DESCRIPTORS)
         .map_err(|error| HostError::new("open the files that a lease needs", error))?;
-    let socket = host.lease_socket(&settings.socket_path)?;
+    let socket = host.lease_socket(&settings.socket)?;
     report_start(settings, range, ports, seed);
     let mut log = ServeLog { host, trace: settings.trace, complained: None };
     let mut on_event = |event: &ServerEvent| log.write(event);
@@ -121,38 +125,41 @@ impl Capacity {
     }
 }
 
-fn setup(settings: &ServeSettings, candidates: Candidates, capacity: &Capacity) -> PoolSetup {
+fn setup(settings: &ServeArguments, candidates: Candidates, capacity: &Capacity) -> PoolSetup {
     PoolSetup {
         candidates,
         bands: Bands::default(),
-        quarantine: settings.quarantine,
+        quarantine: match (settings.quarantine, settings.drain) {
+            (None, Some(quiet)) => Quarantine::Drain(quiet),
+            (time, _) => Quarantine::Time(time.unwrap_or(QUARANTINE)),
+        },
         failure_rate: FAILURE_RATE,
-        max_attempts: settings.max_attempts.get(),
+        max_attempts: settings.search.max_attempts.get(),
         max_held: capacity.ports,
     }
 }
 
-fn report_start(settings: &ServeSettings, range: PortRange, ports: u32, seed: u64) {
-    let protocols = match settings.protocols {
+fn report_start(settings: &ServeArguments, range: PortRange, ports: u32, seed: u64) {
+    let protocols = match settings.search.protocol {
         Protocols::Tcp => "tcp",
         Protocols::Udp => "udp",
         Protocols::Both => "tcp and udp",
     };
     // Clients may run in another directory, so the absolute path is shown, unless it is too long
     // for their socket address.
-    let absolute = match &settings.socket_path {
+    let absolute = match &settings.socket {
         SocketPath::Path(path) => std::path::absolute(path).ok().map(SocketPath::Path),
         SocketPath::Abstract(_) => None,
     };
     let absolute = absolute.filter(SocketPath::fits_clients);
-    let address = absolute.as_ref().unwrap_or(&settings.socket_path);
+    let address = absolute.as_ref().unwrap_or(&settings.socket);
     let ports = notation::counted(ports, "port");
     exit::print_stderr(format_args!(
         "portscope: leasing {ports} of {range} ({protocols}) to clients of the portserver \
          protocol: PORTSERVER_ADDRESS={address}"
     ));
     if settings.trace {
-        let attempts = notation::counted(settings.max_attempts.get(), "attempt");
+        let attempts = notation::counted(settings.search.max_attempts.get(), "attempt");
         exit::print_stderr(format_args!("seed {seed} · at most {attempts}"));
     }
 }

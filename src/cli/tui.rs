@@ -1,6 +1,6 @@
 //! `portscope` without a command: starts the terminal program. Fails if there is no terminal.
 
-use std::{env, sync::Arc};
+use std::{env, ffi::OsStr, os::unix::ffi::OsStrExt as _, sync::Arc};
 
 use crate::{
     app::{
@@ -8,10 +8,12 @@ use crate::{
         allocation::AllocationOptions,
     },
     cli::{
-        args::{ColorName, FaultName, ThemeName},
+        args::{COMMANDS, ColorName, FaultName, LiveArguments, ThemeName},
         exit::CommandEnd,
+        range::RangeChoice,
         refusal, scan, seed,
-        settings::{BadInput, LiveSettings, RangeChoice, StartScreen},
+        settings::BadInput,
+        value::is_number,
     },
     domain::{ServiceNames, Text, port},
     engine::sample,
@@ -20,7 +22,36 @@ use crate::{
     view::theme::{Background, Contrast, Depth, Theme},
 };
 
-pub fn run(host: Arc<dyn Host>, settings: &LiveSettings) -> anyhow::Result<CommandEnd> {
+/// The port or process that the terminal program shows first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StartScreen {
+    Port(u16),
+    Name(Text),
+}
+
+impl StartScreen {
+    pub fn parse(typed: &OsStr) -> Result<Self, BadInput> {
+        let name = Text::scrub(typed.as_bytes());
+        if name.is_empty() {
+            return Err(BadInput(
+                "invalid argument '': expected a port, 0 to 65535, or a process name".into(),
+            ));
+        }
+        if COMMANDS.contains(&name.as_str()) {
+            return Err(BadInput(format!(
+                "'{name}' must come first; put options after it: see portscope {name} --help"
+            )));
+        }
+        if !is_number(name.as_str()) {
+            return Ok(Self::Name(name));
+        }
+        let port = name.as_str().parse();
+        port.map(Self::Port)
+            .map_err(|_| BadInput(format!("invalid port '{name}': expected 0 to 65535")))
+    }
+}
+
+pub fn run(host: Arc<dyn Host>, settings: &LiveArguments) -> anyhow::Result<CommandEnd> {
     if let Some(StartScreen::Name(name)) = &settings.target {
         check_is_no_command(&*host, name)?;
     }
@@ -51,7 +82,7 @@ fn check_is_no_command(host: &dyn Host, name: &Text) -> Result<(), BadInput> {
 /// Returns the options of the terminal program. `seeds` are the seeds of the allocator and of the
 /// lab, in this order.
 fn options(
-    settings: &LiveSettings,
+    settings: &LiveArguments,
     extent: Extent,
     services: ServiceNames,
     seeds: [u64; 2],
@@ -75,7 +106,7 @@ fn options(
             ThemeName::HighContrast | ThemeName::HighContrastLight => Contrast::High,
         },
         ascii: settings.ascii,
-        mouse: settings.mouse,
+        mouse: !settings.no_mouse,
         app: app::AppOptions {
             first: match (&find, settings.range) {
                 (None, RangeChoice::Ephemeral) => Screen::Overview,
@@ -86,12 +117,12 @@ fn options(
                 has_dots: !settings.ascii,
             },
             extent,
-            protocols: settings.protocols,
+            protocols: settings.protocol,
             find,
             allocation: AllocationOptions::exo(seeds[0]),
             lab: LabOptions::new(seeds[1], env::current_exe().ok()),
-            mouse: settings.mouse,
-            motion: settings.motion,
+            mouse: !settings.no_mouse,
+            motion: !settings.no_motion,
             services,
         },
         fault: settings.fault.map(|fault| match fault {
@@ -113,4 +144,17 @@ fn depth(name: ColorName) -> Depth {
     let (no_color, colorterm, term) =
         (env_value("NO_COLOR"), env_value("COLORTERM"), env_value("TERM"));
     Depth::from_env(asked, no_color.as_deref(), colorterm.as_deref(), term.as_deref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_argument_is_a_port_or_a_name() {
+        let target = |typed: &str| StartScreen::parse(OsStr::new(typed));
+        assert_eq!(target("8080"), Ok(StartScreen::Port(8080)));
+        assert_eq!(target("redis"), Ok(StartScreen::Name(Text::scrub("redis"))));
+        assert!(target("70000").is_err() && target("").is_err());
+    }
 }
