@@ -6,9 +6,10 @@ use std::cmp::Reverse;
 use crate::domain::{
     Evidence, Finding, OwnerKey, PortSet, Protocol, Severity,
     diagnosis::{
-        finding::{About, Figure},
+        advice::Advice,
+        finding::About,
         groups::{OwnerGroup, groups},
-        wording::{by, ports, steps},
+        wording::{by, ports},
     },
     notation::percent,
 };
@@ -37,52 +38,46 @@ fn by_number(evidence: &Evidence<'_>) -> Option<Finding> {
     let owners_by_ports = owners_by_ports(evidence, &numbered);
     let most = most(&owners_by_ports);
     let program = program(most);
-    let mut figures = vec![
-        ("numbered", Figure::Count(count.into())),
-        ("unconnectable", Figure::Count(range.unconnectable.into())),
-        ("size", Figure::Count(range.size.into())),
-        ("others_available", Figure::Count(left.least.into())),
-        ("others_available_most", Figure::Count(left.most.into())),
-    ];
-    figures.extend(most.iter().flat_map(|group| group.figures()));
-    Some(Finding {
-        severity: severity(evidence, count + range.unconnectable),
-        about: most.map_or(About::Machine, |group| About::Owner(group.first())),
-        summary: format!(
-            "{} with connections were given to bind() before connect() ({} of the range), {}",
-            ports(count),
-            percent(share),
-            used_by(&owners_by_ports, most)
-        ),
-        cause: format!(
+    let about = most.map_or(About::Machine, |group| About::Owner(group.first()));
+    let summary = format!(
+        "{} with connections were given to bind() before connect() ({} of the range), {}",
+        ports(count),
+        percent(share),
+        used_by(&owners_by_ports, most)
+    );
+    let finding = Finding::new(severity(evidence, count + range.unconnectable), about, summary)
+        .cause(format!(
             "{program} gives ports to bind() before connect(): no other connect() can use them"
-        ),
-        steps: steps(&["let connect() choose the port", "or reserve the ports that it binds"]),
-        meaning: format!(
+        ))
+        .meaning(format!(
             "No other connect() can use a port given to bind(), whatever the destination. A new \
              destination has {left} ports to choose from. Once none is left, connect() fails with \
              EADDRNOTAVAIL."
-        ),
-        evidence: figures,
-        advice: no_number(&program),
-        avoid: vec![format!(
+        ))
+        .figure("numbered", count)
+        .figure("unconnectable", range.unconnectable)
+        .figure("size", range.size)
+        .figure("others_available", left.least)
+        .figure("others_available_most", left.most)
+        .figures(most.iter().flat_map(|group| group.figures()))
+        .advice(no_number(&program))
+        .avoid(format!(
             "do not give {program} more ports: each of them is lost to all other programs"
-        )],
-        ..Finding::default()
-    })
+        ));
+    Some(finding)
 }
 
-fn no_number(program: &str) -> Vec<String> {
-    vec![
-        format!(
-            "in {program}: bind only the source address, with setsockopt(fd, IPPROTO_IP, \
-             IP_BIND_ADDRESS_NO_PORT, 1) and port 0 (Linux 4.2): connect() then chooses the port \
-             and shares it between destinations"
-        ),
-        "if it needs these ports: reserve them (net.ipv4.ip_local_reserved_ports), so that the \
-         kernel gives them to no other program"
-            .to_owned(),
-    ]
+fn no_number(program: &str) -> Advice {
+    let late = format!(
+        "in {program}: bind only the source address, with setsockopt(fd, IPPROTO_IP, \
+         IP_BIND_ADDRESS_NO_PORT, 1) and port 0 (Linux 4.2): connect() then chooses the port and \
+         shares it between destinations"
+    );
+    let reserve = "if it needs these ports: reserve them (net.ipv4.ip_local_reserved_ports), so \
+                   that the kernel gives them to no other program";
+    Advice::default()
+        .now(("let connect() choose the port", late))
+        .now(("or reserve the ports that it binds", reserve.to_owned()))
 }
 
 fn share(evidence: &Evidence<'_>, ports: u32) -> f64 {
@@ -109,50 +104,42 @@ fn by_order(evidence: &Evidence<'_>) -> Option<Finding> {
     let owners_by_ports = owners_by_ports(evidence, &evidence.analysis.suspected);
     let most = most(&owners_by_ports);
     let program = program(most);
-    let mut figures = vec![
-        ("suspected", Figure::Count(range.suspected.into())),
-        ("unconnectable", Figure::Count(range.unconnectable.into())),
-        ("size", Figure::Count(range.size.into())),
-        ("others_available", Figure::Count(left.into())),
-    ];
-    figures.extend(most.iter().flat_map(|group| group.figures()));
-    Some(Finding {
-        severity: severity(evidence, lost),
-        about: most.map_or(About::Machine, |group| About::Owner(group.first())),
-        summary: format!(
-            "{} with connections were very likely bound before connect() ({} of the range), {}",
-            ports(range.suspected),
-            percent(share),
-            used_by(&owners_by_ports, most)
-        ),
-        cause: format!("{program} binds before connect(): no other connect() can use these ports"),
-        steps: steps(&["set IP_BIND_ADDRESS_NO_PORT before bind()", "or omit bind()"]),
-        meaning: format!(
+    let about = most.map_or(About::Machine, |group| About::Owner(group.first()));
+    let summary = format!(
+        "{} with connections were very likely bound before connect() ({} of the range), {}",
+        ports(range.suspected),
+        percent(share),
+        used_by(&owners_by_ports, most)
+    );
+    let finding = Finding::new(severity(evidence, lost), about, summary)
+        .cause(format!("{program} binds before connect(): no other connect() can use these ports"))
+        .meaning(format!(
             "A port that bind() chose cannot be shared between destinations: any other connect() \
              has about {} left, and fails with EADDRNOTAVAIL once none is left. This is inferred, \
              because the kernel's tables do not show it: connect() uses ports of one parity first, \
              bind() to port 0 those of the other, and these ports are in the order of bind().",
             ports(left)
-        ),
-        evidence: figures,
-        advice: late_choice(&program),
-        avoid: vec![
-            "do not set SO_REUSEADDR instead: bind() to port 0 still gives each port only once"
-                .to_owned(),
-        ],
-        ..Finding::default()
-    })
+        ))
+        .figure("suspected", range.suspected)
+        .figure("unconnectable", range.unconnectable)
+        .figure("size", range.size)
+        .figure("others_available", left)
+        .figures(most.iter().flat_map(|group| group.figures()))
+        .advice(late_choice(&program))
+        .avoid("do not set SO_REUSEADDR instead: bind() to port 0 still gives each port only once");
+    Some(finding)
 }
 
-fn late_choice(program: &str) -> Vec<String> {
-    vec![
-        format!(
-            "in {program}: setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1) before \
-             bind(address, 0) (Linux 4.2): connect() then chooses the port and shares it between \
-             destinations"
-        ),
-        "if the source address does not matter: omit bind()".to_owned(),
-    ]
+fn late_choice(program: &str) -> Advice {
+    let late = format!(
+        "in {program}: setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1) before \
+         bind(address, 0) (Linux 4.2): connect() then chooses the port and shares it between \
+         destinations"
+    );
+    let omit = "if the source address does not matter: omit bind()".to_owned();
+    Advice::default()
+        .now(("set IP_BIND_ADDRESS_NO_PORT before bind()", late))
+        .now(("or omit bind()", omit))
 }
 
 /// Groups the owners of the connections on these ports, with the number of their connections.

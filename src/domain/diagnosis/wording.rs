@@ -69,11 +69,6 @@ pub(super) fn client(evidence: &Evidence<'_>, owners: &[(OwnerKey, u32)]) -> Str
     process.map_or("the client".to_owned(), |&(named, _)| owner_key(evidence, named))
 }
 
-/// Converts `&[&str]` to steps.
-pub(super) fn steps(steps: &[&str]) -> Vec<String> {
-    steps.iter().map(|&step| step.to_owned()).collect()
-}
-
 /// Returns `1 port` or `28,232 ports`.
 pub(super) fn ports(number: u32) -> String {
     counted(number, "port")
