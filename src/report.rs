@@ -9,6 +9,7 @@ pub mod json;
 pub mod lab;
 mod paragraph;
 pub mod pick;
+mod rows;
 pub mod text;
 
 use std::fmt;

@@ -2,7 +2,6 @@
 
 mod act;
 mod attempt_marks;
-mod figures;
 mod heat;
 mod log;
 mod marks;
@@ -27,11 +26,10 @@ use crate::{
 };
 
 pub use crate::{
-    allocator::{AllocatorRow, Model},
+    allocator::{AllocatorRow, Model, Reached, RunStats},
     engine::{AllocatorTarget, Speed},
 };
 pub use attempt_marks::Mark;
-pub use figures::{AllocationFigures, Reached};
 pub use log::{AttemptLog, HolderOwner, HolderSeen, LogEntry};
 pub use occupancy_counts::OccupancyCounts;
 pub use settings::{AllocationPanel, Field, next_strategy};
@@ -128,9 +126,9 @@ pub struct Allocation {
     occupancy_counts: Option<OccupancyCounts>,
     /// Set together with `occupancy_counts`.
     occupancy_details: Option<OccupancyDetails>,
-    figures: AllocationFigures,
-    /// Number of allocations that ended in this run. `figures` may count fewer, because they are
-    /// reset when the simulated occupancy changes.
+    /// Counted since the run began, or since the simulated occupancy last changed.
+    figures: RunStats,
+    /// Number of allocations that ended in this run. `figures` may count fewer.
     ended: u64,
     log: AttemptLog,
     attempt_marks: AttemptMarks,
@@ -158,7 +156,7 @@ impl Allocation {
             panel: None,
             occupancy_counts: None,
             occupancy_details: None,
-            figures: AllocationFigures::default(),
+            figures: RunStats::default(),
             ended: 0,
             log: AttemptLog::default(),
             attempt_marks: AttemptMarks::default(),
@@ -184,8 +182,8 @@ impl Allocation {
         if !self.is_prepared() || delta.run != self.run.number {
             return Vec::new();
         }
-        self.figures.add(&delta);
-        self.ended += delta.successes + delta.failures;
+        self.figures.add(&delta.stats);
+        self.ended += delta.stats.finished();
         self.attempt_marks.add(at, &delta.recent);
         self.heat.add(at, delta.attempts_by_port);
         self.last = delta.finished.or(self.last);
@@ -287,7 +285,7 @@ impl Allocation {
         self.occupancy_counts
     }
 
-    pub fn figures(&self) -> &AllocationFigures {
+    pub fn figures(&self) -> &RunStats {
         &self.figures
     }
 

@@ -1,7 +1,11 @@
 //! `portscope lab`: compares strategies, or runs the race, without a screen.
 
 use crate::{
-    allocator::{ALLOCATORS, Candidates},
+    allocator::{
+        Candidates,
+        lab::LabSetup,
+        race::{RaceBackend, RaceSetup},
+    },
     cli::{
         args::PlainFormat,
         exit::{self, CommandEnd},
@@ -11,20 +15,9 @@ use crate::{
             lab::{ComparisonSettings, Experiment, RaceSettings},
         },
     },
-    domain::{PortRange, Protocols},
-    engine::{
-        self,
-        message::{LabReport, LabSetup, LabTarget, RaceBackend, RaceReport, RaceSetup, Rounds},
-        race::MIN_FREE,
-    },
+    engine::{self, race::MIN_FREE},
     host::Host,
-    report::{
-        self, NoPort,
-        lab::{
-            LabComparison, LabConditions, LabOutcome, LabSummary, RaceSummary, RaceTarget,
-            StrategyResult,
-        },
-    },
+    report::{self, NoPort, lab::LabOutcome},
 };
 
 pub fn run(settings: &LabSettings) -> anyhow::Result<CommandEnd> {
@@ -42,9 +35,9 @@ fn compare(
     seed: u64,
 ) -> anyhow::Result<CommandEnd> {
     let setup = setup(host, settings, asked, seed)?;
-    let result = engine::lab::complete(host, &setup, u64::from(asked.runs.get()));
-    let report = result.map_err(anyhow::Error::msg)?;
-    write(settings, &comparison(&setup, asked, &report))?;
+    let runs = u64::from(asked.runs.get());
+    let report = engine::lab::complete(host, &setup, runs).map_err(anyhow::Error::msg)?;
+    write(settings, LabOutcome::Comparison { setup: &setup, runs, report: &report })?;
     if let Some(limitation) = report.limitation {
         exit::print_stderr(format_args!("portscope: partial: {limitation}"));
     }
@@ -83,40 +76,6 @@ fn setup(
     })
 }
 
-fn comparison<'a>(
-    setup: &LabSetup,
-    asked: &ComparisonSettings,
-    report: &'a LabReport,
-) -> LabSummary<'a> {
-    let LabReport { candidates, occupied, strategy_reports, .. } = report;
-    let (occupancy, fill) = match setup.target {
-        LabTarget::Machine => ("live", f64::from(*occupied) / f64::from(*candidates)),
-        LabTarget::Simulated { pattern, share } => (pattern.name(), share),
-    };
-    let results = strategy_reports.iter().map(|strategy_report| StrategyResult {
-        row: &ALLOCATORS[strategy_report.strategy],
-        figures: &strategy_report.figures,
-    });
-    LabSummary {
-        conditions: LabConditions {
-            occupancy,
-            is_simulated: setup.target != LabTarget::Machine,
-            fill,
-            seed: setup.seed,
-            range: setup.range,
-            candidates: *candidates,
-            occupied: *occupied,
-            protocols: setup.protocols,
-        },
-        outcome: LabOutcome::Comparison(LabComparison {
-            max_attempts: setup.max_attempts,
-            destinations: setup.destinations,
-            runs: u64::from(asked.runs.get()),
-            results: results.collect(),
-        }),
-    }
-}
-
 fn race(
     host: &dyn Host,
     settings: &LabSettings,
@@ -126,7 +85,6 @@ fn race(
     let (policy, gaps) = host.policy()?;
     search::report_assumptions(&gaps);
     let range = settings.range.resolve(&policy);
-    check_free(range, asked.share)?;
     let setup = RaceSetup {
         program: std::env::current_exe().ok(),
         rounds: asked.rounds.get(),
@@ -136,11 +94,12 @@ fn race(
         share: asked.share,
         seed,
     };
+    check_free(&setup)?;
     let report = engine::race::run(&setup, &mut |_| true);
     if let (RaceBackend::Unknown, Some(why)) = (&report.backend, &report.failure) {
         return Err(BadInput(why.to_string()).into());
     }
-    write(settings, &raced(&setup, &report))?;
+    write(settings, LabOutcome::Race { setup: &setup, report: &report })?;
     if let Some(why) = &report.failure {
         exit::print_stderr(format_args!("portscope: partial: the race ended early: {why}"));
     }
@@ -148,8 +107,8 @@ fn race(
 }
 
 /// Checks that the range has enough free ports for a race.
-fn check_free(range: PortRange, share: f64) -> Result<(), BadInput> {
-    let free = range.len() - others(range, share);
+fn check_free(setup: &RaceSetup) -> Result<(), BadInput> {
+    let (range, free) = (setup.range, setup.free());
     if free >= MIN_FREE {
         return Ok(());
     }
@@ -159,51 +118,7 @@ fn check_free(range: PortRange, share: f64) -> Result<(), BadInput> {
     )))
 }
 
-fn raced(setup: &RaceSetup, report: &RaceReport) -> LabSummary<'static> {
-    let place = match &report.backend {
-        RaceBackend::Simulated { because } => RaceTarget::Simulated { because: because.clone() },
-        RaceBackend::Unknown | RaceBackend::Namespace => RaceTarget::Namespace,
-    };
-    LabSummary {
-        conditions: LabConditions {
-            occupancy: "uniform",
-            is_simulated: matches!(place, RaceTarget::Simulated { .. }),
-            fill: setup.share,
-            seed: setup.seed,
-            range: setup.range,
-            candidates: setup.range.len(),
-            occupied: others(setup.range, setup.share),
-            protocols: Protocols::Udp,
-        },
-        outcome: LabOutcome::Race(RaceSummary {
-            place,
-            window: setup.window,
-            competitor_per_second: setup.competitor_binds_per_second,
-            rebound: rounds(&report.rebound),
-            handed_over: rounds(&report.handed_over),
-            failure: report.failure.clone(),
-        }),
-    }
-}
-
-fn others(range: PortRange, share: f64) -> u32 {
-    (f64::from(range.len()) * share).round() as u32
-}
-
-fn rounds(rounds: &Rounds) -> report::lab::RaceRounds {
-    report::lab::RaceRounds {
-        count: rounds.count,
-        stolen: rounds.stolen,
-        refused: rounds.refused,
-        expected: rounds.expected,
-        deviation: rounds.deviation,
-        window: rounds.window,
-        competitor_per_second: rounds.competitor_per_second,
-        free: rounds.free,
-    }
-}
-
-fn write(settings: &LabSettings, lab: &LabSummary<'_>) -> anyhow::Result<()> {
+fn write(settings: &LabSettings, lab: LabOutcome<'_>) -> anyhow::Result<()> {
     Ok(settings.destination.write(|out| match settings.format {
         PlainFormat::Text => report::lab::text::write(lab, out),
         PlainFormat::Json => report::lab::json::write(lab, out),

@@ -16,7 +16,10 @@ use crate::{
         State, Text, availability,
         notation::{self, counted, grouped},
     },
-    report::{Scan, json::ProcessRow},
+    report::{
+        Scan,
+        rows::{self, ProcessRow},
+    },
 };
 
 /// A search and its result.
@@ -415,8 +418,7 @@ pub fn write_json(pick: &Pick, out: &mut dyn Write) -> io::Result<()> {
             .as_ref()
             .map(|error| ErrorRow { kind: error.kind(), message: error.to_string() }),
     };
-    serde_json::to_writer(&mut *out, &document)?;
-    out.write_all(b"\n")
+    rows::write(&document, out)
 }
 
 #[derive(Serialize)]

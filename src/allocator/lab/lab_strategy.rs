@@ -7,9 +7,10 @@ use rand::{SeedableRng, rngs::ChaCha8Rng};
 use crate::{
     allocator::{
         ALLOCATORS, AllocatorRow, Attempt, AttemptSearch, Candidates, FreePorts, PortView,
-        Progress, Strategy, StrategyFigures,
+        Progress, Strategy,
+        attempt::Finished,
         lab::{
-            Expectation, Expected, LabConfig, LabTally,
+            Expectation, Expected, LabConfig, LabTally, StrategyReport,
             expectation::{Given, HISTORY},
         },
     },
@@ -18,27 +19,6 @@ use crate::{
 
 /// Maximum number of attempts kept per allocation.
 const LAST_ATTEMPTS: usize = 64;
-
-/// Result of an allocation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AllocationEnd {
-    pub attempts: u32,
-    /// `None` if the allocation gave up.
-    pub port: Option<u16>,
-}
-
-/// State of one strategy of a lab.
-pub struct StrategyColumn {
-    /// Index into `ALLOCATORS`.
-    pub strategy: usize,
-    pub figures: StrategyFigures,
-    /// Current occupancy of the strategy.
-    pub ports: Arc<FreePorts>,
-    /// Attempts of the current or last allocation, oldest first, at most the last 64.
-    pub last_attempts: Vec<Attempt>,
-    /// Result of the last counted allocation; `None` if there is none.
-    pub last: Option<AllocationEnd>,
-}
 
 /// Strategy that takes part in a lab.
 pub struct LabStrategy<B, V> {
@@ -52,7 +32,7 @@ pub struct LabStrategy<B, V> {
     attempts: u32,
     is_in_progress: bool,
     expected: Option<Expected>,
-    last: Option<AllocationEnd>,
+    last: Option<Finished>,
     /// Number of allocated ports, including those that no statistic counts.
     given: u64,
     /// Time spent on the current allocation; `None` if not all of it is timed.
@@ -101,7 +81,7 @@ impl<B: Binder, V: PortView> LabStrategy<B, V> {
     }
 
     /// Returns the result of the last counted allocation; `None` if there is none.
-    pub fn last(&self) -> Option<AllocationEnd> {
+    pub fn last(&self) -> Option<Finished> {
         self.last
     }
 
@@ -136,7 +116,7 @@ impl<B: Binder, V: PortView> LabStrategy<B, V> {
         let attempts_made = self.continue_allocation(limit);
         let elapsed = elapsed + clock().saturating_sub(begun);
         self.elapsed = Some(elapsed);
-        if let Some(AllocationEnd { port, .. }) = self.last.filter(|_| !self.is_in_progress) {
+        if let Some(Finished { port, .. }) = self.last.filter(|_| !self.is_in_progress) {
             self.tally.time(elapsed, port.is_some());
         }
         attempts_made
@@ -154,11 +134,7 @@ impl<B: Binder, V: PortView> LabStrategy<B, V> {
     /// Makes up to `limit` attempts of an allocation that no statistic counts. The configured limit
     /// on attempts does not apply. Returns the number of attempts, and the result if the allocation
     /// ended.
-    pub fn allocate_uncounted(
-        &mut self,
-        limit: u32,
-        destination: u32,
-    ) -> (u32, Option<AllocationEnd>) {
+    pub fn allocate_uncounted(&mut self, limit: u32, destination: u32) -> (u32, Option<Finished>) {
         if !std::mem::replace(&mut self.is_in_progress, true) {
             self.attempts = 0;
             self.allocator.set_destination(destination);
@@ -169,7 +145,7 @@ impl<B: Binder, V: PortView> LabStrategy<B, V> {
         (self.attempts - before, ended)
     }
 
-    fn steps(&mut self, limit: u32) -> Option<AllocationEnd> {
+    fn steps(&mut self, limit: u32) -> Option<Finished> {
         let Self { allocator, attempts, last_attempts, .. } = self;
         let progress = allocator.steps(limit, |attempt| {
             *attempts = attempt.number;
@@ -182,7 +158,7 @@ impl<B: Binder, V: PortView> LabStrategy<B, V> {
         };
         self.given += u64::from(port.is_some());
         self.is_in_progress = false;
-        Some(AllocationEnd { attempts: self.attempts, port })
+        Some(Finished { number: self.tally.runs() + 1, attempts: self.attempts, port })
     }
 
     /// Returns what the expected result of the next allocation depends on, for a uniformly random
@@ -200,13 +176,13 @@ impl<B: Binder, V: PortView> LabStrategy<B, V> {
     }
 
     /// Returns the state, without the expected distribution and the run lengths of the occupancy.
-    pub fn column(&self, ports: Arc<FreePorts>) -> StrategyColumn {
+    pub fn report(&self, ports: Arc<FreePorts>) -> StrategyReport {
         let first = self.attempts.saturating_sub(LAST_ATTEMPTS as u32) + 1;
         let last_attempts = (first..=self.attempts).filter_map(|number| {
             self.last_attempts[number as usize % LAST_ATTEMPTS]
                 .filter(|attempt| attempt.number == number)
         });
-        StrategyColumn {
+        StrategyReport {
             strategy: self.strategy,
             figures: self.tally.figures(self.allocator.candidates().range()),
             ports,

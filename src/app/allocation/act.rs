@@ -4,9 +4,9 @@ use crate::{
     app::{
         Effect, Key,
         allocation::{
-            ActivePanel, Allocation, AllocationAction, AllocationFigures, AllocationOptions,
-            AllocationPanel, AllocatorTarget, AttemptDensity, AttemptLog, AttemptMarks, LastScan,
-            OccupancyCounts, Speed, next_strategy, target::FillRatio,
+            ActivePanel, Allocation, AllocationAction, AllocationOptions, AllocationPanel,
+            AllocatorTarget, AttemptDensity, AttemptLog, AttemptMarks, LastScan, OccupancyCounts,
+            RunStats, Speed, next_strategy, target::FillRatio,
         },
         run::{MAX_UNCONFIRMED_SPEED, RunControl, RunRequest, RunScreen, RunState},
     },
@@ -187,7 +187,7 @@ impl Allocation {
     }
 
     fn forget(&mut self) {
-        self.figures = AllocationFigures::default();
+        self.figures = RunStats::default();
         self.ended = 0;
         self.log = AttemptLog::default();
         self.attempt_marks = AttemptMarks::default();

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     allocator::{
         ALLOCATORS, FreePorts,
-        lab::{Expectation, Expected, Given, LabConfig, LabStrategy, StrategyColumn},
+        lab::{Expectation, Expected, Given, LabConfig, LabStrategy, StrategyReport},
     },
     domain::{LocalAddress, Text},
     engine::{
@@ -156,14 +156,14 @@ impl MachineLab {
         Ok(())
     }
 
-    pub fn columns(&self) -> Vec<StrategyColumn> {
-        let column = |slot: &MachineSlot| {
-            let mut column = slot.lab_strategy.column(Arc::clone(&self.survey.ports));
-            column.figures.model = expectation(&self.survey, &slot.lab_strategy).model();
-            column.figures.lengths = self.survey.lengths.to_vec();
-            column
+    pub fn reports(&self) -> Vec<StrategyReport> {
+        let report = |slot: &MachineSlot| {
+            let mut report = slot.lab_strategy.report(Arc::clone(&self.survey.ports));
+            report.figures.model = expectation(&self.survey, &slot.lab_strategy).model();
+            report.figures.lengths = self.survey.lengths.to_vec();
+            report
         };
-        self.slots.iter().map(column).collect()
+        self.slots.iter().map(report).collect()
     }
 
     fn has_ended(&self) -> bool {

@@ -15,7 +15,7 @@ use crate::{
     report::{
         Health, Status,
         diagnose::kind,
-        json::{HostDocument, Instant, Missing, MissingRow},
+        rows::{self, Collection, HostDocument, Instant, Missing},
     },
 };
 
@@ -24,8 +24,7 @@ const SCHEMA: &str = "portscope.diagnose/1";
 const MAX_DESTINATIONS: usize = 100;
 
 pub fn write(health: &Health<'_>, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, &document(health))?;
-    out.write_all(b"\n")
+    rows::write(&document(health), out)
 }
 
 /// Writes the reports of several network namespaces, and why some may be missing.
@@ -35,24 +34,10 @@ pub fn write_each(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let is_complete = healths.iter().all(|health| health.scan.snapshot.is_complete());
-    let collection = DiagnoseCollection {
-        schema: SCHEMA,
-        status: Status::worst(healths, unseen).name(),
-        namespaces: healths.iter().map(document).collect(),
-        complete: unseen.is_empty() && is_complete,
-        missing: unseen.iter().map(MissingRow::from).collect(),
-    };
-    serde_json::to_writer(&mut *out, &collection)?;
-    out.write_all(b"\n")
-}
-
-#[derive(Serialize)]
-struct DiagnoseCollection<'a> {
-    schema: &'static str,
-    status: &'static str,
-    namespaces: Vec<DiagnoseDocument<'a>>,
-    complete: bool,
-    missing: Vec<MissingRow>,
+    let documents = healths.iter().map(document).collect();
+    let mut collection = Collection::new(SCHEMA, documents, is_complete, unseen);
+    collection.status = Some(Status::worst(healths, unseen).name());
+    rows::write(&collection, out)
 }
 
 fn document<'a>(health: &'a Health<'_>) -> DiagnoseDocument<'a> {
