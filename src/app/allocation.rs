@@ -119,7 +119,6 @@ pub struct Allocation {
     simulated: Option<Simulated>,
     /// Whether marks may fade and flash.
     motion: bool,
-    speed: Speed,
     keeps_bound_ports: bool,
     run: RunControl,
     panel: Option<ActivePanel>,
@@ -150,9 +149,8 @@ impl Allocation {
             share: target::FillRatio::default(),
             simulated: None,
             motion,
-            speed: Speed::Four,
             keeps_bound_ports: false,
-            run: RunControl::new(),
+            run: RunControl::new(Speed::Four, act::ask_run),
             panel: None,
             occupancy_counts: None,
             occupancy_details: None,
@@ -229,7 +227,7 @@ impl Allocation {
             }
             return Vec::new();
         }
-        let needs_scan = self.speed <= MAX_UNCONFIRMED_SPEED && self.log.wants_scan();
+        let needs_scan = self.run.speed <= MAX_UNCONFIRMED_SPEED && self.log.wants_scan();
         if needs_scan { vec![Effect::Ask(Request::ScanNow)] } else { Vec::new() }
     }
 
@@ -260,7 +258,7 @@ impl Allocation {
     }
 
     pub fn speed(&self) -> Speed {
-        self.speed
+        self.run.speed
     }
 
     pub fn is_running(&self) -> bool {
@@ -269,7 +267,7 @@ impl Allocation {
 
     /// Whether the run is so fast that only a sample of the attempts is shown.
     pub fn is_sampled(&self) -> bool {
-        self.speed > MAX_UNCONFIRMED_SPEED
+        self.run.speed > MAX_UNCONFIRMED_SPEED
     }
 
     pub fn keeps_bound_ports(&self) -> bool {

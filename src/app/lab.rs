@@ -117,10 +117,8 @@ pub struct LabScreen {
     /// Indexes into `ALLOCATORS`.
     picked: Vec<usize>,
     selected: usize,
-    /// Speed of simulated runs.
-    simulated_speed: Speed,
-    /// Speed of real binds on the machine.
-    machine_speed: Speed,
+    /// The speed after a switch between machine and simulation.
+    other_speed: Speed,
     /// Whether the screen was opened before. The simulation starts by itself only at the first
     /// visit.
     was_visited: bool,
@@ -145,10 +143,9 @@ impl LabScreen {
             share: FillRatio::default(),
             picked: INITIAL_STRATEGIES.iter().filter_map(position).collect(),
             selected: 0,
-            simulated_speed: Speed::Max,
-            machine_speed: Speed::Four,
+            other_speed: Speed::Four,
             was_visited: false,
-            run: RunControl::new(),
+            run: RunControl::new(Speed::Max, act::ask_run),
             report: None,
             race: None,
             race_number: 0,
@@ -214,7 +211,7 @@ impl LabScreen {
     }
 
     pub fn speed(&self) -> Speed {
-        if self.is_simulated { self.simulated_speed } else { self.machine_speed }
+        self.run.speed
     }
 
     pub fn is_running(&self) -> bool {

@@ -9,10 +9,7 @@ use crate::{
         ALLOCATORS, AllocatorRow, Attempt, AttemptSearch, Candidates, FreePorts, PortView,
         Progress, Strategy,
         attempt::Finished,
-        lab::{
-            Expectation, Expected, LabConfig, LabTally, StrategyReport,
-            expectation::{Given, HISTORY},
-        },
+        lab::{Expectation, Expected, Given, LabConfig, LabTally, StrategyReport},
     },
     domain::Binder,
 };
@@ -170,7 +167,7 @@ impl<B: Binder, V: PortView> LabStrategy<B, V> {
             occupied,
             runs: None,
             max_attempts: self.max_attempts,
-            remembered: self.given.min(u64::from(HISTORY)) as u32,
+            remembered: self.given.min(self.row().remembered.into()) as u32,
             given: Given::Elsewhere,
         }
     }

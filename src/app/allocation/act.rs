@@ -115,8 +115,8 @@ impl Allocation {
             AllocatorTarget::Machine => AllocatorTarget::Simulated { share: self.share.ratio() },
             AllocatorTarget::Simulated { .. } => AllocatorTarget::Machine,
         };
-        if self.speed > MAX_UNCONFIRMED_SPEED && !self.may_be_fast(scan) {
-            self.speed = MAX_UNCONFIRMED_SPEED;
+        if self.run.speed > MAX_UNCONFIRMED_SPEED && !self.may_be_fast(scan) {
+            self.run.speed = MAX_UNCONFIRMED_SPEED;
         }
         let had_run = self.run.is_prepared();
         self.run.state = RunState::None;
@@ -201,21 +201,8 @@ impl Allocation {
 }
 
 impl RunScreen for Allocation {
-    fn control(&self) -> &RunControl {
-        &self.run
-    }
-
-    fn control_mut(&mut self) -> &mut RunControl {
+    fn control(&mut self) -> &mut RunControl {
         &mut self.run
-    }
-
-    fn ask(request: RunRequest) -> Effect {
-        ask(match request {
-            RunRequest::Run => AllocationRequest::Run,
-            RunRequest::Step => AllocationRequest::Step,
-            RunRequest::Pause => AllocationRequest::Pause,
-            RunRequest::Speed(speed) => AllocationRequest::Speed(speed),
-        })
     }
 
     fn prepare(&mut self, scan: Option<LastScan<'_>>) -> Option<Vec<Effect>> {
@@ -246,7 +233,7 @@ impl RunScreen for Allocation {
         self.run.state = RunState::Paused;
         Some(vec![
             ask(AllocationRequest::Prepare(self.setup(scan))),
-            ask(AllocationRequest::Speed(self.speed)),
+            ask(AllocationRequest::Speed(self.run.speed)),
             ask(AllocationRequest::Hold(self.keeps_bound_ports)),
         ])
     }
@@ -255,17 +242,18 @@ impl RunScreen for Allocation {
         self.target == AllocatorTarget::Machine
     }
 
-    fn pace(&self) -> Speed {
-        self.speed
-    }
-
-    fn pace_mut(&mut self) -> &mut Speed {
-        &mut self.speed
-    }
-
     fn confirm(&mut self, speed: Option<Speed>) {
         self.panel = speed.map(ActivePanel::ConfirmSpeed);
     }
+}
+
+pub(super) fn ask_run(request: RunRequest) -> Effect {
+    ask(match request {
+        RunRequest::Run => AllocationRequest::Run,
+        RunRequest::Step => AllocationRequest::Step,
+        RunRequest::Pause => AllocationRequest::Pause,
+        RunRequest::Speed(speed) => AllocationRequest::Speed(speed),
+    })
 }
 
 fn stop() -> Vec<Effect> {

@@ -129,6 +129,7 @@ impl LabScreen {
     /// `Step`; on the machine the lab is paused. Machine and simulation have separate speeds.
     fn toggle_target(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         self.is_simulated = !self.is_simulated;
+        std::mem::swap(&mut self.run.speed, &mut self.other_speed);
         self.begin(self.is_simulated && self.speed() != Speed::Step, scan)
     }
 
@@ -206,21 +207,8 @@ impl LabScreen {
 }
 
 impl RunScreen for LabScreen {
-    fn control(&self) -> &RunControl {
-        &self.run
-    }
-
-    fn control_mut(&mut self) -> &mut RunControl {
+    fn control(&mut self) -> &mut RunControl {
         &mut self.run
-    }
-
-    fn ask(request: RunRequest) -> Effect {
-        ask(match request {
-            RunRequest::Run => LabRequest::Run,
-            RunRequest::Step => LabRequest::Step,
-            RunRequest::Pause => LabRequest::Pause,
-            RunRequest::Speed(speed) => LabRequest::Speed(speed),
-        })
     }
 
     fn prepare(&mut self, scan: Option<LastScan<'_>>) -> Option<Vec<Effect>> {
@@ -251,17 +239,18 @@ impl RunScreen for LabScreen {
         !self.is_simulated
     }
 
-    fn pace(&self) -> Speed {
-        self.speed()
-    }
-
-    fn pace_mut(&mut self) -> &mut Speed {
-        if self.is_simulated { &mut self.simulated_speed } else { &mut self.machine_speed }
-    }
-
     fn confirm(&mut self, speed: Option<Speed>) {
         self.panel = speed.map(LabPanel::ConfirmSpeed);
     }
+}
+
+pub(super) fn ask_run(request: RunRequest) -> Effect {
+    ask(match request {
+        RunRequest::Run => LabRequest::Run,
+        RunRequest::Step => LabRequest::Step,
+        RunRequest::Pause => LabRequest::Pause,
+        RunRequest::Speed(speed) => LabRequest::Speed(speed),
+    })
 }
 
 pub(super) fn ask(request: LabRequest) -> Effect {

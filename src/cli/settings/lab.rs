@@ -95,7 +95,7 @@ fn comparison(typed: &LabArguments) -> Result<ComparisonSettings, BadInput> {
     }
     let strategies = strategies(&typed.strategy)?;
     let band = typed.band.as_deref().map(band).transpose()?;
-    if band.is_some() && !strategies.iter().any(|&number| ALLOCATORS[number].name == "banded") {
+    if band.is_some() && !strategies.iter().any(|&number| ALLOCATORS[number].has_band) {
         return Err(BadInput("--band requires --strategy banded".into()));
     }
     let target = target(typed.occupancy, typed.fill.as_deref())?;
