@@ -18,7 +18,7 @@ use crate::{
     },
     report::{
         Scan,
-        rows::{self, ProcessRow},
+        rows::{self, PortRangeRow, ProcessRow},
     },
 };
 
@@ -408,7 +408,7 @@ pub fn write_json(pick: &Pick, out: &mut dyn Write) -> io::Result<()> {
         strategy: pick.strategy,
         seed: pick.seed,
         protocol: pick.protocols.name(),
-        range: PickRange { first: pick.range.first(), last: pick.range.last() },
+        range: pick.range.into(),
         max_attempts: pick.max_attempts,
         ports: &pick.ports,
         in_ephemeral_range: &pick.automatic,
@@ -427,19 +427,13 @@ struct PickDocument<'a> {
     strategy: &'static str,
     seed: u64,
     protocol: &'static str,
-    range: PickRange,
+    range: PortRangeRow,
     max_attempts: u32,
     ports: &'a [u16],
     in_ephemeral_range: &'a [u16],
     attempts: Attempts<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<ErrorRow>,
-}
-
-#[derive(Serialize)]
-struct PickRange {
-    first: u16,
-    last: u16,
 }
 
 #[derive(Serialize)]
@@ -476,7 +470,7 @@ impl<'a> From<&'a TracedAttempt> for AttemptRow<'a> {
             protocol: traced_attempt.protocols().name(),
             outcome: traced_attempt.attempt.outcome().name(),
             errno: refusal.map(|refusal| refusal.errno.name()),
-            nanoseconds: u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
+            nanoseconds: rows::nanoseconds(took),
             holder: traced_attempt.holder.as_ref().map(PickHolder::from),
         }
     }

@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer, ser::SerializeSeq};
 
 use crate::{
     domain::{
-        Endpoint, Gap, Machine, Snapshot, Socket, Text, Tunnel, UnseenNamespaces,
+        Endpoint, Gap, Machine, PortRange, Snapshot, Socket, Text, Tunnel, UnseenNamespaces,
         interfaces::InterfaceLabel,
     },
     report::{Scan, User},
@@ -173,6 +173,22 @@ impl Serialize for Interface<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&self.0)
     }
+}
+
+#[derive(Serialize)]
+pub struct PortRangeRow {
+    first: u16,
+    last: u16,
+}
+
+impl From<PortRange> for PortRangeRow {
+    fn from(range: PortRange) -> Self {
+        Self { first: range.first(), last: range.last() }
+    }
+}
+
+pub fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[derive(Serialize)]

@@ -1,9 +1,6 @@
 //! Writes `portscope.lab/1`, whose keys and types are a contract.
 
-use std::{
-    io::{self, Write},
-    time::Duration,
-};
+use std::io::{self, Write};
 
 use serde::Serialize;
 
@@ -16,7 +13,7 @@ use crate::{
     domain::Text,
     report::{
         lab::{self, LabOutcome},
-        rows,
+        rows::{self, PortRangeRow, nanoseconds},
     },
 };
 
@@ -32,19 +29,13 @@ struct LabDocument<'a> {
     simulated: bool,
     occupancy: &'static str,
     protocol: &'static str,
-    range: LabRange,
+    range: PortRangeRow,
     candidates: u32,
     occupied: u32,
     max_attempts: Option<u32>,
     destinations: Option<u32>,
     strategies: Vec<StrategyRow<'a>>,
     race: Option<RaceRow<'a>>,
-}
-
-#[derive(Serialize)]
-struct LabRange {
-    first: u16,
-    last: u16,
 }
 
 fn document(lab: LabOutcome<'_>) -> LabDocument<'_> {
@@ -62,7 +53,7 @@ fn document(lab: LabOutcome<'_>) -> LabDocument<'_> {
         simulated: conditions.is_simulated,
         occupancy: conditions.occupancy,
         protocol: conditions.protocols.name(),
-        range: LabRange { first: conditions.range.first(), last: conditions.range.last() },
+        range: conditions.range.into(),
         candidates: conditions.candidates,
         occupied: conditions.occupied,
         max_attempts: setup.map(|setup| setup.max_attempts),
@@ -144,10 +135,6 @@ impl<'a> From<&'a StrategyReport> for StrategyRow<'a> {
             snapshots: SnapshotsRow { count, nanoseconds: nanoseconds(took) },
         }
     }
-}
-
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[derive(Serialize)]
