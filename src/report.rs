@@ -41,6 +41,13 @@ impl<'a> Scan<'a> {
         })
     }
 
+    /// Names the processes of a socket's owner: `nginx[812], nginx[813]`.
+    fn names(self, socket: &Socket) -> String {
+        let pids = self.snapshot.owner(socket).pids();
+        let names: Vec<_> = pids.iter().map(|&pid| self.processes.named(pid).to_string()).collect();
+        names.join(", ")
+    }
+
     /// Returns the pids of a socket's owner, each with its process. None: the process was not read,
     /// usually because it ended before.
     fn owners(self, socket: &Socket) -> impl Iterator<Item = (u32, Option<&'a Process>)> {

@@ -16,7 +16,7 @@ use crate::{
     allocator::Attempt,
     app::{
         Effect,
-        run::{MAX_UNCONFIRMED_SPEED, RunControl, RunScreen as _, RunState},
+        run::{MAX_UNCONFIRMED_SPEED, RunControl, RunScreen as _},
     },
     domain::{LocalAddress, Occupancy, PortRange, Protocols, Snapshot, Text, port},
     engine::{
@@ -136,7 +136,6 @@ pub struct Allocation {
     last: Option<Finished>,
     held: Vec<u16>,
     hold_limit: u32,
-    notice: Option<Text>,
     limitation: Option<&'static str>,
     hold_note: Option<&'static str>,
 }
@@ -163,7 +162,6 @@ impl Allocation {
             last: None,
             held: Vec::new(),
             hold_limit: 0,
-            notice: None,
             limitation: None,
             hold_note: None,
         }
@@ -242,9 +240,8 @@ impl Allocation {
 
     /// Ends the run because it cannot continue. The notice then shows `why`.
     pub fn fail(&mut self, why: Text) {
-        self.run.state = RunState::None;
+        self.run.fail(why);
         self.held.clear();
-        self.notice = Some(why);
     }
 
     /// Called when the user leaves the screen: pauses the run; held ports stay held.
@@ -321,7 +318,7 @@ impl Allocation {
     /// Why the last key had no effect, why the run failed, or why further ports are not held. None:
     /// there is nothing to report.
     pub fn notice(&self) -> Option<&str> {
-        self.notice.as_ref().map(Text::as_str).or(self.hold_note)
+        self.run.notice.as_ref().map(Text::as_str).or(self.hold_note)
     }
 
     /// Results of the last allocations, at most 200, oldest first; at high speeds a sample of them.

@@ -10,7 +10,7 @@ use crate::{
     allocator::{ALLOCATORS, Model, Order, Tuning, theory},
     app::{
         allocation::FillRatio,
-        run::{MAX_UNCONFIRMED_SPEED, RunControl, RunState},
+        run::{MAX_UNCONFIRMED_SPEED, RunControl},
     },
     domain::{PortRange, Protocols, Text, port},
 };
@@ -128,7 +128,6 @@ pub struct LabScreen {
     /// Number of `Race` requests sent. Reports with another number are late and ignored.
     race_number: u64,
     panel: Option<LabPanel>,
-    notice: Option<Text>,
 }
 
 impl LabScreen {
@@ -150,7 +149,6 @@ impl LabScreen {
             race: None,
             race_number: 0,
             panel: None,
-            notice: None,
         }
     }
 
@@ -164,7 +162,7 @@ impl LabScreen {
 
     /// Ends the lab because it cannot continue. The measured values stay on screen.
     pub fn fail(&mut self, why: Text) {
-        (self.run.state, self.notice) = (RunState::None, Some(why));
+        self.run.fail(why);
     }
 
     pub fn options(&self) -> &LabOptions {
@@ -235,7 +233,7 @@ impl LabScreen {
     /// Why the last key had no effect, or why the lab cannot continue. None: there is nothing to
     /// report.
     pub fn notice(&self) -> Option<&Text> {
-        self.notice.as_ref()
+        self.run.notice.as_ref()
     }
 
     /// Whether the lab is so fast that the screen shows only a sample.

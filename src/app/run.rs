@@ -3,6 +3,7 @@
 
 use crate::{
     app::{Effect, Key, allocation::LastScan},
+    domain::Text,
     engine::Speed,
 };
 
@@ -37,13 +38,33 @@ pub(super) struct RunControl {
     /// ends.
     pub is_speed_confirmed: bool,
     pub speed: Speed,
+    /// Why the last key had no effect, or why the run ended. None: there is nothing to report.
+    pub notice: Option<Text>,
     ask: fn(RunRequest) -> Effect,
 }
 
 impl RunControl {
     /// `ask` creates a request to the engine's thread for these runs.
     pub fn new(speed: Speed, ask: fn(RunRequest) -> Effect) -> Self {
-        Self { state: RunState::None, number: 0, is_speed_confirmed: false, speed, ask }
+        Self {
+            state: RunState::None,
+            number: 0,
+            is_speed_confirmed: false,
+            speed,
+            notice: None,
+            ask,
+        }
+    }
+
+    /// Ends the run because it cannot continue.
+    pub fn fail(&mut self, why: Text) {
+        (self.state, self.notice) = (RunState::None, Some(why));
+    }
+
+    /// Shows why a key has no effect. Returns no requests.
+    pub fn refuse(&mut self, why: impl AsRef<str>) -> Vec<Effect> {
+        self.notice = Some(Text::scrub(why.as_ref()));
+        Vec::new()
     }
 
     pub fn is_running(&self) -> bool {

@@ -8,6 +8,7 @@ use crate::{
         pool::BandUse,
     },
     domain::{LocalAddress, PortRange, ProcessTable, Protocols, Snapshot, Text},
+    host::HostError,
 };
 
 pub use crate::allocator::{
@@ -258,6 +259,13 @@ pub enum LabRequest {
     Race(RaceSetup),
     /// Ends the current race, which then reports its result.
     EndRace,
+}
+
+/// An error of the host, as reports show it.
+impl From<HostError> for Text {
+    fn from(error: HostError) -> Self {
+        Self::around_scrubbed(error.to_string())
+    }
 }
 
 /// Destination of reports. The implementation decides how many reports may be pending.

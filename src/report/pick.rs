@@ -12,8 +12,8 @@ use serde::{Serialize, Serializer};
 use crate::{
     allocator::Attempt,
     domain::{
-        AddressRefusal, Errno, Outcome, Owner, PortRange, Process, Protocol, Protocols, Socket,
-        State, Text, availability,
+        AddressRefusal, Errno, Outcome, Owner, PortRange, Protocol, Protocols, Socket, State, Text,
+        availability,
         notation::{self, counted, grouped},
     },
     report::{
@@ -213,10 +213,7 @@ pub fn holder_words<'a>(scan: Scan<'a>, sockets: impl Iterator<Item = &'a Socket
     let Some(socket) = sockets.min_by_key(|socket| rank(owner(socket))) else {
         return "an unlisted socket".to_owned();
     };
-    let label = |(pid, process): (u32, Option<&Process>)| {
-        notation::NamedProcess { name: process.map(|process| &process.name), pid }.to_string()
-    };
-    let names = || scan.owners(socket).map(label).collect::<Vec<_>>().join(", ");
+    let names = || scan.names(socket);
     match owner(&socket) {
         Owner::Process(_) => names(),
         Owner::Backlog(_) => format!("a connection not yet accepted by {}", names()),

@@ -10,13 +10,12 @@ use crate::{
         },
         run::{MAX_UNCONFIRMED_SPEED, RunControl, RunRequest, RunScreen, RunState},
     },
-    domain::Text,
     engine::{AllocationRequest, Request, Setup},
 };
 
 impl Allocation {
     pub fn act(&mut self, action: AllocationAction, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        self.notice = None;
+        self.run.notice = None;
         match action {
             AllocationAction::RunOrPause => self.run_or_pause(scan),
             AllocationAction::Step => self.step(scan),
@@ -170,8 +169,7 @@ impl Allocation {
     }
 
     fn nothing_held(&mut self) -> Vec<Effect> {
-        self.notice = Some(Text::scrub("no port is held"));
-        Vec::new()
+        self.run.refuse("no port is held")
     }
 
     /// Prepares the run again, paused, with the same seed and empty figures. The engine releases
@@ -208,8 +206,7 @@ impl RunScreen for Allocation {
     fn prepare(&mut self, scan: Option<LastScan<'_>>) -> Option<Vec<Effect>> {
         if self.target == AllocatorTarget::Machine {
             let Some(scan) = scan else {
-                let words = "no scan yet: the allocator starts after the first scan";
-                self.notice = Some(Text::scrub(words));
+                self.run.refuse("no scan yet: the allocator starts after the first scan");
                 return None;
             };
             let occupancy_counts = OccupancyCounts::count(&self.options, scan);
@@ -220,9 +217,7 @@ impl RunScreen for Allocation {
         }
         if self.has_no_candidates(scan) {
             let range = self.options.range;
-            self.notice = Some(Text::scrub(format!(
-                "all ports of {range} are reserved: choose another range (o)"
-            )));
+            self.run.refuse(format!("all ports of {range} are reserved: choose another range (o)"));
             return None;
         }
         self.forget();

@@ -8,13 +8,12 @@ use crate::{
         lab::{LabAction, LabPanel, LabScreen, LabSettingsPanel, MAX_COLUMNS, Pattern, Speed},
         run::{RunControl, RunRequest, RunScreen, RunState},
     },
-    domain::Text,
     engine::{LabRequest, LabSetup, Request},
 };
 
 impl LabScreen {
     pub fn act(&mut self, action: LabAction, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        self.notice = None;
+        self.run.notice = None;
         match action {
             LabAction::RunOrPause => self.run_or_pause(scan),
             LabAction::Step => self.step(scan),
@@ -158,9 +157,7 @@ impl LabScreen {
     }
 
     fn nothing_simulated(&mut self) -> Vec<Effect> {
-        self.notice =
-            Some(Text::scrub("cannot change the host's occupancy; t switches to simulation"));
-        Vec::new()
+        self.run.refuse("cannot change the host's occupancy; t switches to simulation")
     }
 
     /// Gives the selected column the next or previous strategy that is in no column.
@@ -179,8 +176,7 @@ impl LabScreen {
         let free = (0..ALLOCATORS.len()).find(|number| !self.picked.contains(number));
         let Some(free) = free.filter(|_| self.picked.len() < MAX_COLUMNS) else {
             let words = format!("at most {MAX_COLUMNS} columns: s changes the selected one");
-            self.notice = Some(Text::scrub(words));
-            return Vec::new();
+            return self.run.refuse(words);
         };
         self.picked.push(free);
         self.selected = self.picked.len() - 1;
@@ -189,8 +185,7 @@ impl LabScreen {
 
     fn remove(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         if self.picked.len() == 1 {
-            self.notice = Some(Text::scrub("at least one column: s changes its strategy"));
-            return Vec::new();
+            return self.run.refuse("at least one column: s changes its strategy");
         }
         self.picked.remove(self.selected);
         self.selected = self.selected.min(self.picked.len() - 1);
@@ -214,7 +209,7 @@ impl RunScreen for LabScreen {
     fn prepare(&mut self, scan: Option<LastScan<'_>>) -> Option<Vec<Effect>> {
         let reserved = scan.map(|scan| scan.snapshot.ephemeral.reserved().to_vec());
         if reserved.is_none() && !self.is_simulated {
-            self.notice = Some(Text::scrub("no scan yet: the lab starts after the first scan"));
+            self.run.refuse("no scan yet: the lab starts after the first scan");
             return None;
         }
         self.report = None;

@@ -6,13 +6,12 @@ use crate::domain::{
     DestinationUse, Evidence, Forecast, LastMinute, Level, OwnerKey, Protocol, Snapshot,
     availability::{Scope, scopes},
     diagnosis::SubjectStatus,
-    notation::{NamedProcess, counted, grouped, rounded},
+    notation::{counted, grouped, rounded},
 };
 
 /// Names a process: `nginx[812]`, or only the pid if the name is unknown.
 pub(super) fn process(evidence: &Evidence<'_>, pid: u32) -> String {
-    let name = evidence.processes.get(pid).map(|process| &process.name);
-    NamedProcess { name, pid }.to_string()
+    evidence.processes.named(pid).to_string()
 }
 
 /// Names the owner of sockets.

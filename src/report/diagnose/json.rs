@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
 use crate::{
     domain::{
-        DestinationUse, Finding, OwnerKey, RangeUse, UnseenNamespaces,
+        Destination, DestinationUse, Finding, OwnerKey, RangeUse, UnseenNamespaces,
         diagnosis::{About, Figure, SubjectStatus},
     },
     report::{
@@ -182,13 +182,26 @@ impl From<&SubjectStatus> for TrendRow {
 }
 
 #[derive(Serialize)]
-struct DestinationRow<'a> {
+struct DestinationName {
     protocol: &'static str,
     source: IpAddr,
     destination: IpAddr,
     port: u16,
     /// Index of the device that the sockets are bound to. None: they are bound to none.
     device: Option<u32>,
+}
+
+impl From<Destination> for DestinationName {
+    fn from(Destination { source, remote, interface }: Destination) -> Self {
+        let (destination, port) = (remote.address, remote.port);
+        Self { protocol: "tcp", source, destination, port, device: interface }
+    }
+}
+
+#[derive(Serialize)]
+struct DestinationRow<'a> {
+    #[serde(flatten)]
+    destination: DestinationName,
     level: &'static str,
     used: u32,
     capacity: u32,
@@ -213,11 +226,7 @@ impl<'a> DestinationRow<'a> {
             sockets,
         };
         Self {
-            protocol: "tcp",
-            source: row.destination.source,
-            destination: row.destination.remote.address,
-            port: row.destination.remote.port,
-            device: row.destination.interface,
+            destination: row.destination.into(),
             level: health.level_name(&subject_status),
             used: row.used,
             capacity: row.capacity,
@@ -289,23 +298,10 @@ impl<'a> FindingRow<'a> {
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum AboutRow<'a> {
     Machine,
-    Range {
-        protocol: &'static str,
-    },
-    Destination {
-        protocol: &'static str,
-        source: IpAddr,
-        destination: IpAddr,
-        port: u16,
-        device: Option<u32>,
-    },
-    Owner {
-        owner: OwnerKeyRow<'a>,
-    },
-    Port {
-        protocol: &'static str,
-        port: u16,
-    },
+    Range { protocol: &'static str },
+    Destination(DestinationName),
+    Owner { owner: OwnerKeyRow<'a> },
+    Port { protocol: &'static str, port: u16 },
 }
 
 impl<'a> AboutRow<'a> {
@@ -313,13 +309,7 @@ impl<'a> AboutRow<'a> {
         match about {
             About::Machine => Self::Machine,
             About::Range(protocol) => Self::Range { protocol: protocol.name() },
-            About::Destination(destination) => Self::Destination {
-                protocol: "tcp",
-                source: destination.source,
-                destination: destination.remote.address,
-                port: destination.remote.port,
-                device: destination.interface,
-            },
+            About::Destination(destination) => Self::Destination(destination.into()),
             About::Owner(owner_key) => Self::Owner { owner: OwnerKeyRow::new(health, owner_key) },
             About::Port(protocol, port) => Self::Port { protocol: protocol.name(), port },
         }
