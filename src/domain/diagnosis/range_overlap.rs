@@ -23,7 +23,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
 }
 
 /// The part of the ephemeral range that something else allocates from, too.
-struct Overlap<'a> {
+struct RangeOverlap<'a> {
     ephemeral: &'a Ephemeral,
     other: PortRange,
     part: PortRange,
@@ -31,7 +31,7 @@ struct Overlap<'a> {
     ports: u32,
 }
 
-impl<'a> Overlap<'a> {
+impl<'a> RangeOverlap<'a> {
     /// Returns None if all ports of the part are reserved, or if there is no such part.
     fn of(evidence: &Evidence<'a>, other: PortRange) -> Option<Self> {
         let ephemeral = &evidence.snapshot.ephemeral;
@@ -56,7 +56,7 @@ fn node_ports(evidence: &Evidence<'_>) -> Option<Finding> {
     let mut names = evidence.processes.iter().map(|process| process.name.as_str());
     let name = names.find(|name| KUBERNETES.contains(name))?;
     let nodes = PortRange::new(NODE_PORTS.0, NODE_PORTS.1).ok()?;
-    let overlap = Overlap::of(evidence, nodes)?;
+    let overlap = RangeOverlap::of(evidence, nodes)?;
     let summary = format!(
         "{} of the ephemeral range are in Kubernetes' NodePort range {nodes} ({name} runs here)",
         counted(overlap.ports, "port"),
@@ -86,7 +86,7 @@ fn node_ports(evidence: &Evidence<'_>) -> Option<Finding> {
 
 fn services(evidence: &Evidence<'_>) -> Option<Finding> {
     let low = PortRange::new(SERVICES.0, SERVICES.1).ok()?;
-    let overlap = Overlap::of(evidence, low)?;
+    let overlap = RangeOverlap::of(evidence, low)?;
     let summary = format!(
         "the ephemeral range starts at {}, among the ports of common services",
         overlap.ephemeral.range.first(),
@@ -121,8 +121,8 @@ fn translations(evidence: &Evidence<'_>) -> Option<Finding> {
     let has_range = |row: &&Translation| row.ports >= 4 && is_dense(row);
     let (source, overlap) = rows
         .filter(has_range)
-        .find_map(|row| Some((row.source, Overlap::of(evidence, row.seen)?)))?;
-    let Overlap { ephemeral, other, ports, .. } = overlap;
+        .find_map(|row| Some((row.source, RangeOverlap::of(evidence, row.seen)?)))?;
+    let RangeOverlap { ephemeral, other, ports, .. } = overlap;
     let summary = format!(
         "NAT as {source} uses ports {other}, {} of them in the ephemeral range",
         grouped(ports),
