@@ -9,7 +9,7 @@ use std::{path::PathBuf, sync::Arc};
 use crate::{
     allocator::{ALLOCATORS, Model, Order, Tuning, theory},
     app::{
-        allocation::FillRatio,
+        allocation::{FillRatio, OccupancyCounts},
         run::{MAX_UNCONFIRMED_SPEED, RunControl},
     },
     domain::{PortRange, Protocols, Text, port},
@@ -93,13 +93,6 @@ pub enum LabPanel {
     ConfirmSpeed(Speed),
     /// Shows the race, which has its own keys.
     Race,
-}
-
-/// Occupancy of the range, in ports. In a simulation each run has this occupancy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LabOccupancyCounts {
-    pub candidates: u32,
-    pub occupied: u32,
 }
 
 /// Names of the strategies that are in the columns at the start.
@@ -189,13 +182,13 @@ impl LabScreen {
         if self.is_simulated {
             return Some(self.share.ratio());
         }
-        self.occupancy_counts().map(|g| f64::from(g.occupied) / f64::from(g.candidates.max(1)))
+        self.occupancy_counts().map(OccupancyCounts::share)
     }
 
-    /// None before the engine's first report.
-    pub fn occupancy_counts(&self) -> Option<LabOccupancyCounts> {
+    /// In a simulation, the occupancy of each run. None before the engine's first report.
+    pub fn occupancy_counts(&self) -> Option<OccupancyCounts> {
         let report = self.report.as_ref()?;
-        Some(LabOccupancyCounts { candidates: report.candidates, occupied: report.occupied })
+        Some(OccupancyCounts { candidates: report.candidates, occupied: report.occupied })
     }
 
     /// The strategies of the columns, from left to right.

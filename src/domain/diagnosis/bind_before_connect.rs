@@ -35,35 +35,35 @@ fn by_number(evidence: &Evidence<'_>) -> Option<Finding> {
         return None;
     }
     let left = evidence.analysis.new_destination();
-    let owners_by_ports = owners_by_ports(evidence, &numbered);
-    let most = most(&owners_by_ports);
-    let program = program(most);
-    let about = most.map_or(About::Machine, |group| About::Owner(group.first()));
+    let owners = PortOwners::of(evidence, &numbered);
+    let program = owners.program();
     let summary = format!(
         "{} with connections were given to bind() before connect() ({} of the range), {}",
         ports(count),
         percent(share),
-        used_by(&owners_by_ports, most)
+        owners.used_by()
     );
-    let finding = Finding::new(severity(evidence, count + range.unconnectable), about, summary)
-        .cause(format!(
-            "{program} gives ports to bind() before connect(): no other connect() can use them"
-        ))
-        .meaning(format!(
-            "No other connect() can use a port given to bind(), whatever the destination. A new \
+    let finding = Finding::new(
+        severity(evidence, count + range.unconnectable),
+        owners.about(),
+        summary,
+    )
+    .cause(format!(
+        "{program} gives ports to bind() before connect(): no other connect() can use them"
+    ))
+    .meaning(format!(
+        "No other connect() can use a port given to bind(), whatever the destination. A new \
              destination has {left} ports to choose from. Once none is left, connect() fails with \
              EADDRNOTAVAIL."
-        ))
-        .figure("numbered", count)
-        .figure("unconnectable", range.unconnectable)
-        .figure("size", range.size)
-        .figure("others_available", left.least)
-        .figure("others_available_most", left.most)
-        .figures(most.iter().flat_map(|group| group.figures()))
-        .advice(no_number(&program))
-        .avoid(format!(
-            "do not give {program} more ports: each of them is lost to all other programs"
-        ));
+    ))
+    .figure("numbered", count)
+    .figure("unconnectable", range.unconnectable)
+    .figure("size", range.size)
+    .figure("others_available", left.least)
+    .figure("others_available_most", left.most)
+    .figures(owners.most().iter().flat_map(|group| group.figures()))
+    .advice(no_number(program))
+    .avoid(format!("do not give {program} more ports: each of them is lost to all other programs"));
     Some(finding)
 }
 
@@ -101,17 +101,15 @@ fn by_order(evidence: &Evidence<'_>) -> Option<Finding> {
     }
     let lost = range.suspected + range.unconnectable;
     let left = range.size.saturating_sub(lost);
-    let owners_by_ports = owners_by_ports(evidence, &evidence.analysis.suspected);
-    let most = most(&owners_by_ports);
-    let program = program(most);
-    let about = most.map_or(About::Machine, |group| About::Owner(group.first()));
+    let owners = PortOwners::of(evidence, &evidence.analysis.suspected);
+    let program = owners.program();
     let summary = format!(
         "{} with connections were very likely bound before connect() ({} of the range), {}",
         ports(range.suspected),
         percent(share),
-        used_by(&owners_by_ports, most)
+        owners.used_by()
     );
-    let finding = Finding::new(severity(evidence, lost), about, summary)
+    let finding = Finding::new(severity(evidence, lost), owners.about(), summary)
         .cause(format!("{program} binds before connect(): no other connect() can use these ports"))
         .meaning(format!(
             "A port that bind() chose cannot be shared between destinations: any other connect() \
@@ -124,8 +122,8 @@ fn by_order(evidence: &Evidence<'_>) -> Option<Finding> {
         .figure("unconnectable", range.unconnectable)
         .figure("size", range.size)
         .figure("others_available", left)
-        .figures(most.iter().flat_map(|group| group.figures()))
-        .advice(late_choice(&program))
+        .figures(owners.most().iter().flat_map(|group| group.figures()))
+        .advice(late_choice(program))
         .avoid("do not set SO_REUSEADDR instead: bind() to port 0 still gives each port only once");
     Some(finding)
 }
@@ -142,42 +140,51 @@ fn late_choice(program: &str) -> Advice {
         .now(("or omit bind()", omit))
 }
 
-/// Groups the owners of the connections on these ports, with the number of their connections.
-fn owners_by_ports(evidence: &Evidence<'_>, ports: &PortSet) -> Vec<OwnerGroup<u32>> {
-    let mut owners_by_ports: Vec<(OwnerKey, u32)> = Vec::new();
-    for socket in &evidence.snapshot.sockets {
-        let is_on = socket.protocol == Protocol::Tcp
-            && socket.remote.is_some()
-            && ports.contains(socket.local.port);
-        if !is_on {
-            continue;
+/// The owners of the connections on some ports, in groups, with the number of their connections.
+struct PortOwners(Vec<OwnerGroup<u32>>);
+
+impl PortOwners {
+    fn of(evidence: &Evidence<'_>, ports: &PortSet) -> Self {
+        let mut owners: Vec<(OwnerKey, u32)> = Vec::new();
+        for socket in &evidence.snapshot.sockets {
+            let is_on = socket.protocol == Protocol::Tcp
+                && socket.remote.is_some()
+                && ports.contains(socket.local.port);
+            if !is_on {
+                continue;
+            }
+            let owner_key = OwnerKey::of(evidence.snapshot, socket);
+            match owners.iter_mut().find(|(known, _)| *known == owner_key) {
+                Some((_, sockets)) => *sockets += 1,
+                None => owners.push((owner_key, 1)),
+            }
         }
-        let owner_key = OwnerKey::of(evidence.snapshot, socket);
-        match owners_by_ports.iter_mut().find(|(known, _)| *known == owner_key) {
-            Some((_, sockets)) => *sockets += 1,
-            None => owners_by_ports.push((owner_key, 1)),
-        }
+        Self(groups(evidence, owners, |sockets| sockets))
     }
-    groups(evidence, owners_by_ports, |sockets| sockets)
-}
 
-/// Returns the group with most connections. Known processes precede unknown owners. None: no group.
-fn most(owners_by_ports: &[OwnerGroup<u32>]) -> Option<&OwnerGroup<u32>> {
-    owners_by_ports.iter().min_by_key(|group| {
-        let is_process = matches!(group.first(), OwnerKey::Process(_));
-        Reverse((is_process, group.sum(|sockets| sockets)))
-    })
-}
+    /// Returns the group with most connections. Known processes precede unknown owners. None: no
+    /// group.
+    fn most(&self) -> Option<&OwnerGroup<u32>> {
+        self.0.iter().min_by_key(|group| {
+            let is_process = matches!(group.first(), OwnerKey::Process(_));
+            Reverse((is_process, group.sum(|sockets| sockets)))
+        })
+    }
 
-fn program(most: Option<&OwnerGroup<u32>>) -> String {
-    most.map_or_else(|| "an unknown process".to_owned(), |group| group.program.clone())
-}
+    fn about(&self) -> About {
+        self.most().map_or(About::Machine, |group| About::Owner(group.first()))
+    }
 
-/// Names the owner of most connections, in the words of `by`.
-fn used_by(owners_by_ports: &[OwnerGroup<u32>], most: Option<&OwnerGroup<u32>>) -> String {
-    let sockets = |group: &OwnerGroup<u32>| group.sum(|sockets| sockets);
-    match most {
-        Some(group) => by(&group.name, sockets(group), owners_by_ports.iter().map(sockets).sum()),
-        None => "by an unknown process".to_owned(),
+    fn program(&self) -> &str {
+        self.most().map_or("an unknown process", |group| &group.program)
+    }
+
+    /// Names the owner of most connections, in the words of `by`.
+    fn used_by(&self) -> String {
+        let sockets = |group: &OwnerGroup<u32>| group.sum(|sockets| sockets);
+        match self.most() {
+            Some(group) => by(&group.name, sockets(group), self.0.iter().map(sockets).sum()),
+            None => "by an unknown process".to_owned(),
+        }
     }
 }

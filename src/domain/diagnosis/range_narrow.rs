@@ -33,20 +33,12 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
             reserved => format!(" ({} reserved)", grouped(reserved)),
         }
     );
-    let wider = remedies::instead_of_narrow(evidence).map(|wider| SysctlChange {
-        command: format!(
-            "{}. Each network namespace has its own range; for that of another process: nsenter -t \
-             PID -n sysctl -w ...",
-            wider.command
-        ),
-        ..wider
-    });
     let finding = Finding::new(severity, About::Range(Protocol::Tcp), summary)
         .meaning(meaning(usable))
         .figure("first", range.first())
         .figure("last", range.last())
         .figure("size", size)
-        .advice(Advice::default().change(wider))
+        .advice(Advice::default().change(wider_range(evidence)))
         .avoid(
             "do not narrow the range to protect the ports of services: reserve these ports instead \
              (net.ipv4.ip_local_reserved_ports)",
@@ -56,6 +48,16 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
              ignores values outside of it, without an error",
         );
     vec![finding]
+}
+
+fn wider_range(evidence: &Evidence<'_>) -> Option<SysctlChange> {
+    let wider = remedies::instead_of_narrow(evidence)?;
+    let command = format!(
+        "{}. Each network namespace has its own range; for that of another process: nsenter -t PID \
+         -n sysctl -w ...",
+        wider.command
+    );
+    Some(SysctlChange { command, ..wider })
 }
 
 /// Explains the limits of a range with `usable` ports that are not reserved.

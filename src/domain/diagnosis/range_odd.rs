@@ -6,6 +6,7 @@ use crate::domain::{
         advice::Advice,
         finding::About,
         remedies::{self, SysctlChange},
+        wording::parity,
     },
     notation::grouped,
 };
@@ -20,7 +21,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         return Vec::new();
     }
     let Ok(even) = PortRange::new(range.first(), range.last() - 1) else { return Vec::new() };
-    let parity = if range.first().is_multiple_of(2) { "even" } else { "odd" };
+    let parity = parity(range.first());
     let summary = format!(
         "the ephemeral range {range} has an odd number of ports ({}): each connect() and bind() to \
          port 0 skips one of them",

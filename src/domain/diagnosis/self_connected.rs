@@ -8,7 +8,7 @@ use crate::domain::{
         advice::Advice,
         finding::{About, Figure},
         reservation::{self, single},
-        wording::owner_key,
+        wording::{owner_key, parity},
     },
     notation::grouped,
     socket::canonical,
@@ -127,7 +127,7 @@ fn retries(evidence: &Evidence<'_>, port: u16) -> String {
          TCP accepts the simultaneous open. connect() uses {} ports first, so servers on ports of \
          the other parity are hardly affected.",
         grouped(evidence.analysis.range(Protocol::Tcp).low_parity_size),
-        if port.is_multiple_of(2) { "even" } else { "odd" },
+        parity(port),
     )
 }
 

@@ -5,7 +5,7 @@ use crate::domain::{
     diagnosis::{
         advice::Advice,
         finding::{About, Figure},
-        wording::{client, main_owner, used_by},
+        wording::{client, main_owner, parity, used_by},
     },
     notation::{elapsed_seconds, grouped},
 };
@@ -47,16 +47,15 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
     let chain = chain(evidence);
     let a_port = nanoseconds_a_port(evidence, chain);
     let walk = f64::from(row.low_parity_capacity) * a_port;
-    let longer = elapsed_seconds(walk / 1e9);
     let times = (walk + USUAL_NANOSECONDS) / USUAL_NANOSECONDS;
     let remote = row.destination.remote;
-    let parity =
-        if evidence.snapshot.ephemeral.range.first().is_multiple_of(2) { "even" } else { "odd" };
+    let parity = parity(evidence.snapshot.ephemeral.range.first());
     let summary = format!(
-        "TCP → {remote}: {} of {} {parity} ports are left, so each connect() takes at least \
-         {longer} longer ({} ports are used, {})",
+        "TCP → {remote}: {} of {} {parity} ports are left, so each connect() takes at least {} \
+         longer ({} ports are used, {})",
         grouped(row.low_parity_available()),
         grouped(row.low_parity_capacity),
+        elapsed_seconds(walk / 1e9),
         grouped(row.used),
         used_by(evidence, row),
     );

@@ -68,6 +68,11 @@ pub(super) fn client(evidence: &Evidence<'_>, owners: &[(OwnerKey, u32)]) -> Str
     process.map_or("the client".to_owned(), |&(named, _)| owner_key(evidence, named))
 }
 
+/// Returns `even` or `odd`.
+pub(super) fn parity(port: u16) -> &'static str {
+    if port.is_multiple_of(2) { "even" } else { "odd" }
+}
+
 /// Returns `1 port` or `28,232 ports`.
 pub(super) fn ports(number: u32) -> String {
     counted(number, "port")

@@ -123,9 +123,7 @@ fn add(
         });
     };
     match of {
-        SampleSource::Range(value) => {
-            add_range(&|_, row, out| out.add(&[], value(row).into()));
-        }
+        SampleSource::Range(value) => add_range(&|_, row, out| out.add(&[], value(row).into())),
         SampleSource::RangeCount(count) => add_range(&|health, row, out| {
             out.add_value(health.lists(row.protocol).then(|| count(row).into()));
         }),
@@ -137,9 +135,7 @@ fn add(
         SampleSource::Build => listed.of_run(samples, |out| {
             out.add(&[("version", &env!("CARGO_PKG_VERSION"))], 1.0);
         }),
-        SampleSource::Run(value) => {
-            listed.of_run(samples, |out| out.add_value(value(run, listed)));
-        }
+        SampleSource::Run(value) => listed.of_run(samples, |out| out.add_value(value(run, listed))),
         SampleSource::Namespace(value) => {
             listed.each_namespace(samples, |health, out| out.add_value(value(health)));
         }

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     domain::{
-        Endpoint, Errno, Owner, Protocol, Socket, State,
+        Endpoint, Errno, Owner, Socket, State,
         availability::{self, BindAddress, Reuse, Verdict, probing::Probed},
         notation::{counted, grouped},
         port,
@@ -68,20 +68,13 @@ fn summary(explanation: &Explanation<'_>) -> String {
     )
 }
 
-fn upper(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Tcp => "TCP",
-        Protocol::Udp => "UDP",
-    }
-}
-
 fn write_holders(
     explanation: &Explanation<'_>,
     side: &ProtocolPort,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let scan = explanation.scan;
-    let name = format!("{} {}", upper(side.protocol), explanation.port);
+    let name = format!("{} {}", side.protocol.name().to_uppercase(), explanation.port);
     let service = side.service.as_ref().map(|service| format!(" (registered for {service})"));
     let service = service.unwrap_or_default();
     let sockets = scan.snapshot.on_port(side.protocol, explanation.port);

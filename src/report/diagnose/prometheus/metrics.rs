@@ -42,7 +42,7 @@ pub const METRICS: &[Metric] = &[
         name: "portscope_hidden_owner_sockets",
         labels: "",
         help: "Sockets whose owner is hidden.",
-        of: SampleSource::Namespace(namespace::hidden_owners),
+        of: SampleSource::Namespace(|health| Some(namespace::hidden_owners(health).into())),
     },
     Metric {
         name: "portscope_sockets",

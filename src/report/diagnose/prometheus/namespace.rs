@@ -32,9 +32,8 @@ pub(super) fn gaps(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
     }
 }
 
-pub(super) fn hidden_owners(health: &Health<'_>) -> Option<f64> {
-    let gaps = health.scan.snapshot.gaps.iter();
-    Some(gaps.filter_map(Gap::hidden_owners).sum::<u32>().into())
+pub(super) fn hidden_owners(health: &Health<'_>) -> u32 {
+    health.scan.snapshot.gaps.iter().filter_map(Gap::hidden_owners).sum()
 }
 
 pub(super) fn sockets(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
