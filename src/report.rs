@@ -9,6 +9,7 @@ pub mod json;
 pub mod lab;
 mod paragraph;
 pub mod pick;
+mod rows;
 pub mod text;
 
 use std::fmt;
@@ -38,6 +39,13 @@ impl<'a> Scan<'a> {
             (None, Some(words)) => User::Unmapped(words),
             (None, None) => User::Nameless(uid),
         })
+    }
+
+    /// Names the processes of a socket's owner: `nginx[812], nginx[813]`.
+    fn names(self, socket: &Socket) -> String {
+        let pids = self.snapshot.owner(socket).pids();
+        let names: Vec<_> = pids.iter().map(|&pid| self.processes.named(pid).to_string()).collect();
+        names.join(", ")
     }
 
     /// Returns the pids of a socket's owner, each with its process. None: the process was not read,

@@ -458,7 +458,7 @@ fn an_allocation_without_attempts_shows_the_reason() {
     let mut harness = choosing("bitmap", 1.0);
     let ended = Finished { number: 1, attempts: 0, port: None };
     let mut delta = harness::empty(1);
-    (delta.failures, delta.finished, delta.ended) = (1, Some(ended), vec![ended]);
+    (delta.stats.failures, delta.finished, delta.ended) = (1, Some(ended), vec![ended]);
     harness.report(delta);
     let screen_text = text(&drawn(&harness, &DARK, 120, 40));
     assert!(
@@ -486,7 +486,7 @@ fn a_refusal_of_port_0_is_shown_as_text_and_not_on_the_map() {
 fn snapshots_of_a_strategy_are_shown_separately_from_attempts() {
     let mut harness = choosing("bitmap", 0.9);
     let mut won = bound(1, 1, ports(&harness, false, 1)[0]);
-    won.snapshots = (3, Duration::from_micros(3_600));
+    won.stats.snapshots = (3, Duration::from_micros(3_600));
     harness.report(won);
     let screen_text = text(&drawn(&harness, &DARK, 120, 40));
     assert!(screen_text.contains("3 snapshots, 1.2ms each"), "{screen_text}");

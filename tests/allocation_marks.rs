@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use harness::{Harness, bound, empty, in_use};
 use portscope::{
+    allocator::RunStats,
     app::allocation::{
         Allocation, AllocationAction as Action, AllocationOptions, LastScan, Mark, Speed,
     },
@@ -169,7 +170,8 @@ fn full_speed_shows_attempt_density_instead_of_marks() {
     for tenth in 0..20 {
         let attempts_by_port = vec![(50_000, 3), (50_001 + tenth, 1)];
         let held = vec![50_001];
-        let delta = AllocationDelta { held, attempts: 4, attempts_by_port, ..empty(1) };
+        let mut delta = AllocationDelta { held, attempts_by_port, ..empty(1) };
+        delta.stats.attempts = 4;
         harness.report(ms(u64::from(tenth) * 100), delta);
     }
     let now = ms(1900);
@@ -187,8 +189,10 @@ fn full_speed_shows_attempt_density_instead_of_marks() {
 #[test]
 fn a_paused_run_keeps_its_density_and_a_resumed_run_starts_again() {
     let mut harness = TimedHarness::at(Speed::Max);
-    let delta_touching =
-        |port| AllocationDelta { attempts: 7, attempts_by_port: vec![(port, 7)], ..empty(1) };
+    let delta_touching = |port| {
+        let stats = RunStats { attempts: 7, ..RunStats::default() };
+        AllocationDelta { stats, attempts_by_port: vec![(port, 7)], ..empty(1) }
+    };
     harness.report(ms(0), delta_touching(50_000));
     harness.0.act(Action::RunOrPause);
     harness.report(ms(10), AllocationDelta { is_running: false, ..empty(1) });

@@ -103,9 +103,12 @@ fn a_run_starts_paused_and_a_step_makes_one_attempt() {
     let first = session.ask(Ask::Prepare(setup()));
     assert_eq!(first, AllocationDelta { run: 1, ..AllocationDelta::default() });
     let stepped = session.ask(Ask::Step);
-    assert_eq!((stepped.attempts, stepped.successes, stepped.is_running), (1, 1, false));
+    assert_eq!(
+        (stepped.stats.attempts, stepped.stats.successes, stepped.is_running),
+        (1, 1, false)
+    );
     assert_eq!(stepped.recent.len(), 1);
-    assert_eq!(session.ask(Ask::Pause).attempts, 0);
+    assert_eq!(session.ask(Ask::Pause).stats.attempts, 0);
     assert_eq!(session.ask(Ask::Prepare(setup())).run, 2);
 }
 
@@ -160,10 +163,10 @@ fn a_slow_run_reports_each_attempt_and_is_never_faster_than_its_speed() {
     assert!(session.thread.send(Ask::Run));
     let deltas: Vec<AllocationDelta> = (0..6).map(|_| session.next()).collect();
     assert!(begin.elapsed() >= Duration::from_millis(250), "{:?}", begin.elapsed());
-    assert!(deltas.iter().all(|delta| delta.is_running && delta.collisions == 0));
+    assert!(deltas.iter().all(|delta| delta.is_running && delta.stats.collisions == 0));
     let attempts: Vec<u32> = deltas.iter().flat_map(|d| &d.recent).map(|a| a.number).collect();
     assert_eq!(attempts, [1, 2, 3, 4, 5, 6]);
-    assert!(deltas.iter().all(|delta| delta.attempts == 1));
+    assert!(deltas.iter().all(|delta| delta.stats.attempts == 1));
 
     session.thread.send(Ask::Speed(Speed::Step));
     session.until(|delta| !delta.is_running);
@@ -213,17 +216,17 @@ fn the_simulated_snapshot_is_reported_before_the_first_collision() {
     let first = population();
     assert_eq!((first.number, first.sockets.len()), (1, 50), "25 ports of TCP and UDP");
     assert_eq!(session.next(), AllocationDelta { run: 1, ..AllocationDelta::default() });
-    assert_eq!(session.ask(Ask::Step).attempts, 1);
+    assert_eq!(session.ask(Ask::Step).stats.attempts, 1);
 
     assert!(session.thread.send(Ask::Fill(1.0)));
-    assert_eq!(session.next().attempts, 0, "what was met before");
+    assert_eq!(session.next().stats.attempts, 0, "what was met before");
     assert_eq!(population().sockets.len(), 200);
-    assert_eq!(session.ask(Ask::Step).collisions, 1);
+    assert_eq!(session.ask(Ask::Step).stats.collisions, 1);
 
     assert!(session.thread.send(Ask::Prepare(setup())));
     assert_eq!(session.next().run, 2);
     assert!(session.thread.send(Ask::Fill(1.0)));
-    assert_eq!(session.ask(Ask::Step).successes, 1, "the machine is not filled");
+    assert_eq!(session.ask(Ask::Step).stats.successes, 1, "the machine is not filled");
     assert_eq!(host.snapshot().sockets, []);
 }
 

@@ -91,12 +91,12 @@ fn every_strategy_allocates_on_a_machine_that_is_nearly_full() {
                     continue;
                 }
                 let all = run(number, protocols, false, 100);
-                assert!(all.successes > 0, "{}", row.name);
+                assert!(all.stats.successes > 0, "{}", row.name);
                 assert!(all.attempts_by_port.iter().all(|&(port, _)| thousand().contains(port)));
-                let is_reported = all.snapshots.0 > 0 && !all.snapshots.1.is_zero();
+                let is_reported = all.stats.snapshots.0 > 0 && !all.stats.snapshots.1.is_zero();
                 assert_eq!(is_reported, row.needs_port_view, "{}", row.name);
                 if row.needs_port_view || row.lets_machine_choose {
-                    assert_eq!((all.attempts, all.failures), (100, 0), "{}", row.name);
+                    assert_eq!((all.stats.attempts, all.stats.failures), (100, 0), "{}", row.name);
                 }
             }
         }
@@ -109,7 +109,7 @@ fn bitmap_does_not_try_ports_held_by_others() {
         let _others = occupy(Protocols::Udp, 50);
         let bitmap = ALLOCATORS.iter().position(|row| row.name == "bitmap").unwrap();
         let all = run(bitmap, Protocols::Udp, true, 25);
-        assert_eq!((all.successes, all.attempts, all.held.len()), (20, 20, 20));
-        assert_eq!((all.failures, all.failed_attempts), (5, 0), "nothing looked free");
+        assert_eq!((all.stats.successes, all.stats.attempts, all.held.len()), (20, 20, 20));
+        assert_eq!((all.stats.failures, all.stats.failed_attempts), (5, 0), "nothing looked free");
     });
 }

@@ -12,7 +12,7 @@ use std::{
 
 use portscope::{
     Allocator, Step,
-    allocator::Attempt,
+    allocator::{Attempt, RunStats},
     domain::{Ephemeral, Occupancy, Outcome, PortRange, Protocols, State},
     engine::{
         AllocationRequest, Outbox, Report, Setup, Speed,
@@ -144,7 +144,8 @@ proptest! {
             *attempts_by_port.entry(port).or_insert(0) += tries;
         }
         prop_assert_eq!(&all.attempts_by_port, &attempts_by_port.into_iter().collect::<Vec<_>>());
-        prop_assert_eq!(all.attempts, deltas.iter().map(|delta| delta.attempts).sum::<u64>());
+        let attempts = deltas.iter().map(|delta| delta.stats.attempts).sum::<u64>();
+        prop_assert_eq!(all.stats.attempts, attempts);
         prop_assert_eq!(&all.held, &deltas.last().unwrap().held);
         prop_assert!(deltas.len() == 1 || all.ended.len() <= 64);
     }
@@ -157,10 +158,13 @@ fn deltas() -> impl Strategy<Value = AllocationDelta> {
     (attempts_by_port, histogram, held, 0..9u64).prop_map(
         |(attempts_by_port, histogram, held, number)| AllocationDelta {
             run: 1,
-            attempts: attempts_by_port.values().map(|&tries| u64::from(tries)).sum(),
-            successes: histogram.values().sum(),
-            busy: Duration::from_nanos(number),
-            histogram: histogram.into_iter().collect(),
+            stats: RunStats {
+                attempts: attempts_by_port.values().map(|&tries| u64::from(tries)).sum(),
+                successes: histogram.values().sum(),
+                busy: Duration::from_nanos(number),
+                histogram,
+                ..RunStats::default()
+            },
             attempts_by_port: attempts_by_port.into_iter().collect(),
             held: held.into_iter().collect(),
             finished: (number > 4).then_some(Finished { number, attempts: 1, port: None }),
@@ -216,7 +220,7 @@ fn run(
     while finished < stop_after {
         match inbox.recv_timeout(Duration::from_mins(1)).unwrap() {
             Report::Allocation(delta) => {
-                finished += delta.successes + delta.failures;
+                finished += delta.stats.successes + delta.stats.failures;
                 deltas.push(*delta);
             }
             other => panic!("{other:?}"),
@@ -240,9 +244,9 @@ fn counted(host: &SimulatedHost, setup: &Setup, allocations: u64) -> AllocationD
         let mut attempts = 0;
         let result = allocator.allocate(|attempt| {
             attempts = attempt.number;
-            figures.attempts += 1;
-            figures.collisions += u64::from(attempt.outcome() == Outcome::InUse);
-            figures.busy += attempt.took;
+            figures.stats.attempts += 1;
+            figures.stats.collisions += u64::from(attempt.outcome() == Outcome::InUse);
+            figures.stats.busy += attempt.took;
             *attempts_by_port.entry(attempt.port).or_insert(0) += 1;
             figures.recent.push(*attempt);
         });
@@ -250,20 +254,17 @@ fn counted(host: &SimulatedHost, setup: &Setup, allocations: u64) -> AllocationD
         if port.is_some() {
             *histogram.entry(attempts).or_insert(0) += 1;
         } else {
-            figures.failures += 1;
-            figures.failed_attempts += u64::from(attempts);
+            figures.stats.failures += 1;
+            figures.stats.failed_attempts += u64::from(attempts);
         }
         figures.ended.push(Finished { number, attempts, port });
     }
     figures.finished = figures.ended.last().copied();
-    figures.successes = histogram.values().sum();
+    figures.stats.successes = histogram.values().sum();
     figures.recent.drain(..figures.recent.len() - 64);
     figures.ended.drain(..figures.ended.len() - 64);
-    AllocationDelta {
-        attempts_by_port: attempts_by_port.into_iter().collect(),
-        histogram: histogram.into_iter().collect(),
-        ..figures
-    }
+    figures.stats.histogram = histogram;
+    AllocationDelta { attempts_by_port: attempts_by_port.into_iter().collect(), ..figures }
 }
 
 #[test]

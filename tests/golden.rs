@@ -240,9 +240,9 @@ impl Run {
                 Progress::Bound(attempt, _) => (attempt, true),
                 Progress::GaveUp(attempt) => (attempt.expect("random never runs out"), true),
             };
-            delta.attempts += 1;
-            delta.collisions += u64::from(attempt.refusal.is_some());
-            delta.busy += attempt.took;
+            delta.stats.attempts += 1;
+            delta.stats.collisions += u64::from(attempt.refusal.is_some());
+            delta.stats.busy += attempt.took;
             delta.recent.push(attempt);
             *attempts_by_port.entry(attempt.port).or_insert(0) += 1;
             if has_ended {
@@ -251,20 +251,20 @@ impl Run {
                 if port.is_some() {
                     *histogram.entry(attempt.number).or_insert(0) += 1;
                 } else {
-                    delta.failures += 1;
-                    delta.failed_attempts += u64::from(attempt.number);
+                    delta.stats.failures += 1;
+                    delta.stats.failed_attempts += u64::from(attempt.number);
                 }
                 let (number, attempts) = (self.allocations, attempt.number);
                 delta.ended.push(Finished { number, attempts, port });
             }
         }
-        delta.successes = delta.ended.len() as u64 - delta.failures;
+        delta.stats.successes = delta.ended.len() as u64 - delta.stats.failures;
         delta.finished = delta.ended.last().copied();
         let has_ended = delta.finished.is_some();
         delta.recent.drain(..delta.recent.len().saturating_sub(64));
         delta.ended.drain(..delta.ended.len().saturating_sub(64));
         delta.attempts_by_port = attempts_by_port.into_iter().collect();
-        delta.histogram = histogram.into_iter().collect();
+        delta.stats.histogram = histogram;
         self.session.now += later;
         self.session.update(Event::Report(Report::Allocation(Box::new(delta))));
         has_ended

@@ -8,7 +8,7 @@ use portscope::{
     allocator::{
         ALLOCATORS, AllocatorRow, Candidates, Pattern, Population, PortView, StrategyFigures,
         Tuning,
-        lab::{LabConfig, SimulatedLab, StrategyColumn},
+        lab::{LabConfig, SimulatedLab, StrategyReport},
         population::CLUSTER,
         theory::{runs_of_taken, scan_on_built},
     },
@@ -42,15 +42,15 @@ fn all_names() -> Vec<&'static str> {
     ALLOCATORS.iter().map(|row| row.name).collect()
 }
 
-fn complete(config: &LabConfig, pattern: Pattern, occupied: u32, runs: u64) -> Vec<StrategyColumn> {
+fn complete(config: &LabConfig, pattern: Pattern, occupied: u32, runs: u64) -> Vec<StrategyReport> {
     let mut simulated_lab = SimulatedLab::new(config, pattern, occupied);
     while simulated_lab.runs() < runs {
         simulated_lab.advance(10_007, runs, &|| Duration::ZERO);
     }
-    simulated_lab.columns()
+    simulated_lab.reports()
 }
 
-fn row(column: &StrategyColumn) -> &'static AllocatorRow {
+fn row(column: &StrategyReport) -> &'static AllocatorRow {
     &ALLOCATORS[column.strategy]
 }
 
@@ -182,9 +182,9 @@ fn all_strategies_of_a_run_meet_the_same_occupancy() {
             SimulatedLab::new(&config(&all_names(), small(), 50, 4), pattern, 700);
         for _ in 0..500 {
             simulated_lab.prepare(u32::MAX);
-            let shown = simulated_lab.columns()[0].ports.clone();
+            let shown = simulated_lab.reports()[0].ports.clone();
             simulated_lab.step();
-            for column in simulated_lab.columns() {
+            for column in simulated_lab.reports() {
                 assert_eq!(column.ports, shown, "{pattern:?}");
                 let met = column.last_attempts.iter().filter(|attempt| attempt.port > 0);
                 for attempt in met {
@@ -203,7 +203,7 @@ fn a_step_makes_one_attempt_per_unfinished_allocation() {
         SimulatedLab::new(&config(&all_names(), small(), 9, 8), Pattern::Uniform, 950);
     for step in 1..=9 {
         simulated_lab.step();
-        for column in simulated_lab.columns() {
+        for column in simulated_lab.reports() {
             let ended = column.last.map_or(step, |last| last.attempts);
             assert_eq!(column.last_attempts.len(), ended as usize, "{}", row(&column).name);
             assert_eq!(column.figures.runs, u64::from(column.last.is_some()));
@@ -211,7 +211,7 @@ fn a_step_makes_one_attempt_per_unfinished_allocation() {
     }
     assert_eq!(simulated_lab.runs(), 1);
     simulated_lab.step();
-    assert!(simulated_lab.columns().iter().all(|column| column.last_attempts.len() == 1));
+    assert!(simulated_lab.reports().iter().all(|column| column.last_attempts.len() == 1));
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn figures_depend_on_the_seed_and_not_on_batch_sizes() {
             while simulated_lab.runs() < 40 {
                 simulated_lab.advance(budget, 40, &|| Duration::ZERO);
             }
-            simulated_lab.columns().into_iter().map(|column| column.figures).collect()
+            simulated_lab.reports().into_iter().map(|column| column.figures).collect()
         };
         let whole = figures(1, u32::MAX);
         assert_eq!(whole, figures(1, 7), "{pattern:?}");
@@ -235,7 +235,7 @@ fn figures_depend_on_the_seed_and_not_on_batch_sizes() {
 /// Asserts that the mean and the failures are within 4.5 standard errors of the expected values.
 /// Returns false if the strategy has no model.
 #[track_caller]
-fn assert_as_predicted(column: &StrategyColumn, max_attempts: u32) -> bool {
+fn assert_as_predicted(column: &StrategyReport, max_attempts: u32) -> bool {
     let (name, figures) = (row(column).name, &column.figures);
     let Some(expected) = figures.expected else { return false };
     let (mean, runs) = (figures.mean().unwrap(), figures.runs as f64);
@@ -340,6 +340,6 @@ fn one_run_in_16_is_timed_with_the_given_clock() {
         Duration::from_micros(ticks.get())
     };
     simulated_lab.advance(u32::MAX, 160, &clock);
-    let (time, successes) = simulated_lab.columns()[0].figures.timed;
+    let (time, successes) = simulated_lab.reports()[0].figures.timed;
     assert_eq!((time, successes), (Duration::from_micros(10), 10));
 }

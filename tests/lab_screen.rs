@@ -10,15 +10,13 @@ use std::{cell::Cell, fmt::Write as _, sync::Arc, time::Duration};
 use portscope::{
     allocator::{
         ALLOCATORS, Candidates, Pattern,
-        lab::{LabConfig, SimulatedLab, StrategyColumn},
+        lab::{LabConfig, SimulatedLab},
     },
     app::Event,
     domain::{Text, port::IANA_DYNAMIC},
     engine::{
         Report,
-        message::{
-            CurvePoint, Finished, LabReport, RaceBackend, RaceReport, Rounds, StrategyReport,
-        },
+        message::{CurvePoint, LabReport, RaceBackend, RaceReport, Rounds},
     },
     view::Theme,
 };
@@ -41,22 +39,6 @@ fn config(names: &[&str]) -> LabConfig {
         seed: 7,
         destinations: 1,
         tuning: portscope::allocator::Tuning::default(),
-    }
-}
-
-fn strategy_report(column: StrategyColumn) -> StrategyReport {
-    let number = column.figures.runs;
-    let finished = |end: portscope::allocator::lab::AllocationEnd| Finished {
-        number,
-        attempts: end.attempts,
-        port: end.port,
-    };
-    StrategyReport {
-        strategy: column.strategy,
-        figures: column.figures,
-        ports: column.ports,
-        last_attempts: column.last_attempts,
-        last: column.last.map(finished),
     }
 }
 
@@ -84,7 +66,7 @@ fn report(names: &[&str], pattern: Pattern, share: f64, runs: u64) -> LabReport 
         number: 1,
         candidates: 16_384,
         occupied: occupied(share),
-        strategy_reports: simulated_lab.columns().into_iter().map(strategy_report).collect(),
+        strategy_reports: simulated_lab.reports(),
         curve: curve.collect(),
         is_running: true,
         limitation: None,

@@ -61,7 +61,7 @@ fn refused_attempts_allocate_no_memory() {
     let (mut deltas, mut attempts) = (0, 0);
     while attempts < ALLOCATIONS * u64::from(ATTEMPTS_EACH) {
         let Report::Allocation(delta) = inbox.recv_timeout(timeout).unwrap() else { panic!() };
-        (deltas, attempts) = (deltas + 1, attempts + delta.attempts);
+        (deltas, attempts) = (deltas + 1, attempts + delta.stats.attempts);
     }
     let asked = ASKED.load(Ordering::Relaxed) - before;
 

@@ -28,6 +28,16 @@ impl Attempt {
     }
 }
 
+/// Result of an allocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// Number within the run, counted from 1.
+    pub number: u64,
+    pub attempts: u32,
+    /// `None` if the allocation gave up.
+    pub port: Option<u16>,
+}
+
 /// Result of one step of an allocation.
 #[derive(Debug)]
 pub enum Progress<H> {

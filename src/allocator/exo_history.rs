@@ -13,7 +13,7 @@ use rand::Rng;
 use crate::allocator::{Strategy, random_unique::RandomUnique, strategy::StrategyContext};
 
 /// Number of most recently allocated ports that are not tried.
-const HISTORY: usize = 20;
+pub const HISTORY: usize = 20;
 
 #[derive(Default)]
 pub struct ExoHistory {

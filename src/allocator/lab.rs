@@ -1,5 +1,6 @@
 //! Compares strategies, and collects the statistics of their allocations. Reads no clock.
 
+mod comparison;
 mod expectation;
 mod lab_strategy;
 mod simulated_lab;
@@ -9,8 +10,9 @@ use std::time::Duration;
 
 use crate::allocator::{Model, Predictability};
 
+pub use comparison::{CurvePoint, LabReport, LabSetup, LabTarget, StrategyReport};
 pub use expectation::{Expectation, Given};
-pub use lab_strategy::{AllocationEnd, LabStrategy, StrategyColumn};
+pub use lab_strategy::LabStrategy;
 pub use simulated_lab::{LabConfig, SimulatedLab};
 pub use tally::{LabTally, RECENT};
 

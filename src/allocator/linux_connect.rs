@@ -14,7 +14,7 @@
 
 use rand::{Rng, RngExt};
 
-use crate::allocator::{Strategy, hash::keyed, strategy::StrategyContext};
+use crate::allocator::{Candidates, Strategy, hash::keyed, strategy::StrategyContext};
 
 /// Number of slots, `INET_TABLE_PERTURB_SIZE`.
 const SLOTS: usize = 1 << 16;
@@ -37,6 +37,14 @@ pub struct LinuxConnect {
     on_second_parity: bool,
     /// Minimum growth of the counter, without the `STEP` that is always added.
     noise: u32,
+}
+
+/// Returns the number of candidates that a search tries: all, or all but the first one if the range
+/// has an odd number of ports. A search that starts at the first port skips the last one instead.
+pub fn attempt_limit(candidates: &Candidates) -> u32 {
+    let range = candidates.range();
+    let is_left_out = range.len() > 1 && range.len() % 2 == 1;
+    candidates.len() - u32::from(is_left_out && candidates.contains(range.first()))
 }
 
 impl LinuxConnect {

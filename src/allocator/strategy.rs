@@ -4,11 +4,22 @@ use rand::Rng;
 
 use crate::{
     allocator::{
-        Candidates, PortView, banded::Banded, bitmap::Bitmap, double_hash::DoubleHash,
-        exo_history::ExoHistory, hash::Hash, kernel_bind::KernelBind, linux_connect::LinuxConnect,
-        next_fit::NextFit, random::Random, random_increment::RandomIncrement,
-        random_retry::RandomRetry, random_unique::RandomUnique, sequential::Sequential,
-        simple_random::SimpleRandom, theory::Order,
+        Candidates, PortView,
+        banded::Banded,
+        bitmap::Bitmap,
+        double_hash::DoubleHash,
+        exo_history::{self, ExoHistory},
+        hash::Hash,
+        kernel_bind::KernelBind,
+        linux_connect::{self, LinuxConnect},
+        next_fit::NextFit,
+        random::Random,
+        random_increment::RandomIncrement,
+        random_retry::RandomRetry,
+        random_unique::RandomUnique,
+        sequential::Sequential,
+        simple_random::SimpleRandom,
+        theory::Order,
     },
     domain::PortRange,
 };
@@ -57,6 +68,12 @@ pub struct AllocatorRow {
     pub needs_port_view: bool,
     /// Whether the strategy tries port 0, so that the kernel chooses.
     pub lets_machine_choose: bool,
+    /// Whether the strategy has the static band of `Tuning`.
+    pub has_band: bool,
+    /// Number of most recently allocated ports that the strategy does not try.
+    pub remembered: u32,
+    /// Number of attempts after which the strategy has no port left to try, if it remembers none.
+    pub attempt_limit: fn(&Candidates) -> u32,
     pub make: fn(Tuning) -> Box<dyn Strategy>,
 }
 
@@ -67,7 +84,17 @@ impl AllocatorRow {
         order: Order,
         make: fn(Tuning) -> Box<dyn Strategy>,
     ) -> Self {
-        Self { name, summary, order, needs_port_view: false, lets_machine_choose: false, make }
+        Self {
+            name,
+            summary,
+            order,
+            needs_port_view: false,
+            lets_machine_choose: false,
+            has_band: false,
+            remembered: 0,
+            attempt_limit: Candidates::len,
+            make,
+        }
     }
 
     /// Returns the row with this name; `None` if there is none.
@@ -78,24 +105,30 @@ impl AllocatorRow {
 
 /// All strategies; the first is the default.
 pub const ALLOCATORS: &[AllocatorRow] = &[
-    AllocatorRow::new(
-        "random",
-        "random ports of the range, up to the limit of attempts",
-        Order::Replacement,
-        |_| Box::new(Random),
-    ),
+    AllocatorRow {
+        attempt_limit: |_| u32::MAX,
+        ..AllocatorRow::new(
+            "random",
+            "random ports of the range, up to the limit of attempts",
+            Order::Replacement,
+            |_| Box::new(Random),
+        )
+    },
     AllocatorRow::new(
         "random-unique",
         "random ports of the range, none twice",
         Order::Shuffled,
         |_| Box::new(RandomUnique::default()),
     ),
-    AllocatorRow::new(
-        "exo-history",
-        "like random-unique, but none of the last 20 allocated ports",
-        Order::Shuffled,
-        |_| Box::new(ExoHistory::default()),
-    ),
+    AllocatorRow {
+        remembered: exo_history::HISTORY as u32,
+        ..AllocatorRow::new(
+            "exo-history",
+            "like random-unique, but none of the last 20 allocated ports",
+            Order::Shuffled,
+            |_| Box::new(ExoHistory::default()),
+        )
+    },
     AllocatorRow::new("sequential", "the lowest free port", Order::Fixed, |_| {
         Box::new(Sequential::default())
     }),
@@ -137,6 +170,7 @@ pub const ALLOCATORS: &[AllocatorRow] = &[
     ),
     AllocatorRow {
         lets_machine_choose: true,
+        attempt_limit: |_| u32::MAX,
         ..AllocatorRow::new(
             "kernel-bind",
             "bind to port 0: the kernel chooses",
@@ -144,12 +178,15 @@ pub const ALLOCATORS: &[AllocatorRow] = &[
             |_| Box::new(KernelBind),
         )
     },
-    AllocatorRow::new(
-        "linux-connect",
-        "Linux's connect(): every second port first (simulated)",
-        Order::Fixed,
-        |_| Box::new(LinuxConnect::default()),
-    ),
+    AllocatorRow {
+        attempt_limit: linux_connect::attempt_limit,
+        ..AllocatorRow::new(
+            "linux-connect",
+            "Linux's connect(): every second port first (simulated)",
+            Order::Fixed,
+            |_| Box::new(LinuxConnect::default()),
+        )
+    },
     AllocatorRow {
         needs_port_view: true,
         ..AllocatorRow::new(
@@ -159,12 +196,15 @@ pub const ALLOCATORS: &[AllocatorRow] = &[
             |_| Box::new(Bitmap::default()),
         )
     },
-    AllocatorRow::new(
-        "banded",
-        "random start above a static band, then in it (Kubernetes)",
-        Order::Fixed,
-        |tuning| Box::new(Banded::new(tuning.band)),
-    ),
+    AllocatorRow {
+        has_band: true,
+        ..AllocatorRow::new(
+            "banded",
+            "random start above a static band, then in it (Kubernetes)",
+            Order::Fixed,
+            |tuning| Box::new(Banded::new(tuning.band)),
+        )
+    },
 ];
 
 /// Error: the static band leaves no ports above it.

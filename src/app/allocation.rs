@@ -2,7 +2,6 @@
 
 mod act;
 mod attempt_marks;
-mod figures;
 mod heat;
 mod log;
 mod marks;
@@ -17,7 +16,7 @@ use crate::{
     allocator::Attempt,
     app::{
         Effect,
-        run::{MAX_UNCONFIRMED_SPEED, RunControl, RunScreen as _, RunState},
+        run::{MAX_UNCONFIRMED_SPEED, RunControl, RunScreen as _},
     },
     domain::{LocalAddress, Occupancy, PortRange, Protocols, Snapshot, Text, port},
     engine::{
@@ -27,11 +26,10 @@ use crate::{
 };
 
 pub use crate::{
-    allocator::{AllocatorRow, Model},
+    allocator::{AllocatorRow, Model, Reached, RunStats},
     engine::{AllocatorTarget, Speed},
 };
 pub use attempt_marks::Mark;
-pub use figures::{AllocationFigures, Reached};
 pub use log::{AttemptLog, HolderOwner, HolderSeen, LogEntry};
 pub use occupancy_counts::OccupancyCounts;
 pub use settings::{AllocationPanel, next_strategy};
@@ -121,16 +119,15 @@ pub struct Allocation {
     simulated: Option<Simulated>,
     /// Whether marks may fade and flash.
     motion: bool,
-    speed: Speed,
     keeps_bound_ports: bool,
     run: RunControl,
     panel: Option<ActivePanel>,
     occupancy_counts: Option<OccupancyCounts>,
     /// Set together with `occupancy_counts`.
     occupancy_details: Option<OccupancyDetails>,
-    figures: AllocationFigures,
-    /// Number of allocations that ended in this run. `figures` may count fewer, because they are
-    /// reset when the simulated occupancy changes.
+    /// Counted since the run began, or since the simulated occupancy last changed.
+    figures: RunStats,
+    /// Number of allocations that ended in this run. `figures` may count fewer.
     ended: u64,
     log: AttemptLog,
     attempt_marks: AttemptMarks,
@@ -139,7 +136,6 @@ pub struct Allocation {
     last: Option<Finished>,
     held: Vec<u16>,
     hold_limit: u32,
-    notice: Option<Text>,
     limitation: Option<&'static str>,
     hold_note: Option<&'static str>,
 }
@@ -152,13 +148,12 @@ impl Allocation {
             share: target::FillRatio::default(),
             simulated: None,
             motion,
-            speed: Speed::Four,
             keeps_bound_ports: false,
-            run: RunControl::new(),
+            run: RunControl::new(Speed::Four, act::ask_run),
             panel: None,
             occupancy_counts: None,
             occupancy_details: None,
-            figures: AllocationFigures::default(),
+            figures: RunStats::default(),
             ended: 0,
             log: AttemptLog::default(),
             attempt_marks: AttemptMarks::default(),
@@ -167,7 +162,6 @@ impl Allocation {
             last: None,
             held: Vec::new(),
             hold_limit: 0,
-            notice: None,
             limitation: None,
             hold_note: None,
         }
@@ -184,8 +178,8 @@ impl Allocation {
         if !self.is_prepared() || delta.run != self.run.number {
             return Vec::new();
         }
-        self.figures.add(&delta);
-        self.ended += delta.successes + delta.failures;
+        self.figures.add(&delta.stats);
+        self.ended += delta.stats.finished();
         self.attempt_marks.add(at, &delta.recent);
         self.heat.add(at, delta.attempts_by_port);
         self.last = delta.finished.or(self.last);
@@ -231,7 +225,7 @@ impl Allocation {
             }
             return Vec::new();
         }
-        let needs_scan = self.speed <= MAX_UNCONFIRMED_SPEED && self.log.wants_scan();
+        let needs_scan = self.run.speed <= MAX_UNCONFIRMED_SPEED && self.log.wants_scan();
         if needs_scan { vec![Effect::Ask(Request::ScanNow)] } else { Vec::new() }
     }
 
@@ -246,9 +240,8 @@ impl Allocation {
 
     /// Ends the run because it cannot continue. The notice then shows `why`.
     pub fn fail(&mut self, why: Text) {
-        self.run.state = RunState::None;
+        self.run.fail(why);
         self.held.clear();
-        self.notice = Some(why);
     }
 
     /// Called when the user leaves the screen: pauses the run; held ports stay held.
@@ -262,7 +255,7 @@ impl Allocation {
     }
 
     pub fn speed(&self) -> Speed {
-        self.speed
+        self.run.speed
     }
 
     pub fn is_running(&self) -> bool {
@@ -271,7 +264,7 @@ impl Allocation {
 
     /// Whether the run is so fast that only a sample of the attempts is shown.
     pub fn is_sampled(&self) -> bool {
-        self.speed > MAX_UNCONFIRMED_SPEED
+        self.run.speed > MAX_UNCONFIRMED_SPEED
     }
 
     pub fn keeps_bound_ports(&self) -> bool {
@@ -287,7 +280,7 @@ impl Allocation {
         self.occupancy_counts
     }
 
-    pub fn figures(&self) -> &AllocationFigures {
+    pub fn figures(&self) -> &RunStats {
         &self.figures
     }
 
@@ -325,7 +318,7 @@ impl Allocation {
     /// Why the last key had no effect, why the run failed, or why further ports are not held. None:
     /// there is nothing to report.
     pub fn notice(&self) -> Option<&str> {
-        self.notice.as_ref().map(Text::as_str).or(self.hold_note)
+        self.run.notice.as_ref().map(Text::as_str).or(self.hold_note)
     }
 
     /// Results of the last allocations, at most 200, oldest first; at high speeds a sample of them.

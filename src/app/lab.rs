@@ -9,8 +9,8 @@ use std::{path::PathBuf, sync::Arc};
 use crate::{
     allocator::{ALLOCATORS, Model, Order, Tuning, theory},
     app::{
-        allocation::FillRatio,
-        run::{MAX_UNCONFIRMED_SPEED, RunControl, RunState},
+        allocation::{FillRatio, OccupancyCounts},
+        run::{MAX_UNCONFIRMED_SPEED, RunControl},
     },
     domain::{PortRange, Protocols, Text, port},
 };
@@ -95,13 +95,6 @@ pub enum LabPanel {
     Race,
 }
 
-/// Occupancy of the range, in ports. In a simulation each run has this occupancy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LabOccupancyCounts {
-    pub candidates: u32,
-    pub occupied: u32,
-}
-
 /// Names of the strategies that are in the columns at the start.
 const INITIAL_STRATEGIES: [&str; 4] = ["random", "sequential", "linux-connect", "double-hash"];
 
@@ -117,10 +110,8 @@ pub struct LabScreen {
     /// Indexes into `ALLOCATORS`.
     picked: Vec<usize>,
     selected: usize,
-    /// Speed of simulated runs.
-    simulated_speed: Speed,
-    /// Speed of real binds on the machine.
-    machine_speed: Speed,
+    /// The speed after a switch between machine and simulation.
+    other_speed: Speed,
     /// Whether the screen was opened before. The simulation starts by itself only at the first
     /// visit.
     was_visited: bool,
@@ -130,7 +121,6 @@ pub struct LabScreen {
     /// Number of `Race` requests sent. Reports with another number are late and ignored.
     race_number: u64,
     panel: Option<LabPanel>,
-    notice: Option<Text>,
 }
 
 impl LabScreen {
@@ -145,15 +135,13 @@ impl LabScreen {
             share: FillRatio::default(),
             picked: INITIAL_STRATEGIES.iter().filter_map(position).collect(),
             selected: 0,
-            simulated_speed: Speed::Max,
-            machine_speed: Speed::Four,
+            other_speed: Speed::Four,
             was_visited: false,
-            run: RunControl::new(),
+            run: RunControl::new(Speed::Max, act::ask_run),
             report: None,
             race: None,
             race_number: 0,
             panel: None,
-            notice: None,
         }
     }
 
@@ -167,7 +155,7 @@ impl LabScreen {
 
     /// Ends the lab because it cannot continue. The measured values stay on screen.
     pub fn fail(&mut self, why: Text) {
-        (self.run.state, self.notice) = (RunState::None, Some(why));
+        self.run.fail(why);
     }
 
     pub fn options(&self) -> &LabOptions {
@@ -194,13 +182,13 @@ impl LabScreen {
         if self.is_simulated {
             return Some(self.share.ratio());
         }
-        self.occupancy_counts().map(|g| f64::from(g.occupied) / f64::from(g.candidates.max(1)))
+        self.occupancy_counts().map(OccupancyCounts::share)
     }
 
-    /// None before the engine's first report.
-    pub fn occupancy_counts(&self) -> Option<LabOccupancyCounts> {
+    /// In a simulation, the occupancy of each run. None before the engine's first report.
+    pub fn occupancy_counts(&self) -> Option<OccupancyCounts> {
         let report = self.report.as_ref()?;
-        Some(LabOccupancyCounts { candidates: report.candidates, occupied: report.occupied })
+        Some(OccupancyCounts { candidates: report.candidates, occupied: report.occupied })
     }
 
     /// The strategies of the columns, from left to right.
@@ -214,7 +202,7 @@ impl LabScreen {
     }
 
     pub fn speed(&self) -> Speed {
-        if self.is_simulated { self.simulated_speed } else { self.machine_speed }
+        self.run.speed
     }
 
     pub fn is_running(&self) -> bool {
@@ -238,7 +226,7 @@ impl LabScreen {
     /// Why the last key had no effect, or why the lab cannot continue. None: there is nothing to
     /// report.
     pub fn notice(&self) -> Option<&Text> {
-        self.notice.as_ref()
+        self.run.notice.as_ref()
     }
 
     /// Whether the lab is so fast that the screen shows only a sample.

@@ -3,6 +3,7 @@
 
 use crate::{
     app::{Effect, Key, allocation::LastScan},
+    domain::Text,
     engine::Speed,
 };
 
@@ -36,11 +37,34 @@ pub(super) struct RunControl {
     /// Whether the user allowed speeds above `MAX_UNCONFIRMED_SPEED`. Stays set until the program
     /// ends.
     pub is_speed_confirmed: bool,
+    pub speed: Speed,
+    /// Why the last key had no effect, or why the run ended. None: there is nothing to report.
+    pub notice: Option<Text>,
+    ask: fn(RunRequest) -> Effect,
 }
 
 impl RunControl {
-    pub fn new() -> Self {
-        Self { state: RunState::None, number: 0, is_speed_confirmed: false }
+    /// `ask` creates a request to the engine's thread for these runs.
+    pub fn new(speed: Speed, ask: fn(RunRequest) -> Effect) -> Self {
+        Self {
+            state: RunState::None,
+            number: 0,
+            is_speed_confirmed: false,
+            speed,
+            notice: None,
+            ask,
+        }
+    }
+
+    /// Ends the run because it cannot continue.
+    pub fn fail(&mut self, why: Text) {
+        (self.state, self.notice) = (RunState::None, Some(why));
+    }
+
+    /// Shows why a key has no effect. Returns no requests.
+    pub fn refuse(&mut self, why: impl AsRef<str>) -> Vec<Effect> {
+        self.notice = Some(Text::scrub(why.as_ref()));
+        Vec::new()
     }
 
     pub fn is_running(&self) -> bool {
@@ -55,11 +79,7 @@ impl RunControl {
 
 /// A screen with a run.
 pub(super) trait RunScreen {
-    fn control(&self) -> &RunControl;
-
-    fn control_mut(&mut self) -> &mut RunControl;
-
-    fn ask(request: RunRequest) -> Effect;
+    fn control(&mut self) -> &mut RunControl;
 
     /// Prepares a new run, paused, and returns the requests for it. None: the run cannot start, and
     /// the notice says why.
@@ -68,10 +88,6 @@ pub(super) trait RunScreen {
     /// Whether the run binds real ports.
     fn is_real(&self) -> bool;
 
-    fn pace(&self) -> Speed;
-
-    fn pace_mut(&mut self) -> &mut Speed;
-
     /// Opens the question whether this speed may be used; None closes the question.
     fn confirm(&mut self, speed: Option<Speed>);
 
@@ -79,45 +95,51 @@ pub(super) trait RunScreen {
         if self.control().is_running() {
             return self.pause();
         }
-        if self.pace() == Speed::Step {
+        if self.control().speed == Speed::Step {
             return self.step(scan);
         }
-        let Some(mut effects) = self.ready(scan) else { return Vec::new() };
-        self.control_mut().state = RunState::Running;
-        effects.push(Self::ask(RunRequest::Run));
-        effects
+        self.start(RunState::Running, RunRequest::Run, scan)
     }
 
     fn step(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        let Some(mut effects) = self.ready(scan) else { return Vec::new() };
-        self.control_mut().state = RunState::Paused;
-        effects.push(Self::ask(RunRequest::Step));
+        self.start(RunState::Paused, RunRequest::Step, scan)
+    }
+
+    /// Prepares a run if the engine has none to continue, and adds this request. Returns no request
+    /// if no run can start; the notice then says why.
+    fn start(
+        &mut self,
+        state: RunState,
+        request: RunRequest,
+        scan: Option<LastScan<'_>>,
+    ) -> Vec<Effect> {
+        let is_prepared = self.control().is_prepared();
+        let prepared = if is_prepared { Some(Vec::new()) } else { self.prepare(scan) };
+        let Some(mut effects) = prepared else { return Vec::new() };
+        let control = self.control();
+        control.state = state;
+        effects.push((control.ask)(request));
         effects
     }
 
     fn pause(&mut self) -> Vec<Effect> {
-        if !self.control().is_running() {
+        let control = self.control();
+        if !control.is_running() {
             return Vec::new();
         }
-        self.control_mut().state = RunState::Paused;
-        vec![Self::ask(RunRequest::Pause)]
-    }
-
-    /// Returns the requests after which the engine has a run to continue. None: no run can start,
-    /// and the notice says why.
-    fn ready(&mut self, scan: Option<LastScan<'_>>) -> Option<Vec<Effect>> {
-        if self.control().is_prepared() { Some(Vec::new()) } else { self.prepare(scan) }
+        control.state = RunState::Paused;
+        vec![(control.ask)(RunRequest::Pause)]
     }
 
     fn slower(&mut self) -> Vec<Effect> {
-        let slower = Speed::EACH.into_iter().rev().find(|&s| s < self.pace());
+        let speed = self.control().speed;
+        let slower = Speed::EACH.into_iter().rev().find(|&s| s < speed);
         slower.map_or_else(Vec::new, |speed| self.set_speed(speed))
     }
 
     fn faster(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        let Some(faster) = Speed::EACH.into_iter().find(|&s| s > self.pace()) else {
-            return Vec::new();
-        };
+        let speed = self.control().speed;
+        let Some(faster) = Speed::EACH.into_iter().find(|&s| s > speed) else { return Vec::new() };
         if faster > MAX_UNCONFIRMED_SPEED && !self.may_be_fast(scan) {
             self.confirm(Some(faster));
             return Vec::new();
@@ -127,16 +149,17 @@ pub(super) trait RunScreen {
 
     /// Whether speeds above `MAX_UNCONFIRMED_SPEED` are allowed: they affect no other process, or
     /// the user confirmed.
-    fn may_be_fast(&self, scan: Option<LastScan<'_>>) -> bool {
+    fn may_be_fast(&mut self, scan: Option<LastScan<'_>>) -> bool {
         let is_alone = scan.is_some_and(|scan| scan.snapshot.machine.is_isolated);
         !self.is_real() || is_alone || self.control().is_speed_confirmed
     }
 
     fn set_speed(&mut self, speed: Speed) -> Vec<Effect> {
-        *self.pace_mut() = speed;
+        let control = self.control();
+        control.speed = speed;
         let mut effects = Vec::new();
-        if self.control().is_prepared() {
-            effects.push(Self::ask(RunRequest::Speed(speed)));
+        if control.is_prepared() {
+            effects.push((control.ask)(RunRequest::Speed(speed)));
         }
         if speed == Speed::Step {
             effects.extend(self.pause());
@@ -149,14 +172,12 @@ pub(super) trait RunScreen {
         match key {
             Key::Enter | Key::Char('y' | 'Y') => {
                 self.confirm(None);
-                self.control_mut().is_speed_confirmed = true;
-                self.set_speed(speed)
+                self.control().is_speed_confirmed = true;
+                return self.set_speed(speed);
             }
-            Key::Escape | Key::Char('n' | 'N') => {
-                self.confirm(None);
-                Vec::new()
-            }
-            _ => Vec::new(),
+            Key::Escape | Key::Char('n' | 'N') => self.confirm(None),
+            _ => {}
         }
+        Vec::new()
     }
 }

@@ -3,27 +3,20 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use crate::{
-    allocator::{ALLOCATORS, AllocatorRow, Candidates, Pattern, Tuning},
+    allocator::{
+        ALLOCATORS, AllocatorRow, Candidates, Pattern, Tuning,
+        lab::{LabSetup, LabTarget},
+        race::{RaceBackend, RaceSetup},
+    },
     cli::{
         args::{LabArguments, OccupancyName, PlainFormat, ReportArguments},
         exit::{self, CommandEnd},
         namespaces, output, search, seed,
         settings::BadInput,
     },
-    domain::{PortRange, Protocols},
-    engine::{
-        self,
-        message::{LabReport, LabSetup, LabTarget, RaceBackend, RaceReport, RaceSetup, Rounds},
-        race::MIN_FREE,
-    },
+    engine::{self, race::MIN_FREE},
     host::Host,
-    report::{
-        self, NoPort,
-        lab::{
-            LabComparison, LabConditions, LabOutcome, LabSummary, RaceSummary, RaceTarget,
-            StrategyResult,
-        },
-    },
+    report::{self, NoPort, lab::LabOutcome},
 };
 
 /// Default fill of a simulated occupancy, 0 to 1.
@@ -68,7 +61,7 @@ impl LabArguments {
         self.runs.map_or(default, NonZeroU32::get)
     }
 
-    fn write(&self, lab: &LabSummary<'_>) -> anyhow::Result<()> {
+    fn write(&self, lab: LabOutcome<'_>) -> anyhow::Result<()> {
         let ReportArguments { format, output } = &self.report;
         Ok(output::write(output.as_deref(), |out| match format {
             PlainFormat::Text => report::lab::text::write(lab, out),
@@ -88,7 +81,7 @@ fn compare(host: &dyn Host, settings: &LabArguments, seed: u64) -> anyhow::Resul
     let is_built = settings.occupancy == OccupancyName::Built;
     let runs = u64::from(settings.runs_or(if is_built { RUNS_BUILT } else { RUNS }));
     let report = engine::lab::complete(host, &setup, runs).map_err(anyhow::Error::msg)?;
-    settings.write(&comparison(&setup, runs, &report))?;
+    settings.write(LabOutcome::Comparison { setup: &setup, runs, report: &report })?;
     if let Some(limitation) = report.limitation {
         exit::print_stderr(format_args!("portscope: partial: {limitation}"));
     }
@@ -122,41 +115,10 @@ fn setup(host: &dyn Host, settings: &LabArguments, seed: u64) -> anyhow::Result<
     })
 }
 
-fn comparison<'a>(setup: &LabSetup, runs: u64, report: &'a LabReport) -> LabSummary<'a> {
-    let LabReport { candidates, occupied, strategy_reports, .. } = report;
-    let (occupancy, fill) = match setup.target {
-        LabTarget::Machine => ("live", f64::from(*occupied) / f64::from(*candidates)),
-        LabTarget::Simulated { pattern, share } => (pattern.name(), share),
-    };
-    let results = strategy_reports.iter().map(|strategy_report| StrategyResult {
-        row: &ALLOCATORS[strategy_report.strategy],
-        figures: &strategy_report.figures,
-    });
-    LabSummary {
-        conditions: LabConditions {
-            occupancy,
-            is_simulated: setup.target != LabTarget::Machine,
-            fill,
-            seed: setup.seed,
-            range: setup.range,
-            candidates: *candidates,
-            occupied: *occupied,
-            protocols: setup.protocols,
-        },
-        outcome: LabOutcome::Comparison(LabComparison {
-            max_attempts: setup.max_attempts,
-            destinations: setup.destinations,
-            runs,
-            results: results.collect(),
-        }),
-    }
-}
-
 fn race(host: &dyn Host, settings: &LabArguments, seed: u64) -> anyhow::Result<CommandEnd> {
     let (policy, gaps) = host.policy()?;
     search::report_assumptions(&gaps);
     let range = settings.search.range.resolve(&policy);
-    check_free(range, settings.share())?;
     let setup = RaceSetup {
         program: std::env::current_exe().ok(),
         rounds: settings.runs_or(ROUNDS),
@@ -166,11 +128,12 @@ fn race(host: &dyn Host, settings: &LabArguments, seed: u64) -> anyhow::Result<C
         share: settings.share(),
         seed,
     };
+    check_free(&setup)?;
     let report = engine::race::run(host, &setup, &mut |_| true);
     if let (RaceBackend::Unknown, Some(why)) = (&report.backend, &report.failure) {
         return Err(BadInput(why.to_string()).into());
     }
-    settings.write(&raced(&setup, &report))?;
+    settings.write(LabOutcome::Race { setup: &setup, report: &report })?;
     if let Some(why) = &report.failure {
         exit::print_stderr(format_args!("portscope: partial: the race ended early: {why}"));
     }
@@ -178,8 +141,8 @@ fn race(host: &dyn Host, settings: &LabArguments, seed: u64) -> anyhow::Result<C
 }
 
 /// Checks that the range has enough free ports for a race.
-fn check_free(range: PortRange, share: f64) -> Result<(), BadInput> {
-    let free = range.len() - others(range, share);
+fn check_free(setup: &RaceSetup) -> Result<(), BadInput> {
+    let (range, free) = (setup.range, setup.free());
     if free >= MIN_FREE {
         return Ok(());
     }
@@ -187,50 +150,6 @@ fn check_free(range: PortRange, share: f64) -> Result<(), BadInput> {
         "--race needs {MIN_FREE} free ports, range {range} has {free}: lower --fill or widen \
          --range"
     )))
-}
-
-fn raced(setup: &RaceSetup, report: &RaceReport) -> LabSummary<'static> {
-    let place = match &report.backend {
-        RaceBackend::Simulated { because } => RaceTarget::Simulated { because: because.clone() },
-        RaceBackend::Unknown | RaceBackend::Namespace => RaceTarget::Namespace,
-    };
-    LabSummary {
-        conditions: LabConditions {
-            occupancy: "uniform",
-            is_simulated: matches!(place, RaceTarget::Simulated { .. }),
-            fill: setup.share,
-            seed: setup.seed,
-            range: setup.range,
-            candidates: setup.range.len(),
-            occupied: others(setup.range, setup.share),
-            protocols: Protocols::Udp,
-        },
-        outcome: LabOutcome::Race(RaceSummary {
-            place,
-            window: setup.window,
-            competitor_per_second: setup.competitor_binds_per_second,
-            rebound: rounds(&report.rebound),
-            handed_over: rounds(&report.handed_over),
-            failure: report.failure.clone(),
-        }),
-    }
-}
-
-fn others(range: PortRange, share: f64) -> u32 {
-    (f64::from(range.len()) * share).round() as u32
-}
-
-fn rounds(rounds: &Rounds) -> report::lab::RaceRounds {
-    report::lab::RaceRounds {
-        count: rounds.count,
-        stolen: rounds.stolen,
-        refused: rounds.refused,
-        expected: rounds.expected,
-        deviation: rounds.deviation,
-        window: rounds.window,
-        competitor_per_second: rounds.competitor_per_second,
-        free: rounds.free,
-    }
 }
 
 #[cfg(test)]

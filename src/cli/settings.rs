@@ -69,7 +69,7 @@ fn check_comparison(lab: &LabArguments) -> Result<(), BadInput> {
         }
     }
     let is_live = lab.occupancy == OccupancyName::Live;
-    let has_banded = lab.strategy.is_empty() || names().any(|name| name == "banded");
+    let has_banded = lab.strategy.is_empty() || lab.strategy.iter().any(|row| row.has_band);
     let wrong = [
         (lab.window.is_some(), "--window requires --race"),
         (lab.competitor.is_some(), "--competitor requires --race"),

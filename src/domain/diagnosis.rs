@@ -1,5 +1,6 @@
 //! Rules that explain why ports run out, as findings with evidence and advice. One rule per file.
 
+mod advice;
 mod bind_before_connect;
 mod bound_inactive_leak;
 mod close_wait_leak;
@@ -34,8 +35,7 @@ pub mod verdict;
 mod wording;
 
 use crate::domain::{
-    Analysis, DestinationUse, Forecast, ProcessTable, RangeUse, Snapshot, Subject, Trend, Trends,
-    Vitals,
+    Analysis, DestinationUse, Forecast, ProcessTable, Protocol, RangeUse, Snapshot, Trends, Vitals,
 };
 
 pub use finding::{About, Figure, Finding, Level, Severity};
@@ -52,121 +52,109 @@ pub struct Rule {
     pub check: fn(&Evidence<'_>) -> Vec<Finding>,
 }
 
+const fn rule(
+    id: &'static str,
+    about: &'static str,
+    check: fn(&Evidence<'_>) -> Vec<Finding>,
+) -> Rule {
+    Rule { id, about, check }
+}
+
 /// All rules, in the order in which findings of equal severity are reported.
 pub const RULES: &[Rule] = &[
     // This rule precedes the rules for its consequences.
-    Rule {
-        id: "reserved-large",
-        about: "reserved ports take a large part of the range",
-        check: reserved_large::check,
-    },
-    Rule {
-        id: "destination-exhausted",
-        about: "connect() to one destination finds no port: now, intermittently or soon",
-        check: destination_exhausted::check,
-    },
-    Rule {
-        id: "range-exhausted",
-        about: "bind() to port 0 finds no port: now, intermittently or soon",
-        check: range_exhausted::check,
-    },
-    Rule {
-        id: "slow-zone",
-        about: "connect() to one destination searches half of the range each time",
-        check: slow_zone::check,
-    },
-    Rule {
-        id: "time-wait-pile",
-        about: "TIME-WAIT holds a large part of the ports",
-        check: time_wait_pile::check,
-    },
-    Rule {
-        id: "close-wait-leak",
-        about: "a process does not close connections that its peers have closed",
-        check: close_wait_leak::check,
-    },
-    Rule {
-        id: "bound-inactive-leak",
-        about: "a process binds ports and does not use them",
-        check: bound_inactive_leak::check,
-    },
-    Rule {
-        id: "bind-before-connect",
-        about: "ports bound before connect() cannot be shared between destinations",
-        check: bind_before_connect::check,
-    },
-    Rule {
-        id: "self-connected",
-        about: "a TCP connection to itself holds the port of a server",
-        check: self_connected::check,
-    },
-    Rule {
-        id: "port-range-of-socket",
-        about: "a process has used up the port range that it limits itself to",
-        check: port_range_of_socket::check,
-    },
-    Rule {
-        id: "listener-in-range",
-        about: "a service listens on an unreserved port of the ephemeral range",
-        check: listener_in_range::check,
-    },
-    Rule { id: "range-narrow", about: "the ephemeral range is small", check: range_narrow::check },
-    Rule {
-        id: "range-odd",
-        about: "the ephemeral range has an odd number of ports",
-        check: range_odd::check,
-    },
-    Rule {
-        id: "udp-exhausted",
-        about: "UDP finds no automatic port: now, intermittently or soon",
-        check: udp_exhausted::check,
-    },
-    Rule {
-        id: "time-wait-overflow",
-        about: "the kernel's limit of TIME-WAIT sockets is reached",
-        check: time_wait_overflow::check,
-    },
-    Rule {
-        id: "orphans-high",
-        about: "orphaned connections are near the kernel's limit",
-        check: orphans_high::check,
-    },
-    Rule {
-        id: "conntrack-full",
-        about: "the connection tracking table is full, or nearly",
-        check: conntrack_full::check,
-    },
-    Rule {
-        id: "nat-ports-exhausted",
-        about: "NAT finds no free port",
-        check: nat_ports_exhausted::check,
-    },
-    Rule {
-        id: "descriptor-limit",
-        about: "a process is near its limit of file descriptors",
-        check: descriptor_limit::check,
-    },
-    Rule {
-        id: "listen-overflow",
-        about: "a listener's queue of unaccepted connections is full",
-        check: listen_overflow::check,
-    },
-    Rule {
-        id: "syn-queue-full",
-        about: "a listener's queue of half-open connections is full",
-        check: syn_queue_full::check,
-    },
-    Rule {
-        id: "no-source-address",
-        about: "EADDRNOTAVAIL because an address is missing, not a port",
-        check: no_source_address::check,
-    },
-    Rule {
-        id: "range-overlap",
-        about: "the ephemeral range overlaps a range that others allocate from",
-        check: range_overlap::check,
-    },
-    Rule { id: "not-seen", about: "some data could not be read", check: not_seen::check },
+    rule("reserved-large", "reserved ports take a large part of the range", reserved_large::check),
+    rule(
+        "destination-exhausted",
+        "connect() to one destination finds no port: now, intermittently or soon",
+        destination_exhausted::check,
+    ),
+    rule(
+        "range-exhausted",
+        "bind() to port 0 finds no port: now, intermittently or soon",
+        range_exhausted::check,
+    ),
+    rule(
+        "slow-zone",
+        "connect() to one destination searches half of the range each time",
+        slow_zone::check,
+    ),
+    rule("time-wait-pile", "TIME-WAIT holds a large part of the ports", time_wait_pile::check),
+    rule(
+        "close-wait-leak",
+        "a process does not close connections that its peers have closed",
+        close_wait_leak::check,
+    ),
+    rule(
+        "bound-inactive-leak",
+        "a process binds ports and does not use them",
+        bound_inactive_leak::check,
+    ),
+    rule(
+        "bind-before-connect",
+        "ports bound before connect() cannot be shared between destinations",
+        bind_before_connect::check,
+    ),
+    rule(
+        "self-connected",
+        "a TCP connection to itself holds the port of a server",
+        self_connected::check,
+    ),
+    rule(
+        "port-range-of-socket",
+        "a process has used up the port range that it limits itself to",
+        port_range_of_socket::check,
+    ),
+    rule(
+        "listener-in-range",
+        "a service listens on an unreserved port of the ephemeral range",
+        listener_in_range::check,
+    ),
+    rule("range-narrow", "the ephemeral range is small", range_narrow::check),
+    rule("range-odd", "the ephemeral range has an odd number of ports", range_odd::check),
+    rule(
+        "udp-exhausted",
+        "UDP finds no automatic port: now, intermittently or soon",
+        udp_exhausted::check,
+    ),
+    rule(
+        "time-wait-overflow",
+        "the kernel's limit of TIME-WAIT sockets is reached",
+        time_wait_overflow::check,
+    ),
+    rule("orphans-high", "orphaned connections are near the kernel's limit", orphans_high::check),
+    rule(
+        "conntrack-full",
+        "the connection tracking table is full, or nearly",
+        conntrack_full::check,
+    ),
+    rule("nat-ports-exhausted", "NAT finds no free port", nat_ports_exhausted::check),
+    rule(
+        "descriptor-limit",
+        "a process is near its limit of file descriptors",
+        descriptor_limit::check,
+    ),
+    rule(
+        "listen-overflow",
+        "a listener's queue of unaccepted connections is full",
+        listen_overflow::check,
+    ),
+    rule(
+        "syn-queue-full",
+        "a listener's queue of half-open connections is full",
+        syn_queue_full::check,
+    ),
+    rule(
+        "no-source-address",
+        "EADDRNOTAVAIL because an address is missing, not a port",
+        no_source_address::check,
+    ),
+    rule(
+        "range-overlap",
+        "the ephemeral range overlaps a range that others allocate from",
+        range_overlap::check,
+    ),
+    rule("not-seen", "some data could not be read", not_seen::check),
 ];
 
 /// The input of the rules.
@@ -210,10 +198,6 @@ pub fn diagnose(evidence: &Evidence<'_>) -> Diagnosis {
         let found = (rule.check)(evidence);
         findings.extend(found.into_iter().map(|finding| Finding { rule: rule.id, ..finding }));
     }
-    for finding in &mut findings {
-        // If a rule leaves out its last items of advice, their steps are dropped, too.
-        finding.steps.truncate(finding.advice.len());
-    }
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     let severity = findings.iter().map(|finding| finding.severity).max().unwrap_or_default();
     Diagnosis { severity, findings }
@@ -241,21 +225,19 @@ impl Thresholds {
 }
 
 impl Evidence<'_> {
-    pub fn trend(&self, subject: Subject) -> Option<Trend> {
-        self.trends.of(subject)
-    }
-
-    /// Returns when no port will be left for the destination at the measured rate. None: as for
-    /// `SubjectStatus::forecast`.
-    pub fn forecast(&self, row: &DestinationUse) -> Option<Forecast> {
-        self.trend(Subject::Destination(row.destination))?.until(row.available())
-    }
-
     pub fn of_destination(&self, row: &DestinationUse) -> SubjectStatus {
         SubjectStatus::of_destination(row, self.trends, self.thresholds)
     }
 
     pub fn of_range(&self, row: &RangeUse) -> SubjectStatus {
         SubjectStatus::of_range(row, self.trends, self.thresholds)
+    }
+
+    /// Returns the range of the protocol and its status if it is short of ports. None: it is not,
+    /// or all its ports are reserved (see `reserved-large`).
+    fn short_range(&self, protocol: Protocol) -> Option<(&RangeUse, SubjectStatus)> {
+        let range = self.analysis.range(protocol);
+        let status = self.of_range(range);
+        (range.size > 0 && status.level != Level::Ok).then_some((range, status))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::Text;
+use crate::domain::{Text, notation::NamedProcess};
 
 /// The owner of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +100,11 @@ pub struct ProcessTable(BTreeMap<u32, Process>);
 impl ProcessTable {
     pub fn get(&self, pid: u32) -> Option<&Process> {
         self.0.get(&pid)
+    }
+
+    /// Names a process; only by its pid if it is not described.
+    pub fn named(&self, pid: u32) -> NamedProcess<'_> {
+        NamedProcess { name: self.get(pid).map(|process| &process.name), pid }
     }
 
     pub fn insert(&mut self, process: Process) {

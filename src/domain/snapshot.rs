@@ -34,6 +34,19 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// Returns an isolated machine without users, in a namespace without name and number.
+    pub fn new(kind: MachineKind, name: Text, kernel: Text) -> Self {
+        Self {
+            kind,
+            name,
+            kernel,
+            network_namespace: None,
+            namespace_name: None,
+            is_isolated: true,
+            users: Arc::new(Users::default()),
+        }
+    }
+
     /// Returns whether the kernel's version is at least `wanted` (major, minor). None: the release
     /// does not begin with two numbers.
     pub fn is_at_least(&self, wanted: (u32, u32)) -> Option<bool> {

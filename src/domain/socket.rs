@@ -215,6 +215,27 @@ pub struct Socket {
 }
 
 impl Socket {
+    /// Returns a socket of the address's family of which nothing else is known.
+    pub fn new(protocol: Protocol, state: State, local: Endpoint) -> Self {
+        Self {
+            protocol,
+            family: if local.address.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 },
+            state,
+            timer: Timer::None,
+            local,
+            remote: None,
+            interface: None,
+            inode: None,
+            uid: None,
+            cookie: None,
+            expires_ms: None,
+            cgroup: None,
+            receive_queue: 0,
+            send_queue: 0,
+            holder: Holder::NotAsked,
+        }
+    }
+
     /// Returns whether the process of the socket has closed it, but the kernel keeps it.
     ///
     /// SYN-RECEIVED and not yet accepted sockets have no inode either, but belong to their

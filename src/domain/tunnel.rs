@@ -124,40 +124,18 @@ mod tests {
 
     use super::*;
     use crate::domain::{
-        Family, Gap, Machine, MachineKind, ProcessTable, Source, State, Timer, Users,
-        availability::frees_when,
+        Gap, Machine, MachineKind, ProcessTable, Source, State, availability::frees_when,
     };
 
     fn socket(port: u16, holder: Holder) -> Socket {
-        Socket {
-            protocol: Protocol::Udp,
-            family: Family::Ipv4,
-            state: State::Unconnected,
-            timer: Timer::None,
-            local: (Ipv4Addr::UNSPECIFIED, port).into(),
-            remote: None,
-            interface: None,
-            inode: Some(u32::from(port)),
-            uid: Some(0),
-            cookie: None,
-            expires_ms: None,
-            cgroup: None,
-            receive_queue: 0,
-            send_queue: 0,
-            holder,
-        }
+        let local = (Ipv4Addr::UNSPECIFIED, port).into();
+        let inode = Some(u32::from(port));
+        let socket = Socket::new(Protocol::Udp, State::Unconnected, local);
+        Socket { inode, uid: Some(0), holder, ..socket }
     }
 
     fn snapshot(sockets: &[Socket], tunnels: &[(TunnelKind, &str, Option<u16>)]) -> Snapshot {
-        let machine = Machine {
-            kind: MachineKind::Simulated,
-            name: Text::scrub("m"),
-            kernel: Text::scrub("k"),
-            network_namespace: None,
-            namespace_name: None,
-            is_isolated: true,
-            users: Arc::new(Users::default()),
-        };
+        let machine = Machine::new(MachineKind::Simulated, Text::scrub("m"), Text::scrub("k"));
         let mut snapshot = Snapshot::empty(Arc::new(machine), Source::Simulated);
         snapshot.sockets.extend_from_slice(sockets);
         let hidden = sockets.iter().filter(|socket| socket.holder == Holder::Hidden).count() as u32;

@@ -1,13 +1,20 @@
 //! Messages to and from the engine. Does not handle them.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     allocator::{
-        Attempt, Bands, FreePorts, Lease, Pattern, PoolCounts, Priority, Quarantine,
-        QuarantineEntry, StrategyFigures, Tuning, pool::BandUse,
+        Attempt, Bands, Lease, PoolCounts, Priority, Quarantine, QuarantineEntry, RunStats,
+        pool::BandUse,
     },
     domain::{LocalAddress, PortRange, ProcessTable, Protocols, Snapshot, Text},
+    host::HostError,
+};
+
+pub use crate::allocator::{
+    attempt::Finished,
+    lab::{CurvePoint, LabReport, LabSetup, LabTarget, StrategyReport},
+    race::{RaceBackend, RaceReport, RaceSetup, Rounds},
 };
 
 /// Request from the user interface to the worker threads.
@@ -211,25 +218,13 @@ pub enum Report {
     WorkerDied(Text),
 }
 
-/// Statistics of a run since the last delta. Two deltas merge into one without loss, except for
-/// `recent` and `ended`, which keep only the last 64 entries.
+/// What a run did since the last delta. Two deltas merge into one without loss, except for `recent`
+/// and `ended`, which keep only the last 64 entries.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AllocationDelta {
     /// Number of the `Prepare` request that this delta belongs to, counted from 1.
     pub run: u64,
-    pub attempts: u64,
-    /// Number of attempts that failed with EADDRINUSE.
-    pub collisions: u64,
-    pub successes: u64,
-    pub failures: u64,
-    /// Total number of attempts of the allocations that failed.
-    pub failed_attempts: u64,
-    /// Total time of the attempts.
-    pub busy: Duration,
-    /// Number of snapshots that the strategy needed, and the total time to take them.
-    pub snapshots: (u64, Duration),
-    /// Successful allocations by number of attempts: (attempts, count), ascending.
-    pub histogram: Vec<(u32, u64)>,
+    pub stats: RunStats,
     /// Number of attempts by port: (port, attempts), ascending.
     pub attempts_by_port: Vec<(u16, u32)>,
     /// The last attempts, at most 64, oldest first.
@@ -245,16 +240,6 @@ pub struct AllocationDelta {
     pub is_running: bool,
     /// How the host limits the binds, for example "IPv4 only"; `None`: it does not.
     pub limitation: Option<&'static str>,
-}
-
-/// Result of an allocation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Finished {
-    /// Number within the run, counted from 1.
-    pub number: u64,
-    pub attempts: u32,
-    /// `None` if the allocation gave up.
-    pub port: Option<u16>,
 }
 
 /// Request to the thread that compares strategies.
@@ -276,144 +261,11 @@ pub enum LabRequest {
     EndRace,
 }
 
-/// Where the strategies of a lab run.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum LabTarget {
-    /// Real bind() on the host.
-    Machine,
-    /// In memory, with a new occupancy for each run, in which a share (0 to 1) of the candidates is
-    /// occupied. All strategies share the occupancy, except with `Built`, where each strategy
-    /// builds its own.
-    Simulated { pattern: Pattern, share: f64 },
-}
-
-/// Parameters of a lab. The seed makes the choices of the strategies and the simulated occupancies
-/// reproducible.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LabSetup {
-    pub target: LabTarget,
-    /// Indexes into `ALLOCATORS`.
-    pub strategies: Vec<usize>,
-    pub protocols: Protocols,
-    pub range: PortRange,
-    /// Ports that are not candidates, ascending.
-    pub reserved: Vec<PortRange>,
-    /// Address to bind; `None`: all addresses of IPv4 and IPv6.
-    pub address: Option<LocalAddress>,
-    /// Maximum number of attempts per allocation; 0 counts as 1.
-    pub max_attempts: u32,
-    pub seed: u64,
-    /// Number of destinations, at least 1; the runs use them in turn.
-    pub destinations: u32,
-    pub tuning: Tuning,
-}
-
-/// State of a lab. Each report is complete, so that older reports may be dropped.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct LabReport {
-    /// Number of the `Prepare` request that this report belongs to, counted from 1.
-    pub number: u64,
-    pub candidates: u32,
-    /// Number of occupied candidates: in a simulation, in each run; on the host, in the last
-    /// snapshot.
-    pub occupied: u32,
-    /// In the order of `LabSetup::strategies`.
-    pub strategy_reports: Vec<StrategyReport>,
-    /// Measured mean attempts by occupancy, ascending by share. Empty on the real host.
-    pub curve: Vec<CurvePoint>,
-    pub is_running: bool,
-    /// How the host limits the binds, for example "IPv4 only"; `None`: it does not.
-    pub limitation: Option<&'static str>,
-}
-
-/// State of one strategy in a lab.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StrategyReport {
-    /// Index into `ALLOCATORS`.
-    pub strategy: usize,
-    pub figures: StrategyFigures,
-    /// Current occupancy of the strategy.
-    pub ports: Arc<FreePorts>,
-    /// Attempts of the current or last allocation, oldest first, at most the last 64.
-    pub last_attempts: Vec<Attempt>,
-    /// Result of the last allocation; `None` if none has ended.
-    pub last: Option<Finished>,
-}
-
-/// Measurement at one occupancy.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CurvePoint {
-    /// Share of occupied candidates, 0 to 1.
-    pub share: f64,
-    /// Mean attempts by strategy, in the order of `LabSetup::strategies`; `None` if not measured.
-    pub means: Vec<Option<f64>>,
-}
-
-/// Configuration of a race.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RaceSetup {
-    /// This program, started again as holder and as competitor; `None`: the race is simulated.
-    pub program: Option<PathBuf>,
-    /// Number of rounds. In each round, one port is closed and bound again, and another is kept
-    /// bound and handed over.
-    pub rounds: u32,
-    /// Time between close() and the next bind() of the port, at most 1 minute.
-    pub window: Duration,
-    /// Number of ports that the competitor binds per second: more than 0, at most 1,000,000.
-    pub competitor_binds_per_second: f64,
-    pub range: PortRange,
-    /// Share of the range's ports (0 to 1) that others hold during the race.
-    pub share: f64,
-    pub seed: u64,
-}
-
-/// State of a race.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct RaceReport {
-    /// Number of the `Race` request that this report belongs to, counted from 1.
-    pub number: u64,
-    pub backend: RaceBackend,
-    /// Statistics of the port of each round that is closed, and bound again after the window.
-    pub rebound: Rounds,
-    /// Statistics of the port of each round whose socket is kept and handed over.
-    pub handed_over: Rounds,
-    /// Why the race ended before its last round; `None` if it did not.
-    pub failure: Option<Text>,
-    pub is_over: bool,
-}
-
-/// Where a race runs.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub enum RaceBackend {
-    #[default]
-    Unknown,
-    /// Real processes in a network namespace of their own.
-    Namespace,
-    /// In memory. `because` says why the race is not a real one.
-    Simulated { because: Text },
-}
-
-/// Statistics of one of the two ports of each round, over all rounds.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Rounds {
-    pub count: u32,
-    /// Rounds in which the port was lost to another process.
-    pub stolen: u32,
-    /// For kept sockets: rounds in which the competitor tried the port and was refused. Otherwise
-    /// 0.
-    pub refused: u32,
-    /// Expected number of stolen ports: the sum of 1 - e^(-lambda w / F) over the rounds, from the
-    /// measured rate lambda per second, window w in seconds and number of free ports F. For kept
-    /// sockets, the same sum is the expected number of rounds with a refusal.
-    pub expected: f64,
-    /// Standard deviation of the expected number.
-    pub deviation: f64,
-    /// Measured mean window.
-    pub window: Duration,
-    /// Measured number of ports that the competitor bound per second.
-    pub competitor_per_second: f64,
-    /// Measured mean number of free ports.
-    pub free: f64,
+/// An error of the host, as reports show it.
+impl From<HostError> for Text {
+    fn from(error: HostError) -> Self {
+        Self::around_scrubbed(error.to_string())
+    }
 }
 
 /// Destination of reports. The implementation decides how many reports may be pending.

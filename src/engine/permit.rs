@@ -3,7 +3,7 @@
 use crate::{
     allocator::{Candidates, privileged},
     domain::{AddressRefusal, LocalAddress, Protocols, Text},
-    host::{Host, HostBinder, HostError},
+    host::{Host, HostBinder},
 };
 
 /// Returns a binder for the address.
@@ -16,19 +16,18 @@ pub fn binder(
     protocols: Protocols,
     address: Option<LocalAddress>,
 ) -> Result<Box<dyn HostBinder>, Text> {
-    let words = |error: HostError| Text::around_scrubbed(error.to_string());
     let refused = |refusal: &AddressRefusal| Err(Text::around_scrubbed(refusal.to_string()));
     let refusal = host.refusal(protocols, address);
     if let Some(refusal) = refusal.as_ref().filter(|refusal| !refusal.is_policy()) {
         return refused(refusal);
     }
-    let mut binder = host.binder(protocols, address).map_err(words)?;
+    let mut binder = host.binder(protocols, address)?;
     if let Some(refusal) = &refusal
         && privileged::is_each_denied(&mut *binder, candidates)
     {
         return refused(refusal);
     }
-    let (policy, _) = host.policy().map_err(words)?;
+    let (policy, _) = host.policy()?;
     let start = policy.unprivileged_start;
     if candidates.range().last() < start
         && privileged::permitted(&mut *binder, candidates.clone(), start, &[], |_| ()).is_none()

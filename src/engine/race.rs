@@ -80,8 +80,8 @@ fn config(setup: &RaceSetup) -> Result<RaceConfig, Text> {
     if setup.window > MAX_WINDOW {
         return Err(Text::scrub("invalid window: expected at most 60s"));
     }
-    let others = (f64::from(range.len()) * setup.share.clamp(0.0, 1.0)).round() as u32;
-    let free = range.len() - others;
+    let setup = RaceSetup { range, ..setup.clone() };
+    let (others, free) = (setup.occupied(), setup.free());
     if free < MIN_FREE {
         return Err(Text::scrub(format!(
             "a race needs {MIN_FREE} free ports, range {range} has {free}: lower the fill or \

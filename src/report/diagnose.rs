@@ -10,7 +10,6 @@ use crate::{
         Analysis, DestinationUse, Diagnosis, Gap, Level, OwnerKey, Protocol, Protocols, RangeUse,
         Severity, Thresholds, Trends, UnseenNamespaces,
         diagnosis::{self, SubjectStatus},
-        notation,
     },
     report::Scan,
 };
@@ -132,11 +131,7 @@ impl<'a> Health<'a> {
     /// Formats an owner for a table: `nginx[812]`, `hidden (user ann)`, `kernel`.
     fn owner_key(&self, owner_key: OwnerKey) -> String {
         match owner_key {
-            OwnerKey::Process(pid) => {
-                let process = self.scan.processes.get(pid);
-                notation::NamedProcess { name: process.map(|process| &process.name), pid }
-                    .to_string()
-            }
+            OwnerKey::Process(pid) => self.scan.processes.named(pid).to_string(),
             OwnerKey::Hidden(uid) => {
                 let users = &self.scan.snapshot.machine.users;
                 let Some(uid) = uid else { return "hidden".to_owned() };

@@ -1,26 +1,22 @@
 //! Writes `portscope.scan/1`, whose keys and types are a contract. Writes one socket at a time, to
 //! save memory.
 
-use std::{
-    fmt,
-    io::{self, Write},
-    net::IpAddr,
-    time::Duration,
-};
+use std::io::{self, Write};
 
-use serde::{Serialize, Serializer, ser::SerializeSeq};
+use serde::{Serialize, Serializer};
 
 use crate::{
-    domain::{
-        Endpoint, Ephemeral, Gap, Machine, Snapshot, Socket, Text, Tunnel, UnseenNamespaces,
-        interfaces::InterfaceLabel,
+    domain::{Ephemeral, UnseenNamespaces},
+    report::{
+        Scan,
+        rows::{self, Collection, HostDocument, Instant, Missing, SocketRow},
     },
-    report::{Scan, User},
 };
 
+const SCHEMA: &str = "portscope.scan/1";
+
 pub fn write_scan(scan: Scan<'_>, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, &ScanDocument::of(scan))?;
-    out.write_all(b"\n")
+    rows::write(&ScanDocument::of(scan), out)
 }
 
 /// Writes the scans of several network namespaces, and why some may be missing.
@@ -30,32 +26,8 @@ pub fn write_scans(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let is_complete = scans.iter().all(|scan| scan.snapshot.is_complete());
-    let collection = Collection {
-        schema: SCHEMA,
-        namespaces: Documents(scans),
-        complete: unseen.is_empty() && is_complete,
-        missing: unseen.iter().map(MissingRow::from).collect(),
-    };
-    serde_json::to_writer(&mut *out, &collection)?;
-    out.write_all(b"\n")
-}
-
-const SCHEMA: &str = "portscope.scan/1";
-
-#[derive(Serialize)]
-struct Collection<'a> {
-    schema: &'static str,
-    namespaces: Documents<'a>,
-    complete: bool,
-    missing: Vec<MissingRow>,
-}
-
-struct Documents<'a>(&'a [Scan<'a>]);
-
-impl Serialize for Documents<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|&scan| ScanDocument::of(scan)))
-    }
+    let documents = scans.iter().map(|&scan| ScanDocument::of(scan)).collect();
+    rows::write(&Collection::new(SCHEMA, documents, is_complete, unseen), out)
 }
 
 #[derive(Serialize)]
@@ -82,75 +54,6 @@ impl<'a> ScanDocument<'a> {
             missing: Missing(&snapshot.gaps),
             ephemeral: Policy(&snapshot.ephemeral),
             sockets: Sockets(scan),
-        }
-    }
-}
-
-#[derive(Serialize)]
-pub(super) struct HostDocument<'a> {
-    #[serde(serialize_with = "as_str")]
-    name: &'a Text,
-    #[serde(serialize_with = "as_str")]
-    kernel: &'a Text,
-    /// Inode number of the network namespace. None: unknown.
-    network_namespace: Option<u64>,
-    /// None: no namespace was requested.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    network_namespace_name: Option<&'a str>,
-}
-
-impl<'a> HostDocument<'a> {
-    pub(super) fn of(snapshot: &'a Snapshot) -> Self {
-        let Machine { name, kernel, network_namespace, namespace_name, .. } = &*snapshot.machine;
-        Self {
-            name,
-            kernel,
-            network_namespace: *network_namespace,
-            network_namespace_name: namespace_name.as_ref().map(|name| name.text.as_str()),
-        }
-    }
-}
-
-/// Time since 1970, written as RFC 3339 in UTC with microseconds.
-pub(super) struct Instant(pub(super) Duration);
-
-impl Serialize for Instant {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let seconds = i64::try_from(self.0.as_secs()).unwrap_or(i64::MAX);
-        let nanoseconds = self.0.subsec_nanos().cast_signed();
-        let instant = jiff::Timestamp::new(seconds, nanoseconds).unwrap_or(jiff::Timestamp::MAX);
-        serializer.collect_str(&format_args!("{instant:.6}"))
-    }
-}
-
-pub(super) struct Missing<'a>(pub(super) &'a [Gap]);
-
-impl Serialize for Missing<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|gap| MissingRow {
-            what: gap.what(),
-            count: gap.count(),
-            why: gap.why(),
-            remedy: gap.remedy(),
-        }))
-    }
-}
-
-#[derive(Serialize)]
-pub(super) struct MissingRow {
-    what: &'static str,
-    count: Option<u32>,
-    why: String,
-    remedy: &'static str,
-}
-
-impl From<&UnseenNamespaces> for MissingRow {
-    fn from(unseen: &UnseenNamespaces) -> Self {
-        Self {
-            what: "network namespaces",
-            count: unseen.count(),
-            why: unseen.why(),
-            remedy: unseen.remedy(),
         }
     }
 }
@@ -183,123 +86,4 @@ impl Serialize for Sockets<'_> {
         let sockets = &self.0.snapshot.sockets;
         serializer.collect_seq(sockets.iter().map(|socket| SocketRow::new(self.0, socket)))
     }
-}
-
-#[derive(Serialize)]
-pub(super) struct SocketRow<'a> {
-    protocol: &'static str,
-    family: &'static str,
-    state: &'static str,
-    local: EndpointRow,
-    /// Name of the interface that the socket is bound to, or its index if the name is unknown.
-    /// None: it is bound to none.
-    interface: Option<Interface<'a>>,
-    remote: Option<EndpointRow>,
-    inode: Option<u32>,
-    uid: Option<u32>,
-    user: Option<User<'a>>,
-    cookie: Option<u64>,
-    expires_ms: Option<u32>,
-    /// None: owners were not looked up.
-    owner: Option<OwnerRow<'a>>,
-}
-
-impl<'a> SocketRow<'a> {
-    pub(super) fn new(scan: Scan<'a>, socket: &'a Socket) -> Self {
-        let owner = scan.snapshot.owner(socket);
-        Self {
-            protocol: socket.protocol.name(),
-            family: socket.family.name(),
-            state: socket.state.name(),
-            local: EndpointRow::from(socket.local),
-            interface: socket
-                .interface
-                .map(|index| Interface(scan.snapshot.interfaces.label(index))),
-            remote: socket.remote.map(EndpointRow::from),
-            inode: socket.inode,
-            uid: socket.uid,
-            user: scan.user(socket),
-            cookie: socket.cookie,
-            expires_ms: socket.expires_ms,
-            owner: owner.kind().map(|kind| OwnerRow {
-                kind,
-                processes: OwnersDocument(scan, socket),
-                tunnels: scan.snapshot.tunnels(socket).into_iter().map(TunnelRow::from).collect(),
-            }),
-        }
-    }
-}
-
-struct Interface<'a>(InterfaceLabel<'a>);
-
-impl Serialize for Interface<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
-}
-
-#[derive(Serialize)]
-pub(super) struct EndpointRow {
-    address: IpAddr,
-    port: u16,
-}
-
-impl From<Endpoint> for EndpointRow {
-    fn from(Endpoint { address, port }: Endpoint) -> Self {
-        Self { address, port }
-    }
-}
-
-#[derive(Serialize)]
-struct OwnerRow<'a> {
-    kind: &'static str,
-    processes: OwnersDocument<'a>,
-    /// The kernel's tunnels that use the port.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tunnels: Vec<TunnelRow<'a>>,
-}
-
-#[derive(Serialize)]
-struct TunnelRow<'a> {
-    kind: &'static str,
-    device: &'a str,
-    /// Whether the interface reports its port. If not, the tunnel is assumed to use this socket.
-    certain: bool,
-}
-
-impl<'a> From<&'a Tunnel> for TunnelRow<'a> {
-    fn from(tunnel: &'a Tunnel) -> Self {
-        Self {
-            kind: tunnel.kind.name(),
-            device: tunnel.device.as_str(),
-            certain: tunnel.port.is_some(),
-        }
-    }
-}
-
-struct OwnersDocument<'a>(Scan<'a>, &'a Socket);
-
-impl Serialize for OwnersDocument<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut rows = serializer.serialize_seq(None)?;
-        for (pid, process) in self.0.owners(self.1) {
-            rows.serialize_element(&ProcessRow { pid, name: process.map(|p| p.name.as_str()) })?;
-        }
-        rows.end()
-    }
-}
-
-/// A process in a list of processes.
-#[derive(Serialize)]
-pub(super) struct ProcessRow<'a> {
-    pub(super) pid: u32,
-    /// None: the name was not read, usually because the process ended before.
-    pub(super) name: Option<&'a str>,
-}
-
-pub(super) fn as_str<S: Serializer>(
-    value: &impl fmt::Display,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(value)
 }

@@ -4,117 +4,97 @@
 pub mod json;
 pub mod text;
 
-use std::time::Duration;
-
 use crate::{
-    allocator::{AllocatorRow, Habit, Model, StrategyFigures},
-    domain::{PortRange, Protocols, Text},
+    allocator::{
+        Habit, Model, StrategyFigures,
+        lab::{LabReport, LabSetup, LabTarget},
+        race::{RaceBackend, RaceReport, RaceSetup},
+    },
+    domain::{PortRange, Protocols},
 };
 
-/// The whole report.
-pub struct LabSummary<'a> {
-    pub conditions: LabConditions,
-    pub outcome: LabOutcome<'a>,
+/// What `portscope lab` did, and the results.
+#[derive(Clone, Copy)]
+pub enum LabOutcome<'a> {
+    /// Strategies side by side, with `runs` allocations of each.
+    Comparison {
+        setup: &'a LabSetup,
+        runs: u64,
+        report: &'a LabReport,
+    },
+    Race {
+        setup: &'a RaceSetup,
+        report: &'a RaceReport,
+    },
 }
 
 /// The conditions of the run.
-pub struct LabConditions {
+struct LabConditions {
     /// Name of the distribution, such as "uniform"; "live" for the occupancy of the machine itself.
-    pub occupancy: &'static str,
+    occupancy: &'static str,
     /// Whether the run is simulated in memory; otherwise it uses real sockets.
-    pub is_simulated: bool,
+    is_simulated: bool,
     /// Occupied share of the candidates, 0 to 1: the requested one in a simulation or a race, the
     /// measured one on the machine.
-    pub fill: f64,
-    pub seed: u64,
-    pub range: PortRange,
+    fill: f64,
+    seed: u64,
+    range: PortRange,
     /// Number of ports of the range that may be tried.
-    pub candidates: u32,
+    candidates: u32,
     /// Number of occupied candidates.
-    pub occupied: u32,
-    pub protocols: Protocols,
+    occupied: u32,
+    protocols: Protocols,
 }
 
-pub enum LabOutcome<'a> {
-    Comparison(LabComparison<'a>),
-    Race(RaceSummary),
-}
-
-/// Strategies side by side.
-pub struct LabComparison<'a> {
-    pub max_attempts: u32,
-    /// Number of destinations, used in turn by the runs.
-    pub destinations: u32,
-    /// Number of allocations of each strategy.
-    pub runs: u64,
-    pub results: Vec<StrategyResult<'a>>,
-}
-
-/// A strategy and its results.
-pub struct StrategyResult<'a> {
-    pub row: &'static AllocatorRow,
-    pub figures: &'a StrategyFigures,
-}
-
-/// Results of a race against a competitor that binds ports. In the rounds of `rebound`, the port is
-/// closed and bound again; in those of `handed_over`, its socket is kept.
-pub struct RaceSummary {
-    pub place: RaceTarget,
-    /// Requested time between close and rebind. `competitor_per_second` is the requested number of
-    /// ports that the competitor binds per second.
-    pub window: Duration,
-    pub competitor_per_second: f64,
-    pub rebound: RaceRounds,
-    pub handed_over: RaceRounds,
-    /// Why the race ended before its last round. None: it did not.
-    pub failure: Option<Text>,
-}
-
-/// Where a race was run.
-pub enum RaceTarget {
-    /// By two processes in a network namespace of their own.
-    Namespace,
-    /// In memory. `because` says why the race is not a real one.
-    Simulated { because: Text },
-}
-
-/// Results of the rounds of one kind.
-pub struct RaceRounds {
-    pub count: u32,
-    /// Rounds in which another process held the port at the end.
-    pub stolen: u32,
-    /// Rounds in which the competitor tried this port and was refused. Counted only if the socket
-    /// is kept.
-    pub refused: u32,
-    /// Expected number of rounds in which the competitor tries this port: it takes a closed port,
-    /// and is refused if the socket is kept. `deviation` is the standard deviation of this number.
-    pub expected: f64,
-    pub deviation: f64,
-    /// Measured mean time between close and rebind.
-    pub window: Duration,
-    /// Measured number of ports that the competitor bound per second.
-    pub competitor_per_second: f64,
-    /// Measured mean number of free ports.
-    pub free: f64,
-}
-
-impl StrategyResult<'_> {
-    /// Returns the model behind the expected figures in words, for K of N candidates occupied and
-    /// at most M attempts. None: no model is known.
-    fn model(&self) -> Option<&'static str> {
-        self.figures.expected?;
-        Some(match self.figures.model.as_ref()? {
-            Model::Replacement { .. } => {
-                "with replacement: each attempt fails with K/N, all M with (K/N)^M"
+impl LabOutcome<'_> {
+    fn conditions(self) -> LabConditions {
+        match self {
+            Self::Comparison { setup, report, .. } => {
+                let LabReport { candidates, occupied, .. } = *report;
+                let (occupancy, fill) = match setup.target {
+                    LabTarget::Machine => ("live", f64::from(occupied) / f64::from(candidates)),
+                    LabTarget::Simulated { pattern, share } => (pattern.name(), share),
+                };
+                LabConditions {
+                    occupancy,
+                    is_simulated: setup.target != LabTarget::Machine,
+                    fill,
+                    seed: setup.seed,
+                    range: setup.range,
+                    candidates,
+                    occupied,
+                    protocols: setup.protocols,
+                }
             }
-            Model::Unique { .. } => "no port twice: all M attempts fail with C(K,M)/C(N,M)",
-            Model::Scan { .. } => {
-                "a uniform start, then consecutive ports: 1 + (sum of L(L+1)/2 over runs of L \
-                 occupied ports) / N"
-            }
-            Model::OnlyFree => "only free ports are tried: one attempt",
-        })
+            Self::Race { setup, report } => LabConditions {
+                occupancy: "uniform",
+                is_simulated: matches!(report.backend, RaceBackend::Simulated { .. }),
+                fill: setup.share,
+                seed: setup.seed,
+                range: setup.range,
+                candidates: setup.range.len(),
+                occupied: setup.occupied(),
+                protocols: Protocols::Udp,
+            },
+        }
     }
+}
+
+/// Returns the model behind the expected figures in words, for K of N candidates occupied and at
+/// most M attempts. None: no model is known.
+fn model(figures: &StrategyFigures) -> Option<&'static str> {
+    figures.expected?;
+    Some(match figures.model.as_ref()? {
+        Model::Replacement { .. } => {
+            "with replacement: each attempt fails with K/N, all M with (K/N)^M"
+        }
+        Model::Unique { .. } => "no port twice: all M attempts fail with C(K,M)/C(N,M)",
+        Model::Scan { .. } => {
+            "a uniform start, then consecutive ports: 1 + (sum of L(L+1)/2 over runs of L occupied \
+             ports) / N"
+        }
+        Model::OnlyFree => "only free ports are tried: one attempt",
+    })
 }
 
 /// Returns the name of a habit for JSON; None: too few ports were allocated.

@@ -12,11 +12,14 @@ use serde::{Serialize, Serializer};
 use crate::{
     allocator::Attempt,
     domain::{
-        AddressRefusal, Errno, Outcome, Owner, PortRange, Process, Protocol, Protocols, Socket,
-        State, Text, availability,
+        AddressRefusal, Errno, Outcome, Owner, PortRange, Protocol, Protocols, Socket, State, Text,
+        availability,
         notation::{self, counted, grouped},
     },
-    report::{Scan, json::ProcessRow},
+    report::{
+        Scan,
+        rows::{self, PortRangeRow, ProcessRow},
+    },
 };
 
 /// A search and its result.
@@ -210,10 +213,7 @@ pub fn holder_words<'a>(scan: Scan<'a>, sockets: impl Iterator<Item = &'a Socket
     let Some(socket) = sockets.min_by_key(|socket| rank(owner(socket))) else {
         return "an unlisted socket".to_owned();
     };
-    let label = |(pid, process): (u32, Option<&Process>)| {
-        notation::NamedProcess { name: process.map(|process| &process.name), pid }.to_string()
-    };
-    let names = || scan.owners(socket).map(label).collect::<Vec<_>>().join(", ");
+    let names = || scan.names(socket);
     match owner(&socket) {
         Owner::Process(_) => names(),
         Owner::Backlog(_) => format!("a connection not yet accepted by {}", names()),
@@ -405,7 +405,7 @@ pub fn write_json(pick: &Pick, out: &mut dyn Write) -> io::Result<()> {
         strategy: pick.strategy,
         seed: pick.seed,
         protocol: pick.protocols.name(),
-        range: PickRange { first: pick.range.first(), last: pick.range.last() },
+        range: pick.range.into(),
         max_attempts: pick.max_attempts,
         ports: &pick.ports,
         in_ephemeral_range: &pick.automatic,
@@ -415,8 +415,7 @@ pub fn write_json(pick: &Pick, out: &mut dyn Write) -> io::Result<()> {
             .as_ref()
             .map(|error| ErrorRow { kind: error.kind(), message: error.to_string() }),
     };
-    serde_json::to_writer(&mut *out, &document)?;
-    out.write_all(b"\n")
+    rows::write(&document, out)
 }
 
 #[derive(Serialize)]
@@ -425,19 +424,13 @@ struct PickDocument<'a> {
     strategy: &'static str,
     seed: u64,
     protocol: &'static str,
-    range: PickRange,
+    range: PortRangeRow,
     max_attempts: u32,
     ports: &'a [u16],
     in_ephemeral_range: &'a [u16],
     attempts: Attempts<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<ErrorRow>,
-}
-
-#[derive(Serialize)]
-struct PickRange {
-    first: u16,
-    last: u16,
 }
 
 #[derive(Serialize)]
@@ -474,7 +467,7 @@ impl<'a> From<&'a TracedAttempt> for AttemptRow<'a> {
             protocol: traced_attempt.protocols().name(),
             outcome: traced_attempt.attempt.outcome().name(),
             errno: refusal.map(|refusal| refusal.errno.name()),
-            nanoseconds: u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
+            nanoseconds: rows::nanoseconds(took),
             holder: traced_attempt.holder.as_ref().map(PickHolder::from),
         }
     }

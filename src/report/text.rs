@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    domain::{Endpoint, Machine, Owner, Socket, notation},
+    domain::{Endpoint, Machine, Owner, Socket},
     report::{Scan, User},
 };
 
@@ -31,10 +31,20 @@ pub fn write_scan(scan: Scan<'_>, out: &mut dyn Write) -> io::Result<()> {
 
 /// Writes one table per network namespace, each under a line with its name.
 pub fn write_scans(scans: &[Scan<'_>], out: &mut dyn Write) -> io::Result<()> {
-    for (number, &scan) in scans.iter().enumerate() {
+    write_each(scans, |&scan| scan, |&scan, out| write_scan(scan, out), out)
+}
+
+/// Writes one report per network namespace, each under a line with its name.
+pub(super) fn write_each<'a, R>(
+    reports: &'a [R],
+    scan: impl Fn(&'a R) -> Scan<'a>,
+    write: impl Fn(&'a R, &mut dyn Write) -> io::Result<()>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    for (number, report) in reports.iter().enumerate() {
         let space = if number == 0 { "" } else { "\n" };
-        writeln!(out, "{space}{}", NamespaceLine(&scan.snapshot.machine))?;
-        write_scan(scan, out)?;
+        writeln!(out, "{space}{}", NamespaceLine(&scan(report).snapshot.machine))?;
+        write(report, out)?;
     }
     Ok(())
 }
@@ -89,13 +99,9 @@ fn push_owner(line: &mut String, scan: Scan<'_>, socket: &Socket) -> fmt::Result
         Owner::Unresolved => "unresolved",
         Owner::NotAsked => "-",
     })?;
-    for (number, (pid, process)) in scan.owners(socket).enumerate() {
+    for (number, &pid) in scan.snapshot.owner(socket).pids().iter().enumerate() {
         let separator = if number == 0 { "" } else { ", " };
-        write!(
-            line,
-            "{separator}{}",
-            notation::NamedProcess { name: process.map(|p| &p.name), pid }
-        )?;
+        write!(line, "{separator}{}", scan.processes.named(pid))?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use portscope::{
-    allocator::Attempt,
+    allocator::{Attempt, RunStats},
     app::{
         App, AppOptions, Event, Extent, GlyphSet, Key, RowsPerLine, Screen,
         allocation::AllocationOptions,
@@ -278,11 +278,14 @@ fn delta(random: &mut ChaCha12Rng) -> AllocationDelta {
     let finished = won.map(|won| Finished { number: 1, attempts: 10, port: Some(won.port) });
     AllocationDelta {
         run: 1,
-        attempts: u64::from(ATTEMPTS),
-        collisions: u64::from(ATTEMPTS) * 9 / 10,
-        successes: u64::from(ATTEMPTS) / 10,
-        busy: Duration::from_nanos(600) * ATTEMPTS,
-        histogram: (1..=100).map(|attempts| (attempts, u64::from(101 - attempts))).collect(),
+        stats: RunStats {
+            attempts: u64::from(ATTEMPTS),
+            collisions: u64::from(ATTEMPTS) * 9 / 10,
+            successes: u64::from(ATTEMPTS) / 10,
+            busy: Duration::from_nanos(600) * ATTEMPTS,
+            histogram: (1..=100).map(|attempts| (attempts, u64::from(101 - attempts))).collect(),
+            ..RunStats::default()
+        },
         attempts_by_port,
         recent,
         finished,

@@ -104,8 +104,8 @@ fn without_screen(protocols: Protocols) -> io::Result<Pace> {
     }
     let (started, mut attempts, mut busy) = (Instant::now(), 0, Duration::ZERO);
     while let Ok(Report::Allocation(delta)) = inbox.recv_timeout(Duration::from_secs(5)) {
-        attempts += delta.attempts;
-        busy += delta.busy;
+        attempts += delta.stats.attempts;
+        busy += delta.stats.busy;
         if started.elapsed() > WATCHED {
             break;
         }

@@ -131,10 +131,10 @@ impl Harness {
 }
 
 fn count(delta: &mut AllocationDelta, attempt: Attempt, finished: u64) -> u64 {
-    delta.attempts += 1;
-    delta.busy += attempt.took;
+    delta.stats.attempts += 1;
+    delta.stats.busy += attempt.took;
     delta.recent.push(attempt);
-    delta.collisions += u64::from(attempt.refusal.is_some());
+    delta.stats.collisions += u64::from(attempt.refusal.is_some());
     let ended = attempt.refusal.is_none() || attempt.number >= 100;
     if !ended {
         return finished;
@@ -144,11 +144,11 @@ fn count(delta: &mut AllocationDelta, attempt: Attempt, finished: u64) -> u64 {
     delta.finished = Some(ended);
     delta.ended.push(ended);
     if port.is_some() {
-        delta.successes += 1;
-        delta.histogram.push((attempt.number, 1));
+        delta.stats.successes += 1;
+        *delta.stats.histogram.entry(attempt.number).or_default() += 1;
     } else {
-        delta.failures += 1;
-        delta.failed_attempts += u64::from(attempt.number);
+        delta.stats.failures += 1;
+        delta.stats.failed_attempts += u64::from(attempt.number);
     }
     finished + 1
 }

@@ -17,7 +17,7 @@ pub struct Expectation<'a> {
     /// again for each allocation.
     pub runs: Option<Arc<[OccupiedRun]>>,
     pub max_attempts: u32,
-    /// Number of most recently allocated ports that the strategy can remember.
+    /// Number of allocated ports that the strategy can remember.
     pub remembered: u32,
     pub given: Given,
 }
@@ -32,9 +32,6 @@ pub enum Given {
     /// Occupied.
     Kept,
 }
-
-/// Number of ports that `exo-history` remembers.
-pub const HISTORY: u32 = 20;
 
 impl Expectation<'_> {
     /// Returns the expected distribution; `None` if no formula is known.
@@ -67,27 +64,12 @@ impl Expectation<'_> {
 
     /// Returns the strategy's own limit on attempts or the configured one, whichever is lower.
     pub fn attempt_limit(&self) -> u32 {
-        let candidates = self.candidates.len();
-        let own = match self.row.name {
-            "random" | "kernel-bind" => u32::MAX,
-            "linux-connect" => candidates - self.never_tried_by_connect(),
-            _ => candidates - self.avoids(),
-        };
+        let own = (self.row.attempt_limit)(self.candidates) - self.avoids();
         own.min(self.max_attempts)
     }
 
     /// Returns the number of candidates that the strategy does not try because it remembers them.
     fn avoids(&self) -> u32 {
-        let remembered = self.remembered.min(HISTORY).min(self.candidates.len());
-        if self.row.name == "exo-history" { remembered } else { 0 }
-    }
-
-    /// Returns how many candidates `linux-connect` skips: 0 or 1. In a range with an odd number of
-    /// ports, it skips the last port if it starts at the first port, and the first port otherwise.
-    /// The result assumes that it skips the first port.
-    fn never_tried_by_connect(&self) -> u32 {
-        let range = self.candidates.range();
-        let is_left_out = range.len() > 1 && range.len() % 2 == 1;
-        u32::from(is_left_out && self.candidates.contains(range.first()))
+        self.remembered.min(self.row.remembered).min(self.candidates.len())
     }
 }

@@ -7,38 +7,15 @@ use rand::{SeedableRng, rngs::ChaCha8Rng};
 use crate::{
     allocator::{
         ALLOCATORS, AllocatorRow, Attempt, AttemptSearch, Candidates, FreePorts, PortView,
-        Progress, Strategy, StrategyFigures,
-        lab::{
-            Expectation, Expected, LabConfig, LabTally,
-            expectation::{Given, HISTORY},
-        },
+        Progress, Strategy,
+        attempt::Finished,
+        lab::{Expectation, Expected, Given, LabConfig, LabTally, StrategyReport},
     },
     domain::Binder,
 };
 
 /// Maximum number of attempts kept per allocation.
 const LAST_ATTEMPTS: usize = 64;
-
-/// Result of an allocation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AllocationEnd {
-    pub attempts: u32,
-    /// `None` if the allocation gave up.
-    pub port: Option<u16>,
-}
-
-/// State of one strategy of a lab.
-pub struct StrategyColumn {
-    /// Index into `ALLOCATORS`.
-    pub strategy: usize,
-    pub figures: StrategyFigures,
-    /// Current occupancy of the strategy.
-    pub ports: Arc<FreePorts>,
-    /// Attempts of the current or last allocation, oldest first, at most the last 64.
-    pub last_attempts: Vec<Attempt>,
-    /// Result of the last counted allocation; `None` if there is none.
-    pub last: Option<AllocationEnd>,
-}
 
 /// Strategy that takes part in a lab.
 pub struct LabStrategy<B, V> {
@@ -52,7 +29,7 @@ pub struct LabStrategy<B, V> {
     attempts: u32,
     is_in_progress: bool,
     expected: Option<Expected>,
-    last: Option<AllocationEnd>,
+    last: Option<Finished>,
     /// Number of allocated ports, including those that no statistic counts.
     given: u64,
     /// Time spent on the current allocation; `None` if not all of it is timed.
@@ -101,7 +78,7 @@ impl<B: Binder, V: PortView> LabStrategy<B, V> {
     }
 
     /// Returns the result of the last counted allocation; `None` if there is none.
-    pub fn last(&self) -> Option<AllocationEnd> {
+    pub fn last(&self) -> Option<Finished> {
         self.last
     }
 
@@ -136,7 +113,7 @@ impl<B: Binder, V: PortView> LabStrategy<B, V> {
         let attempts_made = self.continue_allocation(limit);
         let elapsed = elapsed + clock().saturating_sub(begun);
         self.elapsed = Some(elapsed);
-        if let Some(AllocationEnd { port, .. }) = self.last.filter(|_| !self.is_in_progress) {
+        if let Some(Finished { port, .. }) = self.last.filter(|_| !self.is_in_progress) {
             self.tally.time(elapsed, port.is_some());
         }
         attempts_made
@@ -154,11 +131,7 @@ impl<B: Binder, V: PortView> LabStrategy<B, V> {
     /// Makes up to `limit` attempts of an allocation that no statistic counts. The configured limit
     /// on attempts does not apply. Returns the number of attempts, and the result if the allocation
     /// ended.
-    pub fn allocate_uncounted(
-        &mut self,
-        limit: u32,
-        destination: u32,
-    ) -> (u32, Option<AllocationEnd>) {
+    pub fn allocate_uncounted(&mut self, limit: u32, destination: u32) -> (u32, Option<Finished>) {
         if !std::mem::replace(&mut self.is_in_progress, true) {
             self.attempts = 0;
             self.allocator.set_destination(destination);
@@ -169,7 +142,7 @@ impl<B: Binder, V: PortView> LabStrategy<B, V> {
         (self.attempts - before, ended)
     }
 
-    fn steps(&mut self, limit: u32) -> Option<AllocationEnd> {
+    fn steps(&mut self, limit: u32) -> Option<Finished> {
         let Self { allocator, attempts, last_attempts, .. } = self;
         let progress = allocator.steps(limit, |attempt| {
             *attempts = attempt.number;
@@ -182,7 +155,7 @@ impl<B: Binder, V: PortView> LabStrategy<B, V> {
         };
         self.given += u64::from(port.is_some());
         self.is_in_progress = false;
-        Some(AllocationEnd { attempts: self.attempts, port })
+        Some(Finished { number: self.tally.runs() + 1, attempts: self.attempts, port })
     }
 
     /// Returns what the expected result of the next allocation depends on, for a uniformly random
@@ -194,19 +167,19 @@ impl<B: Binder, V: PortView> LabStrategy<B, V> {
             occupied,
             runs: None,
             max_attempts: self.max_attempts,
-            remembered: self.given.min(u64::from(HISTORY)) as u32,
+            remembered: self.given.min(self.row().remembered.into()) as u32,
             given: Given::Elsewhere,
         }
     }
 
     /// Returns the state, without the expected distribution and the run lengths of the occupancy.
-    pub fn column(&self, ports: Arc<FreePorts>) -> StrategyColumn {
+    pub fn report(&self, ports: Arc<FreePorts>) -> StrategyReport {
         let first = self.attempts.saturating_sub(LAST_ATTEMPTS as u32) + 1;
         let last_attempts = (first..=self.attempts).filter_map(|number| {
             self.last_attempts[number as usize % LAST_ATTEMPTS]
                 .filter(|attempt| attempt.number == number)
         });
-        StrategyColumn {
+        StrategyReport {
             strategy: self.strategy,
             figures: self.tally.figures(self.allocator.candidates().range()),
             ports,

@@ -6,7 +6,7 @@ use std::{rc::Rc, sync::Arc, time::Duration};
 use crate::{
     allocator::{
         Candidates, Model, Order, Pattern, Population, Tuning,
-        lab::{Expectation, Expected, Given, LabStrategy, StrategyColumn},
+        lab::{Expectation, Expected, Given, LabStrategy, StrategyReport},
         theory::{OccupiedRun, runs_of_taken},
     },
     domain::Protocols,
@@ -182,7 +182,7 @@ impl SimulatedLab {
 
     /// Makes one attempt for each strategy whose allocation is in progress. Once all allocations
     /// have ended, the next call starts the next run. The attempts are made on the occupancy that
-    /// `columns` showed before.
+    /// `reports` showed before.
     pub fn step(&mut self) {
         while !self.prepare(u32::MAX) {}
         self.distinct_populations().iter().for_each(|population| population.draw_all());
@@ -197,21 +197,21 @@ impl SimulatedLab {
     }
 
     /// Returns the state of all strategies, in the order of `LabConfig::strategies`.
-    pub fn columns(&self) -> Vec<StrategyColumn> {
+    pub fn reports(&self) -> Vec<StrategyReport> {
         let ports = |population: &Rc<Population>| {
             let ports = Arc::new(population.free_ports());
             let lengths = runs_of_taken(&self.candidates, &*ports);
             (ports, lengths)
         };
         let all_ports: Vec<_> = self.distinct_populations().iter().map(ports).collect();
-        let columns = self.slots.iter().zip(all_ports.iter().cycle());
-        let columns = columns.map(|(slot, (ports, lengths))| {
-            let mut column = slot.lab_strategy.column(Arc::clone(ports));
-            column.figures.model = self.model(slot, lengths);
-            column.figures.lengths.clone_from(lengths);
-            column
+        let slots = self.slots.iter().zip(all_ports.iter().cycle());
+        let reports = slots.map(|(slot, (ports, lengths))| {
+            let mut report = slot.lab_strategy.report(Arc::clone(ports));
+            report.figures.model = self.model(slot, lengths);
+            report.figures.lengths.clone_from(lengths);
+            report
         });
-        columns.collect()
+        reports.collect()
     }
 
     /// Returns each distinct population once.

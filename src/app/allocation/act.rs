@@ -4,19 +4,18 @@ use crate::{
     app::{
         Effect, Key,
         allocation::{
-            ActivePanel, Allocation, AllocationAction, AllocationFigures, AllocationOptions,
-            AllocationPanel, AllocatorTarget, AttemptDensity, AttemptLog, AttemptMarks, LastScan,
-            OccupancyCounts, Speed, next_strategy, target::FillRatio,
+            ActivePanel, Allocation, AllocationAction, AllocationOptions, AllocationPanel,
+            AllocatorTarget, AttemptDensity, AttemptLog, AttemptMarks, LastScan, OccupancyCounts,
+            RunStats, Speed, next_strategy, target::FillRatio,
         },
         run::{MAX_UNCONFIRMED_SPEED, RunControl, RunRequest, RunScreen, RunState},
     },
-    domain::Text,
     engine::{AllocationRequest, Request, Setup},
 };
 
 impl Allocation {
     pub fn act(&mut self, action: AllocationAction, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        self.notice = None;
+        self.run.notice = None;
         match action {
             AllocationAction::RunOrPause => self.run_or_pause(scan),
             AllocationAction::Step => self.step(scan),
@@ -115,8 +114,8 @@ impl Allocation {
             AllocatorTarget::Machine => AllocatorTarget::Simulated { share: self.share.ratio() },
             AllocatorTarget::Simulated { .. } => AllocatorTarget::Machine,
         };
-        if self.speed > MAX_UNCONFIRMED_SPEED && !self.may_be_fast(scan) {
-            self.speed = MAX_UNCONFIRMED_SPEED;
+        if self.run.speed > MAX_UNCONFIRMED_SPEED && !self.may_be_fast(scan) {
+            self.run.speed = MAX_UNCONFIRMED_SPEED;
         }
         let had_run = self.run.is_prepared();
         self.run.state = RunState::None;
@@ -170,8 +169,7 @@ impl Allocation {
     }
 
     fn nothing_held(&mut self) -> Vec<Effect> {
-        self.notice = Some(Text::scrub("no port is held"));
-        Vec::new()
+        self.run.refuse("no port is held")
     }
 
     /// Prepares the run again, paused, with the same seed and empty figures. The engine releases
@@ -187,7 +185,7 @@ impl Allocation {
     }
 
     fn forget(&mut self) {
-        self.figures = AllocationFigures::default();
+        self.figures = RunStats::default();
         self.ended = 0;
         self.log = AttemptLog::default();
         self.attempt_marks = AttemptMarks::default();
@@ -201,28 +199,14 @@ impl Allocation {
 }
 
 impl RunScreen for Allocation {
-    fn control(&self) -> &RunControl {
-        &self.run
-    }
-
-    fn control_mut(&mut self) -> &mut RunControl {
+    fn control(&mut self) -> &mut RunControl {
         &mut self.run
-    }
-
-    fn ask(request: RunRequest) -> Effect {
-        ask(match request {
-            RunRequest::Run => AllocationRequest::Run,
-            RunRequest::Step => AllocationRequest::Step,
-            RunRequest::Pause => AllocationRequest::Pause,
-            RunRequest::Speed(speed) => AllocationRequest::Speed(speed),
-        })
     }
 
     fn prepare(&mut self, scan: Option<LastScan<'_>>) -> Option<Vec<Effect>> {
         if self.target == AllocatorTarget::Machine {
             let Some(scan) = scan else {
-                let words = "no scan yet: the allocator starts after the first scan";
-                self.notice = Some(Text::scrub(words));
+                self.run.refuse("no scan yet: the allocator starts after the first scan");
                 return None;
             };
             let occupancy_counts = OccupancyCounts::count(&self.options, scan);
@@ -233,9 +217,7 @@ impl RunScreen for Allocation {
         }
         if self.has_no_candidates(scan) {
             let range = self.options.range;
-            self.notice = Some(Text::scrub(format!(
-                "all ports of {range} are reserved: choose another range (o)"
-            )));
+            self.run.refuse(format!("all ports of {range} are reserved: choose another range (o)"));
             return None;
         }
         self.forget();
@@ -246,7 +228,7 @@ impl RunScreen for Allocation {
         self.run.state = RunState::Paused;
         Some(vec![
             ask(AllocationRequest::Prepare(self.setup(scan))),
-            ask(AllocationRequest::Speed(self.speed)),
+            ask(AllocationRequest::Speed(self.run.speed)),
             ask(AllocationRequest::Hold(self.keeps_bound_ports)),
         ])
     }
@@ -255,17 +237,18 @@ impl RunScreen for Allocation {
         self.target == AllocatorTarget::Machine
     }
 
-    fn pace(&self) -> Speed {
-        self.speed
-    }
-
-    fn pace_mut(&mut self) -> &mut Speed {
-        &mut self.speed
-    }
-
     fn confirm(&mut self, speed: Option<Speed>) {
         self.panel = speed.map(ActivePanel::ConfirmSpeed);
     }
+}
+
+pub(super) fn ask_run(request: RunRequest) -> Effect {
+    ask(match request {
+        RunRequest::Run => AllocationRequest::Run,
+        RunRequest::Step => AllocationRequest::Step,
+        RunRequest::Pause => AllocationRequest::Pause,
+        RunRequest::Speed(speed) => AllocationRequest::Speed(speed),
+    })
 }
 
 fn stop() -> Vec<Effect> {

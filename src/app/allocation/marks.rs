@@ -16,7 +16,7 @@ impl Allocation {
     /// because `heat` shows the attempts.
     pub fn marks(&self, now: Duration) -> Vec<(u16, Mark)> {
         let held = self.held.iter().map(|&port| (port, Mark::Held));
-        match self.speed {
+        match self.run.speed {
             Speed::Step | Speed::One | Speed::Four => {
                 let past = self.motion.then(|| self.attempt_marks.past(now));
                 held.chain(past.into_iter().flatten())
@@ -46,7 +46,7 @@ impl Allocation {
     /// Time until `marks` or `heat` change without a report; None: they do not.
     pub fn fades_again_after(&self, now: Duration) -> Option<Duration> {
         let is_fixed = !self.motion || (self.is_sampled() && self.is_still());
-        match self.speed {
+        match self.run.speed {
             _ if is_fixed => None,
             Speed::Step | Speed::One | Speed::Four => self.attempt_marks.past_changes_after(now),
             Speed::Twenty => None,

@@ -5,8 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use crate::{
     app::allocation::{
-        Allocation, AllocationFigures, AllocationOptions, AllocatorTarget, LastScan,
-        OccupancyCounts,
+        Allocation, AllocationOptions, AllocatorTarget, LastScan, OccupancyCounts, RunStats,
     },
     domain::{Occupancy, ProcessTable, Snapshot},
     engine::allocation::simulated_processes,
@@ -92,7 +91,7 @@ impl Allocation {
         }
         if self.simulated.is_some() {
             // Figures of two occupancies would match the expected values of neither.
-            self.figures = AllocationFigures::default();
+            self.figures = RunStats::default();
             self.last_allocations.clear();
         }
         self.simulated = Some(Simulated::count(&self.options, snapshot));

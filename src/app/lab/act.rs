@@ -8,13 +8,12 @@ use crate::{
         lab::{LabAction, LabPanel, LabScreen, LabSettingsPanel, MAX_COLUMNS, Pattern, Speed},
         run::{RunControl, RunRequest, RunScreen, RunState},
     },
-    domain::Text,
     engine::{LabRequest, LabSetup, Request},
 };
 
 impl LabScreen {
     pub fn act(&mut self, action: LabAction, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        self.notice = None;
+        self.run.notice = None;
         match action {
             LabAction::RunOrPause => self.run_or_pause(scan),
             LabAction::Step => self.step(scan),
@@ -129,6 +128,7 @@ impl LabScreen {
     /// `Step`; on the machine the lab is paused. Machine and simulation have separate speeds.
     fn toggle_target(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         self.is_simulated = !self.is_simulated;
+        std::mem::swap(&mut self.run.speed, &mut self.other_speed);
         self.begin(self.is_simulated && self.speed() != Speed::Step, scan)
     }
 
@@ -157,9 +157,7 @@ impl LabScreen {
     }
 
     fn nothing_simulated(&mut self) -> Vec<Effect> {
-        self.notice =
-            Some(Text::scrub("cannot change the host's occupancy; t switches to simulation"));
-        Vec::new()
+        self.run.refuse("cannot change the host's occupancy; t switches to simulation")
     }
 
     /// Gives the selected column the next or previous strategy that is in no column.
@@ -178,8 +176,7 @@ impl LabScreen {
         let free = (0..ALLOCATORS.len()).find(|number| !self.picked.contains(number));
         let Some(free) = free.filter(|_| self.picked.len() < MAX_COLUMNS) else {
             let words = format!("at most {MAX_COLUMNS} columns: s changes the selected one");
-            self.notice = Some(Text::scrub(words));
-            return Vec::new();
+            return self.run.refuse(words);
         };
         self.picked.push(free);
         self.selected = self.picked.len() - 1;
@@ -188,8 +185,7 @@ impl LabScreen {
 
     fn remove(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         if self.picked.len() == 1 {
-            self.notice = Some(Text::scrub("at least one column: s changes its strategy"));
-            return Vec::new();
+            return self.run.refuse("at least one column: s changes its strategy");
         }
         self.picked.remove(self.selected);
         self.selected = self.selected.min(self.picked.len() - 1);
@@ -206,27 +202,14 @@ impl LabScreen {
 }
 
 impl RunScreen for LabScreen {
-    fn control(&self) -> &RunControl {
-        &self.run
-    }
-
-    fn control_mut(&mut self) -> &mut RunControl {
+    fn control(&mut self) -> &mut RunControl {
         &mut self.run
-    }
-
-    fn ask(request: RunRequest) -> Effect {
-        ask(match request {
-            RunRequest::Run => LabRequest::Run,
-            RunRequest::Step => LabRequest::Step,
-            RunRequest::Pause => LabRequest::Pause,
-            RunRequest::Speed(speed) => LabRequest::Speed(speed),
-        })
     }
 
     fn prepare(&mut self, scan: Option<LastScan<'_>>) -> Option<Vec<Effect>> {
         let reserved = scan.map(|scan| scan.snapshot.ephemeral.reserved().to_vec());
         if reserved.is_none() && !self.is_simulated {
-            self.notice = Some(Text::scrub("no scan yet: the lab starts after the first scan"));
+            self.run.refuse("no scan yet: the lab starts after the first scan");
             return None;
         }
         self.report = None;
@@ -251,17 +234,18 @@ impl RunScreen for LabScreen {
         !self.is_simulated
     }
 
-    fn pace(&self) -> Speed {
-        self.speed()
-    }
-
-    fn pace_mut(&mut self) -> &mut Speed {
-        if self.is_simulated { &mut self.simulated_speed } else { &mut self.machine_speed }
-    }
-
     fn confirm(&mut self, speed: Option<Speed>) {
         self.panel = speed.map(LabPanel::ConfirmSpeed);
     }
+}
+
+pub(super) fn ask_run(request: RunRequest) -> Effect {
+    ask(match request {
+        RunRequest::Run => LabRequest::Run,
+        RunRequest::Step => LabRequest::Step,
+        RunRequest::Pause => LabRequest::Pause,
+        RunRequest::Speed(speed) => LabRequest::Speed(speed),
+    })
 }
 
 pub(super) fn ask(request: LabRequest) -> Effect {

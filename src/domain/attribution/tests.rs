@@ -3,29 +3,12 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::domain::{
-    Endpoint, Family, Machine, MachineKind, Owner, Protocol, Source, State, Text, Timer, Users,
-};
+use crate::domain::{Endpoint, Family, Machine, MachineKind, Owner, Protocol, Source, State, Text};
 
 fn socket(state: State, address: &str, inode: Option<u32>) -> Socket {
     let address: std::net::IpAddr = address.parse().unwrap();
-    Socket {
-        protocol: Protocol::Tcp,
-        family: if address.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 },
-        state,
-        timer: Timer::None,
-        local: Endpoint { address, port: 8080 },
-        remote: None,
-        interface: None,
-        inode,
-        uid: Some(1000),
-        cookie: None,
-        expires_ms: None,
-        cgroup: None,
-        receive_queue: 0,
-        send_queue: 0,
-        holder: Holder::NotAsked,
-    }
+    let local = Endpoint { address, port: 8080 };
+    Socket { inode, uid: Some(1000), ..Socket::new(Protocol::Tcp, state, local) }
 }
 
 fn listener(address: &str, inode: u32) -> Socket {
@@ -41,16 +24,8 @@ fn waiting(address: &str) -> Socket {
 }
 
 fn snapshot(sockets: &[Socket]) -> Snapshot {
-    let machine = Arc::new(Machine {
-        kind: MachineKind::Simulated,
-        name: Text::scrub("m"),
-        kernel: Text::scrub("k"),
-        network_namespace: None,
-        namespace_name: None,
-        is_isolated: true,
-        users: Arc::new(Users::default()),
-    });
-    let mut snapshot = Snapshot::empty(machine, Source::Simulated);
+    let machine = Machine::new(MachineKind::Simulated, Text::scrub("m"), Text::scrub("k"));
+    let mut snapshot = Snapshot::empty(Arc::new(machine), Source::Simulated);
     snapshot.sockets.extend_from_slice(sockets);
     snapshot.sort();
     snapshot

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{
-    Owner, ProcessTable, Protocol, Snapshot, Socket, State, Users,
-    notation::{NamedProcess, counted},
+    Owner, ProcessTable, Protocol, Snapshot, Socket, State, Users, notation::counted,
 };
 
 /// Maximum number of processes that are printed. The others are only counted.
@@ -282,10 +281,7 @@ impl KindSockets {
     /// Names up to `MAX_PIDS` processes and counts the others. A shared socket exists until all of
     /// them have closed it.
     fn named(&self, processes: &ProcessTable) -> String {
-        let named = |&pid: &u32| {
-            let name = processes.get(pid).map(|process| &process.name);
-            NamedProcess { name, pid }.to_string()
-        };
+        let named = |&pid: &u32| processes.named(pid).to_string();
         let first: Vec<String> = self.pids.iter().take(MAX_PIDS).map(named).collect();
         let list = first.join(", ");
         match self.pids.len() {

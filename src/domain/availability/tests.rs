@@ -9,23 +9,15 @@ use super::{
     *,
 };
 use crate::domain::{
-    Destination, Ephemeral, Errno, Family, Gap, Holder, Machine, MachineKind, PortRange, Process,
-    ProcessTable, Snapshot, Socket, Source, State, Table, Text, Timer, Users, owner::Span,
+    Destination, Ephemeral, Errno, Gap, Holder, Machine, MachineKind, PortRange, Process,
+    ProcessTable, Snapshot, Socket, Source, State, Table, Text, owner::Span,
 };
 
 const PORT: u16 = 40_000;
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 fn snapshot(sockets: &[Socket], gaps: &[Gap]) -> Snapshot {
-    let machine = Machine {
-        kind: MachineKind::Simulated,
-        name: Text::scrub("test"),
-        kernel: Text::scrub("test"),
-        network_namespace: None,
-        namespace_name: None,
-        is_isolated: true,
-        users: Arc::new(Users::default()),
-    };
+    let machine = Machine::new(MachineKind::Simulated, Text::scrub("test"), Text::scrub("test"));
     let mut snapshot = Snapshot::empty(Arc::new(machine), Source::SockDiag);
     snapshot.sockets.extend(sockets);
     snapshot.gaps.extend_from_slice(gaps);
@@ -35,23 +27,8 @@ fn snapshot(sockets: &[Socket], gaps: &[Gap]) -> Snapshot {
 
 fn socket(protocol: Protocol, state: State, address: &str, remote: Option<&str>) -> Socket {
     let address: IpAddr = address.parse().unwrap();
-    Socket {
-        protocol,
-        family: if address.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 },
-        state,
-        timer: Timer::None,
-        local: (address, PORT).into(),
-        remote: remote.map(|remote| (remote.parse::<IpAddr>().unwrap(), 443).into()),
-        interface: None,
-        inode: None,
-        uid: None,
-        cookie: None,
-        expires_ms: None,
-        cgroup: None,
-        receive_queue: 0,
-        send_queue: 0,
-        holder: Holder::NotAsked,
-    }
+    let remote = remote.map(|remote| (remote.parse::<IpAddr>().unwrap(), 443).into());
+    Socket { remote, ..Socket::new(protocol, state, (address, PORT).into()) }
 }
 
 fn bind(snapshot: &Snapshot, protocol: Protocol, address: BindAddress, reuse: Reuse) -> Answer {

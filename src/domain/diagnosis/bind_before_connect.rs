@@ -6,9 +6,10 @@ use std::cmp::Reverse;
 use crate::domain::{
     Evidence, Finding, OwnerKey, PortSet, Protocol, Severity,
     diagnosis::{
-        finding::{About, Figure},
+        advice::Advice,
+        finding::About,
         groups::{OwnerGroup, groups},
-        wording::{by, ports, steps},
+        wording::{by, ports},
     },
     notation::percent,
 };
@@ -34,55 +35,49 @@ fn by_number(evidence: &Evidence<'_>) -> Option<Finding> {
         return None;
     }
     let left = evidence.analysis.new_destination();
-    let owners_by_ports = owners_by_ports(evidence, &numbered);
-    let most = most(&owners_by_ports);
-    let program = program(most);
-    let mut figures = vec![
-        ("numbered", Figure::Count(count.into())),
-        ("unconnectable", Figure::Count(range.unconnectable.into())),
-        ("size", Figure::Count(range.size.into())),
-        ("others_available", Figure::Count(left.least.into())),
-        ("others_available_most", Figure::Count(left.most.into())),
-    ];
-    figures.extend(most.iter().flat_map(|group| group.figures()));
-    Some(Finding {
-        severity: severity(evidence, count + range.unconnectable),
-        about: most.map_or(About::Machine, |group| About::Owner(group.first())),
-        summary: format!(
-            "{} with connections were given to bind() before connect() ({} of the range), {}",
-            ports(count),
-            percent(share),
-            used_by(&owners_by_ports, most)
-        ),
-        cause: format!(
-            "{program} gives ports to bind() before connect(): no other connect() can use them"
-        ),
-        steps: steps(&["let connect() choose the port", "or reserve the ports that it binds"]),
-        meaning: format!(
-            "No other connect() can use a port given to bind(), whatever the destination. A new \
+    let owners = PortOwners::of(evidence, &numbered);
+    let program = owners.program();
+    let summary = format!(
+        "{} with connections were given to bind() before connect() ({} of the range), {}",
+        ports(count),
+        percent(share),
+        owners.used_by()
+    );
+    let finding = Finding::new(
+        severity(evidence, count + range.unconnectable),
+        owners.about(),
+        summary,
+    )
+    .cause(format!(
+        "{program} gives ports to bind() before connect(): no other connect() can use them"
+    ))
+    .meaning(format!(
+        "No other connect() can use a port given to bind(), whatever the destination. A new \
              destination has {left} ports to choose from. Once none is left, connect() fails with \
              EADDRNOTAVAIL."
-        ),
-        evidence: figures,
-        advice: no_number(&program),
-        avoid: vec![format!(
-            "do not give {program} more ports: each of them is lost to all other programs"
-        )],
-        ..Finding::default()
-    })
+    ))
+    .figure("numbered", count)
+    .figure("unconnectable", range.unconnectable)
+    .figure("size", range.size)
+    .figure("others_available", left.least)
+    .figure("others_available_most", left.most)
+    .figures(owners.most().iter().flat_map(|group| group.figures()))
+    .advice(no_number(program))
+    .avoid(format!("do not give {program} more ports: each of them is lost to all other programs"));
+    Some(finding)
 }
 
-fn no_number(program: &str) -> Vec<String> {
-    vec![
-        format!(
-            "in {program}: bind only the source address, with setsockopt(fd, IPPROTO_IP, \
-             IP_BIND_ADDRESS_NO_PORT, 1) and port 0 (Linux 4.2): connect() then chooses the port \
-             and shares it between destinations"
-        ),
-        "if it needs these ports: reserve them (net.ipv4.ip_local_reserved_ports), so that the \
-         kernel gives them to no other program"
-            .to_owned(),
-    ]
+fn no_number(program: &str) -> Advice {
+    let late = format!(
+        "in {program}: bind only the source address, with setsockopt(fd, IPPROTO_IP, \
+         IP_BIND_ADDRESS_NO_PORT, 1) and port 0 (Linux 4.2): connect() then chooses the port and \
+         shares it between destinations"
+    );
+    let reserve = "if it needs these ports: reserve them (net.ipv4.ip_local_reserved_ports), so \
+                   that the kernel gives them to no other program";
+    Advice::default()
+        .now(("let connect() choose the port", late))
+        .now(("or reserve the ports that it binds", reserve.to_owned()))
 }
 
 fn share(evidence: &Evidence<'_>, ports: u32) -> f64 {
@@ -106,91 +101,90 @@ fn by_order(evidence: &Evidence<'_>) -> Option<Finding> {
     }
     let lost = range.suspected + range.unconnectable;
     let left = range.size.saturating_sub(lost);
-    let owners_by_ports = owners_by_ports(evidence, &evidence.analysis.suspected);
-    let most = most(&owners_by_ports);
-    let program = program(most);
-    let mut figures = vec![
-        ("suspected", Figure::Count(range.suspected.into())),
-        ("unconnectable", Figure::Count(range.unconnectable.into())),
-        ("size", Figure::Count(range.size.into())),
-        ("others_available", Figure::Count(left.into())),
-    ];
-    figures.extend(most.iter().flat_map(|group| group.figures()));
-    Some(Finding {
-        severity: severity(evidence, lost),
-        about: most.map_or(About::Machine, |group| About::Owner(group.first())),
-        summary: format!(
-            "{} with connections were very likely bound before connect() ({} of the range), {}",
-            ports(range.suspected),
-            percent(share),
-            used_by(&owners_by_ports, most)
-        ),
-        cause: format!("{program} binds before connect(): no other connect() can use these ports"),
-        steps: steps(&["set IP_BIND_ADDRESS_NO_PORT before bind()", "or omit bind()"]),
-        meaning: format!(
+    let owners = PortOwners::of(evidence, &evidence.analysis.suspected);
+    let program = owners.program();
+    let summary = format!(
+        "{} with connections were very likely bound before connect() ({} of the range), {}",
+        ports(range.suspected),
+        percent(share),
+        owners.used_by()
+    );
+    let finding = Finding::new(severity(evidence, lost), owners.about(), summary)
+        .cause(format!("{program} binds before connect(): no other connect() can use these ports"))
+        .meaning(format!(
             "A port that bind() chose cannot be shared between destinations: any other connect() \
              has about {} left, and fails with EADDRNOTAVAIL once none is left. This is inferred, \
              because the kernel's tables do not show it: connect() uses ports of one parity first, \
              bind() to port 0 those of the other, and these ports are in the order of bind().",
             ports(left)
-        ),
-        evidence: figures,
-        advice: late_choice(&program),
-        avoid: vec![
-            "do not set SO_REUSEADDR instead: bind() to port 0 still gives each port only once"
-                .to_owned(),
-        ],
-        ..Finding::default()
-    })
+        ))
+        .figure("suspected", range.suspected)
+        .figure("unconnectable", range.unconnectable)
+        .figure("size", range.size)
+        .figure("others_available", left)
+        .figures(owners.most().iter().flat_map(|group| group.figures()))
+        .advice(late_choice(program))
+        .avoid("do not set SO_REUSEADDR instead: bind() to port 0 still gives each port only once");
+    Some(finding)
 }
 
-fn late_choice(program: &str) -> Vec<String> {
-    vec![
-        format!(
-            "in {program}: setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1) before \
-             bind(address, 0) (Linux 4.2): connect() then chooses the port and shares it between \
-             destinations"
-        ),
-        "if the source address does not matter: omit bind()".to_owned(),
-    ]
+fn late_choice(program: &str) -> Advice {
+    let late = format!(
+        "in {program}: setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1) before \
+         bind(address, 0) (Linux 4.2): connect() then chooses the port and shares it between \
+         destinations"
+    );
+    let omit = "if the source address does not matter: omit bind()".to_owned();
+    Advice::default()
+        .now(("set IP_BIND_ADDRESS_NO_PORT before bind()", late))
+        .now(("or omit bind()", omit))
 }
 
-/// Groups the owners of the connections on these ports, with the number of their connections.
-fn owners_by_ports(evidence: &Evidence<'_>, ports: &PortSet) -> Vec<OwnerGroup<u32>> {
-    let mut owners_by_ports: Vec<(OwnerKey, u32)> = Vec::new();
-    for socket in &evidence.snapshot.sockets {
-        let is_on = socket.protocol == Protocol::Tcp
-            && socket.remote.is_some()
-            && ports.contains(socket.local.port);
-        if !is_on {
-            continue;
+/// The owners of the connections on some ports, in groups, with the number of their connections.
+struct PortOwners(Vec<OwnerGroup<u32>>);
+
+impl PortOwners {
+    fn of(evidence: &Evidence<'_>, ports: &PortSet) -> Self {
+        let mut owners: Vec<(OwnerKey, u32)> = Vec::new();
+        for socket in &evidence.snapshot.sockets {
+            let is_on = socket.protocol == Protocol::Tcp
+                && socket.remote.is_some()
+                && ports.contains(socket.local.port);
+            if !is_on {
+                continue;
+            }
+            let owner_key = OwnerKey::of(evidence.snapshot, socket);
+            match owners.iter_mut().find(|(known, _)| *known == owner_key) {
+                Some((_, sockets)) => *sockets += 1,
+                None => owners.push((owner_key, 1)),
+            }
         }
-        let owner_key = OwnerKey::of(evidence.snapshot, socket);
-        match owners_by_ports.iter_mut().find(|(known, _)| *known == owner_key) {
-            Some((_, sockets)) => *sockets += 1,
-            None => owners_by_ports.push((owner_key, 1)),
-        }
+        Self(groups(evidence, owners, |sockets| sockets))
     }
-    groups(evidence, owners_by_ports, |sockets| sockets)
-}
 
-/// Returns the group with most connections. Known processes precede unknown owners. None: no group.
-fn most(owners_by_ports: &[OwnerGroup<u32>]) -> Option<&OwnerGroup<u32>> {
-    owners_by_ports.iter().min_by_key(|group| {
-        let is_process = matches!(group.first(), OwnerKey::Process(_));
-        Reverse((is_process, group.sum(|sockets| sockets)))
-    })
-}
+    /// Returns the group with most connections. Known processes precede unknown owners. None: no
+    /// group.
+    fn most(&self) -> Option<&OwnerGroup<u32>> {
+        self.0.iter().min_by_key(|group| {
+            let is_process = matches!(group.first(), OwnerKey::Process(_));
+            Reverse((is_process, group.sum(|sockets| sockets)))
+        })
+    }
 
-fn program(most: Option<&OwnerGroup<u32>>) -> String {
-    most.map_or_else(|| "an unknown process".to_owned(), |group| group.program.clone())
-}
+    fn about(&self) -> About {
+        self.most().map_or(About::Machine, |group| About::Owner(group.first()))
+    }
 
-/// Names the owner of most connections, in the words of `by`.
-fn used_by(owners_by_ports: &[OwnerGroup<u32>], most: Option<&OwnerGroup<u32>>) -> String {
-    let sockets = |group: &OwnerGroup<u32>| group.sum(|sockets| sockets);
-    match most {
-        Some(group) => by(&group.name, sockets(group), owners_by_ports.iter().map(sockets).sum()),
-        None => "by an unknown process".to_owned(),
+    fn program(&self) -> &str {
+        self.most().map_or("an unknown process", |group| &group.program)
+    }
+
+    /// Names the owner of most connections, in the words of `by`.
+    fn used_by(&self) -> String {
+        let sockets = |group: &OwnerGroup<u32>| group.sum(|sockets| sockets);
+        match self.most() {
+            Some(group) => by(&group.name, sockets(group), self.0.iter().map(sockets).sum()),
+            None => "by an unknown process".to_owned(),
+        }
     }
 }

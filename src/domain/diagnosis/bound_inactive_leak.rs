@@ -3,9 +3,9 @@
 use crate::domain::{
     Evidence, Finding, OwnerKey, OwnerUse, Protocol, Severity, StateClass,
     diagnosis::{
-        finding::{About, Figure},
+        advice::Advice,
+        finding::About,
         groups::{OwnerGroup, groups},
-        wording::steps,
     },
     notation::{counted, percent},
 };
@@ -34,33 +34,22 @@ fn of(evidence: &Evidence<'_>, group: &OwnerGroup<&OwnerUse>) -> Finding {
     let left = evidence.analysis.unused_capacity();
     let share = f64::from(range.unconnectable) / f64::from(range.size.max(1));
     let level = evidence.thresholds.level(share, left, None);
-    let mut figures = vec![
-        ("bound", Figure::Count(group.sum(bound).into())),
-        ("unconnectable", Figure::Count(range.unconnectable.into())),
-        ("size", Figure::Count(range.size.into())),
-        ("others_available", Figure::Count(left.into())),
-    ];
-    figures.extend(group.figures());
-    Finding {
-        severity: level.severity().max(Severity::Warning),
-        about: About::Owner(group.first()),
-        summary: summary(group),
-        cause: format!("{program} keeps ports bound without use: no connect() can use them"),
-        steps: steps(&["close unused sockets", "set IP_BIND_ADDRESS_NO_PORT"]),
-        meaning: format!(
+    let severity = level.severity().max(Severity::Warning);
+    Finding::new(severity, About::Owner(group.first()), summary(group))
+        .cause(format!("{program} keeps ports bound without use: no connect() can use them"))
+        .meaning(format!(
             "No connect() and no bind() to port 0 can use such a port: {} of the range is unusable \
              for connect(). Left for a new destination: {}. Most tools do not list these sockets.",
             percent(share),
             counted(left, "port"),
-        ),
-        evidence: figures,
-        advice: advice(program),
-        avoid: vec![
-            "do not use ss --kill: the port stays bound until the process closes its descriptor"
-                .to_owned(),
-        ],
-        ..Finding::default()
-    }
+        ))
+        .figure("bound", group.sum(bound))
+        .figure("unconnectable", range.unconnectable)
+        .figure("size", range.size)
+        .figure("others_available", left)
+        .figures(group.figures())
+        .advice(advice(program))
+        .avoid("do not use ss --kill: the port stays bound until the process closes its descriptor")
 }
 
 fn summary(group: &OwnerGroup<&OwnerUse>) -> String {
@@ -73,17 +62,18 @@ fn summary(group: &OwnerGroup<&OwnerUse>) -> String {
     )
 }
 
-fn advice(program: &str) -> Vec<String> {
-    vec![
-        format!(
-            "fix {program}: close a socket when its connect() fails (the port stays bound until \
-             then), and do not bind ports in advance"
-        ),
-        "for connections set IP_BIND_ADDRESS_NO_PORT before bind(), which then holds no port until \
-         connect()"
-            .to_owned(),
-        "list these sockets: portscope scan, state BOUND (or ss --bound-inactive, iproute2 6.8 or \
-         newer)"
-            .to_owned(),
-    ]
+fn advice(program: &str) -> Advice {
+    let close = format!(
+        "fix {program}: close a socket when its connect() fails (the port stays bound until \
+         then), and do not bind ports in advance"
+    );
+    let no_port = "for connections set IP_BIND_ADDRESS_NO_PORT before bind(), which then holds no \
+                   port until connect()";
+    Advice::default()
+        .now(("close unused sockets", close))
+        .now(("set IP_BIND_ADDRESS_NO_PORT", no_port.to_owned()))
+        .now(
+            "list these sockets: portscope scan, state BOUND (or ss --bound-inactive, iproute2 6.8 \
+             or newer)",
+        )
 }

@@ -3,9 +3,9 @@
 use crate::domain::{
     Endpoint, Evidence, Finding, OwnerKey, OwnerUse, Protocol, Severity, Socket, State,
     diagnosis::{
-        finding::{About, Figure},
+        advice::Advice,
+        finding::About,
         groups::{OwnerGroup, groups},
-        remedies,
     },
     notation::grouped,
     socket::canonical,
@@ -30,37 +30,23 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
 fn of(evidence: &Evidence<'_>, group: &OwnerGroup<&OwnerUse>) -> Finding {
     let program = &group.program;
     let ends = CommonEnds::of(evidence, group);
-    let mut figures = vec![
-        ("close_wait", Figure::Count(group.sum(|owner| owner.close_wait).into())),
-        ("sockets", Figure::Count(group.sum(|owner| owner.sockets).into())),
-    ];
-    figures.extend(group.figures());
     let restart = format!("restart {program}, which closes all of these sockets at once");
     let close = format!(
         "fix {program}: close the socket when read() returns 0, on every path, errors included \
          (the usual cause in HTTP clients: a response body that is not read to its end, or not \
          closed)"
     );
-    let (steps, advice) = remedies::with_steps(
-        vec![(format!("restart {program}"), restart)],
-        vec![("close sockets when read() returns 0".to_owned(), close)],
-        None,
-    );
-    Finding {
-        severity: Severity::Warning,
-        about: About::Owner(group.first()),
-        summary: summary(group, &ends),
-        cause: format!("{program} does not call close()"),
-        steps,
-        meaning: meaning(&ends),
-        evidence: figures,
-        advice,
-        avoid: vec![
-            "do not tune tcp_fin_timeout or keep-alive instead: neither closes a descriptor"
-                .to_owned(),
-        ],
-        ..Finding::default()
-    }
+    let advice = Advice::default()
+        .now((format!("restart {program}"), restart))
+        .for_good(("close sockets when read() returns 0", close));
+    Finding::new(Severity::Warning, About::Owner(group.first()), summary(group, &ends))
+        .cause(format!("{program} does not call close()"))
+        .meaning(meaning(&ends))
+        .figure("close_wait", group.sum(|owner| owner.close_wait))
+        .figure("sockets", group.sum(|owner| owner.sockets))
+        .figures(group.figures())
+        .advice(advice)
+        .avoid("do not tune tcp_fin_timeout or keep-alive instead: neither closes a descriptor")
 }
 
 fn summary(group: &OwnerGroup<&OwnerUse>, ends: &CommonEnds) -> String {

@@ -3,9 +3,9 @@
 use crate::domain::{
     Conntrack, Evidence, Finding, Severity, Vitals,
     diagnosis::{
+        advice::Advice,
         counter::Counter,
         finding::{About, Figure},
-        remedies::{kept, marked},
     },
     notation::{counted, elapsed_seconds, grouped},
 };
@@ -18,52 +18,43 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     }
     let drops = Counter::of(evidence, dropped_as_full);
     let Some(severity) = severity(evidence, conntrack, drops) else { return Vec::new() };
-    let mut figures = vec![
-        ("tracked", Figure::Count(conntrack.count.into())),
-        ("max_tracked", Figure::Count(conntrack.max.into())),
-        ("tracked_share", Figure::Share(share(conntrack))),
-    ];
-    figures.extend(drops.figures("dropped", "dropped_per_second"));
-    vec![Finding {
-        severity,
-        about: About::Machine,
-        summary: summary(conntrack, drops),
-        meaning: "When the table is full, the first packet of each new connection is dropped: \
-                  connect() hangs and fails with ETIMEDOUT after minutes; a UDP sendto() fails \
-                  with EPERM. Ports are not exhausted: the kernel logs \"nf_conntrack: table full, \
-                  dropping packet\"."
-            .to_owned(),
-        evidence: figures,
-        advice: advice(conntrack),
-        avoid: vec![
+    let finding = Finding::new(severity, About::Machine, summary(conntrack, drops))
+        .meaning(
+            "When the table is full, the first packet of each new connection is dropped: \
+             connect() hangs and fails with ETIMEDOUT after minutes; a UDP sendto() fails with \
+             EPERM. Ports are not exhausted: the kernel logs \"nf_conntrack: table full, dropping \
+             packet\".",
+        )
+        .figure("tracked", conntrack.count)
+        .figure("max_tracked", conntrack.max)
+        .figure("tracked_share", Figure::Share(share(conntrack)))
+        .figures(drops.figures("dropped", "dropped_per_second"))
+        .advice(advice(conntrack))
+        .avoid(
             "do not flush the table (conntrack -F): active connections through NAT lose their \
-             translation and break"
-                .to_owned(),
-        ],
-        ..Finding::default()
-    }]
+             translation and break",
+        );
+    vec![finding]
 }
 
-fn advice(conntrack: &Conntrack) -> Vec<String> {
+fn advice(conntrack: &Conntrack) -> Advice {
     let larger = conntrack.max.saturating_mul(2);
-    let now = vec![
-        format!(
+    Advice::default()
+        .now(format!(
             "raise the limit: sysctl -w net.netfilter.nf_conntrack_max={larger} (about 0.3 KiB of \
              memory per entry; on the host, not in a container)"
-        ),
-        "exclude ports of your own that need no NAT from tracking, in both directions: iptables -t \
-         raw -A PREROUTING -p tcp --dport 443 -j CT --notrack; iptables -t raw -A OUTPUT -p tcp \
-         --sport 443 -j CT --notrack"
-            .to_owned(),
-        "drop idle connections after 1 day, not after 5 (the default): sysctl -w \
-         net.netfilter.nf_conntrack_tcp_timeout_established=86400"
-            .to_owned(),
-    ];
-    let settings = [
-        format!("net.netfilter.nf_conntrack_max = {larger}"),
-        "net.netfilter.nf_conntrack_tcp_timeout_established = 86400".to_owned(),
-    ];
-    marked(now, kept(&settings).into_iter().collect())
+        ))
+        .now(
+            "exclude ports of your own that need no NAT from tracking, in both directions: \
+             iptables -t raw -A PREROUTING -p tcp --dport 443 -j CT --notrack; iptables -t raw -A \
+             OUTPUT -p tcp --sport 443 -j CT --notrack",
+        )
+        .now(
+            "drop idle connections after 1 day, not after 5 (the default): sysctl -w \
+             net.netfilter.nf_conntrack_tcp_timeout_established=86400",
+        )
+        .setting(format!("net.netfilter.nf_conntrack_max = {larger}"))
+        .setting("net.netfilter.nf_conntrack_tcp_timeout_established = 86400")
 }
 
 /// Returns the number of packets dropped because the table was full. The counter `drop` includes

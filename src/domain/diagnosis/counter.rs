@@ -1,7 +1,11 @@
 //! Compares kernel counters, which never decrease, with those of an earlier snapshot
 //! (`Evidence::before`). Only their increase shows what happens now.
 
-use crate::domain::{Evidence, Vitals, diagnosis::finding::Figure};
+use crate::domain::{
+    Evidence, Severity, Vitals,
+    diagnosis::finding::Figure,
+    notation::{counted, elapsed_seconds},
+};
 
 /// A kernel counter and its increase since the earlier snapshot.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,6 +43,23 @@ impl Counter {
     pub(super) fn is_growing(self) -> bool {
         matches!(self, Self::Growing { .. })
     }
+
+    /// Returns how serious events of an unknown place are, and their number: `3 times in the last
+    /// 60s`. None: there were none.
+    pub(super) fn severity_and_times(self) -> Option<(Severity, String)> {
+        match self {
+            Self::Still => None,
+            Self::Past { total } => {
+                let times = format!("{} since the counter started", counted(total, "time"));
+                Some((Severity::Notice, times))
+            }
+            Self::Growing { added, seconds, .. } => {
+                let last = elapsed_seconds(seconds);
+                Some((Severity::Warning, format!("{} in the last {last}", counted(added, "time"))))
+            }
+        }
+    }
+
     /// Returns the total and, if the counter has increased, the increase per second.
     pub(super) fn figures(
         self,

@@ -3,9 +3,9 @@
 use crate::domain::{
     DescriptorUse, Evidence, Finding, OwnerKey, Severity,
     diagnosis::{
+        advice::Advice,
         finding::{About, Figure},
         groups::{OwnerGroup, groups},
-        remedies::marked,
     },
     notation::grouped,
 };
@@ -65,39 +65,28 @@ fn finding(group: &OwnerGroup<&DescriptorUse>) -> Finding {
     let row = group.members[0].1;
     let share = share(row);
     let raised = row.limit.saturating_mul(4).max(65_536);
-    let mut figures = vec![
-        ("pid", Figure::Count(row.pid.into())),
-        ("open", Figure::Count(row.open.into())),
-        ("limit", Figure::Count(row.limit)),
-        ("open_share", Figure::Share(share)),
-    ];
-    figures.extend(group.figures());
-    Finding {
-        severity: if share < CRITICAL { Severity::Warning } else { Severity::Critical },
-        about: About::Owner(OwnerKey::Process(row.pid)),
-        summary: summary(group, row),
-        meaning:
+    let severity = if share < CRITICAL { Severity::Warning } else { Severity::Critical };
+    let about = About::Owner(OwnerKey::Process(row.pid));
+    let advice = Advice::default()
+        .now(format!("raise the limit, without a restart: {}", raise(group, raised)))
+        .for_good(format!(
+            "set LimitNOFILE={raised} in the systemd unit, or call setrlimit() at the start"
+        ))
+        .for_good(format!(
+            "if the number of descriptors only grows, fix the leak: ls -l /proc/{}/fd lists them",
+            row.pid
+        ));
+    Finding::new(severity, about, summary(group, row))
+        .meaning(
             "At the limit socket() and accept() fail with EMFILE (\"Too many open files\"), and \
              new connections wait to be accepted. This looks like port exhaustion but is not: \
-             ports are left."
-                .to_owned(),
-        evidence: figures,
-        advice: marked(
-            vec![format!("raise the limit, without a restart: {}", raise(group, raised))],
-            vec![
-                format!(
-                    "set LimitNOFILE={raised} in the systemd unit, or call setrlimit() at the start"
-                ),
-                format!(
-                    "if the number of descriptors only grows, fix the leak: ls -l /proc/{}/fd \
-                     lists them",
-                    row.pid
-                ),
-            ],
-        ),
-        avoid: vec![
-            "do not widen ip_local_port_range: EMFILE has nothing to do with ports".to_owned(),
-        ],
-        ..Finding::default()
-    }
+             ports are left.",
+        )
+        .figure("pid", row.pid)
+        .figure("open", row.open)
+        .figure("limit", row.limit)
+        .figure("open_share", Figure::Share(share))
+        .figures(group.figures())
+        .advice(advice)
+        .avoid("do not widen ip_local_port_range: EMFILE has nothing to do with ports")
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::domain::{
-    Destination, DestinationUse, Evidence, Finding, Forecast, Level, OwnerKey, Protocol, Socket,
-    State, Subject,
+    Destination, DestinationUse, Evidence, Finding, Level, OwnerKey, Protocol, Socket, State,
     diagnosis::{
+        advice::{Advice, Remedy},
         finding::{About, Figure},
         remedies::{self, AVOID_FIN_TIMEOUT},
         verdict::{SubjectStatus, rows_to_judge},
@@ -26,7 +26,6 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
 }
 
 fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<Finding> {
-    let forecast = evidence.forecast(row);
     let subject_status = evidence.of_destination(row);
     let level = subject_status.level;
     // A destination that was full a moment ago is reported whatever it uses now.
@@ -34,27 +33,32 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<Finding> {
         return None;
     }
     let unclosed = Unclosed::of(evidence, row);
-    let (steps, advice) = match &unclosed {
-        Some(unclosed) => unclosed.advice(row),
-        None => advice(evidence, row),
+    let (cause, advice) = match &unclosed {
+        Some(unclosed) => (unclosed.cause(), unclosed.advice(row)),
+        None => (cause(evidence, row, &subject_status), advice(evidence, row)),
     };
-    Some(Finding {
-        severity: level.severity(),
-        about: About::Destination(row.destination),
-        summary: summary(evidence, row, &subject_status),
-        cause: unclosed.as_ref().map_or_else(|| cause(evidence, row), Unclosed::cause),
-        steps,
-        meaning: meaning(evidence, row, &subject_status),
-        evidence: figures(evidence, row, forecast),
-        advice,
-        avoid: vec![
+    let summary = summary(evidence, row, &subject_status);
+    let finding = Finding::new(level.severity(), About::Destination(row.destination), summary)
+        .cause(cause)
+        .meaning(meaning(evidence, row, &subject_status))
+        .figure("source", row.destination.source.to_string())
+        .figure("destination", row.destination.remote.to_string())
+        .figure("used", row.used)
+        .figure("capacity", row.capacity)
+        .figure("available", row.available())
+        .figure("available_most", row.left().most)
+        .figure("share", Figure::Share(row.share()))
+        .figure("time_wait", row.time_wait)
+        .figure("reusable", row.reusable)
+        .figure("others_available", evidence.analysis.unused_capacity())
+        .trend(&subject_status)
+        .advice(advice)
+        .avoid(
             "do not add client threads or retries: each failing connect() searches the whole \
-             range, about 3ms of CPU with the default range"
-                .to_owned(),
-            AVOID_FIN_TIMEOUT.to_owned(),
-        ],
-        ..Finding::default()
-    })
+             range, about 3ms of CPU with the default range",
+        )
+        .avoid(AVOID_FIN_TIMEOUT);
+    Some(finding)
 }
 
 fn summary(
@@ -175,69 +179,37 @@ fn uncertainty(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<String> 
     (!reasons.is_empty()).then(|| format!("The number left is not exact: {reasons}."))
 }
 
-fn figures(
-    evidence: &Evidence<'_>,
-    row: &DestinationUse,
-    forecast: Option<Forecast>,
-) -> Vec<(&'static str, Figure)> {
-    let mut figures = vec![
-        ("source", Figure::Text(row.destination.source.to_string())),
-        ("destination", Figure::Text(row.destination.remote.to_string())),
-        ("used", Figure::Count(row.used.into())),
-        ("capacity", Figure::Count(row.capacity.into())),
-        ("available", Figure::Count(row.available().into())),
-        ("available_most", Figure::Count(row.left().most.into())),
-        ("share", Figure::Share(row.share())),
-        ("time_wait", Figure::Count(row.time_wait.into())),
-        ("reusable", Figure::Count(row.reusable.into())),
-        ("others_available", Figure::Count(evidence.analysis.unused_capacity().into())),
-    ];
-    if let Some(trend) = evidence.trend(Subject::Destination(row.destination)) {
-        figures.push(("per_second", Figure::PerSecond(trend.per_second)));
-        figures.push(("opened_per_second", Figure::PerSecond(trend.opened_per_second)));
-    }
-    if let Some(forecast) = forecast {
-        figures.push(("seconds_to_exhaustion", Figure::Seconds(forecast.seconds)));
-    }
-    figures
-}
-
-/// Returns each advice in a few words, and each in full.
-fn advice(evidence: &Evidence<'_>, row: &DestinationUse) -> (Vec<String>, Vec<String>) {
+fn advice(evidence: &Evidence<'_>, row: &DestinationUse) -> Advice {
     let (ephemeral, remote) = (&evidence.snapshot.ephemeral, row.destination.remote);
     let client = client(evidence, &row.owners);
     let waiting = row.time_wait - row.reusable;
     let reuse = (waiting * 4 > row.used).then(|| remedies::reuse(ephemeral, &row.destination));
-    let changes = reuse.flatten().into_iter().chain(remedies::wider_range(evidence));
-    let (mut now, mut lines) = (Vec::new(), Vec::new());
-    for change in changes {
-        now.push((change.step, change.command));
-        lines.extend(change.lines);
-    }
-    let fewer = if row.time_wait * 2 > row.used {
+    let fewer: Remedy = if row.time_wait * 2 > row.used {
         remedies::reuse_connections(&client)
     } else {
         let full = format!(
             "limit the number of connections that {client} opens to {remote} (a pool with a \
              maximum), and look for connections that it does not close"
         );
-        (format!("limit the connection pool of {client}"), full)
+        (format!("limit the connection pool of {client}"), full).into()
     };
     let address = format!(
         "add a source address to this host and let {client} bind() to it (with \
          IP_BIND_ADDRESS_NO_PORT), or an address to the server {remote}: each pair of addresses \
          has the whole range"
     );
-    let is_known = row.owners.iter().any(|(owner, _)| matches!(owner, OwnerKey::Process(_)));
-    now.extend((!is_known).then(|| remedies::find_client(remote)));
-    let for_good = vec![fewer, ("add a source address".to_owned(), address)];
-    remedies::with_steps(now, for_good, remedies::kept(&lines))
+    Advice::default()
+        .change(reuse.flatten())
+        .change(remedies::wider_range(evidence))
+        .now_if(remedies::find_client(row))
+        .for_good(fewer)
+        .for_good(("add a source address", address))
 }
 
-fn cause(evidence: &Evidence<'_>, row: &DestinationUse) -> String {
+fn cause(evidence: &Evidence<'_>, row: &DestinationUse, subject_status: &SubjectStatus) -> String {
     let main_owner = main_owner(evidence, &row.owners);
-    let opened = evidence
-        .trend(Subject::Destination(row.destination))
+    let opened = subject_status
+        .trend
         .map(|trend| trend.opened_per_second.round() as u64)
         .filter(|&opened| opened > 0)
         .map(|opened| format!("{main_owner} opens {}/s", grouped(opened)));
@@ -291,8 +263,7 @@ impl Unclosed {
         format!("{name} holds {} sockets in CLOSE-WAIT: it does not close them", grouped(*sockets))
     }
 
-    /// Returns each advice in a few words, and each in full.
-    fn advice(&self, row: &DestinationUse) -> (Vec<String>, Vec<String>) {
+    fn advice(&self, row: &DestinationUse) -> Advice {
         let Self { name, sockets } = self;
         let restart =
             format!("restart {name}, which closes its {} sockets in CLOSE-WAIT", grouped(*sockets));
@@ -300,10 +271,8 @@ impl Unclosed {
             "close sockets when read() returns 0, in {name}: {} has closed these connections",
             row.destination.remote
         );
-        remedies::with_steps(
-            vec![(format!("restart {name}"), restart)],
-            vec![("close sockets when read() returns 0".to_owned(), close)],
-            None,
-        )
+        Advice::default()
+            .now((format!("restart {name}"), restart))
+            .for_good(("close sockets when read() returns 0", close))
     }
 }

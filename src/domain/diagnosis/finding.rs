@@ -1,6 +1,9 @@
 //! The result of a rule: its severity, cause and advice.
 
-use crate::domain::{Destination, OwnerKey, Protocol};
+use crate::domain::{
+    Destination, OwnerKey, Protocol, RangeUse, Subject,
+    diagnosis::{SubjectStatus, advice::Advice},
+};
 
 /// How serious a finding is, in ascending order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -137,4 +140,103 @@ pub struct Finding {
     pub advice: Vec<String>,
     /// What not to do, and why. Each item starts with `do not`.
     pub avoid: Vec<String>,
+}
+
+/// Builds a finding; the fields that are not set stay empty.
+impl Finding {
+    pub(super) fn new(severity: Severity, about: About, summary: impl Into<String>) -> Self {
+        Self { severity, about, summary: summary.into(), ..Self::default() }
+    }
+
+    /// Starts a finding about a range that is short of ports.
+    pub(super) fn of_range(range: &RangeUse, status: &SubjectStatus, summary: String) -> Self {
+        Self::new(status.level.severity(), About::Range(range.protocol), summary)
+            .figure("size", range.size)
+            .figure("occupied", range.occupied)
+            .figure("available", range.available())
+            .figure("share", Figure::Share(range.share()))
+    }
+
+    pub(super) fn cause(mut self, cause: impl Into<String>) -> Self {
+        self.cause = cause.into();
+        self
+    }
+
+    pub(super) fn meaning(mut self, meaning: impl Into<String>) -> Self {
+        self.meaning = meaning.into();
+        self
+    }
+
+    /// Adds a value to the evidence.
+    pub(super) fn figure(self, name: &'static str, figure: impl Into<Figure>) -> Self {
+        self.figures([(name, figure.into())])
+    }
+
+    /// Adds a value to the evidence if it is known.
+    pub(super) fn figure_if(self, name: &'static str, figure: Option<impl Into<Figure>>) -> Self {
+        self.figures(figure.map(|figure| (name, figure.into())))
+    }
+
+    pub(super) fn figures(
+        mut self,
+        figures: impl IntoIterator<Item = (&'static str, Figure)>,
+    ) -> Self {
+        self.evidence.extend(figures);
+        self
+    }
+
+    /// Adds the trend and the forecast to the evidence if they are known.
+    pub(super) fn trend(self, status: &SubjectStatus) -> Self {
+        let opened = status.trend.filter(|_| matches!(status.subject, Subject::Destination(_)));
+        self.figure_if("per_second", status.trend.map(|t| Figure::PerSecond(t.per_second)))
+            .figure_if("opened_per_second", opened.map(|t| Figure::PerSecond(t.opened_per_second)))
+            .figure_if("seconds_to_exhaustion", status.forecast.map(|f| Figure::Seconds(f.seconds)))
+    }
+
+    pub(super) fn advice(mut self, advice: Advice) -> Self {
+        (self.steps, self.advice) = advice.into_words();
+        self
+    }
+
+    /// Adds an item to `avoid`.
+    pub(super) fn avoid(mut self, words: impl Into<String>) -> Self {
+        self.avoid.push(words.into());
+        self
+    }
+}
+
+impl From<u16> for Figure {
+    fn from(count: u16) -> Self {
+        Self::Count(count.into())
+    }
+}
+
+impl From<u32> for Figure {
+    fn from(count: u32) -> Self {
+        Self::Count(count.into())
+    }
+}
+
+impl From<u64> for Figure {
+    fn from(count: u64) -> Self {
+        Self::Count(count)
+    }
+}
+
+impl From<&str> for Figure {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Figure {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<Vec<String>> for Figure {
+    fn from(list: Vec<String>) -> Self {
+        Self::List(list)
+    }
 }

@@ -2,13 +2,8 @@
 
 use crate::domain::{
     Evidence, Finding, Protocol, Severity, Socket, Source, State,
-    diagnosis::{
-        counter::Counter,
-        finding::{About, Figure},
-        remedies::{kept, marked},
-        wording::process,
-    },
-    notation::{counted, elapsed_seconds, grouped},
+    diagnosis::{advice::Advice, counter::Counter, finding::About, wording::process},
+    notation::grouped,
 };
 
 /// Maximum number of listeners reported. Hundreds of listeners may share a port.
@@ -41,98 +36,67 @@ fn of_listener(evidence: &Evidence<'_>, socket: &Socket, overflows: Counter) -> 
     let has_refused = waiting > backlog && overflows != Counter::Still;
     let pids = evidence.snapshot.owner(socket).pids();
     let owner = pids.first().map(|&pid| process(evidence, pid));
-    let mut figures = vec![
-        ("listener", Figure::Text(socket.local.to_string())),
-        ("waiting", Figure::Count(waiting.into())),
-        ("backlog", Figure::Count(backlog.into())),
-    ];
-    figures.extend(pids.first().map(|&pid| ("pid", Figure::Count(pid.into()))));
-    figures.extend(overflows.figures("listen_overflows", "listen_overflows_per_second"));
-    Finding {
-        severity: if has_refused { Severity::Critical } else { Severity::Warning },
-        about: About::Port(Protocol::Tcp, socket.local.port),
-        summary: format!(
-            "{} accepts too slowly on {}: {}, its backlog is {}",
-            owner.as_deref().unwrap_or("an unknown process"),
-            socket.local,
-            match waiting {
-                1 => "1 connection waits".to_owned(),
-                waiting => format!("{} connections wait", grouped(waiting)),
-            },
-            grouped(backlog),
-        ),
-        meaning: MEANING.to_owned(),
-        evidence: figures,
-        advice: advice(owner.as_deref().unwrap_or("the listener"), backlog),
-        avoid: avoid(),
-        ..Finding::default()
-    }
+    let severity = if has_refused { Severity::Critical } else { Severity::Warning };
+    let summary = format!(
+        "{} accepts too slowly on {}: {}, its backlog is {}",
+        owner.as_deref().unwrap_or("an unknown process"),
+        socket.local,
+        match waiting {
+            1 => "1 connection waits".to_owned(),
+            waiting => format!("{} connections wait", grouped(waiting)),
+        },
+        grouped(backlog),
+    );
+    Finding::new(severity, About::Port(Protocol::Tcp, socket.local.port), summary)
+        .meaning(MEANING)
+        .figure("listener", socket.local.to_string())
+        .figure("waiting", waiting)
+        .figure("backlog", backlog)
+        .figure_if("pid", pids.first().copied())
+        .figures(overflows.figures("listen_overflows", "listen_overflows_per_second"))
+        .advice(advice(owner.as_deref().unwrap_or("the listener"), backlog))
+        .avoid(AVOID)
 }
 
 const MEANING: &str = "While the accept queue is full the kernel drops SYNs: connect() hangs and \
     fails with ETIMEDOUT, or with ECONNRESET if tcp_abort_on_overflow is set. This looks like port \
     exhaustion but is not: the client has its port, but the server does not call accept() in time.";
 
-fn advice(owner: &str, backlog: u32) -> Vec<String> {
+const AVOID: &str = "do not set tcp_abort_on_overflow to 1: clients that would have connected with \
+    a later SYN get ECONNRESET instead";
+
+fn advice(owner: &str, backlog: u32) -> Advice {
     let larger = backlog.saturating_mul(4).max(4096);
-    let now = vec![
-        format!("check that {owner} is not stopped and not out of descriptors"),
-        format!(
+    Advice::default()
+        .now(format!("check that {owner} is not stopped and not out of descriptors"))
+        .now(format!(
             "increase the backlog, listen(fd, {larger}), and its limit, sysctl -w \
              net.core.somaxconn={larger}; then restart {owner}"
-        ),
-    ];
-    let mut for_good = vec![
-        format!(
+        ))
+        .for_good(format!(
             "make {owner} accept faster: more threads or processes in accept(), and no slow work \
              between two calls"
-        ),
-        "spread the load over several listeners with SO_REUSEPORT".to_owned(),
-    ];
-    for_good.extend(kept(&[format!("net.core.somaxconn = {larger}")]));
-    marked(now, for_good)
-}
-
-fn avoid() -> Vec<String> {
-    vec![
-        "do not set tcp_abort_on_overflow to 1: clients that would have connected with a later \
-         SYN get ECONNRESET instead"
-            .to_owned(),
-    ]
+        ))
+        .for_good("spread the load over several listeners with SO_REUSEPORT")
+        .setting(format!("net.core.somaxconn = {larger}"))
 }
 
 /// Reports overflows if no queue is full now. None: there were none.
 fn of_machine(evidence: &Evidence<'_>, overflows: Counter) -> Option<Finding> {
-    let (severity, times) = match overflows {
-        Counter::Still => return None,
-        Counter::Past { total } => {
-            (Severity::Notice, format!("{} since the counter started", counted(total, "time")))
-        }
-        Counter::Growing { added, seconds, .. } => (
-            Severity::Warning,
-            format!("{} in the last {}", counted(added, "time"), elapsed_seconds(seconds)),
-        ),
-    };
-    let mut figures = overflows.figures("listen_overflows", "listen_overflows_per_second");
-    let drops = evidence.snapshot.vitals.listen_drops;
-    figures.extend(drops.map(|drops| ("listen_drops", Figure::Count(drops))));
-    Some(Finding {
-        severity,
-        about: About::Machine,
-        summary: format!("a listener's accept queue overflowed {times}; none is full now"),
-        meaning: MEANING.to_owned(),
-        evidence: figures,
-        advice: marked(
-            vec![
-                "find the accept queue that fills (Recv-Q reaches Send-Q): watch -n 0.2 'ss -ltn'"
-                    .to_owned(),
-                "increase the backlog of that listener, listen(fd, 4096), and its limit, sysctl -w \
-                 net.core.somaxconn=4096; then restart it"
-                    .to_owned(),
-            ],
-            kept(&["net.core.somaxconn = 4096"]).into_iter().collect(),
-        ),
-        avoid: avoid(),
-        ..Finding::default()
-    })
+    let (severity, times) = overflows.severity_and_times()?;
+    let summary = format!("a listener's accept queue overflowed {times}; none is full now");
+    let advice = Advice::default()
+        .now("find the accept queue that fills (Recv-Q reaches Send-Q): watch -n 0.2 'ss -ltn'")
+        .now(
+            "increase the backlog of that listener, listen(fd, 4096), and its limit, sysctl -w \
+             net.core.somaxconn=4096; then restart it",
+        )
+        .setting("net.core.somaxconn = 4096");
+    let finding = Finding::new(severity, About::Machine, summary)
+        .meaning(MEANING)
+        .figures(overflows.figures("listen_overflows", "listen_overflows_per_second"))
+        .figure_if("listen_drops", evidence.snapshot.vitals.listen_drops)
+        .advice(advice)
+        .avoid(AVOID);
+    Some(finding)
 }

@@ -3,11 +3,11 @@
 use crate::domain::{
     Evidence, Finding, PortRange, Protocol, Severity,
     diagnosis::{
-        finding::{About, Figure},
-        remedies::marked,
+        advice::Advice,
+        finding::About,
         reservation::{self, list, single},
         service_ports::{Service, services},
-        wording::{process, steps},
+        wording::process,
     },
     notation::grouped,
 };
@@ -22,55 +22,41 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let Some(first) = services.first() else { return Vec::new() };
     let ports = PortRange::merged(services.iter().map(|service| single(service.port)).collect());
     let command = reservation::command(ephemeral, ports.iter().copied());
-    let is_one = services.len() == 1;
-    vec![Finding {
-        severity: Severity::Notice,
-        about: About::Port(first.protocol, first.port),
-        summary: summary(evidence, &services),
-        steps: if is_one {
-            steps(&["reserve the port", "or move the service"])
-        } else {
-            steps(&["reserve the ports", "or move the services"])
-        },
-        meaning: meaning(evidence),
-        evidence: vec![
-            ("listeners", Figure::Count(of(&services, Protocol::Tcp).count() as u64)),
-            ("udp_services", Figure::Count(of(&services, Protocol::Udp).count() as u64)),
-            ("ports", Figure::List(services.iter().map(|s| s.port.to_string()).collect())),
-            ("ranges", Figure::Text(list(&ports))),
-        ],
-        advice: advice(range, is_one, &command),
-        avoid: avoid(&command),
-        ..Finding::default()
-    }]
+    let about = About::Port(first.protocol, first.port);
+    let finding = Finding::new(Severity::Notice, about, summary(evidence, &services))
+        .meaning(meaning(evidence))
+        .figure("listeners", of(&services, Protocol::Tcp).count() as u64)
+        .figure("udp_services", of(&services, Protocol::Udp).count() as u64)
+        .figure("ports", services.iter().map(|s| s.port.to_string()).collect::<Vec<_>>())
+        .figure("ranges", list(&ports))
+        .advice(advice(range, services.len() == 1, &command))
+        .avoid("do not set the sysctl to the new ports only: the value replaces the whole list");
+    if !reservation::is_too_long(&command) {
+        return vec![finding];
+    }
+    vec![finding.avoid(
+        "do not set a list this long with sysctl(8) or in sysctl.d: only its first 4,095 bytes \
+         take effect, without an error; use ranges that cover the ports there",
+    )]
 }
 
-fn advice(range: PortRange, is_one: bool, command: &str) -> Vec<String> {
-    let (ports, them) = if is_one { ("its port", "it") } else { ("their ports", "them") };
-    let now = vec![format!(
+fn advice(range: PortRange, is_one: bool, command: &str) -> Advice {
+    let (ports, them, steps) = if is_one {
+        ("its port", "it", ["reserve the port", "or move the service"])
+    } else {
+        ("their ports", "them", ["reserve the ports", "or move the services"])
+    };
+    let reserve = format!(
         "reserve {ports}, so that the kernel never chooses {them} (bind() to {them} still works): \
          {command}"
-    )];
+    );
     let moved = if is_one {
         format!("move the service to a port below {}", range.first())
     } else {
         format!("move the services to ports below {}", range.first())
     };
-    marked(now, std::iter::once(moved).chain(reservation::kept(command)).collect())
-}
-
-fn avoid(command: &str) -> Vec<String> {
-    let mut avoid = vec![
-        "do not set the sysctl to the new ports only: the value replaces the whole list".to_owned(),
-    ];
-    if reservation::is_too_long(command) {
-        avoid.push(
-            "do not set a list this long with sysctl(8) or in sysctl.d: only its first 4,095 bytes \
-             take effect, without an error; use ranges that cover the ports there"
-                .to_owned(),
-        );
-    }
-    avoid
+    let advice = Advice::default().now((steps[0], reserve)).for_good((steps[1], moved));
+    reservation::keep(advice, command)
 }
 
 fn of<'a, 'b>(

@@ -2,12 +2,8 @@
 
 use crate::domain::{
     Conntrack, Evidence, Finding, Protocol, Severity, Translation,
-    diagnosis::{
-        counter::Counter,
-        finding::{About, Figure},
-        remedies::{kept, marked},
-    },
-    notation::{counted, elapsed_seconds, grouped},
+    diagnosis::{advice::Advice, counter::Counter, finding::About},
+    notation::grouped,
 };
 
 /// Number of ports for a translation without a range of its own: 1024-65535
@@ -56,25 +52,18 @@ pub(super) fn is_dense(row: &Translation) -> bool {
 }
 
 fn of_translation(row: &Translation, severity: Severity, failures: Counter) -> Finding {
-    let mut figures = vec![
-        ("protocol", Figure::Text(row.protocol.name().to_owned())),
-        ("source", Figure::Text(row.source.to_string())),
-        ("destination", Figure::Text(row.destination.to_string())),
-        ("ports", Figure::Count(row.ports.into())),
-        ("first_seen_port", Figure::Count(row.seen.first().into())),
-        ("last_seen_port", Figure::Count(row.seen.last().into())),
-    ];
-    figures.extend(failures.figures("insert_failed", "insert_failed_per_second"));
-    Finding {
-        severity,
-        about: About::Machine,
-        summary: summary(row),
-        meaning: meaning(row.protocol).to_owned(),
-        evidence: figures,
-        advice: advice(row),
-        avoid: avoid(),
-        ..Finding::default()
-    }
+    Finding::new(severity, About::Machine, summary(row))
+        .meaning(meaning(row.protocol))
+        .figure("protocol", row.protocol.name())
+        .figure("source", row.source.to_string())
+        .figure("destination", row.destination.to_string())
+        .figure("ports", row.ports)
+        .figure("first_seen_port", row.seen.first())
+        .figure("last_seen_port", row.seen.last())
+        .figures(failures.figures("insert_failed", "insert_failed_per_second"))
+        .advice(advice(row))
+        .avoid(AVOID_WIDER)
+        .avoid(AVOID_FLUSH)
 }
 
 fn summary(row: &Translation) -> String {
@@ -107,80 +96,70 @@ fn meaning(protocol: Protocol) -> &'static str {
     }
 }
 
-fn advice(row: &Translation) -> Vec<String> {
+fn advice(row: &Translation) -> Advice {
     let name = row.protocol.name();
     let Translation { source, destination, .. } = row;
-    let mut now = Vec::new();
+    let mut advice = Advice::default();
     if is_dense(row) {
-        now.push(format!(
+        advice = advice.now(format!(
             "widen the port range of the NAT rule: find it (nft -a list ruleset, or iptables -t \
              nat -S), then set: meta l4proto {name} masquerade to :1024-65535, or snat to \
              {source}:1024-65535",
         ));
     }
-    now.push(format!(
-        "add addresses to the rule, each of which has its own ports: {name} dport {} snat to \
-         {source}-<last address>",
-        destination.port,
-    ));
-    let mut for_good = vec![format!(
-        "use fewer connections to {destination}: keep them open and reuse them, or give the \
-         destination a second address or port"
-    )];
-    if row.protocol == Protocol::Tcp {
-        let setting = "net.netfilter.nf_conntrack_tcp_timeout_time_wait";
-        now.push(format!(
+    advice = advice
+        .now(format!(
+            "add addresses to the rule, each of which has its own ports: {name} dport {} snat to \
+             {source}-<last address>",
+            destination.port,
+        ))
+        .for_good(format!(
+            "use fewer connections to {destination}: keep them open and reuse them, or give the \
+             destination a second address or port"
+        ));
+    if row.protocol == Protocol::Udp {
+        return advice;
+    }
+    let setting = "net.netfilter.nf_conntrack_tcp_timeout_time_wait";
+    advice
+        .now(format!(
             "free the ports of finished connections after 30s: sysctl -w {setting}=30 (the default \
              is 120)"
-        ));
-        for_good.extend(kept(&[format!("{setting} = 30")]));
-    }
-    marked(now, for_good)
+        ))
+        .setting(format!("{setting} = 30"))
 }
 
-fn avoid() -> Vec<String> {
-    vec![
-        "do not widen ip_local_port_range: NAT does not choose from it".to_owned(),
-        "do not flush the table (conntrack -F): active connections through NAT break".to_owned(),
-    ]
-}
+const AVOID_WIDER: &str = "do not widen ip_local_port_range: NAT does not choose from it";
+const AVOID_FLUSH: &str =
+    "do not flush the table (conntrack -F): active connections through NAT break";
 
 /// Reports failures that no listed translation explains. Possible reasons: the table was not
 /// readable, the flows have ended, or NAT is not the cause.
 fn of_failures(conntrack: &Conntrack, failures: Counter) -> Option<Finding> {
-    let (severity, times) = match failures {
-        Counter::Still => return None,
-        Counter::Past { total } => {
-            (Severity::Notice, format!("{} since the counter started", counted(total, "time")))
-        }
-        Counter::Growing { added, seconds, .. } => (
-            Severity::Warning,
-            format!("{} in the last {}", counted(added, "time"), elapsed_seconds(seconds)),
-        ),
-    };
+    let (severity, times) = failures.severity_and_times()?;
+    let summary = format!("connection tracking failed to insert a flow {times}");
     let rows = conntrack.translated.iter().flatten().take(3);
     let largest = rows.map(|row| format!("{} by {}", row.destination, grouped(row.ports)));
-    let mut figures = vec![("largest_translations", Figure::List(largest.collect()))];
-    figures.extend(failures.figures("insert_failed", "insert_failed_per_second"));
-    Some(Finding {
-        severity,
-        about: About::Machine,
-        summary: format!("connection tracking failed to insert a flow {times}"),
-        meaning: "The first packet of such a flow is dropped: TCP sends it again and connect() \
-                  takes a second longer, or hangs if NAT has no port left; a UDP sendto() may fail \
-                  with EPERM. No NAT rule appears to be full. Two packets of one flow at the same \
-                  time (DNS over UDP) are counted here, too."
-            .to_owned(),
-        evidence: figures,
-        advice: vec![
+    let advice = Advice::default()
+        .now(
             "find the flows that fail: conntrack -S, conntrack -E -e NEW; show the ranges of \
-             masquerade and snat: nft list ruleset"
-                .to_owned(),
+             masquerade and snat: nft list ruleset",
+        )
+        .now(
             "if it is DNS over UDP, make the resolver send one query at a time: options \
-             single-request-reopen in /etc/resolv.conf"
-                .to_owned(),
-        ],
-        avoid: avoid(),
-        ..Finding::default()
-    })
+             single-request-reopen in /etc/resolv.conf",
+        );
+    let finding = Finding::new(severity, About::Machine, summary)
+        .meaning(
+            "The first packet of such a flow is dropped: TCP sends it again and connect() takes a \
+             second longer, or hangs if NAT has no port left; a UDP sendto() may fail with EPERM. \
+             No NAT rule appears to be full. Two packets of one flow at the same time (DNS over \
+             UDP) are counted here, too.",
+        )
+        .figure("largest_translations", largest.collect::<Vec<_>>())
+        .figures(failures.figures("insert_failed", "insert_failed_per_second"))
+        .advice(advice)
+        .avoid(AVOID_WIDER)
+        .avoid(AVOID_FLUSH);
+    Some(finding)
 }

@@ -2,11 +2,7 @@
 
 use crate::domain::{
     Evidence, Finding, Ipv6, Severity, SourceAddresses,
-    diagnosis::{
-        finding::{About, Figure},
-        remedies::{kept, marked},
-        wording::steps,
-    },
+    diagnosis::{advice::Advice, finding::About},
 };
 
 const REFUSAL: &str = "EADDRNOTAVAIL (\"Cannot assign requested address\")";
@@ -43,20 +39,16 @@ fn ipv6(addresses: &SourceAddresses, is_used: bool) -> Option<Finding> {
         0 => "connect() to any IPv6 address, and bind() to ::1, fail with",
         _ => "bind() to ::1 fails with",
     };
-    Some(Finding {
-        summary: format!("{what} {REFUSAL}: {}. This is not exhaustion.", cause.words()),
-        // lo is rarely down on purpose, but IPv6 is often disabled on purpose.
-        severity: if is_down && is_used { Severity::Warning } else { Severity::Notice },
-        meaning: meaning(*usable, &cause),
-        evidence: vec![
-            ("family", Figure::Text("ipv6".to_owned())),
-            ("usable_addresses", Figure::Count((*usable).into())),
-            ("disabled", Figure::List(disabled.iter().map(|name| (*name).to_owned()).collect())),
-        ],
-        advice: cause.advice(),
-        steps: steps(cause.steps()),
-        ..finding()
-    })
+    // lo is rarely down on purpose, but IPv6 is often disabled on purpose.
+    let severity = if is_down && is_used { Severity::Warning } else { Severity::Notice };
+    let disabled: Vec<String> = disabled.iter().map(|name| (*name).to_owned()).collect();
+    let finding = finding(severity, format!("{what} {REFUSAL}: {}", cause.words()))
+        .meaning(meaning(*usable, &cause))
+        .figure("family", "ipv6")
+        .figure("usable_addresses", *usable)
+        .figure("disabled", disabled)
+        .advice(cause.advice());
+    Some(finding)
 }
 
 fn meaning(usable: u32, cause: &Cause<'_>) -> String {
@@ -97,13 +89,15 @@ impl Cause<'_> {
         }
     }
 
-    fn advice(&self) -> Vec<String> {
+    fn advice(&self) -> Advice {
+        let advice = Advice::default();
         let use_ipv4 = "make the clients use 127.0.0.1 instead of localhost and ::1";
+        let other_step = "or use 127.0.0.1";
         match self {
-            Self::LoopbackDown => vec!["ip link set lo up".to_owned()],
-            Self::Removed => {
-                vec!["ip address add ::1/128 dev lo".to_owned(), format!("or {use_ipv4}")]
-            }
+            Self::LoopbackDown => advice.now(command("ip link set lo up")),
+            Self::Removed => advice
+                .now(command("ip address add ::1/128 dev lo"))
+                .now((other_step, format!("or {use_ipv4}"))),
             Self::Disabled(names) => {
                 // `all` comes last, because the kernel also sets the others when `all` is written.
                 let order = ["default", "lo", "all"].into_iter();
@@ -111,21 +105,17 @@ impl Cause<'_> {
                 let set: Vec<String> =
                     set.map(|name| format!("net.ipv6.conf.{name}.disable_ipv6")).collect();
                 let enable = format!("enable IPv6: sysctl -w {}=0", set.join("=0 "));
-                let lines: Vec<String> = set.iter().map(|name| format!("{name} = 0")).collect();
-                let mut for_good = vec![format!("if IPv6 is disabled on purpose, {use_ipv4}")];
-                for_good.extend(kept(&lines));
-                marked(vec![enable], for_good)
+                let advice = advice
+                    .now(("enable IPv6", enable))
+                    .for_good((other_step, format!("if IPv6 is disabled on purpose, {use_ipv4}")));
+                set.iter().fold(advice, |advice, name| advice.setting(format!("{name} = 0")))
             }
         }
     }
+}
 
-    fn steps(&self) -> &'static [&'static str] {
-        match self {
-            Self::LoopbackDown => &["ip link set lo up"],
-            Self::Removed => &["ip address add ::1/128 dev lo", "or use 127.0.0.1"],
-            Self::Disabled(_) => &["enable IPv6", "or use 127.0.0.1"],
-        }
-    }
+fn command(words: &str) -> (&str, String) {
+    (words, words.to_owned())
 }
 
 /// Reports that 127.0.0.1 is missing, or that `lo` is down if the IPv6 finding does not report it.
@@ -133,7 +123,7 @@ fn ipv4(addresses: &SourceAddresses, is_used: bool) -> Option<Finding> {
     let is_said = matches!(&addresses.ipv6, Ipv6::Listed { has_loopback: false, disabled, .. }
         if !disabled.contains(&"lo"));
     let is_down = addresses.is_loopback_up == Some(false);
-    let (summary, advice) = if addresses.has_ipv4_loopback == Some(false) {
+    let (summary, remedy) = if addresses.has_ipv4_loopback == Some(false) {
         let summary =
             format!("bind() to 127.0.0.1 fails with {REFUSAL}: lo does not have this address");
         (summary, "ip address add 127.0.0.1/8 dev lo")
@@ -144,33 +134,18 @@ fn ipv4(addresses: &SourceAddresses, is_used: bool) -> Option<Finding> {
     } else {
         return None;
     };
-    Some(Finding {
-        summary: format!("{summary}. This is not exhaustion."),
-        severity: if is_used { Severity::Warning } else { Severity::Notice },
-        meaning: "Connections between programs on this host fail, although ports are left."
-            .to_owned(),
-        evidence: vec![
-            ("family", Figure::Text("ipv4".to_owned())),
-            ("loopback_up", Figure::Text((!is_down).to_string())),
-        ],
-        steps: steps(&[advice]),
-        advice: vec![advice.to_owned()],
-        ..finding()
-    })
+    let severity = if is_used { Severity::Warning } else { Severity::Notice };
+    let finding = finding(severity, summary)
+        .meaning("Connections between programs on this host fail, although ports are left.")
+        .figure("family", "ipv4")
+        .figure("loopback_up", (!is_down).to_string())
+        .advice(Advice::default().now(command(remedy)));
+    Some(finding)
 }
 
-/// Returns a finding with the fields that both findings share.
-fn finding() -> Finding {
-    Finding {
-        severity: Severity::Notice,
-        about: About::Machine,
-        summary: String::new(),
-        meaning: String::new(),
-        evidence: Vec::new(),
-        avoid: vec![
-            "do not widen the ephemeral range or tune TIME-WAIT: an address is missing, not a port"
-                .to_owned(),
-        ],
-        ..Finding::default()
-    }
+/// Returns what both findings share.
+fn finding(severity: Severity, summary: String) -> Finding {
+    Finding::new(severity, About::Machine, summary + ". This is not exhaustion.").avoid(
+        "do not widen the ephemeral range or tune TIME-WAIT: an address is missing, not a port",
+    )
 }

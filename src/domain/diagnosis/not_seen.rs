@@ -2,7 +2,7 @@
 
 use crate::domain::{
     Evidence, Finding, Gap, Severity,
-    diagnosis::finding::{About, Figure},
+    diagnosis::{advice::Advice, finding::About},
     notation::counted,
 };
 
@@ -13,29 +13,21 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
 }
 
 fn finding(gap: &Gap) -> Finding {
-    let mut figures =
-        vec![("what", Figure::Text(gap.what().to_owned())), ("why", Figure::Text(gap.why()))];
-    // The number of ports for `PortsInDoubt`.
-    figures.extend(gap.count().map(|count| ("sockets", Figure::Count(count.into()))));
     let of = match (gap, gap.count()) {
         (_, None | Some(0)) => String::new(),
         (Gap::PortsInDoubt { .. }, Some(count)) => format!(" on {}", counted(count, "port")),
         (Gap::PortsUnread { .. }, Some(count)) => format!(" among {}", counted(count, "socket")),
         (_, Some(count)) => format!(" of {}", counted(count, "socket")),
     };
-    Finding {
-        severity: severity(gap),
-        about: About::Machine,
-        summary: format!("could not read {}{of}: {}", gap.what(), gap.why()),
-        meaning: meaning(gap).to_owned(),
-        evidence: figures,
-        advice: vec![gap.remedy().to_owned()],
-        avoid: vec![
-            "do not assume that all is well: rules that need this data may miss a problem"
-                .to_owned(),
-        ],
-        ..Finding::default()
-    }
+    let summary = format!("could not read {}{of}: {}", gap.what(), gap.why());
+    Finding::new(severity(gap), About::Machine, summary)
+        .meaning(meaning(gap))
+        .figure("what", gap.what())
+        .figure("why", gap.why())
+        // The number of ports for `PortsInDoubt`.
+        .figure_if("sockets", gap.count())
+        .advice(Advice::default().now(gap.remedy()))
+        .avoid("do not assume that all is well: rules that need this data may miss a problem")
 }
 
 /// Returns `Warning` if a socket table is missing or incomplete, because other rules may then miss

@@ -3,9 +3,9 @@
 use crate::domain::{
     Evidence, Finding, Severity,
     diagnosis::{
+        advice::Advice,
         counter::Counter,
         finding::{About, Figure},
-        remedies::{kept, marked},
     },
     notation::grouped,
 };
@@ -28,54 +28,46 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     }
     let killed = Counter::of(evidence, |vitals| vitals.orphans_killed);
     let is_critical = share >= CRITICAL || killed.is_growing();
-    let mut figures = vec![
-        ("orphans", Figure::Count(orphans.into())),
-        ("max_orphans", Figure::Count(max.into())),
-        ("orphans_share", Figure::Share(share)),
-    ];
-    figures.extend(killed.figures("aborted_on_memory", "aborted_on_memory_per_second"));
-    vec![Finding {
-        severity: if is_critical { Severity::Critical } else { Severity::Warning },
-        about: About::Machine,
-        summary: format!(
-            "{} of at most {} orphaned connections: their processes have closed them, but TCP has \
-             not finished",
-            grouped(orphans),
-            grouped(max),
-        ),
-        meaning:
+    let severity = if is_critical { Severity::Critical } else { Severity::Warning };
+    let summary = format!(
+        "{} of at most {} orphaned connections: their processes have closed them, but TCP has not \
+         finished",
+        grouped(orphans),
+        grouped(max),
+    );
+    let finding = Finding::new(severity, About::Machine, summary)
+        .meaning(
             "Near the limit the kernel resets closed connections that still have data to send: \
              close() returns no error, the peer gets ECONNRESET and loses the end of the data. \
-             Orphans keep their ports until the peer answers or the retries end."
-                .to_owned(),
-        evidence: figures,
-        advice: advice(max),
-        avoid: vec![
+             Orphans keep their ports until the peer answers or the retries end.",
+        )
+        .figure("orphans", orphans)
+        .figure("max_orphans", max)
+        .figure("orphans_share", Figure::Share(share))
+        .figures(killed.figures("aborted_on_memory", "aborted_on_memory_per_second"))
+        .advice(advice(max))
+        .avoid(
             "do not close with SO_LINGER 0 to avoid orphans: this resets the connection and \
-             discards data"
-                .to_owned(),
-        ],
-        ..Finding::default()
-    }]
+             discards data",
+        );
+    vec![finding]
 }
 
-fn advice(max: u32) -> Vec<String> {
+fn advice(max: u32) -> Advice {
     let larger = max.saturating_mul(2);
-    let now = vec![
-        format!(
+    Advice::default()
+        .now(format!(
             "raise the limit: sysctl -w net.ipv4.tcp_max_orphans={larger} (up to 64 KiB of memory \
              per orphan)"
-        ),
-        "give up on silent peers earlier: sysctl -w net.ipv4.tcp_orphan_retries=2 (0, the default, \
-         means 8)"
-            .to_owned(),
-        "find the silent peers (Send-Q: bytes that they have not acknowledged): ss -tno state \
-         fin-wait-1"
-            .to_owned(),
-    ];
-    let settings = [
-        format!("net.ipv4.tcp_max_orphans = {larger}"),
-        "net.ipv4.tcp_orphan_retries = 2".to_owned(),
-    ];
-    marked(now, kept(&settings).into_iter().collect())
+        ))
+        .now(
+            "give up on silent peers earlier: sysctl -w net.ipv4.tcp_orphan_retries=2 (0, the \
+             default, means 8)",
+        )
+        .now(
+            "find the silent peers (Send-Q: bytes that they have not acknowledged): ss -tno state \
+             fin-wait-1",
+        )
+        .setting(format!("net.ipv4.tcp_max_orphans = {larger}"))
+        .setting("net.ipv4.tcp_orphan_retries = 2")
 }

@@ -9,11 +9,12 @@
 use std::collections::BTreeMap;
 
 use crate::domain::{
-    Destination, DestinationUse, Evidence, Finding, OwnerKey, PortRange, Protocol, Severity,
-    Socket, State,
+    Destination, DestinationUse, Endpoint, Evidence, Finding, OwnerKey, PortRange, Protocol,
+    Severity, Socket, State,
     diagnosis::{
-        finding::{About, Figure},
-        wording::{owner_key, ports, steps},
+        advice::Advice,
+        finding::About,
+        wording::{owner_key, ports},
     },
     notation::grouped,
 };
@@ -150,57 +151,41 @@ fn finding(
     } else {
         (format!("{} of these {} are in use", grouped(block.taken), grouped(size)), "may fail")
     };
-    Finding {
-        severity: Severity::Warning,
-        about: About::Destination(row.destination),
-        summary: format!("suspected: {who} uses only ports {range} to {remote}, and {in_use}"),
-        cause: format!("{who} limits itself to ports {range}: {in_use}"),
-        steps: steps(&[
-            "widen its IP_LOCAL_PORT_RANGE",
-            "open fewer connections at once",
-            "add a source address",
-        ]),
-        meaning: format!(
+    let summary = format!("suspected: {who} uses only ports {range} to {remote}, and {in_use}");
+    let others = row.capacity.saturating_sub(row.used);
+    Finding::new(Severity::Warning, About::Destination(row.destination), summary)
+        .cause(format!("{who} limits itself to ports {range}: {in_use}"))
+        .meaning(format!(
             "Its next connect() from {source} {fails} with EADDRNOTAVAIL, although {} of {} are \
              left: a program that sets IP_LOCAL_PORT_RANGE, or gives ports to bind(), gets no \
              others. This is inferred, because the kernel's tables do not show the option: the \
              connections of {who} use both parities of that block and no port outside, whereas \
              connect() without the option uses every second port of the whole range first.",
-            ports(others(row)),
+            ports(others),
             evidence.snapshot.ephemeral.range,
-        ),
-        evidence: figures(row, block),
-        advice: vec![
-            format!(
-                "in {who}: give setsockopt(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, ...) more ports, \
-                 or remove it (its configuration may call it source port range)"
-            ),
-            format!("keep fewer connections to {remote} open at once"),
-            "add a source address: each address can use all ports of the block".to_owned(),
-        ],
-        avoid: vec![
-            "do not widen ip_local_port_range: this does not change the option of the socket"
-                .to_owned(),
-        ],
-        ..Finding::default()
-    }
+        ))
+        .figure("source", source.to_string())
+        .figure("destination", remote.to_string())
+        .figure("first", range.first())
+        .figure("last", range.last())
+        .figure("size", size)
+        .figure("used", block.taken)
+        .figure("own_sockets", block.own)
+        // Inside and outside of the block.
+        .figure("others_available", others)
+        .advice(advice(&who, remote))
+        .avoid("do not widen ip_local_port_range: this does not change the option of the socket")
 }
 
-/// Returns the number of ports left for the destination, inside and outside of the block.
-fn others(row: &DestinationUse) -> u32 {
-    row.capacity.saturating_sub(row.used)
-}
-
-fn figures(row: &DestinationUse, block: &Block) -> Vec<(&'static str, Figure)> {
-    let Destination { source, remote, .. } = row.destination;
-    vec![
-        ("source", Figure::Text(source.to_string())),
-        ("destination", Figure::Text(remote.to_string())),
-        ("first", Figure::Count(block.range.first().into())),
-        ("last", Figure::Count(block.range.last().into())),
-        ("size", Figure::Count(block.range.len().into())),
-        ("used", Figure::Count(block.taken.into())),
-        ("own_sockets", Figure::Count(block.own.into())),
-        ("others_available", Figure::Count(others(row).into())),
-    ]
+fn advice(who: &str, remote: Endpoint) -> Advice {
+    let widen = format!(
+        "in {who}: give setsockopt(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, ...) more ports, or remove \
+         it (its configuration may call it source port range)"
+    );
+    let fewer = format!("keep fewer connections to {remote} open at once");
+    let address = "add a source address: each address can use all ports of the block".to_owned();
+    Advice::default()
+        .now(("widen its IP_LOCAL_PORT_RANGE", widen))
+        .now(("open fewer connections at once", fewer))
+        .now(("add a source address", address))
 }

@@ -1,9 +1,9 @@
 //! `range-exhausted`: bind() to port 0 finds no TCP port, or will soon find none.
 
 use crate::domain::{
-    Evidence, Finding, Level, OwnerKey, Protocol, StateClass, Subject,
+    Evidence, Finding, OwnerKey, Protocol, StateClass,
     diagnosis::{
-        finding::{About, Figure},
+        advice::{Advice, Remedy},
         remedies,
         verdict::SubjectStatus,
         wording::{self, Call, by_address, left, owner_key, ports},
@@ -12,33 +12,23 @@ use crate::domain::{
 };
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
-    let range = evidence.analysis.range(Protocol::Tcp);
-    if range.size == 0 {
-        // All ports of the range are reserved: see reserved-large.
-        return Vec::new();
-    }
-    let subject_status = evidence.of_range(range);
-    let level = subject_status.level;
-    if level == Level::Ok {
-        return Vec::new();
-    }
+    let Some((range, status)) = evidence.short_range(Protocol::Tcp) else { return Vec::new() };
     let scopes = by_address(evidence, Protocol::Tcp);
-    let (steps, advice) = advice(evidence);
-    vec![Finding {
-        severity: level.severity(),
-        about: About::Range(Protocol::Tcp),
-        summary: summary(evidence, &subject_status, scopes.is_some()),
-        steps,
-        evidence: figures(evidence, scopes.clone()),
-        meaning: meaning(evidence, &subject_status, scopes),
-        advice,
-        avoid: vec![
+    let connectable = evidence.analysis.new_destination();
+    let finding = Finding::of_range(range, &status, summary(evidence, &status, scopes.is_some()))
+        .meaning(meaning(evidence, &status, scopes.as_deref()))
+        .figure("time_wait", range.time_wait)
+        .figure("unconnectable", range.unconnectable)
+        .figure("others_available", connectable.least)
+        .figure("others_available_most", connectable.most)
+        .figure_if("left_by_address", scopes)
+        .trend(&status)
+        .advice(advice(evidence))
+        .avoid(
             "do not retry bind() to port 0 in a loop: on a full default range each call costs \
-             about 10ms of CPU"
-                .to_owned(),
-        ],
-        ..Finding::default()
-    }]
+             about 10ms of CPU",
+        );
+    vec![finding]
 }
 
 fn summary(
@@ -70,31 +60,10 @@ fn is_mostly_time_wait(evidence: &Evidence<'_>) -> bool {
     range.time_wait > range.occupied / 2
 }
 
-fn figures(evidence: &Evidence<'_>, scopes: Option<String>) -> Vec<(&'static str, Figure)> {
-    let range = evidence.analysis.range(Protocol::Tcp);
-    let connectable = evidence.analysis.new_destination();
-    let trend = evidence.trend(Subject::Range(Protocol::Tcp));
-    let forecast = trend.and_then(|trend| trend.until(range.available()));
-    let mut figures = vec![
-        ("size", Figure::Count(range.size.into())),
-        ("occupied", Figure::Count(range.occupied.into())),
-        ("available", Figure::Count(range.available().into())),
-        ("share", Figure::Share(range.share())),
-        ("time_wait", Figure::Count(range.time_wait.into())),
-        ("unconnectable", Figure::Count(range.unconnectable.into())),
-        ("others_available", Figure::Count(connectable.least.into())),
-        ("others_available_most", Figure::Count(connectable.most.into())),
-    ];
-    figures.extend(scopes.map(|scopes| ("left_by_address", Figure::Text(scopes))));
-    figures.extend(trend.map(|trend| ("per_second", Figure::PerSecond(trend.per_second))));
-    figures.extend(forecast.map(|f| ("seconds_to_exhaustion", Figure::Seconds(f.seconds))));
-    figures
-}
-
 fn meaning(
     evidence: &Evidence<'_>,
     subject_status: &SubjectStatus,
-    scopes: Option<String>,
+    scopes: Option<&str>,
 ) -> String {
     let range = evidence.analysis.range(Protocol::Tcp);
     if range.is_bind_refused && range.left().most > 0 {
@@ -152,48 +121,42 @@ fn connect(evidence: &Evidence<'_>) -> String {
     }
 }
 
-/// Returns each advice in a few words, and each in full.
-fn advice(evidence: &Evidence<'_>) -> (Vec<String>, Vec<String>) {
-    let (mut now, mut for_good) = (Vec::new(), Vec::new());
+fn advice(evidence: &Evidence<'_>) -> Advice {
+    let mut advice = Advice::default();
     if is_mostly_time_wait(evidence) {
         let time_wait = evidence.analysis.range(Protocol::Tcp).time_wait;
         let half = remedies::half_free_in(evidence.snapshot, None, time_wait);
-        now.extend(half.map(|half| remedies::wait(time_wait, half)));
-        for_good.push(remedies::reuse_connections("the clients"));
+        advice = advice
+            .now_if(half.map(|half| remedies::wait(time_wait, half)))
+            .for_good(remedies::reuse_connections("the clients"));
     } else {
-        now.push(inspect(evidence));
+        advice = advice.now(inspect(evidence));
     }
     if has_binders(evidence) {
-        for_good.push((
-            "set IP_BIND_ADDRESS_NO_PORT".to_owned(),
-            "if a program binds before it connects: setsockopt(fd, IPPROTO_IP, \
-             IP_BIND_ADDRESS_NO_PORT, 1) before bind(), so that connect() chooses the port and \
-             shares it (Linux 4.2)"
-                .to_owned(),
-        ));
+        let full = "if a program binds before it connects: setsockopt(fd, IPPROTO_IP, \
+                    IP_BIND_ADDRESS_NO_PORT, 1) before bind(), so that connect() chooses the port \
+                    and shares it (Linux 4.2)";
+        advice = advice.for_good(("set IP_BIND_ADDRESS_NO_PORT", full.to_owned()));
     }
-    let wider = remedies::wider_range(evidence);
-    let kept = wider.as_ref().and_then(|wider| remedies::kept(&wider.lines));
-    now.extend(wider.map(|wider| (wider.step, wider.command)));
-    remedies::with_steps(now, for_good, kept)
+    advice.change(remedies::wider_range(evidence))
 }
 
-/// Returns the advice to find out what holds the ports, in a few words and in full.
-fn inspect(evidence: &Evidence<'_>) -> (String, String) {
+/// Returns the advice to find out what holds the ports.
+fn inspect(evidence: &Evidence<'_>) -> Remedy {
     let mut owners = evidence.analysis.owners.iter();
     let most = owners.find(|owner| {
         owner.ports > 0 && matches!(owner.owner_key, OwnerKey::Process(_) | OwnerKey::Hidden(_))
     });
     let Some(owner) = most else {
         let full = "list the sockets (portscope scan), and close those that are not needed";
-        return ("close idle sockets".to_owned(), full.to_owned());
+        return ("close idle sockets", full.to_owned()).into();
     };
     let (name, ports) = (owner_key(evidence, owner.owner_key), ports(owner.ports));
     let full = format!(
         "check what {name} does with its {ports} of the range, and close sockets that it does not \
          need"
     );
-    (format!("close idle sockets of {name}"), full)
+    (format!("close idle sockets of {name}"), full).into()
 }
 
 /// Returns whether some sockets were bound before connect(), or are bound and may connect later. If

@@ -3,7 +3,8 @@
 use crate::domain::{
     Evidence, Finding, Protocol, Severity,
     diagnosis::{
-        finding::{About, Figure},
+        advice::Advice,
+        finding::About,
         remedies::{self, SysctlChange},
     },
     notation::{counted, grouped},
@@ -24,29 +25,39 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     // A narrow range does no harm while few of its ports are used.
     let severity = if size <= TINY && is_used { Severity::Warning } else { Severity::Notice };
     let usable = evidence.analysis.range(Protocol::Tcp).size;
-    let (steps, advice) = advice(evidence);
-    vec![Finding {
-        severity,
-        about: About::Range(Protocol::Tcp),
-        summary: format!(
-            "the ephemeral range {range} has {}{}; the Linux default has 28,232",
-            counted(size, "port"),
-            match size.saturating_sub(usable) {
-                0 => String::new(),
-                reserved => format!(" ({} reserved)", grouped(reserved)),
-            }
-        ),
-        steps,
-        meaning: meaning(usable),
-        evidence: vec![
-            ("first", Figure::Count(range.first().into())),
-            ("last", Figure::Count(range.last().into())),
-            ("size", Figure::Count(size.into())),
-        ],
-        advice,
-        avoid: avoid(),
-        ..Finding::default()
-    }]
+    let summary = format!(
+        "the ephemeral range {range} has {}{}; the Linux default has 28,232",
+        counted(size, "port"),
+        match size.saturating_sub(usable) {
+            0 => String::new(),
+            reserved => format!(" ({} reserved)", grouped(reserved)),
+        }
+    );
+    let finding = Finding::new(severity, About::Range(Protocol::Tcp), summary)
+        .meaning(meaning(usable))
+        .figure("first", range.first())
+        .figure("last", range.last())
+        .figure("size", size)
+        .advice(Advice::default().change(wider_range(evidence)))
+        .avoid(
+            "do not narrow the range to protect the ports of services: reserve these ports instead \
+             (net.ipv4.ip_local_reserved_ports)",
+        )
+        .avoid(
+            "do not set the socket option IP_LOCAL_PORT_RANGE to widen the range: the kernel \
+             ignores values outside of it, without an error",
+        );
+    vec![finding]
+}
+
+fn wider_range(evidence: &Evidence<'_>) -> Option<SysctlChange> {
+    let wider = remedies::instead_of_narrow(evidence)?;
+    let command = format!(
+        "{}. Each network namespace has its own range; for that of another process: nsenter -t PID \
+         -n sysctl -w ...",
+        wider.command
+    );
+    Some(SysctlChange { command, ..wider })
 }
 
 /// Explains the limits of a range with `usable` ports that are not reserved.
@@ -59,29 +70,4 @@ fn meaning(usable: u32) -> String {
         counted(usable, "connection"),
         counted(usable, "automatic port")
     )
-}
-
-/// Returns each advice in a few words, and each in full.
-fn advice(evidence: &Evidence<'_>) -> (Vec<String>, Vec<String>) {
-    let wider = remedies::instead_of_narrow(evidence);
-    let kept = wider.as_ref().and_then(|wider| remedies::kept(&wider.lines));
-    let now = wider.map(|SysctlChange { step, command, .. }| {
-        let full = format!(
-            "{command}. Each network namespace has its own range; for that of another process: \
-             nsenter -t PID -n sysctl -w ..."
-        );
-        (step, full)
-    });
-    remedies::with_steps(now.into_iter().collect(), Vec::new(), kept)
-}
-
-fn avoid() -> Vec<String> {
-    vec![
-        "do not narrow the range to protect the ports of services: reserve these ports instead \
-         (net.ipv4.ip_local_reserved_ports)"
-            .to_owned(),
-        "do not set the socket option IP_LOCAL_PORT_RANGE to widen the range: the kernel ignores \
-         values outside of it, without an error"
-            .to_owned(),
-    ]
 }

@@ -3,8 +3,10 @@
 use crate::domain::{
     Evidence, Finding, PortRange, Protocol, Severity,
     diagnosis::{
-        finding::{About, Figure},
+        advice::Advice,
+        finding::About,
         remedies::{self, SysctlChange},
+        wording::parity,
     },
     notation::grouped,
 };
@@ -19,51 +21,39 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         return Vec::new();
     }
     let Ok(even) = PortRange::new(range.first(), range.last() - 1) else { return Vec::new() };
-    let (steps, advice) = advice(evidence, even);
-    let parity = if range.first().is_multiple_of(2) { "even" } else { "odd" };
-    vec![Finding {
-        severity: Severity::Notice,
-        about: About::Range(Protocol::Tcp),
-        summary: format!(
-            "the ephemeral range {range} has an odd number of ports ({}): each connect() and \
-             bind() to port 0 skips one of them",
-            grouped(range.len())
-        ),
-        steps,
-        meaning: format!(
+    let parity = parity(range.first());
+    let summary = format!(
+        "the ephemeral range {range} has an odd number of ports ({}): each connect() and bind() to \
+         port 0 skips one of them",
+        grouped(range.len())
+    );
+    let finding = Finding::new(Severity::Notice, About::Range(Protocol::Tcp), summary)
+        .meaning(format!(
             "The kernel searches TCP ports in pairs. Both ends of this range are {parity}, so each \
              search skips the first or the last port: connect() can fail with EADDRNOTAVAIL, and \
              bind() to port 0 with EADDRINUSE, although one port is left. The kernel logs a \
              warning about such ranges. UDP is not affected."
-        ),
-        evidence: vec![
-            ("first", Figure::Count(range.first().into())),
-            ("last", Figure::Count(range.last().into())),
-            ("size", Figure::Count(range.len().into())),
-            ("searched", Figure::Count((range.len() - 1).into())),
-        ],
-        advice,
-        avoid: vec![
-            "do not rely on the last free port of such a range: a retry may or may not find it"
-                .to_owned(),
-        ],
-        ..Finding::default()
-    }]
+        ))
+        .figure("first", range.first())
+        .figure("last", range.last())
+        .figure("size", range.len())
+        .figure("searched", range.len() - 1)
+        .advice(Advice::default().change(Some(change(evidence, even))))
+        .avoid("do not rely on the last free port of such a range: a retry may or may not find it");
+    vec![finding]
 }
 
-/// Returns each advice in a few words, and each in full. If another rule advises to widen the range
-/// or to start it at a higher port, so does this one: the new range has an even number of ports.
-fn advice(evidence: &Evidence<'_>, even: PortRange) -> (Vec<String>, Vec<String>) {
-    let change = remedies::widening(evidence).unwrap_or_else(|| {
+/// Returns the change to a range with an even number of ports. If another rule advises to widen the
+/// range or to start it at a higher port, so does this one.
+fn change(evidence: &Evidence<'_>, even: PortRange) -> SysctlChange {
+    remedies::widening(evidence).unwrap_or_else(|| {
         if remedies::has_service_ports(&evidence.snapshot.ephemeral) {
             set_to(&remedies::range_above_services(evidence), "start the range at a higher port")
         } else {
             let ports = format!("{} {}", even.first(), even.last());
             set_to(&ports, "end the range one port earlier")
         }
-    });
-    let SysctlChange { step, command, lines } = change;
-    remedies::with_steps(vec![(step, command)], Vec::new(), remedies::kept(&lines))
+    })
 }
 
 fn set_to(ports: &str, what: &str) -> SysctlChange {

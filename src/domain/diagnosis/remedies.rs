@@ -1,8 +1,8 @@
 //! Advice that several rules share, with the values of this machine.
 
 use crate::domain::{
-    Destination, Drain, Endpoint, Ephemeral, Evidence, Level, PortRange, Snapshot,
-    diagnosis::{service_ports::services, verdict::rows_to_judge},
+    Destination, DestinationUse, Drain, Ephemeral, Evidence, Level, OwnerKey, PortRange, Snapshot,
+    diagnosis::{advice::Remedy, service_ports::services, verdict::rows_to_judge},
     notation::{age, grouped, rounded},
     port::LINUX_DEFAULT,
 };
@@ -13,13 +13,13 @@ pub(super) const SERVICES: (u16, u16) = (0, 9_999);
 /// The first port of the ranges that the advice proposes.
 const ABOVE_SERVICES: u16 = 10_240;
 
-/// A change of sysctls, for a finding that advises it.
+/// A change of sysctls, for `Advice::change`.
 pub(super) struct SysctlChange {
     /// The change in a few words: `set tcp_tw_reuse to 1`.
     pub step: String,
     /// The command and its effect.
     pub command: String,
-    /// The settings for `kept`.
+    /// The settings to keep after a reboot.
     pub lines: Vec<String>,
 }
 
@@ -136,23 +136,26 @@ fn reuse_delay(ephemeral: &Ephemeral) -> String {
 pub(super) const AVOID_FIN_TIMEOUT: &str = "do not lower tcp_fin_timeout: it applies to FIN-WAIT-2, \
      and TIME-WAIT always lasts 60s (tcp_tw_recycle was removed in Linux 4.12)";
 
-/// Returns the advice against many connections that end in TIME-WAIT, in a few words and in full.
-pub(super) fn reuse_connections(client: &str) -> (String, String) {
+/// Returns the advice against many connections that end in TIME-WAIT.
+pub(super) fn reuse_connections(client: &str) -> Remedy {
     let full = format!(
         "keep connections open and reuse them in {client} (keep-alive, a pool), or let the other \
          end close first"
     );
-    (format!("reuse connections in {client}"), full)
+    (format!("reuse connections in {client}"), full).into()
 }
 
-/// Returns the advice to find a client whose process is unknown, in a few words and in full.
-pub(super) fn find_client(remote: Endpoint) -> (String, String) {
-    let command = format!("ss -tnp dst {remote}");
+/// Returns the advice to find the client of this destination. None: its process is known.
+pub(super) fn find_client(row: &DestinationUse) -> Option<Remedy> {
+    if row.owners.iter().any(|(owner, _)| matches!(owner, OwnerKey::Process(_))) {
+        return None;
+    }
+    let command = format!("ss -tnp dst {}", row.destination.remote);
     let full = format!(
         "find the client: run {command} as root while the client has connections open (no \
          process holds a socket in TIME-WAIT)"
     );
-    (format!("find the client: {command}"), full)
+    Some((format!("find the client: {command}"), full).into())
 }
 
 /// Returns the seconds until half of `time_wait` ports are free if no connection is added.
@@ -166,57 +169,12 @@ pub(super) fn half_free_in(
     Drain::of(snapshot, destination).seconds_until(time_wait.div_ceil(2))
 }
 
-/// Returns the advice to wait for the end of TIME-WAIT, in a few words and in full. `half_free_in`
-/// is in seconds.
-pub(super) fn wait(time_wait: u32, half_free_in: u32) -> (String, String) {
+/// Returns the advice to wait for the end of TIME-WAIT. `half_free_in` is in seconds.
+pub(super) fn wait(time_wait: u32, half_free_in: u32) -> Remedy {
     let when = rounded(half_free_in.into());
     let full = format!(
         "wait: half of the {} ports in TIME-WAIT are free in {when} if no connection is added",
         grouped(time_wait)
     );
-    (format!("wait {when} without new connections"), full)
-}
-
-/// Sysctls of the whole machine. A container cannot set them.
-const OF_MACHINE: [&str; 2] = ["net.ipv4.tcp_max_orphans", "net.netfilter.nf_conntrack_max"];
-
-/// Returns how to keep these settings after a reboot. None: there are no settings.
-pub(super) fn kept<S: AsRef<str>>(settings: &[S]) -> Option<String> {
-    let settings: Vec<&str> = settings.iter().map(AsRef::as_ref).collect();
-    let list = match settings.split_last()? {
-        (last, []) => (*last).to_owned(),
-        (last, others) => format!("{} and {last}", others.join(", ")),
-    };
-    let place = if OF_MACHINE.iter().any(|name| list.contains(name)) {
-        "on the host, not in a container"
-    } else {
-        "(for a container: to the sysctl options of its runtime)"
-    };
-    Some(format!(
-        "add {list} to /etc/sysctl.d/90-ports.conf {place}, because a reboot undoes sysctl -w"
-    ))
-}
-
-/// Returns the advice of a finding, what helps at once first. Marks each item with `now:` or
-/// `for good:` if there are both kinds.
-pub(super) fn marked(now: Vec<String>, for_good: Vec<String>) -> Vec<String> {
-    if now.is_empty() || for_good.is_empty() {
-        return [now, for_good].concat();
-    }
-    let now = now.into_iter().map(|text| format!("now: {text}"));
-    now.chain(for_good.into_iter().map(|text| format!("for good: {text}"))).collect()
-}
-
-/// Like `marked`, for items in a few words and in full. Returns the steps and the advice. `kept`
-/// has no short form and becomes the last item.
-pub(super) fn with_steps(
-    now: Vec<(String, String)>,
-    for_good: Vec<(String, String)>,
-    kept: Option<String>,
-) -> (Vec<String>, Vec<String>) {
-    let (mut steps, now): (Vec<String>, Vec<String>) = now.into_iter().unzip();
-    let (later_steps, mut for_good): (Vec<String>, Vec<String>) = for_good.into_iter().unzip();
-    steps.extend(later_steps);
-    for_good.extend(kept);
-    (steps, marked(now, for_good))
+    (format!("wait {when} without new connections"), full).into()
 }

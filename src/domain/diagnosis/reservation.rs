@@ -1,6 +1,6 @@
 //! Builds commands that set `ip_local_reserved_ports`. Does not run them.
 
-use crate::domain::{Ephemeral, PortRange, diagnosis::remedies};
+use crate::domain::{Ephemeral, PortRange, diagnosis::advice::Advice};
 
 /// Number of bytes that the kernel accepts per write(2): a page without the final NUL
 /// (`proc_do_large_bitmap`). sysctl(8) and systemd-sysctl do not write the rest, but report
@@ -31,15 +31,15 @@ pub(super) fn is_too_long(command: &str) -> bool {
     command.starts_with("echo ") && command.len() > PAGE
 }
 
-/// Returns how to keep the list of `command` after a reboot; never None.
-pub(super) fn kept(command: &str) -> Option<String> {
+/// Adds how to keep the list of `command` after a reboot.
+pub(super) fn keep(advice: Advice, command: &str) -> Advice {
     if is_too_long(command) {
-        Some("run the same command at each boot: a reboot clears the list".to_owned())
+        advice.for_good("run the same command at each boot: a reboot clears the list")
     } else if command.starts_with("echo ") {
         let list = "net.ipv4.ip_local_reserved_ports";
-        Some(format!("remove {list} from /etc/sysctl.conf and /etc/sysctl.d"))
+        advice.for_good(format!("remove {list} from /etc/sysctl.conf and /etc/sysctl.d"))
     } else {
-        remedies::kept(&["the new value of net.ipv4.ip_local_reserved_ports"])
+        advice.setting("the new value of net.ipv4.ip_local_reserved_ports")
     }
 }
 

@@ -3,8 +3,8 @@
 use crate::domain::{
     Ephemeral, Evidence, Finding, PortRange, Severity,
     diagnosis::{
+        advice::Advice,
         finding::{About, Figure},
-        remedies::marked,
         reservation::{self, single},
         service_ports::services,
     },
@@ -35,20 +35,22 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         share if share >= NEARLY_ALL && is_short(evidence) => Severity::Critical,
         _ => Severity::Warning,
     };
-    vec![Finding {
-        severity,
-        about: About::Machine,
-        summary: summary(ephemeral, share),
-        meaning: meaning(ephemeral).to_owned(),
-        evidence: figures(ephemeral, share),
-        advice: advice(evidence),
-        avoid: vec![
+    let range = ephemeral.range;
+    let within = ephemeral.reserved().iter().filter_map(|part| part.intersection(range));
+    let parts: Vec<String> = within.take(MAX_RANGES).map(|part| part.to_string()).collect();
+    let finding = Finding::new(severity, About::Machine, summary(ephemeral, share))
+        .meaning(meaning(ephemeral))
+        .figure("reserved_ports", ephemeral.reserved_in(range))
+        .figure("range_ports", range.len())
+        .figure("automatic_ports", ephemeral.automatic_capacity())
+        .figure("reserved_share", Figure::Share(share))
+        .figure("reserved", parts)
+        .advice(advice(evidence))
+        .avoid(
             "do not clear the list while services listen inside the range: if connect() takes the \
-             port of a service that is down, the service cannot start (EADDRINUSE)"
-                .to_owned(),
-        ],
-        ..Finding::default()
-    }]
+             port of a service that is down, the service cannot start (EADDRINUSE)",
+        );
+    vec![finding]
 }
 
 /// Returns whether the share of a range or of a destination is at least `Thresholds::critical`.
@@ -95,20 +97,7 @@ fn meaning(ephemeral: &Ephemeral) -> &'static str {
     }
 }
 
-fn figures(ephemeral: &Ephemeral, share: f64) -> Vec<(&'static str, Figure)> {
-    let range = ephemeral.range;
-    let within = ephemeral.reserved().iter().filter_map(|part| part.intersection(range));
-    let parts: Vec<String> = within.take(MAX_RANGES).map(|part| part.to_string()).collect();
-    vec![
-        ("reserved_ports", Figure::Count(ephemeral.reserved_in(range).into())),
-        ("range_ports", Figure::Count(range.len().into())),
-        ("automatic_ports", Figure::Count(ephemeral.automatic_capacity().into())),
-        ("reserved_share", Figure::Share(share)),
-        ("reserved", Figure::List(parts)),
-    ]
-}
-
-fn advice(evidence: &Evidence<'_>) -> Vec<String> {
+fn advice(evidence: &Evidence<'_>) -> Advice {
     let ephemeral = &evidence.snapshot.ephemeral;
     let range = ephemeral.range;
     let used = services(evidence, |port| range.contains(port) && ephemeral.is_reserved(port));
@@ -131,16 +120,18 @@ fn advice(evidence: &Evidence<'_>) -> Vec<String> {
         ),
     };
     let command = reservation::set_to(&ports);
-    let mut now = vec![format!("{which} (check services that are down first): {command}")];
-    now.extend(widest(ephemeral).map(|free| {
+    let other_range = widest(ephemeral).map(|free| {
         format!(
             "alternatively, move the range to unreserved ports: sysctl -w \
              net.ipv4.ip_local_port_range=\"{} {}\"",
             free.first(),
             free.last()
         )
-    }));
-    marked(now, reservation::kept(&command).into_iter().collect())
+    });
+    let advice = Advice::default()
+        .now(format!("{which} (check services that are down first): {command}"))
+        .now_if(other_range.map(Into::into));
+    reservation::keep(advice, &command)
 }
 
 /// Returns the parts of `part` below and above `range`.

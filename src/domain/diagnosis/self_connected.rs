@@ -5,10 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::domain::{
     Endpoint, Evidence, Finding, OwnerKey, Protocol, Severity, Socket, State,
     diagnosis::{
+        advice::Advice,
         finding::{About, Figure},
-        remedies::marked,
         reservation::{self, single},
-        wording::{owner_key, steps},
+        wording::{owner_key, parity},
     },
     notation::grouped,
     socket::canonical,
@@ -28,34 +28,24 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
 
 fn of(evidence: &Evidence<'_>, socket: &Socket) -> Finding {
     let owner = OwnerKey::of(evidence.snapshot, socket);
-    let is_over = socket.is_closed_by_process();
-    let mut figures = vec![
-        ("endpoint", Figure::Text(socket.local.to_string())),
-        ("state", Figure::Text(socket.state.name().to_owned())),
-    ];
-    if let OwnerKey::Process(pid) = owner {
-        figures.push(("pid", Figure::Count(pid.into())));
-    }
+    // A connection that its process has closed ends within a minute.
+    let severity = if socket.is_closed_by_process() { Severity::Notice } else { Severity::Warning };
+    let pid = if let OwnerKey::Process(pid) = owner { Some(pid) } else { None };
     let left = socket.expires_ms.filter(|_| socket.state == State::TimeWait);
-    figures.extend(left.map(|ms| ("seconds_left", Figure::Seconds(f64::from(ms) / 1000.0))));
-    Finding {
-        // A connection that its process has closed ends within a minute.
-        severity: if is_over { Severity::Notice } else { Severity::Warning },
-        about: About::Port(Protocol::Tcp, socket.local.port),
-        summary: summary(evidence, socket, owner),
-        steps: steps(&["end the connection", "reserve the port", "check for it in the client"]),
-        meaning: meaning(evidence, socket),
-        evidence: figures,
-        advice: advice(evidence, socket),
-        avoid: vec![
-            "do not only restart the client: its port then stays in TIME-WAIT for 60s".to_owned(),
+    let about = About::Port(Protocol::Tcp, socket.local.port);
+    Finding::new(severity, about, summary(evidence, socket, owner))
+        .meaning(meaning(evidence, socket))
+        .figure("endpoint", socket.local.to_string())
+        .figure("state", socket.state.name())
+        .figure_if("pid", pid)
+        .figure_if("seconds_left", left.map(|ms| Figure::Seconds(f64::from(ms) / 1000.0)))
+        .advice(advice(evidence, socket))
+        .avoid("do not only restart the client: its port then stays in TIME-WAIT for 60s")
+        .avoid(
             "do not set SO_REUSEADDR on the server for this: it has no effect unless the other \
-             socket has it, too"
-                .to_owned(),
-            "do not treat a successful connect() as proof that the server runs".to_owned(),
-        ],
-        ..Finding::default()
-    }
+             socket has it, too",
+        )
+        .avoid("do not treat a successful connect() as proof that the server runs")
 }
 
 fn summary(evidence: &Evidence<'_>, socket: &Socket, owner: OwnerKey) -> String {
@@ -137,11 +127,11 @@ fn retries(evidence: &Evidence<'_>, port: u16) -> String {
          TCP accepts the simultaneous open. connect() uses {} ports first, so servers on ports of \
          the other parity are hardly affected.",
         grouped(evidence.analysis.range(Protocol::Tcp).low_parity_size),
-        if port.is_multiple_of(2) { "even" } else { "odd" },
+        parity(port),
     )
 }
 
-fn advice(evidence: &Evidence<'_>, socket: &Socket) -> Vec<String> {
+fn advice(evidence: &Evidence<'_>, socket: &Socket) -> Advice {
     let port = socket.local.port;
     let state = match socket.state {
         State::TimeWait => "state time-wait ",
@@ -149,18 +139,20 @@ fn advice(evidence: &Evidence<'_>, socket: &Socket) -> Vec<String> {
         _ => "",
     };
     let reserve = reservation::command(&evidence.snapshot.ephemeral, [single(port)]);
-    let kept = reservation::kept(&reserve);
-    let now = vec![
-        format!(
-            "end the connection, so that the server can start at once (as root{}): ss --kill \
-             {state}'sport = :{port} and dport = :{port}'",
-            condition(evidence, socket)
-        ),
-        format!("reserve the server's port, so that connect() never chooses it: {reserve}"),
-    ];
+    let end = format!(
+        "end the connection, so that the server can start at once (as root{}): ss --kill \
+         {state}'sport = :{port} and dport = :{port}'",
+        condition(evidence, socket)
+    );
+    let reserved =
+        format!("reserve the server's port, so that connect() never chooses it: {reserve}");
     let in_client = "in the client: after connect() compare getsockname() with getpeername(), and \
                      close the socket if both are equal";
-    marked(now, std::iter::once(in_client.to_owned()).chain(kept).collect())
+    let advice = Advice::default()
+        .now(("end the connection", end))
+        .now(("reserve the port", reserved))
+        .for_good(("check for it in the client", in_client.to_owned()));
+    reservation::keep(advice, &reserve)
 }
 
 /// Returns the condition under which `ss --kill` does not free the port; empty if there is none.

@@ -3,8 +3,9 @@
 use crate::domain::{
     DestinationUse, Evidence, Finding, Protocol, Severity, Socket,
     diagnosis::{
+        advice::Advice,
         finding::{About, Figure},
-        wording::{client, main_owner, steps, used_by},
+        wording::{client, main_owner, parity, used_by},
     },
     notation::{elapsed_seconds, grouped},
 };
@@ -46,29 +47,25 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
     let chain = chain(evidence);
     let a_port = nanoseconds_a_port(evidence, chain);
     let walk = f64::from(row.low_parity_capacity) * a_port;
-    let longer = elapsed_seconds(walk / 1e9);
     let times = (walk + USUAL_NANOSECONDS) / USUAL_NANOSECONDS;
     let remote = row.destination.remote;
-    let parity =
-        if evidence.snapshot.ephemeral.range.first().is_multiple_of(2) { "even" } else { "odd" };
-    Finding {
-        severity: Severity::Warning,
-        about: About::Destination(row.destination),
-        summary: format!(
-            "TCP → {remote}: {} of {} {parity} ports are left, so each connect() takes at least \
-             {longer} longer ({} ports are used, {})",
-            grouped(row.low_parity_available()),
-            grouped(row.low_parity_capacity),
-            grouped(row.used),
-            used_by(evidence, row),
-        ),
-        cause: format!(
+    let parity = parity(evidence.snapshot.ephemeral.range.first());
+    let summary = format!(
+        "TCP → {remote}: {} of {} {parity} ports are left, so each connect() takes at least {} \
+         longer ({} ports are used, {})",
+        grouped(row.low_parity_available()),
+        grouped(row.low_parity_capacity),
+        elapsed_seconds(walk / 1e9),
+        grouped(row.used),
+        used_by(evidence, row),
+    );
+    Finding::new(Severity::Warning, About::Destination(row.destination), summary)
+        .cause(format!(
             "each connect() of {} searches {} ports first",
             main_owner(evidence, &row.owners),
             grouped(row.low_parity_capacity)
-        ),
-        steps: steps(&["reuse connections", "add a source address", "set IP_LOCAL_PORT_RANGE"]),
-        meaning: format!(
+        ))
+        .meaning(format!(
             "connect() tries all {parity} ports before the others, which takes at least \
              {} per port{}. Once half the ports are used, connect() takes at least \
              {times:.0} times as much CPU, although {} ports are left. No error shows this. \
@@ -76,39 +73,31 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
             elapsed_seconds(a_port / 1e9),
             small_table(evidence, chain),
             grouped(row.available()),
-        ),
-        evidence: figures(row, walk),
-        advice: advice(evidence, row),
-        avoid: vec!["do not widen the range: more ports make the search longer".to_owned()],
-        ..Finding::default()
-    }
+        ))
+        .figure("source", row.destination.source.to_string())
+        .figure("destination", remote.to_string())
+        .figure("low_parity_capacity", row.low_parity_capacity)
+        .figure("low_parity_available", row.low_parity_available())
+        .figure("available", row.available())
+        .figure("walk_seconds", Figure::Seconds(walk / 1e9))
+        .advice(advice(evidence, row))
+        .avoid("do not widen the range: more ports make the search longer")
 }
 
-/// Returns the evidence. `walk` is the time of a search, in nanoseconds.
-fn figures(row: &DestinationUse, walk: f64) -> Vec<(&'static str, Figure)> {
-    vec![
-        ("source", Figure::Text(row.destination.source.to_string())),
-        ("destination", Figure::Text(row.destination.remote.to_string())),
-        ("low_parity_capacity", Figure::Count(row.low_parity_capacity.into())),
-        ("low_parity_available", Figure::Count(row.low_parity_available().into())),
-        ("available", Figure::Count(row.available().into())),
-        ("walk_seconds", Figure::Seconds(walk / 1e9)),
-    ]
-}
-
-fn advice(evidence: &Evidence<'_>, row: &DestinationUse) -> Vec<String> {
-    vec![
-        format!(
-            "reuse connections to {}, or open fewer at once, in {}",
-            row.destination.remote,
-            client(evidence, &row.owners)
-        ),
-        "use more source or destination addresses: each pair of addresses has the whole range"
-            .to_owned(),
-        "set a port range in the program: setsockopt(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, ...) \
-         makes connect() ignore the parity (Linux 6.8)"
-            .to_owned(),
-    ]
+fn advice(evidence: &Evidence<'_>, row: &DestinationUse) -> Advice {
+    let reuse = format!(
+        "reuse connections to {}, or open fewer at once, in {}",
+        row.destination.remote,
+        client(evidence, &row.owners)
+    );
+    let addresses =
+        "use more source or destination addresses: each pair of addresses has the whole range";
+    let option = "set a port range in the program: setsockopt(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, \
+                  ...) makes connect() ignore the parity (Linux 6.8)";
+    Advice::default()
+        .now(("reuse connections", reuse))
+        .now(("add a source address", addresses.to_owned()))
+        .now(("set IP_LOCAL_PORT_RANGE", option.to_owned()))
 }
 
 /// Returns the mean number of connections in a bucket of the kernel's connection table; 0 if the

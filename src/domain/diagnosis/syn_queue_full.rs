@@ -13,9 +13,9 @@ mod queues;
 use crate::domain::{
     Endpoint, Evidence, Finding, Protocol, Severity, Source, SynQueue,
     diagnosis::{
+        advice::Advice,
         counter::Counter,
         finding::{About, Figure},
-        remedies::{kept, marked},
         wording::process,
     },
     notation::{counted, elapsed_seconds, grouped},
@@ -122,30 +122,23 @@ fn of_listener(evidence: &Evidence<'_>, queue: &Queue<'_>, drops: Drops) -> Find
     let local = queue.listener.local;
     let pids = evidence.snapshot.owner(queue.listener).pids();
     let owner = pids.first().map(|&pid| process(evidence, pid));
-    let mut figures = vec![
-        ("listener", Figure::Text(local.to_string())),
-        ("half_open", Figure::Count(queue.half_open.into())),
-        ("backlog", Figure::Count(queue.backlog.into())),
-        ("listeners", Figure::Count(queue.members.into())),
-    ];
-    figures.extend(pids.first().map(|&pid| ("pid", Figure::Count(pid.into()))));
-    figures.extend(settings(syn));
-    figures.extend(drops.figures());
-    Finding {
-        severity: drops.severity(),
-        about: About::Port(Protocol::Tcp, local.port),
-        summary: format!(
-            "the SYN queue of {} on {local} is full: {}, {}; {}",
-            owner.as_deref().unwrap_or("an unknown process"),
-            counted(queue.half_open, "half-open connection"),
-            limit(queue, syn),
-            drops.words(),
-        ),
-        meaning: meaning(drops).to_owned(),
-        evidence: figures,
-        advice: advice(Some(local), drops),
-        ..finding()
-    }
+    let summary = format!(
+        "the SYN queue of {} on {local} is full: {}, {}; {}",
+        owner.as_deref().unwrap_or("an unknown process"),
+        counted(queue.half_open, "half-open connection"),
+        limit(queue, syn),
+        drops.words(),
+    );
+    Finding::new(drops.severity(), About::Port(Protocol::Tcp, local.port), summary)
+        .meaning(meaning(drops))
+        .figure("listener", local.to_string())
+        .figure("half_open", queue.half_open)
+        .figure("backlog", queue.backlog)
+        .figure("listeners", queue.members)
+        .figure_if("pid", pids.first().copied())
+        .figures(figures(syn, drops))
+        .advice(advice(Some(local), drops))
+        .avoid(AVOID)
 }
 
 /// Returns which of the kernel's limits is reached.
@@ -159,13 +152,15 @@ fn limit(queue: &Queue<'_>, syn: &SynQueue) -> String {
     }
 }
 
-fn settings(syn: &SynQueue) -> Vec<(&'static str, Figure)> {
+/// Returns the settings of the kernel that are known, and what was dropped.
+fn figures(syn: &SynQueue, drops: Drops) -> Vec<(&'static str, Figure)> {
     let counts = [
         ("tcp_syncookies", syn.cookies.map(u64::from)),
         ("tcp_max_syn_backlog", syn.max_backlog.map(u64::from)),
         ("syn_cookies_failed", syn.cookies_failed),
     ];
-    counts.into_iter().filter_map(|(name, count)| Some((name, Figure::Count(count?)))).collect()
+    let known = counts.into_iter().filter_map(|(name, count)| Some((name, count?.into())));
+    known.chain(drops.figures()).collect()
 }
 
 fn meaning(drops: Drops) -> &'static str {
@@ -184,28 +179,28 @@ fn meaning(drops: Drops) -> &'static str {
     }
 }
 
-fn advice(listener: Option<Endpoint>, drops: Drops) -> Vec<String> {
+fn advice(listener: Option<Endpoint>, drops: Drops) -> Advice {
     let of_port = listener.map_or(String::new(), |local| format!(" 'sport = :{}'", local.port));
-    let (mut now, mut settings) = (Vec::new(), Vec::new());
+    let mut advice = Advice::default();
     if matches!(drops, Drops::Lost(_)) {
-        now.push(
-            "turn SYN cookies on, so that clients can connect while the queue is full: sysctl -w \
-             net.ipv4.tcp_syncookies=1 (takes effect at once)"
-                .to_owned(),
-        );
-        settings.push("net.ipv4.tcp_syncookies = 1");
+        advice = advice
+            .now(
+                "turn SYN cookies on, so that clients can connect while the queue is full: sysctl \
+                 -w net.ipv4.tcp_syncookies=1 (takes effect at once)",
+            )
+            .setting("net.ipv4.tcp_syncookies = 1");
     }
-    now.push(format!(
-        "find the clients that leave handshakes unfinished: ss -tn state syn-recv{of_port}; if \
-         these addresses never answer, it is a SYN flood: filter it in front of this host"
-    ));
-    now.push(
-        "if it is real load: increase the backlog, listen(fd, 4096), and its limits, sysctl -w \
-         net.core.somaxconn=4096 net.ipv4.tcp_max_syn_backlog=4096; then restart the listener"
-            .to_owned(),
-    );
-    settings.extend(["net.core.somaxconn = 4096", "net.ipv4.tcp_max_syn_backlog = 4096"]);
-    marked(now, kept(&settings).into_iter().collect())
+    advice
+        .now(format!(
+            "find the clients that leave handshakes unfinished: ss -tn state syn-recv{of_port}; if \
+             these addresses never answer, it is a SYN flood: filter it in front of this host"
+        ))
+        .now(
+            "if it is real load: increase the backlog, listen(fd, 4096), and its limits, sysctl -w \
+             net.core.somaxconn=4096 net.ipv4.tcp_max_syn_backlog=4096; then restart the listener",
+        )
+        .setting("net.core.somaxconn = 4096")
+        .setting("net.ipv4.tcp_max_syn_backlog = 4096")
 }
 
 /// Reports drops if no queue is full now. None: something other than a SYN queue caused them.
@@ -217,31 +212,16 @@ fn of_machine(evidence: &Evidence<'_>, drops: Drops) -> Option<Finding> {
     let is_by_queue = syn.dropped.is_some_and(|count| count > 0)
         || matches!(drops, Drops::Cookies(_))
         || queues(evidence.snapshot).iter().any(|queue| queue.half_open > 0);
-    let mut figures = settings(syn);
-    figures.extend(drops.figures());
-    is_by_queue.then(|| Finding {
-        severity: if is_growing { Severity::Warning } else { Severity::Notice },
-        summary: format!("a listener's SYN queue was full: {}; none is full now", drops.words()),
-        meaning: meaning(drops).to_owned(),
-        evidence: figures,
-        advice: advice(None, drops),
-        ..finding()
+    let severity = if is_growing { Severity::Warning } else { Severity::Notice };
+    let summary = format!("a listener's SYN queue was full: {}; none is full now", drops.words());
+    is_by_queue.then(|| {
+        Finding::new(severity, About::Machine, summary)
+            .meaning(meaning(drops))
+            .figures(figures(syn, drops))
+            .advice(advice(None, drops))
+            .avoid(AVOID)
     })
 }
 
-/// Returns a finding with the fields that all findings of this rule share.
-fn finding() -> Finding {
-    Finding {
-        severity: Severity::Notice,
-        about: About::Machine,
-        summary: String::new(),
-        meaning: String::new(),
-        evidence: Vec::new(),
-        avoid: vec![
-            "do not widen the ephemeral range, and do not rely on faster accept(): these \
-             connections have not reached accept()"
-                .to_owned(),
-        ],
-        ..Finding::default()
-    }
-}
+const AVOID: &str = "do not widen the ephemeral range, and do not rely on faster accept(): these \
+    connections have not reached accept()";

@@ -2,11 +2,7 @@
 
 use crate::domain::{
     Evidence, Finding, Severity,
-    diagnosis::{
-        counter::Counter,
-        finding::{About, Figure},
-        remedies::{kept, marked},
-    },
+    diagnosis::{advice::Advice, counter::Counter, finding::About},
     notation::{elapsed_seconds, grouped},
 };
 
@@ -25,23 +21,21 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         Counter::Past { .. } => Severity::Notice,
         Counter::Still => return Vec::new(),
     };
-    vec![Finding {
-        severity,
-        about: About::Machine,
-        summary: summary(now, max, overflow),
-        meaning: "Above tcp_max_tw_buckets a closed connection leaves no TIME-WAIT: its port is \
-                  free at once, and no call fails. But without TIME-WAIT a late segment of the old \
-                  connection may reset or reach a new one on the same ports."
-            .to_owned(),
-        evidence: figures(now, max, overflow),
-        advice: advice(max),
-        avoid: vec![
+    let finding = Finding::new(severity, About::Machine, summary(now, max, overflow))
+        .meaning(
+            "Above tcp_max_tw_buckets a closed connection leaves no TIME-WAIT: its port is free at \
+             once, and no call fails. But without TIME-WAIT a late segment of the old connection \
+             may reset or reach a new one on the same ports.",
+        )
+        .figure_if("time_wait", now)
+        .figure_if("max_time_wait", max)
+        .figures(overflow.figures("overflows", "overflows_per_second"))
+        .advice(advice(max))
+        .avoid(
             "do not lower tcp_max_tw_buckets to free ports: new connections may then break without \
-             a visible cause (ip-sysctl.rst forbids it, too)"
-                .to_owned(),
-        ],
-        ..Finding::default()
-    }]
+             a visible cause (ip-sysctl.rst forbids it, too)",
+        );
+    vec![finding]
 }
 
 fn summary(now: Option<u32>, max: Option<u32>, overflow: Counter) -> String {
@@ -63,25 +57,16 @@ fn summary(now: Option<u32>, max: Option<u32>, overflow: Counter) -> String {
     }
 }
 
-fn figures(now: Option<u32>, max: Option<u32>, overflow: Counter) -> Vec<(&'static str, Figure)> {
-    let mut figures = Vec::new();
-    figures.extend(now.map(|now| ("time_wait", Figure::Count(now.into()))));
-    figures.extend(max.map(|max| ("max_time_wait", Figure::Count(max.into()))));
-    figures.extend(overflow.figures("overflows", "overflows_per_second"));
-    figures
-}
-
-fn advice(max: Option<u32>) -> Vec<String> {
+fn advice(max: Option<u32>) -> Advice {
     let double = max.map_or(262_144, |max| max.saturating_mul(2).max(4096));
-    let now = vec![format!(
-        "raise the limit: sysctl -w net.ipv4.tcp_max_tw_buckets={double} (about 0.25 KiB of memory \
-         each)"
-    )];
-    let mut for_good = vec![
-        "keep connections open and reuse them (a connection pool, HTTP keep-alive), or let the \
-         other end close first: the end that closes first gets TIME-WAIT"
-            .to_owned(),
-    ];
-    for_good.extend(kept(&[format!("net.ipv4.tcp_max_tw_buckets = {double}")]));
-    marked(now, for_good)
+    Advice::default()
+        .now(format!(
+            "raise the limit: sysctl -w net.ipv4.tcp_max_tw_buckets={double} (about 0.25 KiB of \
+             memory each)"
+        ))
+        .for_good(
+            "keep connections open and reuse them (a connection pool, HTTP keep-alive), or let the \
+             other end close first: the end that closes first gets TIME-WAIT",
+        )
+        .setting(format!("net.ipv4.tcp_max_tw_buckets = {double}"))
 }

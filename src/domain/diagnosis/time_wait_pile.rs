@@ -1,10 +1,11 @@
 //! `time-wait-pile`: TIME-WAIT holds a large part of the ports.
 
 use crate::domain::{
-    DestinationUse, Drain, Evidence, Finding, OwnerKey, Protocol, RangeUse, Severity,
+    DestinationUse, Drain, Evidence, Finding, Protocol, RangeUse, Severity,
     diagnosis::{
+        advice::Advice,
         finding::{About, Figure},
-        remedies::{self, AVOID_FIN_TIMEOUT, SysctlChange, half_free_in},
+        remedies::{self, AVOID_FIN_TIMEOUT, half_free_in},
         wording::{client, used_by},
     },
     ephemeral::TupleReuse,
@@ -35,33 +36,42 @@ fn of_destination(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
     let client = client(evidence, &row.owners);
     let waits = row.reusable < row.time_wait;
     let setting = waits.then(|| remedies::reuse(&evidence.snapshot.ephemeral, &row.destination));
-    let is_known = row.owners.iter().any(|(owner, _)| matches!(owner, OwnerKey::Process(_)));
-    let find = (!is_known).then(|| remedies::find_client(remote));
-    let (steps, advice) = advice(&client, setting.flatten(), find);
+    let advice = Advice::default()
+        .change(setting.flatten())
+        .now_if(remedies::find_client(row))
+        .for_good(remedies::reuse_connections(&client));
     let half = half_free_in(evidence.snapshot, Some(&row.destination), row.time_wait);
-    Finding {
-        severity: severity(row.reusable, row.time_wait),
-        about: About::Destination(row.destination),
-        summary: format!(
-            "{} of {} ports ({}) are in TIME-WAIT, TCP → {remote}{}{}",
-            grouped(row.time_wait),
-            grouped(row.capacity),
-            percent_of(row.time_wait, row.capacity),
-            used(evidence, row),
-            free_in(half),
-        ),
-        cause: format!("{client} closes first: each port stays in TIME-WAIT for 60s"),
-        steps,
-        meaning: format!(
+    let all = Drain::of(evidence.snapshot, Some(&row.destination)).seconds_until(row.time_wait);
+    let summary = format!(
+        "{} of {} ports ({}) are in TIME-WAIT, TCP → {remote}{}{}",
+        grouped(row.time_wait),
+        grouped(row.capacity),
+        percent_of(row.time_wait, row.capacity),
+        used(evidence, row),
+        free_in(half),
+    );
+    let severity = severity(row.reusable, row.time_wait);
+    Finding::new(severity, About::Destination(row.destination), summary)
+        .cause(format!("{client} closes first: each port stays in TIME-WAIT for 60s"))
+        .meaning(format!(
             "The end that closes first keeps the port for 60s; here that is this host. This \
              limits how many connections it can open per minute. {}",
             reuse(evidence, row)
-        ),
-        evidence: figures(evidence, row, half),
-        advice,
-        avoid: avoid(),
-        ..Finding::default()
-    }
+        ))
+        .figure("destination", remote.to_string())
+        .figure("time_wait", row.time_wait)
+        .figure("used", row.used)
+        .figure("capacity", row.capacity)
+        .figure("reusable", row.reusable)
+        .figure_if("seconds_until_half_is_free", half.map(seconds))
+        .figure_if("seconds_until_all_are_free", all.map(seconds))
+        .advice(advice)
+        .avoid(AVOID_FIN_TIMEOUT)
+        .avoid(AVOID_LINGER)
+}
+
+fn seconds(seconds: u32) -> Figure {
+    Figure::Seconds(seconds.into())
 }
 
 /// Returns `, by nginx[812]`, or `; 300 are in use, most by nginx[812]` if the destination also
@@ -81,25 +91,6 @@ fn free_in(half: Option<u32>) -> String {
     half.map_or(String::new(), |s| {
         format!("; half are free in {} without new connections", rounded(s.into()))
     })
-}
-
-fn figures(
-    evidence: &Evidence<'_>,
-    row: &DestinationUse,
-    half: Option<u32>,
-) -> Vec<(&'static str, Figure)> {
-    let mut figures = vec![
-        ("destination", Figure::Text(row.destination.remote.to_string())),
-        ("time_wait", Figure::Count(row.time_wait.into())),
-        ("used", Figure::Count(row.used.into())),
-        ("capacity", Figure::Count(row.capacity.into())),
-        ("reusable", Figure::Count(row.reusable.into())),
-    ];
-    figures.extend(half.map(|s| ("seconds_until_half_is_free", Figure::Seconds(s.into()))));
-    let drain = Drain::of(evidence.snapshot, Some(&row.destination));
-    let all = drain.seconds_until(row.time_wait);
-    figures.extend(all.map(|s| ("seconds_until_all_are_free", Figure::Seconds(s.into()))));
-    figures
 }
 
 /// Explains whether connect() may reuse ports in TIME-WAIT, and how many of them now.
@@ -150,37 +141,33 @@ fn of_range(evidence: &Evidence<'_>) -> Option<Finding> {
         return None;
     }
     let half = half_free_in(evidence.snapshot, None, range.time_wait);
-    let mut figures = vec![
-        ("time_wait", Figure::Count(range.time_wait.into())),
-        ("occupied", Figure::Count(range.occupied.into())),
-        ("size", Figure::Count(range.size.into())),
-    ];
-    figures.extend(half.map(|s| ("seconds_until_half_is_free", Figure::Seconds(s.into()))));
     // Advises the sysctls that help the destination with most ports in TIME-WAIT.
     let rows = evidence.analysis.destinations.iter().filter(|row| row.time_wait > 0);
     let any = rows.clone().max_by_key(|row| row.time_wait)?;
-    let setting = remedies::reuse(&evidence.snapshot.ephemeral, &any.destination);
-    let (steps, advice) = advice("the clients", setting, None);
-    Some(Finding {
-        severity: Severity::Warning,
-        about: About::Range(Protocol::Tcp),
-        summary: format!(
-            "TCP: {} of {} ports ({}) have only connections in TIME-WAIT, to {}{}",
-            grouped(range.time_wait),
-            grouped(range.size),
-            percent_of(range.time_wait, range.size),
-            counted(rows.count() as u64, "destination"),
-            free_in(half),
-        ),
-        steps,
-        meaning: "The end that closes first keeps the port for 60s; here that is this host. \
-                  bind() to port 0 cannot get these ports; connect() to other destinations can."
-            .to_owned(),
-        evidence: figures,
-        advice,
-        avoid: avoid(),
-        ..Finding::default()
-    })
+    let advice = Advice::default()
+        .change(remedies::reuse(&evidence.snapshot.ephemeral, &any.destination))
+        .for_good(remedies::reuse_connections("the clients"));
+    let summary = format!(
+        "TCP: {} of {} ports ({}) have only connections in TIME-WAIT, to {}{}",
+        grouped(range.time_wait),
+        grouped(range.size),
+        percent_of(range.time_wait, range.size),
+        counted(rows.count() as u64, "destination"),
+        free_in(half),
+    );
+    let finding = Finding::new(Severity::Warning, About::Range(Protocol::Tcp), summary)
+        .meaning(
+            "The end that closes first keeps the port for 60s; here that is this host. bind() to \
+             port 0 cannot get these ports; connect() to other destinations can.",
+        )
+        .figure("time_wait", range.time_wait)
+        .figure("occupied", range.occupied)
+        .figure("size", range.size)
+        .figure_if("seconds_until_half_is_free", half.map(seconds))
+        .advice(advice)
+        .avoid(AVOID_FIN_TIMEOUT)
+        .avoid(AVOID_LINGER);
+    Some(finding)
 }
 
 /// Returns `Notice` if connect() may reuse at least 90 % of the ports: then only bind() to port 0
@@ -189,24 +176,5 @@ fn severity(reusable: u32, time_wait: u32) -> Severity {
     if reusable * 10 >= time_wait * 9 { Severity::Notice } else { Severity::Warning }
 }
 
-/// Returns each advice in a few words, and each in full. `find` is the advice to find the client;
-/// None: its process is known, or there are several clients.
-fn advice(
-    client: &str,
-    change: Option<SysctlChange>,
-    find: Option<(String, String)>,
-) -> (Vec<String>, Vec<String>) {
-    let kept = change.as_ref().and_then(|change| remedies::kept(&change.lines));
-    let now = change.map(|change| (change.step, change.command));
-    let for_good = vec![remedies::reuse_connections(client)];
-    remedies::with_steps(now.into_iter().chain(find).collect(), for_good, kept)
-}
-
-fn avoid() -> Vec<String> {
-    vec![
-        AVOID_FIN_TIMEOUT.to_owned(),
-        "do not lower tcp_max_tw_buckets or close with SO_LINGER 0: late segments of old \
-         connections then reach new ones, and peers get ECONNRESET"
-            .to_owned(),
-    ]
-}
+const AVOID_LINGER: &str = "do not lower tcp_max_tw_buckets or close with SO_LINGER 0: late \
+    segments of old connections then reach new ones, and peers get ECONNRESET";

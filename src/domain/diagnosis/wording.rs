@@ -6,13 +6,12 @@ use crate::domain::{
     DestinationUse, Evidence, Forecast, LastMinute, Level, OwnerKey, Protocol, Snapshot,
     availability::{Scope, scopes},
     diagnosis::SubjectStatus,
-    notation::{NamedProcess, counted, grouped, rounded},
+    notation::{counted, grouped, rounded},
 };
 
 /// Names a process: `nginx[812]`, or only the pid if the name is unknown.
 pub(super) fn process(evidence: &Evidence<'_>, pid: u32) -> String {
-    let name = evidence.processes.get(pid).map(|process| &process.name);
-    NamedProcess { name, pid }.to_string()
+    evidence.processes.named(pid).to_string()
 }
 
 /// Names the owner of sockets.
@@ -69,9 +68,9 @@ pub(super) fn client(evidence: &Evidence<'_>, owners: &[(OwnerKey, u32)]) -> Str
     process.map_or("the client".to_owned(), |&(named, _)| owner_key(evidence, named))
 }
 
-/// Converts `&[&str]` to steps.
-pub(super) fn steps(steps: &[&str]) -> Vec<String> {
-    steps.iter().map(|&step| step.to_owned()).collect()
+/// Returns `even` or `odd`.
+pub(super) fn parity(port: u16) -> &'static str {
+    if port.is_multiple_of(2) { "even" } else { "odd" }
 }
 
 /// Returns `1 port` or `28,232 ports`.

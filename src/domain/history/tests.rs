@@ -3,37 +3,18 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::domain::{Family, Holder, Machine, MachineKind, Source, Text, Timer, Users};
+use crate::domain::{Machine, MachineKind, Source, Text};
 
 fn snapshot(number: u64, cookies: impl Iterator<Item = u64>) -> Snapshot {
-    let machine = Machine {
-        kind: MachineKind::Simulated,
-        name: Text::scrub("test"),
-        kernel: Text::scrub("test"),
-        network_namespace: None,
-        namespace_name: None,
-        is_isolated: true,
-        users: Arc::new(Users::default()),
-    };
+    let machine = Machine::new(MachineKind::Simulated, Text::scrub("test"), Text::scrub("test"));
     let mut snapshot = Snapshot::empty(Arc::new(machine), Source::Simulated);
     snapshot.number = number;
     snapshot.taken_at = Duration::from_secs(number);
-    snapshot.sockets.extend(cookies.map(|cookie| Socket {
-        protocol: Protocol::Tcp,
-        family: Family::Ipv4,
-        state: State::Established,
-        timer: Timer::None,
-        local: ([192, 0, 2, 1], (cookie % 20_000) as u16 + 1).into(),
-        remote: Some(([198, 51, 100, 7], (cookie / 20_000) as u16).into()),
-        interface: None,
-        inode: None,
-        uid: None,
-        cookie: Some(cookie),
-        expires_ms: None,
-        cgroup: None,
-        receive_queue: 0,
-        send_queue: 0,
-        holder: Holder::NotAsked,
+    snapshot.sockets.extend(cookies.map(|cookie| {
+        let local = ([192, 0, 2, 1], (cookie % 20_000) as u16 + 1).into();
+        let remote = Some(([198, 51, 100, 7], (cookie / 20_000) as u16).into());
+        let socket = Socket::new(Protocol::Tcp, State::Established, local);
+        Socket { remote, cookie: Some(cookie), ..socket }
     }));
     snapshot.sort();
     snapshot

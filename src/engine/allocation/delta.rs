@@ -5,7 +5,7 @@ use std::{cmp::Ordering, collections::VecDeque, time::Duration};
 
 use crate::{
     allocator::Attempt,
-    domain::{Outcome, PortRange},
+    domain::PortRange,
     engine::message::{AllocationDelta, Finished},
 };
 
@@ -14,7 +14,8 @@ pub const RECENT: usize = 64;
 
 /// Statistics since the last report.
 pub struct DeltaCounts {
-    figures: AllocationDelta,
+    /// Without the lists that the other fields contain.
+    delta: AllocationDelta,
     /// Number of attempts by port, from the range's first port on.
     tries: Vec<u32>,
     first: u16,
@@ -26,7 +27,7 @@ impl DeltaCounts {
     /// Creates the statistics of run number `run` over `range`.
     pub fn new(run: u64, range: PortRange) -> Self {
         Self {
-            figures: AllocationDelta { run, ..AllocationDelta::default() },
+            delta: AllocationDelta { run, ..AllocationDelta::default() },
             tries: vec![0; range.len() as usize],
             first: range.first(),
             recent: VecDeque::with_capacity(RECENT),
@@ -36,9 +37,7 @@ impl DeltaCounts {
 
     /// Counts an attempt. Allocates no memory.
     pub fn count(&mut self, attempt: &Attempt) {
-        self.figures.attempts += 1;
-        self.figures.collisions += u64::from(attempt.outcome() == Outcome::InUse);
-        self.figures.busy += attempt.took;
+        self.delta.stats.count(attempt);
         // A port outside the range has no counter, such as port 0 of an attempt in which the kernel
         // found no port to choose.
         let index = attempt.port.checked_sub(self.first).map(usize::from);
@@ -50,33 +49,21 @@ impl DeltaCounts {
 
     /// Counts a snapshot that the strategy needed. `took` is the time to take it.
     pub fn count_snapshot(&mut self, took: Duration) {
-        let (count, time) = &mut self.figures.snapshots;
-        *count += 1;
-        *time += took;
+        self.delta.stats.count_snapshot(took);
     }
 
     /// Counts an allocation that ended.
     pub fn finish(&mut self, finished: Finished) {
-        if finished.port.is_some() {
-            self.figures.successes += 1;
-            let histogram = &mut self.figures.histogram;
-            match histogram.binary_search_by_key(&finished.attempts, |&(attempts, _)| attempts) {
-                Ok(at) => histogram[at].1 += 1,
-                Err(at) => histogram.insert(at, (finished.attempts, 1)),
-            }
-        } else {
-            self.figures.failures += 1;
-            self.figures.failed_attempts += u64::from(finished.attempts);
-        }
-        self.figures.finished = Some(finished);
+        self.delta.stats.finish(finished);
+        self.delta.finished = Some(finished);
         push(&mut self.ended, finished);
     }
 
     /// Returns the statistics since the last call, and starts again from zero. The caller fills in
     /// the current state, such as held ports.
     pub fn take(&mut self) -> AllocationDelta {
-        let fresh = AllocationDelta { run: self.figures.run, ..AllocationDelta::default() };
-        let mut delta = std::mem::replace(&mut self.figures, fresh);
+        let fresh = AllocationDelta { run: self.delta.run, ..AllocationDelta::default() };
+        let mut delta = std::mem::replace(&mut self.delta, fresh);
         let tried = self.tries.iter_mut().enumerate().filter(|(_, tries)| **tries > 0);
         delta.attempts_by_port = tried
             .map(|(offset, tries)| (self.first + offset as u16, std::mem::take(tries)))
@@ -93,18 +80,10 @@ pub fn merge(older: AllocationDelta, newer: AllocationDelta) -> AllocationDelta 
     if older.run != newer.run {
         return if older.run > newer.run { older } else { newer };
     }
+    let mut stats = older.stats;
+    stats.add(&newer.stats);
     AllocationDelta {
-        attempts: older.attempts + newer.attempts,
-        collisions: older.collisions + newer.collisions,
-        successes: older.successes + newer.successes,
-        failures: older.failures + newer.failures,
-        failed_attempts: older.failed_attempts + newer.failed_attempts,
-        snapshots: (
-            older.snapshots.0 + newer.snapshots.0,
-            older.snapshots.1.saturating_add(newer.snapshots.1),
-        ),
-        busy: older.busy.checked_add(newer.busy).unwrap_or(Duration::MAX),
-        histogram: add_up(&older.histogram, &newer.histogram),
+        stats,
         attempts_by_port: add_up(&older.attempts_by_port, &newer.attempts_by_port),
         recent: last_of(older.recent, &newer.recent),
         finished: newer.finished.or(older.finished),
@@ -113,11 +92,8 @@ pub fn merge(older: AllocationDelta, newer: AllocationDelta) -> AllocationDelta 
     }
 }
 
-/// Merges two lists with ascending keys; adds the counts of equal keys.
-fn add_up<K: Ord + Copy, C: std::ops::Add<Output = C> + Copy>(
-    left: &[(K, C)],
-    right: &[(K, C)],
-) -> Vec<(K, C)> {
+/// Merges two lists of ports, ascending; adds the counts of equal ports.
+fn add_up(left: &[(u16, u32)], right: &[(u16, u32)]) -> Vec<(u16, u32)> {
     let mut sum = Vec::with_capacity(left.len().max(right.len()));
     let (mut i, mut j) = (0, 0);
     while let (Some(&(left_key, left_count)), Some(&(right_key, right_count))) =
@@ -154,7 +130,10 @@ fn last_of<T: Copy>(mut older: Vec<T>, newer: &[T]) -> Vec<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Errno, Protocol, Refusal};
+    use crate::{
+        allocator::RunStats,
+        domain::{Errno, Protocol, Refusal},
+    };
 
     fn attempt(number: u32, port: u16, errno: Option<Errno>) -> Attempt {
         let refusal = errno.map(|errno| Refusal { protocol: Protocol::Udp, errno });
@@ -165,6 +144,11 @@ mod tests {
         DeltaCounts::new(3, PortRange::new(10, 20).unwrap())
     }
 
+    fn delta_of(run: u64, attempts: u64) -> AllocationDelta {
+        let stats = RunStats { attempts, ..RunStats::default() };
+        AllocationDelta { run, stats, ..AllocationDelta::default() }
+    }
+
     #[test]
     fn only_an_occupied_port_is_a_collision() {
         let mut delta_counts = delta_counts();
@@ -172,9 +156,9 @@ mod tests {
             delta_counts.count(&attempt(1, 10, errno));
         }
         let delta = delta_counts.take();
-        assert_eq!((delta.run, delta.attempts, delta.collisions), (3, 4, 1));
+        assert_eq!((delta.run, delta.stats.attempts, delta.stats.collisions), (3, 4, 1));
         assert_eq!(delta.attempts_by_port, [(10, 4)]);
-        assert_eq!(delta.busy, Duration::from_micros(2));
+        assert_eq!(delta.stats.busy, Duration::from_micros(2));
     }
 
     #[test]
@@ -192,9 +176,10 @@ mod tests {
 
         let merged = merge(older, newer);
 
-        assert_eq!((merged.attempts, merged.successes, merged.collisions), (4, 3, 1));
+        let stats = merged.stats;
+        assert_eq!((stats.attempts, stats.successes, stats.collisions), (4, 3, 1));
         assert_eq!(merged.attempts_by_port, [(11, 1), (12, 2), (15, 1)]);
-        assert_eq!(merged.histogram, [(1, 2), (2, 1)]);
+        assert_eq!(stats.histogram, [(1, 2), (2, 1)].into());
         assert_eq!(merged.finished, Some(Finished { number: 3, attempts: 1, port: Some(12) }));
         assert_eq!((merged.held, merged.is_running), (vec![11], false));
         assert_eq!(merged.recent.len(), 4);
@@ -213,13 +198,13 @@ mod tests {
         merged = merge(merged, delta_counts.take());
         let numbers: Vec<u32> = merged.recent.iter().map(|attempt| attempt.number).collect();
         assert_eq!(numbers, (87..=150).collect::<Vec<u32>>());
-        assert_eq!(merged.attempts, 150);
+        assert_eq!(merged.stats.attempts, 150);
     }
 
     #[test]
     fn merging_deltas_of_two_runs_keeps_the_newer_run() {
-        let older = AllocationDelta { run: 1, attempts: 9, ..AllocationDelta::default() };
-        let newer = AllocationDelta { run: 2, attempts: 1, ..AllocationDelta::default() };
+        let older = delta_of(1, 9);
+        let newer = delta_of(2, 1);
         assert_eq!(merge(older.clone(), newer.clone()), newer);
         assert_eq!(merge(newer.clone(), older), newer);
     }

@@ -14,7 +14,7 @@ use crate::{
         permit,
         port_survey::{MAX_SNAPSHOT_AGE, PortSurvey},
     },
-    host::{Held, Host, HostBinder, HostError},
+    host::{Held, Host, HostBinder},
 };
 
 /// State of a run, from one `AllocationRequest::Prepare` to the next.
@@ -47,14 +47,13 @@ impl AllocationRun {
         if candidates.len() == 0 {
             return Err(Text::scrub(format!("all ports of {} are reserved", setup.range)));
         }
-        let words = |error: HostError| Text::around_scrubbed(error.to_string());
         let row = &ALLOCATORS[setup.strategy];
         let mut binder = permit::binder(host, &candidates, setup.protocols, setup.address)?;
         if row.lets_machine_choose {
-            binder.choose_within(setup.range).map_err(words)?;
+            binder.choose_within(setup.range)?;
         }
         let survey = || PortSurvey::new(host, candidates.clone(), setup.protocols, setup.address);
-        let survey = row.needs_port_view.then(survey).transpose().map_err(words)?;
+        let survey = row.needs_port_view.then(survey).transpose()?;
         let port_view =
             survey.as_ref().map_or_else(FreePorts::all_free, |survey| (*survey.ports).clone());
         let capacity = capacity(setup.hold_limit, binder.hold_capacity());

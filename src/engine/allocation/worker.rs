@@ -147,9 +147,7 @@ impl<'a> AllocationWorker<'a> {
     /// Errors, as text: the simulated host could not be built, or no run can start.
     fn prepare(&mut self, mut setup: Setup) -> Result<(), Text> {
         if let AllocatorTarget::Simulated { share } = setup.target {
-            let built = target::build(self.host, &setup, share);
-            let (target, reserved) =
-                built.map_err(|error| Text::around_scrubbed(error.to_string()))?;
+            let (target, reserved) = target::build(self.host, &setup, share)?;
             (setup.reserved, setup.address) = (reserved, None);
             self.simulated = Some(target);
         }

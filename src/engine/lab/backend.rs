@@ -5,14 +5,10 @@ use std::time::Duration;
 use crate::{
     allocator::{
         Candidates,
-        lab::{LabConfig, SimulatedLab, StrategyColumn},
+        lab::{LabConfig, SimulatedLab},
     },
     domain::Text,
-    engine::{
-        LabSetup, LabTarget,
-        lab::machine::MachineLab,
-        message::{Finished, LabReport, StrategyReport},
-    },
+    engine::{LabReport, LabSetup, LabTarget, lab::machine::MachineLab},
     host::Host,
 };
 
@@ -107,20 +103,14 @@ impl LabBackend {
 
     /// Returns the state of the lab. The caller sets `number`, `curve` and `is_running`.
     pub fn report(&self) -> LabReport {
-        let (candidates, occupied, columns, limitation) = match self {
-            Self::Simulated(lab, candidates) => (*candidates, lab.occupied(), lab.columns(), None),
+        let (candidates, occupied, strategy_reports, limitation) = match self {
+            Self::Simulated(lab, candidates) => (*candidates, lab.occupied(), lab.reports(), None),
             Self::Machine(lab) => {
                 let (candidates, occupied) = lab.occupancy();
-                (candidates, occupied, lab.columns(), lab.limitation())
+                (candidates, occupied, lab.reports(), lab.limitation())
             }
         };
-        LabReport {
-            candidates,
-            occupied,
-            strategy_reports: columns.into_iter().map(strategy_report).collect(),
-            limitation,
-            ..LabReport::default()
-        }
+        LabReport { candidates, occupied, strategy_reports, limitation, ..LabReport::default() }
     }
 }
 
@@ -141,11 +131,4 @@ pub fn config(setup: &LabSetup) -> LabConfig {
 /// Returns this share (limited to 0 to 1) of the number of candidates, rounded.
 pub fn occupied(share: f64, candidates: u32) -> u32 {
     (share.clamp(0.0, 1.0) * f64::from(candidates)).round() as u32
-}
-
-fn strategy_report(column: StrategyColumn) -> StrategyReport {
-    let StrategyColumn { strategy, figures, ports, last_attempts, last } = column;
-    let number = figures.runs;
-    let last = last.map(|end| Finished { number, attempts: end.attempts, port: end.port });
-    StrategyReport { strategy, figures, ports, last_attempts, last }
 }

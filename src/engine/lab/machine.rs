@@ -9,14 +9,14 @@ use std::{
 use crate::{
     allocator::{
         ALLOCATORS, FreePorts,
-        lab::{Expectation, Expected, Given, LabConfig, LabStrategy, StrategyColumn},
+        lab::{Expectation, Expected, Given, LabConfig, LabStrategy, StrategyReport},
     },
     domain::{LocalAddress, Text},
     engine::{
         permit,
         port_survey::{MAX_SNAPSHOT_AGE, PortSurvey},
     },
-    host::{Host, HostBinder, HostError},
+    host::{Host, HostBinder},
 };
 
 const OUT_OF_RANGE: &str = "kernel-bind is left out: the kernel cannot choose from this range only";
@@ -60,7 +60,7 @@ impl MachineLab {
         let (mut limitation, mut refused) = (None, None);
         let mut slots = Vec::new();
         for &strategy in &config.strategies {
-            let mut binder = host.binder(config.protocols, address).map_err(words)?;
+            let mut binder = host.binder(config.protocols, address)?;
             let mut takes_part = true;
             if ALLOCATORS[strategy].lets_machine_choose
                 && let Err(error) = binder.choose_within(config.candidates.range())
@@ -81,14 +81,13 @@ impl MachineLab {
         }
         if let Some(error) = refused {
             if !slots.iter().any(|slot| slot.takes_part) {
-                return Err(words(error));
+                return Err(error.into());
             }
             limitation = Some(OUT_OF_RANGE);
         }
         let next_slot = slots.len();
         let destinations = config.destinations.max(1);
-        let survey =
-            PortSurvey::new(host, config.candidates, config.protocols, address).map_err(words)?;
+        let survey = PortSurvey::new(host, config.candidates, config.protocols, address)?;
         Ok(Self { survey, destinations, slots, limitation, runs: 0, next_slot })
     }
 
@@ -156,14 +155,14 @@ impl MachineLab {
         Ok(())
     }
 
-    pub fn columns(&self) -> Vec<StrategyColumn> {
-        let column = |slot: &MachineSlot| {
-            let mut column = slot.lab_strategy.column(Arc::clone(&self.survey.ports));
-            column.figures.model = expectation(&self.survey, &slot.lab_strategy).model();
-            column.figures.lengths = self.survey.lengths.to_vec();
-            column
+    pub fn reports(&self) -> Vec<StrategyReport> {
+        let report = |slot: &MachineSlot| {
+            let mut report = slot.lab_strategy.report(Arc::clone(&self.survey.ports));
+            report.figures.model = expectation(&self.survey, &slot.lab_strategy).model();
+            report.figures.lengths = self.survey.lengths.to_vec();
+            report
         };
-        self.slots.iter().map(column).collect()
+        self.slots.iter().map(report).collect()
     }
 
     fn has_ended(&self) -> bool {
@@ -184,12 +183,12 @@ impl MachineLab {
             return Ok(());
         }
         if slot.lab_strategy.row().needs_port_view && slot.needs_rescan() {
-            let took = self.survey.rescan().map_err(words)?;
+            let took = self.survey.rescan()?;
             slot.scanned_at = Some(Instant::now());
             slot.lab_strategy.port_view_mut().clone_from(&*self.survey.ports);
             slot.lab_strategy.tally_mut().count_snapshot(took);
         } else if self.survey.at.elapsed() >= MAX_SNAPSHOT_AGE {
-            self.survey.rescan().map_err(words)?;
+            self.survey.rescan()?;
         }
         let expected = slot.predict(&self.survey);
         let destination = ((self.runs - 1) % u64::from(self.destinations)) as u32;
@@ -230,9 +229,4 @@ fn expectation<'a>(
         given: Given::Released,
         ..lab_strategy.expectation(&survey.candidates, survey.occupied)
     }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "as `map_err` hands it over")]
-fn words(error: HostError) -> Text {
-    Text::around_scrubbed(error.to_string())
 }

@@ -9,13 +9,13 @@ use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
 use crate::{
     domain::{
-        DestinationUse, Finding, OwnerKey, RangeUse, UnseenNamespaces,
+        Destination, DestinationUse, Finding, OwnerKey, RangeUse, UnseenNamespaces,
         diagnosis::{About, Figure, SubjectStatus},
     },
     report::{
         Health, Status,
         diagnose::kind,
-        json::{HostDocument, Instant, Missing, MissingRow},
+        rows::{self, Collection, HostDocument, Instant, Missing},
     },
 };
 
@@ -24,8 +24,7 @@ const SCHEMA: &str = "portscope.diagnose/1";
 const MAX_DESTINATIONS: usize = 100;
 
 pub fn write(health: &Health<'_>, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, &document(health))?;
-    out.write_all(b"\n")
+    rows::write(&document(health), out)
 }
 
 /// Writes the reports of several network namespaces, and why some may be missing.
@@ -35,24 +34,10 @@ pub fn write_each(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let is_complete = healths.iter().all(|health| health.scan.snapshot.is_complete());
-    let collection = DiagnoseCollection {
-        schema: SCHEMA,
-        status: Status::worst(healths, unseen).name(),
-        namespaces: healths.iter().map(document).collect(),
-        complete: unseen.is_empty() && is_complete,
-        missing: unseen.iter().map(MissingRow::from).collect(),
-    };
-    serde_json::to_writer(&mut *out, &collection)?;
-    out.write_all(b"\n")
-}
-
-#[derive(Serialize)]
-struct DiagnoseCollection<'a> {
-    schema: &'static str,
-    status: &'static str,
-    namespaces: Vec<DiagnoseDocument<'a>>,
-    complete: bool,
-    missing: Vec<MissingRow>,
+    let documents = healths.iter().map(document).collect();
+    let mut collection = Collection::new(SCHEMA, documents, is_complete, unseen);
+    collection.status = Some(Status::worst(healths, unseen).name());
+    rows::write(&collection, out)
 }
 
 fn document<'a>(health: &'a Health<'_>) -> DiagnoseDocument<'a> {
@@ -197,13 +182,26 @@ impl From<&SubjectStatus> for TrendRow {
 }
 
 #[derive(Serialize)]
-struct DestinationRow<'a> {
+struct DestinationName {
     protocol: &'static str,
     source: IpAddr,
     destination: IpAddr,
     port: u16,
     /// Index of the device that the sockets are bound to. None: they are bound to none.
     device: Option<u32>,
+}
+
+impl From<Destination> for DestinationName {
+    fn from(Destination { source, remote, interface }: Destination) -> Self {
+        let (destination, port) = (remote.address, remote.port);
+        Self { protocol: "tcp", source, destination, port, device: interface }
+    }
+}
+
+#[derive(Serialize)]
+struct DestinationRow<'a> {
+    #[serde(flatten)]
+    destination: DestinationName,
     level: &'static str,
     used: u32,
     capacity: u32,
@@ -228,11 +226,7 @@ impl<'a> DestinationRow<'a> {
             sockets,
         };
         Self {
-            protocol: "tcp",
-            source: row.destination.source,
-            destination: row.destination.remote.address,
-            port: row.destination.remote.port,
-            device: row.destination.interface,
+            destination: row.destination.into(),
             level: health.level_name(&subject_status),
             used: row.used,
             capacity: row.capacity,
@@ -304,23 +298,10 @@ impl<'a> FindingRow<'a> {
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum AboutRow<'a> {
     Machine,
-    Range {
-        protocol: &'static str,
-    },
-    Destination {
-        protocol: &'static str,
-        source: IpAddr,
-        destination: IpAddr,
-        port: u16,
-        device: Option<u32>,
-    },
-    Owner {
-        owner: OwnerKeyRow<'a>,
-    },
-    Port {
-        protocol: &'static str,
-        port: u16,
-    },
+    Range { protocol: &'static str },
+    Destination(DestinationName),
+    Owner { owner: OwnerKeyRow<'a> },
+    Port { protocol: &'static str, port: u16 },
 }
 
 impl<'a> AboutRow<'a> {
@@ -328,13 +309,7 @@ impl<'a> AboutRow<'a> {
         match about {
             About::Machine => Self::Machine,
             About::Range(protocol) => Self::Range { protocol: protocol.name() },
-            About::Destination(destination) => Self::Destination {
-                protocol: "tcp",
-                source: destination.source,
-                destination: destination.remote.address,
-                port: destination.remote.port,
-                device: destination.interface,
-            },
+            About::Destination(destination) => Self::Destination(destination.into()),
             About::Owner(owner_key) => Self::Owner { owner: OwnerKeyRow::new(health, owner_key) },
             About::Port(protocol, port) => Self::Port { protocol: protocol.name(), port },
         }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use crate::{
-    domain::{DestinationUse, RangeUse, UnseenNamespaces},
+    domain::{DestinationUse, Protocol, RangeUse, UnseenNamespaces},
     report::{
         Health,
         exposition::{Exposition, MetricLabel, Samples},
@@ -60,17 +60,23 @@ pub struct Metric {
     of: SampleSource,
 }
 
-/// The source of the samples of a metric. An assumed range and its destinations have no samples.
+/// The source of the samples of a metric. A sample whose value is None is left out. An assumed range
+/// and its destinations have no samples.
 #[derive(Clone, Copy)]
 enum SampleSource {
-    Run(fn(&DiagnoseRun<'_>, &mut Labelled<'_, '_>)),
-    Listed(fn(&DiagnoseRun<'_>, &ListedSubjects<'_>) -> Option<usize>),
-    Namespace(fn(&Health<'_>, &mut Labelled<'_, '_>)),
-    Range(fn(&Health<'_>, &RangeUse, &mut Labelled<'_, '_>)),
+    Build,
+    Run(fn(&DiagnoseRun<'_>, &ListedSubjects<'_>) -> Option<f64>),
+    Namespace(fn(&Health<'_>) -> Option<f64>),
+    NamespaceSeries(fn(&Health<'_>, &mut Labelled<'_, '_>)),
+    /// A property of a range, whatever its sockets.
+    Range(fn(&RangeUse) -> u32),
     /// A count of a range. Has samples only if the sockets of the range's protocol were listed.
     RangeCount(fn(&RangeUse) -> u32),
-    Destination(fn(&Health<'_>, &DestinationUse, &mut Labelled<'_, '_>)),
+    /// Like `RangeCount`, for TCP only: on UDP, connect() shares no port.
+    TcpCount(fn(&RangeUse) -> u32),
+    RangeSeries(fn(&Health<'_>, &RangeUse, &mut Labelled<'_, '_>)),
     DestinationCount(fn(&DestinationUse) -> u32),
+    DestinationSeries(fn(&Health<'_>, &DestinationUse, &mut Labelled<'_, '_>)),
 }
 
 /// Adds samples that share the labels in `common`.
@@ -82,6 +88,13 @@ struct Labelled<'a, 's> {
 impl Labelled<'_, '_> {
     fn add(&mut self, labels: &[MetricLabel<'_>], value: f64) {
         self.samples.add(self.common.iter().chain(labels).copied(), value);
+    }
+
+    /// Adds a sample without further labels if its value is known.
+    fn add_value(&mut self, value: Option<f64>) {
+        if let Some(value) = value {
+            self.add(&[], value);
+        }
     }
 }
 
@@ -102,27 +115,34 @@ fn add(
     listed: &ListedSubjects<'_>,
     samples: &mut Samples<'_>,
 ) {
-    match of {
-        SampleSource::Run(add) => listed.of_run(samples, |out| add(run, out)),
-        SampleSource::Listed(count) => listed.of_run(samples, |out| {
-            if let Some(count) = count(run, listed) {
-                out.add(&[], count as f64);
-            }
-        }),
-        SampleSource::Namespace(add) => listed.each_namespace(samples, add),
-        SampleSource::Range(add) => listed.each_range(samples, |health, row, out| {
+    let mut add_range = |add: &dyn Fn(&Health<'_>, &RangeUse, &mut Labelled<'_, '_>)| {
+        listed.each_range(samples, |health, row, out| {
             if health.knows_range() {
                 add(health, row, out);
             }
+        });
+    };
+    match of {
+        SampleSource::Range(value) => add_range(&|_, row, out| out.add(&[], value(row).into())),
+        SampleSource::RangeCount(count) => add_range(&|health, row, out| {
+            out.add_value(health.lists(row.protocol).then(|| count(row).into()));
         }),
-        SampleSource::RangeCount(count) => listed.each_range(samples, |health, row, out| {
-            if health.knows_range() && health.lists(row.protocol) {
-                out.add(&[], count(row).into());
-            }
+        SampleSource::TcpCount(count) => add_range(&|health, row, out| {
+            let is_counted = row.protocol == Protocol::Tcp && health.lists(row.protocol);
+            out.add_value(is_counted.then(|| count(row).into()));
         }),
-        SampleSource::Destination(add) => listed.each_destination(samples, add),
+        SampleSource::RangeSeries(add) => add_range(&add),
+        SampleSource::Build => listed.of_run(samples, |out| {
+            out.add(&[("version", &env!("CARGO_PKG_VERSION"))], 1.0);
+        }),
+        SampleSource::Run(value) => listed.of_run(samples, |out| out.add_value(value(run, listed))),
+        SampleSource::Namespace(value) => {
+            listed.each_namespace(samples, |health, out| out.add_value(value(health)));
+        }
+        SampleSource::NamespaceSeries(add) => listed.each_namespace(samples, add),
         SampleSource::DestinationCount(count) => {
             listed.each_destination(samples, |_, row, out| out.add(&[], count(row).into()));
         }
+        SampleSource::DestinationSeries(add) => listed.each_destination(samples, add),
     }
 }

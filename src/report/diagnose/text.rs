@@ -12,7 +12,7 @@ use crate::{
         diagnosis::{About, SubjectStatus, at_most},
         notation,
     },
-    report::{Health, Status, columns, paragraph, text::NamespaceLine},
+    report::{Health, Status, columns, paragraph, text},
 };
 
 /// Maximum number of destinations listed if `Health::top` is None.
@@ -41,12 +41,7 @@ pub fn write(health: &Health<'_>, out: &mut dyn Write) -> io::Result<()> {
 
 /// Writes one network namespace after the other, each under a line with its name.
 pub fn write_each(healths: &[Health<'_>], out: &mut dyn Write) -> io::Result<()> {
-    for (number, health) in healths.iter().enumerate() {
-        let space = if number == 0 { "" } else { "\n" };
-        writeln!(out, "{space}{}", NamespaceLine(&health.scan.snapshot.machine))?;
-        write(health, out)?;
-    }
-    Ok(())
+    text::write_each(healths, |health| health.scan, write, out)
 }
 
 /// Returns the text of the first line: the worst problem, or the use of each range if there is

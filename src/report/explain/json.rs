@@ -15,15 +15,14 @@ use crate::{
     report::{
         Explanation, Scan,
         explain::{BindRow, ConnectRow, ProtocolPort},
-        json::{EndpointRow, HostDocument, Instant, Missing, MissingRow, SocketRow},
+        rows::{self, Collection, EndpointRow, HostDocument, Instant, Missing, SocketRow},
     },
 };
 
 const SCHEMA: &str = "portscope.explain/1";
 
 pub fn write(explanation: &Explanation<'_>, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, &ExplainDocument::of(explanation))?;
-    out.write_all(b"\n")
+    rows::write(&ExplainDocument::of(explanation), out)
 }
 
 /// Writes the explanations for several network namespaces, and why some may be missing.
@@ -33,22 +32,8 @@ pub fn write_each(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let is_complete = explanations.iter().all(|reported| reported.scan.snapshot.is_complete());
-    let collection = ExplainCollection {
-        schema: SCHEMA,
-        namespaces: explanations.iter().map(ExplainDocument::of).collect(),
-        complete: unseen.is_empty() && is_complete,
-        missing: unseen.iter().map(MissingRow::from).collect(),
-    };
-    serde_json::to_writer(&mut *out, &collection)?;
-    out.write_all(b"\n")
-}
-
-#[derive(Serialize)]
-struct ExplainCollection<'a> {
-    schema: &'static str,
-    namespaces: Vec<ExplainDocument<'a>>,
-    complete: bool,
-    missing: Vec<MissingRow>,
+    let documents = explanations.iter().map(ExplainDocument::of).collect();
+    rows::write(&Collection::new(SCHEMA, documents, is_complete, unseen), out)
 }
 
 #[derive(Serialize)]

@@ -8,16 +8,15 @@ use std::{
 
 use crate::{
     domain::{
-        Endpoint, Errno, Owner, Process, Protocol, Socket, State,
+        Endpoint, Errno, Owner, Socket, State,
         availability::{self, BindAddress, Reuse, Verdict, probing::Probed},
-        notation::{NamedProcess, counted, grouped},
+        notation::{counted, grouped},
         port,
     },
     report::{
         Explanation, Scan,
         explain::{BindRow, ConnectRow, ProtocolPort},
-        paragraph,
-        text::NamespaceLine,
+        paragraph, text,
     },
 };
 
@@ -41,12 +40,7 @@ pub fn write(explanation: &Explanation<'_>, out: &mut dyn Write) -> io::Result<(
 
 /// Writes one network namespace after the other, each under a line with its name.
 pub fn write_each(explanations: &[Explanation<'_>], out: &mut dyn Write) -> io::Result<()> {
-    for (number, explanation) in explanations.iter().enumerate() {
-        let space = if number == 0 { "" } else { "\n" };
-        writeln!(out, "{space}{}", NamespaceLine(&explanation.scan.snapshot.machine))?;
-        write(explanation, out)?;
-    }
-    Ok(())
+    text::write_each(explanations, |explanation| explanation.scan, write, out)
 }
 
 /// Describes the port: its class, and whether it is in the ephemeral range.
@@ -74,20 +68,13 @@ fn summary(explanation: &Explanation<'_>) -> String {
     )
 }
 
-fn upper(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Tcp => "TCP",
-        Protocol::Udp => "UDP",
-    }
-}
-
 fn write_holders(
     explanation: &Explanation<'_>,
     side: &ProtocolPort,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let scan = explanation.scan;
-    let name = format!("{} {}", upper(side.protocol), explanation.port);
+    let name = format!("{} {}", side.protocol.name().to_uppercase(), explanation.port);
     let service = side.service.as_ref().map(|service| format!(" (registered for {service})"));
     let service = service.unwrap_or_default();
     let sockets = scan.snapshot.on_port(side.protocol, explanation.port);
@@ -172,8 +159,7 @@ struct HolderGroup<'a> {
 
 impl HolderGroup<'_> {
     fn holder(&self, scan: Scan<'_>) -> String {
-        let names = scan.owners(self.first).map(|(pid, process)| named(pid, process));
-        let names = names.collect::<Vec<_>>().join(", ");
+        let names = scan.names(self.first);
         let [connection, its_process_has, it] = match self.count {
             1 => ["a connection", "its process has", "the socket"],
             _ => ["connections", "their processes have", "the sockets"],
@@ -234,10 +220,6 @@ fn groups<'a>(scan: Scan<'a>, sockets: &'a [Socket]) -> Vec<HolderGroup<'a>> {
     groups
 }
 
-fn named(pid: u32, process: Option<&Process>) -> String {
-    NamedProcess { name: process.map(|process| &process.name), pid }.to_string()
-}
-
 /// Writes when the processes started. One scan does not show since when they hold the port.
 fn write_ages(scan: Scan<'_>, sockets: &[Socket], out: &mut dyn Write) -> io::Result<()> {
     let mut pids: Vec<u32> =
@@ -248,7 +230,7 @@ fn write_ages(scan: Scan<'_>, sockets: &[Socket], out: &mut dyn Write) -> io::Re
         let process = scan.processes.get(pid)?;
         let seconds = i64::try_from(process.started?).ok()?;
         let instant = jiff::Timestamp::from_second(seconds).ok()?;
-        Some(format!("{} at {instant}", named(pid, Some(process))))
+        Some(format!("{} at {instant}", scan.processes.named(pid)))
     });
     let started = started.collect::<Vec<_>>().join(", ");
     let age = match &*started {

@@ -1,23 +1,24 @@
 //! Writes `portscope.lab/1`, whose keys and types are a contract.
 
-use std::{
-    io::{self, Write},
-    time::Duration,
-};
+use std::io::{self, Write};
 
 use serde::Serialize;
 
 use crate::{
+    allocator::{
+        ALLOCATORS,
+        lab::StrategyReport,
+        race::{RaceBackend, RaceReport, Rounds},
+    },
     domain::Text,
-    report::lab::{
-        self, LabComparison, LabOutcome, LabSummary, RaceRounds, RaceSummary, RaceTarget,
-        StrategyResult,
+    report::{
+        lab::{self, LabOutcome},
+        rows::{self, PortRangeRow, nanoseconds},
     },
 };
 
-pub fn write(lab: &LabSummary<'_>, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, &document(lab))?;
-    out.write_all(b"\n")
+pub fn write(lab: LabOutcome<'_>, out: &mut dyn Write) -> io::Result<()> {
+    rows::write(&document(lab), out)
 }
 
 #[derive(Serialize)]
@@ -28,7 +29,7 @@ struct LabDocument<'a> {
     simulated: bool,
     occupancy: &'static str,
     protocol: &'static str,
-    range: LabRange,
+    range: PortRangeRow,
     candidates: u32,
     occupied: u32,
     max_attempts: Option<u32>,
@@ -37,19 +38,14 @@ struct LabDocument<'a> {
     race: Option<RaceRow<'a>>,
 }
 
-#[derive(Serialize)]
-struct LabRange {
-    first: u16,
-    last: u16,
-}
-
-fn document<'a>(lab: &'a LabSummary<'_>) -> LabDocument<'a> {
-    let conditions = &lab.conditions;
-    let (comparison, race) = match &lab.outcome {
-        LabOutcome::Comparison(comparison) => (Some(comparison), None),
-        LabOutcome::Race(race) => (None, Some(race)),
+fn document(lab: LabOutcome<'_>) -> LabDocument<'_> {
+    let conditions = lab.conditions();
+    let (setup, strategies, race) = match lab {
+        LabOutcome::Comparison { setup, report, .. } => {
+            (Some(setup), report.strategy_reports.iter().map(StrategyRow::from).collect(), None)
+        }
+        LabOutcome::Race { report, .. } => (None, Vec::new(), Some(RaceRow::from(report))),
     };
-    let results = comparison.map(|LabComparison { results, .. }| results.iter());
     LabDocument {
         schema: "portscope.lab/1",
         fill: conditions.fill,
@@ -57,13 +53,13 @@ fn document<'a>(lab: &'a LabSummary<'_>) -> LabDocument<'a> {
         simulated: conditions.is_simulated,
         occupancy: conditions.occupancy,
         protocol: conditions.protocols.name(),
-        range: LabRange { first: conditions.range.first(), last: conditions.range.last() },
+        range: conditions.range.into(),
         candidates: conditions.candidates,
         occupied: conditions.occupied,
-        max_attempts: comparison.map(|comparison| comparison.max_attempts),
-        destinations: comparison.map(|comparison| comparison.destinations),
-        strategies: results.into_iter().flatten().map(StrategyRow::from).collect(),
-        race: race.map(RaceRow::from),
+        max_attempts: setup.map(|setup| setup.max_attempts),
+        destinations: setup.map(|setup| setup.destinations),
+        strategies,
+        race,
     }
 }
 
@@ -107,14 +103,13 @@ struct SnapshotsRow {
     nanoseconds: u64,
 }
 
-impl<'a> From<&'a StrategyResult<'_>> for StrategyRow<'a> {
-    fn from(result: &'a StrategyResult<'_>) -> Self {
-        let figures = result.figures;
+impl<'a> From<&'a StrategyReport> for StrategyRow<'a> {
+    fn from(StrategyReport { strategy, figures, .. }: &'a StrategyReport) -> Self {
         let seen = figures.predictability;
         let habit = lab::habit_name(seen.habit);
         let (count, took) = figures.snapshots;
         Self {
-            strategy: result.row.name,
+            strategy: ALLOCATORS[*strategy].name,
             runs: figures.runs,
             failures: figures.failures,
             failure_rate: figures.failure_rate(),
@@ -128,7 +123,7 @@ impl<'a> From<&'a StrategyResult<'_>> for StrategyRow<'a> {
                 max: figures.most(),
                 histogram: &figures.histogram,
             },
-            model: result.model(),
+            model: lab::model(figures),
             distinct_ports: figures.distinct,
             entropy_bits: figures.entropy_bits,
             nanoseconds_per_success: figures.time_of_success().map(nanoseconds),
@@ -140,10 +135,6 @@ impl<'a> From<&'a StrategyResult<'_>> for StrategyRow<'a> {
             snapshots: SnapshotsRow { count, nanoseconds: nanoseconds(took) },
         }
     }
-}
-
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[derive(Serialize)]
@@ -167,11 +158,11 @@ struct RoundsRow {
     free: f64,
 }
 
-impl<'a> From<&'a RaceSummary> for RaceRow<'a> {
-    fn from(race: &'a RaceSummary) -> Self {
-        let (place, because) = match &race.place {
-            RaceTarget::Namespace => ("namespace", None),
-            RaceTarget::Simulated { because } => ("simulated", Some(because.as_str())),
+impl<'a> From<&'a RaceReport> for RaceRow<'a> {
+    fn from(race: &'a RaceReport) -> Self {
+        let (place, because) = match &race.backend {
+            RaceBackend::Simulated { because } => ("simulated", Some(because.as_str())),
+            RaceBackend::Unknown | RaceBackend::Namespace => ("namespace", None),
         };
         Self {
             place,
@@ -183,8 +174,8 @@ impl<'a> From<&'a RaceSummary> for RaceRow<'a> {
     }
 }
 
-impl From<&RaceRounds> for RoundsRow {
-    fn from(rounds: &RaceRounds) -> Self {
+impl From<&Rounds> for RoundsRow {
+    fn from(rounds: &Rounds) -> Self {
         Self {
             rounds: rounds.count,
             stolen: rounds.stolen,

@@ -4,46 +4,56 @@
 use std::io::{self, Write};
 
 use crate::{
-    allocator::Habit,
+    allocator::{
+        ALLOCATORS, Habit,
+        lab::{LabReport, LabSetup, StrategyReport},
+        race::{RaceBackend, RaceReport, RaceSetup, Rounds},
+    },
     domain::{Protocols, notation},
     report::{
-        lab::{
-            LabComparison, LabConditions, LabOutcome, LabSummary, RaceRounds, RaceSummary,
-            RaceTarget, StrategyResult,
-        },
+        columns,
+        lab::{LabConditions, LabOutcome},
         paragraph,
     },
 };
 
-pub fn write(lab: &LabSummary<'_>, out: &mut dyn Write) -> io::Result<()> {
-    match &lab.outcome {
-        LabOutcome::Comparison(comparison) => write_comparison(&lab.conditions, comparison, out),
-        LabOutcome::Race(race) => write_race(&lab.conditions, race, out),
+pub fn write(lab: LabOutcome<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let conditions = lab.conditions();
+    match lab {
+        LabOutcome::Comparison { setup, runs, report } => {
+            paragraph::write("", &comparison_head(&conditions, setup, runs), out)?;
+            write_comparison(&conditions, report, out)
+        }
+        LabOutcome::Race { setup, report } => {
+            paragraph::write("", &race_head(&conditions, setup), out)?;
+            write_race(report, out)
+        }
     }
+}
+
+fn comparison_head(conditions: &LabConditions, setup: &LabSetup, runs: u64) -> String {
+    let towards = match setup.destinations {
+        1 => String::new(),
+        several => format!(" · {} in turn", notation::counted(several, "destination")),
+    };
+    format!(
+        "{} · {} of at most {}{towards} · seed {}",
+        occupancy(conditions),
+        notation::counted(runs, "run"),
+        notation::counted(setup.max_attempts, "attempt"),
+        conditions.seed
+    )
 }
 
 fn write_comparison(
     conditions: &LabConditions,
-    comparison: &LabComparison<'_>,
+    report: &LabReport,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let LabComparison { max_attempts, destinations, runs, results } = comparison;
-    let towards = match *destinations {
-        1 => String::new(),
-        several => format!(" · {} in turn", notation::counted(several, "destination")),
-    };
-    let head = format!(
-        "{} · {} of at most {}{towards} · seed {}",
-        occupancy(conditions),
-        notation::counted(*runs, "run"),
-        notation::counted(*max_attempts, "attempt"),
-        conditions.seed
-    );
-    paragraph::write("", &head, out)?;
     paragraph::write("", method(conditions), out)?;
     writeln!(out)?;
-    let rows: Vec<_> = results.iter().map(cells).collect();
-    write_table(HEADER, &rows, out)?;
+    let rows: Vec<_> = report.strategy_reports.iter().map(cells).collect();
+    columns::write_numbers(HEADER, &rows, out)?;
     writeln!(out)?;
     paragraph::write("", LEGEND, out)
 }
@@ -89,8 +99,7 @@ const LEGEND: &str = "EXPECTED: by a formula; - if there is none. ATTEMPTS: mean
     TIME: per success, failed runs included. PORTS: different ports allocated. PATTERN: what an \
     observer sees in the last ports. BITS: how many bits of the next port the observer must guess.";
 
-fn cells(result: &StrategyResult<'_>) -> [String; 11] {
-    let figures = result.figures;
+fn cells(StrategyReport { strategy, figures, .. }: &StrategyReport) -> [String; 11] {
     let expected = figures.expected;
     let p99 = match figures.quantile(0.99) {
         Some(attempts) => notation::grouped(attempts),
@@ -98,7 +107,7 @@ fn cells(result: &StrategyResult<'_>) -> [String; 11] {
         None => unknown(),
     };
     [
-        result.row.name.to_owned(),
+        ALLOCATORS[*strategy].name.to_owned(),
         notation::grouped(figures.runs),
         figures.failure_rate().map_or_else(unknown, notation::fine_percent),
         expected.map_or_else(unknown, |expected| notation::fine_percent(expected.failure_rate)),
@@ -143,35 +152,33 @@ fn whole(value: f64) -> String {
     notation::grouped(value.round() as u64)
 }
 
-fn write_race(
-    conditions: &LabConditions,
-    race: &RaceSummary,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    let head = format!(
+fn race_head(conditions: &LabConditions, setup: &RaceSetup) -> String {
+    format!(
         "race · {} · {} between close and rebind · competitor binds {} ports/s · seed {}",
         occupancy(conditions),
-        notation::elapsed(race.window),
-        requested(race.competitor_per_second),
+        notation::elapsed(setup.window),
+        requested(setup.competitor_binds_per_second),
         conditions.seed
-    );
-    paragraph::write("", &head, out)?;
-    let race_words = match &race.place {
-        RaceTarget::Namespace => {
+    )
+}
+
+fn write_race(race: &RaceReport, out: &mut dyn Write) -> io::Result<()> {
+    let race_words = match &race.backend {
+        RaceBackend::Simulated { because } => format!("simulated, in memory: {because}"),
+        RaceBackend::Unknown | RaceBackend::Namespace => {
             "real sockets of two processes, in a private network namespace".into()
         }
-        RaceTarget::Simulated { because } => format!("simulated, in memory: {because}"),
     };
     paragraph::write("", &race_words, out)?;
     writeln!(out)?;
-    let model = |rounds: &RaceRounds| format!("{:.1} ± {:.1}", rounds.expected, rounds.deviation);
+    let model = |rounds: &Rounds| format!("{:.1} ± {:.1}", rounds.expected, rounds.deviation);
     let (rebound, kept) = (&race.rebound, &race.handed_over);
     let refused = notation::grouped(kept.refused);
     let rows = [
         round_cells("closed, bound again", rebound, [model(rebound), unknown(), unknown()]),
         round_cells("kept open, handed over", kept, ["0".into(), refused, model(kept)]),
     ];
-    write_table(RACE_HEADER, &rows, out)?;
+    columns::write_numbers(RACE_HEADER, &rows, out)?;
     writeln!(out)?;
     paragraph::write("", RACE_LEGEND, out)
 }
@@ -188,7 +195,7 @@ const RACE_LEGEND: &str = "EXPECTED: number of rounds in which the competitor tr
 
 fn round_cells(
     kind: &str,
-    rounds: &RaceRounds,
+    rounds: &Rounds,
     [model, refused, refused_model]: [String; 3],
 ) -> [String; 9] {
     [
@@ -207,24 +214,4 @@ fn round_cells(
 /// Formats a value as it was requested: `1,000`, `2.5`.
 fn requested(value: f64) -> String {
     if value.fract() == 0.0 { whole(value) } else { value.to_string() }
-}
-
-/// Writes a table. The first column is left-aligned, the others are right-aligned.
-fn write_table<const N: usize>(
-    header: [&str; N],
-    rows: &[[String; N]],
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    let widths: [usize; N] = std::array::from_fn(|column| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.max().unwrap_or(0).max(header[column].chars().count())
-    });
-    let rows = rows.iter().map(|row| row.each_ref().map(String::as_str));
-    for row in std::iter::once(header).chain(rows) {
-        let figures = row.into_iter().zip(widths).skip(1);
-        let figures = figures.map(|(cell, width)| format!(" {cell:>width$}"));
-        let line = format!("{:<1$}", row[0], widths[0]) + &figures.collect::<String>();
-        writeln!(out, "{}", line.trim_end())?;
-    }
-    Ok(())
 }

@@ -12,67 +12,67 @@ pub const METRICS: &[Metric] = &[
         name: "portscope_build_info",
         labels: "version",
         help: "Always 1.",
-        of: SampleSource::Run(namespace::build),
+        of: SampleSource::Build,
     },
     Metric {
         name: "portscope_snapshot_timestamp_seconds",
         labels: "",
         help: "Unix time at which the sockets were listed.",
-        of: SampleSource::Namespace(namespace::taken_at),
+        of: SampleSource::Namespace(|health| Some(health.scan.snapshot.taken_at.as_secs_f64())),
     },
     Metric {
         name: "portscope_status",
         labels: "status",
         help: "Status of diagnose (ok, warning, unknown, critical): 1 for the current one, else 0.",
-        of: SampleSource::Namespace(namespace::status),
+        of: SampleSource::NamespaceSeries(namespace::status),
     },
     Metric {
         name: "portscope_findings",
         labels: "rule, severity",
         help: "Findings per rule (at most 8 destinations each).",
-        of: SampleSource::Namespace(namespace::findings),
+        of: SampleSource::NamespaceSeries(namespace::findings),
     },
     Metric {
         name: "portscope_gaps",
         labels: "what",
         help: "Data that could not be read. No series if there is none.",
-        of: SampleSource::Namespace(namespace::gaps),
+        of: SampleSource::NamespaceSeries(namespace::gaps),
     },
     Metric {
         name: "portscope_hidden_owner_sockets",
         labels: "",
         help: "Sockets whose owner is hidden.",
-        of: SampleSource::Namespace(namespace::hidden_owners),
+        of: SampleSource::Namespace(|health| Some(namespace::hidden_owners(health).into())),
     },
     Metric {
         name: "portscope_sockets",
         labels: "protocol, state",
         help: "Sockets by state, on all ports.",
-        of: SampleSource::Namespace(namespace::sockets),
+        of: SampleSource::NamespaceSeries(namespace::sockets),
     },
     Metric {
         name: "portscope_range_first_port",
         labels: "protocol",
         help: "First port of the ephemeral range (ip_local_port_range).",
-        of: SampleSource::Range(range::first),
+        of: SampleSource::Range(|row| row.range.first().into()),
     },
     Metric {
         name: "portscope_range_last_port",
         labels: "protocol",
         help: "Last port of the ephemeral range.",
-        of: SampleSource::Range(range::last),
+        of: SampleSource::Range(|row| row.range.last().into()),
     },
     Metric {
         name: "portscope_range_ports",
         labels: "protocol",
         help: "Ports that the kernel may choose: the ephemeral range without reserved ports.",
-        of: SampleSource::Range(range::size),
+        of: SampleSource::Range(|row| row.size),
     },
     Metric {
         name: "portscope_range_reserved_ports",
         labels: "protocol",
         help: "Ports of the ephemeral range in ip_local_reserved_ports.",
-        of: SampleSource::Range(range::reserved),
+        of: SampleSource::Range(|row| row.range.len() - row.size),
     },
     Metric {
         name: "portscope_range_occupied_ports",
@@ -97,74 +97,76 @@ pub const METRICS: &[Metric] = &[
         labels: "protocol",
         help: "Ports unusable for connect() to any destination, because a listening or \
                bound-inactive socket uses them. TCP only.",
-        of: SampleSource::Range(range::unconnectable),
+        of: SampleSource::TcpCount(|row| row.unconnectable),
     },
     Metric {
         name: "portscope_range_suspected_ports",
         labels: "protocol",
         help: "Ports of connections that were very likely bound before connect(), which blocks \
                them for all destinations. TCP only.",
-        of: SampleSource::Range(range::suspected),
+        of: SampleSource::TcpCount(|row| row.suspected),
     },
     Metric {
         name: "portscope_range_numbered_ports",
         labels: "protocol",
         help: "Ports of connections that were bound by number, or accepted by a listener that has \
                closed. No other destination can share them. TCP only.",
-        of: SampleSource::Range(range::numbered),
+        of: SampleSource::TcpCount(|row| row.numbered),
     },
     Metric {
         name: "portscope_range_uncertain_ports",
         labels: "protocol",
         help: "Ports of connections for which it is unknown whether another destination can share \
                them. TCP only.",
-        of: SampleSource::Range(range::uncertain),
+        of: SampleSource::TcpCount(|row| row.uncertain),
     },
     Metric {
         name: "portscope_range_parity_ports",
         labels: "protocol, parity",
         help: "Of portscope_range_ports: low is the parity of the range's first port, which \
                connect() tries first; bind() to port 0 tries the other one first.",
-        of: SampleSource::Range(range::halves),
+        of: SampleSource::RangeSeries(range::halves),
     },
     Metric {
         name: "portscope_range_parity_available_ports",
         labels: "protocol, parity",
         help: "Of portscope_range_available_ports, by parity.",
-        of: SampleSource::Range(range::available_halves),
+        of: SampleSource::RangeSeries(range::available_halves),
     },
     Metric {
         name: "portscope_range_exhaustion_seconds",
         labels: "protocol",
         help: "Time until bind() to port 0 finds no port, at the rate of this run's scans; +Inf: \
                never. No series if the rate is unknown.",
-        of: SampleSource::Range(range::exhaustion),
+        of: SampleSource::RangeSeries(range::exhaustion),
     },
     Metric {
         name: "portscope_new_destination_available_ports",
         labels: "",
         help: "Ports certainly left for connect() to a destination without connections.",
-        of: SampleSource::Namespace(namespace::room_for_a_new_destination),
+        of: SampleSource::Namespace(|health| {
+            Some(namespace::new_destination(health)?.least.into())
+        }),
     },
     Metric {
         name: "portscope_new_destination_available_ports_upper",
         labels: "",
         help: "The same, plus ports for which it is unknown whether connect() can share them.",
-        of: SampleSource::Namespace(namespace::most_room_for_a_new_destination),
+        of: SampleSource::Namespace(|health| Some(namespace::new_destination(health)?.most.into())),
     },
     Metric {
         name: "portscope_destinations",
         labels: "level",
         help: "All TCP destinations (source address, destination address and port) by level: ok, \
                watch, exhausting, failing, exhausted.",
-        of: SampleSource::Namespace(namespace::destinations),
+        of: SampleSource::NamespaceSeries(namespace::destinations),
     },
     Metric {
         name: "portscope_listed_destinations",
         labels: "",
         help: "Destinations with their own series: the fullest of those that use at least 1 % of \
                their ports.",
-        of: SampleSource::Listed(|_, listed| Some(listed.destinations.len())),
+        of: SampleSource::Run(|_, listed| Some(listed.destinations.len() as f64)),
     },
     Metric {
         name: "portscope_destination_capacity_ports",
@@ -209,14 +211,14 @@ pub const METRICS: &[Metric] = &[
         labels: "destination, parity",
         help: "Unused ports by parity. If only high ones are left, each connect() first searches \
                half of the range without success (the slow zone).",
-        of: SampleSource::Destination(destination::available_halves),
+        of: SampleSource::DestinationSeries(destination::available_halves),
     },
     Metric {
         name: "portscope_destination_exhaustion_seconds",
         labels: DESTINATION,
         help: "Time until connect() to the destination finds no port, at the rate of this run's \
                scans; +Inf: never. No series if the rate is unknown.",
-        of: SampleSource::Destination(destination::exhaustion),
+        of: SampleSource::DestinationSeries(destination::exhaustion),
     },
     Metric {
         name: "portscope_destination_owner_sockets",
@@ -224,49 +226,49 @@ pub const METRICS: &[Metric] = &[
         help: "Sockets of the three owners with the most: kind is process, kernel, hidden, none or \
                unresolved; owner is the process name; unit is its systemd unit or container, if \
                any.",
-        of: SampleSource::Destination(destination::owners),
+        of: SampleSource::DestinationSeries(destination::owners),
     },
     Metric {
         name: "portscope_destination_findings",
         labels: "destination, rule, severity",
         help: "Findings per rule about the destination. No series if there is none.",
-        of: SampleSource::Destination(destination::findings),
+        of: SampleSource::DestinationSeries(destination::findings),
     },
     Metric {
         name: "portscope_network_namespaces",
         labels: "",
         help: "With --netns all: network namespaces that were examined.",
-        of: SampleSource::Listed(|run, _| run.unseen.map(|_| run.healths.len())),
+        of: SampleSource::Run(|run, _| run.unseen.map(|_| run.healths.len() as f64)),
     },
     Metric {
         name: "portscope_listed_network_namespaces",
         labels: "",
         help: "With --netns all: network namespaces with their own series, at most the worst 32.",
-        of: SampleSource::Listed(|run, listed| run.unseen.map(|_| listed.namespaces.len())),
+        of: SampleSource::Run(|run, listed| run.unseen.map(|_| listed.namespaces.len() as f64)),
     },
     Metric {
         name: "portscope_network_namespace_gaps",
         labels: "",
         help: "With --netns all: reasons why some network namespaces may be missing.",
-        of: SampleSource::Run(namespace::unseen_namespaces),
+        of: SampleSource::Run(|run, _| Some(run.unseen?.len() as f64)),
     },
     Metric {
         name: "portscope_cpu_seconds",
         labels: "",
         help: "CPU time of this run of portscope.",
-        of: SampleSource::Run(namespace::cpu),
+        of: SampleSource::Run(|run, _| Some(run.cost.cpu.as_secs_f64())),
     },
     Metric {
         name: "portscope_duration_seconds",
         labels: "",
         help: "Duration of this run of portscope, including the wait between scans.",
-        of: SampleSource::Run(namespace::elapsed),
+        of: SampleSource::Run(|run, _| Some(run.cost.elapsed.as_secs_f64())),
     },
     Metric {
         name: "portscope_peak_memory_bytes",
         labels: "",
         help: "Peak resident memory of this run of portscope.",
-        of: SampleSource::Run(namespace::peak_memory),
+        of: SampleSource::Run(|run, _| Some(run.cost.peak_memory? as f64)),
     },
 ];
 

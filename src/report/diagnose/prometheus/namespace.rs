@@ -1,40 +1,9 @@
-//! Adds the samples of a network namespace, and those of the run that scanned it.
+//! Adds the samples of a network namespace.
 
 use crate::{
-    domain::{Gap, Level, Protocol, Severity, State, diagnosis::RULES},
-    report::{
-        Health, Status,
-        diagnose::prometheus::{DiagnoseRun, Labelled},
-    },
+    domain::{Gap, Left, Level, Protocol, Severity, State, diagnosis::RULES},
+    report::{Health, Status, diagnose::prometheus::Labelled},
 };
-
-pub(super) fn build(_: &DiagnoseRun<'_>, out: &mut Labelled<'_, '_>) {
-    out.add(&[("version", &env!("CARGO_PKG_VERSION"))], 1.0);
-}
-
-pub(super) fn unseen_namespaces(run: &DiagnoseRun<'_>, out: &mut Labelled<'_, '_>) {
-    if let Some(unseen) = run.unseen {
-        out.add(&[], unseen.len() as f64);
-    }
-}
-
-pub(super) fn cpu(run: &DiagnoseRun<'_>, out: &mut Labelled<'_, '_>) {
-    out.add(&[], run.cost.cpu.as_secs_f64());
-}
-
-pub(super) fn elapsed(run: &DiagnoseRun<'_>, out: &mut Labelled<'_, '_>) {
-    out.add(&[], run.cost.elapsed.as_secs_f64());
-}
-
-pub(super) fn peak_memory(run: &DiagnoseRun<'_>, out: &mut Labelled<'_, '_>) {
-    if let Some(bytes) = run.cost.peak_memory {
-        out.add(&[], bytes as f64);
-    }
-}
-
-pub(super) fn taken_at(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
-    out.add(&[], health.scan.snapshot.taken_at.as_secs_f64());
-}
 
 pub(super) fn status(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
     for status in [Status::Ok, Status::Warning, Status::Unknown, Status::Critical] {
@@ -63,9 +32,8 @@ pub(super) fn gaps(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
     }
 }
 
-pub(super) fn hidden_owners(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
-    let gaps = health.scan.snapshot.gaps.iter();
-    out.add(&[], gaps.filter_map(Gap::hidden_owners).sum::<u32>().into());
+pub(super) fn hidden_owners(health: &Health<'_>) -> u32 {
+    health.scan.snapshot.gaps.iter().filter_map(Gap::hidden_owners).sum()
 }
 
 pub(super) fn sockets(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
@@ -85,24 +53,15 @@ pub(super) fn sockets(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
     }
 }
 
-pub(super) fn room_for_a_new_destination(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
-    if knows_destinations(health) {
-        out.add(&[], health.analysis.new_destination().least.into());
-    }
-}
-
-pub(super) fn most_room_for_a_new_destination(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
-    if knows_destinations(health) {
-        out.add(&[], health.analysis.new_destination().most.into());
-    }
-}
-
-fn knows_destinations(health: &Health<'_>) -> bool {
-    health.includes(Protocol::Tcp) && health.lists(Protocol::Tcp) && health.knows_range()
+/// Returns the ports left for a new destination. None: they are not known, or not asked for.
+pub(super) fn new_destination(health: &Health<'_>) -> Option<Left> {
+    let is_known =
+        health.includes(Protocol::Tcp) && health.lists(Protocol::Tcp) && health.knows_range();
+    is_known.then(|| health.analysis.new_destination())
 }
 
 pub(super) fn destinations(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
-    if !knows_destinations(health) {
+    if new_destination(health).is_none() {
         return;
     }
     let mut counts = [0_u32; Level::EACH.len()];

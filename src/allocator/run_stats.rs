@@ -1,8 +1,11 @@
-//! The counters of a run and statistics from them. Does not compute expected values.
+//! The counters of allocations and statistics from them. Does not compute expected values.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::engine::message::AllocationDelta;
+use crate::{
+    allocator::attempt::{Attempt, Finished},
+    domain::Outcome,
+};
 
 /// Number of attempts after which an allocation succeeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,10 +15,11 @@ pub enum Reached {
     GaveUp,
 }
 
-/// Counters since the run began, or since the simulated occupancy last changed.
+/// Counters of a run, or of a part of it. Those of two parts add up to those of both.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AllocationFigures {
+pub struct RunStats {
     pub attempts: u64,
+    /// Number of attempts that failed with EADDRINUSE.
     pub collisions: u64,
     pub successes: u64,
     pub failures: u64,
@@ -29,17 +33,41 @@ pub struct AllocationFigures {
     pub histogram: BTreeMap<u32, u64>,
 }
 
-impl AllocationFigures {
-    pub fn add(&mut self, delta: &AllocationDelta) {
-        self.attempts += delta.attempts;
-        self.collisions += delta.collisions;
-        self.successes += delta.successes;
-        self.failures += delta.failures;
-        self.failed_attempts += delta.failed_attempts;
-        self.busy += delta.busy;
-        self.snapshots.0 += delta.snapshots.0;
-        self.snapshots.1 += delta.snapshots.1;
-        for &(attempts, count) in &delta.histogram {
+impl RunStats {
+    /// Counts an attempt. Allocates no memory.
+    pub fn count(&mut self, attempt: &Attempt) {
+        self.attempts += 1;
+        self.collisions += u64::from(attempt.outcome() == Outcome::InUse);
+        self.busy += attempt.took;
+    }
+
+    /// Counts a snapshot that the strategy needed. `took` is the time to take it.
+    pub fn count_snapshot(&mut self, took: Duration) {
+        self.snapshots.0 += 1;
+        self.snapshots.1 += took;
+    }
+
+    /// Counts an allocation that ended.
+    pub fn finish(&mut self, finished: Finished) {
+        if finished.port.is_some() {
+            self.successes += 1;
+            *self.histogram.entry(finished.attempts).or_default() += 1;
+        } else {
+            self.failures += 1;
+            self.failed_attempts += u64::from(finished.attempts);
+        }
+    }
+
+    pub fn add(&mut self, other: &Self) {
+        self.attempts += other.attempts;
+        self.collisions += other.collisions;
+        self.successes += other.successes;
+        self.failures += other.failures;
+        self.failed_attempts += other.failed_attempts;
+        self.busy = self.busy.saturating_add(other.busy);
+        self.snapshots.0 += other.snapshots.0;
+        self.snapshots.1 = self.snapshots.1.saturating_add(other.snapshots.1);
+        for (&attempts, count) in &other.histogram {
             *self.histogram.entry(attempts).or_default() += count;
         }
     }
@@ -101,13 +129,13 @@ mod tests {
 
     #[test]
     fn failed_allocations_count_with_all_their_attempts() {
-        let figures = AllocationFigures {
+        let figures = RunStats {
             attempts: 104,
             successes: 3,
             failures: 1,
             failed_attempts: 100,
             histogram: [(1, 2), (2, 1)].into(),
-            ..AllocationFigures::default()
+            ..RunStats::default()
         };
         assert_eq!(figures.mean(), Some(26.0));
         assert_eq!(figures.quantile(0.5), Some(Reached::After(1)));
@@ -118,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_run_without_attempts_has_no_figures() {
-        let figures = AllocationFigures::default();
+        let figures = RunStats::default();
         assert_eq!(figures.mean(), None);
         assert_eq!(figures.quantile(0.5), None);
         assert_eq!(figures.collision_rate(), None);
