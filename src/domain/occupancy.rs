@@ -82,14 +82,19 @@ impl ProtocolFamily {
     }
 
     pub fn includes(self, socket: &Socket) -> bool {
-        let speaks_ipv4 = socket.family != Family::Ipv6 || socket.is_mapped();
-        let speaks_ipv6 = socket.family != Family::Ipv4 && !socket.is_mapped();
+        let [speaks_ipv4, speaks_ipv6] = families(socket);
         let speaks_it = match self {
             Self::Tcp4 | Self::Udp4 => speaks_ipv4,
             Self::Tcp6 | Self::Udp6 => speaks_ipv6,
         };
         self.protocol() == socket.protocol && speaks_it
     }
+}
+
+/// Returns whether the socket counts for IPv4, and whether for IPv6.
+fn families(socket: &Socket) -> [bool; 2] {
+    let is_mapped = socket.is_mapped();
+    [socket.family != Family::Ipv6 || is_mapped, socket.family != Family::Ipv4 && !is_mapped]
 }
 
 /// The use of one port: the classes of its sockets, for each protocol and family.
@@ -184,11 +189,14 @@ impl Occupancy {
     }
 
     pub fn add(&mut self, socket: &Socket) {
-        let port_use = &mut self.ports[usize::from(socket.local.port)];
-        for protocol_family in ProtocolFamily::EACH {
-            if protocol_family.includes(socket) {
-                port_use.0[protocol_family as usize] |= StateClass::of(socket.state).bit();
-            }
+        let PortUse([tcp4, tcp6, udp4, udp6]) = &mut self.ports[usize::from(socket.local.port)];
+        let port_uses = match socket.protocol {
+            Protocol::Tcp => [tcp4, tcp6],
+            Protocol::Udp => [udp4, udp6],
+        };
+        let bit = StateClass::of(socket.state).bit();
+        for (port_use, counts) in port_uses.into_iter().zip(families(socket)) {
+            *port_use |= if counts { bit } else { 0 };
         }
     }
 
