@@ -1,4 +1,4 @@
-//! `slow-zone`: connect() to one destination searches half of the range each time.
+//! `slow-zone`: connect() to one destination searches many ports before it finds one.
 
 use crate::domain::{
     DestinationUse, Evidence, Finding, Protocol, Severity, Socket,
@@ -21,9 +21,9 @@ const WITHOUT_LOCKS: (u32, u32) = (6, 15);
 const CHAIN_NANOSECONDS: f64 = 18.0;
 /// Duration of a connect() on loopback that finds a port at once.
 const USUAL_NANOSECONDS: f64 = 13_500.0;
-/// Minimum number of searched ports to report. A search of fewer takes less than 0.05 ms, unless
-/// the buckets of the connection table are crowded.
-const MIN_PORTS: u32 = 512;
+/// Minimum mean number of searched ports to report. A search of fewer takes at most about 0.1 ms,
+/// unless the buckets of the connection table are crowded.
+const MIN_SEARCHED: u32 = 512;
 /// Maximum number of findings.
 const MAX_FINDINGS: usize = 8;
 
@@ -32,27 +32,32 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     rows.filter(|row| is_slow(row)).map(|row| of(evidence, row)).take(MAX_FINDINGS).collect()
 }
 
-/// Returns whether connect() searches many ports without success: there are at least `MIN_PORTS`
-/// low-parity ports, at most 1 % of them are left or reusable, and the destination has ports left.
-/// connect() searches the low-parity ports first and takes the others only if it finds none
-/// (`__inet_hash_connect`). A few free ports hardly shorten the search. A TIME-WAIT port that
-/// connect() may reuse ends the search.
+/// Returns whether connect() finds a port only after a long search; false if no port is left.
 fn is_slow(row: &DestinationUse) -> bool {
-    row.low_parity_capacity >= MIN_PORTS
-        && row.available() > 0
-        && (row.low_parity_available() + row.reusable) * 100 <= row.low_parity_capacity
+    searched(row) >= MIN_SEARCHED && row.available() > 0
+}
+
+/// Returns the mean number of ports that connect() searches without success. It starts 1 to 8
+/// low-parity ports (those with the parity of the first port of the range) after the last one that
+/// it chose, takes the first one that is left or reusable, and searches the other parity only if
+/// there is none (`__inet_hash_connect`). N such ports at random places divide the low-parity ports
+/// into N + 1 parts.
+fn searched(row: &DestinationUse) -> u32 {
+    let usable = row.low_parity_available() + row.reusable;
+    row.low_parity_capacity.saturating_sub(usable) / (usable + 1)
 }
 
 fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
     let chain = chain(evidence);
     let a_port = nanoseconds_a_port(evidence, chain);
-    let walk = f64::from(row.low_parity_capacity) * a_port;
+    let searched = searched(row);
+    let walk = f64::from(searched) * a_port;
     let times = (walk + USUAL_NANOSECONDS) / USUAL_NANOSECONDS;
     let remote = row.destination.remote;
     let parity = parity(evidence.snapshot.ephemeral.range.first());
     let summary = format!(
-        "TCP → {remote}: {} of {} {parity} ports are left, so each connect() takes at least {} \
-         longer ({} ports are used, {})",
+        "TCP → {remote}: {} of {} {parity} ports are left, so a connect() takes on average at least \
+         {} longer ({} ports are used, {})",
         grouped(row.low_parity_available()),
         grouped(row.low_parity_capacity),
         elapsed_seconds(walk / 1e9),
@@ -61,17 +66,18 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
     );
     Finding::new(Severity::Warning, About::Destination(row.destination), summary)
         .cause(format!(
-            "each connect() of {} searches {} ports first",
+            "each connect() of {} searches {} ports first, on average",
             main_owner(evidence, &row.owners),
-            grouped(row.low_parity_capacity)
+            grouped(searched)
         ))
         .meaning(format!(
-            "connect() tries all {parity} ports before the others, which takes at least \
-             {} per port{}. Once half the ports are used, connect() takes at least \
-             {times:.0} times as much CPU, although {} ports are left. No error shows this. \
-             Connections to other destinations are not affected.",
+            "connect() searches the {parity} ports before the others. Each port takes at least \
+             {}{}. A search of {} ports makes connect() take at least {times:.0} times as much \
+             CPU, although {} ports are left. No call fails. Connections to other destinations are \
+             not affected.",
             elapsed_seconds(a_port / 1e9),
             small_table(evidence, chain),
+            grouped(searched),
             grouped(row.available()),
         ))
         .figure("source", row.destination.source.to_string())
@@ -81,7 +87,10 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
         .figure("available", row.available())
         .figure("walk_seconds", Figure::Seconds(walk / 1e9))
         .advice(advice(evidence, row))
-        .avoid("do not widen the range: more ports make the search longer")
+        .avoid(
+            "do not only widen the range: once the new ports are used up as well, the search is \
+             longer",
+        )
 }
 
 fn advice(evidence: &Evidence<'_>, row: &DestinationUse) -> Advice {
