@@ -56,7 +56,7 @@ pub struct AppOptions {
     pub lab: LabOptions,
     /// Whether the terminal reports the mouse at the start.
     pub mouse: bool,
-    /// Whether marks may fade and flash; if false, only final states are shown.
+    /// Whether the marks of attempts may fade and flash.
     pub motion: bool,
     pub services: ServiceNames,
 }
@@ -82,7 +82,7 @@ pub enum Overlay {
 /// A page of the help.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HelpPage {
-    /// The keys of the current screen, and the gaps of the scan.
+    /// The keys of the current screen, and what the scan could not read.
     #[default]
     Keys,
     /// One sentence for each state and colour.
@@ -271,9 +271,9 @@ impl App {
         self.headline.as_ref()
     }
 
-    /// The state of the range or destination that the headline is about. A headline may stay for
-    /// ten seconds after another range or destination has become the worst. None before the first
-    /// scan.
+    /// The state of the range or destination that the headline is about, see
+    /// `Headline::subject_status`. A headline may stay for up to ten seconds after another range or
+    /// destination has become the worst. None before the first scan.
     pub fn verdict(&self) -> Option<SubjectStatus> {
         self.headline.map(|headline| headline.subject_status)
     }
@@ -359,8 +359,8 @@ impl App {
         self.map.plan(self.ephemeral(), size)
     }
 
-    /// The reason why the map shows blocks although the user chose dots. None: it shows what the
-    /// user chose.
+    /// The reason why the map shows blocks although the user chose dots. None: the user did not
+    /// choose dots, or the map does not show blocks.
     pub fn missing_dots(&self) -> Option<&'static str> {
         self.grid(self.size).and_then(|grid| self.map.missing_dots(&grid))
     }
@@ -380,9 +380,9 @@ impl App {
         })
     }
 
-    /// Returns the first port of `block` that has the state class in whose colour the block is
-    /// drawn, so that the inspector describes what the map shows. If no port is occupied, returns
-    /// the first one.
+    /// Returns the first port of `block` that has the state class in whose colour the state lens
+    /// draws the block, so that the inspector describes what the map shows. If no port is known to
+    /// be occupied, returns the first one.
     pub fn port_of_shown_class(&self, block: PortRange) -> u16 {
         let heaviest = self.lens_counts(block).heaviest();
         let found_port = self.scan.as_ref().zip(heaviest).and_then(|(scan, class)| {

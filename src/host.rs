@@ -65,7 +65,8 @@ pub trait Host: Send + Sync {
 
     /// Returns a binder for `protocols` on `address`; None: on all addresses of both families.
     ///
-    /// Errors: the interface does not exist, or a socket cannot be opened.
+    /// Errors: the network namespace cannot be entered, the interface does not exist, or a socket
+    /// cannot be opened.
     fn binder(
         &self,
         protocols: Protocols,
@@ -75,13 +76,15 @@ pub trait Host: Send + Sync {
     /// Converts a local address to the argument of bind() on this machine; None: all addresses of
     /// both families.
     ///
-    /// Errors: the interface does not exist, or its index cannot be read.
+    /// Errors: the network namespace cannot be entered, the interface does not exist, or its index
+    /// cannot be read. The default implementation ignores the name of an interface.
     fn bind_address(&self, asked: Option<LocalAddress>) -> Result<BindAddress, AddressRefusal> {
         Ok(named_address(asked, asked.and_then(|asked| asked.interface?.index())))
     }
 
-    /// Returns why the kernel refuses a bind() of this address. None: the kernel accepts it, or the
-    /// host cannot test it. Occupies no port.
+    /// Returns why the kernel refuses a bind() of this address. None: the kernel accepts it or
+    /// refuses it for a reason that does not concern the address, or the host cannot test it.
+    /// Occupies no port.
     fn address_refusal(&self, _protocol: Protocol, _: BindAddress) -> Option<AddressRefusal> {
         None
     }
@@ -93,7 +96,7 @@ pub trait Host: Send + Sync {
     }
 
     /// Returns why no port can be bound on the address `asked` (None: all addresses) for one of
-    /// `protocols`. None: ports can be bound.
+    /// `protocols`. None: `address_refusal` reports no reason.
     fn refusal(&self, protocols: Protocols, asked: Option<LocalAddress>) -> Option<AddressRefusal> {
         let address = match self.bind_address(asked) {
             Ok(address) => address,
@@ -115,8 +118,8 @@ pub trait Host: Send + Sync {
         Err(Errno::ENOSYS)
     }
 
-    /// Finds the process with this pid. None: it has ended, or is not visible. Costs much less than
-    /// `Describer::describe`.
+    /// Finds the process with this pid. None: it has ended, is not visible, or cannot be read now.
+    /// Costs much less than `Describer::describe`.
     fn running(&self, _pid: u32) -> Option<Running> {
         None
     }
@@ -128,7 +131,7 @@ pub trait Host: Send + Sync {
     }
 
     /// Returns the name of a process, without delay: unlike `Describer::describe`, it does not wait
-    /// for the process. None: the process has ended, or is not visible.
+    /// for the process. None: the process has ended, is not visible, or cannot be read now.
     fn name_of(&self, _pid: u32) -> Option<Text> {
         None
     }
@@ -156,10 +159,10 @@ pub trait Host: Send + Sync {
         Ok(pid)
     }
 
-    /// Starts the processes of a race in a network namespace of their own. They run `program`, which
-    /// is portscope. Errors, as text: why there can be no such race.
+    /// Starts the processes of a race in a network namespace of their own. They run `program`,
+    /// which is portscope. Errors: why the race cannot be started.
     fn race(&self, _program: &Path, _config: &RaceConfig) -> Result<Box<dyn RaceProcess>, Text> {
-        Err(Text::scrub("network namespaces need Linux"))
+        Err(Text::scrub("a race needs network namespaces, which only Linux has"))
     }
 }
 
@@ -210,7 +213,7 @@ pub trait Scanner: Send {
     fn scan(&mut self, owners: OwnerDepth, snapshot: &mut Snapshot) -> Result<(), HostError>;
 
     /// Fills in `snapshot.numbered` by another dump of the connected TCP sockets, which costs a
-    /// walk over the kernel's table. Sets it to None if the kernel does not answer. The default
+    /// walk over the kernel's table. Sets `numbered` to None if the dump fails. The default
     /// implementation does nothing.
     fn ask_numbered(&mut self, _snapshot: &mut Snapshot) {}
 
@@ -241,7 +244,8 @@ pub type Publications = Option<Result<Vec<Publication>, Errno>>;
 pub enum OwnerDepth {
     /// Finds no owners: each socket has `Holder::NotAsked`.
     Skip,
-    /// Walks all processes only if a socket has an unknown inode, or if the last walk failed.
+    /// Walks all processes only if a socket has an unknown inode, if the last walk failed, or if
+    /// the kernel does not list bound-inactive sockets.
     Incremental,
     /// Always walks all processes: fork() and descriptor passing change owners without a new inode.
     Full,
@@ -274,8 +278,8 @@ pub trait HostBinder: Binder<Held = Box<dyn Held>> + Send {
     fn choose_within(&mut self, range: PortRange) -> Result<(), HostError>;
 
     /// Sets SO_REUSEADDR on TCP sockets from now on. A bind() then also succeeds if all sockets on
-    /// the port have the option and none listens, for example if only connections in TIME-WAIT are
-    /// left (`inet_bind_conflict`, net/ipv4/inet_connection_sock.c).
+    /// the port have the option and none listens, for example if only TIME-WAIT connections of a
+    /// server with the option are left (`inet_bind_conflict`, net/ipv4/inet_connection_sock.c).
     fn reuse_address(&mut self) {}
 
     /// Returns how many ports of this binder the process can hold at once.
@@ -295,7 +299,7 @@ pub trait Held: Send {
     }
 
     /// Keeps the port bound, but stops accepting connections, disconnects a connected UDP socket,
-    /// and discards everything that is queued.
+    /// and discards queued connections and datagrams.
     fn retire(&mut self) {}
 
     /// Returns duplicates of the sockets, in the order of `into_descriptors`. The port stays bound
@@ -308,7 +312,8 @@ pub trait Held: Send {
     fn into_descriptors(self: Box<Self>) -> Vec<OwnedFd>;
 }
 
-const RAISE_LIMIT: &str = "raise the limit of open files (ulimit -n)";
+const RAISE_LIMIT: &str =
+    "raise the limit of open files (ulimit -n; for ENFILE: sysctl fs.file-max)";
 
 /// A failed operation, described in words, and its cause.
 #[derive(Debug, thiserror::Error)]
@@ -350,7 +355,7 @@ mod tests {
         assert_eq!(error.to_string(), "could not read /proc: Permission denied (EACCES)");
         let error = HostError::new("read /proc", Errno::EMFILE);
         let words = "could not read /proc: Too many open files (EMFILE): raise the limit of open files \
-                     (ulimit -n)";
+                     (ulimit -n; for ENFILE: sysctl fs.file-max)";
         assert_eq!(error.to_string(), words);
         let error = HostError::new("read /proc", io::Error::other("no"));
         assert_eq!(error.to_string(), "could not read /proc: no");

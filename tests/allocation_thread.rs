@@ -199,7 +199,7 @@ fn a_run_that_cannot_start_reports_the_reason() {
     let refused = failure(Box::new(Broken(Fault::NoBinder)), setup());
     assert_eq!(
         refused,
-        "could not make a udp socket: Too many open files (EMFILE): raise the limit of open files (ulimit -n)"
+        "could not make a udp socket: Too many open files (EMFILE): raise the limit of open files (ulimit -n; for ENFILE: sysctl fs.file-max)"
     );
 }
 

@@ -514,7 +514,7 @@ fn the_descriptor_limit_of_the_caller_is_kept_and_too_many_ports_are_refused() {
         assert_eq!(stdout(&output), "300\n", "{}", stderr(&output));
         let output = shell(script, &[PROGRAM, "119"]);
         assert_eq!((output.status.code(), stdout(&output)), (Some(2), ""));
-        assert!(stderr(&output).contains("use up to 118, or raise ulimit -n"));
+        assert!(stderr(&output).contains("request up to 118, or raise ulimit -n"));
     });
 }
 

@@ -137,8 +137,7 @@ fn each_kind_of_free_port_and_each_mark_has_a_sentence() {
         assert!(allocate.contains(name), "{name}: {allocate}");
     }
     let lab = whole(&page(dark(), (80, 24), "5", HelpPage::States));
-    for name in
-        ["refused", "allocated", "measured", "expected", "attempts", "failed", "guess", "built"]
+    for name in ["refused", "allocated", "measured", "expected", "mean", "failed", "next", "built"]
     {
         assert!(lab.contains(name), "{name}: {lab}");
     }

@@ -369,7 +369,7 @@ fn a_destination_that_was_full_a_moment_ago_is_failing() {
         assert!(shown.contains("!! FAILING"), "{shown}");
         assert!(headline(&session).contains("4 left, full at 2 of"), "{shown}");
         let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
-        let sentence = "connect() to it fails intermittently with EADDRNOTAVAIL (\"Cannot assign \
+        let sentence = "connect() fails intermittently with EADDRNOTAVAIL (\"Cannot assign \
                         requested address\"): no port was left at 2 of the last 6 scans, most \
                         recently 2s ago";
         assert!(words.contains(sentence), "{words}");

@@ -214,7 +214,7 @@ fn a_range_that_is_all_reserved_is_refused_in_words() {
     snapshot.ephemeral = Ephemeral::new(snapshot.ephemeral.range, vec![IANA_DYNAMIC]);
     session.scan(snapshot);
     assert_eq!(session.keys("p"), []);
-    let words = "all ports of 49152-65535 are reserved: choose another (p, o)";
+    let words = "all ports of 49152-65535 are reserved: choose another range (p, then o)";
     assert_eq!(session.notice(), words);
 }
 
@@ -358,7 +358,7 @@ fn invalid_settings_show_what_is_expected() {
         ("seconds", "1.2.3", "invalid seconds '1.2.3': expected 0 to 86400, such as 0.5"),
         ("failure rate", "1", "invalid failure rate '1': expected above 0 and below 1"),
         ("attempts", "0", "invalid attempts '0': expected 1 or more"),
-        ("holder", "0", "invalid pid '0': expected such as 4711; empty: portscope"),
+        ("holder", "0", "invalid holder '0': expected a pid; empty: portscope"),
     ] {
         let mut session = Session::open();
         session.set(field, typed);
@@ -389,7 +389,7 @@ fn bands_larger_than_the_range_are_refused_without_a_request() {
     let mut session = Session::open();
     session.set("reserved for normal", "16384");
     assert_eq!(asked(session.press(ESCAPE)), [Ask::Close]);
-    assert_eq!(session.notice(), "bands need 16,512 ports, range has 16,384: change them (o)");
+    assert_eq!(session.notice(), "bands need 16,512 ports, range has 16,384: reduce them (o)");
     assert_eq!(session.keys("a"), []);
     session.set("reserved for normal", "0");
     opened(&asked(session.press(ESCAPE)));

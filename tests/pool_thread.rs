@@ -254,7 +254,7 @@ fn low_leases_leave_the_reserved_bands() {
         assert_eq!(free_by_band(&session.take(Priority::Normal, u32::MAX)), [0, 0, 8]);
         let all = session.take(Priority::High, u32::MAX);
         assert_eq!((free_by_band(&all), all.leases.len()), ([0, 0, 0], 32));
-        assert!(failure(&all).starts_with("8 leased: no port left for class high"));
+        assert!(failure(&all).starts_with("8 leased, then: no port left for class high"));
     });
 }
 

@@ -206,7 +206,7 @@ fn a_killed_holder_ends_the_race_and_its_other_processes() {
 
 #[test]
 fn a_killed_competitor_or_receiver_ends_the_race_with_an_error() {
-    for (child, words) in [(1, "the competitor has ended"), (2, "the receiver fails")] {
+    for (child, words) in [(1, "the competitor has ended"), (2, "the receiver failed")] {
         let report = run_endless_race(distinct_seed(2 + child as u64), |holder| {
             kill(with_children(holder)[child]);
             true

@@ -340,7 +340,7 @@ fn holder_of_a_port_is_named_and_no_port_is_tried_twice() {
         let listener = TcpListener::bind("127.0.0.1:8080").unwrap();
         let own = format!("[{}]", std::process::id());
         for address in ["", "--address 0.0.0.0", "--address ::", "--address ::ffff:127.0.0.1"] {
-            let picked = run(&format!("pick --range 8080 {address}"));
+            let picked = run(format!("pick --range 8080 {address}").trim_end());
             let reported = stderr(&picked);
             assert!(reported.starts_with("portscope: 8080 is in use by "), "{reported}");
             assert!(reported.trim_end().ends_with(&own), "{reported}");

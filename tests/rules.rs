@@ -189,7 +189,7 @@ fn a_full_destination_is_critical_and_another_has_ports_left() {
         let _held = test_namespace.connections(0, 64);
         assert_eq!(test_namespace.errno_of_connect(0), Some(Errno::ADDRNOTAVAIL));
         let diagnosed = Diagnosed::now();
-        let words = ["127.0.0.1:5000", "64 of 64", &own(), "EADDRNOTAVAIL", "64 ports to choose"];
+        let words = ["127.0.0.1:5000", "64 of 64", &own(), "EADDRNOTAVAIL", "64 ports are left"];
         let finding = diagnosed.one("destination-exhausted", Severity::Critical, &words);
         let About::Destination(destination) = finding.about else { panic!("{finding:#?}") };
         assert_eq!(destination.remote, (LOCAL, 5000).into());
@@ -282,7 +282,7 @@ fn time_wait_on_ports_of_unknown_origin_may_be_reusable() {
         test_namespace.time_waits(0, 64);
         let diagnosed = until(|diagnosed| diagnosed.analysis.destinations[0].reusable == 64);
         assert_eq!(diagnosed.analysis.destinations[0].left().most, 64);
-        let words = ["EADDRINUSE", "64 ports to choose"];
+        let words = ["EADDRINUSE", "64 ports are left for a new destination"];
         diagnosed.one("range-exhausted", Severity::Critical, &words);
         assert_eq!(test_namespace.errno_of_connect(0), None);
     });
@@ -343,7 +343,7 @@ fn ports_bound_before_connect_are_unusable_for_all_destinations() {
         let words = [&own(), "IP_BIND_ADDRESS_NO_PORT", "EADDRNOTAVAIL"];
         let finding = diagnosed.one("bind-before-connect", Severity::Critical, &words);
         assert_eq!(finding.about, About::Owner(OwnerKey::Process(std::process::id())));
-        let words = ["127.0.0.1:5000", "at most 0 ports"];
+        let words = ["127.0.0.1:5000", "very likely has no port"];
         diagnosed.one("destination-exhausted", Severity::Critical, &words);
     });
 }

@@ -235,7 +235,7 @@ fn a_full_listen_queue_names_its_listener_and_its_process() {
         drop(full);
         vitals_scanner.scan(OwnerDepth::Full);
         let growing = &vitals_scanner.find_since(&before, "listen-overflow")[0];
-        assert_finding(growing, Severity::Warning, &["none is full now"]);
+        assert_finding(growing, Severity::Warning, &["none is known to be full now"]);
         drop(idle);
     });
 }

@@ -173,7 +173,10 @@ fn a_socket_of_another_program_is_not_removed_or_connected_to() {
         assert_refused(&folder.path("s"), "another program listens at");
         assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
         drop(listener);
-        assert_refused(&folder.path("s"), "left by a portscope of this user: remove it");
+        assert_refused(
+            &folder.path("s"),
+            "no portscope of this user is known to have created it: remove it",
+        );
         assert_eq!(folder.names(), ["s", "s.lock"]);
     });
 }
@@ -186,7 +189,10 @@ fn an_empty_lock_does_not_allow_to_remove_a_socket_without_visible_listener() {
         let hidden = in_new_namespace(|| UnixListener::bind(folder.path("s")).unwrap());
         let Some(_hidden) = hidden else { return };
         fs::write(folder.path("s.lock"), "").unwrap();
-        assert_refused(&folder.path("s"), "left by a portscope of this user: remove it");
+        assert_refused(
+            &folder.path("s"),
+            "no portscope of this user is known to have created it: remove it",
+        );
         assert_eq!(folder.names(), ["s", "s.lock"]);
         assert!(UnixStream::connect(folder.path("s")).is_ok());
     });

@@ -186,7 +186,8 @@ fn kernel_bind_stays_in_the_range_and_reports_unused_parts() {
 
         set_sysctl("ip_local_port_range", "32768 49155");
         let part = pick("kernel-bind", "--range iana --count 4");
-        assert!(said(&part).starts_with("portscope: partial: only ports in ip_local_port_range\n"));
+        let partial = "portscope: partial: kernel-bind: only ports in ip_local_port_range\n";
+        assert!(said(&part).starts_with(partial), "{}", said(&part));
         let reported = str::from_utf8(&part.stdout).unwrap();
         let reported: BTreeSet<u16> = reported.lines().map(|line| line.parse().unwrap()).collect();
         assert_eq!(reported, (49_152..=49_155).collect());

@@ -141,8 +141,8 @@ impl<B: Binder, R: Rng> Pool<B, R> {
     }
 
     /// Returns the number of attempts allowed in a search among `ports` ports. With this number, at
-    /// most a share of `failure_rate` of all searches gives up although a port is free. The number
-    /// is limited to `max_attempts`.
+    /// most a share of `failure_rate` of all searches gives up although a port is free, unless
+    /// `max_attempts` limits the number.
     pub fn attempts_among(&self, ports: u32) -> u32 {
         // Uses the upper bound of the occupancy, and assumes at least one free port. The formula is
         // for draws with replacement. The search tries no port twice, so that fewer attempts would

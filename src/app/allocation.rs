@@ -48,9 +48,9 @@ pub struct AllocationOptions {
     pub protocols: Protocols,
     pub range: PortRange,
     pub max_attempts: u32,
-    /// The same seed on the same occupancy repeats the same run.
+    /// The same seed repeats a run if the other options and the occupancy are the same, too.
     pub seed: u64,
-    /// None: all addresses of both families.
+    /// None: all addresses of both families. A simulation ignores it.
     pub address: Option<LocalAddress>,
 }
 
@@ -115,7 +115,7 @@ pub struct Allocation {
     target: AllocatorTarget,
     /// Fill of the simulated occupancy. Also set while the run uses the machine itself.
     share: target::FillRatio,
-    /// The simulated sockets; None until the engine has sent them.
+    /// The simulated sockets. None: the run uses the machine, or the engine has not sent them yet.
     simulated: Option<Simulated>,
     /// Whether marks may fade and flash.
     motion: bool,
@@ -167,8 +167,9 @@ impl Allocation {
         }
     }
 
-    /// Applies a report of the engine. A report of another run is late and ignored. Returns a
-    /// request for a scan if the holder of a port is unknown.
+    /// Applies a report of the engine. A report of another run is late and ignored. On the machine,
+    /// at up to 20/s, returns a request for a scan if the holder of a port is unknown and no
+    /// requested scan is pending.
     pub fn apply(
         &mut self,
         at: Duration,

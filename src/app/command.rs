@@ -183,7 +183,7 @@ pub const COMMANDS: &[KeyCommand] = &[
         .does("list", "previous, next list: destinations, owners, findings")
         .also(&[(Key::Left, go(Move::Left)), (Key::Right, go(Move::Right))]),
     row(OVERVIEW, "Enter m", &[Action::ShowOnMap, Action::ShowOnMap])
-        .does("on map", "mark the selected row's ports on the map; Esc returns"),
+        .does("on map", "show the selected row's ports on the map; Esc returns"),
     row(OVERVIEW, "PgUp PgDn", &[go(Move::PageUp), go(Move::PageDown)])
         .does("", "ten rows up, down")
         .also(&[(Key::ShiftUp, go(Move::FarUp)), (Key::ShiftDown, go(Move::FarDown))]),
@@ -203,12 +203,12 @@ pub const COMMANDS: &[KeyCommand] = &[
     row(MAP, "e", &[Action::FitEphemeral]).does("range", "show the ephemeral range"),
     row(MAP, "a", &[Action::FitAll]).does("all", "show all ports"),
     row(MAP, "c C", &[Action::NextLens, Action::PreviousLens])
-        .does("lens", "next, previous lens: what colours mean"),
+        .does("lens", "next, previous lens (what the colours show)"),
     row(MAP, "g", &[Action::OpenGoTo]).does("port", "go to a port: digits, then Enter"),
     row(MAP, "w b", &[Action::NextRun, Action::PreviousRun])
         .does("next in use", "next, previous run of ports in use"),
     row(MAP, "f", &[Action::ToggleResolution])
-        .does("dots", "dots or blocks; the legend shows if dots do not fit"),
+        .does("dots", "dots or blocks; if dots do not fit, the legend says so"),
     row(MAP, "p", &[Action::NextProtocols]).does("protocol", "TCP, UDP or both"),
     row(LISTS_AND_MAP, "Space", &[Action::ToggleFreeze]).does("pause", "pause or resume the view"),
     row(LISTS_AND_MAP, "r", &[Action::ScanNow]).does("scan now", "scan now"),
@@ -221,12 +221,12 @@ pub const COMMANDS: &[KeyCommand] = &[
         (Key::ShiftDown, go(Move::FarDown)),
     ]),
     row(MAP, "PgUp PgDn", &[go(Move::PageUp), go(Move::PageDown)]).does("", "move by half the map"),
-    row(MAP, "Home End", &[go(Move::First), go(Move::Last)]).does("", "first, last port shown"),
+    row(MAP, "Home End", &[go(Move::First), go(Move::Last)]).does("", "first, last port"),
     row(ALLOCATE, "Space", &[own(Own::RunOrPause)]).does("run/pause", "run or pause"),
     row(ALLOCATE, ".", &[own(Own::Step)]).does("step", "one attempt, then pause"),
     row(ALLOCATE, "[ ]", &[own(Own::Slower), own(Own::Faster)]).does("speed", "slower, faster"),
     row(ALLOCATE, "t", &[own(Own::ToggleTarget)])
-        .does("real/simulated", "switch between this machine and a simulated occupancy (90 %)"),
+        .does("real/simulated", "switch between this machine and a simulated occupancy"),
     row(ALLOCATE, "p", &[pool(Pool::Toggle)])
         .does("pool", "lease ports from a pool: classes, quarantine, reclaim"),
     row(ALLOCATE, "- =", &[own(Own::Emptier), own(Own::Fuller)])
@@ -235,10 +235,10 @@ pub const COMMANDS: &[KeyCommand] = &[
         .does("settings", "strategy, protocol, range, attempts, seed, address"),
     row(ALLOCATE, "s S", &[own(Own::NextStrategy), own(Own::PreviousStrategy)])
         .does("strategy", "next, previous strategy, in a new run"),
-    row(ALLOCATE, "H", &[own(Own::ToggleHold)]).does("hold", "keep the ports it gets: on or off"),
+    row(ALLOCATE, "H", &[own(Own::ToggleHold)]).does("hold", "hold allocated ports: on or off"),
     row(ALLOCATE, "x X", &[own(Own::ReleaseOne), own(Own::ReleaseAll)])
         .does("release", "release one port, all ports"),
-    row(ALLOCATE, "r", &[own(Own::Reset)]).does("reset", "reset the figures, keep the seed"),
+    row(ALLOCATE, "r", &[own(Own::Reset)]).does("reset", "new run with the same seed"),
     row(ALLOCATE, "m Enter", &[Action::ShowOnMap, Action::ShowOnMap])
         .does("on map", "show the last allocated port on the map"),
     row(POOL, "a A f", &[pool(Pool::Take), pool(Pool::TakeTen), pool(Pool::TakeAll)])
@@ -275,7 +275,7 @@ pub const COMMANDS: &[KeyCommand] = &[
     row(LAB, "s S", &[lab(Lab::NextStrategy), lab(Lab::PreviousStrategy)])
         .does("strategy", "next, previous strategy in the selected column"),
     row(LAB, "R", &[lab(Lab::Race)])
-        .does("race", "race a competitor for a closed port, then hand over an open one"),
+        .does("race", "race a competitor for a closed port, then for a port kept open"),
     row(RACE, "R", &[lab(Lab::Race)]).does("end/again", "end the race, or start another"),
     row(LAB, "d", &[lab(Lab::NextPattern)])
         .does("distribution", "distribution of the ports in use: uniform, clustered, built"),
@@ -306,7 +306,7 @@ pub const COMMANDS: &[KeyCommand] = &[
         "Left Right Tab",
         &[Action::TurnPage(-1), Action::TurnPage(1), Action::TurnPage(1)],
     )
-    .does("page", "next, previous page: keys, states and colours, ranges")
+    .does("page", "previous, next page: keys, states and colours, ranges")
     .also(&[(Key::BackTab, Action::TurnPage(-1))]),
     row(&[Context::GoTo], "Enter", &[Action::GoTo]).does("go", "go to the entered port"),
     row(&[Context::Map, Context::Race, Context::Help, Context::GoTo], "Esc", &[Action::Close])
@@ -440,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_table_has_a_line_for_each_row() {
+    fn the_key_table_has_a_line_for_each_row() {
         assert_eq!(key_table_markdown().lines().count(), COMMANDS.len() + 2);
     }
 }

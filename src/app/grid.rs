@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_fit_the_usual_terminals_as_screens_md_lists_them() {
+    fn blocks_fit_the_usual_terminal_sizes() {
         // Size of the map: terminal columns minus 12 for gutter and bar, and minus 40 for an
         // inspector beside it; terminal rows minus 6.
         assert_eq!(shape(LINUX_DEFAULT, 80 - 12, 24 - 6), (1000, 20, 50, 15));

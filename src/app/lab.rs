@@ -65,7 +65,8 @@ pub struct LabOptions {
     /// Number of remote endpoints, at least 1; the runs use them in turn.
     pub destinations: u32,
     pub tuning: Tuning,
-    /// Path of this executable, for a race with real ports. None: the race is simulated.
+    /// Path of this executable, for a race with real ports. Without it, or if the host cannot run
+    /// the race, the race is simulated.
     pub program: Option<PathBuf>,
 }
 
@@ -185,7 +186,8 @@ impl LabScreen {
         self.occupancy_counts().map(OccupancyCounts::share)
     }
 
-    /// In a simulation, the occupancy of each run. None before the engine's first report.
+    /// The occupancy of the range in the engine's latest report; in a simulation, that of each run.
+    /// None: there is no report yet.
     pub fn occupancy_counts(&self) -> Option<OccupancyCounts> {
         let report = self.report.as_ref()?;
         Some(OccupancyCounts { candidates: report.candidates, occupied: report.occupied })

@@ -130,7 +130,8 @@ impl LensCounts {
         self.occupied as f32 / self.size.max(1) as f32
     }
 
-    /// The class whose colour a block with these counts has; None: no port is occupied.
+    /// The class in whose colour the state lens draws a block with these counts; None: no port is
+    /// occupied.
     pub fn heaviest(&self) -> Option<StateClass> {
         heaviest(&self.by_class)
     }

@@ -104,7 +104,7 @@ pub struct Plan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GlyphSet {
     pub rows_per_line: RowsPerLine,
-    /// Whether the terminal can show braille.
+    /// Whether the map may use braille.
     pub has_dots: bool,
 }
 
@@ -235,8 +235,8 @@ impl Map {
         self.glyphs.has_dots && self.wanted != WantedResolution::Blocks
     }
 
-    /// The reason why the map shows blocks although the user chose dots. None: it shows what the
-    /// user chose.
+    /// The reason why the map shows blocks although the user chose dots. None: the user did not
+    /// choose dots, or the map does not show blocks.
     pub fn missing_dots(&self, grid: &Grid) -> Option<&'static str> {
         match (self.wanted, grid.resolution()) {
             (WantedResolution::Dots, Resolution::Blocks) if !self.glyphs.has_dots => {
@@ -275,7 +275,7 @@ impl Map {
     }
 
     /// Whether a zoom step is the fitted view of its extent, or has a finer resolution than that
-    /// view.
+    /// view. False for the step `Dots` if the map may not use braille.
     fn shows_more_than(&self, step: (Extent, ZoomLevel), ephemeral: PortRange, size: Size) -> bool {
         let resolution =
             |step| Some(self.at_step(step, ephemeral, size).grid(ephemeral, size)?.resolution());
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn zoom_levels_on_usual_terminal_sizes_match_screens_md() {
+    fn usual_terminal_sizes_have_the_intended_resolution() {
         use Resolution::{Blocks, Dots};
         let linux = |columns, rows| shape(port::LINUX_DEFAULT, columns, rows);
         let iana = |columns, rows| shape(port::IANA_DYNAMIC, columns, rows);
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn dots_are_used_from_the_sizes_in_screens_md() {
+    fn dots_are_used_from_a_minimum_terminal_size() {
         let resolution = |columns, rows| shape(port::LINUX_DEFAULT, columns, rows).0;
         assert_eq!(resolution(152, 43), Resolution::Dots);
         assert_eq!(resolution(177, 35), Resolution::Dots);

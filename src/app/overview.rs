@@ -117,7 +117,7 @@ impl Overview {
     }
 
     /// Updates the selection after a scan. If the row no longer exists, selects the row that is now
-    /// at its position.
+    /// at its position, else the last row of its list, else the first row of all.
     pub(super) fn follow(&mut self, scan: &LatestScan) {
         if self.chosen.is_some() {
             self.chosen = self.selected(scan);

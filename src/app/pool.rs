@@ -43,7 +43,7 @@ pub enum PoolAction {
     OpenSettings,
 }
 
-/// Options of a pool, in addition to the range, protocols and address of the allocator.
+/// Options of a pool, in addition to the range, protocols, address and seed of the allocator.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PoolOptions {
     pub bands: Bands,

@@ -33,11 +33,11 @@ pub(super) struct ScreenRow {
     pub paste: fn(&mut App, char),
     pub go: fn(&mut App, Move),
     pub show_on_map: fn(&mut App) -> Vec<Effect>,
-    /// Closes what the screen has open. None: nothing that it closes itself.
+    /// Closes what the screen itself has open, such as the pool. None: it has nothing open.
     pub close: fn(&mut App) -> Option<Vec<Effect>>,
     pub enter: fn(&mut App) -> Vec<Effect>,
     pub leave: fn(&mut App) -> Vec<Effect>,
-    /// Whether it shows only a sample of a run that is too fast to be shown in full.
+    /// Whether the screen shows only a sample of a run that is too fast to be shown in full.
     pub is_sampled: fn(&App) -> bool,
 }
 

@@ -167,7 +167,7 @@ impl<S: EditableSettings> SettingsPanel<S> {
     }
 }
 
-/// For fields without a text: their values are only selected.
+/// For fields whose value is selected, not typed.
 pub fn accepts_nothing(_: &str, _: char) -> bool {
     false
 }
@@ -225,7 +225,7 @@ pub fn read_range(typed: &str) -> Result<PortRange, String> {
     let (first, last) =
         typed.split_once('-').ok_or_else(|| format!("invalid range '{typed}': {example}"))?;
     let read = |text: &str| match text.parse::<u16>() {
-        Ok(0) => Err("invalid port '0': the kernel would choose; expected 1 or more".to_owned()),
+        Ok(0) => Err("invalid port '0': expected 1 to 65535".to_owned()),
         Ok(port) => Ok(port),
         Err(_) if text.is_empty() => Err(format!("invalid range '{typed}': {example}")),
         Err(_) => Err(format!("invalid port '{text}': expected 1 to 65535")),
@@ -263,7 +263,7 @@ mod tests {
             ("9-", "invalid range '9-': expected two ports, such as 49152-65535"),
             ("9-8", "range '9-8' is reversed: did you mean 8-9?"),
             ("1-65536", "invalid port '65536': expected 1 to 65535"),
-            ("0-9", "invalid port '0': the kernel would choose; expected 1 or more"),
+            ("0-9", "invalid port '0': expected 1 to 65535"),
             ("1-2-3", "invalid port '2-3': expected 1 to 65535"),
         ] {
             assert_eq!(read_range(typed), Err(words.to_owned()));

@@ -1,9 +1,9 @@
 //! The arguments of each command as clap parses them, with typed values: `value` and `range` parse
 //! them, `settings` checks options that depend on each other.
 //!
-//! The help of an option is one line. `help` has what needs more room. Each default is one of clap,
-//! or the option is an `Option`: so a configuration file can replace it before the arguments are
-//! parsed (`Arg::default_value`), and clap knows the origin of each value (`ValueSource`).
+//! The help of an option is one line. `help` has what needs more room. Clap sets each default, or
+//! the option is an `Option`. So a default can be replaced before the arguments are parsed
+//! (`Arg::default_value`), and clap knows the origin of each value (`ValueSource`).
 
 use std::{ffi::OsString, num::NonZeroU32, path::PathBuf, time::Duration};
 
@@ -53,8 +53,9 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// Parses the arguments. An unknown option, a conflict and `--help` count before a refused
-    /// value, wherever they are.
+    /// Parses the arguments. Reports an unknown option, a conflict or `--help` rather than an
+    /// invalid value, wherever they are. Exception: a value that must be a word of a list may be
+    /// reported first.
     pub fn read(typed: &[OsString]) -> Result<Self, clap::Error> {
         Self::try_parse_from(typed).map_err(|error| {
             let root = Self::command().mut_args(untyped);
@@ -73,7 +74,8 @@ fn untyped(option: Arg) -> Arg {
 }
 
 /// Lets the value of an option begin with `-`, so that the error says which values are accepted.
-/// Not for paths and words of a list: there a word with `-` is the next option.
+/// Not for --output, --socket and values that are words of a list: after these options, a word with
+/// `-` is the next option.
 fn hyphenated(option: Arg) -> Arg {
     let is_path = ["output", "socket"].contains(&option.get_id().as_str());
     let is_value = option.get_long().is_some() && option.get_action().takes_values() && !is_path;
@@ -110,7 +112,7 @@ pub enum Command {
     /// Compare allocation strategies: measured and expected results
     #[command(after_long_help = help::lab())]
     Lab(LabArguments),
-    /// One of the two processes of a race, started by `lab --race` and the Lab screen.
+    /// One of the three processes of a race, which `lab --race` and the Lab screen start.
     #[command(hide = true)]
     RaceWorker(RaceWorkerArguments),
 }
@@ -340,7 +342,7 @@ pub struct ServeArguments {
     #[arg(long, value_name = "SECONDS", display_order = 40, value_parser = seconds(86_400.0),
         conflicts_with = "drain")]
     pub quarantine: Option<Duration>,
-    /// Instead of --quarantine: hold until no datagrams
+    /// Hold a port until SECONDS pass without a datagram
     #[arg(long, value_name = "SECONDS", display_order = 41, value_parser = seconds(86_400.0))]
     pub drain: Option<Duration>,
     /// Log each lease, release and refusal to stderr

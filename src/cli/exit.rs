@@ -14,7 +14,7 @@ use crate::{cli::output::WriteError, host::signals, report::Status, tui};
 pub enum CommandEnd {
     /// The result is complete, or partial with the gaps reported on stderr.
     Done,
-    /// Negative result: no port found, nothing listed on the port, or partial under `--strict`.
+    /// Negative result: no port found, port not in use, or a partial result with `--strict`.
     No,
     /// Status of `diagnose`.
     Status(Status),
@@ -26,8 +26,8 @@ pub enum CommandEnd {
     Signal(i32),
 }
 
-/// Why COMMAND was not started. Each has its own exit code, so that scripts can distinguish it from
-/// those of COMMAND.
+/// Why COMMAND was not started. Each reason has its own exit code, so that scripts can distinguish
+/// them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotStarted {
     NoPort,
@@ -35,13 +35,13 @@ pub enum NotStarted {
     NotFound,
 }
 
-/// Exit code of a usage error, or of a command that could not run.
+/// Exit code of a usage error, or of a command that could not run. For `diagnose` see `UNKNOWN`.
 pub const FAILED: u8 = 2;
-/// The same for `diagnose`, where 2 means CRITICAL.
+/// `FAILED` for `diagnose`, where 2 means CRITICAL. Also the exit code of `Status::Unknown`.
 pub const UNKNOWN: u8 = 3;
 
 /// Returns the exit code of a command. If the command could not run, prints the error and returns
-/// `failed`.
+/// `failed`. An error because the reader closed the pipe is a success.
 pub fn code(result: anyhow::Result<CommandEnd>, failed: u8) -> ExitCode {
     match result {
         Ok(CommandEnd::Done) => ExitCode::SUCCESS,
@@ -61,7 +61,7 @@ pub fn code(result: anyhow::Result<CommandEnd>, failed: u8) -> ExitCode {
         }),
         Ok(CommandEnd::Ended(exit)) => exit.finish(),
         Ok(CommandEnd::Signal(signal)) => signals::die_by(signal),
-        // The reader closed the pipe: it has read enough.
+        // The program that reads the output closed the pipe: it has read enough.
         Err(error) if error.downcast_ref().is_some_and(WriteError::is_closed_pipe) => {
             ExitCode::SUCCESS
         }

@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Maximum number of destinations that are reported one by one. A server's port has one destination
-/// for each client.
+/// for each connection.
 const MAX_DESTINATIONS: usize = 100;
 
 /// Addresses that are always checked, because the output format promises them.
@@ -134,7 +134,7 @@ fn keep_asked(snapshot: &mut Snapshot, settings: &ExplainArguments) {
     });
 }
 
-/// What the answers are computed from.
+/// The input of the answers about bind() and connect().
 struct ExplainInput<'a> {
     host: &'a dyn Host,
     settings: &'a ExplainArguments,
@@ -174,8 +174,8 @@ impl ExplainInput<'_> {
         rows
     }
 
-    /// Confirms the rows with real binds, except those whose address names an interface that does
-    /// not exist (ENODEV).
+    /// Probes the rows with real binds, except those whose address names an interface that does not
+    /// exist (ENODEV) and those that `probe_each` skips.
     fn try_each(&self, rows: &mut [BindRow]) {
         let is_nameless = |row: &BindRow| {
             row.refusal.as_ref().is_some_and(|refusal| refusal.errno == Errno::ENODEV)

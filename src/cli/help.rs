@@ -52,7 +52,8 @@ pub fn root() -> String {
          portscope redis             # the ports of redis on the map\n  \
          portscope diagnose          # why connect() or bind() finds no port\n  \
          portscope explain 8080      # who holds port 8080, what it blocks\n\n\
-         Exit codes: 0 success; 1 negative result (no port found, port not in use); 2 error. \
+         Exit codes: 0 success; 1 negative result (no port found, port not in use, or with \
+         --strict: information is missing); 2 error. \
          With diagnose: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN. With exec: that of COMMAND."
     )
 }
@@ -78,19 +79,20 @@ Without --netns it checks the network namespace of the caller. --netns takes a n
 a pid, a path, or all.
 
 --top defaults to 10 in text, 100 in json, 20 in prometheus. Format prometheus is for the textfile \
-collector of node_exporter; with it, --output overwrites only files that portscope wrote.
+collector of node_exporter; with it, --output follows no symbolic link and replaces only files \
+that are empty or that portscope wrote.
 
 Examples:
   portscope diagnose --warn 50 --critical 75
   portscope diagnose --sample 60 --format json
 
-Exit codes: 0 OK; 1 WARNING; 2 CRITICAL; 3 UNKNOWN (usage error, or sockets could not be listed). \
-A NOTICE does not change the exit code.";
+Exit codes: 0 OK; 1 WARNING; 2 CRITICAL; 3 UNKNOWN (error, or sockets, the ephemeral range or a \
+network namespace could not be read). A NOTICE does not change the exit code.";
 
 pub const EXPLAIN: &str = "\
 --probe binds the port for a moment: if a UDP socket on it allows reuse, a datagram may go to \
-portscope instead. Before Linux 6.18 it skips ports with connected TCP sockets, because the bind \
-would take the port from connect().
+portscope instead. Before Linux 6.18 it skips a TCP port that only connected sockets use, because \
+after the bind connect() would not choose the port until these sockets are gone.
 
 --netns takes a name in /run/netns, a pid, a path, or all.
 
@@ -107,10 +109,11 @@ pub fn pick() -> String {
          number is a hint: another program may bind the port before yours does; exec prevents \
          that.\n\n\
          {ranges}\n\n\
-         free is the longest run of ports outside the ephemeral range, at least 1024 long: in \
-         iana, otherwise in registered. connect() never chooses these ports. If there is no such \
-         run, free is iana. With --strategy kernel-bind the default range is ephemeral. --exclude \
-         browsers skips the ports that web browsers refuse.\n\n\
+         free is the longest run of ports of iana outside the ephemeral range; if that has fewer \
+         than 1024 ports, it is the longest such run of registered. connect() never chooses these \
+         ports. If both runs are shorter, free is all of iana. With --strategy kernel-bind the \
+         default range is ephemeral. --exclude browsers skips the ports that web browsers \
+         refuse.\n\n\
          {strategies}\n\n\
          Examples:\n  \
          portscope pick --protocol tcp --range 3000-3999 --exclude browsers\n  \
@@ -132,11 +135,12 @@ pub fn exec() -> String {
          holds the first port; PORT_1, PORT_2 and so on hold the ports of --count or --block. \
          LISTEN_PID is the pid of COMMAND itself; if COMMAND is a shell, it must exec the \
          program.\n\n\
-         exec sets SO_REUSEADDR if only TIME-WAIT holds the single port (--range 8080). The bind \
-         succeeds only if the closed socket had set it too. With --no-hold COMMAND must set it. \
-         Descriptors that are open at the numbers of the sockets are replaced; COMMAND inherits \
-         the others, and the environment. --netns applies to the ports only: COMMAND runs in the \
-         caller's namespace.\n\n\
+         If the range is a single port (--range 8080), and only connections that their processes \
+         have closed use it (TIME-WAIT), exec binds it with SO_REUSEADDR. The bind succeeds only \
+         if the closed sockets had set SO_REUSEADDR too. With --no-hold, COMMAND must set it. The \
+         sockets are numbered from 3 and replace open descriptors with these numbers; COMMAND \
+         inherits the other descriptors and the environment. --netns applies to the ports only: \
+         COMMAND runs in the caller's namespace.\n\n\
          {ranges} pick --help lists the strategies.\n\n\
          Examples:\n  \
          portscope exec -- ./server\n  \
@@ -152,11 +156,12 @@ pub fn serve() -> String {
     format!(
         "The protocol is that of Google's portserver: unmodified clients, such as Python's \
          portpicker, use the socket named by PORTSERVER_ADDRESS. The umask sets the permissions \
-         of the socket; clients that may write to it may lease ports.\n\n\
-         A port is bound for a moment to verify that it is free. It is leased again only after \
-         the process that it was leased to has exited and the port can be bound. Then follows \
-         --quarantine, 0 to 86400 seconds, in which it is not leased; or, with --drain, portscope \
-         keeps it bound until no datagram has arrived for SECONDS.\n\n\
+         of a socket with a path: clients that may write to it may lease ports. @NAME has no \
+         permissions: any process in its network namespace may lease ports.\n\n\
+         A port is bound for a moment to verify that it is free. When the process that it was \
+         leased to has exited and the port can be bound, its quarantine begins: it is not leased \
+         for --quarantine seconds, 0 to 86400. With --drain, portscope instead keeps it bound \
+         until no datagram has arrived for SECONDS. Then it can be leased again.\n\n\
          {ranges}\n\n\
          Example:\n  \
          portscope serve --socket /tmp/ports --range 20000-29999\n\n\
@@ -167,15 +172,16 @@ pub fn serve() -> String {
 pub fn lab() -> String {
     let (ranges, strategies) = (ranges(1), strategies());
     format!(
-        "Each run uses a new set of occupied ports (--occupancy):\n  \
+        "--occupancy selects the occupied ports. In memory, each run uses a new set:\n  \
          uniform    in memory, each set equally likely, the same for all strategies\n  \
          clustered  in memory, runs of 64 ports on average, the same for all strategies\n  \
          built      in memory, allocated earlier by the same strategy\n  \
          live       the ports in use on this host, with real binds\n\n\
          --runs defaults to 10000, with --occupancy built to 100, with --race to 1000. --band \
          defaults to the formula of Kubernetes.\n\n\
-         --race closes a socket, binds its port again --window seconds later, and counts how \
-         often the competitor took the port. Then it does the same with the socket kept open.\n\n\
+         Each round of --race closes one socket and binds its port again --window seconds later. \
+         It keeps a second socket open meanwhile, and passes it to another process. --race counts \
+         how often the competitor took each of the two ports.\n\n\
          {ranges}\n\n\
          {strategies}\n\n\
          Examples:\n  \

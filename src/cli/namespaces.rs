@@ -53,8 +53,8 @@ pub fn host(choice: Option<&OsStr>) -> Result<Arc<dyn Host>, NamespaceError> {
     })
 }
 
-/// Runs the whole command in the requested namespace, on a new thread. If none was requested, runs
-/// the command on the calling thread. Errors: the namespace does not exist or may not be entered.
+/// Runs `command` in the requested namespace, on a new thread. If none was requested, runs it on
+/// the calling thread. Errors: the namespace does not exist or may not be entered.
 pub fn run_in<T: Send>(
     choice: Option<&OsStr>,
     command: impl FnOnce(&dyn Host) -> T + Send,

@@ -1,4 +1,5 @@
-//! Where a report goes: standard output, or a file that appears complete or not at all.
+//! Where a report goes: standard output, a pipe or device, or a regular file, which appears
+//! complete or not at all.
 
 use std::{
     ffi::OsStr,
@@ -63,8 +64,9 @@ pub fn write(
     write_marked(to, None, report)
 }
 
-/// Same as [`write`], for a file that is written again and again, perhaps by root: only an earlier
-/// file that begins with `mark` is overwritten.
+/// Same as [`write`], for a file that is written again and again, perhaps by root. With a `mark`,
+/// follows no symbolic link, and replaces only a file of this user that is empty or begins with
+/// `mark`.
 pub fn write_marked(
     to: Option<&Path>,
     mark: Option<&'static str>,

@@ -25,7 +25,7 @@ const MOST_WRONG: usize = 2;
 /// Options whose values may be bytes that are not UTF-8.
 const OPTIONS_OF_BYTES: [&str; 3] = ["--output", "--netns", "--socket"];
 
-/// Describes an error of clap. `arguments` are those that clap refused.
+/// Describes an error of clap. `arguments` are the arguments that clap parsed.
 pub fn explain(error: &clap::Error, arguments: &[OsString]) -> BadInput {
     let typed = Typed::of(arguments);
     let about = |kind| error.get(kind).map(shown).unwrap_or_default();
@@ -62,7 +62,8 @@ pub fn explain(error: &clap::Error, arguments: &[OsString]) -> BadInput {
     })
 }
 
-/// Describes an error of a value parser, which says what is expected or, as a `BadInput`, all.
+/// Describes an error of a value parser. A `BadInput` is the whole message; any other error says
+/// only what is expected.
 fn invalid_value(error: &clap::Error, option: &str, value: &str) -> String {
     match error.source() {
         Some(reason) if reason.is::<BadInput>() => reason.to_string(),

@@ -92,7 +92,7 @@ pub fn report_gaps_of_each<'a>(
     }
 }
 
-/// Removes the sockets that were not requested, also from the gaps about owners.
+/// Removes the sockets that were not requested. The gaps about owners no longer count them.
 fn keep_wanted(snapshot: &mut Snapshot, settings: &ScanArguments) {
     let range = settings.range.resolve(&snapshot.ephemeral);
     snapshot.keep_sockets(|socket| {

@@ -123,11 +123,11 @@ pub fn report_automatic(pick: &Pick) {
     let Some((first, others)) = pick.automatic.split_first() else { return };
     let (subject, verb, it) = match others.len() {
         0 => (first.to_string(), "is", "it"),
-        more => (format!("{first} and {more} more"), "are", "one"),
+        more => (format!("{first} and {more} more"), "are", "them"),
     };
     exit::print_stderr(format_args!(
         "portscope: {subject} {verb} in the kernel's ephemeral range {}: until your program binds \
-         {it}, any connect() may take {it}; --range free avoids this",
+         {it}, any connect() may take {it}; a --range outside that range avoids this",
         pick.ephemeral
     ));
 }
@@ -142,7 +142,8 @@ pub fn report_assumptions(gaps: &[Gap]) {
 fn report_kept_reserved(ports: u32) {
     if ports > 0 {
         exit::print_stderr(format_args!(
-            "portscope: partial: the kernel never chooses reserved ports ({} in the range)",
+            "portscope: partial: --ignore-reserved has no effect with this strategy: the kernel \
+             never chooses reserved ports ({} in the range)",
             notation::grouped(ports)
         ));
     }
@@ -158,7 +159,7 @@ fn check_capacity(count: u32, may_raise: bool, binder: &dyn HostBinder) -> Resul
     if count <= capacity {
         return Ok(());
     }
-    let fewer = if capacity > 0 { format!("use up to {capacity}, or ") } else { String::new() };
+    let fewer = if capacity > 0 { format!("request up to {capacity}, or ") } else { String::new() };
     let ports = notation::counted(count, "port");
     let need = if count == 1 { "needs" } else { "need" };
     Err(BadInput(format!(
@@ -171,13 +172,15 @@ struct PortFinder<'a> {
     host: &'a dyn Host,
     settings: &'a FindArguments,
     options: SearchOptions,
-    /// None: the holders of refused ports are not reported.
+    /// Finds the holders that the trace and `Pick::attempts` show. None: neither was requested.
     holder_finder: Option<HolderFinder<'a>>,
     /// Refusals other than EADDRINUSE: their number, and the errno of the last one.
     other: Option<(u32, Errno)>,
-    /// Ports that were refused with EADDRINUSE, and the protocol of the refused bind().
+    /// Ports that were refused with EADDRINUSE, except those that this search holds, and the
+    /// protocol of the refused bind().
     in_use_ports: BTreeMap<u16, Protocol>,
-    /// The refusal of a bind() to port 0 by a policy; None: it was not refused.
+    /// The refusal of a bind() to port 0 by a security policy (EACCES or EPERM); the policy may
+    /// allow other ports. None: no policy refused port 0.
     policy: Option<AddressRefusal>,
     /// Number of ports of the range that are left out only because they are reserved.
     reserved: u32,
@@ -255,8 +258,9 @@ impl<'a> PortFinder<'a> {
     }
 
     /// Returns the candidates that this process has the right to bind; None: there are none.
-    /// Returns all of them if the kernel chooses the port, because it chooses only ports that need
-    /// no right, or if a policy refused port 0, because its EACCES would look like a missing right.
+    /// Returns all candidates in two cases: the kernel chooses the port, because it chooses only
+    /// ports that need no right; or a security policy refused port 0, because the EACCES of the
+    /// policy would look like a missing right.
     fn permitted(
         &self,
         binder: &mut dyn HostBinder,
@@ -341,8 +345,8 @@ impl<'a> PortFinder<'a> {
     }
 
     /// Binds the only candidate with SO_REUSEADDR if all TCP sockets on it are connections that
-    /// their processes have closed. None: there are other sockets or candidates, or the bind
-    /// failed.
+    /// their processes have closed. None: the option `beside_ended` is off, there are other sockets
+    /// or candidates, or the scan or the bind failed.
     fn beside_ended(&self, candidates: &Candidates) -> Option<(u16, Box<dyn Held>)> {
         let mut ports = candidates.ports();
         let (Some(port), None) = (ports.next(), ports.next()) else { return None };
@@ -437,8 +441,9 @@ impl<'a> PortFinder<'a> {
         NoPort::RangeFull { range, of, reserved, holders: self.holders(candidates) }
     }
 
-    /// Names the holder of each candidate, if there are at most `MAX_HOLDERS` candidates. For a
-    /// candidate that was not refused with EADDRINUSE, considers all requested protocols.
+    /// Names the holder of each candidate. Empty: there are more than `MAX_HOLDERS` candidates, or
+    /// the scan failed. For a candidate that was not refused with EADDRINUSE, considers all
+    /// requested protocols.
     fn holders(&self, candidates: &Candidates) -> Vec<(u16, String)> {
         if candidates.len() > MAX_HOLDERS {
             return Vec::new();
@@ -462,7 +467,8 @@ impl<'a> PortFinder<'a> {
         candidates.ports().map(holder).collect()
     }
 
-    /// Counts the candidates on which no socket is listed now; None: the scan failed.
+    /// Counts the candidates on which no listed socket conflicts with the requested protocols and
+    /// address. None: the scan failed.
     fn count_free(&self, candidates: &Candidates) -> Option<UnlistedCount> {
         let take_snapshot = |depth| scan::take_snapshot(self.host, depth);
         let hides_sockets = |scanned: &Snapshot| scanned.hides_bound_inactive();
@@ -523,8 +529,8 @@ impl<'a> HolderFinder<'a> {
         }
     }
 
-    /// Returns the holder of a refused port. None: no socket was found, because it may have been
-    /// opened and closed between the scan and the attempt.
+    /// Returns the holder of a refused port. None: a scan failed, or found no socket on the port:
+    /// the socket may have been opened after the scan or closed before it, or may not be listed.
     fn holder(&mut self, refusal: Refusal, port: u16) -> Option<Collision> {
         let known = self.find(refusal, port);
         if known.is_some() || !self.may_rescan {

@@ -40,10 +40,10 @@ const MORE_DESCRIPTORS: u32 = 4;
 
 /// Serves until a signal arrives, then removes the files that this process created.
 /// `CommandEnd::Signal` has the signal, which is raised again at exit. Errors: the options are
-/// invalid, or a file, socket or thread could not be created.
+/// invalid, /proc is that of another pid namespace, or a system call failed.
 pub fn run(host: &dyn Host, settings: &ServeArguments) -> anyhow::Result<CommandEnd> {
     descriptors::raise_limit();
-    // Signals are caught before the first file is created, so that it is always removed.
+    // Signals are caught before the first file is created, so that no signal leaves a file behind.
     let signals = EndingSignals::listen(SIGUSR1);
     let signals = signals.map_err(|error| HostError::new("wait for signals", error))?;
     if !host.has_our_pids()? {
@@ -218,7 +218,7 @@ fn trace(host: &dyn Host, event: &ServerEvent) -> String {
     }
 }
 
-/// Formats a process as `nginx[812]`, or as `pid 812` if it has ended.
+/// Formats a process as `nginx[812]`, or as `pid 812` if it has ended or is not visible.
 fn named(host: &dyn Host, pid: u32) -> String {
     notation::NamedProcess { name: host.name_of(pid).as_ref(), pid }.to_string()
 }
@@ -226,7 +226,8 @@ fn named(host: &dyn Host, pid: u32) -> String {
 /// Returns why the process does not end before this server.
 fn endless(pid: u32) -> &'static str {
     match pid {
-        0 | 1 => "init does not exit",
+        0 => "0 is not a process",
+        1 => "init does not exit",
         pid if pid == std::process::id() => "it is this server",
         _ => "kernel threads do not exit",
     }

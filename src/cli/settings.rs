@@ -51,7 +51,7 @@ fn check_thresholds(diagnose: &DiagnoseArguments) -> Result<(), BadInput> {
     )))
 }
 
-/// Checks that a range that needs no machine has enough ports.
+/// Checks that the range has enough ports, if it is known without reading the machine.
 fn check_range(find: &FindArguments) -> Result<(), BadInput> {
     match find.search.range {
         RangeChoice::Ports(range) => {
@@ -82,7 +82,8 @@ fn check_comparison(lab: &LabArguments) -> Result<(), BadInput> {
 }
 
 impl ExecArguments {
-    /// Returns COMMAND and its arguments. Errors: there is no COMMAND, or not after `--`.
+    /// Returns COMMAND and its arguments. Errors: there is no COMMAND, or it is not after
+    /// `--`.
     pub fn program(&self) -> Result<(&OsString, &[OsString]), BadInput> {
         if let Some(stray) = &self.stray {
             let shown = Text::scrub(stray.as_bytes());
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn the_warning_comes_before_the_critical_share() {
+    fn warning_share_above_the_critical_share_is_refused() {
         assert_eq!(checked("diagnose --warn 99.5 --critical 99.5"), Ok(()));
         let BadInput(reported) = checked("diagnose --warn 90.0").unwrap_err();
         assert!(reported.starts_with("--warn 90.0 is above --critical 85: "), "{reported}");

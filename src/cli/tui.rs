@@ -39,7 +39,7 @@ impl StartScreen {
         }
         if COMMANDS.contains(&name.as_str()) {
             return Err(BadInput(format!(
-                "'{name}' must come first; put options after it: see portscope {name} --help"
+                "'{name}' must come first; put options after it: see 'portscope {name} --help'"
             )));
         }
         if !is_number(name.as_str()) {
@@ -72,6 +72,7 @@ pub fn run(host: Arc<dyn Host>, settings: &LiveArguments) -> anyhow::Result<Comm
 }
 
 /// Refuses a name that looks like a misspelt command, unless a process with sockets has that name.
+/// If the scan fails, refuses it too.
 fn check_is_no_command(host: &dyn Host, name: &Text) -> Result<(), BadInput> {
     let Some(refused) = refusal::misspelt_command(name.as_str()) else { return Ok(()) };
     let Ok(snapshot) = scan::take_snapshot(host, OwnerDepth::Full) else { return Err(refused) };

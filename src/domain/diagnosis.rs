@@ -76,7 +76,7 @@ pub const RULES: &[Rule] = &[
     ),
     rule(
         "slow-zone",
-        "connect() to one destination searches half of the range each time",
+        "connect() to one destination searches many ports each time",
         slow_zone::check,
     ),
     rule("time-wait-pile", "TIME-WAIT holds a large part of the ports", time_wait_pile::check),

@@ -196,7 +196,8 @@ impl<'a> DescriberLoop<'a> {
         self.is_unchecked = false;
         let (host, departed) = (self.host, &self.owners.departed);
         let is_other = |pid: u32, known: Option<u64>| {
-            // If `running` returns `None`, the process has ended, and its known name stays valid.
+            // If `running` returns `None`, the process has ended or cannot be read now, and its
+            // known name stays valid.
             departed.binary_search(&pid).is_err()
                 && host.running(pid).is_some_and(|found| known != Some(found.started))
         };

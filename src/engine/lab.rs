@@ -30,8 +30,8 @@ const BATCH: u32 = 1 << 20;
 
 /// Completes `runs` runs of each strategy in the calling thread, and returns the result.
 ///
-/// Errors, as text: no strategy is selected or can take part, no candidate can be bound, or sockets
-/// could not be created or listed.
+/// Errors, as text: no strategy is selected or can take part, no candidate can be bound, the host's
+/// policy could not be read, or sockets could not be created or listed.
 pub fn complete(host: &dyn Host, setup: &LabSetup, runs: u64) -> Result<LabReport, Text> {
     let mut backend = LabBackend::prepare(host, setup)?;
     let clock = clock();

@@ -44,7 +44,7 @@ const RECOVERY: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub enum ServerEvent {
     Leased(Lease),
-    /// The lease was released, because its answer could not be sent to the client.
+    /// The lease was released, because the port could not be sent to the client.
     GivenBack(Lease),
     Refused {
         pid: u32,
@@ -151,7 +151,9 @@ impl ServerLog<'_> {
     }
 
     fn record_reclaimed(&mut self, ports: Vec<u16>) {
-        ports.into_iter().for_each(|port| self.record(&ServerEvent::Reclaimed(port)));
+        for port in ports {
+            self.record(&ServerEvent::Reclaimed(port));
+        }
     }
 }
 
@@ -338,8 +340,7 @@ impl<'a> LeaseServer<'a> {
     }
 
     /// Sends the port, if `outcome` has one, and disconnects the client. Without a port, the client
-    /// receives nothing, as with portserver, whose client would treat "0" as one more port that it
-    /// owns.
+    /// receives nothing, as from portserver: a client of portserver would use "0" as a port.
     fn answer(&mut self, client: &Client, pid: u32, outcome: Result<Lease, NoLease>) {
         let event = match outcome {
             Ok(lease) if client.send(format!("{}\n", lease.port).as_bytes()).is_ok() => {

@@ -19,7 +19,7 @@ const PASS_INTERVAL: Duration = Duration::from_millis(100);
 /// Maximum number of quarantines ended in one check.
 const MAX_PASSING: usize = 1024;
 
-/// Interval of checks whether lease holders are alive, while there are leases.
+/// Minimum interval of checks whether lease holders are alive, while there are leases.
 const HOLDER_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Minimum pause after a check of lease holders, as a multiple of the check's duration.
@@ -145,8 +145,8 @@ impl LeaseTable {
         reclaimed
     }
 
-    /// Takes back the ports of processes that have ended, and returns them. Ends quarantines that
-    /// are over.
+    /// Takes back the ports of processes that have ended, and returns them. A port that cannot be
+    /// bound again stays leased. Ends quarantines that are over, at most `MAX_PASSING`.
     pub fn reclaim_ended(&mut self, host: &dyn Host) -> Vec<u16> {
         let begin = Instant::now();
         // A process with many leases is checked once.

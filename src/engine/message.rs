@@ -95,8 +95,9 @@ pub struct PoolReport {
     pub attempts_allowed: u32,
     /// The last attempts of the last `Take`, at most 64.
     pub attempts: Vec<Attempt>,
-    /// Why the last `Take` got fewer leases than requested, or how the host limits the pool, for
-    /// example "IPv4 only". `None`: neither applies.
+    /// Why the last `Take` got fewer leases than requested, why the lease holder or the initial
+    /// occupancy is unknown, or how the host limits the pool, for example "IPv4 only". `None`: none
+    /// of these applies.
     pub failure: Option<Text>,
 }
 
@@ -110,9 +111,9 @@ pub enum AllocationRequest {
     Run,
     Pause,
     Speed(Speed),
-    /// Sets the share (0 to 1) of the simulated host's range that is occupied from now on. A larger
-    /// share keeps the occupied ports, and a port that the run holds is never taken. Does nothing
-    /// on the real host.
+    /// Sets the share (0 to 1) of the candidates that are occupied on the simulated host from now
+    /// on. A larger share keeps the occupied ports, and a port that the run holds is never taken.
+    /// Does nothing on the real host.
     Fill(f64),
     /// Keeps the ports that are bound from now on (true), or releases them at once (false).
     Hold(bool),
@@ -127,8 +128,8 @@ pub enum AllocatorTarget {
     /// Real bind() on the host.
     #[default]
     Machine,
-    /// Only in memory: `share` (0 to 1) of the range's ports are occupied, on all addresses. The
-    /// host's reserved ports stay reserved; `Setup::address` is ignored.
+    /// Only in memory: `share` (0 to 1) of the candidates are occupied, on all addresses. The
+    /// host's reserved ports stay reserved; `Setup::reserved` and `Setup::address` are ignored.
     Simulated { share: f64 },
 }
 
@@ -208,7 +209,8 @@ pub enum Report {
     /// The run could not be prepared; the text says why.
     AllocationFailed(Text),
     Lab(Arc<LabReport>),
-    /// The lab cannot continue; the text says why.
+    /// The lab could not be prepared or cannot continue, or a race could not start; the text says
+    /// why.
     LabFailed(Text),
     Race(Box<RaceReport>),
     Pool(Arc<PoolReport>),

@@ -21,7 +21,7 @@ pub const MAX_SNAPSHOT_AGE: Duration = Duration::from_secs(1);
 pub struct PortSurvey {
     scanner: Box<dyn Scanner>,
     snapshot: Snapshot,
-    /// Ports that `occupied` and `lengths` count.
+    /// Ports to which `occupied` and `lengths` refer.
     pub candidates: Candidates,
     protocols: Protocols,
     address: Option<LocalAddress>,

@@ -38,8 +38,9 @@ const FASTEST_COMPETITOR: f64 = 1e6;
 /// intermediate states. Returns the final state.
 ///
 /// If `setup` contains a program, the race uses real ports in a network namespace that the
-/// program's processes create. If there is no program, or the host cannot run them, the race is
-/// simulated, and the report says why.
+/// program's processes create. If there is no program, or the host cannot run these processes, the
+/// race is simulated, and the report says why. If a value of `setup` is invalid, there is no race,
+/// and the final state contains the failure.
 pub fn run(
     host: &dyn Host,
     setup: &RaceSetup,

@@ -20,8 +20,8 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 pub type Alive = SyncSender<()>;
 
 /// Handle to a thread that receives requests `R`. Dropping it ends the thread, which releases all
-/// that it holds. A thread that still waits for room for a report after `SHUTDOWN_TIMEOUT` ends
-/// with the process.
+/// that it holds. A thread that has not ended after `SHUTDOWN_TIMEOUT`, for example because it
+/// waits for room for a report, ends with the process.
 pub struct Worker<R> {
     requests: Option<mpsc::Sender<R>>,
     /// Disconnected once the thread, and those that it started, have ended.
@@ -99,11 +99,11 @@ impl<R> Line<'_, R> {
     }
 }
 
-/// Maximum lag for which late steps are made up. After a longer delay, such as a stopped process or
-/// a suspended host, earlier steps are skipped.
+/// Maximum lag for which late steps are made up. After a longer delay, for example because the
+/// process was stopped, earlier steps are skipped.
 const LAG: Duration = Duration::from_millis(100);
 
-/// The times at which steps are due at a slow speed.
+/// The times at which steps are due at a limited speed.
 pub(super) struct Pacer {
     /// When the next step is due.
     due: Instant,

@@ -33,8 +33,8 @@ pub enum SocketPath {
 }
 
 impl SocketPath {
-    /// Parses an address as clients write it: `@` is the NUL of an abstract name. None: it is
-    /// empty.
+    /// Parses an address as clients write it: a leading `@` is the NUL of an abstract name. None:
+    /// the path or the name is empty.
     pub fn parse(word: &OsStr) -> Option<Self> {
         match word.as_bytes() {
             [] | b"@" => None,
@@ -75,8 +75,8 @@ pub enum SocketError {
     #[error("another program listens at {socket_path}: stop it, or use another --socket")]
     Foreign { socket_path: String },
     #[error(
-        "{socket_path} is a socket without a visible listener, and not known to be left by a portscope \
-         of this user: remove it, or use another --socket"
+        "no visible process listens on the socket {socket_path}, and no portscope of this user is \
+         known to have created it: remove it, or use another --socket"
     )]
     Abandoned { socket_path: String },
     #[error("{socket_path} exists and is not a socket: use another --socket, or remove it")]
@@ -97,7 +97,7 @@ pub enum NotTranslated {
     UnseenClient,
     #[error("the client has ended or is not visible")]
     ClientGone,
-    #[error("the client is in another pid namespace, without a visible process of this pid")]
+    #[error("the client is in another pid namespace, and its process with this pid is not visible")]
     NoProcess,
 }
 
@@ -113,8 +113,8 @@ impl LeaseSocket {
         Self { listener, _claim: Box::new(claim) }
     }
 
-    /// Accepts a connection. None: none is waiting. Errors: no descriptor or no memory is left for
-    /// the connection.
+    /// Accepts a connection. None: none is waiting. Errors: those of accept(2), for example that no
+    /// descriptor is left.
     pub fn accept(&self) -> std::io::Result<Option<Client>> {
         loop {
             return match rustix::net::accept_with(&self.listener, SocketFlags::CLOEXEC) {

@@ -51,8 +51,9 @@ pub fn ending() -> impl Iterator<Item = c_int> {
     all.filter(|signal| !FAULTS.contains(signal) && !NOT_TERMINATING.contains(signal))
 }
 
-/// Returns whether a signal was not ignored when the function was called. A signal that is ignored
-/// at the start (nohup) stays ignored.
+/// Returns a function that reports whether a signal was not ignored when `not_ignored` was called.
+/// With it, callers leave a signal alone that is ignored at the start (nohup). If `SigIgn` cannot
+/// be read, no signal counts as ignored.
 pub fn not_ignored() -> impl Fn(&c_int) -> bool {
     let ignored = ignored_signals().unwrap_or(0);
     move |signal| ignored >> (signal - 1) & 1 == 0

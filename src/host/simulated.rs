@@ -80,7 +80,8 @@ impl SimulatedHost {
     }
 
     /// Changes the share (0 to 1, rounded to ports) of each fill's ports that are in use. A larger
-    /// share keeps the ports already in use. Skips ports that a binder of this host holds.
+    /// share keeps the ports already in use. A port that a binder of this host holds for the same
+    /// protocol has no socket of the fill afterwards.
     pub fn refill(&self, share: f64) {
         let mut changes = self.world.changes();
         for &fill in &self.world.fills {

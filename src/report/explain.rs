@@ -44,8 +44,8 @@ pub struct BindRow {
     pub bind: Bind,
     /// The answer that follows from the sockets on the port.
     pub answer: Answer,
-    /// Why the kernel refuses the bind() even if no socket is on the port. None: it does not refuse
-    /// it.
+    /// Why the kernel refuses the bind() even if no socket is on the port. None: no such reason is
+    /// known.
     pub refusal: Option<AddressRefusal>,
     pub probed: Probed<Errno>,
 }

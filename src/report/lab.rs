@@ -86,18 +86,22 @@ fn model(figures: &StrategyFigures) -> Option<&'static str> {
     figures.expected?;
     Some(match figures.model.as_ref()? {
         Model::Replacement { .. } => {
-            "with replacement: each attempt fails with K/N, all M with (K/N)^M"
+            "with replacement: an attempt fails with probability K/N, all M with (K/N)^M (K of \
+                 N candidates occupied)"
         }
-        Model::Unique { .. } => "no port twice: all M attempts fail with C(K,M)/C(N,M)",
+        Model::Unique { .. } => {
+            "without replacement: all M attempts fail with probability C(K,M)/C(N,M) (K of N \
+                 candidates occupied)"
+        }
         Model::Scan { .. } => {
-            "a uniform start, then consecutive ports: 1 + (sum of L(L+1)/2 over runs of L occupied \
-             ports) / N"
+            "a uniform start, then consecutive ports: the mean number of attempts is 1 + (sum of \
+             L(L+1)/2 over runs of L occupied ports) / N, without a limit (N candidates)"
         }
         Model::OnlyFree => "only free ports are tried: one attempt",
     })
 }
 
-/// Returns the name of a habit for JSON; None: too few ports were allocated.
+/// Returns the name, in JSON, of a pattern of allocated ports. None: too few ports were allocated.
 fn habit_name(habit: Habit) -> Option<&'static str> {
     Some(match habit {
         Habit::Unseen => return None,

@@ -172,13 +172,13 @@ pub enum NoPort {
         of: u32,
         /// Number of ports of the range that are no candidates because they are reserved.
         reserved: u32,
-        /// Each port with its holder in words, if there are few ports; otherwise empty.
+        /// Each candidate with its holder in words. Empty: there are many, or the scan failed.
         holders: Vec<(u16, String)>,
     },
     RangeReserved {
         range: PortRange,
     },
-    /// No free run of `length` consecutive ports was found.
+    /// `length` consecutive free ports were not found.
     NoBlock {
         range: PortRange,
         length: u16,
@@ -196,7 +196,7 @@ pub enum NoPort {
     },
 }
 
-/// Ports on which no socket is listed.
+/// Candidates that no listed socket blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnlistedCount {
     pub ports: u32,
@@ -224,7 +224,7 @@ pub fn holder_words<'a>(scan: Scan<'a>, sockets: impl Iterator<Item = &'a Socket
         },
         Owner::Hidden => availability::hidden_process(&scan.snapshot.machine.users, socket.uid),
         Owner::Nobody => format!("a socket without a visible process ({})", socket.state),
-        Owner::Unresolved => "a process that opened or closed it during the scan".to_owned(),
+        Owner::Unresolved => "a process that opened or closed a socket during the scan".to_owned(),
         Owner::NotAsked => "an owner that was not looked up".to_owned(),
     }
 }
@@ -274,7 +274,7 @@ impl fmt::Display for NoPort {
                 write_free(f, *free, (*of, *reserved))?;
                 let Some((count, errno)) = other else { return Ok(()) };
                 let failed = counted(*count, "attempt");
-                write!(f, " · {failed} failed with {errno}, not because of a socket")
+                write!(f, " · {failed} failed for another reason (last: {errno})")
             }
             Self::RangeFull { range, of, reserved, holders } => {
                 write_full(f, *range, (*of, *reserved), holders)
@@ -325,11 +325,11 @@ fn write_free(
             write!(f, "{} of {all} {} free", grouped(ports), is_or_are(ports))
         }
         Some(UnlistedCount { ports, refused: 0, .. }) => {
-            write!(f, "no socket is listed on {} of {all}", grouped(ports))
+            write!(f, "no listed socket blocks {} of {all}", grouped(ports))
         }
         Some(UnlistedCount { ports, refused, .. }) => write!(
             f,
-            "no socket is listed on {} of {all}, but {} of these {} refused with EADDRINUSE",
+            "no listed socket blocks {} of {all}, but {} of these {} refused with EADDRINUSE",
             grouped(ports),
             grouped(refused),
             if refused == 1 { "was" } else { "were" }

@@ -26,8 +26,8 @@ fn brightest(theme: &Theme) -> f32 {
     }
 }
 
-/// Draws the occupancy of the scan, with an axis. Its colours are muted, so that the marks are
-/// clearly visible.
+/// Draws the occupancy of the scan in muted colours, so that the marks are clearly visible, and an
+/// axis.
 pub fn of_scan(
     scan: LastScan<'_>,
     protocols: Protocols,

@@ -80,7 +80,7 @@ fn name(theme: &Theme) -> Line<'static> {
     Line::styled("portscope", theme.style(Role::Accent))
 }
 
-/// Returns the wordings of the first line: the program's name and the age of the scan.
+/// Returns the wordings of the first line: the program's name, the state and the age of the scan.
 fn title(app: &App, theme: &Theme) -> Vec<Line<'static>> {
     let state = app.scan().map_or("", |scan| header::state_name(app, &scan.snapshot).0);
     let age = app.age().map(notation::duration).unwrap_or_default();

@@ -20,7 +20,7 @@ const NAME_WIDTH: u16 = 9;
 const FIGURES_WIDTH: u16 = 26;
 /// Used shares that are marked on the bars: the defaults of `Thresholds`.
 const TICKS: [f32; 2] = [0.70, 0.85];
-/// Minimum width of a bar with ticks. In a shorter one, the two ticks would touch.
+/// Minimum width of a bar with ticks. In most shorter ones, the two ticks would touch.
 const TICKED_WIDTH: u16 = 12;
 /// Minimum width of a gauge with its full name, if all gauges are on one line.
 const NAMED_WIDTH: u16 = 26;

@@ -131,7 +131,7 @@ fn gaps(snapshot: &Snapshot, theme: &Theme) -> Option<Span<'static>> {
         Gap::OwnersUnreadable { sockets, .. } => {
             format!("owners unreadable: {}", notation::grouped(*sockets))
         }
-        Gap::PolicyAssumed { .. } => "policy assumed".to_owned(),
+        Gap::PolicyAssumed { .. } => "sysctl unread".to_owned(),
         other => match other.hidden_owners() {
             Some(sockets) => format!("owners hidden: {}", notation::grouped(sockets)),
             None => format!("{} missing", other.what()),

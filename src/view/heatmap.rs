@@ -19,8 +19,8 @@ pub use gutter::{bar, level};
 /// How a block is drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Paint {
-    /// Role of the block's free ports: outside, system, available or reserved; on the Allocate
-    /// screen also a density step or a band of the pool.
+    /// Role of the block's free ports: `Outside`, `System`, `Available` or `Reserved`; on the
+    /// Allocate screen also a step of the attempt density or a band of the lease pool.
     pub free: Role,
     /// None: nothing of the block is drawn as in use.
     pub taken: Option<TakenPorts>,
@@ -36,7 +36,8 @@ pub struct TakenPorts {
     pub letter: char,
 }
 
-/// What the glyph of a block means where half blocks cannot be drawn.
+/// What the glyph of a block means if the map draws one glyph per block instead of two coloured
+/// half cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GlyphMeaning {
     /// The share of the block that is in use.

@@ -10,7 +10,7 @@ use crate::{
     view::{header, loupe, screen_views, surface::take},
 };
 
-/// Width of `ESTABLISHED 28232` and a gap.
+/// Width of `ESTABLISHED 28.2k` and a gap.
 const FACTS_WIDTH: u16 = 18;
 /// Number of lines of the gauges: one per protocol and family, and a blank one.
 const GAUGE_LINES: u16 = 5;
@@ -18,7 +18,8 @@ const GAUGE_LINES: u16 = 5;
 const MIN_LOUPE_LINES: u16 = 8;
 const USUAL_LOUPE_LINES: u16 = 10;
 const MAX_LOUPE_LINES: u16 = 17;
-/// Minimum height of the inspector below the map, which has two columns there.
+/// Number of lines that loupe and gauges leave to the inspector below the map: enough for two
+/// columns.
 const MIN_INSPECTOR_LINES: u16 = 8;
 
 /// Areas of the parts of a frame; empty where there is no room.

@@ -38,7 +38,8 @@ impl LegendEntry {
     }
 }
 
-/// The names of owners are cut to this width, in columns.
+/// The names of owners are cut to this width, in columns; the name of the owner in focus is cut to
+/// twice this width.
 const MAX_NAME_LENGTH: usize = 14;
 /// Maximum height of a legend.
 const MAX_LINES: u16 = 2;

@@ -72,8 +72,8 @@ const DENSITIES: [Category; DENSITY_STEPS.len() + 1] = [
 ];
 
 /// The categories of the connect lens, in the order of the constants of `app::lens::connect`.
-/// `connected` and `TIME-WAIT` count only sockets to the destination of the lens. `bound` are
-/// listening and bound-inactive sockets.
+/// `connected` and `TIME-WAIT` are ports with sockets to the destination of the lens. `bound` are
+/// ports with a listening or bound-inactive socket, and those in `Analysis::numbered`.
 const CONNECTS: [Category; 6] = [
     category(FREE_LETTER, Role::Available, "eligible"),
     category('c', Role::Class(StateClass::Established), "connected"),

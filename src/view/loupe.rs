@@ -18,7 +18,8 @@ use crate::{
 };
 
 /// Returns the grid of the loupe: as many of the map's rows around the cursor as fit into `lines`.
-/// None: each cell or block of the map already shows one port, or there is no room.
+/// None: each cell or block of the map already shows one port, the map does not show the cursor, or
+/// there is no room.
 pub fn grid(app: &App, plan: &Plan, lines: u16) -> Option<Grid> {
     let map = &plan.grid;
     if matches!(map.resolution(), Resolution::Letters | Resolution::Numbers(_))

@@ -46,7 +46,7 @@ pub enum Role {
     Dim,
     Faint,
     Border,
-    /// Keys and the range bracket.
+    /// Keys, the range bracket, the pointer of a selected row.
     Accent,
     Ok,
     Warn,
@@ -178,7 +178,7 @@ impl Theme {
         }
     }
 
-    /// Returns the style for a filled label with text: tab, cursor number, state.
+    /// Returns the style for a filled label with text: program name, cursor number, state.
     pub fn badge(&self, role: Role) -> Style {
         if self.has_color() {
             Style::new().fg(self.color(Role::Ink)).bg(self.color(role))

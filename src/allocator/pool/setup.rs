@@ -47,9 +47,9 @@ pub enum Quarantine {
     /// The port is closed, and not leased again for this time.
     Time(Duration),
     /// The port stays bound until no datagram has arrived for this time. The pool binds a booked
-    /// port again for this purpose. If that bind fails, the pool tries once more after this time:
-    /// if the second bind succeeds, the quarantine lasts for this time again, and otherwise it
-    /// ends.
+    /// port again for this purpose. If that bind fails, or the pool keeps `max_held` ports bound
+    /// already, it tries once more after this time: if it can bind the port then, the quarantine
+    /// lasts for this time again, and otherwise it ends.
     Drain(Duration),
 }
 

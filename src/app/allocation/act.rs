@@ -206,7 +206,7 @@ impl RunScreen for Allocation {
     fn prepare(&mut self, scan: Option<LastScan<'_>>) -> Option<Vec<Effect>> {
         if self.target == AllocatorTarget::Machine {
             let Some(scan) = scan else {
-                self.run.refuse("no scan yet: the allocator starts after the first scan");
+                self.run.refuse("no scan yet: try again after the first scan");
                 return None;
             };
             let occupancy_counts = OccupancyCounts::count(&self.options, scan);

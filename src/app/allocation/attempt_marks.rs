@@ -52,7 +52,7 @@ impl Fading {
 #[derive(Clone, Debug)]
 struct PastAllocation {
     attempts: VecDeque<Attempt>,
-    /// When the next allocation made its first attempt.
+    /// When the report with the first attempt of the next allocation arrived.
     since: Duration,
 }
 

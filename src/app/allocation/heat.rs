@@ -71,7 +71,8 @@ impl AttemptDensity {
         let (Some(first), Some(last)) = (recent().next(), recent().next_back()) else { return 0.0 };
         let attempts: u64 = recent().map(|batch| batch.attempts).sum();
         let span = last.at.saturating_sub(first.at);
-        // The span begins when the first report arrived, whose attempts were made earlier.
+        // The attempts of the first report were made before the span, which begins when that
+        // report arrived.
         if recent().nth(2).is_some() && !span.is_zero() {
             (attempts - first.attempts) as f64 / span.as_secs_f64()
         } else {

@@ -24,14 +24,17 @@ pub enum HolderSeen {
         state: State,
         holder_owner: HolderOwner,
     },
-    /// The latest snapshot is older than the attempt and shows no socket on the port.
+    /// The latest snapshot is older than the attempt and shows no socket on the port, or there is
+    /// no snapshot yet.
     NotSeenYet,
-    /// A snapshot that arrived after the attempt shows no socket on the port either.
+    /// A snapshot that arrived after the attempt, or the only one of a simulation, shows no socket
+    /// on the port.
     NotSeen,
 }
 
 /// The owner of a socket, like `Owner` but without a reference to the snapshot. Of several pids
-/// only the first is kept; `others` is the number of the others.
+/// only the first is kept; `others` is the number of the others. `NotAsked` includes
+/// `Owner::Unresolved`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HolderOwner {
     Process { pid: u32, others: u32 },

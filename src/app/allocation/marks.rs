@@ -12,8 +12,8 @@ impl Allocation {
     ///
     /// Up to 4/s the marks are those of the current or last allocation, and of earlier allocations
     /// while they fade. At 20/s they are the last 60 attempts; at 1k/s they are flashes, or without
-    /// motion the port bound last. Held ports are always marked. At `max` there are no other marks,
-    /// because `heat` shows the attempts.
+    /// motion the port of the last allocation. Held ports are always marked. At `max` there are no
+    /// other marks, because `heat` shows the attempts.
     pub fn marks(&self, now: Duration) -> Vec<(u16, Mark)> {
         let held = self.held.iter().map(|&port| (port, Mark::Held));
         match self.run.speed {
@@ -43,7 +43,7 @@ impl Allocation {
         if self.is_running() { self.heat.attempts_per_second(now) } else { 0.0 }
     }
 
-    /// Time until `marks` or `heat` change without a report; None: they do not.
+    /// Time until `marks` or `heat` change without a report; None: they do not, or motion is off.
     pub fn fades_again_after(&self, now: Duration) -> Option<Duration> {
         let is_fixed = !self.motion || (self.is_sampled() && self.is_still());
         match self.run.speed {
@@ -60,8 +60,8 @@ impl Allocation {
         self.run.state == RunState::Paused
     }
 
-    /// The time from which the age of a flash is computed. While the run is paused, it stays at the
-    /// last attempt.
+    /// The time at which the age of a flash is computed: `now`, or the time of the last attempt
+    /// while the run is paused.
     fn clock(&self, now: Duration) -> Duration {
         if self.is_still() { self.attempt_marks.last_attempt_at().unwrap_or(now) } else { now }
     }

@@ -12,7 +12,8 @@ use crate::{
     domain::Snapshot,
 };
 
-/// Number of allocated ports: more than any strategy remembers.
+/// Value of `Expectation::remembered` that is no limit: a strategy remembers as many allocated
+/// ports as it can.
 const ALL_GIVEN: u32 = u32::MAX;
 
 /// Data of a snapshot, besides its counts, from which expected values are computed.

@@ -209,7 +209,7 @@ impl RunScreen for LabScreen {
     fn prepare(&mut self, scan: Option<LastScan<'_>>) -> Option<Vec<Effect>> {
         let reserved = scan.map(|scan| scan.snapshot.ephemeral.reserved().to_vec());
         if reserved.is_none() && !self.is_simulated {
-            self.run.refuse("no scan yet: the lab starts after the first scan");
+            self.run.refuse("no scan yet: try again after the first scan");
             return None;
         }
         self.report = None;

@@ -63,8 +63,8 @@ pub enum Counting {
         /// Combines the categories of two ports of a block.
         joined: fn(u8, u8) -> u8,
     },
-    /// Each port has a category, occupied or not. In a block, the category with the greatest weight
-    /// counts; those of weight 0 are not marked.
+    /// Each port has a category, occupied or not. A block has the category with the greatest sum of
+    /// weights; ports of weight 0 are not marked.
     All { each_port: fn(CategoryInput<'_>) -> Vec<u8>, weights: &'static [u32] },
 }
 
@@ -108,7 +108,7 @@ pub struct Categories {
 }
 
 impl Categories {
-    /// Counts the categories of a lens.
+    /// Counts the ports in each category of a lens.
     pub fn count(lens: Lens, input: CategoryInput<'_>) -> Self {
         let mut categories = Self { lens, destination: input.destination, ..Self::default() };
         match lens.counting() {

@@ -104,9 +104,9 @@ pub mod bind {
     pub(in crate::app::lens) const COUNTING: Counting =
         Counting::All { each_port, weights: &[0, 2, 1] };
 
-    /// Returns the category of each port. Any socket on a port makes this bind() fail, whatever its
-    /// address, family and state. All ports without a socket have the same result, so only one of
-    /// them is checked.
+    /// Returns the category of each port. Any socket on a port makes this bind() fail, whatever the
+    /// socket's address, family and state. All ports without a socket have the same result, so only
+    /// one of them is checked.
     pub fn each_port(input: CategoryInput<'_>) -> Vec<u8> {
         let mut ports = vec![FREE; PORTS];
         for socket in &input.snapshot.sockets {

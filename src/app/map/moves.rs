@@ -83,8 +83,8 @@ fn move_by_blocks(grid: &Grid, from: GridBlock, blocks: i32) -> Option<PortRange
     (block_position != from).then(|| grid.block(block_position))?
 }
 
-/// Moves by `rows` rows, or to the first or last row of the column. None: the cursor is already
-/// there.
+/// Moves by `rows` rows, or as far as the column goes if it has fewer. None: the cursor is already
+/// in its first or last row.
 fn across(grid: &Grid, from: GridBlock, rows: i32) -> Option<PortRange> {
     let step = rows.signum();
     (1..=rows.abs())

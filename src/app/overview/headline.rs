@@ -10,26 +10,27 @@ use crate::{
     },
 };
 
-/// Minimum time for which a headline is shown, unless a worse one replaces it.
+/// Minimum time for which a headline is shown, unless a worse one replaces it or its finding or
+/// destination no longer exists.
 const MIN_DISPLAY_TIME: Duration = Duration::from_secs(10);
 
 /// What the first line is about.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Headline {
     /// The state of the range or destination that the headline is about. If the headline is about a
-    /// finding, this is the state of the worst range or destination.
+    /// finding, this is the state of the range or destination that was the worst at `since`.
     pub subject_status: SubjectStatus,
     /// Rule and subject of the finding that the headline is about; the finding is worse than
     /// `subject_status`. None: the headline is about `subject_status`.
     pub finding: Option<(&'static str, About)>,
-    /// Whether the severity is `Warning` or worse, or was within the last 10 s. While true, the
-    /// lines below the headline do not move.
+    /// Whether the headline or any finding is of severity `Warning` or worse, or one was within the
+    /// last 10 s. While true, the lines below the headline do not move.
     pub is_bad: bool,
     /// When the headline was first shown, as time since the program's start.
     since: Duration,
     /// The worst rank of the headline since `since`.
     peak: Rank,
-    /// Time of the last scan with a severity of `Warning` or worse; None: there was none.
+    /// When the headline or a finding was last of severity `Warning` or worse; None: never.
     bad_since: Option<Duration>,
 }
 

@@ -143,8 +143,10 @@ impl PoolScreen {
         let candidates = occupancy_counts
             .map_or(options.range.len(), |occupancy_counts| occupancy_counts.candidates);
         if candidates == 0 {
-            let words =
-                format!("all ports of {} are reserved: choose another (p, o)", options.range);
+            let words = format!(
+                "all ports of {} are reserved: choose another range (p, then o)",
+                options.range
+            );
             return Err(Text::scrub(words));
         }
         self.check_bands(candidates)?;
@@ -171,7 +173,7 @@ impl PoolScreen {
             return Ok(());
         }
         let words = format!(
-            "bands need {}, range has {}: change them (o)",
+            "bands need {}, range has {}: reduce them (o)",
             notation::counted(asked, "port"),
             notation::grouped(candidates)
         );

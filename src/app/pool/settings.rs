@@ -12,9 +12,11 @@ use crate::{
 
 pub type PoolSettingsPanel = settings::SettingsPanel<PoolOptions>;
 
-/// The numbers of ports, of seconds and of attempts that Left and Right select.
+/// The sizes of a band that Left and Right select, in ports.
 const BANDS: [u32; 10] = [0, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
+/// The quarantine times that Left and Right select.
 const QUARANTINE_SECONDS: [u32; 9] = [0, 1, 2, 5, 10, 30, 60, 120, 240];
+/// The attempt limits that Left and Right select.
 const ATTEMPTS: [u32; 6] = [10, 100, 1000, 10_000, 20_000, 65_536];
 /// The lowest failure rate that is shown without an exponent.
 const LEAST_DECIMAL: f64 = 1e-9;
@@ -157,6 +159,6 @@ fn read_holder(typed: &str) -> Result<Option<u32>, String> {
         return Ok(None);
     }
     let pid = typed.parse().ok().filter(|&pid| pid > 0);
-    let wrong = || format!("invalid pid '{typed}': expected such as 4711; empty: portscope");
+    let wrong = || format!("invalid holder '{typed}': expected a pid; empty: portscope");
     pid.map(Some).ok_or_else(wrong)
 }

@@ -113,9 +113,10 @@ fn by_order(evidence: &Evidence<'_>) -> Option<Finding> {
         .cause(format!("{program} binds before connect(): no other connect() can use these ports"))
         .meaning(format!(
             "A port that bind() chose cannot be shared between destinations: any other connect() \
-             has about {} left, and fails with EADDRNOTAVAIL once none is left. This is inferred, \
-             because the kernel's tables do not show it: connect() uses ports of one parity first, \
-             bind() to port 0 those of the other, and these ports are in the order of bind().",
+             has about {} left, and fails with EADDRNOTAVAIL once none is left. The kernel's \
+             tables do not show which call chose a port; this is inferred: connect() uses ports of \
+             one parity first, bind() to port 0 those of the other, and the parity or the age of \
+             these ports matches bind().",
             ports(left)
         ))
         .figure("suspected", range.suspected)
@@ -124,7 +125,10 @@ fn by_order(evidence: &Evidence<'_>) -> Option<Finding> {
         .figure("others_available", left)
         .figures(owners.most().iter().flat_map(|group| group.figures()))
         .advice(late_choice(program))
-        .avoid("do not set SO_REUSEADDR instead: bind() to port 0 still gives each port only once");
+        .avoid(
+            "do not set SO_REUSEADDR instead: bind() to port 0 still gives each port only once, \
+             unless ip_autobind_reuse is 1",
+        );
     Some(finding)
 }
 

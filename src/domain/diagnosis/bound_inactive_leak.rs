@@ -64,8 +64,8 @@ fn summary(group: &OwnerGroup<&OwnerUse>) -> String {
 
 fn advice(program: &str) -> Advice {
     let close = format!(
-        "fix {program}: close a socket when its connect() fails (the port stays bound until \
-         then), and do not bind ports in advance"
+        "fix {program}: close a socket when its connect() fails (until it is closed, its \
+             port stays bound), and do not bind ports in advance"
     );
     let no_port = "for connections set IP_BIND_ADDRESS_NO_PORT before bind(), which then holds no \
                    port until connect()";

@@ -58,16 +58,16 @@ fn summary(group: &OwnerGroup<&OwnerUse>, ends: &CommonEnds) -> String {
         format!("{name} leaves {close_wait} of its {sockets} sockets in CLOSE-WAIT{place}")
     } else {
         format!(
-            "{name}: {} in CLOSE-WAIT, {close_wait} of their {sockets} sockets{place}",
+            "{name}: {close_wait} of their {sockets} sockets in CLOSE-WAIT ({}){place}",
             group.each(|owner| owner.close_wait)
         )
     }
 }
 
 fn meaning(ends: &CommonEnds) -> String {
-    // The connections of a server share its ports, so the leak uses no further ports.
     let keep_alive = "(SO_KEEPALIVE may free the port, but not the descriptor)";
     let (held, errors) = match ends.on_own_port {
+        // The connections of a server share its ports, so the leak uses no further ports.
         0 => ("a descriptor".to_owned(), "accept() and socket() fail with EMFILE"),
         own if own == ends.sockets => (
             format!("a descriptor and a port {keep_alive}"),
@@ -82,8 +82,8 @@ fn meaning(ends: &CommonEnds) -> String {
         ),
     };
     format!(
-        "The peers have closed these connections, but the process has not called close(). Until \
-         it does, each of them holds {held}. If the leak goes on, {errors}."
+        "The peers have closed these connections, but close() was not called on this side. Until \
+         it is called, each of them holds {held}. If the leak goes on, {errors}."
     )
 }
 

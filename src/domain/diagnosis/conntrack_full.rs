@@ -20,10 +20,10 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let Some(severity) = severity(evidence, conntrack, drops) else { return Vec::new() };
     let finding = Finding::new(severity, About::Machine, summary(conntrack, drops))
         .meaning(
-            "When the table is full, the first packet of each new connection is dropped: \
-             connect() hangs and fails with ETIMEDOUT after minutes; a UDP sendto() fails with \
-             EPERM. Ports are not exhausted: the kernel logs \"nf_conntrack: table full, dropping \
-             packet\".",
+            "When the table is full, and the kernel finds no entry without [ASSURED] to replace, \
+             the first packet of each new connection is dropped: connect() hangs and fails with \
+             ETIMEDOUT after minutes; a UDP sendto() fails with EPERM. The kernel logs \
+             \"nf_conntrack: table full\". Ports are not exhausted.",
         )
         .figure("tracked", conntrack.count)
         .figure("max_tracked", conntrack.max)
@@ -45,9 +45,9 @@ fn advice(conntrack: &Conntrack) -> Advice {
              memory per entry; on the host, not in a container)"
         ))
         .now(
-            "exclude ports of your own that need no NAT from tracking, in both directions: \
-             iptables -t raw -A PREROUTING -p tcp --dport 443 -j CT --notrack; iptables -t raw -A \
-             OUTPUT -p tcp --sport 443 -j CT --notrack",
+            "exclude ports of your own that need no NAT from tracking, in both directions, if the \
+             firewall accepts untracked packets: iptables -t raw -A PREROUTING -p tcp --dport 443 \
+             -j CT --notrack; iptables -t raw -A OUTPUT -p tcp --sport 443 -j CT --notrack",
         )
         .now(
             "drop idle connections after 1 day, not after 5 (the default): sysctl -w \

@@ -44,8 +44,8 @@ impl Counter {
         matches!(self, Self::Growing { .. })
     }
 
-    /// Returns how serious events of an unknown place are, and their number: `3 times in the last
-    /// 60s`. None: there were none.
+    /// Returns the severity if it is unknown where the events occurred, and their number: `3 times
+    /// in the last 60s`. None: there were none.
     pub(super) fn severity_and_times(self) -> Option<(Severity, String)> {
         match self {
             Self::Still => None,

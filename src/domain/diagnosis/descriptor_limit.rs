@@ -68,7 +68,7 @@ fn finding(group: &OwnerGroup<&DescriptorUse>) -> Finding {
     let severity = if share < CRITICAL { Severity::Warning } else { Severity::Critical };
     let about = About::Owner(OwnerKey::Process(row.pid));
     let advice = Advice::default()
-        .now(format!("raise the limit, without a restart: {}", raise(group, raised)))
+        .now(format!("raise the limit, without a restart (as root): {}", raise(group, raised)))
         .for_good(format!(
             "set LimitNOFILE={raised} in the systemd unit, or call setrlimit() at the start"
         ))

@@ -55,7 +55,7 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<Finding> {
         .advice(advice)
         .avoid(
             "do not add client threads or retries: each failing connect() searches the whole \
-             range, about 3ms of CPU with the default range",
+             range, 3ms of CPU or more with the default range",
         )
         .avoid(AVOID_FIN_TIMEOUT);
     Some(finding)
@@ -85,31 +85,33 @@ fn meaning(
     let others = evidence.analysis.new_destination();
     let suspected = evidence.analysis.range(Protocol::Tcp).suspected;
     let connect = Call {
-        name: "connect() to it",
+        name: "connect()",
         is_plural: false,
         errno: "EADDRNOTAVAIL (\"Cannot assign requested address\")",
         time_wait: row.time_wait - row.reusable,
     };
     let elsewhere = match others.most {
         0 if suspected == 0 => "No other destination has ports left either.".to_owned(),
+        _ if suspected >= others.most => {
+            "A new destination very likely has no port to choose from (see bind-before-connect)."
+                .to_owned()
+        }
         _ if suspected > 0 => format!(
             "A new destination very likely has at most {} to choose from (see \
              bind-before-connect).",
             ports(others.most.saturating_sub(suspected))
         ),
         _ if is_only_one(evidence, row) => {
-            format!(
-                "Other destinations are not affected: a new one has {others} ports to choose from."
-            )
+            format!("Other destinations are not affected: {others} ports are left for a new one.")
         }
         _ => format!(
-            "Each destination has its own limit: a new one has {}{others} ports to choose from.",
+            "Each destination has its own limit: {}{others} ports are left for a new destination.",
             wording::at_most(evidence.snapshot)
         ),
     };
     let elsewhere = match row.destination.interface {
         Some(_) => {
-            format!("Sockets that are not bound to this device do not conflict. {elsewhere}")
+            format!("Sockets that are not bound to this device can use these ports. {elsewhere}")
         }
         None => elsewhere,
     };

@@ -125,10 +125,10 @@ pub struct Finding {
     pub about: About,
     /// What was found, in one line with numbers and the process.
     pub summary: String,
-    /// The cause in about 70 characters, starting with the process. Empty if the summary names the
-    /// cause.
+    /// The cause in about 70 characters, usually starting with the process. Empty if the summary
+    /// names the cause.
     pub cause: String,
-    /// A short form of the items of `advice`, in the same order. Empty if there is none.
+    /// Short forms of those items of `advice` that have one, in the same order.
     pub steps: Vec<String>,
     /// The effect on the programs of this machine in a few sentences, with the errno of the calls
     /// that fail.

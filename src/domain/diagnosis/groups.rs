@@ -9,7 +9,8 @@ use crate::domain::{
     notation::grouped,
 };
 
-/// Owners of sockets that have the same problem and run the same program, each with its data.
+/// Owners of sockets that have the same problem and the same program or systemd unit, each with its
+/// data.
 pub(super) struct OwnerGroup<T> {
     /// Sorted by the `amount` of `groups`, highest first.
     pub members: Vec<(OwnerKey, T)>,

@@ -58,12 +58,14 @@ fn of_listener(evidence: &Evidence<'_>, socket: &Socket, overflows: Counter) -> 
         .avoid(AVOID)
 }
 
-const MEANING: &str = "While the accept queue is full the kernel drops SYNs: connect() hangs and \
-    fails with ETIMEDOUT, or with ECONNRESET if tcp_abort_on_overflow is set. This looks like port \
-    exhaustion but is not: the client has its port, but the server does not call accept() in time.";
+const MEANING: &str = "While the accept queue is full the kernel drops SYNs: connect() hangs, and \
+    fails with ETIMEDOUT if the queue stays full. If tcp_abort_on_overflow is set, a connection \
+    whose handshake ends while the queue is full is reset: connect() succeeds, but read() or \
+    write() fails with ECONNRESET. This looks like port exhaustion but is not: the client has its \
+    port, but the server does not call accept() in time.";
 
-const AVOID: &str = "do not set tcp_abort_on_overflow to 1: clients that would have connected with \
-    a later SYN get ECONNRESET instead";
+const AVOID: &str = "do not set tcp_abort_on_overflow to 1: it resets connections (ECONNRESET) that \
+    the server would accept once its queue has room";
 
 fn advice(owner: &str, backlog: u32) -> Advice {
     let larger = backlog.saturating_mul(4).max(4096);
@@ -84,7 +86,8 @@ fn advice(owner: &str, backlog: u32) -> Advice {
 /// Reports overflows if no queue is full now. None: there were none.
 fn of_machine(evidence: &Evidence<'_>, overflows: Counter) -> Option<Finding> {
     let (severity, times) = overflows.severity_and_times()?;
-    let summary = format!("a listener's accept queue overflowed {times}; none is full now");
+    let summary =
+        format!("a listener's accept queue overflowed {times}; none is known to be full now");
     let advice = Advice::default()
         .now("find the accept queue that fills (Recv-Q reaches Send-Q): watch -n 0.2 'ss -ltn'")
         .now(

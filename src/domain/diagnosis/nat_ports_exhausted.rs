@@ -6,8 +6,8 @@ use crate::domain::{
     notation::grouped,
 };
 
-/// Number of ports for a translation without a range of its own: 1024-65535
-/// (net/netfilter/nf_nat_core.c, `nf_nat_l4proto_unique_tuple`).
+/// Number of ports for a translation without a range of its own: 1024-65535, if the original port
+/// is not below 1024 (net/netfilter/nf_nat_core.c, `nf_nat_l4proto_unique_tuple`).
 const WHOLE: u32 = 64_512;
 
 /// A range counts as full if at least this share (0 to 1) of the ports between its lowest and its
@@ -99,12 +99,13 @@ fn meaning(protocol: Protocol) -> &'static str {
 fn advice(row: &Translation) -> Advice {
     let name = row.protocol.name();
     let Translation { source, destination, .. } = row;
+    let to = if source.is_ipv6() { format!("[{source}]") } else { source.to_string() };
     let mut advice = Advice::default();
     if is_dense(row) {
         advice = advice.now(format!(
             "widen the port range of the NAT rule: find it (nft -a list ruleset, or iptables -t \
              nat -S), then set: meta l4proto {name} masquerade to :1024-65535, or snat to \
-             {source}:1024-65535",
+             {to}:1024-65535",
         ));
     }
     advice = advice
@@ -142,12 +143,12 @@ fn of_failures(conntrack: &Conntrack, failures: Counter) -> Option<Finding> {
     let largest = rows.map(|row| format!("{} by {}", row.destination, grouped(row.ports)));
     let advice = Advice::default()
         .now(
-            "find the flows that fail: conntrack -S, conntrack -E -e NEW; show the ranges of \
-             masquerade and snat: nft list ruleset",
+            "watch the failures: conntrack -S (insert_failed); find the destination with most \
+             flows: conntrack -L; show the ranges of masquerade and snat: nft list ruleset",
         )
         .now(
-            "if it is DNS over UDP, make the resolver send one query at a time: options \
-             single-request-reopen in /etc/resolv.conf",
+            "if it is DNS over UDP, make the resolver of glibc send one query at a time: options \
+             single-request in /etc/resolv.conf",
         );
     let finding = Finding::new(severity, About::Machine, summary)
         .meaning(

@@ -67,10 +67,7 @@ fn meaning(usable: u32, cause: &Cause<'_>) -> String {
             " IPv4 is affected, too: connect() to 127.0.0.1 fails with ENETUNREACH or gets no \
              answer."
         }
-        _ => {
-            " A client that resolves localhost to ::1 first fails or is delayed before it tries \
-             127.0.0.1."
-        }
+        _ => " A client that tries ::1 before 127.0.0.1 for localhost is delayed or fails.",
     };
     format!("{reach}{ipv4}")
 }

@@ -45,8 +45,8 @@ fn severity(gap: &Gap) -> Severity {
 fn meaning(gap: &Gap) -> &'static str {
     match gap {
         Gap::TableRefused { .. } | Gap::DumpInterrupted { .. } | Gap::DumpTruncated { .. } => {
-            "Sockets are missing: ports that this report counts as left may be in use. What it \
-             reports is correct, but it may be incomplete."
+            "Sockets are missing: ports that this report counts as left may be in use, and some \
+             problems may not be reported."
         }
         Gap::OwnersHidden { .. }
         | Gap::OwnersRefused { .. }
@@ -62,8 +62,8 @@ fn meaning(gap: &Gap) -> &'static str {
         | Gap::BoundInactiveUnlisted { .. }
         | Gap::PortsUnread { .. }
         | Gap::PortsInDoubt { .. } => {
-            "TCP sockets that are bound, but neither listening nor connected, are not listed, \
-             although no bind() or connect() can use their ports. More ports may be in use than \
+            "Some or all TCP sockets that are bound, but neither listening nor connected, are not \
+             listed, although no connect() can use their ports. More ports may be in use than \
              counted."
         }
         Gap::DualStackUnknown { .. } => {

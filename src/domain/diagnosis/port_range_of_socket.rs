@@ -43,9 +43,10 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     blocks.take(MAX_FINDINGS).collect()
 }
 
-/// Returns whether a process may have limited its ports to the destination: at most half of the
-/// capacity is in use, at least a quarter of the used ports are of each parity, and at least a
-/// quarter of the low parity is left. Most machines have no such destination.
+/// Returns whether a process may have limited its ports to the destination: at least `MIN_PORTS`
+/// and at most half of the capacity are in use, at least a quarter of the used ports are of each
+/// parity, and at least a quarter of the low parity is left. Most machines have no such
+/// destination.
 fn may_be_limited(row: &DestinationUse) -> bool {
     let (low, used) = (row.low_parity_used, row.used);
     used as usize >= MIN_PORTS
@@ -81,9 +82,9 @@ struct Block {
 }
 
 impl Block {
-    /// Returns None if the block is not full, is too small, exceeds half of the range, or is
-    /// explained otherwise: by bind() before connect(), or by another process with most of its
-    /// ports.
+    /// Returns None if the block is not full, is too small, exceeds half of the range or leaves it,
+    /// or is explained otherwise: by bind() before connect(), by ports chosen in ascending order,
+    /// or by other processes that use most of its ports.
     fn of(evidence: &Evidence<'_>, row: &DestinationUse, sockets: &[&Socket]) -> Option<Self> {
         let ports = sockets.iter().map(|socket| socket.local.port);
         let range = PortRange::new(ports.clone().min()?, ports.clone().max()?).ok()?;
@@ -110,8 +111,9 @@ impl Block {
 
 /// Returns whether the program chooses its ports in ascending order. A program that binds the next
 /// number each time also has a block without gaps, but its next port is free. With connect(), the
-/// ports descend more often, because each search starts at a random port of the block. Inodes grow
-/// in the order in which sockets are created, in batches of 1024 per CPU (`get_next_ino`).
+/// ports descend more often: each search starts 1 to 8 ports after the last one chosen, so that it
+/// takes several passes to fill the block. Inodes grow in the order in which sockets are created,
+/// in batches of 1024 per CPU (`get_next_ino`).
 fn counts_up(sockets: &[&Socket]) -> bool {
     let ports_by_inode =
         sockets.iter().filter_map(|socket| Some((socket.inode?, socket.local.port)));
@@ -180,7 +182,7 @@ fn finding(
 fn advice(who: &str, remote: Endpoint) -> Advice {
     let widen = format!(
         "in {who}: give setsockopt(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, ...) more ports, or remove \
-         it (its configuration may call it source port range)"
+         the call (a configuration file may call the option source port range)"
     );
     let fewer = format!("keep fewer connections to {remote} open at once");
     let address = "add a source address: each address can use all ports of the block".to_owned();

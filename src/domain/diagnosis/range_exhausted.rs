@@ -114,8 +114,8 @@ fn connect(evidence: &Evidence<'_>) -> String {
                 .to_owned()
         }
         _ => format!(
-            "connect() shares ports between destinations: a new one has {}{left} ports to choose \
-             from.",
+            "connect() shares ports between destinations: {}{left} ports are left for a new \
+             destination.",
             wording::at_most(evidence.snapshot)
         ),
     }

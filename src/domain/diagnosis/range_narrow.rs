@@ -65,8 +65,8 @@ fn meaning(usable: u32) -> String {
     format!(
         "Each destination can have at most {} from one address of this host, including those in \
          TIME-WAIT. Beyond that connect() fails with EADDRNOTAVAIL. UDP sockets share {}, whatever \
-         the destination; when they are used, connect() and sendto() fail with EAGAIN, bind() to \
-         port 0 with EADDRINUSE.",
+         the destination; when all are in use, connect() and sendto() fail with EAGAIN, bind() \
+         to port 0 with EADDRINUSE.",
         counted(usable, "connection"),
         counted(usable, "automatic port")
     )

@@ -14,7 +14,7 @@ use crate::domain::{
 
 /// The default of `--service-node-port-range` of kube-apiserver.
 const NODE_PORTS: (u16, u16) = (30_000, 32_767);
-/// Names of programs, one of which runs on every node of a Kubernetes cluster.
+/// Names of programs, one of which runs on most nodes of Kubernetes clusters.
 const KUBERNETES: &[&str] = &["kubelet", "kube-proxy", "k3s", "k3s-agent", "k3s-server", "k0s"];
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {

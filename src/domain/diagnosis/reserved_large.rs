@@ -13,7 +13,7 @@ use crate::domain::{
 };
 
 /// Reserved shares of the range (0 to 1) at which a higher severity starts. From `NEARLY_ALL` the
-/// severity is `Critical`, but only if the other ports are nearly used up.
+/// severity is `Critical`, but only if no other ports exist or they are nearly used up.
 const NOTICE: f64 = 0.25;
 const WARNING: f64 = 0.50;
 const NEARLY_ALL: f64 = 0.99;

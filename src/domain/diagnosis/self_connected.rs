@@ -140,8 +140,8 @@ fn advice(evidence: &Evidence<'_>, socket: &Socket) -> Advice {
     };
     let reserve = reservation::command(&evidence.snapshot.ephemeral, [single(port)]);
     let end = format!(
-        "end the connection, so that the server can start at once (as root{}): ss --kill \
-         {state}'sport = :{port} and dport = :{port}'",
+        "end the connection without TIME-WAIT (as root{}): ss --kill {state}'sport = :{port} \
+             and dport = :{port}'",
         condition(evidence, socket)
     );
     let reserved =
@@ -158,15 +158,15 @@ fn advice(evidence: &Evidence<'_>, socket: &Socket) -> Advice {
 /// Returns the condition under which `ss --kill` does not free the port; empty if there is none.
 fn condition(evidence: &Evidence<'_>, socket: &Socket) -> &'static str {
     match is_bound_by_number(evidence, socket) {
-        _ if socket.state == State::TimeWait => "; needs a newer Linux than 5.10",
+        _ if socket.state == State::TimeWait => "; needs Linux 6.0 or newer",
         _ if socket.is_closed_by_process() => "",
         Some(true) => {
-            "; the client gave the port to bind(), so the port stays bound until the client \
-             closes the socket or ends: then stop the client, too"
+            "; then stop the client as well: it gave the port to bind(), so the port stays bound \
+             until the client closes the socket"
         }
         None => {
-            "; if the client gave the port to bind(), the port stays bound until the client \
-             closes the socket or ends: then stop the client, too"
+            "; if the client gave the port to bind(), then stop the client as well: the port stays \
+             bound until the client closes the socket"
         }
         Some(false) => "",
     }

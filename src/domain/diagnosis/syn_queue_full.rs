@@ -145,7 +145,7 @@ fn of_listener(evidence: &Evidence<'_>, queue: &Queue<'_>, drops: Drops) -> Find
 fn limit(queue: &Queue<'_>, syn: &SynQueue) -> String {
     match (syn.cookies, syn.max_backlog) {
         (Some(0), Some(max)) if queues::limit_without_cookies(max) < queue.backlog => {
-            format!("3/4 of tcp_max_syn_backlog {}, SYN cookies off", grouped(max))
+            format!("limit 3/4 of tcp_max_syn_backlog {}, SYN cookies off", grouped(max))
         }
         (Some(0), _) => format!("backlog {}, SYN cookies off", grouped(queue.backlog)),
         _ => format!("backlog {}", grouped(queue.backlog)),
@@ -167,14 +167,15 @@ fn meaning(drops: Drops) -> &'static str {
     match drops {
         Drops::Cookies(_) => {
             "Clients can still connect: a SYN cookie uses no memory until the client's ACK \
-             arrives. Such connections lose TCP options (window scaling and SACK without \
-             timestamps). Ports are not exhausted, and the accept queue is not full: clients, or a \
-             SYN flood, leave handshakes unfinished."
+             arrives. Without TCP timestamps, such a connection has no window scaling and no SACK. \
+             Ports are not exhausted, and the accept queue is not full: clients, or a SYN flood, \
+             leave handshakes unfinished."
         }
         _ => {
-            "New clients get no answer to their SYN: connect() hangs and fails with ETIMEDOUT. \
-             This looks like port exhaustion but is not: the client has its port, and the accept \
-             queue is not full. Clients, or a SYN flood, leave handshakes unfinished."
+            "New clients get no answer to their SYN: connect() hangs, and fails with ETIMEDOUT if \
+             the queue stays full. This looks like port exhaustion but is not: the client has its \
+             port, and the accept queue is not full. Clients, or a SYN flood, leave handshakes \
+             unfinished."
         }
     }
 }
@@ -203,7 +204,8 @@ fn advice(listener: Option<Endpoint>, drops: Drops) -> Advice {
         .setting("net.ipv4.tcp_max_syn_backlog = 4096")
 }
 
-/// Reports drops if no queue is full now. None: something other than a SYN queue caused them.
+/// Reports drops if no queue is known to be full now: the procfs source does not show backlogs.
+/// None: something other than a SYN queue caused them.
 fn of_machine(evidence: &Evidence<'_>, drops: Drops) -> Option<Finding> {
     let (Drops::Lost(counter) | Drops::Cookies(counter)) = drops else { return None };
     let is_growing = counter.is_growing();
@@ -213,7 +215,8 @@ fn of_machine(evidence: &Evidence<'_>, drops: Drops) -> Option<Finding> {
         || matches!(drops, Drops::Cookies(_))
         || queues(evidence.snapshot).iter().any(|queue| queue.half_open > 0);
     let severity = if is_growing { Severity::Warning } else { Severity::Notice };
-    let summary = format!("a listener's SYN queue was full: {}; none is full now", drops.words());
+    let summary =
+        format!("a listener's SYN queue was full: {}; none is known to be full now", drops.words());
     is_by_queue.then(|| {
         Finding::new(severity, About::Machine, summary)
             .meaning(meaning(drops))

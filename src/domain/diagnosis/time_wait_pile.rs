@@ -85,11 +85,12 @@ fn used(evidence: &Evidence<'_>, row: &DestinationUse) -> String {
     }
 }
 
-/// Returns `; half are free in 58s without new connections`, or an empty string if the time is
-/// unknown.
+/// Returns `; half of those in TIME-WAIT are free in 58s if no connection is added`, or an empty
+/// string if the time is unknown.
 fn free_in(half: Option<u32>) -> String {
     half.map_or(String::new(), |s| {
-        format!("; half are free in {} without new connections", rounded(s.into()))
+        let when = rounded(s.into());
+        format!("; half of those in TIME-WAIT are free in {when} if no connection is added")
     })
 }
 
@@ -158,7 +159,7 @@ fn of_range(evidence: &Evidence<'_>) -> Option<Finding> {
     let finding = Finding::new(Severity::Warning, About::Range(Protocol::Tcp), summary)
         .meaning(
             "The end that closes first keeps the port for 60s; here that is this host. bind() to \
-             port 0 cannot get these ports; connect() to other destinations can.",
+             port 0 on all addresses cannot get these ports; connect() to other destinations can.",
         )
         .figure("time_wait", range.time_wait)
         .figure("occupied", range.occupied)
@@ -177,4 +178,4 @@ fn severity(reusable: u32, time_wait: u32) -> Severity {
 }
 
 const AVOID_LINGER: &str = "do not lower tcp_max_tw_buckets or close with SO_LINGER 0: late \
-    segments of old connections then reach new ones, and peers get ECONNRESET";
+    segments of old connections may then reach new ones, and SO_LINGER 0 gives peers ECONNRESET";

@@ -41,7 +41,8 @@ fn meaning(subject_status: &SubjectStatus, scopes: Option<&str>) -> String {
     let calls = Call {
         name: "UDP connect() and sendto() of an unbound socket",
         is_plural: true,
-        errno: "EAGAIN (\"Resource temporarily unavailable\"), bind() to port 0 with EADDRINUSE",
+        errno: "EAGAIN (\"Resource temporarily unavailable\"), and bind() to port 0 with \
+                EADDRINUSE",
         time_wait: 0,
     };
     let scopes = scopes.map(|scopes| format!(" Left by address: {scopes}.")).unwrap_or_default();

@@ -100,9 +100,9 @@ pub(super) fn rows_to_judge<'a>(
     high.iter().chain(low.iter().filter(|row| !short.is_empty() && is_short(row))).collect()
 }
 
-/// Returns whether the destination explains the status of the TCP range: it uses at least half of
-/// the range's used ports, and its level is at least that of the range. FAILING is enough if the
-/// range is EXHAUSTED.
+/// Returns whether the destination explains the status of the TCP range: the range is not OK, the
+/// destination uses at least half of the range's used ports, and its level is at least that of the
+/// range. FAILING is enough if the range is EXHAUSTED.
 fn is_cause(destination: &SubjectStatus, range: &SubjectStatus) -> bool {
     matches!(destination.subject, Subject::Destination(_))
         && range.subject == Subject::Range(Protocol::Tcp)

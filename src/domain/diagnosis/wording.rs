@@ -155,7 +155,7 @@ impl Call {
                      diagnose --sample 60 to check."
                 )
             }
-            _ => format!("{name} {verb} with {errno} once no port is left."),
+            _ => format!("Once no port is left, {name} {verb} with {errno}."),
         }
     }
 }

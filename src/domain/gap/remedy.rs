@@ -39,6 +39,7 @@ pub(super) fn of(gap: &Gap) -> &'static str {
             "Linux 6.8 or newer lists them; on older kernels all processes must be visible, as for \
              root in the host's pid namespace"
         }
+        Gap::PortsUnread { error: Some(error), .. } if error.is_out_of_descriptors() => RAISE_LIMIT,
         Gap::PortsUnread { error: Some(_), .. } => "grant CAP_SYS_PTRACE, and allow pidfd_getfd",
         Gap::PortsUnread { error: None, .. } | Gap::PortsInDoubt { .. } => {
             "Linux 6.8 or newer lists them by NETLINK_SOCK_DIAG"

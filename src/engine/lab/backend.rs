@@ -27,8 +27,8 @@ pub enum LabBackend {
 impl LabBackend {
     /// Prepares a lab.
     ///
-    /// Errors, as text: no strategy is selected or can take part, no candidate can be bound, or
-    /// sockets could not be created or listed.
+    /// Errors, as text: no strategy is selected or can take part, no candidate can be bound, the
+    /// host's policy could not be read, or sockets could not be created or listed.
     pub fn prepare(host: &dyn Host, setup: &LabSetup) -> Result<Self, Text> {
         let config = config(setup);
         let count = config.candidates.len();

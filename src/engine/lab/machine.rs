@@ -49,8 +49,8 @@ impl MachineLab {
     /// Creates a lab on the host. A strategy that lets the kernel choose does not take part if the
     /// kernel cannot be restricted to the range; a limitation says so.
     ///
-    /// Errors, as text: sockets could not be created or listed, no candidate can be bound, or no
-    /// strategy can take part.
+    /// Errors, as text: sockets could not be created or listed, the host's policy could not be
+    /// read, no candidate can be bound, or no strategy can take part.
     pub fn new(
         host: &dyn Host,
         config: LabConfig,

@@ -187,7 +187,7 @@ impl Open {
         let taken = notation::grouped(taken);
         Text::scrub(match count {
             1 => why,
-            u32::MAX => format!("{taken} leased: {why}"),
+            u32::MAX => format!("{taken} leased, then: {why}"),
             _ => format!("{taken} of {} leased: {why}", notation::grouped(count)),
         })
     }

@@ -32,17 +32,17 @@ const DESCRIPTORS_KEPT: u64 = 64;
 /// opens for a short time.
 const MIN_KEPT: u64 = 6;
 
-/// Binds without SO_REUSEPORT, and without SO_REUSEADDR unless requested, so that no other socket
-/// can share a bound port on the same address.
+/// Binds without SO_REUSEPORT, and without SO_REUSEADDR unless requested. Without both, no other
+/// socket can share a bound port on the same address.
 ///
-/// One unbound descriptor per protocol is used again after each refusal, because a bind() that
-/// fails with EADDRINUSE does not change the socket. For all addresses of both families, the binder
-/// binds one IPv6 socket on `[::]` that also accepts IPv4. This is the strictest bind(): it
-/// conflicts with every socket on the port, whatever its address.
+/// An unbound socket is used again after a refusal with EADDRINUSE, because such a bind() does not
+/// change the socket. For all addresses of both families, the binder binds, for each protocol, one
+/// IPv6 socket on `[::]` that also accepts IPv4. This is the strictest bind(): it conflicts with
+/// every socket of the protocol on the port, whatever its address.
 pub struct RealBinder {
     protocols: Protocols,
     address: BindAddress,
-    /// The range that the kernel chooses from for port 0; None: `ip_local_port_range`.
+    /// The value of IP_LOCAL_PORT_RANGE; None: the option is not set.
     choice: Option<PortRange>,
     /// The port that the last bind() failed to get; 0: the kernel found no port to choose.
     refused: u16,
@@ -165,7 +165,7 @@ impl Binder for RealBinder {
     }
 
     /// The duration is that of the bind() calls, without the time to open the sockets. It is zero
-    /// if no socket could be opened.
+    /// if a socket could not be opened.
     #[expect(clippy::inline_always, reason = "no return may pass the bind(), see `bind_first`")]
     #[inline(always)]
     fn bind(&mut self, mut port: u16) -> (Result<Self::Held, Refusal>, Duration) {
@@ -196,7 +196,7 @@ impl HostBinder for RealBinder {
     /// empty.
     fn choose_within(&mut self, range: PortRange) -> Result<(), HostError> {
         let refused = |words: String| {
-            let operation = format!("let the kernel choose a port of {range}");
+            let operation = format!("let the kernel choose a port from {range}");
             HostError::new(&operation, std::io::Error::other(words))
         };
         let automatic = automatic_range()?;
@@ -224,8 +224,8 @@ impl HostBinder for RealBinder {
     fn limitation(&self) -> Option<&'static str> {
         match (self.is_ipv4_only, self.chooses_from_part) {
             (true, false) => Some("IPv4 only"),
-            (false, true) => Some("only ports in ip_local_port_range"),
-            (true, true) => Some("IPv4 only, and only ports in ip_local_port_range"),
+            (false, true) => Some("kernel-bind: only ports in ip_local_port_range"),
+            (true, true) => Some("IPv4 only; kernel-bind: only ports in ip_local_port_range"),
             (false, false) => None,
         }
     }
@@ -269,8 +269,8 @@ impl Held for BoundPort {
         if let Some(udp) = &self.udp {
             let _ = rustix::net::connect_unspec(udp);
         }
-        // A receive buffer holds a few hundred datagrams. Datagrams that arrive during this loop
-        // may remain; the next call of `stray_datagrams` counts them.
+        // By default, a receive buffer holds a few hundred datagrams. Datagrams of a larger buffer,
+        // or that arrive during this loop, may remain; `stray_datagrams` counts them later.
         for _ in 0..8 {
             if self.stray_datagrams() < STRAY_DATAGRAMS as u64 {
                 break;

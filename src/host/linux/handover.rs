@@ -92,7 +92,7 @@ pub fn become_binder(
 /// Builds the command with PORT (the first port) and PORT_1 to PORT_n set, and `stale` removed.
 fn reported(Program { path, arguments, stale }: &Program<'_>, ports: &[u16]) -> Command {
     let mut command = Command::new(path);
-    #[expect(unsafe_code, reason = "`restore_signals` is made to be called there")]
+    #[expect(unsafe_code, reason = "`restore_signals` allocates nothing and takes no lock")]
     unsafe {
         command.pre_exec(|| {
             inherited::restore_signals();
@@ -132,7 +132,7 @@ fn listen(sockets: &[OwnedFd]) -> rustix::io::Result<Vec<&'static str>> {
 fn arrange(sockets: &mut [OwnedFd]) -> rustix::io::Result<()> {
     for (index, number) in (0..sockets.len()).zip(FIRST_DESCRIPTOR..) {
         let (socket, later) =
-            sockets[index..].split_first_mut().expect("place is below the length");
+            sockets[index..].split_first_mut().expect("index is below the length");
         if socket.as_raw_fd() != number {
             if let Some(other) = later.iter_mut().find(|other| other.as_raw_fd() == number) {
                 *other = rustix::io::fcntl_dupfd_cloexec(&*other, FIRST_DESCRIPTOR)?;
@@ -148,8 +148,8 @@ fn arrange(sockets: &mut [OwnedFd]) -> rustix::io::Result<()> {
 fn renumber(socket: &OwnedFd, number: RawFd) -> rustix::io::Result<OwnedFd> {
     #[expect(
         unsafe_code,
-        reason = "dup2() needs a number that is free or the caller's: only the sockets are open, \
-                  and `arrange` keeps their numbers out of the way"
+        reason = "dup2() may close the descriptor that has this number (see `become_program`): \
+                  `arrange` has moved the other sockets away"
     )]
     // `ManuallyDrop`, because the number must not be closed if dup2() fails.
     let mut target = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(number) });

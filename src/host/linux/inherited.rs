@@ -13,14 +13,14 @@ static SIGNALS: OnceLock<Signals> = OnceLock::new();
 
 /// Calls `record_signals`, which records the signals, before std's runtime starts. The runtime
 /// ignores SIGPIPE before it calls `main` (library/std/src/sys/pal/unix/mod.rs).
-#[expect(unsafe_code, reason = "the linker gathers functions to be called at the start by section")]
+#[expect(unsafe_code, reason = "the section lists functions that the C library calls at startup")]
 #[used]
 #[unsafe(link_section = ".init_array")]
 static RECORD_SIGNALS: extern "C" fn() = record_signals;
 
 extern "C" fn record_signals() {
     let mut blocked = MaybeUninit::uninit();
-    #[expect(unsafe_code, reason = "both calls only read, and fill what they are given or fail")]
+    #[expect(unsafe_code, reason = "both calls change no setting, and fill their buffer or fail")]
     let (handler, blocked) = unsafe {
         let mut pipe = MaybeUninit::<libc::sigaction>::uninit();
         if libc::sigaction(libc::SIGPIPE, std::ptr::null(), pipe.as_mut_ptr()) != 0
@@ -40,7 +40,7 @@ extern "C" fn record_signals() {
 /// Allocates nothing and takes no lock.
 pub fn restore_signals() {
     if let Some(Signals { ignores_pipe, blocked }) = SIGNALS.get() {
-        #[expect(unsafe_code, reason = "both are async-signal-safe, and `blocked` is a whole set")]
+        #[expect(unsafe_code, reason = "both are async-signal-safe, and `blocked` is initialized")]
         unsafe {
             if *ignores_pipe {
                 libc::signal(libc::SIGPIPE, libc::SIG_IGN);

@@ -21,7 +21,7 @@ pub fn find(pid: u32) -> Option<Running> {
 }
 
 /// Reads the name of a process. Does not read its command line, because the process can delay that.
-/// None: it has ended.
+/// None: it has ended, or its name cannot be read.
 pub fn name(pid: u32) -> Option<Text> {
     let comm = fs::read(format!("/proc/{pid}/comm")).ok()?;
     Some(Text::scrub(comm.strip_suffix(b"\n").unwrap_or(&comm)))
@@ -38,7 +38,7 @@ pub fn refusal(pid: u32) -> Option<Errno> {
 }
 
 /// Returns whether the process with this pid and start time still exists. If it cannot be checked
-/// now (no descriptor is left), it counts as existing.
+/// now (for example, because no descriptor is left), it counts as existing.
 pub fn is_alive(pid: u32, started: u64) -> bool {
     read_stat(pid).map_or(true, |found| found.is_some_and(|found| found.started == started))
 }
@@ -65,7 +65,8 @@ fn read(pid: u32) -> io::Result<Option<Vec<u8>>> {
 }
 
 /// Parses proc_pid_stat(5): after the name in parentheses, which may contain any byte, come the
-/// state (field 3), the flags (9), the number of threads (20) and the start time (22).
+/// state (field 3), the flags (9), the number of threads (20) and the start time (22). None: the
+/// process is a zombie, or the text is malformed.
 fn parse(stat: &[u8]) -> Option<Running> {
     let (found, is_gone) = parse_any(stat)?;
     (!is_gone).then_some(found)

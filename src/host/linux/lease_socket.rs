@@ -39,7 +39,7 @@ pub fn open(socket_path: &SocketPath) -> Result<LeaseSocket, SocketError> {
         claim.record_socket()?;
     }
     rustix::net::listen(&listener, BACKLOG)
-        .map_err(|errno| HostError::new(&format!("listen at {socket_path}"), errno))?;
+        .map_err(|errno| HostError::new(&format!("listen on {socket_path}"), errno))?;
     Ok(LeaseSocket::new(listener, claim))
 }
 

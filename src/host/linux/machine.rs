@@ -8,9 +8,8 @@ use crate::domain::{Machine, MachineKind, Text, Users};
 /// /proc/1/ns/net cannot be read.
 const FIRST_NAMESPACE: u64 = 4_026_531_833;
 
-/// Interfaces that a namespace can have without any being added by a user: loopback, and the
-/// fallback devices that each tunnel module adds to every namespace
-/// (`net.core.fb_tunnels_only_for_init_net`).
+/// Interfaces that the kernel itself adds to a namespace: loopback, and the fallback devices of the
+/// tunnel modules (unless `net.core.fb_tunnels_only_for_init_net` is set).
 const DEFAULT_INTERFACES: [&[u8]; 10] = [
     b"lo",
     b"tunl0",

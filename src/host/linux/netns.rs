@@ -79,7 +79,11 @@ pub struct NamespaceNames {
 impl fmt::Display for NamespaceNames {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, name) in self.names.iter().enumerate() {
-            write!(f, "{}{name}", if number == 0 { "; available here: " } else { ", " })?;
+            let before = match number {
+                0 => "; available here (for a process, use its pid): ",
+                _ => ", ",
+            };
+            write!(f, "{before}{name}")?;
         }
         if self.more > 0 { write!(f, " and {} more", self.more) } else { Ok(()) }
     }
@@ -95,7 +99,8 @@ impl Namespace {
     /// Moves the calling thread into this namespace for good; threads that it starts later follow.
     ///
     /// If the thread is already there, this only reads /proc, which needs no privilege. Errors:
-    /// EPERM without CAP_SYS_ADMIN, EINVAL if it is a namespace of another kind (setns(2)).
+    /// those of setns(2), such as EPERM without CAP_SYS_ADMIN, and EINVAL if this is a namespace of
+    /// another kind.
     pub fn enter(&self) -> io::Result<()> {
         if fs::metadata("/proc/thread-self/ns/net")
             .is_ok_and(|own_namespace| own_namespace.ino() == self.id)
@@ -135,7 +140,7 @@ pub fn inside<T: Send>(
 }
 
 /// Finds a namespace by a name in /run/netns, by the pid of a process or thread, or by a path. Text
-/// with a slash is a path, and a name comes before a pid, as in ip-netns(8).
+/// with a slash is a path, and a name comes before a pid, as for `ip link set DEV netns`.
 ///
 /// Checks neither whether it is a network namespace nor whether this process may enter it.
 ///

@@ -1,8 +1,9 @@
 //! Opens files for reports so that no other user can redirect or block the write. Does not create
 //! the report.
 //!
-//! Each name is looked up relative to a folder that is opened once. A report is written to a file
-//! without a name, which gets its name when it is complete.
+//! Each name is looked up relative to a folder that is opened once. A regular file gets its name
+//! when the report is complete; until then it has none, or a temporary one. Pipes, devices and open
+//! descriptors are written to directly.
 
 mod file_name;
 mod stale;
@@ -46,8 +47,9 @@ pub enum OutputFile {
     New(NewFile),
 }
 
-/// Opens `path` for a report. Without a `mark`, follows symbolic links. With a `mark`, follows
-/// none, and replaces only a file that belongs to this user and is empty or begins with the mark.
+/// Opens `path` for a report. Without a `mark`, follows a symbolic link at `path`. With a `mark`,
+/// refuses one, and replaces only a file that belongs to this user and is empty or begins with the
+/// mark. Links in the directories of `path` are always followed.
 pub fn open(path: &Path, mark: Option<&'static str>) -> io::Result<OutputFile> {
     let file_name = match mark {
         None => FileName::resolve_links(path)?,
@@ -80,7 +82,7 @@ pub struct NewFile {
     mark: Option<&'static str>,
     file: File,
     /// The temporary name, if the file has one: on file systems without O_TMPFILE (NFS, old
-    /// overlayfs), and for a moment before an old file is replaced.
+    /// overlayfs), without /proc, and for a moment before an old file is replaced.
     temporary: Option<CString>,
 }
 
@@ -96,7 +98,7 @@ impl NewFile {
         let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
         let nameless = openat(&file_name.folder, c".", flags, Mode::from_raw_mode(mode));
         let (file, temporary) = match nameless {
-            // Without /proc, the file could not get its name later.
+            // Without /proc, `give_name` may be unable to give the file a name later.
             Ok(file) if rustix::fs::stat(OPEN_FOLDERS).is_ok() => (file, None),
             Ok(_) | Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) => {
                 let (name, file) = create_named(&file_name.folder, Mode::from_raw_mode(mode))?;
@@ -155,7 +157,7 @@ impl NewFile {
         Err(has_changed())
     }
 
-    /// Links the file as `name`. Fails with EEXIST if the name is in use.
+    /// Gives the file the name `name`. Fails with EEXIST if the name is in use.
     fn give_name(&self, name: &CString) -> Result<(), Errno> {
         let folder = &self.file_name.folder;
         if let Some(temporary) = &self.temporary {
@@ -216,7 +218,7 @@ fn with_free_name<T>(
 ) -> io::Result<(T, CString)> {
     let mut number = 0;
     loop {
-        let name = CString::new(stale::name(number)).expect("digits have no NUL");
+        let name = CString::new(stale::name(number)).expect("a temporary name has no NUL");
         match attempt(&name) {
             Err(Errno::EXIST) if number < MAX_NAMES => number += 1,
             done => return Ok((done?, name)),

@@ -32,7 +32,8 @@ const DIRECTORY_BUFFER: usize = 32 * 1024;
 /// Walks /proc/PID/fd when necessary and remembers what it found.
 ///
 /// The descriptor tables of single threads (unshare(CLONE_FILES)) and the fixed files of io_uring
-/// are read only for inodes that are in no process's table, and once for each such inode.
+/// are searched if an inode is in no process's table, once for each such inode. `find_descriptors`
+/// always searches them; a `Full` walk also does while some threads are unread.
 #[derive(Default)]
 pub struct OwnerFinder {
     holders: Holders,
@@ -225,7 +226,8 @@ impl OwnerFinder {
         pairs.dedup();
     }
 
-    /// Assigns each inode that the walk did not find to `not_found` or `undecided`.
+    /// Assigns each inode that the walk did not find to `not_found` or `undecided`; none if the
+    /// walk failed.
     fn decide(&mut self, missing: Vec<u32>, before: &[u32]) {
         if !missing.is_empty() {
             self.holders.missing_privilege = missing_privilege();

@@ -41,7 +41,8 @@ impl PolicyReader {
 
     /// Reads the current policy. If the ephemeral range, the reserved ports or the first
     /// unprivileged port cannot be read, uses the default and adds an entry to `gaps`. Other values
-    /// that cannot be read are None or false.
+    /// that cannot be read are None or false. If this kernel has no `tcp_tw_reuse_delay`, uses its
+    /// default.
     pub fn read(&mut self, gaps: &mut Vec<Gap>) -> Ephemeral {
         let list = &mut self.buffer;
         // Small, because the kernel allocates and clears a buffer of the same size.

@@ -17,7 +17,7 @@ const IP_LOCAL_PORT_RANGE: c_int = 51;
 
 #[expect(
     unsafe_code,
-    reason = "the signature is that of setsockopt(2), in the C library that std has"
+    reason = "the signature is that of setsockopt(2) in the C library that std links"
 )]
 unsafe extern "C" {
     fn setsockopt(
@@ -30,7 +30,7 @@ unsafe extern "C" {
 }
 
 /// Makes bind() to port 0 and connect() choose from the intersection of this range and
-/// `ip_local_port_range`.
+/// `ip_local_port_range`. If they do not intersect, the kernel ignores this range.
 ///
 /// Errors: ENOPROTOOPT before Linux 6.3.
 pub fn set(socket: &OwnedFd, range: PortRange) -> io::Result<()> {

@@ -51,7 +51,8 @@ pub fn read_table(table: Table, buffer: &mut Vec<u8>) -> io::Result<()> {
     }
 }
 
-/// Appends the sockets of a whole table. Skips bad lines, and returns an error at the end.
+/// Appends the sockets of a whole table. Skips bad lines; if there are any, returns an error at the
+/// end.
 pub fn parse_table(
     table: Table,
     text: &[u8],
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_line_is_skipped_and_counted() {
+    fn a_malformed_line_is_skipped_and_reported() {
         let good =
             "0: 00000000:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000 0 0 9 2\n";
         for bad in [

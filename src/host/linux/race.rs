@@ -42,7 +42,7 @@ pub fn start(program: &Path, config: &RaceConfig) -> Result<Box<dyn RaceProcess>
     }
 }
 
-/// Draws a number of [0, 1) at random.
+/// Draws a number from [0, 1) at random.
 pub type RandomFraction<'a> = &'a mut dyn FnMut() -> f64;
 
 /// The role of a process in a race.
@@ -55,8 +55,8 @@ pub enum RaceRole {
 }
 
 impl RaceRole {
-    /// Parses the arguments of the process. None: they name no role, or their `RaceConfig` is
-    /// invalid.
+    /// Parses the arguments of the process. None: they name no role, or the arguments of the role
+    /// are invalid.
     pub fn parse(words: &[String]) -> Option<Self> {
         let (name, rest) = words.split_first()?;
         match name.as_str() {

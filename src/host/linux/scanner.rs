@@ -37,8 +37,8 @@ use crate::{
     },
 };
 
-/// Scans the network namespace in which it was created, except for the policy and `/proc/net`,
-/// which are those of the calling thread.
+/// Dumps the sockets of the network namespace in which it was created. Everything else, such as the
+/// policy, /proc/net and the interface names, is that of the calling thread's network namespace.
 pub struct LinuxScanner {
     machine: Arc<Machine>,
     /// The netlink socket, or why there is none.
@@ -115,7 +115,7 @@ impl LinuxScanner {
         }
         match snapshot.gaps.last() {
             Some(&Gap::TableRefused { error, .. }) if unlisted == 4 => Err(HostError::new(
-                "list the sockets by NETLINK_SOCK_DIAG or /proc/thread-self/net",
+                "list the sockets through NETLINK_SOCK_DIAG or from /proc/thread-self/net",
                 error,
             )),
             _ => Ok(()),
@@ -183,7 +183,8 @@ impl LinuxScanner {
     }
 
     /// Finds the owners of the sockets, of one port or of all. Call it after all sockets are
-    /// listed. Sockets that the kernel does not list are searched for among the descriptors.
+    /// listed. If the kernel does not list bound-inactive sockets, searches the descriptors for
+    /// them.
     fn find_owners(&mut self, depth: OwnerDepth, port: Option<u16>, snapshot: &mut Snapshot) {
         let hides_some = snapshot.hides_bound_inactive();
         if hides_some {
@@ -205,7 +206,8 @@ impl LinuxScanner {
         attribute(snapshot, self.owners.holders());
     }
 
-    /// Adds bound-inactive sockets, and reduces the gap to those that could not be read.
+    /// Adds bound-inactive sockets, and gaps for the sockets whose port is unread or in doubt. If
+    /// all descriptor tables were read, removes the gap for all bound-inactive sockets.
     fn find_unlisted(&mut self, snapshot: &mut Snapshot) {
         let socket_descriptors = self.owners.find_descriptors(&snapshot.sockets);
         let rest = self.unlisted.find(socket_descriptors, &mut snapshot.sockets);
@@ -272,8 +274,8 @@ impl LinuxScanner {
         }
     }
 
-    /// Adds the names of tunnels, and which ports were bound by number. Both need sockets that are
-    /// listed and attributed.
+    /// Adds the names of tunnels, and which ports were bound by number. Call it after the sockets
+    /// are listed and attributed.
     fn ask_further(&mut self, snapshot: &mut Snapshot) {
         snapshot.name_tunnels(self.tunnels.find(&snapshot.sockets));
         if let (Ok(netlink), Source::SockDiag) = (&mut self.netlink, snapshot.source) {
@@ -345,8 +347,8 @@ impl Scanner for LinuxScanner {
         Ok(())
     }
 
-    /// Lets the kernel filter by port. Walks the processes only if one may hold a socket of the
-    /// port.
+    /// Lets the kernel filter by port, unless it does not list bound-inactive sockets. If it lists
+    /// them, walks the processes only if a socket of the port has an inode.
     fn scan_port(&mut self, port: u16, snapshot: &mut Snapshot) -> Result<(), HostError> {
         let started = cpu_time();
         snapshot.clear();
@@ -369,7 +371,7 @@ impl Scanner for LinuxScanner {
         let Ok(netlink) = &mut self.netlink else { return };
         let started = cpu_time();
         let mut peers = Vec::new();
-        // `unknown_peers` is always empty if tcp_tw_reuse is 2, the default of Linux.
+        // `unknown_peers` is always empty if tcp_tw_reuse is 2, the default since Linux 4.19.
         for index in snapshot.unknown_peers() {
             let socket = &snapshot.sockets[index];
             if netlink.has_timestamps(socket) == Some(true) {

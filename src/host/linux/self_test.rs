@@ -19,8 +19,8 @@ const FIRST_KERNEL: (u32, u32) = (6, 8);
 /// A bound socket of this process, held until a dump has shown whether it is listed.
 pub struct SelfTest {
     /// The socket and its cookie. The port alone does not identify it, because another process may
-    /// use the same port on another address. None: no socket could be bound (the range is full, or
-    /// no descriptor is left).
+    /// use the same port on another address. None: no socket could be bound (for example, the range
+    /// is full or no descriptor is left), or its cookie could not be read.
     probe: Option<(OwnedFd, u64)>,
     refusal: Option<Errno>,
 }

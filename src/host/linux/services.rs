@@ -18,7 +18,7 @@ pub fn read() -> ServiceNames {
     }
 }
 
-/// Removes the line that the limit cut in two, because its port would be wrong.
+/// Removes the line that the limit cut in two, because its port might be wrong.
 fn whole_lines(bytes: &[u8]) -> &[u8] {
     let is_cut = bytes.len() as u64 >= LIMIT;
     let end = bytes.iter().rposition(|&byte| byte == b'\n').filter(|_| is_cut);

@@ -44,7 +44,7 @@ pub const TCP_INFO: NumberOption<88> = NumberOption { level: IPPROTO_TCP, name: 
 
 #[expect(
     unsafe_code,
-    reason = "the signature is that of getsockopt(2), in the C library that std has"
+    reason = "the signature is that of getsockopt(2) in the C library that std links"
 )]
 unsafe extern "C" {
     fn getsockopt(

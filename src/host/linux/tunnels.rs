@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Interval at which the interfaces are listed again. If the set of sockets without a process has
-/// changed, they are listed earlier, but at most once a second (`MIN_INTERVAL`).
+/// changed, the next listing is earlier, but at least `MIN_INTERVAL` after the last one.
 const REFRESH: Duration = Duration::from_secs(10);
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
 

@@ -9,7 +9,7 @@ use crate::domain::Text;
 const LIMIT: u64 = 16 * 1024;
 /// Digits shown of a container id, as many as docker(1) shows.
 const ID_SHOWN: usize = 12;
-/// Digits shown of a pod's uid, which is cut at its first dash.
+/// Digits shown of a pod's uid: the first group of a UUID.
 const POD_SHOWN: usize = 8;
 /// systemd units that hold processes (systemd.unit(5)); slices hold only other units.
 const UNITS: [&str; 5] = [".service", ".scope", ".socket", ".mount", ".swap"];
@@ -22,9 +22,9 @@ pub fn read(pid: u32) -> Option<Text> {
     parse(&bytes)
 }
 
-/// Parses /proc/PID/cgroup (cgroups(7)). Uses the line of cgroup version 2, or else the line of
-/// systemd's own hierarchy, or else any line that names a container. None: no line names a unit or
-/// a container.
+/// Parses /proc/PID/cgroup (cgroups(7)). Uses the line of cgroup version 2 if it names a unit or a
+/// container, or else the line of systemd's own hierarchy if it does, or else any line that names a
+/// container. None: there is none.
 pub fn parse(cgroup: &[u8]) -> Option<Text> {
     let lines: Vec<(&str, &str, &str)> =
         cgroup.split(|&b| b == b'\n').filter_map(|line| fields(line)).collect();
@@ -35,12 +35,13 @@ pub fn parse(cgroup: &[u8]) -> Option<Text> {
     named.or_else(|| lines.iter().find_map(|(_, _, path)| container(path))).map(Text::scrub)
 }
 
-/// Splits `0::/system.slice/nginx.service`.
+/// Splits `0::/system.slice/nginx.service` into hierarchy id, controllers and path. None: the line
+/// has fewer fields or is not UTF-8.
 fn fields(line: &[u8]) -> Option<(&str, &str, &str)> {
     let mut fields = std::str::from_utf8(line).ok()?.splitn(3, ':');
     let (id, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
-    // The kernel adds this suffix if the group was removed but the process still exists
-    // (cgroup_path_ns, kernel/cgroup/cgroup.c).
+    // The kernel adds this suffix for a zombie whose group was removed (`proc_cgroup_show`,
+    // kernel/cgroup/cgroup.c).
     Some((id, controllers, path.strip_suffix(" (deleted)").unwrap_or(path)))
 }
 
@@ -49,7 +50,7 @@ fn name(path: &str) -> Option<String> {
 }
 
 /// Returns the innermost unit. For the `init.scope` of a user's service manager, returns the unit
-/// of that manager.
+/// of that manager. None: the path contains no unit.
 fn unit(path: &str) -> Option<String> {
     let is_unit = |part: &&str| UNITS.iter().any(|suffix| part.ends_with(suffix));
     let mut units = path.split('/').rev().filter(is_unit);
@@ -58,8 +59,8 @@ fn unit(path: &str) -> Option<String> {
     Some(outer.unwrap_or(innermost).to_owned())
 }
 
-/// Returns `docker 3f2a1b0c9d8e`, `container 3f2a1b0c9d8e (pod 0b7e1c2d)`, `lxc web` or, without a
-/// container, `k8s pod 0b7e1c2d`. None: the path names neither.
+/// Returns, for example, `docker 3f2a1b0c9d8e`, `container 3f2a1b0c9d8e (pod 0b7e1c2d)`, `lxc web`
+/// or, without a container, `k8s pod 0b7e1c2d`. None: the path names neither container nor pod.
 fn container(path: &str) -> Option<String> {
     let parts: Vec<&str> = path.split('/').collect();
     let parents = std::iter::once("").chain(parts.iter().copied());
@@ -73,7 +74,8 @@ fn container(path: &str) -> Option<String> {
     }
 }
 
-/// Returns the container to which the directory `part`, below `parent`, belongs.
+/// Returns the container to which the directory `part`, below `parent`, belongs. None: it is not
+/// the directory of a container.
 fn contained(parent: &str, part: &str) -> Option<String> {
     if let Some(name) = part.strip_prefix("lxc.payload.") {
         return Some(format!("lxc {name}"));
@@ -94,7 +96,7 @@ fn contained(parent: &str, part: &str) -> Option<String> {
 }
 
 /// Returns the first digits of the uid in `pod0b7e1c2d-…` or
-/// `kubepods-burstable-pod0b7e1c2d_….slice`.
+/// `kubepods-burstable-pod0b7e1c2d_….slice`. None: the name is not that of a pod.
 fn pod(part: &str) -> Option<&str> {
     let part = part.strip_suffix(".slice").unwrap_or(part);
     let start = if part.starts_with("kubepods") { part.rfind("-pod")? + 1 } else { 0 };
@@ -160,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn cgroup_v1_units_come_from_the_systemd_hierarchy_or_a_container() {
+    fn a_cgroup_v1_line_is_used_if_the_v2_line_names_nothing() {
         let old =
             "12:pids:/system.slice/x.service\n1:name=systemd:/system.slice/ssh.service\n0::/\n";
         assert_eq!(reported(old).as_deref(), Some("ssh.service"));

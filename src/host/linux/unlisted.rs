@@ -2,10 +2,10 @@
 //! by one (pidfd_getfd(2)). Does not describe their processes.
 //!
 //! A socket whose connection was refused or has ended is in the state TCP_CLOSE again, and
-//! getsockname() still returns its port. If bind() assigned the port, the socket keeps it
-//! (`SOCK_BINDPORT_LOCK`); if connect() assigned it, the port is free (`tcp_set_state`,
-//! `inet_put_port`). No socket option shows which function assigned the port. The port of such a
-//! socket is in doubt.
+//! getsockname() still returns its port. If the port was given to bind(), the socket keeps it
+//! (`SOCK_BINDPORT_LOCK`); if connect() or bind() to port 0 chose it, the port is free
+//! (`tcp_set_state`, `inet_put_port`). No socket option shows which of the two is the case, so the
+//! port of such a socket is in doubt.
 
 use std::{collections::BTreeMap, net::IpAddr, os::fd::OwnedFd};
 
@@ -36,7 +36,7 @@ const CLOSED: u8 = 7;
 /// Opens a thread, not a process (`PIDFD_THREAD`, which is O_EXCL). Since Linux 6.9.
 const THREAD: PidfdFlags = PidfdFlags::from_bits_retain(0o200);
 
-/// Finds sockets that no table lists, and remembers which are not TCP.
+/// Finds bound TCP sockets that no table lists, and remembers which sockets are not TCP.
 #[derive(Default)]
 pub struct UnlistedFinder {
     /// Inodes of sockets that are not TCP, ascending.
@@ -59,7 +59,7 @@ impl UnlistedRest {
         self.unread.values().sum()
     }
 
-    /// Returns the gaps; none if it is known for each port whether it is bound.
+    /// Returns the gaps; none if it is known for each socket whether its port is bound.
     pub fn gaps(self) -> impl Iterator<Item = Gap> {
         let holders = self.unread.into_iter().map(|(pid, sockets)| UnreadPorts { pid, sockets });
         let holders: Vec<UnreadPorts> = holders.collect();

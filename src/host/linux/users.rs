@@ -66,7 +66,7 @@ pub fn effective() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// Removes the line that the limit cut in two, because its uid would be wrong.
+/// Removes the line that the limit cut in two, because its uid might be wrong.
 fn whole_lines(bytes: &[u8]) -> &[u8] {
     let is_cut = bytes.len() as u64 >= LIMIT;
     let end = bytes.iter().rposition(|&byte| byte == b'\n').filter(|_| is_cut);

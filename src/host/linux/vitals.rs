@@ -32,8 +32,8 @@ const MAX_SYN_BACKLOG: &str = "/proc/sys/net/ipv4/tcp_max_syn_backlog";
 #[derive(Default)]
 pub struct VitalsReader {
     buffer: Vec<u8>,
-    /// See `Vitals::hash_buckets`. Never changes while the namespace exists; None: this kernel does
-    /// not show it.
+    /// See `Vitals::hash_buckets`. Never changes while the namespace exists; None: it could not be
+    /// read, because this kernel does not have the file, for example.
     hash_buckets: OnceCell<Option<i64>>,
     conntrack: ConntrackReader,
     descriptors: DescriptorReader,
@@ -67,8 +67,8 @@ impl VitalsReader {
         vitals.hash_buckets = *self.hash_buckets.get_or_init(buckets);
     }
 
-    /// Reads the SYN limits only if a SYN queue may have been full, because they cost two more
-    /// files.
+    /// Reads the SYN limits only if a SYN queue is in use or may have been full, because they are
+    /// in two more files.
     fn read_syn_limits(&mut self, sockets: &[Socket], vitals: &mut Vitals) {
         let queue = &mut vitals.syn_queue;
         let counters = [vitals.listen_drops, queue.dropped, queue.cookies_for_full];

@@ -17,7 +17,7 @@ use signal_hook::{flag, low_level::pipe};
 
 use crate::host::signals::{self, USER_SIGNALS};
 
-/// Catches the signals in `ENDING` and the one that requests a report, so that they do not end the
+/// Catches the signals in `USER_SIGNALS` and the one that requests a report, so that they do not end the
 /// process. Its descriptor becomes readable when one of them arrives.
 pub struct EndingSignals {
     came: UnixStream,

@@ -205,8 +205,8 @@ impl SimulatedHostBuilder {
         self.fill_ports(range.ports(), share, state, seed)
     }
 
-    /// Like `fill`, for any list of ports. Two fills with the same ports and seed select the same
-    /// ports.
+    /// Like `fill`, for any list of ports. Two fills with the same list, share and seed select the
+    /// same ports.
     #[must_use]
     pub fn fill_ports(
         mut self,

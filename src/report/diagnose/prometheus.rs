@@ -25,8 +25,8 @@ pub use metrics::METRICS;
 
 use self::listed::ListedSubjects;
 
-/// The beginning of each metrics file of portscope. `--output` replaces only a file that begins
-/// with it.
+/// The beginning of each metrics file of portscope. With this format, `--output` replaces only a
+/// file that is empty or begins with it.
 pub const MARK: &str = "# portscope ";
 /// Maximum number of destinations with series of their own if `Health::top` is None.
 pub const MAX_DESTINATIONS: usize = 20;
@@ -36,7 +36,7 @@ pub const MAX_NAMESPACES: usize = 32;
 /// Results of one run of `diagnose`.
 pub struct DiagnoseRun<'a> {
     pub healths: &'a [Health<'a>],
-    /// Why network namespaces may be missing. None: only one namespace was requested.
+    /// Why network namespaces may be missing. None: not all were requested (--netns all).
     pub unseen: Option<&'a [UnseenNamespaces]>,
     pub cost: Cost,
 }
@@ -54,14 +54,15 @@ pub struct Cost {
 /// A gauge: its name, its meaning, and where its samples come from.
 pub struct Metric {
     pub name: &'static str,
-    /// Names of the labels, separated by commas. `destination` is short for four labels.
+    /// Names of the labels, separated by commas. `destination` is short for the labels of a
+    /// destination (see `metrics::DESTINATION`). Each metric may also have `network_namespace`.
     pub labels: &'static str,
     pub help: &'static str,
     of: SampleSource,
 }
 
-/// The source of the samples of a metric. A sample whose value is None is left out. An assumed range
-/// and its destinations have no samples.
+/// The source of the samples of a metric. A sample whose value is None is left out. An assumed
+/// range and its destinations have no samples.
 #[derive(Clone, Copy)]
 enum SampleSource {
     Build,

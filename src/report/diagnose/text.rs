@@ -44,8 +44,8 @@ pub fn write_each(healths: &[Health<'_>], out: &mut dyn Write) -> io::Result<()>
     text::write_each(healths, |health| health.scan, write, out)
 }
 
-/// Returns the text of the first line: the worst problem, or the use of each range if there is
-/// none.
+/// Returns the text of the first line: what could not be read if the status is UNKNOWN, the worst
+/// problem, or the use of each range if there is none.
 fn verdict(health: &Health<'_>) -> String {
     match (health.status(), health.unlisted()) {
         (Status::Unknown, Some(gap)) => gap.to_string(),
@@ -84,7 +84,7 @@ fn worst_finding<'a>(health: &Health<'a>) -> Option<&'a Finding> {
 
 /// Formats the used ports: `TCP uses 12 of 28,232 ports (<0.1 %)`.
 fn used(health: &Health<'_>, subject_status: &SubjectStatus) -> String {
-    // Not `SubjectStatus::share`, which also counts ports that are not certain to be available.
+    // Not `SubjectStatus::share`, which counts as used all ports that may be unavailable.
     let share = notation::percent_of(subject_status.used, subject_status.size);
     let subject = match subject_status.subject {
         Subject::Destination(destination) => format!("TCP {}", route(health, &destination)),
@@ -105,7 +105,7 @@ fn room(health: &Health<'_>) -> String {
     match health.destinations().next() {
         None => format!("ports left: {} for any destination", between(new)),
         Some(fullest) => format!(
-            "ports left: {} for the fullest destination ({}), {} for a new one",
+            "ports left: {} for the fullest destination ({}), {} for a new destination",
             between(fullest.left()),
             route(health, &fullest.destination),
             match at_most(health.scan.snapshot) {
@@ -247,8 +247,8 @@ fn growth(trend: Option<Trend>) -> String {
     trend.map_or_else(|| "-".to_owned(), |trend| notation::rate(trend.per_second))
 }
 
-/// Formats when no port will be left: `now`, `now and then (1 of 5 scans)`, `7s (5s to 10s)`; `-`
-/// if nothing is forecast.
+/// Formats when no port will be left: `now`, `perhaps now`, `now and then (1 of 5 scans)`,
+/// `7s (5s to 10s)`; `-` if nothing is forecast.
 fn full_in(subject_status: &SubjectStatus) -> String {
     if subject_status.available == 0 {
         return if subject_status.left.most == 0 { "now" } else { "perhaps now" }.to_owned();

@@ -82,7 +82,8 @@ struct SideRow<'a> {
     connect: Vec<ConnectReported<'a>>,
     connect_left_out: usize,
     frees_when: Option<&'a str>,
-    /// Where DNAT sends the flows that arrive for the port; null: unknown.
+    /// Where DNAT sends the flows that arrive for the port; null: no flow is tracked, or the flows
+    /// could not be read.
     published: Option<Vec<PublishedRow>>,
 }
 
@@ -159,7 +160,7 @@ struct ExplainRow<'a> {
     verdict: &'static str,
     because: &'a str,
     probed: Option<&'static str>,
-    /// Why --probe skipped this row. None: it did not, or there was no --probe.
+    /// Why --probe skipped this row. None: it did not skip the row, or there was no --probe.
     #[serde(skip_serializing_if = "Option::is_none")]
     not_probed: Option<&'static str>,
     errno: Option<Cow<'static, str>>,

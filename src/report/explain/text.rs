@@ -43,7 +43,8 @@ pub fn write_each(explanations: &[Explanation<'_>], out: &mut dyn Write) -> io::
     text::write_each(explanations, |explanation| explanation.scan, write, out)
 }
 
-/// Describes the port: its class, and whether it is in the ephemeral range.
+/// Describes the port: its class, whether it is in the ephemeral range, whether it is reserved, and
+/// whether bind() needs a capability.
 fn summary(explanation: &Explanation<'_>) -> String {
     let ephemeral = &explanation.scan.snapshot.ephemeral;
     let within = if ephemeral.range.contains(explanation.port) { "inside" } else { "outside" };
@@ -127,7 +128,7 @@ fn write_publications(
     let consequence = if is_held {
         "they do not reach the sockets on the port"
     } else {
-        "the port is not in use, but a socket that is bound to it does not get these flows"
+        "the port is not in use, and a socket bound to it would not get these flows"
     };
     let mut is_published = false;
     for flow in explanation.published(side.protocol).into_iter().flatten().take(MAX_REPORTED) {
@@ -162,7 +163,7 @@ impl HolderGroup<'_> {
         let names = scan.names(self.first);
         let [connection, its_process_has, it] = match self.count {
             1 => ["a connection", "its process has", "the socket"],
-            _ => ["connections", "their processes have", "the sockets"],
+            _ => ["connections", "the processes have", "the sockets"],
         };
         match scan.snapshot.owner(self.first) {
             Owner::Process(_) => names,
@@ -240,8 +241,8 @@ fn write_ages(scan: Scan<'_>, sockets: &[Socket], out: &mut dyn Write) -> io::Re
     paragraph::write(BULLET, &age, out)
 }
 
-/// Writes one sentence for each group of rows with the same reuse option, verdict and reason. If
-/// all rows have the same answer, writes one sentence for all of them.
+/// Writes one sentence for each group of rows with the same reuse option, verdict, reason and probe
+/// result. If all rows have the same answer, writes one sentence for all of them.
 fn write_binds(side: &ProtocolPort, out: &mut dyn Write) -> io::Result<()> {
     let is_same = |a: &BindRow, b: &BindRow| {
         a.because() == b.because() && a.verdict_name() == b.verdict_name() && a.probed == b.probed
@@ -340,11 +341,13 @@ fn write_probe_hint(side: &ProtocolPort, out: &mut dyn Write) -> io::Result<()> 
 
 /// Writes one sentence for each group of destinations with the same answer.
 fn write_connects(side: &ProtocolPort, out: &mut dyn Write) -> io::Result<()> {
+    // `Verdict::Never` holds for every destination, also for those that were not checked.
+    let is_never = side.connects.iter().any(|row| row.answer.verdict == Verdict::Never);
+    let left_out = if is_never { 0 } else { side.destinations_left_out };
     let mut rows: Vec<&ConnectRow> = side.connects.iter().collect();
     while let Some(&first) = rows.first() {
-        let is_every = rows.len() == side.connects.len()
-            && side.connects.len() > 1
-            && side.destinations_left_out == 0;
+        let is_every =
+            rows.len() == side.connects.len() && side.connects.len() > 1 && left_out == 0;
         let alike: Vec<_> = rows.extract_if(.., |row| row.answer == first.answer).collect();
         let to = if is_every && rows.is_empty() {
             "A connect() to any destination".to_owned()
@@ -353,8 +356,8 @@ fn write_connects(side: &ProtocolPort, out: &mut dyn Write) -> io::Result<()> {
         };
         paragraph::write(BULLET, &connect_sentence(&to, first), out)?;
     }
-    if side.destinations_left_out > 0 {
-        let others = counted(side.destinations_left_out as u64, "more destination");
+    if left_out > 0 {
+        let others = counted(left_out as u64, "more destination");
         paragraph::write(BULLET, &format!("Not checked: {others}."), out)?;
     }
     Ok(())

@@ -166,7 +166,7 @@ fn write_race(race: &RaceReport, out: &mut dyn Write) -> io::Result<()> {
     let race_words = match &race.backend {
         RaceBackend::Simulated { because } => format!("simulated, in memory: {because}"),
         RaceBackend::Unknown | RaceBackend::Namespace => {
-            "real sockets of two processes, in a private network namespace".into()
+            "real sockets of three processes, in a private network namespace".into()
         }
     };
     paragraph::write("", &race_words, out)?;

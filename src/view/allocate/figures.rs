@@ -59,21 +59,23 @@ fn model_words(allocation: &Allocation) -> Vec<String> {
     };
     let name = allocation.row().name;
     let (words, few) = match allocation.model() {
-        None if occupancy_counts.free() == 0 => ("none where no port is free", "none here"),
+        None if occupancy_counts.free() == 0 => {
+            return vec!["no model: no port is free".to_owned(), "no model here".to_owned()];
+        }
         None => {
             return vec![
-                format!("no model for {name} on a fixed occupancy"),
-                "no model on a fixed occupancy".to_owned(),
+                format!("no model for {name} with these ports in use"),
+                "no model with these ports in use".to_owned(),
                 "no model here".to_owned(),
             ];
         }
-        Some(Model::Replacement { .. }) => ("uniform attempts", "uniform attempts"),
-        Some(Model::Unique { .. }) => ("uniform attempts, no port twice,", "no port twice,"),
-        Some(Model::Scan { .. }) => ("a scan from any port", "a scan"),
+        Some(Model::Replacement { .. }) => ("random ports", "random ports"),
+        Some(Model::Unique { .. }) => ("random ports, none twice", "none twice"),
+        Some(Model::Scan { .. }) => ("in order, random start", "in order"),
         Some(Model::OnlyFree) => ("one attempt", "one attempt"),
     };
     let share = notation::percent(occupancy_counts.share());
-    let [long, short] = [words, few].map(|words| format!("model: {words} at {share} in use"));
+    let [long, short] = [words, few].map(|words| format!("model: {words}; {share} in use"));
     match allocation.target() {
         AllocatorTarget::Machine => vec![format!("{long} at the last scan"), long, short],
         AllocatorTarget::Simulated { .. } => vec![long, short],

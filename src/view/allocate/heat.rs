@@ -79,10 +79,10 @@ impl DensityChart {
 }
 
 /// Returns the limits of the scale for densities from `least` to `most`: normally 0 and a round
-/// number. If each block was tried at least half as often as the busiest one, the lower limit is
-/// `least`, rounded down, because all blocks would look alike on a scale from 0.
+/// number. If `least`, rounded down, is at least half of `most`, this is the lower limit, because
+/// all blocks would look alike on a scale from 0.
 fn bounds(least: f64, most: f64) -> (f64, f64) {
-    // Both limits are whole numbers with two significant digits, such as 1,900 and 2,100.
+    // Both limits are whole numbers with at most two significant digits, such as 1,900.
     let unit = 10_f64.powf(most.max(1.0).log10().floor() - 1.0).max(1.0);
     let (from, to) = ((least / unit).floor() * unit, (most / unit).ceil() * unit);
     if from * 2.0 < most || from >= to {
@@ -92,8 +92,8 @@ fn bounds(least: f64, most: f64) -> (f64, f64) {
     }
 }
 
-/// Draws a block that was tried in the colour of its density step. With glyphs instead of colours,
-/// only the step is shown.
+/// Returns how a block is drawn: in the colour of its density step if it was tried. With glyphs
+/// instead of colours, only the step is shown.
 pub fn heated(paint: Paint, step: u8, needs_whole_cells: bool) -> Paint {
     let role = Role::Heat(step);
     match (step, needs_whole_cells) {

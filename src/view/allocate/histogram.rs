@@ -16,7 +16,7 @@ const MAX_WIDTH: usize = 60;
 const LEAST_AXIS: usize = 18;
 
 const TITLE: &str = "Attempts per allocation";
-const NO_MODEL: &str = "no model for this strategy";
+const NO_MODEL: &str = "no model for this run";
 
 /// Shares of all allocations, by bins of attempts.
 struct Bins {

@@ -107,8 +107,8 @@ fn title(pool_context: PoolContext<'_>, line: &mut Surface<'_>) {
     ]);
 }
 
-/// Draws why the last key had no effect or not its whole effect. If there is no such reason and
-/// nothing was leased yet, draws which key to press first.
+/// Draws the notice about the last key or the failure of the pool. If there is neither and nothing
+/// was leased yet, draws which key to press first.
 fn notice(pool_screen: &PoolScreen, column: &mut Surface<'_>) {
     let failure = pool_screen.report().and_then(|report| report.failure.as_ref());
     if let Some(words) = pool_screen.notice().or(failure.map(Text::as_str)) {

@@ -27,21 +27,20 @@ pub fn marks(theme: &Theme) -> Vec<MarkRow> {
         MarkRow::new("measured", "each strategy has a shape and a colour").marked(shape),
         MarkRow::new("expected", "value of the model, if there is one; dots on the curve")
             .marked(plain("◇", "o")),
-        MarkRow::new("here", "current occupancy, on the curve").marked(plain("│", "|")),
+        MarkRow::new("now", "current occupancy, on the curve").marked(plain("│", "|")),
     ]
 }
 
-/// Returns the figures beside the maps, in the order of the screen, then the distributions of
-/// occupied ports.
+/// Returns the figures beside the maps, then the distributions of occupied ports.
 pub fn figures() -> Vec<MarkRow> {
     [
-        ("attempts", "mean per run; a failed run counts with all its attempts"),
+        ("mean", "attempts/run; a failed run counts with all its attempts"),
         ("p50 p99", "50, 99 of 100 runs got a port within this many attempts"),
         ("failed", "runs without a port; amber: > 4 std. errors off expected"),
-        ("next", "pattern of the last ports, bits left to guess the next one"),
+        ("next", "pattern of the last ports; bits of the next one still unknown"),
         ("predictable", "share of the next port's bits that the pattern predicts"),
         ("time", "time of the runs per allocated port"),
-        ("occupied", "longest run of occupied ports; a scan tries all of it"),
+        ("occupied", "longest run of occupied ports; an ordered search tries each"),
         ("uniform", "every set of ports is equally likely (key d)"),
         ("clustered", "occupied ports in runs of 64 on average (key d)"),
         ("built", "filled by the strategy, from an empty range (key d)"),

@@ -24,6 +24,6 @@ pub fn figures(page_context: &PageContext) -> Vec<MarkRow> {
             format!("connect() tries {parity} ports first; slower when none is left"),
         ),
         MarkRow::new("70 %, 85 %", "share of ports in use: warning and critical").marked(tick),
-        MarkRow::new("TIME-WAIT", "chart, map: ports in no other state; owners: all such ports"),
+        MarkRow::new("TIME-WAIT", "chart, map: ports only in TIME-WAIT; owners: all in TIME-WAIT"),
     ]
 }

@@ -15,13 +15,13 @@ pub fn marks(theme: &Theme) -> Vec<MarkRow> {
     let mut rows = vec![
         MarkRow::new("high", "a lease of class high, in any band")
             .marked(badge("H", Role::Category(1))),
-        MarkRow::new("normal", "a lease of class normal, in its own band or the shared one")
+        MarkRow::new("normal", "a lease of class normal, in the normal or low band")
             .marked(badge("N", Role::Category(0))),
-        MarkRow::new("low", "a lease of class low, in the shared band")
+        MarkRow::new("low", "a lease of class low, in the low band")
             .marked(badge("L", Role::Category(2))),
         MarkRow::new("quarantine", "released; not leased again until its time is over")
             .marked(closed),
-        MarkRow::new("stray", "in quarantine, and datagrams still arrive")
+        MarkRow::new("stray", "in quarantine; datagrams have arrived")
             .marked(badge("!", Role::Warn)),
         MarkRow::new("refused", "attempt n met a port in use; + from the 10th on")
             .marked(badge("1", Role::Collision)),
@@ -30,7 +30,8 @@ pub fn marks(theme: &Theme) -> Vec<MarkRow> {
     ];
     if !theme.needs_whole_cells() {
         let block = Span::styled("██", theme.style(Role::Scale(2)));
-        rows.push(MarkRow::new("kept", "free ports of the bands of high and normal").marked(block));
+        let sentence = "free ports reserved for classes high and normal";
+        rows.push(MarkRow::new("kept", sentence).marked(block));
     }
     rows
 }

@@ -15,8 +15,8 @@ use crate::{
     view::words,
 };
 
-const EPHEMERAL: &str = "An ephemeral port is a local port number that the kernel lends to a \
-                         program for one outgoing connection.";
+const EPHEMERAL: &str = "An ephemeral port is a local port that the kernel chooses: for connect(), \
+                         for bind() to port 0, and for unbound UDP sockets.";
 /// Width of `this machine` and a gap.
 const NAMES: usize = 14;
 /// Width of `32768-60999` and a gap.
@@ -101,12 +101,12 @@ fn calls(ephemeral: &Ephemeral) -> Vec<MarkRow> {
                  bound port"
             ),
         ),
-        MarkRow::new("UDP", "at random, odd and even alike; no port is shared"),
+        MarkRow::new("UDP", "at random, odd and even alike; peers do not share a port"),
         MarkRow::new(
             "TIME-WAIT",
             format!(
-                "bind() is refused for 60s, unless both set SO_REUSEADDR; connect() reuses the \
-                 port for another peer at once, for the same peer {reuse}"
+                "for 60s bind() needs SO_REUSEADDR or SO_REUSEPORT on both sockets; \
+                 connect() to another peer works at once, to the same peer {reuse}"
             ),
         ),
         MarkRow::new("reserved", "skipped by bind(0) and connect(); bind(port) can use it"),

@@ -74,15 +74,15 @@ fn meaning(state: State) -> &'static str {
         State::Listen => "a server waits here; to free the port, end its owner",
         State::SynSent => "connecting, no answer yet; if many: check the firewall",
         State::SynReceived => "a peer connects; if many: SYN flood, or a full backlog",
-        State::Established => "connected; other peers may share it unless bound first",
-        State::FinWait1 => "closed here, no ACK from the peer yet; is it still up?",
-        State::FinWait2 => "closed here, not by the peer; without owner, ends in 60s",
+        State::Established => "connected; its port can serve other peers unless bound",
+        State::FinWait1 => "closed here, no ACK from the peer yet; is the peer up?",
+        State::FinWait2 => "closed here, not by the peer; orphans end in about 60s",
         State::CloseWait => "closed by the peer, not by the owner: look for a leak",
         State::Closing => "both closed at the same time; waits for the peer's ACK",
         State::LastAck => "both closed; waits for the peer's last ACK",
-        State::TimeWait => "closed here first; kept for 60s: reuse connections",
+        State::TimeWait => "closed here first, kept 60s; if many: reuse connections",
         State::Bound => "bound, but neither listening nor connected: a leak?",
-        State::Unconnected => "UDP without a peer, receives from all; its owner frees it",
+        State::Unconnected => "UDP without a peer, receives from all; held until closed",
         State::Connected => "UDP with one peer; no other peer can share the port",
     }
 }
@@ -117,14 +117,14 @@ fn free_ports(page_context: &PageContext) -> Vec<MarkRow> {
 /// Returns the rows that explain blocks and the cursor.
 fn reading(theme: &Theme) -> Vec<MarkRow> {
     let fullness = if theme.has_color() {
-        "its most important state; stronger: more ports in use"
+        "its main state; a stronger colour: more ports in use"
     } else {
         "the fuller the glyph, the more ports in use"
     };
     let cursor = Span::styled(" 1 ", theme.badge(Role::Cursor));
     vec![
         MarkRow::new("block", fullness),
-        MarkRow::new("cursor", "your position; both edges show its number").marked(cursor),
+        MarkRow::new("cursor", "your position; left edge: its port number").marked(cursor),
     ]
 }
 
@@ -149,18 +149,18 @@ fn marks(page_context: &PageContext) -> Vec<MarkRow> {
     let mut rows = vec![
         MarkRow::new(
             "refused",
-            "attempt n met a port in use; + from the 10th on, of a scan from the 2nd",
+            "attempt n met a port in use; + from the 10th on (2nd if ports are tried in order)",
         )
         .marked(badge("1", Role::Collision)),
         MarkRow::new("allocated", "this attempt got its port; older marks fade")
             .marked(badge(theme.glyph("◆", "*"), Role::Allocated)),
-        MarkRow::new("held", "kept by this run; x, X and quitting release them")
+        MarkRow::new("held", "by this run, until x, X, a new run or quitting")
             .marked(badge(theme.glyph("●", "o"), Role::Ok)),
         MarkRow::new("in use", "by others; grey, to make attempts visible").marked(occupied(theme)),
         MarkRow::new("free", "an allocator may get it").marked(free(theme)),
         MarkRow::new("expected", "value of the strategy's model, beside the measured one")
             .marked(Span::raw(theme.glyph(" ◇ ", " o "))),
-        MarkRow::new("density", "at max speed: attempts per block in the last second")
+        MarkRow::new("density", "at max speed: attempts/s per port, mean of each block")
             .marked(density),
     ];
     if speed == Speed::Thousand {

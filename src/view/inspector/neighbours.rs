@@ -50,8 +50,8 @@ fn line(context: &InspectorContext<'_>, row: PortRange, cell: usize) -> Line<'st
     Line::from(spans)
 }
 
-/// Returns the letter of the state class that is shown for a port, and its style. The letter has a
-/// colour only under the state lens.
+/// Returns the letter of a port's state class, or the glyph of a free port, and its style. State
+/// classes have their colours only under the state lens.
 fn letter_of(context: &InspectorContext<'_>, port: u16) -> (char, Style) {
     let theme = context.theme;
     let class = context.scan.occupancy.port(port).shown_class(context.app.map().protocols);

@@ -77,7 +77,7 @@ fn colors(context: &InspectorContext<'_>) -> Colors {
     Colors::under(context.app.map().lens)
 }
 
-/// Returns a row for each state that occurs.
+/// Returns a row for each state class that occurs, then for free and reserved ports.
 fn by_state(context: &InspectorContext<'_>, lens_counts: &LensCounts) -> Vec<Line<'static>> {
     let theme = context.theme;
     let mark = |letter| if theme.needs_whole_cells() { letter } else { '■' };
@@ -170,7 +170,7 @@ fn order(context: &InspectorContext<'_>) -> String {
 pub fn family_lines(context: &InspectorContext<'_>) -> Vec<Line<'static>> {
     let InspectorContext { scan, theme, width, .. } = *context;
     let protocol_families = gauges::lines(&scan.gauges, colors(context), theme, width as u16);
-    std::iter::once(context.title("By protocol", "automatic choice"))
+    std::iter::once(context.title("By protocol", "ephemeral range"))
         .chain(protocol_families)
         .collect()
 }

@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// Number of lines that `section` draws.
+/// Maximum number of lines that `section` draws.
 pub const LINES: u16 = 9;
 const LABEL: usize = 9;
 /// A measured figure agrees if it is at most this many standard errors off the expected one.

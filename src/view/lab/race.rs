@@ -44,7 +44,7 @@ pub fn render(lab: &LabScreen, surface: &mut Surface<'_>) {
 fn backend_line(race: &RaceReport, column: &mut Surface<'_>) {
     let words = match &race.backend {
         RaceBackend::Unknown => "starting".to_owned(),
-        RaceBackend::Namespace => "two processes in their own network namespace".to_owned(),
+        RaceBackend::Namespace => "three processes in their own network namespace".to_owned(),
         RaceBackend::Simulated { because } => format!("simulated: {because}"),
     };
     let role = if race.backend == RaceBackend::Namespace { Role::Ok } else { Role::Accent };
@@ -55,7 +55,7 @@ fn backend_line(race: &RaceReport, column: &mut Surface<'_>) {
 }
 
 /// Draws name and count, and below them the share of stolen rounds as a bar. `whole` is the share
-/// (0 to 1) of a full bar. Marks the expected share of stolen rounds if there is one.
+/// that a full bar shows (0 to 1.25). Marks the expected share of stolen rounds if there is one.
 fn kind(name: &str, rounds: &Rounds, expected: Option<f64>, whole: f64, column: &mut Surface<'_>) {
     let theme = column.theme;
     let stolen = format!("{} stolen", notation::grouped(rounds.stolen));
@@ -104,7 +104,7 @@ fn model(rounds: &Rounds) -> String {
         return "no round finished yet".to_owned();
     }
     format!(
-        "expected {:.1} ± {:.1}: competitor {} ports/s, port closed {}, {} free ports",
+        "expected {:.1} ± {:.1}: competitor {} ports/s, port closed for {}, {} free ports",
         rounds.expected,
         rounds.deviation,
         notation::grouped(rounds.competitor_per_second.round() as u64),
@@ -118,8 +118,8 @@ fn kept(rounds: &Rounds) -> String {
         return "not started yet".to_owned();
     }
     format!(
-        "the competitor tried this port in {} (expected {:.1} ± {:.1}) and was refused: with a \
-         closed port each would have been stolen",
+        "the competitor tried this port in {} (expected {:.1} ± {:.1}) and was refused: a closed \
+         port would have been stolen each time",
         notation::counted(rounds.refused, "round"),
         rounds.expected,
         rounds.deviation
@@ -136,16 +136,14 @@ fn meaning(race: &RaceReport) -> String {
             "No port was stolen this time, but only an open socket keeps its port.".to_owned()
         }
         (_, 0) => {
-            "A free port is only yours while a socket holds it: hand over the socket, not the \
-             number."
+            "A port is yours only while a socket holds it: hand over the socket, not the number."
                 .to_owned()
         }
         _ => "A port was lost although its socket stayed open: this is a bug.".to_owned(),
     }
 }
 
-/// Writes text, wrapped between words. If only ASCII is available, replaces the other symbols of
-/// the texts.
+/// Writes text, wrapped between words. If only ASCII is available, replaces `±` and `µ`.
 fn paragraph(text: &str, role: Role, column: &mut Surface<'_>) {
     let text = if column.theme.ascii {
         text.replace('±', "+-").replace('µ', "u")

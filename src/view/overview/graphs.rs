@@ -82,7 +82,7 @@ pub fn drain(context: &OverviewContext<'_>, surface: &mut Surface<'_>) {
 fn drain_title(ports: u32, room: usize) -> String {
     let counted = notation::counted(ports, "port");
     let long = match ports {
-        0 => "TIME-WAIT frees no port".to_owned(),
+        0 => "TIME-WAIT ends: no port".to_owned(),
         _ => format!("TIME-WAIT ends: {counted}"),
     };
     let short = format!("TIME-WAIT: {counted}");

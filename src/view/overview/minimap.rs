@@ -32,7 +32,7 @@ pub fn render(context: &OverviewContext<'_>, surface: &mut Surface<'_>) {
     };
     let Some(grid) = context.app.map().minimap(range, room) else { return };
     let theme = context.theme;
-    let notes = ["2 = full map".to_owned(), map::block_size(&grid)];
+    let notes = ["2: full map".to_owned(), map::block_size(&grid)];
     rule::draw("Map of the range", &notes, surface);
     let paint = |block: PortRange| lens::by_state(context.scan, Protocols::Both, block);
     let heatmap = Heatmap {

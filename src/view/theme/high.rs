@@ -1,5 +1,5 @@
 //! The high-contrast colours as data. Text has a contrast of 7:1 or more with the background, and
-//! the colours of the states are further apart. Roles that are not listed keep their normal colour.
+//! the colours of the states are further apart. Some roles keep their normal colour.
 //!
 //! The state colours come from the same search as those of `palette`, with stricter limits. For
 //! each kind of colour vision, the closest pair is at least 1.05 times as far apart in OKLab as the

@@ -41,8 +41,8 @@ const BOUND: Swatch = row(0xC2_85C5, 176, 0x98_27A0, 127, Color::Magenta, Color:
 const UDP: Swatch = row(0x00_F0BE, 50, 0x06_785A, 29, Color::Cyan, Color::Green);
 const DARK: Swatch = row(0xC5_BAFF, 183, 0x2B_0072, 18, Color::White, Color::LightMagenta);
 
-/// The colours of the seven largest owners, largest first. They reuse the states' colours, which
-/// differ most from each other.
+/// The colours of the seven largest owners, largest first: the colours of the six states, which
+/// differ most from each other, and `DARK`.
 const OWNERS: [Swatch; super::COLORED_OWNERS] =
     [ESTABLISHED, TIME_WAIT, UDP, BOUND, CLOSING, LISTEN, DARK];
 

@@ -32,9 +32,9 @@ fn existing() -> String {
 pub fn explain(errno: Errno, protocol: Protocol, address: BindAddress) -> Option<String> {
     match errno {
         Errno::EAFNOSUPPORT if address.ip().is_ipv6() => {
-            Some("this kernel has no IPv6, or it is turned off (ipv6.disable=1)".to_owned())
+            Some("no IPv6: not in this kernel, ipv6.disable=1, or denied by seccomp".to_owned())
         }
-        Errno::EAFNOSUPPORT => Some("this kernel has no IPv4".to_owned()),
+        Errno::EAFNOSUPPORT => Some("no IPv4: not in this kernel, or denied by seccomp".to_owned()),
         Errno::EADDRNOTAVAIL => Some(match canonical(address.ip()) {
             IpAddr::V4(_) => not_local(address.ip()),
             IpAddr::V6(wanted) => not_available6(wanted, address),
@@ -82,8 +82,8 @@ fn not_local(address: IpAddr) -> String {
     format!("{address} is not an address of this machine{known}")
 }
 
-/// Returns the first cause that applies: the address is not ready, IPv6 is disabled, or no
-/// interface has the address.
+/// Returns the first cause that applies: the address is not ready, IPv6 is disabled, or the
+/// interface (if none is required: every interface) does not have the address.
 fn not_available6(wanted: Ipv6Addr, address: BindAddress) -> String {
     let interface = interface_of(address);
     let known = configured::addresses6();
@@ -103,7 +103,7 @@ fn not_available6(wanted: Ipv6Addr, address: BindAddress) -> String {
             format!("{name} has no {wanted}: the interface is down, or the address was removed")
         }
         (Some(name), Some(other)) => {
-            format!("{name} has no address {wanted}, {} has it", other.interface)
+            format!("{name} has no address {wanted}, but {} has it", other.interface)
         }
         (Some(name), None) => format!("{name} has no address {wanted}"),
         (None, _) => not_local(wanted.into()),
@@ -135,9 +135,9 @@ fn not_ready(wanted: Ipv6Addr, found: &configured::Address6) -> String {
     }
 }
 
-/// Returns a text if IPv6 is disabled; None: it is not. The setting of the interface decides,
-/// because writing `all` changes the setting of each interface. Without an interface, IPv6 is
-/// disabled if `all` is set and there is no IPv6 address.
+/// Returns a text if IPv6 is disabled; None: it is not, or that is unknown. The setting of the
+/// interface decides, because writing `all` changes the setting of each interface. Without an
+/// interface, IPv6 counts as disabled if `all` is set and there is no IPv6 address.
 fn disabled(interface: Option<&Text>, has_no_address: bool) -> Option<String> {
     let is_ipv6_off = |name: &str| configured::is_ipv6_disabled(name) == Some(true);
     let is_all_off = is_ipv6_off("all");

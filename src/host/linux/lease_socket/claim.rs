@@ -45,8 +45,8 @@ pub struct Claim {
 impl Claim {
     /// Claims `path`, and makes sure that no file exists there. Removes an existing socket only if
     /// the lock file shows that an earlier portscope of this user created it, and if no process
-    /// uses it. Errors: another process holds the lock, or the file at the path must not be
-    /// removed.
+    /// uses it. Errors: another process holds the lock, the lock file cannot be used, or the file
+    /// at the path must not be removed.
     pub fn acquire(path: &Path) -> Result<Self, SocketError> {
         let mut lock = Lock::take(path)?;
         make_room(path, lock.recorded)?;
@@ -84,7 +84,7 @@ fn make_room(path: &Path, recorded: Option<Identity>) -> Result<(), SocketError>
         return Err(SocketError::NotASocket { socket_path });
     }
     let is_in_use = listeners::is_in_use(path);
-    if is_in_use.map_err(|error| could_not("find the listener of", error))? {
+    if is_in_use.map_err(|error| could_not("look for a listener of", error))? {
         return Err(SocketError::Foreign { socket_path });
     }
     let is_ours = found.uid() == users::effective() && recorded == Some(Identity::of(&found));
@@ -245,7 +245,7 @@ fn is_no_file(error: &io::Error) -> bool {
 }
 
 fn could_not_lock(path: &Path, error: impl Into<io::Error>) -> SocketError {
-    HostError::new(&format!("create the lock file {}", shown(path)), error).into()
+    HostError::new(&format!("use the lock file {}", shown(path)), error).into()
 }
 
 fn with_suffix(path: &Path) -> PathBuf {

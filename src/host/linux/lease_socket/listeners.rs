@@ -39,9 +39,9 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
     Some((found.dev(), found.ino()))
 }
 
-/// Returns the path to which a socket is bound. None: the socket has no path, an abstract name
-/// (which begins with `@`), or is an accepted connection. A path may contain blanks. Fields of the
-/// line (proc_pid_net(5)): `Num: RefCount Protocol Flags Type St Inode Path`.
+/// Returns the path to which a socket is bound. None: the socket has no path, has an abstract name
+/// (which begins with `@`), or is a connected one that is not a datagram socket. A path may contain
+/// blanks. Fields of the line (proc_pid_net(5)): `Num: RefCount Protocol Flags Type St Inode Path`.
 fn bound_at(line: &[u8]) -> Option<&Path> {
     let mut rest = line;
     let mut fields = [&line[..0]; 7];

@@ -36,10 +36,12 @@ pub struct NamespaceList {
 
 /// Lists the namespaces of all threads in /proc, and those that a mount keeps alive (/run/netns).
 ///
-/// Does not find a namespace that only an open descriptor or a socket keeps alive. Costs a
-/// readlink(2) for each thread of the machine, and keeps a descriptor open for each namespace.
+/// Does not find a namespace that only an open descriptor, a socket, or a mount in another mount
+/// namespace keeps alive. Costs a readlink(2) for each thread of the machine, and keeps a
+/// descriptor open for each namespace.
 ///
-/// Errors: /proc cannot be read at all, or no descriptors are left.
+/// Errors: /proc cannot be read at all, or a namespace cannot be opened, for example because no
+/// descriptor is left.
 pub fn all() -> Result<NamespaceList, HostError> {
     let mut walk =
         Walk { mounts: mounts::read()?, known: HashSet::new(), found: vec![], unread: 0 };

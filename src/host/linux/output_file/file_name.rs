@@ -21,7 +21,8 @@ use rustix::{
 
 use crate::host::linux::users;
 
-/// Maximum number of symbolic links followed, as in the kernel (MAXSYMLINKS).
+/// Number of symbolic links at which `resolve_links` fails. The kernel's limit (MAXSYMLINKS) allows
+/// this many.
 const MAX_LINKS: u32 = 40;
 /// The directory of this process's descriptors.
 pub const OPEN_FOLDERS: &str = "/proc/self/fd";
@@ -57,8 +58,9 @@ impl FileName {
         Ok(Self { folder, name: CString::new(name)? })
     }
 
-    /// Follows the symbolic links at `path`, and returns the name to which they lead. Errors: there
-    /// are `MAX_LINKS` or more (ELOOP), or one is not safe, see `check_is_safe`.
+    /// Follows the symbolic links at `path`, and returns the name to which they lead. Does not
+    /// follow `/dev/fd/N`. Errors: there are `MAX_LINKS` or more (ELOOP), or one is not safe, see
+    /// `check_is_safe`.
     pub fn resolve_links(path: &Path) -> io::Result<Self> {
         let mut file_name = Self::of(CWD, path.as_os_str().as_bytes())?;
         for _ in 0..MAX_LINKS {
@@ -123,10 +125,10 @@ impl FileName {
         ((folder.st_dev, folder.st_ino) == (own.st_dev, own.st_ino)).then_some(number)
     }
 
-    /// Refuses a file or link that belongs to another user (except root), unless only trusted users
-    /// can write to the folder: the other user could redirect or read the report. Protects like
-    /// fs.protected_symlinks (proc_sys_fs(5)), but also refuses files other than links, and folders
-    /// without the sticky bit.
+    /// Refuses a file or link that belongs to a user other than root and this one, unless only root
+    /// or this user can write to the folder: the other user could redirect or read the report.
+    /// Works like fs.protected_symlinks (proc_sys_fs(5)), but also for files other than links, and
+    /// in folders without the sticky bit.
     fn check_is_safe(&self, found: &Metadata) -> io::Result<()> {
         let is_trusted = |uid| uid == 0 || uid == users::effective();
         if is_trusted(found.uid()) {
@@ -176,14 +178,14 @@ impl FileName {
         )))
     }
 
-    /// Opens a pipe or a device. Errors: the pipe has no reader; this call does not wait for one.
-    /// Writes block as usual.
+    /// Opens a pipe or a device. Does not wait for a reader of the pipe. Writes block as usual.
+    /// Errors: the pipe has no reader, or there is no such device (ENXIO).
     pub fn open_special(&self) -> io::Result<File> {
         let flags =
             OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let opened = match openat(&self.folder, &self.name, flags, Mode::empty()) {
             Err(Errno::NXIO) => {
-                return Err(io::Error::other("it is a pipe without a reader"));
+                return Err(io::Error::other("it is a pipe without a reader, or no such device"));
             }
             Err(Errno::LOOP | Errno::NOENT) => return Err(has_changed()),
             opened => File::from(opened?),

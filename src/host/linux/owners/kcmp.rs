@@ -11,7 +11,7 @@ use crate::domain::Errno;
 /// include/uapi/linux/kcmp.h.
 const KCMP_FILES: c_int = 2;
 
-/// Number of the system call (arch/*/tools/syscall.tbl). None: unknown for this architecture.
+/// Number of the system call (the kernel's syscall*.tbl). None: unknown for this architecture.
 const NUMBER: Option<c_long> = if cfg!(target_arch = "x86_64") {
     Some(312)
 } else if cfg!(any(
@@ -35,7 +35,7 @@ const NUMBER: Option<c_long> = if cfg!(target_arch = "x86_64") {
 
 #[expect(
     unsafe_code,
-    reason = "the signature is that of syscall(2), in the C library that std has"
+    reason = "the signature is that of syscall(2), in the C library that std links"
 )]
 unsafe extern "C" {
     fn syscall(number: c_long, ...) -> c_long;
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn threads_share_their_descriptors_and_processes_do_not() {
+    fn a_process_shares_its_own_descriptors_and_a_missing_one_fails_with_esrch() {
         let us = std::process::id();
         let thread = std::thread::spawn(|| rustix::thread::gettid().as_raw_pid().cast_unsigned());
         // The thread may have ended; the main thread has not.

@@ -8,7 +8,8 @@ use rustix::{
 
 use super::table::{Found, Path, socket_inode};
 
-/// Maximum number of bytes read. A table of fixed files may have 32,768 entries of about 20 bytes.
+/// Maximum number of bytes read from a file: about 50,000 entries of about 20 bytes. The entries
+/// after them are ignored; the kernel allows 1,048,576 fixed files (`IORING_MAX_FIXED_FILES`).
 const MAX_READ: usize = 1 << 20;
 
 /// Adds the sockets of the rings in `found`. Skips files that cannot be read.

@@ -11,7 +11,7 @@ use rustix::{event::PollFlags, fd::OwnedFd};
 
 use crate::host::{ChildInput, RaceProcess, linux::race::race_namespace};
 
-/// Maximum length of a line in bytes. A line holds some numbers or one sentence.
+/// Maximum number of bytes read without a newline. A line holds some numbers or one sentence.
 const MAX_LINE_LENGTH: usize = 1024;
 
 /// A child process. Dropping it ends the process, after `grace` at the latest.
@@ -63,7 +63,7 @@ impl Drop for Child {
     fn drop(&mut self) {
         drop(self.process.stdin.take());
         if self.grace.is_zero() || !self.has_ended_by_itself() {
-            // An error can be ignored: a process that has ended is not an error.
+            // Succeeds if the process has ended; an error is ignored.
             let _ = self.process.kill();
         }
         drop(self.lines.take());

@@ -84,7 +84,7 @@ impl RaceHolder {
     ) -> Result<Self, HostError> {
         race_namespace::make()?;
         race_namespace::end_with_parent()
-            .map_err(|error| HostError::new("end with its parent", error))?;
+            .map_err(|error| HostError::new("set the parent-death signal", error))?;
         race_namespace::reduce_timer_slack();
         let others = race_namespace::occupy(config.range, config.others, random_fraction)?;
         let binder = udp_binder().map_err(|error| HostError::new("create a UDP socket", error))?;
@@ -108,7 +108,7 @@ impl RaceHolder {
                 return Ok(round);
             }
         }
-        Err(io::Error::other("the host is too busy: no window ends in time"))
+        Err(io::Error::other("the host is too busy: no window ended in time"))
     }
 
     fn round(
@@ -138,7 +138,7 @@ impl RaceHolder {
         let received = self.receiver.give(kept);
         // Converts the error, because `run` takes `BrokenPipe` as the end of the engine.
         let received =
-            received.map_err(|error| io::Error::other(format!("the receiver fails: {error}")))?;
+            received.map_err(|error| io::Error::other(format!("the receiver failed: {error}")))?;
         Ok(RoundReport {
             window,
             // The competitor cannot bind the kept port, but can bind the closed one.
@@ -158,7 +158,8 @@ impl RaceHolder {
         race_namespace::wait_until(end)
     }
 
-    /// Tries random ports until one is bound, as strategy `random` would.
+    /// Tries random ports until one is bound. Errors: none is bound after `TIMEOUT` attempts per
+    /// port of the range, or bind() fails with an error other than EADDRINUSE.
     fn bind_some(
         &mut self,
         config: &RaceConfig,

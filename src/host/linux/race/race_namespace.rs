@@ -46,16 +46,15 @@ pub fn make() -> Result<(), HostError> {
 /// Replaces ENOSPC from unshare(2), whose usual message is about devices.
 fn in_words(error: Errno) -> io::Error {
     match error {
-        Errno::NOSPC => io::Error::other("too many namespaces (user.max_net_namespaces)"),
+        Errno::NOSPC => io::Error::other(
+            "too many namespaces (user.max_net_namespaces, user.max_user_namespaces)",
+        ),
         error => error.into(),
     }
 }
 
 fn unshare(flags: UnshareFlags) -> Result<(), Errno> {
-    #[expect(
-        unsafe_code,
-        reason = "unsafe is about UnshareFlags::FILES alone, which nobody passes"
-    )]
+    #[expect(unsafe_code, reason = "only UnshareFlags::FILES is unsafe, and no caller passes it")]
     unsafe {
         rustix::thread::unshare_unsafe(flags)
     }
@@ -82,7 +81,7 @@ fn raise_loopback() -> io::Result<()> {
 }
 
 /// Binds `count` ports of the range, chosen at random, and holds them until the result is dropped.
-/// Errors: the descriptor limit is too low, or a bind() fails.
+/// Errors: the descriptor limit is too low, or a socket cannot be created or bound.
 pub fn occupy(
     range: PortRange,
     count: u32,
@@ -91,7 +90,7 @@ pub fn occupy(
     let needed = u64::from(count) + DESCRIPTORS_KEPT;
     let limit = descriptors::raise_limit();
     if let Some(limit) = limit.filter(|limit| *limit < needed) {
-        let operation = format!("hold {count} ports with {limit} descriptors");
+        let operation = format!("hold {count} ports ({needed} descriptors needed, limit {limit})");
         return Err(HostError::new(&operation, Errno::MFILE));
     }
     let mut ports: Vec<u16> = range.ports().collect();
@@ -110,7 +109,7 @@ pub fn occupy(
         .collect()
 }
 
-/// Sets the process name that `ps` shows. Ignores errors.
+/// Sets the process name that `ps -o comm` shows. Ignores errors.
 pub fn set_process_name(name: &CStr) {
     let _ = rustix::thread::set_name(name);
 }
@@ -122,8 +121,8 @@ pub fn reduce_timer_slack() {
 }
 
 /// Makes the kernel kill this process when the thread that started it ends. Call it after `make`,
-/// because a change of credentials cancels this (PR_SET_PDEATHSIG, prctl(2)). `wait_until` also
-/// detects that end, because standard input is then closed.
+/// because a change of credentials cancels this (PR_SET_PDEATHSIG, prctl(2)). `wait_until` detects
+/// the end of the starting process too, because the other end of standard input is then closed.
 ///
 /// Errors: the process that started this one has already ended.
 pub fn end_with_parent() -> io::Result<()> {

@@ -61,9 +61,7 @@ impl Receiver {
             (10, Ok(port), Ok(number)) => {
                 Ok((u16::from_be_bytes(port), u64::from_be_bytes(number)))
             }
-            _ => {
-                Err(io::Error::new(io::ErrorKind::InvalidData, "unexpected output of the receiver"))
-            }
+            _ => Err(io::Error::new(io::ErrorKind::InvalidData, "unexpected output")),
         }
     }
 }
@@ -85,7 +83,7 @@ pub fn run() -> io::Result<()> {
     Ok(())
 }
 
-/// Receives a socket. None: the holder has closed its end.
+/// Receives a socket. None: the holder has closed its end, or its message contains no socket.
 fn accept(socket: impl AsFd) -> io::Result<Option<OwnedFd>> {
     let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);

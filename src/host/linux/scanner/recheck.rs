@@ -6,8 +6,8 @@ use crate::domain::{Snapshot, Source};
 
 use super::LinuxScanner;
 
-/// Maximum number of inodes to check. If there are more, it is unlikely that all were closed during
-/// the scan: no process shows them for another reason.
+/// Maximum number of inodes to check. More are unlikely to have been closed during the scan; then
+/// they are in no descriptor table for another reason.
 const MAX_RECHECKED: usize = 64;
 /// Maximum number of ports to list one by one; if there are more, all sockets are listed.
 const MAX_PORTS: usize = 4;

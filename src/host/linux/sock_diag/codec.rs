@@ -237,8 +237,9 @@ impl SocketDump {
         self.dump_error = self.dump_error.max(Some(dump_error));
     }
 
-    /// Appends the sockets of one datagram that have a port. Never fails: an error is noted in `dump_error`, and the
-    /// rest is still read, because the kernel refuses a new dump until the old one is read.
+    /// Appends the sockets of one datagram that have a port. Never fails: an error is noted in
+    /// `dump_error`, and the rest is still read, because the kernel refuses a new dump until the
+    /// old one is read.
     pub fn take(&mut self, datagram: &[u8], sockets: &mut Vec<Socket>) {
         for message in Messages(datagram) {
             match message {

@@ -14,7 +14,7 @@ use crate::{
     host::linux::sock_diag::codec::{self, CLOSED, DumpError, SocketDump},
 };
 
-/// Maximum size of a datagram from the kernel (net/netlink/af_netlink.c).
+/// Maximum size of a datagram of a dump (`netlink_dump`, net/netlink/af_netlink.c).
 const BUFFER_LENGTH: usize = 32 * 1024;
 const RETRIES: u32 = 5;
 /// Timeout to receive a datagram. A dump's datagrams are available at once; a missing one was lost.
@@ -68,8 +68,8 @@ impl DiagSocket {
 
     /// Like `dump`, but only for sockets with this local port; None: with any port.
     ///
-    /// If a connection became TIME-WAIT during the dump, the sockets in TIME-WAIT and FIN-WAIT-2
-    /// are dumped again, so some sockets are listed twice.
+    /// If a connection may have become TIME-WAIT during the dump, those of `states` that are
+    /// FIN-WAIT-2 or TIME-WAIT are dumped again, so sockets may be listed twice.
     pub fn dump_port(
         &mut self,
         table: Table,
@@ -88,8 +88,8 @@ impl DiagSocket {
         result.and(again.map_err(|_| DumpError::Interrupted))
     }
 
-    /// Returns whether a connected TCP socket uses timestamps. None: the socket no longer exists,
-    /// or the kernel does not report it.
+    /// Returns whether a connected TCP socket uses timestamps. None: unknown, for example because
+    /// the socket no longer exists.
     pub fn has_timestamps(&mut self, socket: &Socket) -> Option<bool> {
         self.sequence = self.sequence.wrapping_add(1);
         let request = codec::request_of_info(socket, self.sequence)?;

@@ -30,7 +30,7 @@ const MAX_READ: u64 = 8 << 20;
 const SHARE_OF_TIME: u32 = 100;
 
 /// Returns the flows to a local port that DNAT sends on to another endpoint. None: the kernel
-/// tracks no connections in this network namespace.
+/// tracks no connections in this network namespace. Errors: the flows cannot be read.
 pub(in crate::host::linux) fn publications(port: u16) -> Publications {
     let mut buffer = Vec::new();
     match number::<u32>(COUNT, &mut buffer) {

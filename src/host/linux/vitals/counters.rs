@@ -8,7 +8,7 @@ use crate::domain::Errno;
 pub(super) struct Sockstat {
     /// On the whole machine.
     pub orphans: u32,
-    /// On the whole machine, in any state except TIME-WAIT; includes orphans.
+    /// On the whole machine, in any state except TIME-WAIT and SYN-RECEIVED; includes orphans.
     pub allocated: u32,
     /// In the network namespace.
     pub time_wait: u32,

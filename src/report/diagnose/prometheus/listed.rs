@@ -17,7 +17,7 @@ use crate::{
 const MIN_SHARE: f64 = 0.01;
 
 pub(super) struct ListedSubjects<'a> {
-    /// The namespace, if only one was requested.
+    /// The namespace, if not all were requested (--netns all).
     only: Option<&'a Health<'a>>,
     pub namespaces: Vec<&'a Health<'a>>,
     /// Fullest first, each with the index of its namespace in `namespaces`.
@@ -33,7 +33,7 @@ impl<'a> ListedSubjects<'a> {
         Self { only, destinations: fullest(&healths), namespaces: healths }
     }
 
-    /// Adds samples of the run. If only one namespace was requested, the samples have its label
+    /// Adds samples of the run. If one namespace was requested, the samples have its label
     /// too, because the files of several runs may be collected together.
     pub fn of_run(&self, samples: &mut Samples<'_>, add: impl FnOnce(&mut Labelled<'_, '_>)) {
         let common: Vec<MetricLabel<'_>> = self.only.into_iter().filter_map(label).collect();

@@ -130,14 +130,14 @@ pub const METRICS: &[Metric] = &[
     Metric {
         name: "portscope_range_parity_available_ports",
         labels: "protocol, parity",
-        help: "Of portscope_range_available_ports, by parity.",
+        help: "Ports of the range without a socket, by parity.",
         of: SampleSource::RangeSeries(range::available_halves),
     },
     Metric {
         name: "portscope_range_exhaustion_seconds",
         labels: "protocol",
         help: "Time until bind() to port 0 finds no port, at the rate of this run's scans; +Inf: \
-               never. No series if the rate is unknown.",
+               not within two days. No series if the rate is unknown.",
         of: SampleSource::RangeSeries(range::exhaustion),
     },
     Metric {
@@ -217,7 +217,7 @@ pub const METRICS: &[Metric] = &[
         name: "portscope_destination_exhaustion_seconds",
         labels: DESTINATION,
         help: "Time until connect() to the destination finds no port, at the rate of this run's \
-               scans; +Inf: never. No series if the rate is unknown.",
+               scans; +Inf: not within two days. No series if the rate is unknown.",
         of: SampleSource::DestinationSeries(destination::exhaustion),
     },
     Metric {

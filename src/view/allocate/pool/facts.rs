@@ -40,7 +40,7 @@ pub fn section(pool_context: PoolContext<'_>, column: &mut Surface<'_>) {
         let words = if pool_screen.notice().is_some() { "no pool" } else { "opening ..." };
         return label("state", words, column);
     };
-    label("search", &first_fitting(&search(report), room, column.theme), column);
+    label("low band", &first_fitting(&search(report), room, column.theme), column);
     let failures = may_fail(pool_screen.options().failure_rate);
     label("", &first_fitting(&failures, room, column.theme), column);
     label("so far", &fitted(&done(report).each_ref().map(String::as_str), room), column);
@@ -121,7 +121,7 @@ fn quarantine_rule(pool_screen: &PoolScreen) -> String {
     match pool_screen.options().quarantine {
         Quarantine::Time(time) => format!("in quarantine for {}", seconds(time)),
         Quarantine::Drain(time) => {
-            format!("bound until {} without a datagram", seconds(time))
+            format!("bound until no datagram arrives for {}", seconds(time))
         }
     }
 }
@@ -131,14 +131,15 @@ fn may_fail(rate: f64) -> Vec<String> {
     if rate > 0.0 {
         let leases = notation::grouped((1.0 / rate).round() as u64);
         vec![
-            format!("a request fails with a free port in at most 1 of {leases} cases"),
-            format!("at most 1 of {leases} requests fails with a free port"),
-            format!("1 of {leases} may fail with a free port"),
+            format!("goal: at most 1 of {leases} requests fails while a port is free"),
+            format!("goal: 1 in {leases} fails while a port is free"),
+            format!("goal: 1 in {leases} fails"),
         ]
     } else {
         vec![
-            "no request fails while a port is free".to_owned(),
-            "none fails with a free port".to_owned(),
+            "goal: no request fails while a port is free".to_owned(),
+            "goal: none fails while a port is free".to_owned(),
+            "goal: none fails".to_owned(),
         ]
     }
 }
@@ -166,7 +167,7 @@ fn search(report: &PoolReport) -> [String; 4] {
 /// Formats the maximum number of attempts of the next search in the low band.
 fn attempts(report: &PoolReport) -> String {
     if report.attempts_allowed == 0 {
-        return "none: no port left in the low band".to_owned();
+        return "no port left in the low band".to_owned();
     }
     format!("at most {}", notation::counted(report.attempts_allowed, "attempt"))
 }

@@ -20,8 +20,8 @@ pub(super) fn parse(text: &str, port: u16) -> Vec<Publication> {
     flows
 }
 
-/// Parses a redirected flow to `port`. None: the flow has another port, or its replies come from
-/// the endpoint to which the client sent, so it is not redirected.
+/// Parses a redirected flow to `port`. None: the flow has another port; its replies come from the
+/// endpoint to which the client sent, so it is not redirected; or `parse_tuples` returns None.
 fn parse_flow(line: &str, port: u16) -> Option<Publication> {
     let (protocol, original, reply) = parse_tuples(line)?;
     let to = Endpoint { address: reply.source, port: reply.source_port };

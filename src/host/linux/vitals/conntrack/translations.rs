@@ -55,9 +55,10 @@ fn translation(flows: &[Flow]) -> Option<Translation> {
     })
 }
 
-/// Parses a flow whose source was translated. None: it was not, or the flow is neither TCP nor UDP.
-/// Uses the endpoint that sends the replies as the destination, because the kernel needs unique
-/// ports per such endpoint. For a Kubernetes service, this endpoint is the pod.
+/// Parses a flow whose source was translated. None: it was not, the flow is neither TCP nor UDP, or
+/// the line is malformed. Uses the endpoint that sends the replies as the destination, because
+/// the kernel needs unique ports per such endpoint. For a Kubernetes service, this endpoint is the
+/// pod.
 fn parse_flow(line: &str) -> Option<Flow> {
     let (protocol, original, reply) = parse_tuples(line)?;
     let is_moved = reply.destination_port != original.source_port;
