@@ -188,7 +188,7 @@ fn a_range_that_starts_odd_is_filled_from_its_odd_ports_by_connect() {
     let host = SimulatedHost::builder().ephemeral(odd).build();
     let text = whole(&shown(&host, dark(), (120, 40), "2", HelpPage::Ranges));
     assert!(text.contains("connect() odd ports first"), "{text}");
-    assert!(text.contains("even ports first; connect() cannot"), "{text}");
+    assert!(text.contains("even ports first; connect() skips"), "{text}");
 }
 
 #[test]

@@ -200,7 +200,7 @@ pub const ALLOCATORS: &[AllocatorRow] = &[
         has_band: true,
         ..AllocatorRow::new(
             "banded",
-            "random start above a static band, then in it (Kubernetes)",
+            "random start above a static band; band last (Kubernetes)",
             Order::Fixed,
             |tuning| Box::new(Banded::new(tuning.band)),
         )

@@ -228,7 +228,7 @@ pub const COMMANDS: &[KeyCommand] = &[
     row(ALLOCATE, "t", &[own(Own::ToggleTarget)])
         .does("real/simulated", "switch between this machine and a simulated occupancy"),
     row(ALLOCATE, "p", &[pool(Pool::Toggle)])
-        .does("pool", "lease ports from a pool: classes, quarantine, reclaim"),
+        .does("pool", "lease ports from a pool: priorities, quarantine, reclaim"),
     row(ALLOCATE, "- =", &[own(Own::Emptier), own(Own::Fuller)])
         .does("occupancy", "lower, raise the simulated occupancy"),
     row(ALLOCATE, "o", &[own(Own::OpenSettings)])
@@ -300,7 +300,7 @@ pub const COMMANDS: &[KeyCommand] = &[
         .does("screen", "next, previous screen"),
     row(SCREENS, "T", &[Action::NextTheme]).does("", "next theme: dark, light, high contrast"),
     row(SCREENS, "#", &[Action::ToggleMouse])
-        .does("", "mouse on or off: hover inspects, click selects, drag measures"),
+        .does("", "mouse on or off: hover inspects, click selects, drag counts ports"),
     row(
         &[Context::Help],
         "Left Right Tab",

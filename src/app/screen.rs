@@ -1,12 +1,13 @@
-//! The screens, a row each: what keys mean there, and what happens when one is opened, left or
-//! closed. Does not draw.
+//! The table of the screens: what keys mean there, and what happens when a screen is opened or
+//! left, or when something that it has open is closed. Does not draw.
 
 use crate::app::{
     App, Context, Effect, Key, LatestScan, Move,
     pool::{PoolAction, PoolInput},
 };
 
-/// The screens. Their keys (1, 2, 4 and 5) stay the same when a screen is added.
+/// The screens. Their keys are 1, 2, 4 and 5 (3 is not used) and stay the same when a screen is
+/// added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Screen {
     Overview,
@@ -33,7 +34,8 @@ pub(super) struct ScreenRow {
     pub paste: fn(&mut App, char),
     pub go: fn(&mut App, Move),
     pub show_on_map: fn(&mut App) -> Vec<Effect>,
-    /// Closes what the screen itself has open, such as the pool. None: it has nothing open.
+    /// Closes what the screen itself has open, such as the pool. None: nothing was closed, and the
+    /// caller closes something else. The Lab never returns None.
     pub close: fn(&mut App) -> Option<Vec<Effect>>,
     pub enter: fn(&mut App) -> Vec<Effect>,
     pub leave: fn(&mut App) -> Vec<Effect>,

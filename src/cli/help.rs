@@ -86,13 +86,13 @@ Examples:
   portscope diagnose --warn 50 --critical 75
   portscope diagnose --sample 60 --format json
 
-Exit codes: 0 OK; 1 WARNING; 2 CRITICAL; 3 UNKNOWN (error, or sockets, the ephemeral range or a \
-network namespace could not be read). A NOTICE does not change the exit code.";
+Exit codes: 0 OK; 1 WARNING; 2 CRITICAL; 3 UNKNOWN (an error, or portscope could not read \
+the sockets, the ephemeral range or a network namespace). A NOTICE does not change the exit code.";
 
 pub const EXPLAIN: &str = "\
 --probe binds the port for a moment: if a UDP socket on it allows reuse, a datagram may go to \
-portscope instead. Before Linux 6.18 it skips a TCP port that only connected sockets use, because \
-after the bind connect() would not choose the port until these sockets are gone.
+portscope instead. Before Linux 6.18 it skips a TCP port that only connected sockets use: once \
+it is bound, connect() would not choose that port until these sockets are gone.
 
 --netns takes a name in /run/netns, a pid, a path, or all.
 
@@ -111,9 +111,9 @@ pub fn pick() -> String {
          {ranges}\n\n\
          free is the longest run of ports of iana outside the ephemeral range; if that has fewer \
          than 1024 ports, it is the longest such run of registered. connect() never chooses these \
-         ports. If both runs are shorter, free is all of iana. With --strategy kernel-bind the \
-         default range is ephemeral. --exclude browsers skips the ports that web browsers \
-         refuse.\n\n\
+         ports. If both runs have fewer than 1024 ports, free is all of iana, and connect() may \
+         choose ports of it. With --strategy kernel-bind the default range is ephemeral. \
+         --exclude browsers skips the ports that web browsers refuse.\n\n\
          {strategies}\n\n\
          Examples:\n  \
          portscope pick --protocol tcp --range 3000-3999 --exclude browsers\n  \
@@ -135,8 +135,9 @@ pub fn exec() -> String {
          holds the first port; PORT_1, PORT_2 and so on hold the ports of --count or --block. \
          LISTEN_PID is the pid of COMMAND itself; if COMMAND is a shell, it must exec the \
          program.\n\n\
-         If the range is a single port (--range 8080), and only connections that their processes \
-         have closed use it (TIME-WAIT), exec binds it with SO_REUSEADDR. The bind succeeds only \
+         If the range is a single port (--range 8080), and every socket on it is a TCP connection \
+         closed by its process (e.g. in TIME-WAIT), exec binds it with SO_REUSEADDR. \
+         The bind succeeds only \
          if the closed sockets had set SO_REUSEADDR too. With --no-hold, COMMAND must set it. The \
          sockets are numbered from 3 and replace open descriptors with these numbers; COMMAND \
          inherits the other descriptors and the environment. --netns applies to the ports only: \
@@ -172,9 +173,9 @@ pub fn serve() -> String {
 pub fn lab() -> String {
     let (ranges, strategies) = (ranges(1), strategies());
     format!(
-        "--occupancy selects the occupied ports. In memory, each run uses a new set:\n  \
+        "--occupancy selects the occupied ports. Except with live, each run uses a new set:\n  \
          uniform    in memory, each set equally likely, the same for all strategies\n  \
-         clustered  in memory, runs of 64 ports on average, the same for all strategies\n  \
+         clustered  in memory, 64 consecutive ports on average, same for all strategies\n  \
          built      in memory, allocated earlier by the same strategy\n  \
          live       the ports in use on this host, with real binds\n\n\
          --runs defaults to 10000, with --occupancy built to 100, with --race to 1000. --band \
@@ -194,9 +195,9 @@ pub fn lab() -> String {
 /// Lists what --range accepts. `first` is the lowest port of the named ranges, 0 or 1.
 fn ranges(first: u16) -> String {
     format!(
-        "Ranges: free (outside the ephemeral range), ephemeral (ip_local_port_range), iana \
-         (49152-65535), registered (1024-49151), system ({first}-1023), all ({first}-65535), \
-         FIRST-LAST or PORT."
+        "Ranges: free (one run of ports outside the ephemeral range), ephemeral \
+         (ip_local_port_range), iana (49152-65535), registered (1024-49151), system \
+         ({first}-1023), all ({first}-65535), FIRST-LAST or PORT."
     )
 }
 

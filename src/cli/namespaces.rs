@@ -39,7 +39,7 @@ pub fn parse_one(typed: &OsStr) -> Result<OsString, &'static str> {
     parse(typed)
 }
 
-/// Whether all network namespaces were chosen. None: that of this process was.
+/// Whether `choice` is `all`. A `choice` of None is the network namespace of this process.
 pub fn are_all(choice: Option<&OsStr>) -> bool {
     choice == Some(OsStr::new("all"))
 }

@@ -28,8 +28,8 @@ pub struct Holders {
     /// Socket inodes that this walk did not find and no earlier walk searched for: opened or closed
     /// during the walk, or held by a process that is not visible. Ascending.
     pub undecided: Vec<u32>,
-    /// What portscope lacks to see all processes. None: it is not root, which explains the lack, or
-    /// the walk found a holder of each socket.
+    /// What portscope lacks, other than being root, to see all processes. None: it runs neither as
+    /// root nor in a user namespace, or the walk found a holder of each socket.
     pub missing_privilege: Option<MissingPrivilege>,
     /// The uid that the kernel shows for uids that the user namespace of portscope does not map;
     /// None: it maps all, or the walk found a holder of each socket.
@@ -79,7 +79,7 @@ impl Holders {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnreadableProcess {
     pub pid: u32,
-    /// None: the uid could not be read either.
+    /// None: the uid could not be read either, or the kernel may show it for an unmapped user.
     pub uid: Option<u32>,
 }
 

@@ -97,7 +97,7 @@ pub const RULES: &[Rule] = &[
     ),
     rule(
         "self-connected",
-        "a TCP connection to itself holds the port of a server",
+        "a TCP socket connected to itself holds the port of a server",
         self_connected::check,
     ),
     rule(
@@ -119,7 +119,7 @@ pub const RULES: &[Rule] = &[
     ),
     rule(
         "time-wait-overflow",
-        "the kernel's limit of TIME-WAIT sockets is reached",
+        "the kernel's limit of TIME-WAIT sockets is reached, or nearly",
         time_wait_overflow::check,
     ),
     rule("orphans-high", "orphaned connections are near the kernel's limit", orphans_high::check),
@@ -128,7 +128,11 @@ pub const RULES: &[Rule] = &[
         "the connection tracking table is full, or nearly",
         conntrack_full::check,
     ),
-    rule("nat-ports-exhausted", "NAT finds no free port", nat_ports_exhausted::check),
+    rule(
+        "nat-ports-exhausted",
+        "NAT has no free port for a destination, or nearly none",
+        nat_ports_exhausted::check,
+    ),
     rule(
         "descriptor-limit",
         "a process is near its limit of file descriptors",

@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use crate::domain::{Endpoint, Gap, PortRange, Protocol, Socket, Tunnel};
 
 /// Kernel values of the scanned network namespace, unless noted otherwise. None: the value could
-/// not be read, which is a gap, or the namespace does not have it, which is not a gap.
+/// not be read, or the namespace does not have it. Only values that could not be read are listed in
+/// `gaps`, and not all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Vitals {
     /// `tcp_max_tw_buckets`: the kernel creates no TIME-WAIT sockets beyond this number.
@@ -38,11 +39,11 @@ pub struct Vitals {
     /// was bound by number, not chosen by the kernel (`SOCK_BINDPORT_LOCK`); ascending. None: the
     /// kernel was not queried or did not answer.
     pub by_number: Option<Vec<u64>>,
-    /// The kernel's tunnels over UDP. Empty, because not read, if each UDP socket has a visible
-    /// process.
+    /// The kernel's tunnels over UDP. Not read, and therefore empty, while each UDP socket has a
+    /// visible process: the socket of a tunnel has none. Also empty if they could not be read.
     pub tunnels: Vec<Tunnel>,
     pub conntrack: Option<Conntrack>,
-    /// Descriptor use of the processes that own most sockets, at most 32. Highest used share first.
+    /// Descriptor use of the 32 processes with the most sockets. Highest used share first.
     pub descriptors: Vec<DescriptorUse>,
     /// Vitals that could not be read. Separate from the snapshot's gaps, because the sockets are
     /// complete without them.
@@ -51,7 +52,7 @@ pub struct Vitals {
 
 impl Vitals {
     /// Returns whether the cookie of the socket is in `by_number`; false for sockets that
-    /// `by_number` does not cover. None: the kernel was not queried, or the socket has no cookie.
+    /// `by_number` does not cover. None: `by_number` is None, or the socket has no cookie.
     pub fn is_bound_by_number(&self, socket: &Socket) -> Option<bool> {
         let cookie = socket.cookie?;
         Some(self.by_number.as_ref()?.binary_search(&cookie).is_ok())

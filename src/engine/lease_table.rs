@@ -1,4 +1,4 @@
-//! A pool of leases with its clock: checks when quarantines are over and whether lease holders have
+//! A pool of leases with its clock: ends quarantines that are over, and leases whose holder has
 //! ended. Communicates with nobody.
 
 use std::{
@@ -70,7 +70,7 @@ pub struct LeaseTable {
 impl LeaseTable {
     /// Creates a table without leases.
     ///
-    /// Errors: the bands have more ports than there are candidates.
+    /// Errors: the bands of the priorities (`Bands`) have more ports than there are candidates.
     pub fn new(
         setup: PoolSetup,
         binder: Box<dyn HostBinder>,

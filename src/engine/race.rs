@@ -53,7 +53,7 @@ pub fn run(
         }
     };
     let because = match &setup.program {
-        None => Text::scrub("no program is given for the processes of the race"),
+        None => Text::scrub("the path of the portscope executable is unknown"),
         Some(program) => match real::run(host, program, &config, reported) {
             Ok(report) => return report,
             Err(why) => why,
@@ -64,7 +64,7 @@ pub fn run(
     tally.report(true)
 }
 
-/// Returns the race configuration for the processes.
+/// Returns the configuration of the race, real or simulated.
 ///
 /// Errors, as text: a value of `setup` is invalid, or too few ports are free.
 fn config(setup: &RaceSetup) -> Result<RaceConfig, Text> {

@@ -30,7 +30,7 @@ impl FramePace {
         self.due.is_some_and(|due| due <= now)
     }
 
-    /// Time until the next frame; None: no frame is due.
+    /// Time until the next frame is due, 0 if it is due already; None: nothing has changed.
     pub fn wait(&self, now: Instant) -> Option<Duration> {
         self.due.map(|due| due.saturating_duration_since(now))
     }
@@ -41,13 +41,14 @@ impl FramePace {
     }
 
     /// Makes a frame due at `at` or later, for a change that the user does not wait for. Such
-    /// frames are at least `gap` apart.
+    /// frames are at least `gap` apart. If a frame is already due earlier, that time is kept.
     pub fn schedule_frame(&mut self, at: Instant, gap: Duration) {
         let due = at.max(self.began + gap.max(MIN_GAP)).max(self.rested);
         self.due = Some(self.due.map_or(due, |other| other.min(due)));
     }
 
-    /// Records that a frame, begun at `began`, is written. The terminal took `writing` to read it.
+    /// Records that a frame was begun at `began` and was complete at `now`. `writing` is the time
+    /// that the terminal took to read it.
     pub fn drawn(&mut self, began: Instant, now: Instant, writing: Duration) {
         self.due = None;
         self.began = began;

@@ -1,5 +1,5 @@
 //! Draws the Overview and the Map as text on terminals that are too small for them. The shortest
-//! text is a single number. No word is cut.
+//! text is the share of ports in use, or the severity of a finding. No word is cut.
 
 use ratatui::text::{Line, Span};
 
@@ -59,7 +59,8 @@ fn lines_of(app: &App, theme: &Theme, room: usize, height: usize) -> Vec<Vec<Lin
             ]
         }
     });
-    lines.push(vec![Line::styled("80x24 shows the map", theme.style(Role::Dim))]);
+    let larger = ["enlarge to 80x24 for the map", "map needs 80x24"];
+    lines.push(Vec::from(larger.map(|words| Line::styled(words, theme.style(Role::Dim)))));
     lines
 }
 

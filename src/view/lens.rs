@@ -73,7 +73,8 @@ const DENSITIES: [Category; DENSITY_STEPS.len() + 1] = [
 
 /// The categories of the connect lens, in the order of the constants of `app::lens::connect`.
 /// `connected` and `TIME-WAIT` are ports with sockets to the destination of the lens. `bound` are
-/// ports with a listening or bound-inactive socket, and those in `Analysis::numbered`.
+/// ports with a listening or bound-inactive socket, and those in `Analysis::numbered` that have no
+/// socket to the destination.
 const CONNECTS: [Category; 6] = [
     category(FREE_LETTER, Role::Available, "eligible"),
     category('c', Role::Class(StateClass::Established), "connected"),
@@ -158,7 +159,7 @@ pub fn paint(app: &App, scan: &LatestScan, block: PortRange) -> Paint {
     (view(app.map().lens).paint)(app, scan, block)
 }
 
-/// Returns how a block is drawn whose occupied ports have this role and letter.
+/// Returns how to draw a block with this role and letter for its occupied ports.
 fn shared(
     app: &App,
     scan: &LatestScan,
@@ -176,7 +177,8 @@ fn shared(
     Paint { free: free(scan, block), taken }
 }
 
-/// Returns how a block is drawn under the state lens: by the state class with the greatest weight.
+/// Returns how a block is drawn under the state lens: by the state class with the greatest total
+/// weight (see `lens::heaviest`).
 pub fn by_state(scan: &LatestScan, protocols: Protocols, block: PortRange) -> Paint {
     let [even, odd] = scan.occupancy.by_class(block, protocols);
     let by_class = std::array::from_fn(|class| even[class] + odd[class]);

@@ -105,7 +105,8 @@ impl LabScreen {
         }
     }
 
-    /// Starts again with empty figures. A running lab keeps running.
+    /// Prepares the lab again with the current options and empty figures. A running lab keeps
+    /// running; otherwise the new lab is paused.
     fn restart(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         self.begin(self.is_running(), scan)
     }

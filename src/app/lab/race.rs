@@ -1,4 +1,5 @@
-//! The Lab screen's race: options, start and end. Does not run the race.
+//! The Lab screen's race for a port between close() and the next bind(): options, start and end.
+//! Does not run the race.
 
 use std::time::Duration;
 
@@ -12,8 +13,8 @@ use crate::{
     engine::{LabRequest, message::RaceSetup},
 };
 
-/// First and last port of the race. The range is small, so that the competitor takes the port
-/// often.
+/// First and last port of the race. The range is small, so that the competitor often takes the
+/// port before its holder binds it again.
 const RANGE: (u16, u16) = (49_152, 50_175);
 
 impl LabScreen {

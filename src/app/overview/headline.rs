@@ -20,8 +20,8 @@ pub struct Headline {
     /// The state of the range or destination that the headline is about. If the headline is about a
     /// finding, this is the state of the range or destination that was the worst at `since`.
     pub subject_status: SubjectStatus,
-    /// Rule and subject of the finding that the headline is about; the finding is worse than
-    /// `subject_status`. None: the headline is about `subject_status`.
+    /// Rule and subject of the finding that the headline is about; at `since`, the finding was
+    /// worse than `subject_status`. None: the headline is about `subject_status`.
     pub finding: Option<(&'static str, About)>,
     /// Whether the headline or any finding is of severity `Warning` or worse, or one was within the
     /// last 10 s. While true, the lines below the headline do not move.

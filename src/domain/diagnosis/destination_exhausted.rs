@@ -226,7 +226,7 @@ fn cause(evidence: &Evidence<'_>, row: &DestinationUse, subject_status: &Subject
     // `the client` if no process is known.
     let is_by_process = by == format!("by {}", client(evidence, &row.owners));
     match opened {
-        Some(opened) => format!("{opened}: {connections}"),
+        Some(opened) => format!("{connections}; {opened}"),
         None if is_by_process && row.time_wait == 0 => format!("{main_owner} holds {connections}"),
         None => format!("{connections}, {by}"),
     }

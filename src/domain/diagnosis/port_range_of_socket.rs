@@ -2,9 +2,9 @@
 //! other ports of the range are left. The finding is suspected, not proved, because the kernel's
 //! tables do not show IP_LOCAL_PORT_RANGE.
 //!
-//! Without that option, connect() first takes the low-parity ports of the whole range
-//! (`__inet_hash_connect`). A program that uses all ports of a block, of both parities, and none
-//! outside must therefore limit its ports.
+//! Without that option, connect() first takes the ports of the whole range that have the parity of
+//! its first port, the low parity (`__inet_hash_connect`). A program that uses all ports of a
+//! block, of both parities, and none outside must therefore limit its ports.
 
 use std::collections::BTreeMap;
 
@@ -159,8 +159,9 @@ fn finding(
         .cause(format!("{who} limits itself to ports {range}: {in_use}"))
         .meaning(format!(
             "Its next connect() from {source} {fails} with EADDRNOTAVAIL, although {} of {} are \
-             left: a program that sets IP_LOCAL_PORT_RANGE, or gives ports to bind(), gets no \
-             others. This is inferred, because the kernel's tables do not show the option: the \
+             left: with IP_LOCAL_PORT_RANGE, connect() uses no port outside of its range. (If \
+             the program gives the ports to bind() instead, bind() may fail with EADDRINUSE.) \
+             This is inferred, because the kernel's tables do not show the option: the \
              connections of {who} use both parities of that block and no port outside, whereas \
              connect() without the option uses every second port of the whole range first.",
             ports(others),
@@ -173,7 +174,7 @@ fn finding(
         .figure("size", size)
         .figure("used", block.taken)
         .figure("own_sockets", block.own)
-        // Inside and outside of the block.
+        // Includes the unused ports of the block.
         .figure("others_available", others)
         .advice(advice(&who, remote))
         .avoid("do not widen ip_local_port_range: this does not change the option of the socket")
@@ -181,8 +182,9 @@ fn finding(
 
 fn advice(who: &str, remote: Endpoint) -> Advice {
     let widen = format!(
-        "in {who}: give setsockopt(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, ...) more ports, or remove \
-         the call (a configuration file may call the option source port range)"
+        "in {who}: set a wider range with setsockopt(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, ...), or \
+         remove the call (a configuration file may have an option for it, such as a source port \
+         range)"
     );
     let fewer = format!("keep fewer connections to {remote} open at once");
     let address = "add a source address: each address can use all ports of the block".to_owned();

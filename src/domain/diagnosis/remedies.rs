@@ -63,9 +63,9 @@ pub(super) fn instead_of_narrow(evidence: &Evidence<'_>) -> Option<SysctlChange>
     if is_narrow { wider_range(evidence) } else { None }
 }
 
-/// Returns how to widen the ephemeral range if it is narrower than the default of Linux, or if it
-/// or a destination is short of ports, so that no rule advises another range. None: neither is so,
-/// or the range has at least 50,000 ports.
+/// Returns how to widen the ephemeral range. A rule that changes the range for another reason uses
+/// this, so that all rules advise the same range. None: the range has at least 50,000 ports; or it
+/// is not narrower than the default of Linux, and neither it nor a destination is short of ports.
 pub(super) fn widening(evidence: &Evidence<'_>) -> Option<SysctlChange> {
     let is_short = || {
         let rows = rows_to_judge(evidence.analysis, evidence.trends, evidence.thresholds);
@@ -83,8 +83,8 @@ pub(super) fn has_service_ports(ephemeral: &Ephemeral) -> bool {
     part.is_some_and(|part| ephemeral.reserved_in(part) < part.len())
 }
 
-/// Returns the range to use instead of one with ports of `SERVICES`, as the sysctl has it. It has
-/// an even number of ports, at least 10,240.
+/// Returns the range to use instead of one with ports of `SERVICES`, in the format of
+/// ip_local_port_range. It has an even number of ports, at least 10,240.
 pub(super) fn range_above_services(evidence: &Evidence<'_>) -> String {
     let last = match widening(evidence) {
         Some(_) => u16::MAX,
@@ -160,7 +160,7 @@ pub(super) fn find_client(row: &DestinationUse) -> Option<Remedy> {
 
 /// Returns the seconds until half of `time_wait` ports are free if no connection is added.
 /// `time_wait` is the number of ports in TIME-WAIT of `destination`, or of the whole range if
-/// `destination` is None. None: fewer than half of `time_wait` ports are in TIME-WAIT.
+/// `destination` is None. None: `Drain` counts fewer ports than half of `time_wait`.
 pub(super) fn half_free_in(
     snapshot: &Snapshot,
     destination: Option<&Destination>,

@@ -70,7 +70,8 @@ impl PortEvents {
         let mut reported = vec![0_u8; PORTS];
         let mut kept = 0;
         let mut entries = std::mem::take(&mut self.entries);
-        // Visits the entries from the newest to the oldest and moves those to keep to the end.
+        // Visits the entries from the newest to the oldest, and moves each entry that is kept to
+        // the end of the vector.
         let mut start = entries.len();
         for index in (0..entries.len()).rev() {
             let of_port = &mut reported[usize::from(entries[index].port)];

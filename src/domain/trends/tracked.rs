@@ -1,5 +1,5 @@
-//! Keeps the samples of one count over the last seconds and computes its rates by least squares.
-//! Does not count sockets.
+//! Keeps the samples of one range or destination over the last seconds, and computes its trend: the
+//! growth by least squares, the other rates as means. Does not count sockets.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -41,8 +41,8 @@ pub(super) struct Count {
 pub(super) struct Arrivals {
     /// Sockets opened.
     pub opened: u32,
-    /// Ports on which all sockets are new; of a destination, ports of the opened sockets. Not
-    /// counted for a protocol and family.
+    /// For a range: number of ports on which all sockets are new. For a destination: number of the
+    /// opened sockets. 0 for `Subject::ProtocolFamily`, for which it is not counted.
     pub ports: u32,
     /// Sockets that entered TIME-WAIT, or appeared in that state.
     pub into_time_wait: u32,
@@ -60,7 +60,8 @@ struct TrendSample {
 /// rate.
 const MIN_SPAN: f64 = 0.5;
 
-/// The samples of one range, protocol and family, or destination. Takes at most 13 KB.
+/// The samples of one `Subject`: a range, a protocol and family in it, or a destination. Takes at
+/// most 13 KB.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TrackedSubject {
     /// Sorted by time, oldest first; no two samples have the same time.
@@ -105,7 +106,8 @@ impl TrackedSubject {
         self.waiting = Arrivals::default();
     }
 
-    /// Clears the last minute, because its scans counted other ports.
+    /// Clears the record of the last minute. Called when the ephemeral settings have changed,
+    /// because the earlier scans counted other ports.
     pub fn forget(&mut self) {
         self.recent = Recent::default();
     }

@@ -1,4 +1,5 @@
-//! Runs races in a thread of their own, one at a time. Does not contain the race itself.
+//! Runs each race in a thread of its own. A new race ends the previous one, but does not wait for
+//! its end. Does not contain the race itself.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,

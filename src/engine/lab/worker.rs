@@ -25,7 +25,8 @@ use crate::{
 /// Minimum time between two reports while attempts are made.
 const REPORT_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Maximum number of attempts for the curve between two checks of the requests.
+/// Approximate number of attempts for the curve (mean attempts by occupied share) between two
+/// checks of the requests.
 const SLICE: u32 = 1 << 13;
 
 /// Once every point was measured, the curve gets 1 / `REFINEMENT` of the time.
@@ -102,7 +103,7 @@ impl<'a> LabWorker<'a> {
         Ok(())
     }
 
-    /// Returns the time of the next work; `None` if there is none without a request.
+    /// Returns when the next work is due; `None` if there is nothing to do until a request arrives.
     fn due(&self) -> Option<Instant> {
         let lab = self.lab.as_ref()?;
         let is_busy = self.steps > 0 || self.is_running && self.speed == Speed::Max;

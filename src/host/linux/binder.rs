@@ -35,16 +35,18 @@ const MIN_KEPT: u64 = 6;
 /// Binds without SO_REUSEPORT, and without SO_REUSEADDR unless requested. Without both, no other
 /// socket can share a bound port on the same address.
 ///
-/// An unbound socket is used again after a refusal with EADDRINUSE, because such a bind() does not
-/// change the socket. For all addresses of both families, the binder binds, for each protocol, one
-/// IPv6 socket on `[::]` that also accepts IPv4. This is the strictest bind(): it conflicts with
-/// every socket of the protocol on the port, whatever its address.
+/// An unbound socket is used again after a refusal with EADDRINUSE, EADDRNOTAVAIL or EACCES,
+/// because such a bind() does not change the socket. For all addresses of both families, the binder
+/// binds, for each protocol, one IPv6 socket on `[::]` that also accepts IPv4. This is the
+/// strictest bind(): it conflicts with every socket of the protocol on the port, whatever its
+/// address.
 pub struct RealBinder {
     protocols: Protocols,
     address: BindAddress,
     /// The value of IP_LOCAL_PORT_RANGE; None: the option is not set.
     choice: Option<PortRange>,
-    /// The port that the last bind() failed to get; 0: the kernel found no port to choose.
+    /// The port that the last bind() failed to get; 0: the kernel was to choose the port, but found
+    /// none, or a socket could not be opened.
     refused: u16,
     udp: Option<OwnedFd>,
     tcp: Option<OwnedFd>,
@@ -114,7 +116,7 @@ impl RealBinder {
 
     /// Binds UDP first, then TCP, and stops at the first refusal. If `port` is 0, it becomes the
     /// port that the kernel chose for the first protocol; the next one then requests it by number.
-    #[expect(clippy::inline_always, reason = "no return may pass the bind(), see `bind_first`")]
+    #[expect(clippy::inline_always, reason = "a return after bind(2) is slow, see `bind_first`")]
     #[inline(always)]
     fn bind_spares(&self, port: &mut u16) -> Result<(), Refusal> {
         for (protocol, spare) in [(Protocol::Udp, &self.udp), (Protocol::Tcp, &self.tcp)] {
@@ -166,7 +168,7 @@ impl Binder for RealBinder {
 
     /// The duration is that of the bind() calls, without the time to open the sockets. It is zero
     /// if a socket could not be opened.
-    #[expect(clippy::inline_always, reason = "no return may pass the bind(), see `bind_first`")]
+    #[expect(clippy::inline_always, reason = "a return after bind(2) is slow, see `bind_first`")]
     #[inline(always)]
     fn bind(&mut self, mut port: u16) -> (Result<Self::Held, Refusal>, Duration) {
         if let Err(refusal) = self.prepare() {

@@ -41,7 +41,7 @@ impl RouteSocket {
         Ok(Self { socket, buffer: vec![0; BUFFER_LENGTH], sequence: 0 })
     }
 
-    /// Returns the interfaces that are tunnels over UDP and up.
+    /// Returns the tunnels over UDP whose interface is up.
     pub fn tunnels(&mut self) -> io::Result<Vec<Tunnel>> {
         let mut tunnels = Vec::new();
         let request = codec::request_links(self.next_sequence());

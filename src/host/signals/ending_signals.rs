@@ -17,8 +17,8 @@ use signal_hook::{flag, low_level::pipe};
 
 use crate::host::signals::{self, USER_SIGNALS};
 
-/// Catches the signals in `USER_SIGNALS` and the one that requests a report, so that they do not end the
-/// process. Its descriptor becomes readable when one of them arrives.
+/// Catches the signals in `USER_SIGNALS` and the one that requests a report, so that they do not
+/// end the process. Its descriptor becomes readable when one of them arrives.
 pub struct EndingSignals {
     came: UnixStream,
     /// The last signal that asked the program to end; 0: none.

@@ -1,4 +1,4 @@
-//! Builds the rows that explain the figures of the Overview. Does not count.
+//! Builds the rows that explain the figures of the Overview. Does not compute the figures.
 
 use ratatui::text::Span;
 
@@ -12,7 +12,7 @@ pub fn figures(page_context: &PageContext) -> Vec<MarkRow> {
     let is_even = page_context.app.ephemeral().first().is_multiple_of(2);
     let parity = if is_even { "even" } else { "odd" };
     vec![
-        MarkRow::new("in use", "share of usable local ports in use to the destination"),
+        MarkRow::new("in use", "share of usable ports connected to the destination"),
         MarkRow::new(
             "left",
             format!("ports that a new connection can still get; {least}: at least"),
@@ -24,6 +24,6 @@ pub fn figures(page_context: &PageContext) -> Vec<MarkRow> {
             format!("connect() tries {parity} ports first; slower when none is left"),
         ),
         MarkRow::new("70 %, 85 %", "share of ports in use: warning and critical").marked(tick),
-        MarkRow::new("TIME-WAIT", "chart, map: ports only in TIME-WAIT; owners: all in TIME-WAIT"),
+        MarkRow::new("TIME-WAIT", "ports in TIME-WAIT (chart, map: and in no other state)"),
     ]
 }

@@ -60,7 +60,11 @@ fn ranges(ephemeral: &Ephemeral, is_scanned: bool) -> Vec<MarkRow> {
     };
     vec![
         row("system", port::SYSTEM, privileged),
-        row("registered", port::REGISTERED, "services by name; any process may bind()".to_owned()),
+        row(
+            "registered",
+            port::REGISTERED,
+            "assigned on request; any process may bind()".to_owned(),
+        ),
         row(
             "IANA dynamic",
             port::IANA_DYNAMIC,
@@ -92,7 +96,7 @@ fn calls(ephemeral: &Ephemeral) -> Vec<MarkRow> {
         MarkRow::new("bind(port)", "any free port, inside or outside the range, reserved or not"),
         MarkRow::new(
             "bind(0)",
-            format!("random start, {second} ports first; connect() cannot share it"),
+            format!("random start, {second} ports first; connect() skips such a port"),
         ),
         MarkRow::new(
             "connect()",
@@ -101,12 +105,12 @@ fn calls(ephemeral: &Ephemeral) -> Vec<MarkRow> {
                  bound port"
             ),
         ),
-        MarkRow::new("UDP", "at random, odd and even alike; peers do not share a port"),
+        MarkRow::new("UDP", "at random, odd and even alike; connect() shares no port"),
         MarkRow::new(
             "TIME-WAIT",
             format!(
-                "for 60s bind() needs SO_REUSEADDR or SO_REUSEPORT on both sockets; \
-                 connect() to another peer works at once, to the same peer {reuse}"
+                "for 60s bind() needs SO_REUSEADDR or SO_REUSEPORT on the old and the new \
+                 socket; connect() to another peer works at once, to the same peer {reuse}"
             ),
         ),
         MarkRow::new("reserved", "skipped by bind(0) and connect(); bind(port) can use it"),

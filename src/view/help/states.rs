@@ -74,7 +74,7 @@ fn meaning(state: State) -> &'static str {
         State::Listen => "a server waits here; to free the port, end its owner",
         State::SynSent => "connecting, no answer yet; if many: check the firewall",
         State::SynReceived => "a peer connects; if many: SYN flood, or a full backlog",
-        State::Established => "connected; its port can serve other peers unless bound",
+        State::Established => "connected; unless bound, its port can reach other peers",
         State::FinWait1 => "closed here, no ACK from the peer yet; is the peer up?",
         State::FinWait2 => "closed here, not by the peer; orphans end in about 60s",
         State::CloseWait => "closed by the peer, not by the owner: look for a leak",
@@ -83,7 +83,7 @@ fn meaning(state: State) -> &'static str {
         State::TimeWait => "closed here first, kept 60s; if many: reuse connections",
         State::Bound => "bound, but neither listening nor connected: a leak?",
         State::Unconnected => "UDP without a peer, receives from all; held until closed",
-        State::Connected => "UDP with one peer; no other peer can share the port",
+        State::Connected => "UDP with one peer; unlike TCP, connect() shares no port",
     }
 }
 

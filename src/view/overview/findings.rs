@@ -159,7 +159,7 @@ fn unfolded(
 fn since(age: Age) -> String {
     match age {
         Age::Exactly(age) => format!("{} ago", notation::duration(age)),
-        Age::AtLeast(age) => format!("before the first scan, {} ago", notation::duration(age)),
+        Age::AtLeast(age) => format!("before the first scan ({} ago)", notation::duration(age)),
     }
 }
 

@@ -1,4 +1,5 @@
-//! Draws a list of the Overview as a table below its rule. The lists define their columns.
+//! Draws a list of the Overview: a horizontal rule with its title, and a table below. The lists
+//! define their columns.
 
 use super::{OverviewContext, rule};
 use crate::{

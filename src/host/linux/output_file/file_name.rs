@@ -21,8 +21,8 @@ use rustix::{
 
 use crate::host::linux::users;
 
-/// Number of symbolic links at which `resolve_links` fails. The kernel's limit (MAXSYMLINKS) allows
-/// this many.
+/// Number of symbolic links at which `resolve_links` fails. The kernel still follows this many
+/// (MAXSYMLINKS), and fails at one more.
 const MAX_LINKS: u32 = 40;
 /// The directory of this process's descriptors.
 pub const OPEN_FOLDERS: &str = "/proc/self/fd";
@@ -127,8 +127,8 @@ impl FileName {
 
     /// Refuses a file or link that belongs to a user other than root and this one, unless only root
     /// or this user can write to the folder: the other user could redirect or read the report.
-    /// Works like fs.protected_symlinks (proc_sys_fs(5)), but also for files other than links, and
-    /// in folders without the sticky bit.
+    /// Resembles fs.protected_symlinks (proc_sys_fs(5)), but also covers files other than links,
+    /// and folders without the sticky bit.
     fn check_is_safe(&self, found: &Metadata) -> io::Result<()> {
         let is_trusted = |uid| uid == 0 || uid == users::effective();
         if is_trusted(found.uid()) {
@@ -185,7 +185,9 @@ impl FileName {
             OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let opened = match openat(&self.folder, &self.name, flags, Mode::empty()) {
             Err(Errno::NXIO) => {
-                return Err(io::Error::other("it is a pipe without a reader, or no such device"));
+                return Err(io::Error::other(
+                    "it is a pipe without a reader, or its device does not exist",
+                ));
             }
             Err(Errno::LOOP | Errno::NOENT) => return Err(has_changed()),
             opened => File::from(opened?),

@@ -1,5 +1,5 @@
-//! Reads the state of connection tracking: the size of its table, its failures, and the ports that
-//! translated flows use.
+//! Reads the state of connection tracking: the number of tracked connections and its limit, the
+//! failures, and the ports that translated flows use.
 
 use std::{
     fs::File,
@@ -51,7 +51,8 @@ pub(super) struct ConntrackReader {
 
 impl ConntrackReader {
     /// Reads the counters and the translated flows. None: the kernel has no connection tracking
-    /// here, or the table's size or limit cannot be read, which is recorded in `gaps`.
+    /// here, or the number of connections or its limit cannot be read. Adds to `gaps` what cannot
+    /// be read.
     pub(super) fn read(&mut self, buffer: &mut Vec<u8>, gaps: &mut Vec<Gap>) -> Option<Conntrack> {
         let count = optional(number(COUNT, buffer), "the tracked connections", COUNT, gaps)?;
         let max = optional(number(MAX, buffer), "the limit of tracked connections", MAX, gaps)?;

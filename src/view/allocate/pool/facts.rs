@@ -132,8 +132,8 @@ fn may_fail(rate: f64) -> Vec<String> {
         let leases = notation::grouped((1.0 / rate).round() as u64);
         vec![
             format!("goal: at most 1 of {leases} requests fails while a port is free"),
-            format!("goal: 1 in {leases} fails while a port is free"),
-            format!("goal: 1 in {leases} fails"),
+            format!("goal: at most 1 in {leases} fails while a port is free"),
+            format!("goal: at most 1 in {leases} fails"),
         ]
     } else {
         vec![
