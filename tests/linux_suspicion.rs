@@ -16,10 +16,9 @@ use portscope::{
     domain::{Analysis, Protocol, Snapshot, Source},
     host::{Host as _, OwnerDepth, linux::LinuxHost},
 };
-use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
 use socket2::{Domain, Socket, Type};
 
-use namespace::{in_new_namespace, needs_linux, set_sysctl};
+use namespace::{create_sockets_in_order, in_new_namespace, needs_linux, set_sysctl};
 
 /// How a client gets its port.
 #[derive(Clone, Copy, Debug)]
@@ -83,10 +82,7 @@ const SIZES: [(u32, u32); 6] = [(64, 32), (64, 48), (64, 64), (256, 128), (256, 
 /// could be created.
 fn suspected(size: u32, client_kinds: &[(ClientKind, u32, usize)]) -> Option<u32> {
     in_new_namespace(|| {
-        // Uses one CPU, so that inodes ascend in the order of creation.
-        let mut here = CpuSet::new();
-        here.set(sched_getcpu());
-        sched_setaffinity(None, &here).unwrap();
+        create_sockets_in_order();
         set_sysctl("ip_local_port_range", &format!("40000 {}", 40_000 + size - 1));
         let servers = SERVERS.map(listener);
         let mut clients: Vec<Socket> = Vec::new();

@@ -24,13 +24,10 @@ use portscope::{
         linux::{LinuxHost, LinuxScanner},
     },
 };
-use rustix::{
-    io::Errno,
-    thread::{CpuSet, sched_getcpu, sched_setaffinity},
-};
+use rustix::io::Errno;
 use socket2::{Domain, Socket, Type};
 
-use namespace::{in_new_namespace, set_sysctl};
+use namespace::{create_sockets_in_order, in_new_namespace, set_sysctl};
 
 const LOCAL: Ipv4Addr = Ipv4Addr::LOCALHOST;
 /// Ports of the servers, below every ephemeral range used here.
@@ -92,20 +89,6 @@ impl TestNamespace {
         let connected = TcpStream::connect(self.address(server));
         connected.err().and_then(|error| Errno::from_io_error(&error))
     }
-}
-
-/// Pins the thread to one processor, so that the inodes of its sockets show the order of creation.
-/// Each processor assigns inodes in batches of 1,024 (`get_next_ino`). Creates sockets until at
-/// least 700 inodes of a batch are left.
-fn create_sockets_in_order() {
-    let mut processors = CpuSet::new();
-    processors.set(sched_getcpu());
-    sched_setaffinity(None, &processors).unwrap();
-    let place_in_batch = || {
-        let socket = Socket::new(Domain::UNIX, Type::DGRAM, None).unwrap();
-        rustix::fs::fstat(&socket).unwrap().st_ino.wrapping_sub(1) % 1024
-    };
-    while place_in_batch() > 256 {}
 }
 
 fn wait_for_end(mut accepted: &TcpStream) {

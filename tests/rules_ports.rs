@@ -28,7 +28,7 @@ use rustix::io::Errno;
 use socket2::{Domain, SockRef, Socket, Type};
 
 use diagnoser::{Diagnoser, command, figure};
-use namespace::{in_new_namespace, needs_linux, set_sysctl};
+use namespace::{create_sockets_in_order, in_new_namespace, needs_linux, set_sysctl};
 use processes::{alone, not_tested};
 
 const LOCAL: Ipv4Addr = Ipv4Addr::LOCALHOST;
@@ -326,6 +326,7 @@ fn connect_within(range: PortRange) -> Option<io::Result<TcpStream>> {
 #[test]
 fn a_process_that_exhausted_its_own_port_range_is_suspected() {
     in_new_namespace(|| {
+        create_sockets_in_order();
         set_sysctl("ip_local_port_range", "40000 49999");
         let _server = wide_listener();
         let range = PortRange::new(45_000, 45_099).unwrap();
@@ -353,6 +354,7 @@ fn a_process_that_exhausted_its_own_port_range_is_suspected() {
 #[test]
 fn ports_chosen_by_connect_or_counted_by_a_program_are_not_suspected() {
     in_new_namespace(|| {
+        create_sockets_in_order();
         set_sysctl("ip_local_port_range", "40000 40063");
         let _server = wide_listener();
         let connect = || TcpStream::connect((LOCAL, 5000));

@@ -2,11 +2,11 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of this file")]
 
-use std::{fs, io, thread};
+use std::{fs, io, os::unix::net::UnixDatagram, thread};
 
 use rustix::{
     net::{AddressFamily, SendFlags, SocketFlags, SocketType},
-    thread::UnshareFlags,
+    thread::{CpuSet, UnshareFlags, sched_getcpu, sched_setaffinity},
 };
 
 /// Runs `body` in a thread with its own network namespace, in which loopback is up.
@@ -49,6 +49,19 @@ pub fn is_linux_at_least(version: (u32, u32)) -> bool {
 pub fn set_sysctl(name: &str, value: &str) {
     fs::write(format!("/proc/sys/net/ipv4/{name}"), value)
         .unwrap_or_else(|error| panic!("{name} = {value}: {error}"));
+}
+
+/// Pins the thread to one processor, so that the inodes of its sockets show the order of creation.
+/// Each processor takes inodes in batches of 1,024 (`get_next_ino`); the next ones are in one batch.
+pub fn create_sockets_in_order() {
+    let mut processors = CpuSet::new();
+    processors.set(sched_getcpu());
+    sched_setaffinity(None, &processors).expect("the thread runs there");
+    let place_in_batch = || {
+        let socket = UnixDatagram::unbound().expect("a socket");
+        rustix::fs::fstat(&socket).expect("an open file").st_ino.wrapping_sub(1) % 1024
+    };
+    while place_in_batch() > 256 {}
 }
 
 fn enter() -> io::Result<()> {
