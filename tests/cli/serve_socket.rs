@@ -24,7 +24,7 @@ use rustix::{
 use crate::{
     folder::Folder,
     lease_server::{LeaseHolder, PROGRAM, Server, answer, parse, until},
-    namespace::{self, in_new_namespace},
+    namespace::{self, in_another_namespace, in_new_namespace},
 };
 
 const RANGE: [&str; 2] = ["--range", "20000-20063"];
@@ -184,7 +184,7 @@ fn an_empty_lock_does_not_allow_to_remove_a_socket_without_visible_listener() {
     in_new_namespace(|| {
         let folder = Folder::new();
         // A socket of another network namespace, which /proc/net/unix does not list here.
-        let hidden = in_new_namespace(|| UnixListener::bind(folder.path("s")).unwrap());
+        let hidden = in_another_namespace(|| UnixListener::bind(folder.path("s")).unwrap());
         let Some(_hidden) = hidden else { return };
         fs::write(folder.path("s.lock"), "").unwrap();
         assert_refused(

@@ -12,7 +12,7 @@ use portscope::{
 
 use super::{
     holders::{Stack, V4, listening},
-    namespace::in_new_namespace,
+    namespace::{in_another_namespace, in_new_namespace},
     only, scan_by,
 };
 
@@ -38,7 +38,7 @@ fn a_scanner_stays_in_the_namespace_it_was_made_in() {
         let elsewhere = thread::scope(|scope| {
             scope
                 .spawn(|| {
-                    in_new_namespace(|| scan_by(&mut scanner)).expect("we are in one already")
+                    in_another_namespace(|| scan_by(&mut scanner)).expect("we are in one already")
                 })
                 .join()
                 .unwrap()
