@@ -19,7 +19,10 @@ use rustix::{
 
 use crate::{
     domain::{self, Holders, Socket, UnreadThreads, UnreadableProcess, gap::MissingPrivilege},
-    host::{OwnerDepth, linux::users},
+    host::{
+        OwnerDepth,
+        linux::{ascending, users},
+    },
 };
 
 pub(super) use table::SocketDescriptor;
@@ -134,7 +137,7 @@ impl OwnerFinder {
             }
             Ok(())
         });
-        self.holders.failed = self.holders.failed.or(outcome.err().map(domain_errno));
+        self.holders.failed = self.holders.failed.or(outcome.err().map(domain::Errno::from));
         self.decide(missing, &before);
         self.found.rings.clear();
     }
@@ -177,7 +180,7 @@ impl OwnerFinder {
             Ok(_) | Err(Errno::NOENT | Errno::SRCH) => {}
             Err(Errno::ACCESS | Errno::PERM) => self.visit_refusing(table, pid),
             Err(errno) => {
-                self.holders.failed = self.holders.failed.or(Some(domain_errno(errno)));
+                self.holders.failed = self.holders.failed.or(Some(errno.into()));
             }
         }
     }
@@ -257,10 +260,7 @@ impl OwnerFinder {
     /// Returns the inodes of `sockets` that were not found; ascending.
     fn missing(&self, sockets: &[Socket]) -> Vec<u32> {
         let inodes = sockets.iter().filter_map(|socket| socket.inode);
-        let mut missing: Vec<u32> = inodes.filter(|&inode| !self.holds(inode)).collect();
-        missing.sort_unstable();
-        missing.dedup();
-        missing
+        ascending(inodes.filter(|&inode| !self.holds(inode)))
     }
 
     fn holds(&self, inode: u32) -> bool {
@@ -295,8 +295,4 @@ fn missing_privilege() -> Option<MissingPrivilege> {
         (None, 0) => Some(MissingPrivilege::Capability),
         (None, _) => None,
     }
-}
-
-fn domain_errno(errno: Errno) -> domain::Errno {
-    domain::Errno(errno.raw_os_error())
 }

@@ -159,7 +159,7 @@ impl Competitor {
                         let _ = writeln!(self.reported, "r {port}");
                     }
                 }
-                Err(refusal) => return Err(io::Error::from_raw_os_error(refusal.errno.0)),
+                Err(refusal) => return Err(refusal.errno.into()),
             }
         }
         self.send_result()

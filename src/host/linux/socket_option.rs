@@ -1,5 +1,5 @@
-//! Reads socket options that rustix and socket2 do not have, by their number. Also has an ioctl for
-//! a value that has no option on old kernels.
+//! Reads and sets socket options that rustix and socket2 do not have, by their number. Also has an
+//! ioctl for a value that has no option on old kernels.
 
 use std::{
     ffi::{c_int, c_void},
@@ -10,6 +10,8 @@ use rustix::{
     io,
     ioctl::{Ioctl, IoctlOutput, Opcode, ioctl},
 };
+
+use crate::domain::PortRange;
 
 /// Level and name of an option whose value has `N` bytes.
 #[derive(Clone, Copy)]
@@ -31,6 +33,11 @@ const SO_PEERCRED: c_int = if cfg!(any(target_arch = "mips", target_arch = "mips
 };
 const IPPROTO_TCP: c_int = 6;
 
+/// include/uapi/linux/in.h.
+const IPPROTO_IP: c_int = 0;
+const IP_BIND_ADDRESS_NO_PORT: c_int = 24;
+const IP_LOCAL_PORT_RANGE: c_int = 51;
+
 /// Identifies the network namespace of the socket. Since Linux 5.14.
 pub const NETNS_COOKIE: NumberOption<8> = NumberOption { level: SOL_SOCKET, name: 71 };
 /// Index of the device that the socket is bound to, or 0 (`SO_BINDTOIFINDEX`). Since Linux 5.1.
@@ -44,7 +51,7 @@ pub const TCP_INFO: NumberOption<88> = NumberOption { level: IPPROTO_TCP, name: 
 
 #[expect(
     unsafe_code,
-    reason = "the signature is that of getsockopt(2) in the C library that std links"
+    reason = "the signatures are those of getsockopt(2) and setsockopt(2) in the C library that std links"
 )]
 unsafe extern "C" {
     fn getsockopt(
@@ -53,6 +60,14 @@ unsafe extern "C" {
         name: c_int,
         value: *mut c_void,
         length: *mut u32,
+    ) -> c_int;
+
+    fn setsockopt(
+        socket: c_int,
+        level: c_int,
+        name: c_int,
+        value: *const u32,
+        length: u32,
     ) -> c_int;
 }
 
@@ -66,11 +81,35 @@ pub fn get<const N: usize>(socket: impl AsFd, option: NumberOption<N>) -> io::Re
     let result = unsafe {
         getsockopt(number, option.level, option.name, (&raw mut value).cast(), &raw mut length)
     };
-    if result == 0 {
-        return Ok(value);
-    }
-    let errno = std::io::Error::last_os_error().raw_os_error();
-    Err(errno.map_or(io::Errno::INVAL, io::Errno::from_raw_os_error))
+    if result == 0 { Ok(value) } else { Err(last_errno()) }
+}
+
+/// Makes bind() to port 0 and connect() choose from the intersection of this range and
+/// `ip_local_port_range` (IP_LOCAL_PORT_RANGE, ip(7)). If they do not intersect, the kernel ignores
+/// this range.
+///
+/// Errors: ENOPROTOOPT before Linux 6.3.
+pub fn set_port_range(socket: &OwnedFd, range: PortRange) -> io::Result<()> {
+    let value = u32::from(range.last()) << 16 | u32::from(range.first());
+    set(socket, IP_LOCAL_PORT_RANGE, value)
+}
+
+/// Makes bind() to port 0 check the address and take no port (IP_BIND_ADDRESS_NO_PORT, ip(7);
+/// `__inet_bind`, `__inet6_bind`).
+pub fn bind_no_port(socket: &OwnedFd) -> io::Result<()> {
+    set(socket, IP_BIND_ADDRESS_NO_PORT, 1)
+}
+
+fn set(socket: &OwnedFd, name: c_int, value: u32) -> io::Result<()> {
+    let length = size_of::<u32>() as u32;
+    #[expect(unsafe_code, reason = "the value outlives the call, and its length is given")]
+    let result =
+        unsafe { setsockopt(socket.as_raw_fd(), IPPROTO_IP, name, &raw const value, length) };
+    if result == 0 { Ok(()) } else { Err(last_errno()) }
+}
+
+fn last_errno() -> io::Errno {
+    io::Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(io::Errno::INVAL)
 }
 
 /// Opens the network namespace of the socket. Errors: EPERM without CAP_NET_ADMIN in that

@@ -1,9 +1,7 @@
 //! Finds the systemd unit or container of a process by its control group. Does not describe the
 //! unit.
 
-use std::{fs::File, io::Read as _};
-
-use crate::domain::Text;
+use crate::{domain::Text, host::linux::bounded_file};
 
 /// Maximum number of bytes read of /proc/PID/cgroup: a few lines, each with a path.
 const LIMIT: u64 = 16 * 1024;
@@ -17,9 +15,7 @@ const UNITS: [&str; 5] = [".service", ".scope", ".socket", ".mount", ".swap"];
 /// Returns the unit or container of a process. None: the process is in neither, or its control
 /// group cannot be read.
 pub fn read(pid: u32) -> Option<Text> {
-    let mut bytes = Vec::new();
-    File::open(format!("/proc/{pid}/cgroup")).ok()?.take(LIMIT).read_to_end(&mut bytes).ok()?;
-    parse(&bytes)
+    parse(&bounded_file::read(format!("/proc/{pid}/cgroup"), LIMIT).ok()?)
 }
 
 /// Parses /proc/PID/cgroup (cgroups(7)). Uses the line of cgroup version 2 if it names a unit or a

@@ -55,7 +55,7 @@ pub(super) fn share_descriptors(one: u32, other: u32) -> Result<bool, Errno> {
         0 => Ok(true),
         // The tables differ. The value only orders the two by an obfuscated kernel address.
         1..=3 => Ok(false),
-        _ => Err(Errno::from(&io::Error::last_os_error())),
+        _ => Err(io::Error::last_os_error().into()),
     }
 }
 

@@ -140,12 +140,11 @@ impl<'a> ThreadSearch<'a> {
             if tid == pid || answers.contains(&Ok(true)) {
                 return Ok(());
             }
-            if answers.iter().all(Result::is_ok) {
+            let is_compared = answers.iter().all(Result::is_ok);
+            if is_compared {
                 known.push(tid);
-                self.read(&mut table, Thread { pid, tid }, false)
-            } else {
-                self.read(&mut table, Thread { pid, tid }, true)
             }
+            self.read(&mut table, Thread { pid, tid }, !is_compared)
         });
         match visited {
             // The process has ended, or has become unreadable.
@@ -178,7 +177,7 @@ impl<'a> ThreadSearch<'a> {
             Err(Errno::NOENT | Errno::SRCH) => {}
             Err(errno @ (Errno::ACCESS | Errno::PERM)) => {
                 self.unread += 1;
-                self.error = Some(domain::Errno(errno.raw_os_error()));
+                self.error = Some(errno.into());
             }
             Err(errno) => return Err(errno),
         }

@@ -132,7 +132,7 @@ impl RaceHolder {
         let is_stolen = match again {
             Ok(_) => false,
             Err(refusal) if refusal.errno == Errno::EADDRINUSE => true,
-            Err(refusal) => return Err(io::Error::from_raw_os_error(refusal.errno.0)),
+            Err(refusal) => return Err(refusal.errno.into()),
         };
         self.competitor.catch_up()?;
         let received = self.receiver.give(kept);
@@ -169,7 +169,7 @@ impl RaceHolder {
             match self.binder.bind(draw(config.range, random_fraction)).0 {
                 Ok(held) => return Ok(held),
                 Err(refusal) if refusal.errno == Errno::EADDRINUSE => {}
-                Err(refusal) => return Err(io::Error::from_raw_os_error(refusal.errno.0)),
+                Err(refusal) => return Err(refusal.errno.into()),
             }
         }
         Err(io::Error::other("no free port was found"))

@@ -97,8 +97,7 @@ fn pause(cost: Duration) -> Duration {
 /// Reads the table as text. Errors: EFBIG if it has `MAX_READ` bytes or more.
 fn table(buffer: &mut Vec<u8>) -> Result<&str, Errno> {
     buffer.clear();
-    let file = File::open(TABLE).map_err(|error| Errno::from(&error))?;
-    file.take(MAX_READ).read_to_end(buffer).map_err(|error| Errno::from(&error))?;
+    File::open(TABLE)?.take(MAX_READ).read_to_end(buffer)?;
     if buffer.len() as u64 >= MAX_READ {
         // Frees the large buffer, because the other files read through it are small.
         *buffer = Vec::new();

@@ -1,9 +1,6 @@
 //! Finds flows that DNAT redirects in the text of /proc/net/nf_conntrack. Reads no file.
 
-use crate::{
-    domain::{Endpoint, Publication},
-    host::linux::vitals::conntrack::translations::parse_tuples,
-};
+use crate::{domain::Publication, host::linux::vitals::conntrack::translations::parse_tuples};
 
 /// Returns the flows that clients sent to `port` on any address and that DNAT redirects: one entry
 /// per protocol, address and target, sorted by these.
@@ -24,8 +21,7 @@ pub(super) fn parse(text: &str, port: u16) -> Vec<Publication> {
 /// endpoint to which the client sent, so it is not redirected; or `parse_tuples` returns None.
 fn parse_flow(line: &str, port: u16) -> Option<Publication> {
     let (protocol, original, reply) = parse_tuples(line)?;
-    let to = Endpoint { address: reply.source, port: reply.source_port };
-    let asked = Endpoint { address: original.destination, port: original.destination_port };
+    let (asked, to) = (original.destination, reply.source);
     let is_sent_on = asked.port == port && to != asked;
     is_sent_on.then_some(Publication { protocol, address: asked.address, to, flows: 1 })
 }

@@ -21,10 +21,8 @@ struct Flow {
 /// One direction of a flow.
 #[derive(Clone, Copy)]
 pub(super) struct Tuple {
-    pub source: IpAddr,
-    pub destination: IpAddr,
-    pub source_port: u16,
-    pub destination_port: u16,
+    pub source: Endpoint,
+    pub destination: Endpoint,
 }
 
 /// Groups the translated flows by protocol, source and destination. Returns at most
@@ -61,14 +59,13 @@ fn translation(flows: &[Flow]) -> Option<Translation> {
 /// pod.
 fn parse_flow(line: &str) -> Option<Flow> {
     let (protocol, original, reply) = parse_tuples(line)?;
-    let is_moved = reply.destination_port != original.source_port;
-    let is_translated = is_moved || reply.destination != original.source;
-    is_translated.then_some(Flow {
+    let (before, after) = (original.source, reply.destination);
+    (after != before).then_some(Flow {
         protocol,
-        source: reply.destination,
-        destination: Endpoint { address: reply.source, port: reply.source_port },
-        port: reply.destination_port,
-        is_moved,
+        source: after.address,
+        destination: reply.source,
+        port: after.port,
+        is_moved: after.port != before.port,
     })
 }
 
@@ -79,23 +76,20 @@ fn parse_flow(line: &str) -> Option<Flow> {
 /// None: the flow is neither TCP nor UDP, or the line is malformed.
 pub(super) fn parse_tuples(line: &str) -> Option<(Protocol, Tuple, Tuple)> {
     let mut fields = line.split_ascii_whitespace();
-    let protocol = match fields.nth(2)? {
-        "tcp" => Protocol::Tcp,
-        "udp" => Protocol::Udp,
-        _ => return None,
-    };
+    let name = fields.nth(2)?;
+    let protocol = Protocol::EACH.into_iter().find(|protocol| protocol.name() == name)?;
     Some((protocol, parse_tuple(&mut fields)?, parse_tuple(&mut fields)?))
 }
 
 /// Parses four consecutive fields, beginning at the next `src=`. None: one is missing or malformed.
 fn parse_tuple<'a>(fields: &mut impl Iterator<Item = &'a str>) -> Option<Tuple> {
-    let source = fields.find_map(|field| field.strip_prefix("src="))?.parse().ok()?;
+    let source: IpAddr = fields.find_map(|field| field.strip_prefix("src="))?.parse().ok()?;
     let mut next = |name| fields.next()?.strip_prefix(name);
+    let destination: IpAddr = next("dst=")?.parse().ok()?;
+    let mut port = |name| next(name)?.parse::<u16>().ok();
     Some(Tuple {
-        source,
-        destination: next("dst=")?.parse().ok()?,
-        source_port: next("sport=")?.parse().ok()?,
-        destination_port: next("dport=")?.parse().ok()?,
+        source: (source, port("sport=")?).into(),
+        destination: (destination, port("dport=")?).into(),
     })
 }
 
