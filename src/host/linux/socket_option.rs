@@ -20,56 +20,20 @@ pub struct NumberOption<const N: usize> {
     name: c_int,
 }
 
-const SOL_SOCKET: c_int =
-    if cfg!(any(target_arch = "mips", target_arch = "sparc")) { 0xffff } else { 1 };
-const SO_PEERCRED: c_int = if cfg!(any(target_arch = "mips", target_arch = "mips64")) {
-    18
-} else if cfg!(any(target_arch = "sparc", target_arch = "sparc64")) {
-    64
-} else if cfg!(any(target_arch = "powerpc", target_arch = "powerpc64")) {
-    21
-} else {
-    17
-};
-const IPPROTO_TCP: c_int = 6;
-
 /// include/uapi/linux/in.h.
-const IPPROTO_IP: c_int = 0;
-const IP_BIND_ADDRESS_NO_PORT: c_int = 24;
 const IP_LOCAL_PORT_RANGE: c_int = 51;
 
 /// Identifies the network namespace of the socket. Since Linux 5.14.
-pub const NETNS_COOKIE: NumberOption<8> = NumberOption { level: SOL_SOCKET, name: 71 };
+pub const NETNS_COOKIE: NumberOption<8> = NumberOption { level: libc::SOL_SOCKET, name: 71 };
 /// Index of the device that the socket is bound to, or 0 (`SO_BINDTOIFINDEX`). Since Linux 5.1.
-pub const BOUND_DEVICE: NumberOption<4> = NumberOption { level: SOL_SOCKET, name: 62 };
+pub const BOUND_DEVICE: NumberOption<4> = NumberOption { level: libc::SOL_SOCKET, name: 62 };
 /// `struct ucred` of the process that connected a Unix socket: its pid as seen here or 0, its uid
 /// and its gid. rustix also reads it, but its pid type cannot be 0.
 pub const PEER_CREDENTIALS: NumberOption<12> =
-    NumberOption { level: SOL_SOCKET, name: SO_PEERCRED };
+    NumberOption { level: libc::SOL_SOCKET, name: libc::SO_PEERCRED };
 /// The first 88 bytes of `tcp_info` (include/uapi/linux/tcp.h), up to `tcpi_advmss`.
-pub const TCP_INFO: NumberOption<88> = NumberOption { level: IPPROTO_TCP, name: 11 };
-
-#[expect(
-    unsafe_code,
-    reason = "the signatures are those of getsockopt(2) and setsockopt(2) in the C library that std links"
-)]
-unsafe extern "C" {
-    fn getsockopt(
-        socket: c_int,
-        level: c_int,
-        name: c_int,
-        value: *mut c_void,
-        length: *mut u32,
-    ) -> c_int;
-
-    fn setsockopt(
-        socket: c_int,
-        level: c_int,
-        name: c_int,
-        value: *const u32,
-        length: u32,
-    ) -> c_int;
-}
+pub const TCP_INFO: NumberOption<88> =
+    NumberOption { level: libc::IPPROTO_TCP, name: libc::TCP_INFO };
 
 /// Returns the bytes of the option, in host byte order. Errors: ENOPROTOOPT if the kernel does not
 /// have the option.
@@ -79,7 +43,13 @@ pub fn get<const N: usize>(socket: impl AsFd, option: NumberOption<N>) -> io::Re
     let number = socket.as_fd().as_raw_fd();
     #[expect(unsafe_code, reason = "value and length outlive the call, and the length is given")]
     let result = unsafe {
-        getsockopt(number, option.level, option.name, (&raw mut value).cast(), &raw mut length)
+        libc::getsockopt(
+            number,
+            option.level,
+            option.name,
+            (&raw mut value).cast(),
+            &raw mut length,
+        )
     };
     if result == 0 { Ok(value) } else { Err(last_errno()) }
 }
@@ -97,14 +67,15 @@ pub fn set_port_range(socket: &OwnedFd, range: PortRange) -> io::Result<()> {
 /// Makes bind() to port 0 check the address and take no port (IP_BIND_ADDRESS_NO_PORT, ip(7);
 /// `__inet_bind`, `__inet6_bind`).
 pub fn bind_no_port(socket: &OwnedFd) -> io::Result<()> {
-    set(socket, IP_BIND_ADDRESS_NO_PORT, 1)
+    set(socket, libc::IP_BIND_ADDRESS_NO_PORT, 1)
 }
 
 fn set(socket: &OwnedFd, name: c_int, value: u32) -> io::Result<()> {
     let length = size_of::<u32>() as u32;
+    let value = (&raw const value).cast();
     #[expect(unsafe_code, reason = "the value outlives the call, and its length is given")]
     let result =
-        unsafe { setsockopt(socket.as_raw_fd(), IPPROTO_IP, name, &raw const value, length) };
+        unsafe { libc::setsockopt(socket.as_raw_fd(), libc::IPPROTO_IP, name, value, length) };
     if result == 0 { Ok(()) } else { Err(last_errno()) }
 }
 
