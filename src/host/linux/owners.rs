@@ -12,7 +12,7 @@ use std::cell::OnceCell;
 
 use rustix::{
     fd::OwnedFd,
-    fs::{AtFlags, CWD, PROC_SUPER_MAGIC, RawDir},
+    fs::{AtFlags, CWD, PROC_SUPER_MAGIC},
     io::Errno,
     thread::CapabilitySet,
 };
@@ -26,7 +26,7 @@ use crate::{
 };
 
 pub(super) use table::SocketDescriptor;
-use table::{Found, Path, ProcTables, decimal, open_directory};
+use table::{Found, Path, ProcTables, each_number, open_directory};
 use threads::{Thread, has_several};
 
 /// Buffer size in bytes for the directory entries of one getdents64(2).
@@ -162,12 +162,10 @@ impl OwnerFinder {
         let mut buffer: Vec<u8> = Vec::with_capacity(2 * DIRECTORY_BUFFER);
         let (processes, rest) = buffer.spare_capacity_mut().split_at_mut(DIRECTORY_BUFFER);
         let mut table = ProcTables { proc, buffer: rest };
-        let mut entries = RawDir::new(proc, processes);
-        while let Some(entry) = entries.next() {
-            if let Some(pid) = decimal(entry?.file_name().to_bytes()) {
-                self.visit(&mut table, pid);
-            }
-        }
+        each_number(proc, processes, |pid| {
+            self.visit(&mut table, pid);
+            Ok(())
+        })?;
         let found = &mut self.found;
         self.split.retain(|thread| table.read(thread.pid, Some(thread.tid), found).is_ok());
         Ok(())

@@ -126,12 +126,10 @@ fn parse_decimal(digits: &[u8]) -> Option<u32> {
 }
 
 fn parse_digits(digits: &[u8], radix: u32) -> Option<u32> {
-    let mut value = (!digits.is_empty()).then_some(0u32)?;
-    for &digit in digits {
-        let digit = char::from(digit).to_digit(radix)?;
-        value = value.checked_mul(radix)?.checked_add(digit)?;
-    }
-    Some(value)
+    let start = (!digits.is_empty()).then_some(0u32)?;
+    digits.iter().try_fold(start, |value, &digit| {
+        value.checked_mul(radix)?.checked_add(char::from(digit).to_digit(radix)?)
+    })
 }
 
 #[cfg(test)]

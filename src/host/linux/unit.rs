@@ -27,7 +27,8 @@ pub fn parse(cgroup: &[u8]) -> Option<Text> {
     let version_2 =
         lines.iter().filter(|(id, controllers, _)| *id == "0" && controllers.is_empty());
     let systemd = lines.iter().filter(|(_, controllers, _)| *controllers == "name=systemd");
-    let named = version_2.chain(systemd).find_map(|(_, _, path)| name(path));
+    let mut preferred = version_2.chain(systemd);
+    let named = preferred.find_map(|(_, _, path)| container(path).or_else(|| unit(path)));
     named.or_else(|| lines.iter().find_map(|(_, _, path)| container(path))).map(Text::scrub)
 }
 
@@ -39,10 +40,6 @@ fn fields(line: &[u8]) -> Option<(&str, &str, &str)> {
     // The kernel adds this suffix for a zombie whose group was removed (`proc_cgroup_show`,
     // kernel/cgroup/cgroup.c).
     Some((id, controllers, path.strip_suffix(" (deleted)").unwrap_or(path)))
-}
-
-fn name(path: &str) -> Option<String> {
-    container(path).or_else(|| unit(path))
 }
 
 /// Returns the innermost unit. For the `init.scope` of a user's service manager, returns the unit

@@ -6,7 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::{
-    domain::{Endpoint, Errno, Family, Holder, Protocol, Socket, State, Table, Timer},
+    domain::{Endpoint, Errno, Family, Protocol, Socket, State, Table, Timer},
     host::linux::netlink::{
         self, ALL, Attributes, DONE, ERROR, Messages, NOOP, NetlinkMessage, ONE, push_attribute,
         u32_at,
@@ -253,21 +253,15 @@ pub fn decode_socket(body: &[u8], protocol: Protocol) -> Option<Socket> {
     let timer = decode_timer(message[2]);
     let inode = u32_at(message, 68)?;
     let mut socket = Socket {
-        protocol,
-        family: decode_family(message[0])?,
-        state,
         timer,
-        local: decode_endpoint(message, 4, 8)?,
         remote: has_peer(state).then_some(decode_endpoint(message, 6, 24)?),
         interface: Some(u32_at(message, 40)?).filter(|&index| index != 0),
         inode: Some(inode).filter(|&inode| inode != 0),
-        uid: None,
         cookie: decode_cookie(u32_at(message, 44)?, u32_at(message, 48)?),
         expires_ms: (timer != Timer::None).then_some(u32_at(message, 52)?),
-        cgroup: None,
         receive_queue: u32_at(message, 56)?,
         send_queue: u32_at(message, 60)?,
-        holder: Holder::NotAsked,
+        ..Socket::new(protocol, state, decode_endpoint(message, 4, 8)?)
     };
     socket.uid = trusted_uid(&socket, u32_at(message, 64)?);
     for (kind, value) in Attributes(attributes) {
@@ -325,21 +319,13 @@ pub(in crate::host::linux) fn trusted_uid(socket: &Socket, uid: u32) -> Option<u
     (!is_unknown).then_some(uid)
 }
 
-fn decode_family(number: u8) -> Option<Family> {
-    match number {
-        AF_INET => Some(Family::Ipv4),
-        AF_INET6 => Some(Family::Ipv6),
-        _ => None,
-    }
-}
-
 fn decode_endpoint(message: &[u8; 72], port: usize, address: usize) -> Option<Endpoint> {
     let port = u16::from_be_bytes(*message.get(port..)?.first_chunk()?);
     let bytes = message.get(address..)?;
-    let address = if message[0] == AF_INET {
-        IpAddr::from(Ipv4Addr::from(*bytes.first_chunk::<4>()?))
-    } else {
-        IpAddr::from(Ipv6Addr::from(*bytes.first_chunk::<16>()?))
+    let address = match message[0] {
+        AF_INET => IpAddr::from(Ipv4Addr::from(*bytes.first_chunk::<4>()?)),
+        AF_INET6 => IpAddr::from(Ipv6Addr::from(*bytes.first_chunk::<16>()?)),
+        _ => return None,
     };
     Some(Endpoint { address, port })
 }
