@@ -117,7 +117,7 @@ impl OwnerFinder {
     /// `not_found`. An inode that was searched for everywhere (a kernel socket, a descriptor in
     /// flight) causes no further walk. An inode that only one walk did not find causes another.
     fn knows_too_little(&self, sockets: &[Socket]) -> bool {
-        let is_known = |inode| self.holds(inode) || self.not_found.binary_search(&inode).is_ok();
+        let is_known = |inode| self.holds(inode) || self.is_unfound(inode);
         let mut inodes = sockets.iter().filter_map(|socket| socket.inode);
         self.holders.failed.is_some() || inodes.any(|inode| !is_known(inode))
     }
