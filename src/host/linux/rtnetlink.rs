@@ -20,14 +20,14 @@ const LOOPBACK: u32 = 1;
 /// Returns the tunnels over UDP whose interface is up.
 pub fn tunnels() -> io::Result<Vec<Tunnel>> {
     let mut tunnels = Vec::new();
-    ask(codec::request_links(), |message| tunnels.extend(codec::tunnel(message)))?;
+    ask(codec::request_links(None), |message| tunnels.extend(codec::tunnel(message)))?;
     Ok(tunnels)
 }
 
 /// Returns whether `lo` is up. None: the answer contains no interface.
 pub fn is_loopback_up() -> io::Result<Option<bool>> {
     let mut is_up = None;
-    ask(codec::request_link(LOOPBACK), |message| is_up = codec::is_up(message).or(is_up))?;
+    ask(codec::request_links(Some(LOOPBACK)), |message| is_up = codec::is_up(message).or(is_up))?;
     Ok(is_up)
 }
 

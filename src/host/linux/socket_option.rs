@@ -2,14 +2,11 @@
 //! ioctl for a value that has no option on old kernels.
 
 use std::{
-    ffi::{c_int, c_void},
+    ffi::c_int,
     os::fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd},
 };
 
-use rustix::{
-    io,
-    ioctl::{Ioctl, IoctlOutput, Opcode, ioctl},
-};
+use rustix::io;
 
 use crate::domain::PortRange;
 
@@ -22,6 +19,9 @@ pub struct NumberOption<const N: usize> {
 
 /// include/uapi/linux/in.h.
 const IP_LOCAL_PORT_RANGE: c_int = 51;
+
+/// Since Linux 4.10.
+const SIOCGSKNS: libc::Ioctl = 0x894c;
 
 /// Identifies the network namespace of the socket. Since Linux 5.14.
 pub const NETNS_COOKIE: NumberOption<8> = NumberOption { level: libc::SOL_SOCKET, name: 71 };
@@ -40,17 +40,11 @@ pub const TCP_INFO: NumberOption<88> =
 pub fn get<const N: usize>(socket: impl AsFd, option: NumberOption<N>) -> io::Result<[u8; N]> {
     let mut value = [0; N];
     let mut length = N as u32;
+    let NumberOption { level, name } = option;
     let number = socket.as_fd().as_raw_fd();
     #[expect(unsafe_code, reason = "value and length outlive the call, and the length is given")]
-    let result = unsafe {
-        libc::getsockopt(
-            number,
-            option.level,
-            option.name,
-            (&raw mut value).cast(),
-            &raw mut length,
-        )
-    };
+    let result =
+        unsafe { libc::getsockopt(number, level, name, (&raw mut value).cast(), &raw mut length) };
     if result == 0 { Ok(value) } else { Err(last_errno()) }
 }
 
@@ -86,31 +80,11 @@ fn last_errno() -> io::Errno {
 /// Opens the network namespace of the socket. Errors: EPERM without CAP_NET_ADMIN in that
 /// namespace.
 pub fn network_namespace(socket: impl AsFd) -> io::Result<OwnedFd> {
-    #[expect(unsafe_code, reason = "SIOCGSKNS reads no memory and returns a descriptor")]
+    #[expect(unsafe_code, reason = "SIOCGSKNS reads no memory and returns a new descriptor")]
     unsafe {
-        ioctl(socket, OpenNamespace)
-    }
-}
-
-/// The request SIOCGSKNS, since Linux 4.10.
-struct OpenNamespace;
-
-#[expect(unsafe_code, reason = "the request has no argument, and its result is a new descriptor")]
-unsafe impl Ioctl for OpenNamespace {
-    type Output = OwnedFd;
-
-    const IS_MUTATING: bool = false;
-
-    fn opcode(&self) -> Opcode {
-        0x894c
-    }
-
-    fn as_ptr(&mut self) -> *mut c_void {
-        std::ptr::null_mut()
-    }
-
-    unsafe fn output_from_ptr(result: IoctlOutput, _: *mut c_void) -> io::Result<OwnedFd> {
-        // SAFETY: the kernel has opened this descriptor for this process.
-        Ok(unsafe { OwnedFd::from_raw_fd(result) })
+        match libc::ioctl(socket.as_fd().as_raw_fd(), SIOCGSKNS) {
+            -1 => Err(last_errno()),
+            descriptor => Ok(OwnedFd::from_raw_fd(descriptor)),
+        }
     }
 }

@@ -61,21 +61,12 @@ pub(super) struct RouteRequest {
     pub is_answered: bool,
 }
 
-/// Returns the request for all interfaces.
-pub(super) fn request_links() -> RouteRequest {
-    request_of_links(ALL, 0)
-}
-
-/// Returns the request for one interface.
-pub(super) fn request_link(index: u32) -> RouteRequest {
-    request_of_links(ONE, index)
-}
-
-fn request_of_links(flags: u16, index: u32) -> RouteRequest {
+/// Returns the request for one interface; None: for all.
+pub(super) fn request_links(index: Option<u32>) -> RouteRequest {
     let mut body = vec![0; LINK_LENGTH];
-    body[4..8].copy_from_slice(&index.to_ne_bytes());
+    body[4..8].copy_from_slice(&index.unwrap_or_default().to_ne_bytes());
     push_attribute(EXTENT, &SKIP_STATISTICS.to_ne_bytes(), &mut body);
-    RouteRequest::new(GET_LINK, flags, &body)
+    RouteRequest::new(GET_LINK, if index.is_some() { ONE } else { ALL }, &body)
 }
 
 /// Returns the request for all addresses of both families.
@@ -240,19 +231,19 @@ mod tests {
             dump.take(bytes, |message| tunnels += u32::from(tunnel(message).is_some()))?;
             io::Result::Ok(tunnels)
         };
-        let mut dump = request_links();
+        let mut dump = request_links(None);
         let two = [message(NEW_LINK, SEQUENCE, &own), message(NEW_LINK, 2, &own)].concat();
         assert_eq!((count(&mut dump, &two).unwrap(), dump.is_answered), (1, false));
         assert_eq!(count(&mut dump, &message(DONE, SEQUENCE, &[0; 4])).unwrap(), 0);
         assert!(dump.is_answered);
 
-        let mut one = request_link(1);
+        let mut one = request_links(Some(1));
         assert_eq!(count(&mut one, &message(NEW_LINK, SEQUENCE, &own)).unwrap(), 1);
         assert!(one.is_answered);
-        let mut refused = request_link(1);
+        let mut refused = request_links(Some(1));
         let denied = message(ERROR, SEQUENCE, &(-1i32).to_ne_bytes());
         assert_eq!(count(&mut refused, &denied).unwrap_err().raw_os_error(), Some(1));
-        assert!(count(&mut request_links(), &[1; 8]).is_err());
+        assert!(count(&mut request_links(None), &[1; 8]).is_err());
     }
 
     #[test]
