@@ -175,8 +175,8 @@ fn link_of(pid: u32) -> PathBuf {
     format!("/proc/{pid}/ns/net").into()
 }
 
-/// Returns `nginx[812]` for /proc/812/ns/net (`pid 812` if the process has just ended), and any other
-/// path as it is.
+/// Returns `nginx[812]` for /proc/812/ns/net, or `pid 812` if the process has just ended. Returns any
+/// other path as it is.
 fn label(path: &Path) -> Text {
     let pid = path
         .to_str()

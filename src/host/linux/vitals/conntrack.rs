@@ -13,8 +13,7 @@ use crate::{
     host::linux::vitals::{number, optional, text, unread},
 };
 
-mod publications;
-mod translations;
+mod flows;
 
 const COUNT: &str = "/proc/sys/net/netfilter/nf_conntrack_count";
 const MAX: &str = "/proc/sys/net/netfilter/nf_conntrack_max";
@@ -36,7 +35,7 @@ pub(in crate::host::linux) fn publications(port: u16) -> Publications {
     match number::<u32>(COUNT, &mut buffer) {
         Ok(0) | Err(Errno::ENOENT) => None,
         Err(error) => Some(Err(error)),
-        Ok(_) => Some(table(&mut buffer).map(|text| publications::parse(text, port))),
+        Ok(_) => Some(table(&mut buffer).map(|text| flows::publications(text, port))),
     }
 }
 
@@ -80,7 +79,7 @@ impl ConntrackReader {
         }
         if self.due.is_none_or(|due| due <= Instant::now()) {
             let started = Instant::now();
-            let table = table(buffer).map(translations::parse);
+            let table = table(buffer).map(flows::translations);
             self.refusal = table.as_ref().err().copied();
             self.translated = table.ok();
             self.due = Some(Instant::now() + pause(started.elapsed()));
