@@ -332,6 +332,18 @@ impl HostError {
     }
 }
 
+impl From<rustix::io::Errno> for Errno {
+    fn from(errno: rustix::io::Errno) -> Self {
+        Self(errno.raw_os_error())
+    }
+}
+
+impl From<io::Error> for Errno {
+    fn from(error: io::Error) -> Self {
+        Self::from(&error)
+    }
+}
+
 /// Formats an error with the name of its errno, as in `Permission denied (EACCES)`; std shows the
 /// number. Adds what to do if no descriptor is left.
 fn named(error: &io::Error) -> String {

@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod binder;
+mod bounded_file;
 mod by_number;
 pub mod describer;
 pub mod handover;
@@ -10,12 +11,12 @@ pub mod lease_holder;
 mod lease_socket;
 pub mod machine;
 pub mod meter;
+mod netlink;
 pub mod netns;
 pub mod output_file;
 pub mod owners;
 mod peer;
 pub mod policy;
-mod port_range;
 pub mod probe;
 pub mod procfs;
 pub mod race;
@@ -31,7 +32,7 @@ mod unlisted;
 pub mod users;
 pub mod vitals;
 
-use std::{os::fd::BorrowedFd, path::Path, sync::Arc};
+use std::{fmt::Display, os::fd::BorrowedFd, path::Path, sync::Arc};
 
 use crate::{
     domain::{
@@ -49,6 +50,31 @@ use crate::{
 pub use scanner::LinuxScanner;
 
 use netns::{Namespace, NamespaceError};
+
+/// Returns the values in ascending order, each once.
+fn ascending<T: Ord>(values: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut values: Vec<T> = values.into_iter().collect();
+    values.sort_unstable();
+    values.dedup();
+    values
+}
+
+/// Parses a number without sign or blank, such as a pid.
+fn parse_digits(text: &str) -> Option<u32> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().ok()).flatten()
+}
+
+/// Returns `before` and the first `limit` values, as in `before a, b and 2 more`. Empty if there are
+/// no values.
+fn first_of(before: &str, values: &[impl Display], limit: usize) -> String {
+    let shown: Vec<String> = values.iter().take(limit).map(ToString::to_string).collect();
+    match (shown.is_empty(), values.len().saturating_sub(limit)) {
+        (true, _) => String::new(),
+        (false, 0) => format!("{before}{}", shown.join(", ")),
+        (false, more) => format!("{before}{} and {more} more", shown.join(", ")),
+    }
+}
 
 /// Examines the network namespace of the calling thread, or another one.
 ///
@@ -112,7 +138,7 @@ impl Host for LinuxHost {
     }
 
     fn describer(&self) -> Box<dyn Describer> {
-        Box::new(describer::ProcDescriber::new())
+        Box::new(describer::ProcDescriber)
     }
 
     fn binder(

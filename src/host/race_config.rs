@@ -1,6 +1,6 @@
 //! The configuration of a race, and its form as arguments of the race's processes. Runs nothing.
 
-use std::{str::FromStr, time::Duration};
+use std::time::Duration;
 
 use crate::domain::PortRange;
 
@@ -47,22 +47,20 @@ impl RaceConfig {
         let [first, last, others, window, hold, most, per_second, rounds, seed] = words else {
             return None;
         };
-        let per_second: f64 = number(per_second)?;
+        let per_second: f64 = per_second.parse().ok()?;
         Some(Self {
-            range: PortRange::new(number(first)?, number(last)?).ok().filter(|r| r.first() > 0)?,
-            others: number(others)?,
-            window: Duration::from_nanos(number(window)?),
-            hold: Duration::from_nanos(number(hold)?),
-            most: number(most)?,
+            range: PortRange::new(first.parse().ok()?, last.parse().ok()?)
+                .ok()
+                .filter(|range| range.first() > 0)?,
+            others: others.parse().ok()?,
+            window: Duration::from_nanos(window.parse().ok()?),
+            hold: Duration::from_nanos(hold.parse().ok()?),
+            most: most.parse().ok()?,
             per_second: (per_second.is_finite() && per_second > 0.0).then_some(per_second)?,
-            rounds: number(rounds)?,
-            seed: number(seed)?,
+            rounds: rounds.parse().ok()?,
+            seed: seed.parse().ok()?,
         })
     }
-}
-
-fn number<T: FromStr>(word: &str) -> Option<T> {
-    word.parse().ok()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The lines that the holder of a race prints. Does not read or write pipes.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, time::Duration};
 
 use crate::domain::Text;
 
@@ -84,20 +84,16 @@ impl RoundReport {
     fn parse(text: &str) -> Option<Self> {
         let words: Vec<&str> = text.split(' ').collect();
         let [window, free, stolen, kept, refused, bound] = words[..] else { return None };
-        let free: f64 = number(free)?;
+        let free: f64 = free.parse().ok()?;
         Some(Self {
-            window: Duration::from_nanos(number(window)?),
+            window: Duration::from_nanos(window.parse().ok()?),
             free: (1.0..=65_536.0).contains(&free).then_some(free)?,
             is_stolen: parse_bool(stolen)?,
             is_kept: parse_bool(kept)?,
-            refused: number(refused)?,
-            bound: number(bound)?,
+            refused: refused.parse().ok()?,
+            bound: bound.parse().ok()?,
         })
     }
-}
-
-fn number<T: FromStr>(word: &str) -> Option<T> {
-    word.parse().ok()
 }
 
 fn parse_bool(word: &str) -> Option<bool> {

@@ -1,5 +1,12 @@
 //! Draws a seed for random choices from the kernel. Does not contain the generator.
 
+use std::{
+    fs::File,
+    io::{self, Read as _},
+};
+
+use rustix::rand::{GetRandomFlags, getrandom};
+
 use crate::host::HostError;
 
 /// Draws a random seed. Errors: the kernel gives no random bytes (getrandom(2) is denied, and there
@@ -12,26 +19,13 @@ pub fn draw() -> Result<u64, HostError> {
     Ok(u64::from_ne_bytes(bytes))
 }
 
-#[cfg(unix)]
-fn fill(bytes: &mut [u8; 8]) -> std::io::Result<()> {
-    use std::{fs::File, io::Read as _};
-
-    use rustix::rand::{GetRandomFlags, getrandom};
-
+fn fill(bytes: &mut [u8; 8]) -> io::Result<()> {
     // Blocks only at boot, until the kernel has collected enough entropy.
     match getrandom(&mut bytes[..], GetRandomFlags::empty()) {
         // 8 bytes are always returned in one call.
         Ok(length) if length == bytes.len() => Ok(()),
         _ => File::open("/dev/urandom")?.read_exact(bytes),
     }
-}
-
-#[cfg(not(unix))]
-fn fill(bytes: &mut [u8; 8]) -> std::io::Result<()> {
-    use std::hash::{BuildHasher as _, RandomState};
-
-    *bytes = RandomState::new().hash_one(0).to_ne_bytes();
-    Ok(())
 }
 
 #[cfg(test)]

@@ -18,8 +18,8 @@ use changes::{Fill, SimulatedChanges};
 
 use crate::{
     domain::{
-        Endpoint, Ephemeral, Errno, Family, Gap, Holder, LocalAddress, Machine, PortRange, Process,
-        Protocol, Protocols, Snapshot, Socket, Source, State, Timer,
+        Ephemeral, Errno, Family, Gap, Holder, LocalAddress, Machine, PortRange, Process, Protocol,
+        Protocols, Snapshot, Socket, Source, State,
         availability::{self, Bind, Verdict},
         owner::Span,
     },
@@ -125,7 +125,7 @@ impl Host for SimulatedHost {
     }
 
     fn describer(&self) -> Box<dyn Describer> {
-        Box::new(SimulatedDescriber { world: Arc::clone(&self.world) })
+        Box::new(self.clone())
     }
 
     fn binder(
@@ -194,11 +194,7 @@ impl Scanner for SimulatedScanner {
     }
 }
 
-struct SimulatedDescriber {
-    world: Arc<World>,
-}
-
-impl Describer for SimulatedDescriber {
+impl Describer for SimulatedHost {
     fn describe(&mut self, pids: &[u32]) -> Vec<Process> {
         pids.iter().filter_map(|pid| self.world.processes.get(pid)).cloned().collect()
     }
@@ -212,20 +208,11 @@ fn held_socket((protocol, port): (Protocol, u16), own: Span) -> Socket {
     };
     let number = 0x4000_0000 + u32::from(port) * 2 + protocol as u32;
     Socket {
-        protocol,
         family: Family::Dual,
-        state,
-        timer: Timer::None,
-        local: Endpoint { address: Ipv6Addr::UNSPECIFIED.into(), port },
-        remote: None,
-        interface: None,
         inode: Some(number),
         uid: Some(1000),
         cookie: Some(u64::from(number)),
-        expires_ms: None,
-        cgroup: None,
-        receive_queue: 0,
-        send_queue: 0,
         holder: Holder::Process(own),
+        ..Socket::new(protocol, state, (Ipv6Addr::UNSPECIFIED, port).into())
     }
 }

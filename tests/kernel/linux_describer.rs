@@ -18,7 +18,7 @@ use portscope::{
 use crate::processes::{self, Sleeper, alone};
 
 fn describe(pid: u32) -> Option<Process> {
-    let mut found = ProcDescriber::new().describe(&[pid]);
+    let mut found = ProcDescriber.describe(&[pid]);
     assert!(found.len() < 2);
     found.pop()
 }
@@ -158,7 +158,7 @@ fn a_process_that_called_exec_is_described_again() {
     let mut command = Command::new("sh");
     command.args(["-c", "read line; exec sleep 1000"]).stdin(Stdio::piped());
     let mut child = Sleeper::spawn(&mut command);
-    let mut describer = ProcDescriber::new();
+    let mut describer = ProcDescriber;
     described_once(child.pid(), |p| p.name.as_str() == "sh");
     assert_eq!(describer.describe(&[child.pid()])[0].name.as_str(), "sh");
     child.child().stdin.take().unwrap().write_all(b"\n").unwrap();
@@ -172,7 +172,7 @@ fn an_ended_process_is_omitted() {
     let child = Sleeper::spawn(Command::new("sleep").arg("1000"));
     let gone = child.pid();
     drop(child);
-    let found = ProcDescriber::new().describe(&[gone, std::process::id()]);
+    let found = ProcDescriber.describe(&[gone, std::process::id()]);
     assert_eq!(found.iter().map(|p| p.pid).collect::<Vec<_>>(), [std::process::id()]);
 }
 
@@ -188,7 +188,7 @@ fn role_hundred_refreshes() {
         return;
     }
     let child = Sleeper::spawn(Command::new("sleep").arg("1000"));
-    let mut describer = ProcDescriber::new();
+    let mut describer = ProcDescriber;
     describer.describe(&[child.pid()]);
     let before = processes::open_descriptors();
     for _ in 0..100 {

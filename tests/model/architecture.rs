@@ -36,7 +36,15 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("jiff", &["report"]),
     ("rand", &["allocator", "engine", "cli", "api"]),
     ("rustix", &["host", "tui", "api"]),
-    ("libc", &["host/signals", "host/linux/inherited"]),
+    (
+        "libc",
+        &[
+            "host/signals",
+            "host/linux/inherited",
+            "host/linux/owners/kcmp",
+            "host/linux/socket_option",
+        ],
+    ),
     ("socket2", &["host"]),
     ("sysinfo", &["host"]),
     ("crate::host::linux", &["host", "api", "cli"]),

@@ -172,7 +172,7 @@ fn an_independent_encoder_writes_the_same_requests() {
         header.sockid.cookie = [0xff; 8];
         let theirs = Request::new().op_tcp_diag_dump(&header);
         let Wire::Raw { request_type, .. } = theirs.protocol() else { panic!("not generic") };
-        let ours = request(table, ALL_STATES, 7);
+        let ours = request(table, ALL_STATES, None, 7);
         assert_eq!(ours[..16], netlink_header(request_type, theirs.flags() | 1, 16 + 56));
         assert_eq!(&ours[16..], theirs.payload());
     }
@@ -183,7 +183,7 @@ fn the_combined_dump_request_uses_the_old_layout() {
     let mut body = Req::new();
     body.states = ALL_STATES;
     body.sockid.cookie = [0xff; 8];
-    let ours = request(Table::Tcp, ALL_STATES, 7);
+    let ours = request(Table::Tcp, ALL_STATES, None, 7);
     assert_eq!(ours[..16], netlink_header(18, 0x301, 16 + 60));
     assert_eq!(&ours[16..], body.as_slice());
 }

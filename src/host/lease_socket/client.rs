@@ -36,15 +36,12 @@ impl Client {
 
     /// Receives the bytes that have arrived, as many as fit into `room`. Does not block.
     pub fn receive(&self, room: &mut [u8]) -> ClientInput {
-        loop {
-            return match rustix::net::recv(&self.socket, &mut *room, RecvFlags::DONTWAIT) {
-                Ok((0, _)) => ClientInput::End,
-                Ok((length, _)) => ClientInput::Bytes(length),
-                Err(Errno::AGAIN) => ClientInput::Nothing,
-                Err(Errno::INTR) => continue,
-                // For example ECONNRESET: the client has disconnected.
-                Err(_) => ClientInput::End,
-            };
+        let receive = || rustix::net::recv(&self.socket, &mut *room, RecvFlags::DONTWAIT);
+        match rustix::io::retry_on_intr(receive) {
+            Err(Errno::AGAIN) => ClientInput::Nothing,
+            // An error is, for example, ECONNRESET: the client has disconnected.
+            Ok((0, _)) | Err(_) => ClientInput::End,
+            Ok((length, _)) => ClientInput::Bytes(length),
         }
     }
 

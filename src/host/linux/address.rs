@@ -6,7 +6,7 @@ mod configured;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
 use rustix::{
-    fd::OwnedFd,
+    fd::{AsFd, OwnedFd},
     io,
     net::{AddressFamily, SocketFlags, SocketType, netdevice, sockopt},
     thread::CapabilitySet,
@@ -14,10 +14,9 @@ use rustix::{
 
 use crate::{
     domain::{
-        AddressRefusal, Errno, InterfaceName, LocalAddress, Protocol, Text,
-        availability::BindAddress,
+        AddressRefusal, InterfaceName, LocalAddress, Protocol, Text, availability::BindAddress,
     },
-    host::{linux::port_range, named_address},
+    host::{linux::socket_option, named_address},
 };
 
 /// Like `Host::bind_address`, in the calling thread's network namespace.
@@ -38,7 +37,7 @@ fn index(name: InterfaceName) -> Result<u32, AddressRefusal> {
         (Err(errno), None) => {
             let shown = Text::scrub(name.as_str());
             let cause = format!("the index of interface {shown} cannot be read");
-            Err(AddressRefusal::new(Errno(errno.raw_os_error()), cause))
+            Err(AddressRefusal::new(errno.into(), cause))
         }
     }
 }
@@ -77,7 +76,7 @@ pub fn may_bind_privileged() -> Option<bool> {
 /// Like `Host::address_refusal`. Returns None also for an errno that does not concern the address
 /// (no descriptor, no memory).
 pub fn refusal(protocol: Protocol, address: BindAddress) -> Option<AddressRefusal> {
-    let errno = Errno(try_address(protocol, address).err()?.raw_os_error());
+    let errno = try_address(protocol, address).err()?.into();
     Some(AddressRefusal::new(errno, causes::explain(errno, protocol, address)?))
 }
 
@@ -85,7 +84,7 @@ pub fn refusal(protocol: Protocol, address: BindAddress) -> Option<AddressRefusa
 /// also works if no port is free.
 fn try_address(protocol: Protocol, address: BindAddress) -> io::Result<()> {
     let socket = unbound(protocol, address)?;
-    port_range::bind_no_port(&socket)?;
+    socket_option::bind_no_port(&socket)?;
     let address = socket_address(address, 0);
     io::retry_on_intr(|| rustix::net::bind(&socket, &address))
 }
@@ -124,4 +123,9 @@ pub fn socket_address(address: BindAddress, port: u16) -> SocketAddr {
         }
         address => SocketAddr::new(address.ip(), port),
     }
+}
+
+/// Returns the address to which the socket is bound.
+pub fn local(socket: impl AsFd) -> io::Result<SocketAddr> {
+    rustix::net::getsockname(socket)?.try_into()
 }

@@ -1,7 +1,6 @@
 //! Makes real bind() calls. Does not listen. Chooses no port itself: the caller or the kernel does.
 
 use std::{
-    net::SocketAddr,
     os::fd::OwnedFd,
     time::{Duration, Instant},
 };
@@ -19,7 +18,7 @@ use crate::{
     },
     host::{
         Held, HostBinder, HostError,
-        linux::{address, policy::PolicyReader, port_range},
+        linux::{address, policy::PolicyReader, socket_option},
     },
 };
 
@@ -82,8 +81,7 @@ impl RealBinder {
             outcome = binder.prepare();
         }
         outcome.map(|()| binder).map_err(|Refusal { protocol, errno }| {
-            let source = std::io::Error::from_raw_os_error(errno.0);
-            HostError::new(&format!("create a {} socket", protocol.name()), source)
+            HostError::new(&format!("create a {} socket", protocol.name()), errno)
         })
     }
 
@@ -96,7 +94,7 @@ impl RealBinder {
                 let socket =
                     address::unbound(protocol, self.address).map_err(refusal_of(protocol))?;
                 if let Some(choice) = self.choice {
-                    port_range::set(&socket, choice).map_err(refusal_of(protocol))?;
+                    socket_option::set_port_range(&socket, choice).map_err(refusal_of(protocol))?;
                 }
                 if self.reuses_address && protocol == Protocol::Tcp {
                     sockopt::set_socket_reuseaddr(&socket, true).map_err(refusal_of(protocol))?;
@@ -105,13 +103,6 @@ impl RealBinder {
             }
         }
         Ok(())
-    }
-
-    fn spare(&mut self, protocol: Protocol) -> &mut Option<OwnedFd> {
-        match protocol {
-            Protocol::Tcp => &mut self.tcp,
-            Protocol::Udp => &mut self.udp,
-        }
     }
 
     /// Binds UDP first, then TCP, and stops at the first refusal. If `port` is 0, it becomes the
@@ -125,7 +116,7 @@ impl RealBinder {
                 io::retry_on_intr(|| rustix::net::bind(spare, &address))
                     .map_err(refusal_of(protocol))?;
                 if *port == 0 {
-                    *port = chosen_port(spare).map_err(refusal_of(protocol))?;
+                    *port = address::local(spare).map_err(refusal_of(protocol))?.port();
                 }
             }
         }
@@ -135,12 +126,13 @@ impl RealBinder {
     /// Closes, after a refusal, the sockets that cannot be bound again: a UDP socket that is bound
     /// already, and a socket that the refused bind() may have changed.
     fn clean_up(&mut self, refusal: Refusal) {
-        if refusal.protocol == Protocol::Tcp {
+        let is_as_new = [Errno::EADDRINUSE, Errno::EADDRNOTAVAIL, Errno::EACCES];
+        let is_changed = !is_as_new.contains(&refusal.errno);
+        if refusal.protocol == Protocol::Tcp || is_changed {
             self.udp = None;
         }
-        let is_as_new = [Errno::EADDRINUSE, Errno::EADDRNOTAVAIL, Errno::EACCES];
-        if !is_as_new.contains(&refusal.errno) {
-            *self.spare(refusal.protocol) = None;
+        if refusal.protocol == Protocol::Tcp && is_changed {
+            self.tcp = None;
         }
     }
 }
@@ -305,11 +297,6 @@ fn automatic_range() -> Result<PortRange, HostError> {
     Ok(policy.range)
 }
 
-fn chosen_port(socket: &OwnedFd) -> io::Result<u16> {
-    let address = rustix::net::getsockname(socket)?;
-    SocketAddr::try_from(address).map(|address| address.port())
-}
-
 fn refusal_of(protocol: Protocol) -> impl Fn(io::Errno) -> Refusal {
-    move |errno| Refusal { protocol, errno: Errno(errno.raw_os_error()) }
+    move |errno| Refusal { protocol, errno: errno.into() }
 }

@@ -33,7 +33,6 @@ impl ByNumber {
         let asked = || snapshot.sockets.iter().filter(is_asked);
         let unknown = asked().filter(|socket| self.is_unknown(socket));
         let mut tables: Vec<Table> = unknown.map(table).collect();
-        tables.dedup();
         if !tables.is_empty() {
             self.dump(netlink, &mut tables).ok()?;
         }

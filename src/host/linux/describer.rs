@@ -27,18 +27,6 @@ const COMMAND_LIMIT: usize = 4096;
 /// May block: /proc/PID/cmdline waits for the memory lock of its process.
 pub struct ProcDescriber;
 
-impl ProcDescriber {
-    pub fn new() -> Self {
-        Self
-    }
-}
-
-impl Default for ProcDescriber {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Describer for ProcDescriber {
     fn describe(&mut self, pids: &[u32]) -> Vec<Process> {
         let pids: Vec<Pid> = pids.iter().map(|&pid| Pid::from_u32(pid)).collect();

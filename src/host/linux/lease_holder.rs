@@ -33,7 +33,7 @@ pub fn refusal(pid: u32) -> Option<Errno> {
     match read(pid) {
         Ok(Some(stat)) if parse_any(&stat).is_none() => Some(Errno::EBADMSG),
         Ok(_) => None,
-        Err(error) => Some(Errno::from(&error)),
+        Err(error) => Some(error.into()),
     }
 }
 

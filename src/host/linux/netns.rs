@@ -5,7 +5,7 @@ mod namespaces;
 
 use std::{
     ffi::OsStr,
-    fmt, fs, io,
+    fs, io,
     os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     path::{Path, PathBuf},
     thread,
@@ -20,7 +20,10 @@ use rustix::{
 
 use crate::{
     domain::{NamespaceName, Text, notation::NamedProcess},
-    host::{HostError, linux::lease_holder},
+    host::{
+        HostError,
+        linux::{first_of, lease_holder, parse_digits},
+    },
 };
 
 pub use namespaces::{NamespaceList, all};
@@ -51,7 +54,7 @@ pub enum NamespaceError {
     #[error(
         "unknown network namespace '{asked}': expected a name in /run/netns, a pid or a path{known}"
     )]
-    Unknown { asked: Text, known: NamespaceNames },
+    Unknown { asked: Text, known: String },
     /// A number that is neither a pid nor a name.
     #[error("no process {asked} in /proc, and no network namespace '{asked}' in /run/netns")]
     NoProcess { asked: Text },
@@ -67,26 +70,6 @@ pub enum NamespaceError {
     NotANamespace { path: Text },
     #[error(transparent)]
     Host(#[from] HostError),
-}
-
-/// The names of the first visible namespaces, and the number of the others.
-#[derive(Debug)]
-pub struct NamespaceNames {
-    names: Vec<Text>,
-    more: usize,
-}
-
-impl fmt::Display for NamespaceNames {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, name) in self.names.iter().enumerate() {
-            let before = match number {
-                0 => "; available here (for a process, use its pid): ",
-                _ => ", ",
-            };
-            write!(f, "{before}{name}")?;
-        }
-        if self.more > 0 { write!(f, " and {} more", self.more) } else { Ok(()) }
-    }
 }
 
 impl Namespace {
@@ -164,12 +147,14 @@ pub fn find(asked: &OsStr) -> Result<Namespace, NamespaceError> {
 }
 
 fn unknown(asked: &OsStr, shown: Text) -> Result<NamespaceError, HostError> {
-    let pid = asked.to_str().and_then(as_pid);
+    let pid = asked.to_str().and_then(parse_digits);
     // A process that has ended but is still listed (a zombie) has no network namespace.
     if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
         return Ok(NamespaceError::NoProcess { asked: shown });
     }
-    Ok(NamespaceError::Unknown { asked: shown, known: known()? })
+    let names: Vec<Text> = all()?.namespaces.into_iter().map(|found| found.name.text).collect();
+    let known = first_of("; available here (for a process, use its pid): ", &names, MAX_NAMED);
+    Ok(NamespaceError::Unknown { asked: shown, known })
 }
 
 /// Returns the paths where the requested namespace may be.
@@ -178,16 +163,10 @@ fn candidate_paths(asked: &OsStr) -> Vec<PathBuf> {
         return vec![asked.into()];
     }
     let mut candidate_paths: Vec<_> = NAMED.map(|folder| Path::new(folder).join(asked)).into();
-    if let Some(pid) = asked.to_str().and_then(as_pid) {
+    if let Some(pid) = asked.to_str().and_then(parse_digits) {
         candidate_paths.push(link_of(pid));
     }
     candidate_paths
-}
-
-/// Parses a pid: digits only, without sign or blank.
-fn as_pid(text: &str) -> Option<u32> {
-    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then(|| text.parse().ok()).flatten()
 }
 
 /// Returns the path of the network namespace of a process or thread. /proc/TID exists, although
@@ -196,17 +175,14 @@ fn link_of(pid: u32) -> PathBuf {
     format!("/proc/{pid}/ns/net").into()
 }
 
-/// Returns `nginx[812]` for /proc/812/ns/net, and any other path as it is.
+/// Returns `nginx[812]` for /proc/812/ns/net, or `pid 812` if the process has just ended. Returns any
+/// other path as it is.
 fn label(path: &Path) -> Text {
     let pid = path
         .to_str()
         .and_then(|path| path.strip_prefix("/proc/")?.strip_suffix("/ns/net"))
-        .and_then(as_pid);
-    pid.map_or_else(|| Text::scrub(path.as_os_str().as_bytes()), label_of)
-}
-
-/// Returns `nginx[812]`, or `pid 812` if the process has just ended.
-fn label_of(pid: u32) -> Text {
+        .and_then(parse_digits);
+    let Some(pid) = pid else { return Text::scrub(path.as_os_str().as_bytes()) };
     let name = lease_holder::name(pid);
     Text::around_scrubbed(NamedProcess { name: name.as_ref(), pid }.to_string())
 }
@@ -252,11 +228,4 @@ fn is_link(path: &Path) -> bool {
 
 fn could_not_open(path: &Path, errno: Errno) -> HostError {
     HostError::new(&format!("open {}", Text::scrub(path.as_os_str().as_bytes())), errno)
-}
-
-fn known() -> Result<NamespaceNames, HostError> {
-    let mut names: Vec<Text> = all()?.namespaces.into_iter().map(|found| found.name.text).collect();
-    let more = names.len().saturating_sub(MAX_NAMED);
-    names.truncate(MAX_NAMED);
-    Ok(NamespaceNames { names, more })
 }

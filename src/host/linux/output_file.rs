@@ -149,7 +149,7 @@ impl NewFile {
                     Err(errno) => return Err(errno.into()),
                 },
                 ExistingFile::File(old) if old.uid() == self.file.metadata()?.uid() => {
-                    return self.replace();
+                    return signals::without_interruption(|| self.replace());
                 }
                 _ => return Err(has_changed()),
             }
@@ -177,13 +177,9 @@ impl NewFile {
         linkat(CWD, path, folder, name, AtFlags::SYMLINK_FOLLOW)
     }
 
-    /// Replaces the old file atomically. Blocks signals, because one that ends the process between
-    /// the steps would leave a file with a temporary name.
+    /// Replaces the old file atomically. Call it with signals blocked, because one that ends the
+    /// process between the steps would leave a file with a temporary name.
     fn replace(&mut self) -> io::Result<()> {
-        signals::without_interruption(|| self.rename_over_old())
-    }
-
-    fn rename_over_old(&mut self) -> io::Result<()> {
         if self.temporary.is_none() {
             let ((), name) = with_free_name(|name| self.give_name(name))?;
             self.temporary = Some(name);

@@ -12,18 +12,21 @@ use std::cell::OnceCell;
 
 use rustix::{
     fd::OwnedFd,
-    fs::{AtFlags, CWD, PROC_SUPER_MAGIC, RawDir},
+    fs::{AtFlags, CWD, PROC_SUPER_MAGIC},
     io::Errno,
     thread::CapabilitySet,
 };
 
 use crate::{
     domain::{self, Holders, Socket, UnreadThreads, UnreadableProcess, gap::MissingPrivilege},
-    host::{OwnerDepth, linux::users},
+    host::{
+        OwnerDepth,
+        linux::{ascending, users},
+    },
 };
 
 pub(super) use table::SocketDescriptor;
-use table::{Found, Path, ProcTables, decimal, open_directory};
+use table::{Found, Path, ProcTables, each_number, open_directory};
 use threads::{Thread, has_several};
 
 /// Buffer size in bytes for the directory entries of one getdents64(2).
@@ -114,7 +117,7 @@ impl OwnerFinder {
     /// `not_found`. An inode that was searched for everywhere (a kernel socket, a descriptor in
     /// flight) causes no further walk. An inode that only one walk did not find causes another.
     fn knows_too_little(&self, sockets: &[Socket]) -> bool {
-        let is_known = |inode| self.holds(inode) || self.not_found.binary_search(&inode).is_ok();
+        let is_known = |inode| self.holds(inode) || self.is_unfound(inode);
         let mut inodes = sockets.iter().filter_map(|socket| socket.inode);
         self.holders.failed.is_some() || inodes.any(|inode| !is_known(inode))
     }
@@ -134,7 +137,7 @@ impl OwnerFinder {
             }
             Ok(())
         });
-        self.holders.failed = self.holders.failed.or(outcome.err().map(domain_errno));
+        self.holders.failed = self.holders.failed.or(outcome.err().map(domain::Errno::from));
         self.decide(missing, &before);
         self.found.rings.clear();
     }
@@ -159,12 +162,10 @@ impl OwnerFinder {
         let mut buffer: Vec<u8> = Vec::with_capacity(2 * DIRECTORY_BUFFER);
         let (processes, rest) = buffer.spare_capacity_mut().split_at_mut(DIRECTORY_BUFFER);
         let mut table = ProcTables { proc, buffer: rest };
-        let mut entries = RawDir::new(proc, processes);
-        while let Some(entry) = entries.next() {
-            if let Some(pid) = decimal(entry?.file_name().to_bytes()) {
-                self.visit(&mut table, pid);
-            }
-        }
+        each_number(proc, processes, |pid| {
+            self.visit(&mut table, pid);
+            Ok(())
+        })?;
         let found = &mut self.found;
         self.split.retain(|thread| table.read(thread.pid, Some(thread.tid), found).is_ok());
         Ok(())
@@ -177,7 +178,7 @@ impl OwnerFinder {
             Ok(_) | Err(Errno::NOENT | Errno::SRCH) => {}
             Err(Errno::ACCESS | Errno::PERM) => self.visit_refusing(table, pid),
             Err(errno) => {
-                self.holders.failed = self.holders.failed.or(Some(domain_errno(errno)));
+                self.holders.failed = self.holders.failed.or(Some(errno.into()));
             }
         }
     }
@@ -257,10 +258,7 @@ impl OwnerFinder {
     /// Returns the inodes of `sockets` that were not found; ascending.
     fn missing(&self, sockets: &[Socket]) -> Vec<u32> {
         let inodes = sockets.iter().filter_map(|socket| socket.inode);
-        let mut missing: Vec<u32> = inodes.filter(|&inode| !self.holds(inode)).collect();
-        missing.sort_unstable();
-        missing.dedup();
-        missing
+        ascending(inodes.filter(|&inode| !self.holds(inode)))
     }
 
     fn holds(&self, inode: u32) -> bool {
@@ -295,8 +293,4 @@ fn missing_privilege() -> Option<MissingPrivilege> {
         (None, 0) => Some(MissingPrivilege::Capability),
         (None, _) => None,
     }
-}
-
-fn domain_errno(errno: Errno) -> domain::Errno {
-    domain::Errno(errno.raw_os_error())
 }

@@ -6,7 +6,7 @@
 use std::{
     ffi::c_void,
     fs::File,
-    io::{self, Read as _},
+    io,
     os::fd::{AsFd, BorrowedFd},
     sync::OnceLock,
 };
@@ -19,7 +19,10 @@ use rustix::{
 use crate::host::{
     HostError,
     lease_socket::NotTranslated,
-    linux::socket_option::{self, PEER_CREDENTIALS},
+    linux::{
+        bounded_file,
+        socket_option::{self, PEER_CREDENTIALS},
+    },
 };
 
 /// Maximum size in bytes of /proc/PID/status, which may list many groups.
@@ -124,8 +127,7 @@ impl ProcessIds {
 }
 
 fn status(process: &str) -> io::Result<String> {
-    let mut text = Vec::new();
-    File::open(format!("/proc/{process}/status"))?.take(MAX_STATUS_BYTES).read_to_end(&mut text)?;
+    let text = bounded_file::read(format!("/proc/{process}/status"), MAX_STATUS_BYTES)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 

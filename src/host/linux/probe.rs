@@ -17,10 +17,6 @@ pub fn bind(wanted: Bind, port: u16) -> Result<(), Errno> {
         // The kernel would choose a port.
         return Err(Errno::EINVAL);
     }
-    try_bind(wanted, port).map_err(|errno| Errno(errno.raw_os_error()))
-}
-
-fn try_bind(wanted: Bind, port: u16) -> io::Result<()> {
     let socket = address::unbound(wanted.protocol, wanted.address)?;
     match wanted.reuse {
         Reuse::None => {}
@@ -28,5 +24,5 @@ fn try_bind(wanted: Bind, port: u16) -> io::Result<()> {
         Reuse::Port => sockopt::set_socket_reuseport(&socket, true)?,
     }
     let address = address::socket_address(wanted.address, port);
-    io::retry_on_intr(|| rustix::net::bind(&socket, &address))
+    Ok(io::retry_on_intr(|| rustix::net::bind(&socket, &address))?)
 }

@@ -10,17 +10,12 @@ use std::{
 };
 
 use crate::{
-    domain::{Endpoint, Family, Holder, Protocol, Socket, Table, Timer},
+    domain::{Endpoint, Errno, Socket, Table, Timer},
     host::linux::sock_diag::codec::{decode_state, decode_timer, has_peer, trusted_uid},
 };
 
 /// Unit of timers: `USER_HZ` is 100 on every architecture except alpha.
 const MILLISECONDS_A_TICK: u32 = 10;
-
-/// At least one line of a table could not be parsed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a line of the table is invalid")]
-pub struct BadTableLine;
 
 /// Reads the whole table of the calling thread's network namespace into `buffer`. Reads IPv4 alone
 /// for `Table::Tcp`, because /proc/net has no table of both families.
@@ -51,18 +46,14 @@ pub fn read_table(table: Table, buffer: &mut Vec<u8>) -> io::Result<()> {
     }
 }
 
-/// Appends the sockets of a whole table. Skips bad lines; if there are any, returns an error at the
+/// Appends the sockets of a whole table. Skips bad lines; if there are any, returns EBADMSG at the
 /// end.
-pub fn parse_table(
-    table: Table,
-    text: &[u8],
-    sockets: &mut Vec<Socket>,
-) -> Result<(), BadTableLine> {
+pub fn parse_table(table: Table, text: &[u8], sockets: &mut Vec<Socket>) -> Result<(), Errno> {
     let mut outcome = Ok(());
     for line in text.split(|&byte| byte == b'\n').skip(1).filter(|line| !line.is_empty()) {
         match parse_line(table, line) {
             Some(socket) => sockets.push(socket),
-            None => outcome = Err(BadTableLine),
+            None => outcome = Err(Errno::EBADMSG),
         }
     }
     outcome
@@ -71,60 +62,39 @@ pub fn parse_table(
 /// Parses a line of proc_pid_net(5), all in hex except `sl`, `uid`, `timeout` and `inode`:
 /// `sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode …`
 fn parse_line(table: Table, line: &[u8]) -> Option<Socket> {
-    let (protocol, family) = kind_of(table);
     let mut fields = line.split(|&byte| byte == b' ').filter(|field| !field.is_empty()).skip(1);
-    let local = parse_endpoint(family, fields.next()?)?;
-    let remote = parse_endpoint(family, fields.next()?)?;
-    let state = decode_state(protocol, parse_hex(fields.next()?)?.try_into().ok()?)?;
+    let local = parse_endpoint(table, fields.next()?)?;
+    let remote = parse_endpoint(table, fields.next()?)?;
+    let state = decode_state(table.protocol(), parse_hex(fields.next()?)?.try_into().ok()?)?;
     let (send_queue, receive_queue) = parse_pair(fields.next()?)?;
     let (timer, ticks) = parse_pair(fields.next()?)?;
     let timer = decode_timer(timer.try_into().ok()?);
     let uid = parse_decimal(fields.nth(1)?)?;
     let inode = parse_decimal(fields.nth(1)?)?;
     let mut socket = Socket {
-        protocol,
-        family,
-        state,
         timer,
-        local,
         remote: has_peer(state).then_some(remote),
-        interface: None,
         inode: Some(inode).filter(|&inode| inode != 0),
-        uid: None,
-        cookie: None,
         expires_ms: (timer != Timer::None).then_some(ticks.saturating_mul(MILLISECONDS_A_TICK)),
-        cgroup: None,
         receive_queue,
         send_queue,
-        holder: Holder::NotAsked,
+        ..Socket::new(table.protocol(), state, local)
     };
     socket.uid = trusted_uid(&socket, uid);
     Some(socket)
 }
 
-fn kind_of(table: Table) -> (Protocol, Family) {
-    match table {
-        Table::Tcp | Table::Tcp4 => (Protocol::Tcp, Family::Ipv4),
-        Table::Tcp6 => (Protocol::Tcp, Family::Ipv6),
-        Table::Udp4 => (Protocol::Udp, Family::Ipv4),
-        Table::Udp6 => (Protocol::Udp, Family::Ipv6),
-    }
-}
-
 /// Parses `0100007F:1F90`: each word of the address in host byte order, then the port.
-fn parse_endpoint(family: Family, field: &[u8]) -> Option<Endpoint> {
+fn parse_endpoint(table: Table, field: &[u8]) -> Option<Endpoint> {
     let colon = field.iter().position(|&byte| byte == b':')?;
     let (address, port) = (&field[..colon], &field[colon + 1..]);
-    let address = if family == Family::Ipv4 {
+    let address = if matches!(table, Table::Tcp6 | Table::Udp6) {
+        let words: [[u8; 4]; 4] = parse_words(address)?;
+        let join = |bits, word| bits << 32 | u128::from(u32::from_be_bytes(word));
+        IpAddr::from(Ipv6Addr::from_bits(words.into_iter().fold(0, join)))
+    } else {
         let [bytes] = parse_words(address)?;
         IpAddr::from(Ipv4Addr::from(bytes))
-    } else {
-        let words: [[u8; 4]; 4] = parse_words(address)?;
-        IpAddr::from(Ipv6Addr::from_bits(
-            words
-                .into_iter()
-                .fold(0, |bits, word| bits << 32 | u128::from(u32::from_be_bytes(word))),
-        ))
     };
     Some(Endpoint { address, port: parse_hex(port)?.try_into().ok()? })
 }
@@ -156,12 +126,10 @@ fn parse_decimal(digits: &[u8]) -> Option<u32> {
 }
 
 fn parse_digits(digits: &[u8], radix: u32) -> Option<u32> {
-    let mut value = (!digits.is_empty()).then_some(0u32)?;
-    for &digit in digits {
-        let digit = char::from(digit).to_digit(radix)?;
-        value = value.checked_mul(radix)?.checked_add(digit)?;
-    }
-    Some(value)
+    let start = (!digits.is_empty()).then_some(0u32)?;
+    digits.iter().try_fold(start, |value, &digit| {
+        value.checked_mul(radix)?.checked_add(char::from(digit).to_digit(radix)?)
+    })
 }
 
 #[cfg(test)]
@@ -171,7 +139,7 @@ mod tests {
 
     const HEADING: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when\n";
 
-    fn parse(table: Table, lines: &str) -> (Vec<Socket>, Result<(), BadTableLine>) {
+    fn parse(table: Table, lines: &str) -> (Vec<Socket>, Result<(), Errno>) {
         let mut sockets = Vec::new();
         let outcome = parse_table(table, format!("{HEADING}{lines}").as_bytes(), &mut sockets);
         (sockets, outcome)
@@ -217,7 +185,7 @@ mod tests {
             "0: 00000000:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000 0 0 x 2\n",
         ] {
             let (sockets, outcome) = parse(Table::Udp4, &format!("{bad}{good}"));
-            assert_eq!((sockets.len(), outcome), (1, Err(BadTableLine)), "{bad}");
+            assert_eq!((sockets.len(), outcome), (1, Err(Errno::EBADMSG)), "{bad}");
         }
     }
 }

@@ -83,7 +83,7 @@ impl RaceRole {
     pub fn play(self, random_fraction: RandomFraction<'_>) -> io::Result<()> {
         match self {
             Self::RaceHolder(config) => holder::run(&config, random_fraction),
-            Self::Competitor(config) => Competitor::new(&config)?.run(&config, random_fraction),
+            Self::Competitor(config) => Competitor::new(config, random_fraction)?.run(),
             Self::Receiver => receiver::run(),
         }
     }
@@ -92,30 +92,29 @@ impl RaceRole {
 /// Binds ports at random, knows nothing of the holder, and reports on stdout: "up 0" (it begins),
 /// "b HELD" (it bound a port while it held HELD others), "r PORT" (PORT was in use, but not by the
 /// competitor itself).
-struct Competitor {
+struct Competitor<'a> {
+    config: RaceConfig,
+    random_fraction: RandomFraction<'a>,
     binder: RealBinder,
     /// The ports that it holds, oldest first, each with the time of its release.
     held: VecDeque<(Instant, Box<dyn Held>)>,
     reported: String,
 }
 
-impl Competitor {
-    fn new(config: &RaceConfig) -> io::Result<Self> {
+impl<'a> Competitor<'a> {
+    fn new(config: RaceConfig, random_fraction: RandomFraction<'a>) -> io::Result<Self> {
         race_namespace::set_process_name(c"race-competitor");
         race_namespace::end_with_parent()?;
         race_namespace::reduce_timer_slack();
         let binder = udp_binder()?;
-        Ok(Self {
-            binder,
-            held: VecDeque::with_capacity(config.most as usize),
-            reported: String::new(),
-        })
+        let held = VecDeque::with_capacity(config.most as usize);
+        Ok(Self { config, random_fraction, binder, held, reported: String::new() })
     }
 
-    fn run(mut self, config: &RaceConfig, random_fraction: RandomFraction<'_>) -> io::Result<()> {
+    fn run(mut self) -> io::Result<()> {
         self.reported.push_str("up 0\n");
         self.send_result()?;
-        let mut due = Instant::now() + gap(config, random_fraction);
+        let mut due = Instant::now() + self.gap();
         loop {
             let release = self.held.front().map(|(release, _)| *release);
             race_namespace::wait_until(release.map_or(due, |release| release.min(due)))?;
@@ -129,28 +128,25 @@ impl Competitor {
             let from = match self.held.front() {
                 // At the maximum, all binds until the next release are skipped. A Poisson process
                 // has no memory, so the next gap can begin at that release.
-                Some((release, _)) if self.held.len() >= config.most as usize => *release,
+                Some((release, _)) if self.held.len() >= self.config.most as usize => *release,
                 _ => {
-                    self.search(config, random_fraction)?;
+                    self.search()?;
                     due.max(now.checked_sub(MAX_LAG).unwrap_or(now))
                 }
             };
-            due = from + gap(config, random_fraction);
+            due = from + self.gap();
         }
     }
 
     /// Tries random ports until one is bound, or until the search gives up (`TIMEOUT`).
-    fn search(
-        &mut self,
-        config: &RaceConfig,
-        random_fraction: RandomFraction<'_>,
-    ) -> io::Result<()> {
+    fn search(&mut self) -> io::Result<()> {
         let others = self.held.len();
-        for _ in 0..TIMEOUT * config.range.len() {
-            let port = draw(config.range, random_fraction);
+        let RaceConfig { range, hold, .. } = self.config;
+        for _ in 0..TIMEOUT * range.len() {
+            let port = draw(range, self.random_fraction);
             match self.binder.bind(port).0 {
                 Ok(held) => {
-                    self.held.push_back((Instant::now() + config.hold, held));
+                    self.held.push_back((Instant::now() + hold, held));
                     let _ = writeln!(self.reported, "b {others}");
                     break;
                 }
@@ -159,7 +155,7 @@ impl Competitor {
                         let _ = writeln!(self.reported, "r {port}");
                     }
                 }
-                Err(refusal) => return Err(io::Error::from_raw_os_error(refusal.errno.0)),
+                Err(refusal) => return Err(refusal.errno.into()),
             }
         }
         self.send_result()
@@ -170,12 +166,13 @@ impl Competitor {
         self.reported.clear();
         io::stdout().flush()
     }
-}
 
-/// Returns the time until the competitor's next bind, at most one hour. It is exponentially
-/// distributed, so that the binds are a Poisson process.
-fn gap(config: &RaceConfig, random_fraction: RandomFraction<'_>) -> Duration {
-    Duration::from_secs_f64((-(1.0 - random_fraction()).ln() / config.per_second).min(3600.0))
+    /// Returns the time until the next bind, at most one hour. It is exponentially distributed, so
+    /// that the binds are a Poisson process.
+    fn gap(&mut self) -> Duration {
+        let seconds = -(1.0 - (self.random_fraction)()).ln() / self.config.per_second;
+        Duration::from_secs_f64(seconds.min(3600.0))
+    }
 }
 
 fn draw(range: PortRange, random_fraction: RandomFraction<'_>) -> u16 {

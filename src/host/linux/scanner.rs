@@ -13,20 +13,19 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::{
     domain::{
-        Destination, Errno, Gap, Holders, Interfaces, Machine, Protocol, Snapshot, Socket, Source,
-        State, Table,
+        Destination, Errno, Gap, Holders, Machine, Protocol, Snapshot, Socket, Source, State,
+        Table,
         attribution::{Departed, attribute},
         snapshot::Listened,
     },
     host::{
         HostError, OwnerDepth, Publications, Scanner,
         linux::{
-            address,
+            address, ascending,
             by_number::ByNumber,
             owners::OwnerFinder,
             policy::PolicyReader,
-            procfs,
-            rtnetlink::RouteSocket,
+            procfs, rtnetlink,
             scanner::repetitions::Repetitions,
             self_test::SelfTest,
             sock_diag::{ALL_STATES, CONNECTED, DiagSocket, DumpError},
@@ -67,7 +66,7 @@ pub struct LinuxScanner {
 
 impl LinuxScanner {
     pub fn new(machine: Arc<Machine>) -> Self {
-        Self::over(machine, DiagSocket::open().map_err(|error| Errno::from(&error)))
+        Self::over(machine, DiagSocket::open().map_err(Errno::from))
     }
 
     /// Creates a scanner with the caller's netlink socket, or with the reason why there is none.
@@ -130,7 +129,7 @@ impl LinuxScanner {
         snapshot: &mut Snapshot,
     ) -> Result<(), Errno> {
         let netlink = self.netlink.as_mut().map_err(|errno| *errno)?;
-        match netlink.dump_port(table, ALL_STATES, port, &mut snapshot.sockets) {
+        match netlink.dump(table, ALL_STATES, port, &mut snapshot.sockets) {
             Ok(()) => {}
             Err(DumpError::Refused(error)) => return Err(error),
             Err(DumpError::Malformed) => return Err(Errno::EBADMSG),
@@ -232,9 +231,7 @@ impl LinuxScanner {
             return;
         }
         let sockets = || snapshot.sockets.iter().filter(|socket| socket.protocol == Protocol::Tcp);
-        let mut listed: Vec<u32> = sockets().filter_map(|socket| socket.inode).collect();
-        listed.sort_unstable();
-        listed.dedup();
+        let listed = ascending(sockets().filter_map(|socket| socket.inode));
         // Connections waiting for accept() have no inode, and are not listed after a reset.
         let listeners = sockets().filter(|socket| socket.state == State::Listen);
         let waiting = listeners.map(|listener| u64::from(listener.receive_queue)).sum::<u64>();
@@ -246,12 +243,13 @@ impl LinuxScanner {
     }
 
     /// Removes repeated sockets, sorts the others, and fills in the policy and the names of the
-    /// interfaces. Call it after all sockets are listed.
+    /// interfaces that sockets are bound to. Call it after all sockets are listed.
     fn complete(&mut self, snapshot: &mut Snapshot) {
         self.repetitions.remove(&mut snapshot.sockets);
         snapshot.sort();
         snapshot.ephemeral = self.policy.read(&mut snapshot.gaps);
-        snapshot.interfaces = interfaces_of(&snapshot.sockets);
+        let indexes = snapshot.sockets.iter().filter_map(|socket| socket.interface);
+        snapshot.interfaces = address::interface_names(ascending(indexes)).into_iter().collect();
     }
 
     /// Repeats the bind() of the self-test while it is refused, so that `refused_bind` is current.
@@ -294,20 +292,12 @@ impl LinuxScanner {
 
     /// Reads a table from /proc/net.
     fn read(&mut self, table: Table, snapshot: &mut Snapshot) -> Result<(), Errno> {
-        procfs::read_table(table, &mut self.table).map_err(|error| Errno::from(&error))?;
+        procfs::read_table(table, &mut self.table)?;
         if procfs::parse_table(table, &self.table, &mut snapshot.sockets).is_err() {
             snapshot.gaps.push(Gap::DumpTruncated { table });
         }
         Ok(())
     }
-}
-
-/// Returns the names of the interfaces that sockets are bound to.
-fn interfaces_of(sockets: &[Socket]) -> Interfaces {
-    let mut indexes: Vec<u32> = sockets.iter().filter_map(|socket| socket.interface).collect();
-    indexes.sort_unstable();
-    indexes.dedup();
-    address::interface_names(indexes).into_iter().collect()
 }
 
 /// Adds a gap, once each, for the data that is missing because /proc/net replaces netlink.
@@ -370,17 +360,11 @@ impl Scanner for LinuxScanner {
     fn ask_timestamps(&mut self, snapshot: &mut Snapshot) {
         let Ok(netlink) = &mut self.netlink else { return };
         let started = cpu_time();
-        let mut peers = Vec::new();
         // `unknown_peers` is always empty if tcp_tw_reuse is 2, the default since Linux 4.19.
-        for index in snapshot.unknown_peers() {
-            let socket = &snapshot.sockets[index];
-            if netlink.has_timestamps(socket) == Some(true) {
-                peers.extend(Destination::of(socket).map(|destination| destination.remote));
-            }
-        }
-        peers.sort_unstable();
-        peers.dedup();
-        snapshot.timestamp_peers = peers;
+        let sockets = snapshot.unknown_peers().into_iter().map(|index| &snapshot.sockets[index]);
+        let with_timestamps = sockets.filter(|socket| netlink.has_timestamps(socket) == Some(true));
+        let peers = with_timestamps.filter_map(|socket| Some(Destination::of(socket)?.remote));
+        snapshot.timestamp_peers = ascending(peers);
         snapshot.cost += cpu_time().saturating_sub(started);
     }
 
@@ -396,7 +380,7 @@ impl Scanner for LinuxScanner {
     fn publications(&mut self, port: u16) -> Publications {
         let mut found = conntrack::publications(port)?;
         if let Ok(found) = &mut found
-            && let Ok(own) = RouteSocket::open().and_then(|mut route| route.addresses())
+            && let Ok(own) = rtnetlink::addresses()
         {
             found.retain(|flow| flow.address.is_loopback() || own.contains(&flow.address));
         }

@@ -1,17 +1,17 @@
 //! Tests with a socket of this process whether the kernel lists TCP sockets that are bound but
 //! neither listening nor connected.
 
-use std::{
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    os::fd::OwnedFd,
-};
+use std::{net::SocketAddr, os::fd::OwnedFd};
 
 use rustix::{
     io,
-    net::{self, AddressFamily, SocketFlags, SocketType, sockopt},
+    net::{self, sockopt},
 };
 
-use crate::domain::{Errno, Gap, Socket, is_release_at_least};
+use crate::{
+    domain::{Errno, Gap, Protocol, Socket, availability::BindAddress, is_release_at_least},
+    host::linux::address,
+};
 
 /// Linux 6.8 added `TCPF_BOUND_INACTIVE` (commit 91051f003948).
 const FIRST_KERNEL: (u32, u32) = (6, 8);
@@ -36,7 +36,7 @@ impl SelfTest {
             return Self { probe: None, refusal: None };
         };
         let bound = net::bind(&probe, &address);
-        let refusal = bound.err().map(|errno| Errno(errno.raw_os_error()));
+        let refusal = bound.err().map(Errno::from);
         let cookie = bound.and_then(|()| sockopt::socket_cookie(&probe));
         Self { probe: cookie.ok().map(|cookie| (probe, cookie)), refusal }
     }
@@ -49,8 +49,7 @@ impl SelfTest {
     /// Returns the port of the test's own socket; None: there is no such socket.
     pub fn port(&self) -> Option<u16> {
         let (probe, _) = self.probe.as_ref()?;
-        let address = net::getsockname(probe).ok()?;
-        SocketAddr::try_from(address).ok().map(|address| address.port())
+        address::local(probe).ok().map(|address| address.port())
     }
 
     /// Removes the test's own socket from a dump of all TCP sockets. Returns false if it was not
@@ -73,11 +72,6 @@ impl SelfTest {
 /// Opens a socket, and returns the address that covers all others: `::`, or 0.0.0.0 if the kernel
 /// has no IPv6.
 fn open_probe() -> io::Result<(OwnedFd, SocketAddr)> {
-    let open = |family| net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None);
-    if let Ok(probe) = open(AddressFamily::INET6)
-        && sockopt::set_ipv6_v6only(&probe, false).is_ok()
-    {
-        return Ok((probe, (Ipv6Addr::UNSPECIFIED, 0).into()));
-    }
-    Ok((open(AddressFamily::INET)?, (Ipv4Addr::UNSPECIFIED, 0).into()))
+    let open = |all| Ok((address::unbound(Protocol::Tcp, all)?, address::socket_address(all, 0)));
+    open(BindAddress::AnyDual).or_else(|_| open(BindAddress::Any4))
 }

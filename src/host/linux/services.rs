@@ -1,28 +1,16 @@
 //! Service names of this machine, from /etc/services alone. Does not contain IANA's registry.
 
-use std::{fs::File, io::Read as _};
-
-use crate::domain::{Protocol, ServiceNames, Text};
+use crate::{
+    domain::{Protocol, ServiceNames, Text},
+    host::linux::bounded_file,
+};
 
 /// Maximum number of bytes read of the file.
 const LIMIT: u64 = 1024 * 1024;
 
 /// Reads the service names. If the file cannot be read, only IANA's names remain.
 pub fn read() -> ServiceNames {
-    let mut bytes = Vec::new();
-    let is_read =
-        File::open("/etc/services").and_then(|file| file.take(LIMIT).read_to_end(&mut bytes));
-    match is_read {
-        Ok(_) => parse(whole_lines(&bytes)),
-        Err(_) => ServiceNames::default(),
-    }
-}
-
-/// Removes the line that the limit cut in two, because its port might be wrong.
-fn whole_lines(bytes: &[u8]) -> &[u8] {
-    let is_cut = bytes.len() as u64 >= LIMIT;
-    let end = bytes.iter().rposition(|&byte| byte == b'\n').filter(|_| is_cut);
-    &bytes[..end.unwrap_or(bytes.len())]
+    parse(&bounded_file::read_lines("/etc/services", LIMIT))
 }
 
 /// Parses the lines of services(5) that name a TCP or UDP port; others are skipped.
@@ -63,13 +51,5 @@ mod tests {
     fn escape_sequences_in_a_name_are_scrubbed() {
         let names = parse(b"\x1b[2J\xff 61000/udp\n");
         assert_eq!(names.name(Protocol::Udp, 61_000), Some("\\u{1b}[2J\\xff"));
-    }
-
-    #[test]
-    fn a_line_truncated_by_the_size_limit_is_skipped() {
-        let mut bytes = b"a 6100/tcp\n".repeat(LIMIT as usize / 11 + 1);
-        bytes.truncate(LIMIT as usize);
-        assert!(whole_lines(&bytes).len() < bytes.len());
-        assert_eq!(whole_lines(b"a 1/tcp\nb 2/tcp"), b"a 1/tcp\nb 2/tcp");
     }
 }

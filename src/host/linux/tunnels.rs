@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::{
     domain::{Socket, Tunnel, tunnel::is_candidate},
-    host::linux::rtnetlink::RouteSocket,
+    host::linux::rtnetlink,
 };
 
 /// Interval at which the interfaces are listed again. If the set of sockets without a process has
@@ -34,8 +34,7 @@ impl TunnelFinder {
         }
         let least = if inodes == self.inodes { REFRESH } else { MIN_INTERVAL };
         if self.read_at.is_none_or(|at| at.elapsed() >= least) {
-            self.tunnels =
-                RouteSocket::open().and_then(|mut route| route.tunnels()).unwrap_or_default();
+            self.tunnels = rtnetlink::tunnels().unwrap_or_default();
             self.inodes = inodes;
             self.read_at = Some(Instant::now());
         }

@@ -1,9 +1,7 @@
 //! Finds the systemd unit or container of a process by its control group. Does not describe the
 //! unit.
 
-use std::{fs::File, io::Read as _};
-
-use crate::domain::Text;
+use crate::{domain::Text, host::linux::bounded_file};
 
 /// Maximum number of bytes read of /proc/PID/cgroup: a few lines, each with a path.
 const LIMIT: u64 = 16 * 1024;
@@ -17,9 +15,7 @@ const UNITS: [&str; 5] = [".service", ".scope", ".socket", ".mount", ".swap"];
 /// Returns the unit or container of a process. None: the process is in neither, or its control
 /// group cannot be read.
 pub fn read(pid: u32) -> Option<Text> {
-    let mut bytes = Vec::new();
-    File::open(format!("/proc/{pid}/cgroup")).ok()?.take(LIMIT).read_to_end(&mut bytes).ok()?;
-    parse(&bytes)
+    parse(&bounded_file::read(format!("/proc/{pid}/cgroup"), LIMIT).ok()?)
 }
 
 /// Parses /proc/PID/cgroup (cgroups(7)). Uses the line of cgroup version 2 if it names a unit or a
@@ -31,7 +27,8 @@ pub fn parse(cgroup: &[u8]) -> Option<Text> {
     let version_2 =
         lines.iter().filter(|(id, controllers, _)| *id == "0" && controllers.is_empty());
     let systemd = lines.iter().filter(|(_, controllers, _)| *controllers == "name=systemd");
-    let named = version_2.chain(systemd).find_map(|(_, _, path)| name(path));
+    let mut preferred = version_2.chain(systemd);
+    let named = preferred.find_map(|(_, _, path)| container(path).or_else(|| unit(path)));
     named.or_else(|| lines.iter().find_map(|(_, _, path)| container(path))).map(Text::scrub)
 }
 
@@ -43,10 +40,6 @@ fn fields(line: &[u8]) -> Option<(&str, &str, &str)> {
     // The kernel adds this suffix for a zombie whose group was removed (`proc_cgroup_show`,
     // kernel/cgroup/cgroup.c).
     Some((id, controllers, path.strip_suffix(" (deleted)").unwrap_or(path)))
-}
-
-fn name(path: &str) -> Option<String> {
-    container(path).or_else(|| unit(path))
 }
 
 /// Returns the innermost unit. For the `init.scope` of a user's service manager, returns the unit

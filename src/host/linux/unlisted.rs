@@ -7,21 +7,19 @@
 //! (`tcp_set_state`, `inet_put_port`). No socket option shows which of the two is the case, so the
 //! port of such a socket is in doubt.
 
-use std::{collections::BTreeMap, net::IpAddr, os::fd::OwnedFd};
+use std::{collections::BTreeMap, fmt::Display, os::fd::OwnedFd};
 
 use rustix::{
     fs::{fstat, stat},
     io::Errno,
-    net::{self, AddressFamily, SocketAddrV4, SocketAddrV6, SocketFlags, SocketType, sockopt},
+    net::{self, AddressFamily, SocketFlags, SocketType, sockopt},
     process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open},
 };
 
 use crate::{
-    domain::{
-        self, Endpoint, Family, Gap, Holder, PortSet, Protocol, Socket, State, Timer,
-        gap::UnreadPorts,
-    },
+    domain::{self, Endpoint, Family, Gap, PortSet, Protocol, Socket, State, gap::UnreadPorts},
     host::linux::{
+        address,
         owners::SocketDescriptor,
         socket_option::{self, BOUND_DEVICE, NETNS_COOKIE, TCP_INFO},
     },
@@ -63,7 +61,7 @@ impl UnlistedRest {
     pub fn gaps(self) -> impl Iterator<Item = Gap> {
         let holders = self.unread.into_iter().map(|(pid, sockets)| UnreadPorts { pid, sockets });
         let holders: Vec<UnreadPorts> = holders.collect();
-        let error = self.error.map(|errno| domain::Errno(errno.raw_os_error()));
+        let error = self.error.map(domain::Errno::from);
         let unread = (!holders.is_empty()).then_some(Gap::PortsUnread { holders, error });
         let ports = self.in_doubt;
         unread.into_iter().chain((!ports.is_empty()).then_some(Gap::PortsInDoubt { ports }))
@@ -161,7 +159,7 @@ impl Here {
         let own = net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None);
         Self {
             cookie: own.and_then(|own| socket_option::get(own, NETNS_COOKIE)).ok(),
-            inode: stat("/proc/thread-self/ns/net").ok().map(|link| link.st_ino),
+            inode: namespace_of("thread-self"),
         }
     }
 
@@ -172,12 +170,8 @@ impl Here {
         mut of_sockets: Vec<&'a [SocketDescriptor]>,
     ) -> Vec<&'a [SocketDescriptor]> {
         let mut known: BTreeMap<u32, bool> = BTreeMap::from([(std::process::id(), true)]);
-        let mut is_here = |pid: u32| {
-            *known.entry(pid).or_insert_with(|| {
-                let namespace = stat(format!("/proc/{pid}/ns/net"));
-                namespace.ok().map(|link| link.st_ino) == self.inode
-            })
-        };
+        let mut is_here =
+            |pid: u32| *known.entry(pid).or_insert_with(|| namespace_of(pid) == self.inode);
         of_sockets.sort_by_cached_key(|of_socket| {
             !of_socket.iter().any(|socket_descriptor| is_here(socket_descriptor.pid))
         });
@@ -226,9 +220,12 @@ impl Here {
     /// one. None: that cannot be read.
     fn is_of_process(&self, socket_descriptor: &SocketDescriptor) -> Option<bool> {
         let pid = socket_descriptor.tid.unwrap_or(socket_descriptor.pid);
-        let link = stat(format!("/proc/{pid}/ns/net")).ok()?;
-        Some(link.st_ino == self.inode?)
+        Some(namespace_of(pid)? == self.inode?)
     }
+}
+
+fn namespace_of(process: impl Display) -> Option<u64> {
+    stat(format!("/proc/{process}/ns/net")).ok().map(|link| link.st_ino)
 }
 
 fn is_inode(socket: &OwnedFd, inode: u32) -> bool {
@@ -253,47 +250,26 @@ fn port(copy: &OwnedFd, inode: u32) -> ClosedPort {
     // connect() and accept() set `tcpi_advmss`, which keeps its value when the socket is closed
     // again.
     let was_connected = info.is_some_and(|info| info[84..] != [0; 4]);
-    match local(copy).filter(|local| is_closed && local.port != 0) {
-        Some(local) if was_connected => ClosedPort::InDoubt(local.port),
-        Some(local) => ClosedPort::Bound(row(copy, inode, local)),
-        None => ClosedPort::None,
+    match address::local(copy) {
+        Ok(local) if !is_closed || local.port() == 0 => ClosedPort::None,
+        Ok(local) if was_connected => ClosedPort::InDoubt(local.port()),
+        Ok(local) => ClosedPort::Bound(row(copy, inode, (local.ip(), local.port()).into())),
+        Err(_) => ClosedPort::None,
     }
 }
 
 /// Returns the socket as a kernel that lists bound sockets would.
 fn row(copy: &OwnedFd, inode: u32, local: Endpoint) -> Socket {
-    let family = match local.address {
-        IpAddr::V4(_) => Family::Ipv4,
-        IpAddr::V6(address) => {
-            let is_dual = sockopt::ipv6_v6only(copy) == Ok(false);
-            if is_dual && address.to_ipv4_mapped().is_none() { Family::Dual } else { Family::Ipv6 }
-        }
-    };
     let device = socket_option::get(copy, BOUND_DEVICE).map(u32::from_ne_bytes);
-    Socket {
-        protocol: Protocol::Tcp,
-        family,
-        state: State::Bound,
-        timer: Timer::None,
-        local,
-        remote: None,
+    let mut row = Socket {
         interface: device.ok().filter(|&index| index != 0),
         inode: Some(inode),
         uid: fstat(copy).ok().map(|stat| stat.st_uid),
         cookie: sockopt::socket_cookie(copy).ok(),
-        expires_ms: None,
-        cgroup: None,
-        receive_queue: 0,
-        send_queue: 0,
-        holder: Holder::NotAsked,
+        ..Socket::new(Protocol::Tcp, State::Bound, local)
+    };
+    if local.address.is_ipv6() && sockopt::ipv6_v6only(copy) == Ok(false) && !row.is_mapped() {
+        row.family = Family::Dual;
     }
-}
-
-fn local(socket: &OwnedFd) -> Option<Endpoint> {
-    let address = net::getsockname(socket).ok()?;
-    if let Ok(v4) = SocketAddrV4::try_from(address.clone()) {
-        return Some(Endpoint::from((*v4.ip(), v4.port())));
-    }
-    let v6 = SocketAddrV6::try_from(address).ok()?;
-    Some(Endpoint::from((*v6.ip(), v6.port())))
+    row
 }

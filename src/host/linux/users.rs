@@ -1,12 +1,12 @@
 //! Reads user names and the effective user of this process. Reads the names from /etc/passwd alone,
 //! because a name service may hang and must not block portscope.
 
-use std::{
-    fs::{self, File},
-    io::Read as _,
-};
+use std::fs;
 
-use crate::domain::{Text, Users};
+use crate::{
+    domain::{Text, Users},
+    host::linux::bounded_file,
+};
 
 /// Maximum number of bytes read of the file.
 const LIMIT: u64 = 4 * 1024 * 1024;
@@ -16,13 +16,7 @@ const OVERFLOW_UID: u32 = 65_534;
 
 /// Reads the user names. There are none if the file cannot be read; uids are then shown as numbers.
 pub fn read() -> Users {
-    let mut bytes = Vec::new();
-    let is_read =
-        File::open("/etc/passwd").and_then(|file| file.take(LIMIT).read_to_end(&mut bytes));
-    let users = match is_read {
-        Ok(_) => parse(whole_lines(&bytes)),
-        Err(_) => Users::default(),
-    };
+    let users = parse(&bounded_file::read_lines("/etc/passwd", LIMIT));
     let unmapped = unmapped();
     users.with_unmapped(
         unmapped.map(|unmapped| unmapped.uid),
@@ -66,13 +60,6 @@ pub fn effective() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// Removes the line that the limit cut in two, because its uid might be wrong.
-fn whole_lines(bytes: &[u8]) -> &[u8] {
-    let is_cut = bytes.len() as u64 >= LIMIT;
-    let end = bytes.iter().rposition(|&byte| byte == b'\n').filter(|_| is_cut);
-    &bytes[..end.unwrap_or(bytes.len())]
-}
-
 /// Parses the lines of passwd(5) that have a name and a uid; others are skipped.
 fn parse(passwd: &[u8]) -> Users {
     passwd.split(|&byte| byte == b'\n').filter_map(parse_line).collect()
@@ -112,14 +99,6 @@ mod tests {
     fn escape_sequences_in_a_name_are_scrubbed() {
         let users = parse(b"\x1b[2J\xff:x:7:7\n");
         assert_eq!(name(&users, 7), Some("\\u{1b}[2J\\xff"));
-    }
-
-    #[test]
-    fn a_line_truncated_by_the_size_limit_is_skipped() {
-        let mut bytes = b"a:x:1000:\n".repeat(LIMIT as usize / 10 + 1);
-        bytes.truncate(LIMIT as usize);
-        assert!(whole_lines(&bytes).len() < bytes.len());
-        assert_eq!(whole_lines(b"a:x:1:\nb:x:2:"), b"a:x:1:\nb:x:2:");
     }
 
     #[test]

@@ -110,8 +110,7 @@ impl VitalsReader {
 /// Returns the whole text of a small file. Errors: EBADMSG if it is not UTF-8.
 fn text<'a>(path: &str, buffer: &'a mut Vec<u8>) -> Result<&'a str, Errno> {
     buffer.clear();
-    let mut file = File::open(path).map_err(|error| Errno::from(&error))?;
-    file.read_to_end(buffer).map_err(|error| Errno::from(&error))?;
+    File::open(path)?.read_to_end(buffer)?;
     str::from_utf8(buffer).map_err(|_| Errno::EBADMSG)
 }
 

@@ -42,7 +42,6 @@ const THERE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
 /// ```
 pub struct SimulatedHostBuilder {
     name: Text,
-    kernel: Text,
     users: Vec<(u32, Text)>,
     ephemeral: Ephemeral,
     processes: BTreeMap<u32, Process>,
@@ -61,7 +60,6 @@ impl SimulatedHostBuilder {
     pub(super) fn new() -> Self {
         let start = Self {
             name: Text::scrub("simulated"),
-            kernel: Text::scrub("simulated"),
             users: vec![(0, Text::scrub("root")), (1000, Text::scrub("user"))],
             ephemeral: Ephemeral::default(),
             processes: BTreeMap::new(),
@@ -79,12 +77,6 @@ impl SimulatedHostBuilder {
     #[must_use]
     pub fn name(mut self, name: &str) -> Self {
         self.name = Text::scrub(name);
-        self
-    }
-
-    #[must_use]
-    pub fn kernel(mut self, kernel: &str) -> Self {
-        self.kernel = Text::scrub(kernel);
         self
     }
 
@@ -140,12 +132,6 @@ impl SimulatedHostBuilder {
         })
     }
 
-    /// Makes the sockets IPv6-only (`IPV6_V6ONLY`) instead of dual-stack.
-    #[must_use]
-    pub fn only_ipv6(self) -> Self {
-        self.each(|socket| socket.family = Family::Ipv6)
-    }
-
     #[must_use]
     pub fn owned_by(mut self, pids: &[u32]) -> Self {
         let uid = pids.first().and_then(|pid| self.processes.get(pid)).and_then(|p| p.uid);
@@ -167,20 +153,14 @@ impl SimulatedHostBuilder {
 
     /// Marks the sockets as closed by these processes and kept by the kernel.
     #[must_use]
-    pub fn departed_from(mut self, pids: &[u32]) -> Self {
-        let span = self.span(pids);
-        self.each(|socket| {
-            (socket.holder, socket.uid, socket.inode) = (Holder::Departed(span), None, None);
-        })
+    pub fn departed_from(self, pids: &[u32]) -> Self {
+        self.without_inode(Holder::Departed, pids)
     }
 
     /// Marks the connections as not yet accepted by these processes.
     #[must_use]
-    pub fn in_backlog_of(mut self, pids: &[u32]) -> Self {
-        let span = self.span(pids);
-        self.each(|socket| {
-            (socket.holder, socket.uid, socket.inode) = (Holder::Backlog(span), None, None);
-        })
+    pub fn in_backlog_of(self, pids: &[u32]) -> Self {
+        self.without_inode(Holder::Backlog, pids)
     }
 
     /// Marks the sockets as held by a process that portscope has no permission to see. Adds no gap.
@@ -230,7 +210,8 @@ impl SimulatedHostBuilder {
             // numbers from `SPARE` on.
             let number =
                 if self.number < is_at { self.next_number() } else { SPARE + u32::from(port) };
-            self.push(protocol_of(state), filled_endpoint(state, port), state, number);
+            let address = if has_remote(state) { HERE } else { Ipv4Addr::UNSPECIFIED };
+            self.push(state.protocol(), (address, port).into(), state, number);
         }
         self.fills.push((fill, share));
         self
@@ -254,7 +235,7 @@ impl SimulatedHostBuilder {
         let machine = Machine {
             kind: MachineKind::Simulated,
             name: self.name,
-            kernel: self.kernel,
+            kernel: Text::scrub("simulated"),
             network_namespace: None,
             namespace_name: None,
             is_isolated: true,
@@ -279,6 +260,11 @@ impl SimulatedHostBuilder {
         SimulatedHost { world: Arc::new(world) }
     }
 
+    fn without_inode(mut self, holder: fn(Span) -> Holder, pids: &[u32]) -> Self {
+        let holder = holder(self.span(pids));
+        self.each(|socket| (socket.holder, socket.uid, socket.inode) = (holder, None, None))
+    }
+
     fn one(mut self, protocol: Protocol, local: Endpoint, state: State) -> Self {
         self.last = self.sockets.len();
         let number = self.next_number();
@@ -298,21 +284,15 @@ impl SimulatedHostBuilder {
         };
         let kept = holder == Holder::Kernel;
         self.sockets.push(Socket {
-            protocol,
             family: family_of(local.address, state),
-            state,
             timer,
-            local,
-            remote: has_remote(state).then_some(Endpoint { address: THERE.into(), port: 443 }),
-            interface: None,
+            remote: has_remote(state).then_some((THERE, 443).into()),
             inode: (!kept).then_some(100_000 + number),
             uid: (!kept).then_some(0),
             cookie: Some(u64::from(number)),
             expires_ms: kept.then_some(30_000),
-            cgroup: None,
-            receive_queue: 0,
-            send_queue: 0,
             holder,
+            ..Socket::new(protocol, state, local)
         });
     }
 
@@ -323,20 +303,8 @@ impl SimulatedHostBuilder {
     }
 }
 
-fn protocol_of(state: State) -> Protocol {
-    match state {
-        State::Unconnected | State::Connected => Protocol::Udp,
-        _ => Protocol::Tcp,
-    }
-}
-
 fn has_remote(state: State) -> bool {
     !matches!(state, State::Listen | State::Bound | State::Unconnected)
-}
-
-fn filled_endpoint(state: State, port: u16) -> Endpoint {
-    let address = if has_remote(state) { HERE } else { Ipv4Addr::UNSPECIFIED };
-    Endpoint { address: address.into(), port }
 }
 
 /// Returns the family of a socket. A socket without a peer on `[::]` is dual-stack, as on Linux by

@@ -7,7 +7,10 @@ use crate::{
         AddressRefusal, Errno, Protocol, Text, availability::BindAddress, local_address,
         socket::canonical,
     },
-    host::linux::address::{configured, interface_names},
+    host::linux::{
+        address::{configured, interface_names},
+        first_of,
+    },
 };
 
 /// Maximum number of interfaces named in an error.
@@ -19,13 +22,7 @@ pub fn no_interface(name: &str) -> AddressRefusal {
 }
 
 fn existing() -> String {
-    let all = configured::interfaces();
-    let shown: Vec<&str> = all.iter().take(MAX_NAMED).map(Text::as_str).collect();
-    match (shown.is_empty(), all.len().saturating_sub(MAX_NAMED)) {
-        (true, _) => String::new(),
-        (false, 0) => format!("; interfaces here: {}", shown.join(", ")),
-        (false, more) => format!("; interfaces here: {} and {more} more", shown.join(", ")),
-    }
+    first_of("; interfaces here: ", &configured::interfaces(), MAX_NAMED)
 }
 
 /// Explains an error of bind(). None: the errno does not concern the address.
@@ -77,8 +74,7 @@ fn invalid(protocol: Protocol, address: BindAddress) -> String {
 }
 
 fn not_local(address: IpAddr) -> String {
-    let list = configured::list(canonical(address));
-    let known = if list.is_empty() { String::new() } else { format!(", which has {list}") };
+    let known = configured::list(", which has ", canonical(address));
     format!("{address} is not an address of this machine{known}")
 }
 
@@ -141,15 +137,12 @@ fn not_ready(wanted: Ipv6Addr, found: &configured::Address6) -> String {
 fn disabled(interface: Option<&Text>, has_no_address: bool) -> Option<String> {
     let is_ipv6_off = |name: &str| configured::is_ipv6_disabled(name) == Some(true);
     let is_all_off = is_ipv6_off("all");
-    match interface.map(Text::as_str) {
-        Some(name) if is_ipv6_off(name) && !is_all_off => {
-            Some(format!("IPv6 is disabled on {name}: net.ipv6.conf.{name}.disable_ipv6 = 1"))
-        }
-        Some(name) if !is_ipv6_off(name) => None,
-        Some(_) => Some("IPv6 is disabled here: net.ipv6.conf.all.disable_ipv6 = 1".to_owned()),
-        None if is_all_off && has_no_address => {
-            Some("IPv6 is disabled here: net.ipv6.conf.all.disable_ipv6 = 1".to_owned())
-        }
-        None => None,
+    let name = interface.map(Text::as_str);
+    if !name.map_or(is_all_off && has_no_address, is_ipv6_off) {
+        return None;
     }
+    Some(match name.filter(|_| !is_all_off) {
+        Some(name) => format!("IPv6 is disabled on {name}: net.ipv6.conf.{name}.disable_ipv6 = 1"),
+        None => "IPv6 is disabled here: net.ipv6.conf.all.disable_ipv6 = 1".to_owned(),
+    })
 }

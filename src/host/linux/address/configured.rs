@@ -6,7 +6,10 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use crate::domain::Text;
+use crate::{
+    domain::Text,
+    host::linux::{ascending, first_of},
+};
 
 /// `IFA_F_DADFAILED` and `IFA_F_TENTATIVE` (`linux/if_addr.h`).
 const DUPLICATE: u32 = 0x08;
@@ -51,10 +54,7 @@ fn parse_address6(line: &str) -> Option<Address6> {
 /// Returns the IPv4 addresses, ascending. Empty if /proc cannot be read.
 pub fn addresses4() -> Vec<Ipv4Addr> {
     let trie = fs::read_to_string("/proc/thread-self/net/fib_trie").unwrap_or_default();
-    let mut addresses = parse_trie(&trie);
-    addresses.sort_unstable();
-    addresses.dedup();
-    addresses
+    ascending(parse_trie(&trie))
 }
 
 /// Returns the address of each leaf `|-- 10.0.0.7` that has a line `/32 host LOCAL` below it.
@@ -85,19 +85,14 @@ pub fn is_ipv6_disabled(name: &str) -> Option<bool> {
     Some(fs::read_to_string(path).ok()?.trim() != "0")
 }
 
-/// Returns the addresses of the same family as `family`, as text: the first four, and the number of
-/// the others.
-pub fn list(family: IpAddr) -> String {
+/// Returns `before` and the first addresses of the same family as `family`. Empty if there are none.
+pub fn list(before: &str, family: IpAddr) -> String {
     const MAX_LISTED: usize = 4;
-    let all: Vec<String> = if family.is_ipv4() {
-        addresses4().iter().map(Ipv4Addr::to_string).collect()
+    if family.is_ipv4() {
+        first_of(before, &addresses4(), MAX_LISTED)
     } else {
-        addresses6().iter().map(|known| known.address.to_string()).collect()
-    };
-    let shown = all.iter().take(MAX_LISTED).map(String::as_str).collect::<Vec<_>>().join(", ");
-    match all.len().saturating_sub(MAX_LISTED) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
+        let all: Vec<Ipv6Addr> = addresses6().iter().map(|known| known.address).collect();
+        first_of(before, &all, MAX_LISTED)
     }
 }
 

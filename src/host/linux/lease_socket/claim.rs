@@ -57,15 +57,14 @@ impl Claim {
     /// Remembers the socket that is at the path now as ours, and records it in the lock file for
     /// the next portscope.
     pub fn record_socket(&mut self) -> Result<(), SocketError> {
-        self.socket = fs::symlink_metadata(&self.path).ok().map(|found| Identity::of(&found));
+        self.socket = Identity::at(&self.path);
         self.lock.write(self.socket)
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        let found = fs::symlink_metadata(&self.path).ok();
-        if self.socket.is_some() && found.map(|found| Identity::of(&found)) == self.socket {
+        if self.socket.is_some() && self.socket == Identity::at(&self.path) {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -135,10 +134,9 @@ impl Lock {
         if text.is_empty() {
             return Ok(());
         }
-        let lines = str::from_utf8(&text).ok().map(str::lines);
-        let mut lines = lines.ok_or_else(|| self.not_a_lock())?;
+        let mut lines = str::from_utf8(&text).unwrap_or_default().lines();
         if lines.next() != Some(MARK) {
-            return Err(self.not_a_lock());
+            return Err(not_a_lock(&self.path));
         }
         self.recorded = lines.next().and_then(Identity::parse);
         Ok(())
@@ -155,14 +153,9 @@ impl Lock {
         Ok(())
     }
 
-    fn not_a_lock(&self) -> SocketError {
-        SocketError::NotALock { lock: shown(&self.path) }
-    }
-
     fn is_in_place(&self) -> bool {
-        let own = self.file.metadata().map(|found| Identity::of(&found));
-        let at_path = fs::symlink_metadata(&self.path).map(|found| Identity::of(&found));
-        matches!((own, at_path), (Ok(own), Ok(at_path)) if own == at_path)
+        let own = self.file.metadata().ok().map(|found| Identity::of(&found));
+        own.is_some() && own == Identity::at(&self.path)
     }
 }
 
@@ -194,14 +187,12 @@ fn open(path: &Path) -> Result<(File, bool), SocketError> {
                 if found.is_file() && found.uid() == users::effective() && found.nlink() <= 1 {
                     return Ok((file, false));
                 }
-                return Err(SocketError::NotALock { lock: shown(path) });
+                return Err(not_a_lock(path));
             }
             // Removed since the first attempt.
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             // A symbolic link (ELOOP), a directory (EISDIR) or a socket (ENXIO).
-            Err(error) if is_no_file(&error) => {
-                return Err(SocketError::NotALock { lock: shown(path) });
-            }
+            Err(error) if is_no_file(&error) => return Err(not_a_lock(path)),
             Err(error) => return Err(could_not_lock(path, error)),
         }
     }
@@ -224,6 +215,10 @@ impl Identity {
         Self { device: found.dev(), inode: found.ino(), created_at }
     }
 
+    fn at(path: &Path) -> Option<Self> {
+        fs::symlink_metadata(path).ok().map(|found| Self::of(&found))
+    }
+
     fn parse(line: &str) -> Option<Self> {
         let mut numbers = line.strip_prefix("socket ")?.split(' ');
         let device = numbers.next()?.parse().ok()?;
@@ -242,6 +237,10 @@ impl fmt::Display for Identity {
 fn is_no_file(error: &io::Error) -> bool {
     let errno = Errno::from_io_error(error);
     errno.is_some_and(|errno| [Errno::LOOP, Errno::ISDIR, Errno::NXIO].contains(&errno))
+}
+
+fn not_a_lock(path: &Path) -> SocketError {
+    SocketError::NotALock { lock: shown(path) }
 }
 
 fn could_not_lock(path: &Path, error: impl Into<io::Error>) -> SocketError {

@@ -77,16 +77,19 @@ impl FileName {
 
     /// Looks the name up without following a symbolic link. None: nothing has that name.
     fn find(&self) -> io::Result<Option<(File, Metadata)>> {
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        match openat(&self.folder, &self.name, flags, Mode::empty()) {
+        match self.open(OFlags::PATH) {
             Ok(found) => {
-                let found = File::from(found);
                 let metadata = found.metadata()?;
                 Ok(Some((found, metadata)))
             }
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(errno.into()),
         }
+    }
+
+    fn open(&self, flags: OFlags) -> Result<File, Errno> {
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        openat(&self.folder, &self.name, flags, Mode::empty()).map(File::from)
     }
 
     /// Returns what exists under the name. With a `mark`, accepts a regular file only if it belongs
@@ -154,12 +157,10 @@ impl FileName {
     /// Checks that the file is ours and begins with `mark` or is empty. Opens the file and checks
     /// the opened file, because the name may refer to another file than before.
     fn check_is_ours(&self, mark: &str) -> io::Result<Metadata> {
-        let flags =
-            OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let opened = match openat(&self.folder, &self.name, flags, Mode::empty()) {
+        let opened = match self.open(OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY) {
             Err(Errno::LOOP) => return Err(is_link()),
             Err(Errno::NOENT | Errno::NXIO) => return Err(has_changed()),
-            opened => File::from(opened?),
+            opened => opened?,
         };
         let found = opened.metadata()?;
         if !found.is_file() {
@@ -181,16 +182,14 @@ impl FileName {
     /// Opens a pipe or a device. Does not wait for a reader of the pipe. Writes block as usual.
     /// Errors: the pipe has no reader, or there is no such device (ENXIO).
     pub fn open_special(&self) -> io::Result<File> {
-        let flags =
-            OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let opened = match openat(&self.folder, &self.name, flags, Mode::empty()) {
+        let opened = match self.open(OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY) {
             Err(Errno::NXIO) => {
                 return Err(io::Error::other(
                     "it is a pipe without a reader, or its device does not exist",
                 ));
             }
             Err(Errno::LOOP | Errno::NOENT) => return Err(has_changed()),
-            opened => File::from(opened?),
+            opened => opened?,
         };
         if opened.metadata()?.is_file() {
             return Err(has_changed());

@@ -12,7 +12,7 @@ use rustix::{
     process::{Pid, test_kill_process},
 };
 
-use crate::host::linux::users;
+use crate::host::linux::{parse_digits, users};
 
 /// Minimum age of a file to remove. A run in another pid namespace, whose pid cannot be checked,
 /// may be writing to the same folder. It modifies its file more often than this.
@@ -47,9 +47,7 @@ pub fn remove(folder: &OwnedFd) {
 /// Parses the pid in `.portscope-PID-NUMBER.tmp`.
 fn pid_of(name: &str) -> Option<u32> {
     let (pid, number) = name.strip_prefix(".portscope-")?.strip_suffix(".tmp")?.split_once('-')?;
-    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    (is_number(pid) && number.parse::<u32>().is_ok() && is_number(number))
-        .then(|| pid.parse().ok())?
+    parse_digits(number).and_then(|_| parse_digits(pid))
 }
 
 /// Returns whether the process has ended. Our own pid counts as ended: this process has no

@@ -3,9 +3,11 @@
 
 use rustix::{
     fd::OwnedFd,
-    fs::{AtFlags, Mode, OFlags, openat, statat},
+    fs::{AtFlags, statat},
     io::Errno,
 };
+
+use super::table::open_file;
 
 /// Inode of the initial pid namespace (`PROC_PID_INIT_INO`, include/linux/proc_ns.h), the same on
 /// Linux 3.8 to 7.3.
@@ -37,8 +39,7 @@ pub fn hides_processes(proc: &OwnedFd) -> bool {
 /// Returns the number of pid namespaces from that of the mount down to that of this process, both
 /// included (`NSpid` of proc_pid_status(5)). None: it cannot be read.
 fn depth(proc: &OwnedFd) -> Option<usize> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let file = openat(proc, c"self/status", flags, Mode::empty()).ok()?;
+    let file = open_file(proc, c"self/status").ok()?;
     let mut text = [0; 4096];
     let length = rustix::io::read(&file, &mut text).ok()?;
     depth_in(&String::from_utf8_lossy(&text[..length]))

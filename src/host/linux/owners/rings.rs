@@ -1,12 +1,9 @@
 //! Finds sockets in the fixed files of io_uring, from /proc/PID/fdinfo. Does not find rings that
 //! only a memory mapping keeps open.
 
-use rustix::{
-    fd::OwnedFd,
-    fs::{Mode, OFlags, openat},
-};
+use rustix::fd::OwnedFd;
 
-use super::table::{Found, Path, socket_inode};
+use super::table::{Found, Path, open_file, socket_inode};
 
 /// Maximum number of bytes read from a file: about 50,000 entries of about 20 bytes. The entries
 /// after them are ignored; the kernel allows 1,048,576 fixed files (`IORING_MAX_FIXED_FILES`).
@@ -26,7 +23,7 @@ pub(super) fn read(proc: &OwnedFd, found: &mut Found) {
 }
 
 fn read_all(proc: &OwnedFd, path: &std::ffi::CStr, text: &mut Vec<u8>) -> rustix::io::Result<()> {
-    let file = openat(proc, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let file = open_file(proc, path)?;
     let mut chunk = vec![0; 1 << 16];
     while text.len() < MAX_READ {
         match rustix::io::read(&file, &mut chunk)? {

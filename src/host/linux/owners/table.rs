@@ -108,6 +108,26 @@ pub(super) fn open_directory(at: impl AsFd, path: impl Arg) -> rustix::io::Resul
     rustix::fs::openat(at, path, flags, Mode::empty())
 }
 
+/// Opens a file below /proc for reading.
+pub(super) fn open_file(at: impl AsFd, path: impl Arg) -> rustix::io::Result<OwnedFd> {
+    rustix::fs::openat(at, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// Calls `visit` for each entry of a directory in /proc that is a number: a pid or a thread ID.
+pub(super) fn each_number(
+    directory: &OwnedFd,
+    buffer: &mut [MaybeUninit<u8>],
+    mut visit: impl FnMut(u32) -> rustix::io::Result<()>,
+) -> rustix::io::Result<()> {
+    let mut entries = RawDir::new(directory, buffer);
+    while let Some(entry) = entries.next() {
+        if let Some(number) = decimal(entry?.file_name().to_bytes()) {
+            visit(number)?;
+        }
+    }
+    Ok(())
+}
+
 /// A path relative to /proc, built without allocation.
 pub(super) struct Path([u8; Path::LENGTH]);
 

@@ -2,17 +2,13 @@
 
 use std::{collections::HashSet, mem::MaybeUninit};
 
-use rustix::{
-    fd::OwnedFd,
-    fs::{AtFlags, Mode, OFlags, RawDir},
-    io::Errno,
-};
+use rustix::{fd::OwnedFd, fs::AtFlags, io::Errno};
 
 use crate::domain::{self, UnreadThreads};
 
 use super::{
     DIRECTORY_BUFFER, kcmp,
-    table::{Found, Path, ProcTables, decimal, open_directory},
+    table::{Found, Path, ProcTables, each_number, open_directory, open_file},
 };
 
 /// Maximum number of descriptors that one search reads (about 100 ms) if kcmp(2) cannot show which
@@ -36,10 +32,7 @@ pub(super) fn has_several(proc: &OwnedFd, pid: u32) -> bool {
 /// has ended, or only its other threads still run.
 pub(super) fn has_ended(proc: &OwnedFd, pid: u32) -> bool {
     let path = Path::of(pid, None, "/stat");
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let Ok(file) = rustix::fs::openat(proc, path.as_c_str(), flags, Mode::empty()) else {
-        return false;
-    };
+    let Ok(file) = open_file(proc, path.as_c_str()) else { return false };
     let mut text = [0; 512];
     let length = rustix::io::read(&file, &mut text).unwrap_or(0);
     // The name in parentheses may contain any byte.
@@ -72,17 +65,11 @@ pub(super) fn read_all(
 fn each(
     proc: &OwnedFd,
     pid: u32,
-    mut visit: impl FnMut(u32) -> rustix::io::Result<()>,
+    visit: impl FnMut(u32) -> rustix::io::Result<()>,
 ) -> rustix::io::Result<()> {
     let directory = open_directory(proc, Path::of(pid, None, "/task").as_c_str())?;
     let mut buffer: Vec<u8> = Vec::with_capacity(DIRECTORY_BUFFER);
-    let mut entries = RawDir::new(&directory, buffer.spare_capacity_mut());
-    while let Some(entry) = entries.next() {
-        if let Some(tid) = decimal(entry?.file_name().to_bytes()) {
-            visit(tid)?;
-        }
-    }
-    Ok(())
+    each_number(&directory, buffer.spare_capacity_mut(), visit)
 }
 
 /// Reads the tables of all threads on the machine that differ from the table of their process.
@@ -107,17 +94,12 @@ impl<'a> ThreadSearch<'a> {
         let processes = open_directory(proc, ".")?;
         let mut buffer: Vec<u8> = Vec::with_capacity(2 * DIRECTORY_BUFFER);
         let (names, rest) = buffer.spare_capacity_mut().split_at_mut(DIRECTORY_BUFFER);
-        let mut entries = RawDir::new(&processes, names);
-        while let Some(entry) = entries.next() {
-            let pid = decimal(entry?.file_name().to_bytes());
-            if let Some(pid) = pid
-                && !self.refusing.contains(&pid)
-                && has_several(proc, pid)
-            {
-                self.visit(proc, pid, rest)?;
+        each_number(&processes, names, |pid| {
+            if self.refusing.contains(&pid) || !has_several(proc, pid) {
+                return Ok(());
             }
-        }
-        Ok(())
+            self.visit(proc, pid, rest)
+        })
     }
 
     pub fn unread(&self) -> Option<UnreadThreads> {
@@ -140,12 +122,11 @@ impl<'a> ThreadSearch<'a> {
             if tid == pid || answers.contains(&Ok(true)) {
                 return Ok(());
             }
-            if answers.iter().all(Result::is_ok) {
+            let is_compared = answers.iter().all(Result::is_ok);
+            if is_compared {
                 known.push(tid);
-                self.read(&mut table, Thread { pid, tid }, false)
-            } else {
-                self.read(&mut table, Thread { pid, tid }, true)
             }
+            self.read(&mut table, Thread { pid, tid }, !is_compared)
         });
         match visited {
             // The process has ended, or has become unreadable.
@@ -178,7 +159,7 @@ impl<'a> ThreadSearch<'a> {
             Err(Errno::NOENT | Errno::SRCH) => {}
             Err(errno @ (Errno::ACCESS | Errno::PERM)) => {
                 self.unread += 1;
-                self.error = Some(domain::Errno(errno.raw_os_error()));
+                self.error = Some(errno.into());
             }
             Err(errno) => return Err(errno),
         }

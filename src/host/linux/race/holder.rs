@@ -42,7 +42,7 @@ const MAX_DELAYED_ROUNDS: u32 = 100;
 /// no reader.
 pub fn run(config: &RaceConfig, random_fraction: RandomFraction<'_>) -> io::Result<()> {
     race_namespace::set_process_name(c"race-holder");
-    let mut holder = match RaceHolder::prepare(config, random_fraction) {
+    let mut holder = match RaceHolder::prepare(*config, random_fraction) {
         Ok(holder) => holder,
         Err(error) => {
             let why = Text::around_scrubbed(error.to_string());
@@ -51,7 +51,7 @@ pub fn run(config: &RaceConfig, random_fraction: RandomFraction<'_>) -> io::Resu
     };
     print_line(&RaceLine::Ready)?;
     for _ in 0..config.rounds {
-        match holder.counted_round(config, random_fraction) {
+        match holder.counted_round() {
             Ok(round) => print_line(&RaceLine::Round(round))?,
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Err(error),
             Err(error) => {
@@ -68,7 +68,9 @@ fn print_line(line: &RaceLine) -> io::Result<()> {
     stdout.flush()
 }
 
-struct RaceHolder {
+struct RaceHolder<'a> {
+    config: RaceConfig,
+    random_fraction: RandomFraction<'a>,
     binder: RealBinder,
     competitor: Watched,
     receiver: Receiver,
@@ -77,11 +79,8 @@ struct RaceHolder {
     rounds: u64,
 }
 
-impl RaceHolder {
-    fn prepare(
-        config: &RaceConfig,
-        random_fraction: RandomFraction<'_>,
-    ) -> Result<Self, HostError> {
+impl<'a> RaceHolder<'a> {
+    fn prepare(config: RaceConfig, random_fraction: RandomFraction<'a>) -> Result<Self, HostError> {
         race_namespace::make()?;
         race_namespace::end_with_parent()
             .map_err(|error| HostError::new("set the parent-death signal", error))?;
@@ -89,35 +88,36 @@ impl RaceHolder {
         let others = race_namespace::occupy(config.range, config.others, random_fraction)?;
         let binder = udp_binder().map_err(|error| HostError::new("create a UDP socket", error))?;
         let competitor =
-            Watched::start(config).map_err(|e| HostError::new("start the competitor", e))?;
+            Watched::start(&config).map_err(|e| HostError::new("start the competitor", e))?;
         let receiver = Receiver::start(Path::new(OURSELVES))
             .map_err(|error| HostError::new("start the receiver", error))?;
-        Ok(Self { binder, competitor, receiver, _others: others, rounds: 0 })
+        Ok(Self {
+            config,
+            random_fraction,
+            binder,
+            competitor,
+            receiver,
+            _others: others,
+            rounds: 0,
+        })
     }
 
-    fn counted_round(
-        &mut self,
-        config: &RaceConfig,
-        random_fraction: RandomFraction<'_>,
-    ) -> io::Result<RoundReport> {
+    fn counted_round(&mut self) -> io::Result<RoundReport> {
         for _ in 0..MAX_DELAYED_ROUNDS {
-            let round = self.round(config, random_fraction)?;
+            let round = self.round()?;
             // In a longer window (on a busy machine) the competitor may have released a stolen
             // port.
-            if round.window < config.hold {
+            if round.window < self.config.hold {
                 return Ok(round);
             }
         }
         Err(io::Error::other("the host is too busy: no window ended in time"))
     }
 
-    fn round(
-        &mut self,
-        config: &RaceConfig,
-        random_fraction: RandomFraction<'_>,
-    ) -> io::Result<RoundReport> {
-        let closed = self.bind_some(config, random_fraction)?;
-        let kept = self.bind_some(config, random_fraction)?;
+    fn round(&mut self) -> io::Result<RoundReport> {
+        let config = self.config;
+        let closed = self.bind_some()?;
+        let kept = self.bind_some()?;
         let (port, kept_port) = (closed.port(), kept.port());
         let kept = kept.into_descriptors().pop().ok_or(io::ErrorKind::NotFound)?;
         self.send_to(&kept, kept_port)?;
@@ -132,7 +132,7 @@ impl RaceHolder {
         let is_stolen = match again {
             Ok(_) => false,
             Err(refusal) if refusal.errno == Errno::EADDRINUSE => true,
-            Err(refusal) => return Err(io::Error::from_raw_os_error(refusal.errno.0)),
+            Err(refusal) => return Err(refusal.errno.into()),
         };
         self.competitor.catch_up()?;
         let received = self.receiver.give(kept);
@@ -160,16 +160,13 @@ impl RaceHolder {
 
     /// Tries random ports until one is bound. Errors: none is bound after `TIMEOUT` attempts per
     /// port of the range, or bind() fails with an error other than EADDRINUSE.
-    fn bind_some(
-        &mut self,
-        config: &RaceConfig,
-        random_fraction: RandomFraction<'_>,
-    ) -> io::Result<Box<dyn Held>> {
-        for _ in 0..TIMEOUT * config.range.len() {
-            match self.binder.bind(draw(config.range, random_fraction)).0 {
+    fn bind_some(&mut self) -> io::Result<Box<dyn Held>> {
+        let range = self.config.range;
+        for _ in 0..TIMEOUT * range.len() {
+            match self.binder.bind(draw(range, self.random_fraction)).0 {
                 Ok(held) => return Ok(held),
                 Err(refusal) if refusal.errno == Errno::EADDRINUSE => {}
-                Err(refusal) => return Err(io::Error::from_raw_os_error(refusal.errno.0)),
+                Err(refusal) => return Err(refusal.errno.into()),
             }
         }
         Err(io::Error::other("no free port was found"))

@@ -21,7 +21,10 @@ use crate::{
     domain::{Binder as _, PortRange},
     host::{
         Held, HostError, descriptors,
-        linux::race::{RandomFraction, udp_binder},
+        linux::{
+            netlink::{self, Messages},
+            race::{RandomFraction, udp_binder},
+        },
     },
 };
 
@@ -63,21 +66,17 @@ fn unshare(flags: UnshareFlags) -> Result<(), Errno> {
 /// Sends RTM_NEWLINK for interface 1 with IFF_UP (rtnetlink(7)).
 fn raise_loopback() -> io::Result<()> {
     let socket = rustix::net::socket(AddressFamily::NETLINK, SocketType::RAW, None)?;
-    let mut message = Vec::with_capacity(32);
-    message.extend_from_slice(&32u32.to_ne_bytes());
-    message.extend_from_slice(&16u16.to_ne_bytes()); // RTM_NEWLINK
-    message.extend_from_slice(&5u16.to_ne_bytes()); // NLM_F_REQUEST | NLM_F_ACK
-    message.extend_from_slice(&[0; 8]); // sequence, port id
-    message.extend_from_slice(&[0; 4]); // family, type
-    message.extend_from_slice(&1i32.to_ne_bytes()); // lo
-    message.extend_from_slice(&1u32.to_ne_bytes()); // flags: IFF_UP
-    message.extend_from_slice(&1u32.to_ne_bytes()); // change
+    // Family and type; lo; flags: IFF_UP; change.
+    let body = [0, 1, 1, 1].map(u32::to_ne_bytes).concat();
+    // RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK
+    let message = netlink::message(16, 5, 0, &body);
     rustix::net::send(&socket, &message, SendFlags::empty())?;
     let mut reply = [0u8; 256];
     rustix::net::recv(&socket, &mut reply[..], RecvFlags::empty())?;
-    let [.., a, b, c, d] = reply[..20] else { return Err(io::ErrorKind::InvalidData.into()) };
-    let error = i32::from_ne_bytes([a, b, c, d]);
-    if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(-error)) }
+    let Some(Some(reply)) = Messages(&reply).next() else {
+        return Err(io::ErrorKind::InvalidData.into());
+    };
+    reply.error().map_or(Ok(()), |errno| Err(errno.into()))
 }
 
 /// Binds `count` ports of the range, chosen at random, and holds them until the result is dropped.
@@ -101,10 +100,8 @@ pub fn occupy(
             let chosen = index + ((random_fraction() * left as f64) as usize).min(left - 1);
             ports.swap(index, chosen);
             let port = ports[index];
-            binder.bind(port).0.map_err(|refusal| {
-                let source = io::Error::from_raw_os_error(refusal.errno.0);
-                HostError::new(&format!("hold port {port}"), source)
-            })
+            let held = binder.bind(port).0;
+            held.map_err(|refusal| HostError::new(&format!("hold port {port}"), refusal.errno))
         })
         .collect()
 }

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::domain::{Snapshot, Source};
+use crate::{
+    domain::{Snapshot, Source},
+    host::linux::ascending,
+};
 
 use super::LinuxScanner;
 
@@ -22,9 +25,7 @@ impl LinuxScanner {
         }
         let sockets = snapshot.sockets.iter();
         let rows = sockets.filter(|s| s.inode.is_some_and(|i| unconfirmed.contains(&i)));
-        let mut ports: Vec<u16> = rows.map(|socket| socket.local.port).collect();
-        ports.sort_unstable();
-        ports.dedup();
+        let ports = ascending(rows.map(|socket| socket.local.port));
         let Some(listed) = self.list_again(&ports) else { return };
         self.owners.drop_closed(|inode| listed.binary_search(&inode).is_ok());
     }
@@ -40,8 +41,6 @@ impl LinuxScanner {
             }
         }
         let is_whole = again.gaps.iter().all(|gap| gap.what() != "sockets");
-        let mut inodes: Vec<u32> = again.sockets.iter().filter_map(|socket| socket.inode).collect();
-        inodes.sort_unstable();
-        is_whole.then_some(inodes)
+        is_whole.then(|| ascending(again.sockets.iter().filter_map(|socket| socket.inode)))
     }
 }

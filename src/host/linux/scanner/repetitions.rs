@@ -29,29 +29,14 @@ impl Repetitions {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
+    use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::domain::{Endpoint, Family, Holder, Protocol, State, Timer};
+    use crate::domain::{Protocol, State};
 
     fn socket(state: State, cookie: Option<u64>) -> Socket {
-        Socket {
-            protocol: Protocol::Tcp,
-            family: Family::Ipv4,
-            state,
-            timer: Timer::None,
-            local: Endpoint { address: IpAddr::from(Ipv4Addr::LOCALHOST), port: 80 },
-            remote: None,
-            interface: None,
-            inode: None,
-            uid: None,
-            cookie,
-            expires_ms: None,
-            cgroup: None,
-            receive_queue: 0,
-            send_queue: 0,
-            holder: Holder::NotAsked,
-        }
+        let local = (Ipv4Addr::LOCALHOST, 80).into();
+        Socket { cookie, ..Socket::new(Protocol::Tcp, state, local) }
     }
 
     #[test]

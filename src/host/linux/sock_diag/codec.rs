@@ -1,11 +1,17 @@
 //! Encodes requests to NETLINK_SOCK_DIAG and decodes the sockets in its answers. No I/O.
 //!
-//! Layouts: `linux/netlink.h`, `linux/inet_diag.h`, `linux/rtnetlink.h`. Everything is in the byte
-//! order of the host, except for ports and addresses.
+//! Layouts: `linux/inet_diag.h`, `linux/rtnetlink.h`. Everything is in the byte order of the host,
+//! except for ports and addresses.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::domain::{Endpoint, Errno, Family, Holder, Protocol, Socket, State, Table, Timer};
+use crate::{
+    domain::{Endpoint, Errno, Family, Protocol, Socket, State, Table, Timer},
+    host::linux::netlink::{
+        self, ALL, Attributes, DONE, ERROR, Messages, NOOP, NetlinkMessage, ONE, push_attribute,
+        u32_at,
+    },
+};
 
 /// All states, including bound-inactive.
 pub const ALL_STATES: u32 = u32::MAX;
@@ -16,11 +22,6 @@ pub const BOUND_INACTIVE: u32 = 1 << 13;
 const GETSOCK: u16 = 18;
 /// `SOCK_DIAG_BY_FAMILY`.
 const BY_FAMILY: u16 = 20;
-const NOOP: u16 = 1;
-const ERROR: u16 = 2;
-const DONE: u16 = 3;
-/// `NLM_F_REQUEST | NLM_F_DUMP`.
-const DUMP: u16 = 0x301;
 /// `NLM_F_DUMP_INTR`: the table changed while it was dumped.
 const DUMP_INTERRUPTED: u16 = 0x10;
 /// `INET_DIAG_SKV6ONLY`, one byte; sent for listening and closed sockets only.
@@ -34,7 +35,6 @@ const BYTECODE: u16 = 1;
 const AUTOMATIC: u8 = 6;
 const JUMP: u8 = 1;
 
-const HEADER_LENGTH: usize = 16;
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 
@@ -44,8 +44,6 @@ pub const CONNECTED: u32 = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 |
 /// FIN-WAIT-2 and TIME-WAIT, as bits: the states that a TIME-WAIT socket of the kernel can have
 /// (`tw_substate`).
 pub const CLOSED: u32 = 1 << 5 | 1 << 6;
-/// `NLM_F_REQUEST`: requests one socket, not a table.
-const ONE: u16 = 1;
 /// `INET_DIAG_INFO`, requested by bit `INFO - 1`; its value is `struct tcp_info`.
 const INFO: u16 = 2;
 /// Offset of `tcpi_options` in `struct tcp_info`, and its flag `TCPI_OPT_TIMESTAMPS` (linux/tcp.h).
@@ -65,15 +63,10 @@ pub enum DumpError {
     Refused(Errno),
 }
 
-/// Returns the request for all sockets of `table` that are in one of `states`.
-pub fn request(table: Table, states: u32, sequence: u32) -> Vec<u8> {
-    request_of_port(table, states, None, sequence)
-}
-
-/// Like `request`, but only for sockets with this local port; None: with any port
-/// (net/ipv4/inet_diag.c and udp_diag.c compare `idiag_sport`).
-pub fn request_of_port(table: Table, states: u32, port: Option<u16>, sequence: u32) -> Vec<u8> {
-    with_header(table, sequence, body(table, states, port))
+/// Returns the request for the sockets of `table` that are in one of `states` and have this local
+/// port (net/ipv4/inet_diag.c and udp_diag.c compare `idiag_sport`); None: any port.
+pub fn request(table: Table, states: u32, port: Option<u16>, sequence: u32) -> Vec<u8> {
+    netlink::message(reply_kind(table), ALL, sequence, &body(table, states, port))
 }
 
 /// Returns the request for `tcp_info` of one connected TCP socket. None: the socket has no cookie
@@ -97,9 +90,7 @@ pub fn request_of_info(socket: &Socket, sequence: u32) -> Option<Vec<u8>> {
     body.extend_from_slice(&socket.interface.unwrap_or_default().to_ne_bytes());
     body.extend_from_slice(&(cookie as u32).to_ne_bytes());
     body.extend_from_slice(&((cookie >> 32) as u32).to_ne_bytes());
-    let mut request = with_header(table, sequence, body);
-    request[6..8].copy_from_slice(&ONE.to_ne_bytes());
-    Some(request)
+    Some(netlink::message(reply_kind(table), ONE, sequence, &body))
 }
 
 /// Returns whether the connection uses timestamps, from the answer to `request_of_info`. None: the
@@ -126,34 +117,17 @@ fn body(table: Table, states: u32, port: Option<u16>) -> Vec<u8> {
     bytes
 }
 
-fn with_header(table: Table, sequence: u32, body: Vec<u8>) -> Vec<u8> {
-    let mut bytes = vec![0; HEADER_LENGTH];
-    bytes.extend(body);
-    let length = bytes.len() as u32;
-    bytes[0..4].copy_from_slice(&length.to_ne_bytes());
-    bytes[4..6].copy_from_slice(&reply_kind(table).to_ne_bytes());
-    bytes[6..8].copy_from_slice(&DUMP.to_ne_bytes());
-    bytes[8..12].copy_from_slice(&sequence.to_ne_bytes());
-    bytes
-}
-
 /// Like `request`, but only for sockets bound to an explicit port: not to one chosen by bind() to
 /// port 0, connect(), listen() or the first send (`INET_DIAG_BC_AUTO` tests `SOCK_BINDPORT_LOCK`).
 pub fn request_by_number(table: Table, states: u32, sequence: u32) -> Vec<u8> {
-    let mut bytes = request(table, states, sequence);
-    bytes.extend_from_slice(&12u16.to_ne_bytes());
-    bytes.extend_from_slice(&BYTECODE.to_ne_bytes());
+    let [a, b] = 8u16.to_ne_bytes();
     // If the port was chosen automatically, continues at the jump. Otherwise goes to the end of the
-    // program, which accepts the socket.
-    bytes.extend_from_slice(&[AUTOMATIC, 4]);
-    bytes.extend_from_slice(&8u16.to_ne_bytes());
-    // Jumps beyond the end, which rejects the socket. The kernel checks that each "yes" branch
-    // leads to the end.
-    bytes.extend_from_slice(&[JUMP, 4]);
-    bytes.extend_from_slice(&8u16.to_ne_bytes());
-    let length = bytes.len() as u32;
-    bytes[0..4].copy_from_slice(&length.to_ne_bytes());
-    bytes
+    // program, which accepts the socket. The jump goes beyond the end, which rejects the socket.
+    // The kernel checks that each "yes" branch leads to the end.
+    let program = [AUTOMATIC, 4, a, b, JUMP, 4, a, b];
+    let mut body = body(table, states, None);
+    push_attribute(BYTECODE, &program, &mut body);
+    netlink::message(reply_kind(table), ALL, sequence, &body)
 }
 
 /// Appends an `inet_diag_sockid`: the local port (0: any), no remote port, no addresses, no
@@ -169,15 +143,8 @@ fn reply_kind(table: Table) -> u16 {
     if table == Table::Tcp { GETSOCK } else { BY_FAMILY }
 }
 
-fn protocol(table: Table) -> Protocol {
-    match table {
-        Table::Tcp | Table::Tcp4 | Table::Tcp6 => Protocol::Tcp,
-        Table::Udp4 | Table::Udp6 => Protocol::Udp,
-    }
-}
-
 fn protocol_number(table: Table) -> u8 {
-    match protocol(table) {
+    match table.protocol() {
         Protocol::Tcp => 6,
         Protocol::Udp => 17,
     }
@@ -206,7 +173,7 @@ impl SocketDump {
     /// Creates a decoder of the answer to `request(table, _, sequence)`.
     pub fn new(table: Table, sequence: u32) -> Self {
         Self {
-            protocol: protocol(table),
+            protocol: table.protocol(),
             kind: reply_kind(table),
             sequence,
             dump_error: None,
@@ -251,13 +218,18 @@ impl SocketDump {
         }
     }
 
-    fn take_message(&mut self, message: &DiagMessage, sockets: &mut Vec<Socket>) {
+    fn take_message(&mut self, message: &NetlinkMessage<'_>, sockets: &mut Vec<Socket>) {
         if message.flags & DUMP_INTERRUPTED != 0 {
             self.note(DumpError::Interrupted);
         }
         match message.kind {
             NOOP => {}
-            DONE | ERROR => self.finish(message.body),
+            DONE | ERROR => {
+                self.is_done = true;
+                if let Some(errno) = message.error() {
+                    self.note(DumpError::Refused(errno));
+                }
+            }
             kind if kind == self.kind => match decode_socket(message.body, self.protocol) {
                 Some(socket) => {
                     self.has_ended_connections |=
@@ -271,51 +243,6 @@ impl SocketDump {
             _ => self.note(DumpError::Malformed),
         }
     }
-
-    /// Handles DONE or ERROR. Both begin with 0 or a negative errno, but old kernels send DONE
-    /// without this number.
-    fn finish(&mut self, body: &[u8]) {
-        self.is_done = true;
-        let code = body.first_chunk().map_or(0, |&bytes| i32::from_ne_bytes(bytes));
-        if code != 0 {
-            self.note(DumpError::Refused(Errno(code.wrapping_neg())));
-        }
-    }
-}
-
-struct DiagMessage<'a> {
-    kind: u16,
-    flags: u16,
-    sequence: u32,
-    body: &'a [u8],
-}
-
-/// The messages of a datagram. The last item is None if its bytes are not a message.
-struct Messages<'a>(&'a [u8]);
-
-impl<'a> Iterator for Messages<'a> {
-    type Item = Option<DiagMessage<'a>>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let bytes = std::mem::take(&mut self.0);
-        if bytes.is_empty() {
-            return None;
-        }
-        let message = read_message(bytes);
-        if let Some(message) = &message {
-            self.0 = bytes.get(aligned(HEADER_LENGTH + message.body.len())..).unwrap_or_default();
-        }
-        Some(message)
-    }
-}
-
-fn read_message(bytes: &[u8]) -> Option<DiagMessage<'_>> {
-    Some(DiagMessage {
-        kind: u16_at(bytes, 4)?,
-        flags: u16_at(bytes, 6)?,
-        sequence: u32_at(bytes, 8)?,
-        body: bytes.get(HEADER_LENGTH..u32_at(bytes, 0)? as usize)?,
-    })
 }
 
 /// Decodes an `inet_diag_msg` of 72 bytes and its attributes. None: the body is shorter, or its
@@ -326,21 +253,15 @@ pub fn decode_socket(body: &[u8], protocol: Protocol) -> Option<Socket> {
     let timer = decode_timer(message[2]);
     let inode = u32_at(message, 68)?;
     let mut socket = Socket {
-        protocol,
-        family: decode_family(message[0])?,
-        state,
         timer,
-        local: decode_endpoint(message, 4, 8)?,
         remote: has_peer(state).then_some(decode_endpoint(message, 6, 24)?),
         interface: Some(u32_at(message, 40)?).filter(|&index| index != 0),
         inode: Some(inode).filter(|&inode| inode != 0),
-        uid: None,
         cookie: decode_cookie(u32_at(message, 44)?, u32_at(message, 48)?),
         expires_ms: (timer != Timer::None).then_some(u32_at(message, 52)?),
-        cgroup: None,
         receive_queue: u32_at(message, 56)?,
         send_queue: u32_at(message, 60)?,
-        holder: Holder::NotAsked,
+        ..Socket::new(protocol, state, decode_endpoint(message, 4, 8)?)
     };
     socket.uid = trusted_uid(&socket, u32_at(message, 64)?);
     for (kind, value) in Attributes(attributes) {
@@ -398,21 +319,13 @@ pub(in crate::host::linux) fn trusted_uid(socket: &Socket, uid: u32) -> Option<u
     (!is_unknown).then_some(uid)
 }
 
-fn decode_family(number: u8) -> Option<Family> {
-    match number {
-        AF_INET => Some(Family::Ipv4),
-        AF_INET6 => Some(Family::Ipv6),
-        _ => None,
-    }
-}
-
 fn decode_endpoint(message: &[u8; 72], port: usize, address: usize) -> Option<Endpoint> {
     let port = u16::from_be_bytes(*message.get(port..)?.first_chunk()?);
     let bytes = message.get(address..)?;
-    let address = if message[0] == AF_INET {
-        IpAddr::from(Ipv4Addr::from(*bytes.first_chunk::<4>()?))
-    } else {
-        IpAddr::from(Ipv6Addr::from(*bytes.first_chunk::<16>()?))
+    let address = match message[0] {
+        AF_INET => IpAddr::from(Ipv4Addr::from(*bytes.first_chunk::<4>()?)),
+        AF_INET6 => IpAddr::from(Ipv6Addr::from(*bytes.first_chunk::<16>()?)),
+        _ => return None,
     };
     Some(Endpoint { address, port })
 }
@@ -421,33 +334,4 @@ fn decode_endpoint(message: &[u8; 72], port: usize, address: usize) -> Option<En
 /// none.
 fn decode_cookie(low: u32, high: u32) -> Option<u64> {
     Some(u64::from(low) | u64::from(high) << 32).filter(|&cookie| cookie != 0 && cookie != u64::MAX)
-}
-
-/// The attributes of a message, as pairs of type and value. Ends at the first bytes that are no
-/// attribute.
-struct Attributes<'a>(&'a [u8]);
-
-impl<'a> Iterator for Attributes<'a> {
-    type Item = (u16, &'a [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let bytes = std::mem::take(&mut self.0);
-        let length = u16_at(bytes, 0)? as usize;
-        let attribute = (u16_at(bytes, 2)?, bytes.get(4..length)?);
-        self.0 = bytes.get(aligned(length)..).unwrap_or_default();
-        Some(attribute)
-    }
-}
-
-/// Rounds up to a multiple of four, where the next message or attribute begins.
-fn aligned(length: usize) -> usize {
-    length.next_multiple_of(4)
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    bytes.get(at..)?.first_chunk().copied().map(u16::from_ne_bytes)
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..)?.first_chunk().copied().map(u32::from_ne_bytes)
 }

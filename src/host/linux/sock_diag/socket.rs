@@ -1,24 +1,22 @@
 //! Requests tables from NETLINK_SOCK_DIAG, and repeats a request whose answer was unreliable. Does
 //! not encode or decode messages.
 
-use std::{io, os::fd::OwnedFd, time::Duration};
+use std::{io, os::fd::OwnedFd};
 
 use rustix::net::{
-    self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType,
-    netlink::{self, SocketAddrNetlink},
-    sockopt::{self, Timeout},
+    self, RecvFlags, SendFlags,
+    netlink::{SOCK_DIAG, SocketAddrNetlink},
 };
 
 use crate::{
     domain::{Errno, Socket, Table},
-    host::linux::sock_diag::codec::{self, CLOSED, DumpError, SocketDump},
+    host::linux::{
+        netlink::{self, BUFFER_LENGTH},
+        sock_diag::codec::{self, CLOSED, DumpError, SocketDump},
+    },
 };
 
-/// Maximum size of a datagram of a dump (`netlink_dump`, net/netlink/af_netlink.c).
-const BUFFER_LENGTH: usize = 32 * 1024;
 const RETRIES: u32 = 5;
-/// Timeout to receive a datagram. A dump's datagrams are available at once; a missing one was lost.
-const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Transport of requests and answers: the kernel, or a fake kernel in tests.
 pub trait Link: Send {
@@ -55,22 +53,13 @@ impl DiagSocket {
         Self { link, buffer: vec![0; BUFFER_LENGTH], sequence: 0, has_ended_connections: false }
     }
 
-    /// Appends the sockets of `table` that are in one of `states`. On an error, appends the sockets
-    /// that the last attempt received; appends none for `Malformed` and `Refused`.
-    pub fn dump(
-        &mut self,
-        table: Table,
-        states: u32,
-        sockets: &mut Vec<Socket>,
-    ) -> Result<(), DumpError> {
-        self.dump_port(table, states, None, sockets)
-    }
-
-    /// Like `dump`, but only for sockets with this local port; None: with any port.
+    /// Appends the sockets of `table` that are in one of `states` and have this local port; None:
+    /// any port. On an error, appends the sockets that the last attempt received; appends none for
+    /// `Malformed` and `Refused`.
     ///
     /// If a connection may have become TIME-WAIT during the dump, those of `states` that are
     /// FIN-WAIT-2 or TIME-WAIT are dumped again, so sockets may be listed twice.
-    pub fn dump_port(
+    pub fn dump(
         &mut self,
         table: Table,
         states: u32,
@@ -78,12 +67,12 @@ impl DiagSocket {
         sockets: &mut Vec<Socket>,
     ) -> Result<(), DumpError> {
         self.has_ended_connections = false;
-        let request = |sequence| codec::request_of_port(table, states, port, sequence);
+        let request = |sequence| codec::request(table, states, port, sequence);
         let result = self.dump_as(table, &request, sockets);
         if !self.has_ended_connections || states & CLOSED == 0 {
             return result;
         }
-        let request = |sequence| codec::request_of_port(table, states & CLOSED, port, sequence);
+        let request = |sequence| codec::request(table, states & CLOSED, port, sequence);
         let again = self.dump_as(table, &request, sockets);
         result.and(again.map_err(|_| DumpError::Interrupted))
     }
@@ -94,15 +83,18 @@ impl DiagSocket {
         self.sequence = self.sequence.wrapping_add(1);
         let request = codec::request_of_info(socket, self.sequence)?;
         self.link.send(&request).ok()?;
+        let length = self.receive().ok()?;
+        codec::has_timestamps(self.buffer.get(..length)?, self.sequence)
+    }
+
+    /// Receives a datagram from the kernel into `buffer`, and returns its length as sent.
+    fn receive(&mut self) -> io::Result<usize> {
         loop {
             match self.link.receive(&mut self.buffer) {
-                Ok(datagram) if datagram.is_from_kernel => {
-                    let bytes = self.buffer.get(..datagram.length)?;
-                    return codec::has_timestamps(bytes, self.sequence);
-                }
+                Ok(datagram) if datagram.is_from_kernel => return Ok(datagram.length),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return None,
+                Err(error) => return Err(error),
             }
         }
     }
@@ -151,10 +143,11 @@ impl DiagSocket {
             return Some(DumpError::Refused(Errno::from(&error)));
         }
         while !dump.is_done() {
-            match self.link.receive(&mut self.buffer) {
-                Ok(datagram) if datagram.is_from_kernel => self.take(datagram, &mut dump, sockets),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            match self.receive() {
+                Ok(length) => match self.buffer.get(..length) {
+                    Some(bytes) => dump.take(bytes, sockets),
+                    None => dump.note(DumpError::Truncated),
+                },
                 // The kernel dropped some messages; the others can still be read.
                 Err(error)
                     if is_overrun(&error) && dump.dump_error() < Some(DumpError::Truncated) =>
@@ -169,13 +162,6 @@ impl DiagSocket {
         }
         self.has_ended_connections |= dump.has_ended_connections();
         dump.dump_error()
-    }
-
-    fn take(&self, datagram: Datagram, dump: &mut SocketDump, sockets: &mut Vec<Socket>) {
-        match self.buffer.get(..datagram.length) {
-            Some(bytes) => dump.take(bytes, sockets),
-            None => dump.note(DumpError::Truncated),
-        }
     }
 }
 
@@ -198,11 +184,7 @@ pub struct Netlink(OwnedFd);
 impl Netlink {
     /// Opens a socket in the network namespace of the calling thread.
     pub fn open() -> io::Result<Self> {
-        let protocol = Some(netlink::SOCK_DIAG);
-        let flags = SocketFlags::CLOEXEC;
-        let socket = net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, protocol)?;
-        sockopt::set_socket_timeout(&socket, Timeout::Recv, Some(TIMEOUT))?;
-        Ok(Self(socket))
+        netlink::open(Some(SOCK_DIAG)).map(Self)
     }
 }
 
@@ -320,7 +302,7 @@ mod tests {
         let mut sockets = Vec::new();
         let before = codec::decode_socket(&listening(1), crate::domain::Protocol::Tcp);
         sockets.extend(before);
-        let result = socket.dump(Table::Tcp, codec::ALL_STATES, &mut sockets);
+        let result = socket.dump(Table::Tcp, codec::ALL_STATES, None, &mut sockets);
         assert_eq!(sockets[0].local.port, 1, "other tables stay");
         let count = *requests.lock().unwrap();
         (sockets[1..].iter().map(|socket| socket.local.port).collect(), result, count)

@@ -3,7 +3,7 @@
 use crate::{
     domain::{Errno, Ipv6, SourceAddresses},
     host::linux::{
-        rtnetlink::RouteSocket,
+        rtnetlink,
         vitals::{number, text},
     },
 };
@@ -29,7 +29,7 @@ pub(super) fn read(is_proc_mounted: bool, buffer: &mut Vec<u8>) -> SourceAddress
     };
     let is_loopback_up = match ipv6 {
         Ipv6::Listed { has_loopback: true, .. } => Some(true),
-        _ => RouteSocket::open().and_then(|mut route| route.is_loopback_up()).unwrap_or_default(),
+        _ => rtnetlink::is_loopback_up().unwrap_or_default(),
     };
     SourceAddresses { is_loopback_up, has_ipv4_loopback: has_ipv4_loopback(), ipv6 }
 }
@@ -63,7 +63,7 @@ fn disabled(buffer: &mut Vec<u8>) -> Vec<&'static str> {
 
 /// Returns whether an IPv4 loopback address is configured. None: the addresses cannot be listed.
 fn has_ipv4_loopback() -> Option<bool> {
-    let addresses = RouteSocket::open().ok()?.addresses().ok()?;
+    let addresses = rtnetlink::addresses().ok()?;
     // One address of 127.0.0.0/8 makes all of them local (`fib_add_ifaddr`,
     // net/ipv4/fib_frontend.c).
     Some(addresses.iter().any(|address| address.is_ipv4() && address.is_loopback()))

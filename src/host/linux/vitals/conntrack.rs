@@ -13,8 +13,7 @@ use crate::{
     host::linux::vitals::{number, optional, text, unread},
 };
 
-mod publications;
-mod translations;
+mod flows;
 
 const COUNT: &str = "/proc/sys/net/netfilter/nf_conntrack_count";
 const MAX: &str = "/proc/sys/net/netfilter/nf_conntrack_max";
@@ -36,7 +35,7 @@ pub(in crate::host::linux) fn publications(port: u16) -> Publications {
     match number::<u32>(COUNT, &mut buffer) {
         Ok(0) | Err(Errno::ENOENT) => None,
         Err(error) => Some(Err(error)),
-        Ok(_) => Some(table(&mut buffer).map(|text| publications::parse(text, port))),
+        Ok(_) => Some(table(&mut buffer).map(|text| flows::publications(text, port))),
     }
 }
 
@@ -80,7 +79,7 @@ impl ConntrackReader {
         }
         if self.due.is_none_or(|due| due <= Instant::now()) {
             let started = Instant::now();
-            let table = table(buffer).map(translations::parse);
+            let table = table(buffer).map(flows::translations);
             self.refusal = table.as_ref().err().copied();
             self.translated = table.ok();
             self.due = Some(Instant::now() + pause(started.elapsed()));
@@ -97,8 +96,7 @@ fn pause(cost: Duration) -> Duration {
 /// Reads the table as text. Errors: EFBIG if it has `MAX_READ` bytes or more.
 fn table(buffer: &mut Vec<u8>) -> Result<&str, Errno> {
     buffer.clear();
-    let file = File::open(TABLE).map_err(|error| Errno::from(&error))?;
-    file.take(MAX_READ).read_to_end(buffer).map_err(|error| Errno::from(&error))?;
+    File::open(TABLE)?.take(MAX_READ).read_to_end(buffer)?;
     if buffer.len() as u64 >= MAX_READ {
         // Frees the large buffer, because the other files read through it are small.
         *buffer = Vec::new();

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    domain::{DescriptorUse, Errno, Gap, Holder, Snapshot, Socket},
+    domain::{DescriptorUse, Errno, Gap, Holder, Snapshot},
     host::linux::vitals::{text, unread},
 };
 
@@ -63,8 +63,10 @@ impl DescriptorReader {
     fn largest(&mut self, snapshot: &Snapshot) -> Vec<u32> {
         let pids = &mut self.pids;
         pids.clear();
-        for socket in snapshot.sockets.iter().filter(|socket| is_held(socket)) {
-            pids.extend_from_slice(snapshot.owner(socket).pids());
+        for socket in &snapshot.sockets {
+            if matches!(socket.holder, Holder::Process(_)) {
+                pids.extend_from_slice(snapshot.owner(socket).pids());
+            }
         }
         pids.sort_unstable();
         let mut counts: Vec<(usize, u32)> =
@@ -76,7 +78,7 @@ impl DescriptorReader {
     fn of(&mut self, pid: u32, buffer: &mut Vec<u8>) -> Result<DescriptorUse, Errno> {
         let limits = text(self.path(pid, "limits"), buffer)?;
         let limit = parse_limit(limits).ok_or(Errno::EBADMSG)?;
-        let open = count(self.path(pid, "fd")).map_err(|error| Errno::from(&error))?;
+        let open = count(self.path(pid, "fd"))?;
         Ok(DescriptorUse { pid, open, limit })
     }
 
@@ -85,10 +87,6 @@ impl DescriptorReader {
         write!(self.path, "/proc/{pid}/{name}").expect("a String takes all text");
         &self.path
     }
-}
-
-fn is_held(socket: &Socket) -> bool {
-    matches!(socket.holder, Holder::Process(_))
 }
 
 /// Returns the number of entries: the size of the directory since Linux 6.2. On older kernels the

@@ -1,8 +1,8 @@
-//! Finds translated flows in the text of /proc/net/nf_conntrack. Reads no file.
+//! Finds flows that NAT translates or redirects in the text of /proc/net/nf_conntrack. Reads no file.
 
 use std::{cmp::Reverse, net::IpAddr};
 
-use crate::domain::{Endpoint, PortRange, Protocol, Translation};
+use crate::domain::{Endpoint, PortRange, Protocol, Publication, Translation};
 
 /// Maximum number of translations returned.
 const MAX_TRANSLATIONS: usize = 64;
@@ -20,18 +20,16 @@ struct Flow {
 
 /// One direction of a flow.
 #[derive(Clone, Copy)]
-pub(super) struct Tuple {
-    pub source: IpAddr,
-    pub destination: IpAddr,
-    pub source_port: u16,
-    pub destination_port: u16,
+struct Tuple {
+    source: Endpoint,
+    destination: Endpoint,
 }
 
 /// Groups the translated flows by protocol, source and destination. Returns at most
 /// `MAX_TRANSLATIONS` groups, those with the most ports first. Skips lines of other protocols and
 /// malformed lines.
-pub(super) fn parse(text: &str) -> Vec<Translation> {
-    let mut flows: Vec<Flow> = text.lines().filter_map(parse_flow).collect();
+pub(super) fn translations(text: &str) -> Vec<Translation> {
+    let mut flows: Vec<Flow> = text.lines().filter_map(parse_translated).collect();
     flows.sort_unstable();
     let key = |flow: &Flow| (flow.protocol, flow.source, flow.destination);
     let groups = flows.chunk_by(|a, b| key(a) == key(b));
@@ -59,17 +57,40 @@ fn translation(flows: &[Flow]) -> Option<Translation> {
 /// the line is malformed. Uses the endpoint that sends the replies as the destination, because
 /// the kernel needs unique ports per such endpoint. For a Kubernetes service, this endpoint is the
 /// pod.
-fn parse_flow(line: &str) -> Option<Flow> {
+fn parse_translated(line: &str) -> Option<Flow> {
     let (protocol, original, reply) = parse_tuples(line)?;
-    let is_moved = reply.destination_port != original.source_port;
-    let is_translated = is_moved || reply.destination != original.source;
-    is_translated.then_some(Flow {
+    let (before, after) = (original.source, reply.destination);
+    (after != before).then_some(Flow {
         protocol,
-        source: reply.destination,
-        destination: Endpoint { address: reply.source, port: reply.source_port },
-        port: reply.destination_port,
-        is_moved,
+        source: after.address,
+        destination: reply.source,
+        port: after.port,
+        is_moved: after.port != before.port,
     })
+}
+
+/// Returns the flows that clients sent to `port` on any address and that DNAT redirects: one entry
+/// per protocol, address and target, sorted by these.
+pub(super) fn publications(text: &str, port: u16) -> Vec<Publication> {
+    let mut flows: Vec<Publication> =
+        text.lines().filter_map(|line| parse_redirected(line, port)).collect();
+    flows.sort_unstable();
+    flows.dedup_by(|next, kept| {
+        let is_same =
+            (next.protocol, next.address, next.to) == (kept.protocol, kept.address, kept.to);
+        kept.flows += u32::from(is_same);
+        is_same
+    });
+    flows
+}
+
+/// Parses a redirected flow to `port`. None: the flow has another port; its replies come from the
+/// endpoint to which the client sent, so it is not redirected; or `parse_tuples` returns None.
+fn parse_redirected(line: &str, port: u16) -> Option<Publication> {
+    let (protocol, original, reply) = parse_tuples(line)?;
+    let (asked, to) = (original.destination, reply.source);
+    let is_sent_on = asked.port == port && to != asked;
+    is_sent_on.then_some(Publication { protocol, address: asked.address, to, flows: 1 })
 }
 
 /// Parses the original tuple of a line, then the tuple of its replies
@@ -77,25 +98,22 @@ fn parse_flow(line: &str) -> Option<Flow> {
 /// `ipv4 2 tcp 6 431998 ESTABLISHED src=… dst=… sport=… dport=… src=… dst=… sport=… dport=… …`.
 ///
 /// None: the flow is neither TCP nor UDP, or the line is malformed.
-pub(super) fn parse_tuples(line: &str) -> Option<(Protocol, Tuple, Tuple)> {
+fn parse_tuples(line: &str) -> Option<(Protocol, Tuple, Tuple)> {
     let mut fields = line.split_ascii_whitespace();
-    let protocol = match fields.nth(2)? {
-        "tcp" => Protocol::Tcp,
-        "udp" => Protocol::Udp,
-        _ => return None,
-    };
+    let name = fields.nth(2)?;
+    let protocol = Protocol::EACH.into_iter().find(|protocol| protocol.name() == name)?;
     Some((protocol, parse_tuple(&mut fields)?, parse_tuple(&mut fields)?))
 }
 
 /// Parses four consecutive fields, beginning at the next `src=`. None: one is missing or malformed.
 fn parse_tuple<'a>(fields: &mut impl Iterator<Item = &'a str>) -> Option<Tuple> {
-    let source = fields.find_map(|field| field.strip_prefix("src="))?.parse().ok()?;
+    let source: IpAddr = fields.find_map(|field| field.strip_prefix("src="))?.parse().ok()?;
     let mut next = |name| fields.next()?.strip_prefix(name);
+    let destination: IpAddr = next("dst=")?.parse().ok()?;
+    let mut port = |name| next(name)?.parse::<u16>().ok();
     Some(Tuple {
-        source,
-        destination: next("dst=")?.parse().ok()?,
-        source_port: next("sport=")?.parse().ok()?,
-        destination_port: next("dport=")?.parse().ok()?,
+        source: (source, port("sport=")?).into(),
+        destination: (destination, port("dport=")?).into(),
     })
 }
 
@@ -115,7 +133,7 @@ ipv4     2 tcp      6 431998 ESTABLISHED src=10.1.0.2
 
     #[test]
     fn snat_flows_are_grouped_by_protocol_source_and_destination() {
-        let [tcp, udp] = parse(TABLE)[..] else { panic!("{:?}", parse(TABLE)) };
+        let [tcp, udp] = translations(TABLE)[..] else { panic!("{:?}", translations(TABLE)) };
         assert_eq!((tcp.ports, tcp.moved), (2, 1));
         assert_eq!(tcp.seen, PortRange::new(40_000, 40_002).unwrap());
         assert_eq!(tcp.source.to_string(), "10.2.0.1");
@@ -128,7 +146,30 @@ ipv4     2 tcp      6 431998 ESTABLISHED src=10.1.0.2
     fn truncated_lines_do_not_panic() {
         let line = TABLE.lines().next().unwrap();
         for end in 0..=line.len() {
-            assert!(parse(line.get(..end).unwrap()).len() <= 1);
+            assert!(translations(line.get(..end).unwrap()).len() <= 1);
         }
+    }
+
+    /// From Linux 6.18: two flows with DNAT, one without, one to another port, one of UDP.
+    const REDIRECTED: &str = "\
+ipv4     2 tcp      6 431998 ESTABLISHED src=10.1.0.2 dst=10.1.0.1 sport=35728 dport=8080 src=172.17.0.2 dst=10.1.0.2 sport=80 dport=35728 [ASSURED] mark=0 zone=0 use=2
+ipv4     2 tcp      6 431998 ESTABLISHED src=10.1.0.2 dst=10.1.0.1 sport=35730 dport=8080 src=172.17.0.2 dst=10.1.0.2 sport=80 dport=35730 [ASSURED] mark=0 zone=0 use=2
+ipv4     2 tcp      6 431998 ESTABLISHED src=10.1.0.2 dst=10.2.0.2 sport=50000 dport=8080 src=10.2.0.2 dst=10.1.0.2 sport=8080 dport=50000 [ASSURED] mark=0 zone=0 use=2
+ipv4     2 tcp      6 431998 ESTABLISHED src=10.1.0.2 dst=10.1.0.1 sport=35732 dport=8081 src=172.17.0.3 dst=10.1.0.2 sport=80 dport=35732 [ASSURED] mark=0 zone=0 use=2
+ipv6     10 udp      17 29 src=fd00:0000:0000:0000:0000:0000:0000:0002 dst=fd01:0000:0000:0000:0000:0000:0000:0001 sport=5353 dport=8080 src=fd01:0000:0000:0000:0000:0000:0000:0009 dst=fd00:0000:0000:0000:0000:0000:0000:0002 sport=53 dport=5353 mark=0 zone=0 use=2
+";
+
+    #[test]
+    fn dnat_flows_are_counted_by_target() {
+        let [tcp, udp] = publications(REDIRECTED, 8080)[..] else {
+            panic!("{:?}", publications(REDIRECTED, 8080))
+        };
+        assert_eq!(
+            (tcp.address.to_string(), tcp.to.to_string()),
+            ("10.1.0.1".into(), "172.17.0.2:80".into())
+        );
+        assert_eq!((tcp.flows, udp.flows), (2, 1));
+        assert_eq!(udp.to.to_string(), "[fd01::9]:53");
+        assert!(publications(REDIRECTED, 80).is_empty() && publications("", 8080).is_empty());
     }
 }
