@@ -26,11 +26,6 @@ impl MarkRow {
     pub fn marked(self, mark: Span<'static>) -> Self {
         Self { mark: Some(mark), ..self }
     }
-
-    #[must_use]
-    pub fn emphasized(self) -> Self {
-        Self { is_emphasized: true, ..self }
-    }
 }
 
 /// Widths of the columns of marks (0: there is none) and names, common to all rows.

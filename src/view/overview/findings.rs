@@ -12,7 +12,7 @@ use crate::{
     domain::{Age, Finding, Severity, notation},
     view::{
         Role, Theme,
-        surface::{Surface, below},
+        surface::{Surface, below, labelled_lines},
         table, words,
     },
 };
@@ -123,13 +123,9 @@ fn unfolded(
     let mut lines = headed(finding, summary, bold, theme.glyph("❯ ", "> "), theme);
     let mut part = |label: &str, text: &str| {
         let label_width = "do not ".len();
-        let wrapped = words::wrapped(text, room.saturating_sub(label_width));
-        for (index, text) in wrapped.into_iter().enumerate() {
-            let label = if index == 0 { label } else { "" };
-            let label = format!("{:INDENT$}{label:label_width$}", "");
-            let label = Span::styled(label, theme.style(Role::Dim));
-            lines.push(Line::from(vec![label, Span::raw(text)]));
-        }
+        let text = words::wrapped(text, room.saturating_sub(label_width));
+        let label = format!("{:INDENT$}{label}", "");
+        lines.extend(labelled_lines(&label, INDENT + label_width, text, theme));
     };
     if let Some(age) = context.app.finding_age(finding) {
         part("since", &since(age));

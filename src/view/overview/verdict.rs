@@ -16,10 +16,10 @@ use crate::{
         overview::headline::{Headline, is_about},
     },
     domain::{
-        Destination, Finding, Forecast, LastMinute, Left, Level, Protocol, Severity, Subject,
-        Trend, diagnosis::SubjectStatus, notation,
+        Destination, Finding, Forecast, LastMinute, Left, Level, Severity, Subject, Trend,
+        diagnosis::SubjectStatus, notation,
     },
-    view::{Role, Theme, words},
+    view::{Role, Theme, map, surface::labelled_lines, words},
 };
 
 /// Returns at most `height` lines for an area of this width.
@@ -57,7 +57,7 @@ pub fn explanation(app: &App, theme: &Theme, width: usize, height: usize) -> Vec
     let width = width.saturating_sub(LABEL);
     let Some(finding) = headline.why(scan) else {
         let note = words::wrapped(&quiet(scan), width);
-        return block("note", first_lines(&note, height, width), theme);
+        return labelled_lines("note", LABEL, first_lines(&note, height, width), theme);
     };
     let is_note = finding.severity == Severity::Notice;
     let reason = words::wrapped(&reason(app, scan, headline, finding), width);
@@ -71,8 +71,9 @@ pub fn explanation(app: &App, theme: &Theme, width: usize, height: usize) -> Vec
     let left = height.saturating_sub(todo.len()).max(1);
     let mut reason = first_lines(&reason, left, width);
     reason.resize(left, String::new());
-    let mut lines = block(if is_note { "note" } else { "why" }, reason, theme);
-    lines.extend(block("do", todo, theme));
+    let label = if is_note { "note" } else { "why" };
+    let mut lines = labelled_lines(label, LABEL, reason, theme);
+    lines.extend(labelled_lines("do", LABEL, todo, theme));
     lines
 }
 
@@ -107,16 +108,6 @@ fn main_owner(app: &App, scan: &LatestScan, subject: Subject) -> Option<String> 
 
 /// Width of a label and the gap after it.
 const LABEL: usize = 6;
-
-fn labelled(label: &str, text: String, theme: &Theme) -> Line<'static> {
-    let label = format!("{label:LABEL$}");
-    Line::from(vec![Span::styled(label, theme.style(Role::Dim)), Span::raw(text)])
-}
-
-fn block(label: &str, lines: Vec<String>, theme: &Theme) -> Vec<Line<'static>> {
-    let label = |at| if at == 0 { label } else { "" };
-    lines.into_iter().enumerate().map(|(at, text)| labelled(label(at), text, theme)).collect()
-}
 
 /// Numbers the steps and joins as many as fit in full. If not even the first step fits, cuts it.
 fn advice(finding: &Finding, width: usize, height: usize) -> Vec<String> {
@@ -209,7 +200,7 @@ pub fn headline(subject_status: &SubjectStatus, sources: usize, theme: &Theme) -
             let subject = format!("TCP {from}{arrow} {remote}");
             (subject, format!("{arrow} {remote}"), "ports")
         }
-        Subject::Range(protocol) => both(name(protocol)),
+        Subject::Range(protocol) => both(map::protocols_name(protocol.into())),
         Subject::ProtocolFamily(protocol_family) => both(protocol_family.name()),
     };
     if subject_status.level == Level::Ok {
@@ -268,13 +259,6 @@ fn widest(subject_status: &SubjectStatus) -> [SubjectStatus; 2] {
 
 fn both(name: &str) -> (String, String, &'static str) {
     (name.to_owned(), name.to_owned(), "ephemeral ports")
-}
-
-pub fn name(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Tcp => "TCP",
-        Protocol::Udp => "UDP",
-    }
 }
 
 /// Formats the rate of change; empty if it is unknown or if no port is left. For `Failing` (full at
