@@ -18,7 +18,7 @@ use crate::{
     view::{
         Role, Theme,
         gauges::{self, Colors},
-        heatmap::{GlyphMeaning, Heatmap, Pane, Pointed, PortFacts, level, occupied},
+        heatmap::{GlyphMeaning, Heatmap, Pane, Pointed, level, occupied},
         inspector,
         layout::FrameAreas,
         legend, lens, loupe,
@@ -181,7 +181,8 @@ fn ports(app: &App, scan: &LatestScan, plan: &Plan, areas: &FrameAreas, surface:
         glyphs: if is_density { GlyphMeaning::Density } else { GlyphMeaning::Letters },
         paint: &paint,
         share: &|ports| share(app, scan, ports),
-        ports: &MapTotals { app, scan },
+        taken: &|block| taken(app, scan, block),
+        owner: &|port| owner(app, scan, port),
         pointed: Pointed { hover: app.hover(), span: app.span() },
     };
     heatmap.render(&mut surface.within(areas.map));
@@ -197,38 +198,25 @@ fn share(app: &App, scan: &LatestScan, ports: PortRange) -> f32 {
     scan.occupancy.occupied_in(ports, app.map().protocols) as f32 / ports.len() as f32
 }
 
-/// Facts about single ports, from the last scan.
-struct MapTotals<'a> {
-    app: &'a App,
-    scan: &'a LatestScan,
+/// Returns which ports of a block of eight are in use or, under connect and bind, marked by the
+/// lens.
+fn taken(app: &App, scan: &LatestScan, block: PortRange) -> u8 {
+    if !app.map().lens.marks_ports() {
+        return occupied(&scan.occupancy, app.map().protocols, block);
+    }
+    let is_marked = |port| {
+        let alone = PortRange::new(port, port).ok();
+        alone.and_then(|port| scan.categories.marked(port)).is_some()
+    };
+    block.ports().fold(0, |bits, port| bits | u8::from(is_marked(port)) << (port % 8))
 }
 
-impl MapTotals<'_> {
-    fn marked(&self, block: PortRange) -> u8 {
-        let is_marked = |port| {
-            let alone = PortRange::new(port, port).ok();
-            alone.and_then(|port| self.scan.categories.marked(port)).is_some()
-        };
-        block.ports().fold(0, |bits, port| bits | u8::from(is_marked(port)) << (port % 8))
-    }
-}
-
-impl PortFacts for MapTotals<'_> {
-    fn taken(&self, block: PortRange) -> u8 {
-        let protocols = self.app.map().protocols;
-        if self.app.map().lens.marks_ports() {
-            return self.marked(block);
-        }
-        occupied(&self.scan.occupancy, protocols, block)
-    }
-
-    fn owner(&self, port: u16) -> String {
-        let protocols = self.app.map().protocols;
-        let mut sockets = self.app.sockets_on(port).filter(|s| protocols.includes(s.protocol));
-        let pid = sockets.find_map(|s| self.scan.snapshot.owner(s).pids().first().copied());
-        let process = pid.and_then(|pid| self.app.processes().get(pid));
-        process.map_or_else(String::new, |process| process.name.to_string())
-    }
+fn owner(app: &App, scan: &LatestScan, port: u16) -> String {
+    let protocols = app.map().protocols;
+    let mut sockets = app.sockets_on(port).filter(|s| protocols.includes(s.protocol));
+    let pid = sockets.find_map(|s| scan.snapshot.owner(s).pids().first().copied());
+    let process = pid.and_then(|pid| app.processes().get(pid));
+    process.map_or_else(String::new, |process| process.name.to_string())
 }
 
 /// Draws the facts that fit into the column beside a narrow map.

@@ -14,7 +14,7 @@ use crate::{
     domain::{PortRange, Protocols, notation},
     view::{
         Role,
-        heatmap::{GlyphMeaning, Heatmap, Pointed, PortFacts, occupied},
+        heatmap::{GlyphMeaning, Heatmap, Pointed, occupied},
         legend::{CLASSES, class_name},
         lens, map,
         surface::{Surface, below},
@@ -45,7 +45,8 @@ pub fn render(context: &OverviewContext<'_>, surface: &mut Surface<'_>) {
             let taken = context.scan.occupancy.occupied_in(ports, Protocols::Both);
             taken as f32 / ports.len() as f32
         },
-        ports: &MinimapInput(context),
+        taken: &|block| occupied(&context.scan.occupancy, Protocols::Both, block),
+        owner: &|_| String::new(),
         pointed: Pointed::default(),
     };
     let map = below(area, 1);
@@ -80,12 +81,4 @@ fn legend(context: &OverviewContext<'_>, area: Rect) -> Vec<Line<'static>> {
     }
     let is_roomy = area.height >= MIN_HEIGHT_WITH_LEGEND + lines.len() as u16;
     if is_roomy { lines } else { Vec::new() }
-}
-
-struct MinimapInput<'a>(&'a OverviewContext<'a>);
-
-impl PortFacts for MinimapInput<'_> {
-    fn taken(&self, block: PortRange) -> u8 {
-        occupied(&self.0.scan.occupancy, Protocols::Both, block)
-    }
 }
