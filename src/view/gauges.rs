@@ -55,7 +55,10 @@ pub fn lines(gauges: &[Gauge], colors: Colors, theme: &Theme, width: u16) -> Vec
         let mut line = Line::from(Span::styled(name, Style::reset()));
         line.spans.extend(stacked(&gauge.by_class, gauge.size, colors, theme, bar));
         let share = notation::percent_of(gauge.occupied, gauge.size);
-        line.push_span(Span::styled(format!("{share:>8}"), theme.style(level(share_of(gauge)))));
+        line.push_span(Span::styled(
+            format!("{share:>8}"),
+            theme.style(level(gauge.share() as f32)),
+        ));
         if with_counts {
             let [occupied, size] = [gauge.occupied, gauge.size].map(notation::grouped);
             let counts = format!("  {occupied} of {size}");
@@ -83,7 +86,7 @@ pub fn render_line(gauges: &[Gauge], colors: Colors, surface: &mut Surface<'_>) 
         let bar = Rect { x: bar_start, y: area.y, width, height: 1 }.intersection(area);
         let spans = stacked(&gauge.by_class, gauge.size, colors, theme, usize::from(bar.width));
         surface.buffer.set_line(bar.x, bar.y, &Line::from(spans), bar.width);
-        let style = theme.style(level(share_of(gauge)));
+        let style = theme.style(level(gauge.share() as f32));
         surface.put(bar.right() + 1, area.y, &share, style);
     }
 }
@@ -93,7 +96,7 @@ pub fn line(gauge: &Gauge, theme: &Theme) -> Line<'static> {
     let share = notation::percent_of(gauge.occupied, gauge.size);
     Line::from(vec![
         Span::raw(format!("{} ", gauge.protocol_family.name())),
-        Span::styled(share, theme.style(level(share_of(gauge)))),
+        Span::styled(share, theme.style(level(gauge.share() as f32))),
     ])
 }
 
@@ -104,10 +107,6 @@ fn short_name(protocol_family: ProtocolFamily) -> &'static str {
         ProtocolFamily::Udp4 => "UDP4",
         ProtocolFamily::Udp6 => "UDP6",
     }
-}
-
-fn share_of(gauge: &Gauge) -> f32 {
-    gauge.occupied as f32 / gauge.size.max(1) as f32
 }
 
 /// Returns a bar of `width` columns that shows the part of each state class, in its colour or as
