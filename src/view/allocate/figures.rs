@@ -7,8 +7,9 @@ use crate::{
     domain::notation,
     view::{
         Role, Theme,
-        allocate::{AllocateContext, log},
+        allocate::AllocateContext,
         surface::{Surface, first_fitting, fitted},
+        words::took,
     },
 };
 
@@ -87,7 +88,7 @@ fn model_words(allocation: &Allocation) -> Vec<String> {
 fn snapshots(allocation: &Allocation, theme: &Theme) -> String {
     let count = notation::counted(allocation.figures().snapshots.0, "snapshot");
     snapshot_time(allocation)
-        .map_or_else(String::new, |each| format!("{count}, {} each", log::took(each, theme)))
+        .map_or_else(String::new, |each| format!("{count}, {} each", took(each, theme)))
 }
 
 fn snapshot_time(allocation: &Allocation) -> Option<Duration> {
@@ -123,7 +124,7 @@ pub fn narrow(context: AllocateContext<'_>, column: &mut Surface<'_>) {
         let (count, _) = figures.snapshots;
         let value = match snapshot_time(allocation) {
             Some(each) => {
-                format!("{} x {}", notation::grouped(count), log::took(each, column.theme))
+                format!("{} x {}", notation::grouped(count), took(each, column.theme))
             }
             None => "-".to_owned(),
         };
@@ -154,7 +155,7 @@ fn rows(allocation: &Allocation) -> [FigureRow; 6] {
         })
     };
     let expected = |share| {
-        model.as_ref().map(|model| match model.quantile(share, most) {
+        model.map(|model| match model.quantile(share, most) {
             Some(attempts) => notation::grouped(attempts),
             None => format!(">{}", notation::grouped(limit)),
         })
@@ -163,16 +164,15 @@ fn rows(allocation: &Allocation) -> [FigureRow; 6] {
         (figures.finished() > 0).then(|| figures.failures as f64 / figures.finished() as f64);
     // The expected share of refused attempts among all attempts, those of failed allocations
     // included.
-    let collisions = model
-        .as_ref()
-        .map(|model| 1.0 - (1.0 - model.failure(most)) / model.expected_attempts(most));
+    let collisions =
+        model.map(|model| 1.0 - (1.0 - model.failure(most)) / model.expected_attempts(most));
     let text = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     let mean = |value: f64| format!("{value:.2}");
     [
         (
             "mean",
             text(figures.mean().map(mean)),
-            text(model.as_ref().map(|l| mean(l.expected_attempts(most)))),
+            text(model.map(|m| mean(m.expected_attempts(most)))),
         ),
         ("p50", text(measured(0.50)), text(expected(0.50))),
         ("p99", text(measured(0.99)), text(expected(0.99))),
@@ -180,7 +180,7 @@ fn rows(allocation: &Allocation) -> [FigureRow; 6] {
         (
             "failed",
             text(failed.map(notation::percent)),
-            text(model.as_ref().map(|l| notation::percent(l.failure(most)))),
+            text(model.map(|model| notation::percent(model.failure(most)))),
         ),
         (
             "refused",
@@ -193,5 +193,5 @@ fn rows(allocation: &Allocation) -> [FigureRow; 6] {
 /// Formats the mean time of an attempt; `-` before the first one.
 fn attempt_time(allocation: &Allocation, theme: &Theme) -> String {
     let each = allocation.figures().nanoseconds_per_attempt();
-    each.map_or_else(|| "-".to_owned(), |each| log::took(Duration::from_nanos(each), theme))
+    each.map_or_else(|| "-".to_owned(), |each| took(Duration::from_nanos(each), theme))
 }

@@ -1,7 +1,5 @@
 //! Draws, over the full width of the screen, how the last allocation ended.
 
-use unicode_width::UnicodeWidthStr;
-
 use crate::{
     app::allocation::{Allocation, AllocatorTarget, Model},
     domain::notation,
@@ -64,7 +62,7 @@ fn ending(allocation: &Allocation, theme: &Theme, width: usize) -> Vec<(String, 
         let (failed, all) =
             (notation::grouped(figures.failures), notation::grouped(figures.finished()));
         let start = format!("{sign} {failed} of {all} allocations failed");
-        return wrapped(&failure(allocation, start), width);
+        return failure(allocation, start, width);
     }
     match allocation.last() {
         Some(last) if !is_too_fast_to_read(allocation) => {
@@ -77,29 +75,14 @@ fn ending(allocation: &Allocation, theme: &Theme, width: usize) -> Vec<(String, 
                 0 => format!("{sign} failed: the strategy found no port to try"),
                 _ => format!("{sign} failed after {attempts}"),
             };
-            wrapped(&failure(allocation, start), width)
+            failure(allocation, start, width)
         }
         _ => Vec::new(),
     }
 }
 
-/// Joins parts to lines. Splits no part, even if it is wider than a line.
-fn wrapped(parts: &[String], width: usize) -> Vec<(String, Role)> {
-    let mut lines: Vec<String> = Vec::new();
-    for part in parts {
-        match lines.last_mut() {
-            Some(line) if line.width() + 3 + part.width() <= width => {
-                line.push_str(" · ");
-                line.push_str(part);
-            }
-            _ => lines.push(part.clone()),
-        }
-    }
-    lines.into_iter().map(|line| (line, Role::Critical)).collect()
-}
-
 /// Describes a failed allocation. Never says "no free port", because that was not checked.
-fn failure(allocation: &Allocation, start: String) -> Vec<String> {
+fn failure(allocation: &Allocation, start: String, width: usize) -> Vec<(String, Role)> {
     let mut parts = vec![start];
     if let Some(occupancy_counts) = allocation.occupancy_counts() {
         let (free, all) = (
@@ -112,7 +95,8 @@ fn failure(allocation: &Allocation, start: String) -> Vec<String> {
         });
     }
     parts.extend(allocation.model().and_then(|model| needed(&model)));
-    parts
+    let lines = words::rows(&parts, " · ", width);
+    lines.into_iter().map(|line| (line, Role::Critical)).collect()
 }
 
 /// Describes with how many attempts, by the model, at most one allocation in a million fails. None:

@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::{
     app::pool::{Lease, PoolReport, QuarantineEntry},
-    domain::notation::{self, NamedProcess},
+    domain::notation,
     view::{
         Role,
         allocate::pool::{PoolContext, facts::in_quarantine, letter, role},
@@ -100,10 +100,7 @@ fn stray_datagrams(quarantined: &QuarantineEntry, width: usize, column: &Surface
 pub fn holder(pool_context: PoolContext<'_>) -> String {
     match pool_context.pool_screen.options().holder {
         None => "portscope".to_owned(),
-        Some(pid) => {
-            let [longest, ..] = owners(pool_context, pid);
-            longest
-        }
+        Some(pid) => pool_context.processes.named(pid).to_string(),
     }
 }
 
@@ -178,6 +175,5 @@ fn left(pool_context: PoolContext<'_>, quarantined: &QuarantineEntry) -> String 
 
 /// Returns the wordings for a process, longest first.
 fn owners(pool_context: PoolContext<'_>, pid: u32) -> [String; 3] {
-    let name = pool_context.processes.get(pid).map(|process| &process.name);
-    [NamedProcess { name, pid }.to_string(), format!("pid {pid}"), pid.to_string()]
+    [pool_context.processes.named(pid).to_string(), format!("pid {pid}"), pid.to_string()]
 }
