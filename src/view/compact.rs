@@ -35,7 +35,7 @@ fn lines_of(app: &App, theme: &Theme, room: usize, height: usize) -> Vec<Vec<Lin
     let range = scan.snapshot.ephemeral.range;
     let occupied = scan.occupancy.occupied_in(range, app.map().protocols);
     let share = notation::percent_of(occupied, range.len());
-    let counts = format!("{} of {}", notation::grouped(occupied), notation::grouped(range.len()));
+    let counts = words::of(occupied, range.len());
     let mut lines = vec![
         title(app, theme),
         vec![

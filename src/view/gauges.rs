@@ -9,7 +9,7 @@ use ratatui::{
 use crate::{
     app::Lens,
     domain::{Gauge, ProtocolFamily, StateClass, notation},
-    view::{Role, Theme, heatmap::level, legend::CLASSES, surface::Surface, theme::letter},
+    view::{Role, Theme, heatmap::level, legend::CLASSES, surface::Surface, theme::letter, words},
 };
 
 /// Maximum width of a bar.
@@ -60,8 +60,7 @@ pub fn lines(gauges: &[Gauge], colors: Colors, theme: &Theme, width: u16) -> Vec
             theme.style(level(gauge.share() as f32)),
         ));
         if with_counts {
-            let [occupied, size] = [gauge.occupied, gauge.size].map(notation::grouped);
-            let counts = format!("  {occupied} of {size}");
+            let counts = format!("  {}", words::of(gauge.occupied, gauge.size));
             line.push_span(Span::styled(counts, theme.style(Role::Dim)));
         }
         line

@@ -114,7 +114,6 @@ fn not_found(scan: &LatestScan, name: &str) -> String {
 
 /// Returns the range and counts of the map, or of the selected span.
 fn title(app: &App, scan: &LatestScan, theme: &Theme, grid: &Grid, width: usize) -> Line<'static> {
-    let dot = theme.glyph(" · ", " - ");
     let (name, range) = match app.span() {
         Some(range) => ("Span", range),
         None => (extent_name(app), grid.range()),
@@ -132,7 +131,7 @@ fn title(app: &App, scan: &LatestScan, theme: &Theme, grid: &Grid, width: usize)
         ],
     };
     let room = width.saturating_sub(title.width() + 4);
-    let rest = format!("{dot}{}", words::fitted(&parts, dot, room));
+    let rest = format!(" · {}", words::fitted(&parts, " · ", room));
     Line::from(vec![title, Span::styled(rest, theme.style(Role::Dim))])
 }
 

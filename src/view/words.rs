@@ -21,6 +21,11 @@ pub fn lasting(age: Age) -> Option<String> {
     }
 }
 
+/// Formats a part and its whole: `12 of 28,232`.
+pub fn of(part: u32, whole: u32) -> String {
+    format!("{} of {}", notation::grouped(part), notation::grouped(whole))
+}
+
 /// Formats a measured time, with `u` for `µ` if only ASCII is available.
 pub fn took(time: Duration, theme: &Theme) -> String {
     notation::elapsed(time).replace('µ', theme.glyph("µ", "u"))

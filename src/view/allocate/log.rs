@@ -1,7 +1,7 @@
 //! Draws the last attempts: number, port, result, errno, holder, duration. Does not look up the
 //! holders.
 
-use ratatui::text::Span;
+use ratatui::{style::Style, text::Span};
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
@@ -88,11 +88,8 @@ pub fn detail(entry: &LogEntry, processes: &ProcessTable, theme: &Theme, width: 
         0 => "port 0".to_owned(),
         port => port.to_string(),
     };
-    let start = format!(
-        "attempt {} · {port} {}",
-        notation::grouped(entry.attempt.number),
-        result(entry, theme)
-    );
+    let number = notation::grouped(entry.attempt.number);
+    let start = format!("attempt {number} · {port} {}", result(entry, theme));
     let took = took(entry.attempt.took, theme);
     let room = width.saturating_sub(start.width() + took.width() + 6);
     match holder(entry, processes, room, theme) {
@@ -126,11 +123,7 @@ fn last(context: AllocateContext<'_>, rows: usize) -> Vec<LogEntry> {
 /// Returns the style of number and port, and the style of the result. For attempts of earlier
 /// allocations, only number and port become dim, because text whose style changes is sent to the
 /// terminal again.
-fn styles(
-    context: AllocateContext<'_>,
-    entry: &LogEntry,
-    theme: &Theme,
-) -> [ratatui::style::Style; 2] {
+fn styles(context: AllocateContext<'_>, entry: &LogEntry, theme: &Theme) -> [Style; 2] {
     let newest = context.allocation.log().entries().next_back();
     let is_earlier = newest.is_some_and(|n| n.allocation != entry.allocation);
     let is_dim = is_earlier && !context.allocation.is_sampled();

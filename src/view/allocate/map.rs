@@ -53,18 +53,12 @@ impl<'a> AttemptMap<'a> {
         let pane = attempt_map::of_scan(scan, protocols, self.grid, &tint, surface);
         for &(port, mark) in &self.marks {
             if let Some(at) = pane.position(self.grid, port) {
-                self.mark((port, mark), at, &pane, surface);
+                self.mark(port, mark, at, &pane, surface);
             }
         }
     }
 
-    fn mark(
-        &self,
-        (port, mark): (u16, Mark),
-        at: Position,
-        pane: &Pane,
-        surface: &mut Surface<'_>,
-    ) {
+    fn mark(&self, port: u16, mark: Mark, at: Position, pane: &Pane, surface: &mut Surface<'_>) {
         let theme = surface.theme;
         match mark {
             Mark::Held => {

@@ -85,13 +85,10 @@ fn ending(allocation: &Allocation, theme: &Theme, width: usize) -> Vec<(String, 
 fn failure(allocation: &Allocation, start: String, width: usize) -> Vec<(String, Role)> {
     let mut parts = vec![start];
     if let Some(occupancy_counts) = allocation.occupancy_counts() {
-        let (free, all) = (
-            notation::grouped(occupancy_counts.free()),
-            notation::grouped(occupancy_counts.candidates),
-        );
+        let of = words::of(occupancy_counts.free(), occupancy_counts.candidates);
         parts.push(match allocation.target() {
-            AllocatorTarget::Machine => format!("{free} of {all} ports free at the last scan"),
-            AllocatorTarget::Simulated { .. } => format!("{free} of {all} ports are free"),
+            AllocatorTarget::Machine => format!("{of} ports free at the last scan"),
+            AllocatorTarget::Simulated { .. } => format!("{of} ports are free"),
         });
     }
     parts.extend(allocation.model().and_then(|model| needed(&model)));

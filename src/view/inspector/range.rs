@@ -44,15 +44,10 @@ pub fn lines(context: &InspectorContext<'_>) -> Vec<Line<'static>> {
             context.width,
         )),
     ];
-    let taken = [
-        format!(
-            "{} of {}",
-            notation::grouped(lens_counts.occupied),
-            notation::grouped(lens_counts.size)
-        ),
-        format!("in use, {}", notation::percent_of(lens_counts.occupied, lens_counts.size)),
-    ];
-    lines.extend(words::wrapped(&taken.join(" "), context.width).into_iter().map(Line::raw));
+    let LensCounts { occupied, size, .. } = lens_counts;
+    let share = notation::percent_of(occupied, size);
+    let taken = format!("{} in use, {share}", words::of(occupied, size));
+    lines.extend(words::wrapped(&taken, context.width).into_iter().map(Line::raw));
     lines.extend(if context.app.map().lens == Lens::State {
         by_state(context, &lens_counts)
     } else {

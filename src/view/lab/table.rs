@@ -1,5 +1,5 @@
-//! Draws a table of all strategies, for terminals with room for only one strategy's panel, and their
-//! names and figures on terminals that are too small for a map.
+//! Draws a table of all strategies, for terminals with room for only one strategy's panel, and a
+//! line for each on terminals that are too small for a map.
 
 use ratatui::{style::Style, text::Span};
 
@@ -103,7 +103,7 @@ fn cells(lab: &LabScreen, entry: &LabColumn<'_>, is_wide: bool, theme: &Theme) -
     ]
 }
 
-/// Draws a line for each strategy, the selected one first; each line has the parts that fit in full.
+/// Draws the selected strategy first; each line has the parts that fit in full.
 pub fn tiny(lab: &LabScreen, entries: &[LabColumn<'_>], column: &mut Surface<'_>) {
     let width = column.width();
     let selected = entries.iter().filter(|entry| entry.is_selected);

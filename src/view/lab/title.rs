@@ -52,8 +52,8 @@ pub fn render(app: &App, line: &mut Surface<'_>) {
     ]);
 }
 
-/// Describes where ports are bound. Uses the long wording of a simulation only if `is_wide`, so that
-/// the other parts of the line have room.
+/// Describes where ports are bound. Describes a simulation at length only if `is_wide`, so that the
+/// other parts of the line have room.
 fn target_words(app: &App, is_wide: bool) -> String {
     let machine = app.scan().map(|scan| &scan.snapshot.machine);
     let words = match (app.lab().target(), machine.map(|m| (m.kind, m.is_isolated))) {

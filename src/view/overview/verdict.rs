@@ -109,10 +109,11 @@ fn main_owner(app: &App, scan: &LatestScan, subject: Subject) -> Option<String> 
 /// Width of a label and the gap after it.
 const LABEL: usize = 6;
 
-/// Numbers the steps and joins as many as fit in full. If not even the first step fits, cuts it.
+/// Numbers the steps, the short form of the advice if there is one, and joins as many as fit in full. If not even the first step fits, cuts it.
 fn advice(finding: &Finding, width: usize, height: usize) -> Vec<String> {
+    let steps = if finding.steps.is_empty() { &finding.advice } else { &finding.steps };
     let numbered: Vec<String> =
-        (1..).zip(short(finding)).map(|(number, text)| format!("{number} {text}")).collect();
+        (1..).zip(steps).map(|(number, text)| format!("{number} {text}")).collect();
     let Some(first) = numbered.first() else { return Vec::new() };
     let alone = words::wrapped(first, width);
     if alone.len() > height {
@@ -129,11 +130,6 @@ fn advice(finding: &Finding, width: usize, height: usize) -> Vec<String> {
         (kept, text) = (lines, longer);
     }
     kept
-}
-
-/// Returns the short form of the advice if there is one.
-fn short(finding: &Finding) -> &[String] {
-    if finding.steps.is_empty() { &finding.advice } else { &finding.steps }
 }
 
 /// Returns the first lines; the last one ends with `..` if lines were left out.
