@@ -193,10 +193,6 @@ impl InspectorContext<'_> {
         self.theme.style(if is_state { Role::Class(class) } else { Role::Text })
     }
 
-    fn is_pointed_at(&self) -> bool {
-        self.app.hover().is_some()
-    }
-
     /// Formats `40200-40219: 12 of 20 in use`. None: the block is a single port, or the map does
     /// not show the port.
     fn block_words(&self) -> Option<String> {

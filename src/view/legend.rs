@@ -78,12 +78,9 @@ fn fitting(
     height: usize,
 ) -> Vec<Line<'static>> {
     let Some((shortest, longer)) = titles.split_last() else { return Vec::new() };
-    for title in longer {
-        if let Some(lines) = (Words { title, theme, width }).important(entries, height) {
-            return lines;
-        }
-    }
-    Words { title: shortest, theme, width }.fitted(entries, height)
+    let titled = |title| Words { title, theme, width };
+    let important = longer.iter().find_map(|title| titled(title).important(entries, height));
+    important.unwrap_or_else(|| titled(shortest).fitted(entries, height))
 }
 
 /// Names CLOSE-WAIT in the entry of the closing states if the whole legend fits with this name.

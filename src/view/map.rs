@@ -16,8 +16,7 @@ use crate::{
     },
     domain::{PortRange, Protocols, notation},
     view::{
-        Role, Theme,
-        gauges::{self, Colors},
+        Role, Theme, gauges,
         heatmap::{GlyphMeaning, Heatmap, Pane, Pointed, level, occupied},
         inspector,
         layout::FrameAreas,
@@ -59,11 +58,15 @@ pub fn hit(app: &App, area: Rect, areas: &FrameAreas, at: Position) -> Option<Po
 
 /// Draws each gauge on its own line, or all on one line if the area has only one.
 fn gauges(app: &App, scan: &LatestScan, surface: &mut Surface<'_>) {
-    let colors = Colors::under(app.map().lens);
+    let lens = app.map().lens;
     match surface.area.height {
         0 => {}
-        1 => gauges::render_line(&scan.gauges, colors, surface),
-        _ => gauges::render(&scan.gauges, colors, &mut surface.within(indented(surface.area))),
+        1 => gauges::render_line(&scan.gauges, lens, surface),
+        _ => {
+            let mut surface = surface.within(indented(surface.area));
+            let lines = gauges::lines(&scan.gauges, lens, surface.theme, surface.area.width);
+            surface.lines(&lines);
+        }
     }
 }
 
@@ -99,8 +102,7 @@ fn strip(app: &App, scan: &LatestScan, grid: &Grid, areas: &FrameAreas, surface:
         let line = title(app, scan, theme, grid, usize::from(area.width));
         surface.lines([&line]);
     } else {
-        let colors = Colors::under(app.map().lens);
-        gauges::render_line(&scan.gauges, colors, surface);
+        gauges::render_line(&scan.gauges, app.map().lens, surface);
     }
 }
 

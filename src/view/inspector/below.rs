@@ -69,7 +69,7 @@ fn facts(context: &InspectorContext<'_>, sockets: usize, room: usize) -> Vec<Lin
         0 => port::what(context).to_owned(),
         _ => notation::counted(sockets as u64, "socket"),
     };
-    let pointer = context.is_pointed_at().then(|| "under the pointer".to_owned());
+    let pointer = context.app.hover().map(|_| "under the pointer".to_owned());
     let mut parts = vec![what];
     parts.extend(pointer.into_iter().chain(port::registered(context)).chain(context.block_words()));
     parts.extend(port::nature(context));

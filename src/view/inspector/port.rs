@@ -24,7 +24,7 @@ const COMMAND_LINES: usize = 2;
 
 pub fn lines(context: &InspectorContext<'_>, room: usize) -> Vec<Line<'static>> {
     let sockets: Vec<&Socket> = context.app.sockets_on(context.port).collect();
-    let pointer = if context.is_pointed_at() { " under the pointer" } else { "" };
+    let pointer = if context.app.hover().is_some() { " under the pointer" } else { "" };
     let count = notation::counted(sockets.len() as u64, "socket");
     let mut lines = vec![context.title(&format!("Port {}{pointer}", context.port), &count)];
     lines.extend(context.dim_rows(&nature(context)));

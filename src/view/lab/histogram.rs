@@ -66,11 +66,6 @@ impl HistogramScale {
         let lefts: Vec<f64> = (0..=u32::from(self.bins)).map(left).collect();
         Some(lefts.windows(2).map(|pair| (pair[0] - pair[1]).max(0.0)).collect())
     }
-
-    /// Returns the number of attempts at the right end of the axis.
-    fn last(&self) -> u32 {
-        u32::from(self.bins) * self.width
-    }
 }
 
 /// Returns the number of attempts that is enough for `SHOWN` of the successful runs: the larger of
@@ -100,7 +95,8 @@ pub fn render(entry: &LabColumn<'_>, scale: &HistogramScale, surface: &mut Surfa
         diamonds(&model, scale, &mut surface.within(plot));
     }
     let width = usize::from(plot.width).max(LEAST_AXIS).min(usize::from(area.width));
-    let axis = bars::axis_line(scale.last(), scale.width, width, theme);
+    let last = u32::from(scale.bins) * scale.width;
+    let axis = bars::axis_line(last, scale.width, width, theme);
     surface.put(area.x, plot.bottom(), &axis, theme.style(Role::Dim));
     legend(figures, surface);
 }

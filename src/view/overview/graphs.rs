@@ -86,11 +86,8 @@ fn drain_title(ports: u32, room: usize) -> String {
         0 => "TIME-WAIT ends: no port".to_owned(),
         _ => format!("TIME-WAIT ends: {counted}"),
     };
-    let short = format!("TIME-WAIT: {counted}");
-    [long, short]
-        .into_iter()
-        .find(|title| title.len() <= room)
-        .unwrap_or_else(|| "TIME-WAIT".to_owned())
+    let wordings = [long, format!("TIME-WAIT: {counted}"), "TIME-WAIT".to_owned()];
+    wordings.into_iter().find(|title| title.len() <= room).unwrap_or_default()
 }
 
 /// Draws a bar per value. `mark` is the colour of the bars, and the letter that replaces them if
