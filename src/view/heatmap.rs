@@ -14,7 +14,7 @@ use crate::{
 };
 
 pub use crate::app::grid::{AXIS, BAR, GUTTER};
-pub use cells::recolor_half;
+pub use cells::{free_glyph, recolor_half};
 pub use gutter::{bar, level};
 
 /// How a block is drawn.

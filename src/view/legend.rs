@@ -9,7 +9,7 @@ use ratatui::{
 use crate::{
     app::{
         App, Extent, Focus, LatestScan, Lens, Resolution,
-        lens::{Marks, bind, connect},
+        lens::{LensCounts, Marks, bind, connect},
     },
     domain::{Destination, StateClass, notation},
     view::{
@@ -244,15 +244,25 @@ pub fn states(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
     let counts = &scan.lens_counts;
     let dot = theme.glyph('·', '.');
     let free = entry(theme, Role::Available, dot, available, Some(counts.available));
-    let classes = CLASSES.map(|class| {
-        let count = Some(counts.of(class));
-        entry(theme, Role::Class(class), letter(class), class_name(class), count)
-    });
     let reserved = entry(theme, Role::Reserved, 'x', "reserved", Some(counts.reserved));
     std::iter::once(LegendEntry { dropped: REPORTED_BESIDE + 1, ..free })
-        .chain(classes)
+        .chain(classes(counts, theme))
         .chain([LegendEntry { dropped: REPORTED_BESIDE, ..reserved }])
         .collect()
+}
+
+fn classes(counts: &LensCounts, theme: &Theme) -> [LegendEntry; CLASSES.len()] {
+    CLASSES.map(|class| {
+        let count = Some(counts.of(class));
+        entry(theme, Role::Class(class), letter(class), class_name(class), count)
+    })
+}
+
+/// Returns the state classes that occur, with their counts, on as many lines as needed.
+pub fn class_lines(counts: &LensCounts, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+    let entries = classes(counts, theme);
+    let occurring: Vec<&LegendEntry> = filled(&entries).collect();
+    Words { title: &[], theme, width }.lines(&occurring, EXACT)
 }
 
 /// Returns the glyphs that show, without colour, how much of a block is in use.

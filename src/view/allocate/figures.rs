@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     app::allocation::{Allocation, AllocatorTarget, Model, Reached},
-    domain::notation,
+    domain::notation::{self, percent},
     view::{
         Role, Theme,
         allocate::AllocateContext,
@@ -75,7 +75,7 @@ fn model_words(allocation: &Allocation) -> Vec<String> {
         Some(Model::Scan { .. }) => ("in order, random start", "in order"),
         Some(Model::OnlyFree) => ("one attempt", "one attempt"),
     };
-    let share = notation::percent(occupancy_counts.share());
+    let share = percent(occupancy_counts.share());
     let [long, short] = [words, few].map(|words| format!("model: {words}; {share} in use"));
     match allocation.target() {
         AllocatorTarget::Machine => vec![format!("{long} at the last scan"), long, short],
@@ -166,28 +166,17 @@ fn rows(allocation: &Allocation) -> [FigureRow; 6] {
     // included.
     let collisions =
         model.map(|model| 1.0 - (1.0 - model.failure(most)) / model.expected_attempts(most));
-    let text = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     let mean = |value: f64| format!("{value:.2}");
+    let text = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     [
-        (
-            "mean",
-            text(figures.mean().map(mean)),
-            text(model.map(|m| mean(m.expected_attempts(most)))),
-        ),
-        ("p50", text(measured(0.50)), text(expected(0.50))),
-        ("p99", text(measured(0.99)), text(expected(0.99))),
-        ("max", text(figures.most().map(notation::grouped)), String::new()),
-        (
-            "failed",
-            text(failed.map(notation::percent)),
-            text(model.map(|model| notation::percent(model.failure(most)))),
-        ),
-        (
-            "refused",
-            text(figures.collision_rate().map(notation::percent)),
-            text(collisions.map(notation::percent)),
-        ),
+        ("mean", figures.mean().map(mean), model.map(|m| mean(m.expected_attempts(most)))),
+        ("p50", measured(0.50), expected(0.50)),
+        ("p99", measured(0.99), expected(0.99)),
+        ("max", figures.most().map(notation::grouped), Some(String::new())),
+        ("failed", failed.map(percent), model.map(|model| percent(model.failure(most)))),
+        ("refused", figures.collision_rate().map(percent), collisions.map(percent)),
     ]
+    .map(|(name, measured, expected)| (name, text(measured), text(expected)))
 }
 
 /// Formats the mean time of an attempt; `-` before the first one.

@@ -216,7 +216,7 @@ pub fn half_colors(symbol: &str, fg: Color, bg: Color) -> (Option<Color>, Option
     }
 }
 
-fn free_glyph(free: Role, theme: &Theme) -> char {
+pub fn free_glyph(free: Role, theme: &Theme) -> char {
     match free {
         Role::Available => theme.glyph('·', '.'),
         Role::Reserved => 'x',

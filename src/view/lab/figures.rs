@@ -102,15 +102,13 @@ fn mean(figures: &StrategyFigures, column: &mut Surface<'_>) {
 /// Returns the role of the measured mean: `Ok` within four standard errors of the expected mean,
 /// else `Warn`. Returns `Text` if there are too few runs or no model.
 pub fn mean_role(figures: &StrategyFigures) -> Role {
-    let expected = figures.expected.map(|model| model.mean_attempts);
+    let expected = figures.expected.filter(|_| figures.runs >= MIN_RUNS);
+    let expected = expected.map(|model| model.mean_attempts);
     let (Some(mean), Some(model), Some(error)) =
         (figures.mean(), expected, figures.standard_error())
     else {
         return Role::Text;
     };
-    if figures.runs < MIN_RUNS {
-        return Role::Text;
-    }
     // If all runs took the same number of attempts, the measured standard error is 0. In that case
     // the standard error of independent attempts is used, which is 0 only if exactly one attempt is
     // expected.
@@ -125,12 +123,8 @@ pub fn mean_role(figures: &StrategyFigures) -> Role {
 
 /// Returns the role of the measured failure rate, as [`mean_role`] does for the mean.
 pub fn failure_role(figures: &StrategyFigures) -> Role {
-    let (Some(rate), Some(model)) = (figures.failure_rate(), figures.expected) else {
-        return Role::Text;
-    };
-    if figures.runs < MIN_RUNS {
-        return Role::Text;
-    }
+    let expected = figures.expected.filter(|_| figures.runs >= MIN_RUNS);
+    let (Some(rate), Some(model)) = (figures.failure_rate(), expected) else { return Role::Text };
     let runs = figures.runs as f64;
     let error = (model.failure_rate * (1.0 - model.failure_rate) / runs).max(0.0).sqrt();
     // The last term allows for one failure more or less.
