@@ -37,11 +37,10 @@ pub fn settings<S: EditableSettings>(
     let names = rows.iter().map(|row| row.name.len() + 1).max().unwrap_or(0).max(names);
     for SettingRow { name, value, typed, is_selected } in &rows {
         let pointer = if *is_selected { theme.glyph("❯", ">") } else { " " };
-        let label = format!("{pointer} {name:<names$}");
         let style = theme.style(if *is_selected { Role::Selected } else { Role::Text });
         let value = typed.map_or_else(|| value.clone(), |typed| format!("{typed}_"));
         let room = column.width().saturating_sub(2 + names);
-        column.line([Span::styled(label, style), Span::styled(format!("{value:<room$}"), style)]);
+        column.line([Span::styled(format!("{pointer} {name:<names$}{value:<room$}"), style)]);
     }
     column.blank();
     match panel.error() {

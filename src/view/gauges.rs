@@ -42,10 +42,8 @@ pub fn lines(gauges: &[Gauge], lens: Lens, theme: &Theme, width: u16) -> Vec<Lin
         let mut line = Line::from(Span::styled(name, Style::reset()));
         line.spans.extend(stacked(&gauge.by_class, gauge.size, roles_under(lens), theme, bar));
         let share = notation::percent_of(gauge.occupied, gauge.size);
-        line.push_span(Span::styled(
-            format!("{share:>8}"),
-            theme.style(level(gauge.share() as f32)),
-        ));
+        let style = theme.style(level(gauge.share() as f32));
+        line.push_span(Span::styled(format!("{share:>8}"), style));
         if with_counts {
             let counts = format!("  {}", words::of(gauge.occupied, gauge.size));
             line.push_span(Span::styled(counts, theme.style(Role::Dim)));

@@ -2,7 +2,7 @@
 
 use ratatui::{
     layout::Rect,
-    style::{Modifier, Style},
+    style::Style,
     text::{Line, Span},
 };
 
@@ -37,14 +37,11 @@ pub fn tabs(header: Rect) -> Vec<(Screen, Rect)> {
 
 pub fn render(app: &App, surface: &mut Surface<'_>) {
     let (theme, area) = (surface.theme, surface.area);
-    let name = theme.badge(Role::Accent).add_modifier(Modifier::BOLD);
+    let name = theme.badge(Role::Accent).bold();
     surface.put(area.x, area.y, NAME, name);
     for (screen, tab) in tabs(area) {
-        let style = if screen == app.screen() {
-            theme.style(Role::Selected).add_modifier(Modifier::BOLD)
-        } else {
-            Style::new()
-        };
+        let style =
+            if screen == app.screen() { theme.style(Role::Selected).bold() } else { Style::new() };
         surface.within(tab).put(tab.x, tab.y, label(screen, area.width), style);
         if screen != app.screen() && tab.width > 2 {
             surface.buffer[(tab.x + 1, tab.y)].set_style(theme.style(Role::Accent));

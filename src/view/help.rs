@@ -7,7 +7,7 @@ mod ranges;
 mod states;
 
 use ratatui::{
-    style::{Modifier, Style},
+    style::Style,
     text::{Line, Span},
     widgets::Block,
 };
@@ -99,15 +99,12 @@ fn tabs(page: HelpPage, theme: &Theme) -> Line<'static> {
 }
 
 fn tab(each: HelpPage, chosen: HelpPage, theme: &Theme) -> Span<'static> {
-    let style = if each == chosen {
-        theme.style(Role::Selected).add_modifier(Modifier::BOLD)
-    } else {
-        theme.style(Role::Dim)
-    };
+    let style =
+        if each == chosen { theme.style(Role::Selected).bold() } else { theme.style(Role::Dim) };
     Span::styled(format!(" {} ", each.name()), Style::reset().patch(style))
 }
 
 /// Returns the heading of a group of rows.
 fn heading(text: impl Into<String>, theme: &Theme) -> Line<'static> {
-    Line::styled(text.into(), theme.style(Role::Accent).add_modifier(Modifier::BOLD))
+    Line::styled(text.into(), theme.style(Role::Accent).bold())
 }

@@ -58,7 +58,9 @@ pub fn render(app: &App, resolution: Resolution, surface: &mut Surface<'_>) {
     };
     let mut titles = (lens::view(app.map().lens).headings)(app, scan, theme);
     // The reason why the map is not drawn as requested.
-    titles.iter_mut().for_each(|title| title.extend(app.missing_dots().map(str::to_owned)));
+    for title in &mut titles {
+        title.extend(app.missing_dots().map(str::to_owned));
+    }
     let width = usize::from(area.width.saturating_sub(1));
     let height = usize::from(area.height.min(MAX_LINES));
     if let Some(title) = titles.first().filter(|_| app.map().lens == Lens::State) {
@@ -78,9 +80,9 @@ fn fitting(
     height: usize,
 ) -> Vec<Line<'static>> {
     let Some((shortest, longer)) = titles.split_last() else { return Vec::new() };
-    let titled = |title| Words { title, theme, width };
-    let important = longer.iter().find_map(|title| titled(title).important(entries, height));
-    important.unwrap_or_else(|| titled(shortest).fitted(entries, height))
+    let words = |title| Words { title, theme, width };
+    let important = longer.iter().find_map(|title| words(title).important(entries, height));
+    important.unwrap_or_else(|| words(shortest).fitted(entries, height))
 }
 
 /// Names CLOSE-WAIT in the entry of the closing states if the whole legend fits with this name.

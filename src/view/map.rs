@@ -3,7 +3,7 @@
 
 use ratatui::{
     layout::{Position, Rect},
-    style::{Modifier, Style},
+    style::Style,
     text::{Line, Span},
 };
 
@@ -120,8 +120,7 @@ fn title(app: &App, scan: &LatestScan, theme: &Theme, grid: &Grid, width: usize)
         Some(range) => ("Span", range),
         None => (extent_name(app), grid.range()),
     };
-    let title =
-        Span::styled(format!(" {name} {range}"), Style::reset().add_modifier(Modifier::BOLD));
+    let title = Span::styled(format!(" {name} {range}"), Style::reset().bold());
     let parts = match app.span() {
         Some(measured) => span_words(app, measured),
         None => vec![

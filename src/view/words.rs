@@ -22,7 +22,7 @@ pub fn lasting(age: Age) -> Option<String> {
 }
 
 /// Formats a part and its whole: `12 of 28,232`.
-pub fn of(part: u32, whole: u32) -> String {
+pub fn of(part: impl Into<u64>, whole: impl Into<u64>) -> String {
     format!("{} of {}", notation::grouped(part), notation::grouped(whole))
 }
 

@@ -59,26 +59,22 @@ fn ending(allocation: &Allocation, theme: &Theme, width: usize) -> Vec<(String, 
     let sign = theme.glyph("✗", "!!");
     let figures = allocation.figures();
     if is_too_fast_to_read(allocation) && figures.failures > 0 {
-        let (failed, all) =
-            (notation::grouped(figures.failures), notation::grouped(figures.finished()));
-        let start = format!("{sign} {failed} of {all} allocations failed");
-        return failure(allocation, start, width);
+        let of = words::of(figures.failures, figures.finished());
+        return failure(allocation, format!("{sign} {of} allocations failed"), width);
     }
-    match allocation.last() {
-        Some(last) if !is_too_fast_to_read(allocation) => {
-            let attempts = notation::counted(last.attempts, "attempt");
-            if let Some(port) = last.port {
-                let sign = theme.glyph("✓", "OK");
-                return vec![(format!("{sign} allocated {port} after {attempts}"), Role::Ok)];
-            }
-            let start = match last.attempts {
-                0 => format!("{sign} failed: the strategy found no port to try"),
-                _ => format!("{sign} failed after {attempts}"),
-            };
-            failure(allocation, start, width)
-        }
-        _ => Vec::new(),
+    let Some(last) = allocation.last().filter(|_| !is_too_fast_to_read(allocation)) else {
+        return Vec::new();
+    };
+    let attempts = notation::counted(last.attempts, "attempt");
+    if let Some(port) = last.port {
+        let sign = theme.glyph("✓", "OK");
+        return vec![(format!("{sign} allocated {port} after {attempts}"), Role::Ok)];
     }
+    let start = match last.attempts {
+        0 => format!("{sign} failed: the strategy found no port to try"),
+        _ => format!("{sign} failed after {attempts}"),
+    };
+    failure(allocation, start, width)
 }
 
 /// Describes a failed allocation. Never says "no free port", because that was not checked.

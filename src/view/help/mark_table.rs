@@ -1,7 +1,7 @@
 //! Lays out rows of a mark, a name and a wrapped sentence. Does not know their meanings.
 
 use ratatui::{
-    style::{Modifier, Style},
+    style::Style,
     text::{Line, Span},
 };
 use unicode_width::UnicodeWidthStr;
@@ -89,7 +89,7 @@ impl MarkTable<'_> {
 }
 
 fn name_style(row: &MarkRow) -> Style {
-    if row.is_emphasized { Style::new().add_modifier(Modifier::BOLD) } else { Style::new() }
+    if row.is_emphasized { Style::new().bold() } else { Style::new() }
 }
 
 /// Joins groups, with blank lines between them if there is room.

@@ -50,9 +50,9 @@ pub fn lines(context: &InspectorContext<'_>, room: usize) -> Vec<Line<'static>> 
 fn span(context: &InspectorContext<'_>, ports: PortRange) -> Line<'static> {
     let name = format!(" {ports} ");
     let room = context.width.saturating_sub(name.len() + 2);
-    let parts = words::fitted(&range::span_parts(context), ", ", room);
+    let counts = words::fitted(&range::span_parts(context), ", ", room);
     let badge = context.theme.badge(Role::Cursor);
-    Line::from(vec![Span::raw(" "), Span::styled(name, badge), Span::raw(format!(" {parts}"))])
+    Line::from(vec![Span::raw(" "), Span::styled(name, badge), Span::raw(format!(" {counts}"))])
 }
 
 fn number(context: &InspectorContext<'_>) -> Vec<Span<'static>> {

@@ -3,7 +3,7 @@
 
 use ratatui::{
     layout::{Position, Rect},
-    style::{Modifier, Style},
+    style::Style,
     text::{Line, Span},
 };
 
@@ -177,7 +177,7 @@ fn here(lab: &LabScreen, scale: &PlotScale, surface: &mut Surface<'_>) {
     let words = format!(" now: {} ", notation::percent(share));
     let width = words.len() as u16;
     let start = if x >= plot.x + width { x - width } else { x + 1 };
-    let style = Style::reset().patch(theme.style(Role::Text)).add_modifier(Modifier::BOLD);
+    let style = Style::reset().patch(theme.style(Role::Text)).bold();
     surface.within(plot).put(start, plot.y, &words, style);
 }
 

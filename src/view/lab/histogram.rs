@@ -62,9 +62,7 @@ impl HistogramScale {
     /// Returns each bin's expected share of all runs. None: no model is known.
     fn model(&self, figures: &StrategyFigures) -> Option<Vec<f64>> {
         let model = figures.model.as_ref()?;
-        let left = |bin: u32| model.survival(bin.saturating_mul(self.width).min(self.limit));
-        let lefts: Vec<f64> = (0..=u32::from(self.bins)).map(left).collect();
-        Some(lefts.windows(2).map(|pair| (pair[0] - pair[1]).max(0.0)).collect())
+        Some(bars::expected_shares(model, self.bins.into(), self.width, self.limit))
     }
 }
 

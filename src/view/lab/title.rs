@@ -76,16 +76,12 @@ fn target_words(app: &App, is_wide: bool) -> String {
 
 /// Formats the occupancy: `90.0 % of 16,384 ports used`.
 fn usage(lab: &LabScreen) -> String {
-    match (lab.share(), lab.occupancy_counts()) {
-        (Some(share), Some(occupancy_counts)) => {
-            format!(
-                "{} of {} ports used",
-                notation::percent(share),
-                notation::grouped(occupancy_counts.candidates)
-            )
-        }
-        (Some(share), None) => format!("{} used", notation::percent(share)),
-        (None, _) => "occupancy unknown".to_owned(),
+    let Some(share) = lab.share().map(notation::percent) else {
+        return "occupancy unknown".to_owned();
+    };
+    match lab.occupancy_counts() {
+        Some(counts) => format!("{share} of {} ports used", notation::grouped(counts.candidates)),
+        None => format!("{share} used"),
     }
 }
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use ratatui::{
-    style::{Modifier, Style},
+    style::Style,
     text::{Line, Span},
 };
 use unicode_width::UnicodeWidthStr;
@@ -32,16 +32,13 @@ pub fn lines(context: &OverviewContext<'_>, width: u16, height: u16) -> Vec<Line
         Role::Warn => "! ",
         _ => "!! ",
     };
-    let badge = Span::styled(
-        format!(" {marks}{badge} "),
-        context.theme.badge(role).add_modifier(Modifier::BOLD),
-    );
+    let badge = Span::styled(format!(" {marks}{badge} "), context.theme.badge(role).bold());
     let room = width.saturating_sub(badge.width() + 2);
     let text = match own {
         Some(finding) => whole_words(&finding.summary, room),
         None => fitting(&context.verdict, context.sources, context.theme, room),
     };
-    let bold = Style::reset().add_modifier(Modifier::BOLD);
+    let bold = Style::reset().bold();
     let mut lines = vec![Line::from(vec![badge, Span::raw("  "), Span::styled(text, bold)])];
     let below = usize::from(height).saturating_sub(1);
     lines.extend(explanation(context.app, context.theme, width, below));
@@ -109,7 +106,8 @@ fn main_owner(app: &App, scan: &LatestScan, subject: Subject) -> Option<String> 
 /// Width of a label and the gap after it.
 const LABEL: usize = 6;
 
-/// Numbers the steps, the short form of the advice if there is one, and joins as many as fit in full. If not even the first step fits, cuts it.
+/// Numbers the steps or, without steps, the advice, and joins as many as fit in full. If not even
+/// the first one fits, cuts it.
 fn advice(finding: &Finding, width: usize, height: usize) -> Vec<String> {
     let steps = if finding.steps.is_empty() { &finding.advice } else { &finding.steps };
     let numbered: Vec<String> =
