@@ -70,15 +70,7 @@ pub fn render(app: &App, theme: &Theme, frame: &mut Frame) {
 /// Replaces each non-ASCII symbol by `?`, and `·` by `-`. Names of processes or hosts may contain
 /// characters that the terminal cannot show.
 fn replace_non_ascii(buffer: &mut Buffer) {
-    for cell in &mut buffer.content {
-        match cell.symbol() {
-            symbol if symbol.is_ascii() => {}
-            "·" => {
-                cell.set_symbol("-");
-            }
-            _ => {
-                cell.set_symbol("?");
-            }
-        }
+    for cell in buffer.content.iter_mut().filter(|cell| !cell.symbol().is_ascii()) {
+        cell.set_symbol(if cell.symbol() == "·" { "-" } else { "?" });
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     domain::{PortRange, Protocols},
     view::{
         Role, Theme,
-        heatmap::{GlyphMeaning, Heatmap, NoPortFacts, Paint, Pane, Pointed, TakenPorts},
+        heatmap::{GlyphMeaning, Heatmap, Paint, Pane, Pointed, TakenPorts},
         surface::Surface,
     },
 };
@@ -71,7 +71,8 @@ fn muted(
         glyphs: GlyphMeaning::Density,
         paint: &paint,
         share,
-        ports: &NoPortFacts,
+        taken: &|_| 0,
+        owner: &|_| String::new(),
         pointed: Pointed::default(),
     };
     if has_axis { heatmap.render(surface) } else { heatmap.render_rows(surface) }

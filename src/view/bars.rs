@@ -4,6 +4,7 @@
 use ratatui::{layout::Rect, style::Style, text::Span};
 
 use crate::{
+    app::allocation::Model,
     domain::notation,
     view::{Role, Theme, heatmap, surface::Surface},
 };
@@ -41,6 +42,14 @@ pub fn track(share: f32, width: u16, role: Role, theme: &Theme) -> [Span<'static
         Span::styled(filled, theme.style(role).bg(background)),
         Span::styled(empty.repeat(rest), theme.style(Role::Dim).bg(background)),
     ]
+}
+
+/// Returns the share of all allocations that the model expects in each bin of `width` attempts. An
+/// allocation has at most `limit` attempts.
+pub fn expected_shares(model: &Model, bins: u32, width: u32, limit: u32) -> Vec<f64> {
+    let left = |bin: u32| model.survival(bin.saturating_mul(width).min(limit));
+    let lefts: Vec<f64> = (0..=bins).map(left).collect();
+    lefts.windows(2).map(|pair| (pair[0] - pair[1]).max(0.0)).collect()
 }
 
 /// Formats the axis of a histogram: `1 ── attempts, 4 per bar ── 100`. If the words do not fit,

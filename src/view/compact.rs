@@ -4,7 +4,7 @@
 use ratatui::text::{Line, Span};
 
 use crate::{
-    app::{App, Screen, overview::headline::Headline},
+    app::{App, LatestScan, Screen, overview::headline::Headline},
     domain::notation,
     view::{Role, Theme, gauges, header, overview, surface::Surface, words},
 };
@@ -26,42 +26,57 @@ pub fn render(app: &App, surface: &mut Surface<'_>) {
     surface.lines(&lines);
 }
 
-/// Returns the wordings of each line, longest first.
+/// Returns the wordings of each line, longest first. On the Overview, adds as much of the reason
+/// and the advice as fits.
 fn lines_of(app: &App, theme: &Theme, room: usize, height: usize) -> Vec<Vec<Line<'static>>> {
     let Some(scan) = app.scan() else { return vec![vec![name(theme)], waiting(app, theme)] };
-    if let Some(headline) = app.headline().filter(|_| app.screen() == Screen::Overview) {
-        return overview_lines(app, headline, theme, room, height);
-    }
+    let headline = app.headline().filter(|_| app.screen() == Screen::Overview);
+    let first = match headline {
+        Some(headline) => verdict(scan, headline, theme, room),
+        None => ports_in_use(app, scan),
+    };
+    let mut lines = vec![title(app, theme), first];
+    lines.extend(scan.gauges.iter().map(|gauge| vec![gauges::line(gauge, theme)]));
+    let larger = if headline.is_some() {
+        let left = height.saturating_sub(lines.len() + 1);
+        if room >= LEAST_TEXT && left > 0 {
+            // Leaves out the blank lines, which keep the advice in its place on the Overview.
+            let explanation = overview::explanation(app, theme, room, left).into_iter().take(left);
+            let filled = explanation.filter(|line| !line.to_string().trim().is_empty());
+            lines.extend(filled.map(|line| vec![line]));
+        }
+        ["enlarge to 80x24 for lists and map", "80x24 shows more"]
+    } else {
+        lines.push(port_under_cursor(app, scan));
+        ["enlarge to 80x24 for the map", "map needs 80x24"]
+    };
+    lines.push(Vec::from(larger.map(|words| Line::styled(words, theme.style(Role::Dim)))));
+    lines
+}
+
+fn ports_in_use(app: &App, scan: &LatestScan) -> Vec<Line<'static>> {
     let range = scan.snapshot.ephemeral.range;
     let occupied = scan.occupancy.occupied_in(range, app.map().protocols);
     let share = notation::percent_of(occupied, range.len());
-    let counts = format!("{} of {}", notation::grouped(occupied), notation::grouped(range.len()));
-    let mut lines = vec![
-        title(app, theme),
-        vec![
-            Line::raw(format!("{range}: {counts} ports in use, {share}")),
-            Line::raw(format!("{counts} in use, {share}")),
-            Line::raw(format!("{share} in use")),
-            Line::raw(share.clone()),
-            Line::raw(share.replace(' ', "")),
-        ],
-    ];
-    lines.extend(scan.gauges.iter().map(|gauge| vec![gauges::line(gauge, theme)]));
+    let counts = words::of(occupied, range.len());
+    vec![
+        Line::raw(format!("{range}: {counts} ports in use, {share}")),
+        Line::raw(format!("{counts} in use, {share}")),
+        Line::raw(format!("{share} in use")),
+        Line::raw(share.clone()),
+        Line::raw(share.replace(' ', "")),
+    ]
+}
+
+fn port_under_cursor(app: &App, scan: &LatestScan) -> Vec<Line<'static>> {
     let cursor = app.map().cursor;
-    lines.push(match app.sockets_on(cursor).next() {
-        None => vec![Line::raw(format!("port {cursor}: no socket"))],
-        Some(socket) => {
-            let owner = words::owner_line(app, &scan.snapshot, socket);
-            let state = socket.state;
-            vec![
-                Line::raw(format!("port {cursor}: {state} {owner}")),
-                Line::raw(format!("port {cursor}: {state}")),
-            ]
-        }
-    });
-    let larger = ["enlarge to 80x24 for the map", "map needs 80x24"];
-    lines.push(Vec::from(larger.map(|words| Line::styled(words, theme.style(Role::Dim)))));
-    lines
+    let Some(socket) = app.sockets_on(cursor).next() else {
+        return vec![Line::raw(format!("port {cursor}: no socket"))];
+    };
+    let owner = words::owner_line(app, &scan.snapshot, socket);
+    let state = socket.state;
+    let wordings = [format!("port {cursor}: {state} {owner}"), format!("port {cursor}: {state}")];
+    wordings.map(Line::raw).into()
 }
 
 /// Returns the wordings of the state before the first scan has ended.
@@ -89,15 +104,13 @@ fn title(app: &App, theme: &Theme) -> Vec<Line<'static>> {
     wordings.into_iter().map(Line::from).chain([name(theme)]).collect()
 }
 
-/// Returns the headline, the gauges, and as much of the reason and the advice as fits.
-fn overview_lines(
-    app: &App,
+/// Returns the wordings of the headline.
+fn verdict(
+    scan: &LatestScan,
     headline: &Headline,
     theme: &Theme,
     room: usize,
-    height: usize,
-) -> Vec<Vec<Line<'static>>> {
-    let Some(scan) = app.scan() else { return Vec::new() };
+) -> Vec<Line<'static>> {
     let own = headline.own_finding(scan);
     let (badge, role) = overview::badge(own, headline.subject_status.level);
     let texts = match own {
@@ -117,16 +130,5 @@ fn overview_lines(
     if own.is_none() {
         wordings.extend(texts.last().map(|share| Line::raw(share.replace(' ', ""))));
     }
-    let mut lines = vec![title(app, theme), wordings];
-    lines.extend(scan.gauges.iter().map(|gauge| vec![gauges::line(gauge, theme)]));
-    let left = height.saturating_sub(lines.len() + 1);
-    if room >= LEAST_TEXT && left > 0 {
-        // Leaves out the blank lines, which keep the advice in its place on the Overview.
-        let explanation = overview::explanation(app, theme, room, left).into_iter().take(left);
-        let filled = explanation.filter(|line| !line.to_string().trim().is_empty());
-        lines.extend(filled.map(|line| vec![line]));
-    }
-    let larger = ["enlarge to 80x24 for lists and map", "80x24 shows more"];
-    lines.push(Vec::from(larger.map(|words| Line::styled(words, theme.style(Role::Dim)))));
-    lines
+    wordings
 }

@@ -37,11 +37,10 @@ pub fn settings<S: EditableSettings>(
     let names = rows.iter().map(|row| row.name.len() + 1).max().unwrap_or(0).max(names);
     for SettingRow { name, value, typed, is_selected } in &rows {
         let pointer = if *is_selected { theme.glyph("❯", ">") } else { " " };
-        let label = format!("{pointer} {name:<names$}");
         let style = theme.style(if *is_selected { Role::Selected } else { Role::Text });
         let value = typed.map_or_else(|| value.clone(), |typed| format!("{typed}_"));
         let room = column.width().saturating_sub(2 + names);
-        column.line([Span::styled(label, style), Span::styled(format!("{value:<room$}"), style)]);
+        column.line([Span::styled(format!("{pointer} {name:<names$}{value:<room$}"), style)]);
     }
     column.blank();
     match panel.error() {
@@ -84,32 +83,38 @@ pub fn confirm(speed: Speed, surface: &mut Surface<'_>) {
 
 pub fn hints(keys: &[(&str, &str)], column: &mut Surface<'_>) {
     let accent = column.theme.style(Role::Accent);
-    let mut spans = Vec::new();
-    for (key, does) in keys {
-        spans.push(Span::styled((*key).to_owned(), accent));
-        spans.push(Span::raw(format!(" {does}  ")));
-    }
-    column.line(spans);
+    column.line(
+        keys.iter()
+            .flat_map(|(key, does)| [Span::styled(*key, accent), Span::raw(format!(" {does}  "))]),
+    );
 }
 
 /// Draws an empty box of `height` lines, frame included, in the middle of the surface. Returns its
 /// inside.
 pub fn open<'a>(title: &str, height: u16, surface: &'a mut Surface<'_>) -> Surface<'a> {
-    let (theme, area) = (surface.theme, surface.area);
+    let (theme, columns) = (surface.theme, surface.area.width);
     // On a narrow terminal only parts of words would be visible beside the box.
-    let width = if area.width < 100 { area.width } else { WIDTH };
-    let height = height.min(area.height);
-    let outer = Rect {
-        x: area.x + (area.width - width) / 2,
-        y: area.y + (area.height - height) / 2,
-        width,
-        height,
-    };
-    Clear.render(outer, surface.buffer);
+    let width = if columns < 100 { columns } else { WIDTH };
     let block = Block::bordered()
         .border_set(theme.border_set())
         .border_style(theme.style(Role::Accent))
         .title(format!(" {title} "));
+    framed(block, width, height, surface)
+}
+
+/// Clears a box in the middle of the surface and draws its frame. Returns its inside.
+pub fn framed<'a>(
+    block: Block<'_>,
+    width: u16,
+    height: u16,
+    surface: &'a mut Surface<'_>,
+) -> Surface<'a> {
+    let area = surface.area;
+    let height = height.min(area.height);
+    let x = area.x + (area.width - width) / 2;
+    let y = area.y + (area.height - height) / 2;
+    let outer = Rect { x, y, width, height };
+    Clear.render(outer, surface.buffer);
     let inside = block.inner(outer);
     block.render(outer, surface.buffer);
     surface.within(indented(inside).intersection(outer))

@@ -1,10 +1,7 @@
 //! Draws the last row: the most important keys of the current context, or the prompt. The keys come
 //! from the command table.
 
-use ratatui::{
-    style::Modifier,
-    text::{Line, Span},
-};
+use ratatui::text::{Line, Span};
 
 use crate::{
     app::{App, KeyCommand, Overlay, command},
@@ -34,7 +31,7 @@ pub fn render(app: &App, surface: &mut Surface<'_>) {
 }
 
 pub fn key_style(theme: &Theme) -> ratatui::style::Style {
-    theme.style(Role::Accent).add_modifier(Modifier::BOLD)
+    theme.style(Role::Accent).bold()
 }
 
 /// Returns the commands that fit into `room` columns. Drops commands from the right, but help and

@@ -9,7 +9,7 @@ use ratatui::{
 use crate::{
     app::Lens,
     domain::{Gauge, ProtocolFamily, StateClass, notation},
-    view::{Role, Theme, heatmap::level, legend::CLASSES, surface::Surface, theme::letter},
+    view::{Role, Theme, heatmap::level, legend::CLASSES, surface::Surface, theme::letter, words},
 };
 
 /// Maximum width of a bar.
@@ -25,27 +25,14 @@ const TICKED_WIDTH: u16 = 12;
 /// Minimum width of a gauge with its full name, if all gauges are on one line.
 const NAMED_WIDTH: u16 = 26;
 
-/// What the colours of a bar mean: the states, or nothing (grey) under lenses that use the colours
-/// for something else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Colors {
-    States,
-    None,
+/// Returns the colours of the state classes in a bar: grey under lenses that use the colours for
+/// something else.
+pub fn roles_under(lens: Lens) -> fn(StateClass) -> Role {
+    if lens == Lens::State { Role::Class } else { |_| Role::Muted }
 }
 
-impl Colors {
-    pub fn under(lens: Lens) -> Self {
-        if lens == Lens::State { Self::States } else { Self::None }
-    }
-}
-
-/// Draws one line per protocol and family: name, stacked bar, figures.
-pub fn render(gauges: &[Gauge], colors: Colors, surface: &mut Surface<'_>) {
-    surface.lines(&lines(gauges, colors, surface.theme, surface.area.width));
-}
-
-/// Returns the lines that [`render`] draws.
-pub fn lines(gauges: &[Gauge], colors: Colors, theme: &Theme, width: u16) -> Vec<Line<'static>> {
+/// Returns one line per protocol and family: name, stacked bar, figures.
+pub fn lines(gauges: &[Gauge], lens: Lens, theme: &Theme, width: u16) -> Vec<Line<'static>> {
     let with_counts = width >= NAME_WIDTH + FIGURES_WIDTH + 10;
     let figures_width = if with_counts { FIGURES_WIDTH } else { 8 };
     let bar = usize::from(width.saturating_sub(NAME_WIDTH + figures_width).min(MAX_BAR_WIDTH));
@@ -53,12 +40,12 @@ pub fn lines(gauges: &[Gauge], colors: Colors, theme: &Theme, width: u16) -> Vec
     let line = |gauge: &Gauge| {
         let name = format!("{:name_width$}", gauge.protocol_family.name());
         let mut line = Line::from(Span::styled(name, Style::reset()));
-        line.spans.extend(stacked(&gauge.by_class, gauge.size, colors, theme, bar));
+        line.spans.extend(stacked(&gauge.by_class, gauge.size, roles_under(lens), theme, bar));
         let share = notation::percent_of(gauge.occupied, gauge.size);
-        line.push_span(Span::styled(format!("{share:>8}"), theme.style(level(share_of(gauge)))));
+        let style = theme.style(level(gauge.share() as f32));
+        line.push_span(Span::styled(format!("{share:>8}"), style));
         if with_counts {
-            let [occupied, size] = [gauge.occupied, gauge.size].map(notation::grouped);
-            let counts = format!("  {occupied} of {size}");
+            let counts = format!("  {}", words::of(gauge.occupied, gauge.size));
             line.push_span(Span::styled(counts, theme.style(Role::Dim)));
         }
         line
@@ -67,7 +54,7 @@ pub fn lines(gauges: &[Gauge], colors: Colors, theme: &Theme, width: u16) -> Vec
 }
 
 /// Draws all protocols and families on one line, each with name, bar and percentage.
-pub fn render_line(gauges: &[Gauge], colors: Colors, surface: &mut Surface<'_>) {
+pub fn render_line(gauges: &[Gauge], lens: Lens, surface: &mut Surface<'_>) {
     let (theme, area) = (surface.theme, surface.area);
     let each = area.width.saturating_sub(1) / gauges.len().max(1) as u16;
     for (gauge, x) in gauges.iter().zip((area.x + 1..area.right()).step_by(usize::from(each))) {
@@ -81,9 +68,10 @@ pub fn render_line(gauges: &[Gauge], colors: Colors, surface: &mut Surface<'_>) 
         let bar_start = x + name.len() as u16 + 1;
         let width = each.saturating_sub(name.len() as u16 + 1 + 9);
         let bar = Rect { x: bar_start, y: area.y, width, height: 1 }.intersection(area);
-        let spans = stacked(&gauge.by_class, gauge.size, colors, theme, usize::from(bar.width));
+        let width = usize::from(bar.width);
+        let spans = stacked(&gauge.by_class, gauge.size, roles_under(lens), theme, width);
         surface.buffer.set_line(bar.x, bar.y, &Line::from(spans), bar.width);
-        let style = theme.style(level(share_of(gauge)));
+        let style = theme.style(level(gauge.share() as f32));
         surface.put(bar.right() + 1, area.y, &share, style);
     }
 }
@@ -93,7 +81,7 @@ pub fn line(gauge: &Gauge, theme: &Theme) -> Line<'static> {
     let share = notation::percent_of(gauge.occupied, gauge.size);
     Line::from(vec![
         Span::raw(format!("{} ", gauge.protocol_family.name())),
-        Span::styled(share, theme.style(level(share_of(gauge)))),
+        Span::styled(share, theme.style(level(gauge.share() as f32))),
     ])
 }
 
@@ -106,22 +94,17 @@ fn short_name(protocol_family: ProtocolFamily) -> &'static str {
     }
 }
 
-fn share_of(gauge: &Gauge) -> f32 {
-    gauge.occupied as f32 / gauge.size.max(1) as f32
-}
-
 /// Returns a bar of `width` columns that shows the part of each state class, in its colour or as
 /// its letter. Wide bars have ticks at `TICKS`.
 pub fn stacked(
     by_class: &[u32; StateClass::EACH.len()],
     size: u32,
-    colors: Colors,
+    role: fn(StateClass) -> Role,
     theme: &Theme,
     width: usize,
 ) -> Vec<Span<'static>> {
     let ticks = TICKS.map(|tick| (tick * width as f32) as usize);
     let is_ticked = |x| width >= usize::from(TICKED_WIDTH) && ticks.contains(&x);
-    let role = |class| if colors == Colors::States { Role::Class(class) } else { Role::Muted };
     let free = Style::new().bg(theme.color(Role::Available));
     let cell = |(x, class): (usize, Option<StateClass>)| {
         let (symbol, style) = match class {

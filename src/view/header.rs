@@ -2,7 +2,7 @@
 
 use ratatui::{
     layout::Rect,
-    style::{Modifier, Style},
+    style::Style,
     text::{Line, Span},
 };
 
@@ -26,25 +26,22 @@ fn label(screen: Screen, width: u16) -> &'static str {
 /// Returns the area of each tab.
 pub fn tabs(header: Rect) -> Vec<(Screen, Rect)> {
     let mut x = header.x.saturating_add(NAME.len() as u16 + 1);
-    let mut tabs = Vec::new();
-    for screen in Screen::EACH {
+    let tab = |screen| {
         let width = label(screen, header.width).len() as u16;
-        tabs.push((screen, Rect { x, width, ..header }.intersection(header)));
+        let tab = Rect { x, width, ..header }.intersection(header);
         x = x.saturating_add(width);
-    }
-    tabs
+        (screen, tab)
+    };
+    Screen::EACH.into_iter().map(tab).collect()
 }
 
 pub fn render(app: &App, surface: &mut Surface<'_>) {
     let (theme, area) = (surface.theme, surface.area);
-    let name = theme.badge(Role::Accent).add_modifier(Modifier::BOLD);
+    let name = theme.badge(Role::Accent).bold();
     surface.put(area.x, area.y, NAME, name);
     for (screen, tab) in tabs(area) {
-        let style = if screen == app.screen() {
-            theme.style(Role::Selected).add_modifier(Modifier::BOLD)
-        } else {
-            Style::new()
-        };
+        let style =
+            if screen == app.screen() { theme.style(Role::Selected).bold() } else { Style::new() };
         surface.within(tab).put(tab.x, tab.y, label(screen, area.width), style);
         if screen != app.screen() && tab.width > 2 {
             surface.buffer[(tab.x + 1, tab.y)].set_style(theme.style(Role::Accent));
@@ -73,12 +70,10 @@ fn facts(app: &App, theme: &Theme, room: usize) -> Line<'static> {
     let namespace = namespace.map(|text| Span::styled(text, theme.style(Role::Dim)));
     let kind = Some(kind(app, &scan.snapshot, theme));
     let gaps = gaps(&scan.snapshot, theme);
-    let few_words = match scan.snapshot.gaps.len() {
-        0 => None,
-        count => {
-            Some(Span::styled(notation::counted(count as u64, "gap"), theme.style(Role::Warn)))
-        }
-    };
+    let few_words = gaps.is_some().then(|| {
+        let count = notation::counted(scan.snapshot.gaps.len() as u64, "gap");
+        Span::styled(count, theme.style(Role::Warn))
+    });
     // Shown only while the mouse is off, because it is on by default.
     let mouse = (!app.is_mouse_on()).then(|| Span::styled("mouse off", theme.style(Role::Dim)));
     let wordings = [
@@ -94,7 +89,7 @@ fn facts(app: &App, theme: &Theme, room: usize) -> Line<'static> {
 }
 
 fn joined(parts: impl Iterator<Item = Span<'static>>, theme: &Theme) -> Line<'static> {
-    let dot = Span::styled(theme.glyph(" · ", " - "), theme.style(Role::Faint));
+    let dot = Span::styled(" · ", theme.style(Role::Faint));
     let mut line = Line::default();
     for part in parts {
         if !line.spans.is_empty() {

@@ -14,6 +14,7 @@ use crate::{
 };
 
 pub use crate::app::grid::{AXIS, BAR, GUTTER};
+pub use cells::{free_glyph, recolor_half};
 pub use gutter::{bar, level};
 
 /// How a block is drawn.
@@ -57,36 +58,18 @@ pub struct Heatmap<'a> {
     pub paint: &'a dyn Fn(PortRange) -> Paint,
     /// The share of a line's ports that are drawn as in use, 0 to 1.
     pub share: &'a dyn Fn(PortRange) -> f32,
-    pub ports: &'a dyn PortFacts,
+    /// Which ports of a block of eight are drawn as in use, for dots, as bits: port p is bit p % 8.
+    pub taken: &'a dyn Fn(PortRange) -> u8,
+    /// The name of a port's owner, for the widest cells; empty if there is none or it is unknown.
+    pub owner: &'a dyn Fn(u16) -> String,
     pub pointed: Pointed,
 }
 
-/// Facts about single ports, for dots and cells that show one port each.
-pub trait PortFacts {
-    /// Returns which ports of a block of eight are drawn as in use, as bits: port p is bit p % 8.
-    fn taken(&self, block: PortRange) -> u8;
-
-    /// Returns the name of the port's owner, for the widest cells; empty if there is none or it is
-    /// unknown.
-    fn owner(&self, _: u16) -> String {
-        String::new()
-    }
-}
-
-/// Returns which ports of a block of eight are occupied, as bits like [`PortFacts::taken`].
+/// Returns which ports of a block of eight are occupied, as bits like [`Heatmap::taken`].
 pub fn occupied(occupancy: &Occupancy, protocols: Protocols, block: PortRange) -> u8 {
     occupancy.ports(block).fold(0, |taken, (port, port_use)| {
         taken | u8::from(port_use.is_occupied(protocols)) << (port % 8)
     })
-}
-
-/// Implementation of [`PortFacts`] for maps of blocks, which need no facts about single ports.
-pub struct NoPortFacts;
-
-impl PortFacts for NoPortFacts {
-    fn taken(&self, _: PortRange) -> u8 {
-        0
-    }
 }
 
 /// What the mouse points at and has selected.
@@ -201,7 +184,8 @@ mod tests {
             glyphs: if theme.has_color() { GlyphMeaning::Letters } else { GlyphMeaning::Density },
             paint: &paint,
             share: &|_| 0.8,
-            ports: &NoPortFacts,
+            taken: &|_| 0,
+            owner: &|_| String::new(),
             pointed: Pointed::default(),
         };
         let pane = heatmap.render(&mut Surface::new(theme, area, &mut buffer));

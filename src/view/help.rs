@@ -1,25 +1,22 @@
 //! Draws the help: a box over the screen, one page at a time. Does not contain the pages' text.
 
 mod keys;
-mod lab;
 mod mark_table;
-mod overview;
-mod pool;
+mod marks;
 mod ranges;
 mod states;
 
 use ratatui::{
-    layout::Rect,
-    style::{Modifier, Style},
+    style::Style,
     text::{Line, Span},
-    widgets::{Block, Clear, Widget},
+    widgets::Block,
 };
 
 use crate::{
     app::{App, HelpPage},
     view::{
-        Role, Theme,
-        surface::{Surface, indented},
+        Role, Theme, dialog,
+        surface::{Surface, lines_of},
     },
 };
 
@@ -58,22 +55,11 @@ pub fn render(app: &App, page: HelpPage, surface: &mut Surface<'_>) {
         },
         &page_context,
     );
-    let height = (lines.len() as u16 + RULES).min(area.height);
-    let x = area.x + (area.width - width) / 2;
-    let y = area.y + (area.height - height) / 2;
-    let frame = Rect { x, y, width, height };
-    theme.dim_area(body(area), surface.buffer);
-    Clear.render(frame, surface.buffer);
-    let block = block(page, theme, width);
-    let inner = block.inner(frame);
-    block.render(frame, surface.buffer);
-    surface.within(indented(inner)).lines(&lines);
-}
-
-/// Returns the area without header and footer. These are not dimmed, because they show the name of
-/// the screen and the keys of the help.
-fn body(area: Rect) -> Rect {
-    Rect { y: area.y + 1, height: area.height.saturating_sub(2), ..area }.intersection(area)
+    // Not header and footer, which show the name of the screen and the keys of the help.
+    let body = lines_of(area, 1, area.height.saturating_sub(2));
+    theme.dim_area(body, surface.buffer);
+    let height = lines.len() as u16 + RULES;
+    dialog::framed(block(page, theme, width), width, height, surface).lines(&lines);
 }
 
 /// Cuts the page to the height; the last line then says that there is more.
@@ -113,15 +99,12 @@ fn tabs(page: HelpPage, theme: &Theme) -> Line<'static> {
 }
 
 fn tab(each: HelpPage, chosen: HelpPage, theme: &Theme) -> Span<'static> {
-    let style = if each == chosen {
-        Style::reset().patch(theme.style(Role::Selected)).add_modifier(Modifier::BOLD)
-    } else {
-        Style::reset().patch(theme.style(Role::Dim))
-    };
-    Span::styled(format!(" {} ", each.name()), style)
+    let style =
+        if each == chosen { theme.style(Role::Selected).bold() } else { theme.style(Role::Dim) };
+    Span::styled(format!(" {} ", each.name()), Style::reset().patch(style))
 }
 
 /// Returns the heading of a group of rows.
 fn heading(text: impl Into<String>, theme: &Theme) -> Line<'static> {
-    Line::styled(text.into(), theme.style(Role::Accent).add_modifier(Modifier::BOLD))
+    Line::styled(text.into(), theme.style(Role::Accent).bold())
 }

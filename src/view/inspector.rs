@@ -9,7 +9,7 @@ mod range;
 
 use ratatui::{
     layout::Rect,
-    style::{Modifier, Style},
+    style::Style,
     text::{Line, Span},
 };
 
@@ -62,9 +62,7 @@ pub fn render(
 ) {
     let theme = surface.theme;
     let port = app.inspected();
-    let block = app.hover().or_else(|| {
-        grid.block_position(port).and_then(|block_position| grid.block(block_position))
-    });
+    let block = app.hover().or_else(|| grid.block(grid.block_position(port)?));
     let area = areas.inspector;
     let width = usize::from(area.width.saturating_sub(2));
     let context = InspectorContext { app, scan, theme, port, block, width };
@@ -171,10 +169,7 @@ impl InspectorContext<'_> {
         let right = if fits { format!(" {right}") } else { String::new() };
         let length = self.width.saturating_sub(left.width() + 1 + right.width());
         Line::from(vec![
-            Span::styled(
-                words::shorten(left, self.width),
-                Style::reset().add_modifier(Modifier::BOLD),
-            ),
+            Span::styled(words::shorten(left, self.width), Style::reset().bold()),
             Span::styled(format!(" {}", rule.repeat(length)), self.theme.style(Role::Border)),
             Span::raw(right),
         ])
@@ -186,14 +181,9 @@ impl InspectorContext<'_> {
 
     /// Puts the parts on as many lines as needed. Splits a part only if it is longer than a line.
     fn dim_rows(&self, parts: &[String]) -> impl Iterator<Item = Line<'static>> {
-        let rows = words::rows(parts, self.dot(), self.width);
-        let style = self.theme.style(Role::Dim);
-        let lines = rows.into_iter().flat_map(|row| words::wrapped(&row, self.width.max(1)));
-        lines.map(move |line| Line::styled(line, style)).collect::<Vec<_>>().into_iter()
-    }
-
-    fn dot(&self) -> &'static str {
-        self.theme.glyph(" · ", " - ")
+        let rows = words::rows(parts, " · ", self.width).into_iter();
+        let lines = rows.flat_map(|row| words::wrapped(&row, self.width.max(1)));
+        lines.map(|line| self.dim(line))
     }
 
     /// Returns the style of a state: its colour under the state lens, else that of plain text,
@@ -201,10 +191,6 @@ impl InspectorContext<'_> {
     fn class_style(&self, class: StateClass) -> Style {
         let is_state = self.app.map().lens == Lens::State;
         self.theme.style(if is_state { Role::Class(class) } else { Role::Text })
-    }
-
-    fn is_pointed_at(&self) -> bool {
-        self.app.hover().is_some()
     }
 
     /// Formats `40200-40219: 12 of 20 in use`. None: the block is a single port, or the map does

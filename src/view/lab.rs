@@ -9,7 +9,6 @@ mod map;
 mod panel;
 mod race;
 mod table;
-mod tiny;
 mod title;
 
 use ratatui::layout::{Position, Rect};
@@ -17,7 +16,7 @@ use ratatui::layout::{Position, Rect};
 use crate::{
     app::{
         App, LabScreen,
-        lab::{AllocatorRow, LabPanel, StrategyReport},
+        lab::{AllocatorRow, LabPanel, StrategyFigures, StrategyReport},
     },
     view::{Role, Theme, dialog, surface::Surface},
 };
@@ -36,24 +35,20 @@ struct LabColumn<'a> {
     is_selected: bool,
 }
 
-impl LabColumn<'_> {
+impl<'a> LabColumn<'a> {
+    fn figures(&self) -> Option<&'a StrategyFigures> {
+        self.strategy_report.map(|report| &report.figures)
+    }
+
+    /// Returns the shape, which identifies the strategy on terminals without colours, too.
     fn shape(&self, theme: &Theme) -> &'static str {
-        shape(self.column, theme)
+        theme.glyph(["●", "▲", "■", "◆"], ["@", "^", "&", "%"])[self.column % 4]
     }
 
     fn role(&self) -> Role {
-        role(self.column)
+        // Blue, amber, teal, violet: the category colours that are furthest apart.
+        Role::Category(self.column as u8 % 4)
     }
-}
-
-/// Returns the shape of a strategy, which identifies it on terminals without colours, too.
-fn shape(column: usize, theme: &Theme) -> &'static str {
-    theme.glyph(["●", "▲", "■", "◆"], ["@", "^", "&", "%"])[column % 4]
-}
-
-fn role(column: usize) -> Role {
-    // Blue, amber, teal, violet: the category colours that are furthest apart.
-    Role::Category(column as u8 % 4)
 }
 
 /// Draws the screen between header and footer.
@@ -62,7 +57,7 @@ pub fn render(app: &App, surface: &mut Surface<'_>) {
     let entries = entries(lab);
     let areas = LabAreas::within(surface.area, entries.len(), lab.selected());
     if areas.class == LabSize::Tiny {
-        tiny::render(lab, &entries, surface);
+        table::tiny(lab, &entries, surface);
     } else {
         title::render(app, &mut surface.within(areas.title));
         title::setup(lab, &mut surface.within(areas.setup));

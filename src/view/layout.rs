@@ -7,7 +7,10 @@ use crate::{
         App, InspectorPlace, Plan, PointerTarget, Size,
         grid::{AXIS, BAR, GUTTER},
     },
-    view::{header, loupe, screen_views, surface::take},
+    view::{
+        header, loupe, screen_views,
+        surface::{lines_of, take},
+    },
 };
 
 /// Width of `ESTABLISHED 28.2k` and a gap.
@@ -47,9 +50,7 @@ pub struct FrameAreas {
 }
 
 pub fn areas(area: Rect, app: &App) -> FrameAreas {
-    let row = |y: u16, height: u16| {
-        Rect { y: area.y.saturating_add(y), height, ..area }.intersection(area)
-    };
+    let row = |y: u16, height: u16| lines_of(area, y, height);
     let last = area.height.saturating_sub(1);
     let mut areas = FrameAreas {
         header: row(0, 1),
@@ -115,11 +116,8 @@ pub fn target_at(area: Rect, app: &App, column: u16, row: u16) -> Option<Pointer
     let at = Position::new(column, row);
     let areas = areas(area, app);
     if areas.header.contains(at) {
-        let tabs = header::tabs(areas.header);
-        return tabs
-            .into_iter()
-            .find(|(_, tab)| tab.contains(at))
-            .map(|(s, _)| PointerTarget::Screen(s));
+        let mut tabs = header::tabs(areas.header).into_iter();
+        return tabs.find(|(_, tab)| tab.contains(at)).map(|(s, _)| PointerTarget::Screen(s));
     }
     (screen_views::view(app.screen()).hit)(app, area, &areas, at)
 }

@@ -9,7 +9,7 @@ use ratatui::{
 use crate::{
     app::{
         App, Extent, Focus, LatestScan, Lens, Resolution,
-        lens::{Marks, bind, connect},
+        lens::{LensCounts, Marks, bind, connect},
     },
     domain::{Destination, StateClass, notation},
     view::{
@@ -56,10 +56,11 @@ pub fn render(app: &App, resolution: Resolution, surface: &mut Surface<'_>) {
         }
         _ => entries(app, scan, theme),
     };
-    let titles: Vec<Vec<String>> = (lens::view(app.map().lens).headings)(app, scan, theme)
-        .into_iter()
-        .map(|heading| [heading, notes(app)].concat())
-        .collect();
+    let mut titles = (lens::view(app.map().lens).headings)(app, scan, theme);
+    // The reason why the map is not drawn as requested.
+    for title in &mut titles {
+        title.extend(app.missing_dots().map(str::to_owned));
+    }
     let width = usize::from(area.width.saturating_sub(1));
     let height = usize::from(area.height.min(MAX_LINES));
     if let Some(title) = titles.first().filter(|_| app.map().lens == Lens::State) {
@@ -79,12 +80,9 @@ fn fitting(
     height: usize,
 ) -> Vec<Line<'static>> {
     let Some((shortest, longer)) = titles.split_last() else { return Vec::new() };
-    for title in longer {
-        if let Some(lines) = (Words { title, theme, width }).important(entries, height) {
-            return lines;
-        }
-    }
-    Words { title: shortest, theme, width }.fitted(entries, height)
+    let words = |title| Words { title, theme, width };
+    let important = longer.iter().find_map(|title| words(title).important(entries, height));
+    important.unwrap_or_else(|| words(shortest).fitted(entries, height))
 }
 
 /// Names CLOSE-WAIT in the entry of the closing states if the whole legend fits with this name.
@@ -93,15 +91,9 @@ fn name_closing_states(entries: &mut [LegendEntry], words: &Words<'_>, height: u
     let Some(index) = entries.iter().position(|entry| entry.name == short) else { return };
     CLOSING_STATES.clone_into(&mut entries[index].name);
     let all: Vec<&LegendEntry> = entries.iter().collect();
-    if words.lines(&all, CountFormat::Exact).len() > height {
+    if words.lines(&all, EXACT).len() > height {
         short.clone_into(&mut entries[index].name);
     }
-}
-
-/// Returns the reason why the map is not drawn as requested, to be shown after the name of the
-/// lens. Empty: it is drawn as requested.
-fn notes(app: &App) -> Vec<String> {
-    app.missing_dots().map(str::to_owned).into_iter().collect()
 }
 
 pub fn density_headings(app: &App, _: &LatestScan, _: &Theme) -> Vec<Vec<String>> {
@@ -134,7 +126,6 @@ fn destination_headings(
     theme: &Theme,
 ) -> Vec<String> {
     let to = theme.glyph("→", "to");
-    let dot = theme.glyph('·', '-');
     let named = format!("connect {to} {}", destination.remote);
     let Some(row) = scan.analysis.destination(destination) else {
         return vec![format!("{named}: no connections")];
@@ -149,7 +140,7 @@ fn destination_headings(
     };
     let left = row.left();
     vec![
-        format!("{named}: {used} in use{reusable} {dot} {left} left"),
+        format!("{named}: {used} in use{reusable} · {left} left"),
         format!("{named}: {left} left"),
         named,
     ]
@@ -252,24 +243,28 @@ pub fn states(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
         Extent::Ephemeral => "free",
         Extent::All | Extent::Ports(_) => "free in range",
     };
-    let free = |role, letter, name: &str, count, dropped| LegendEntry {
-        dropped,
-        ..entry(theme, role, letter, name, Some(count))
-    };
+    let counts = &scan.lens_counts;
     let dot = theme.glyph('·', '.');
-    let mut entries = vec![free(
-        Role::Available,
-        dot,
-        available,
-        scan.lens_counts.available,
-        REPORTED_BESIDE + 1,
-    )];
-    entries.extend(CLASSES.map(|class| {
-        let count = Some(scan.lens_counts.of(class));
+    let free = entry(theme, Role::Available, dot, available, Some(counts.available));
+    let reserved = entry(theme, Role::Reserved, 'x', "reserved", Some(counts.reserved));
+    std::iter::once(LegendEntry { dropped: REPORTED_BESIDE + 1, ..free })
+        .chain(classes(counts, theme))
+        .chain([LegendEntry { dropped: REPORTED_BESIDE, ..reserved }])
+        .collect()
+}
+
+fn classes(counts: &LensCounts, theme: &Theme) -> [LegendEntry; CLASSES.len()] {
+    CLASSES.map(|class| {
+        let count = Some(counts.of(class));
         entry(theme, Role::Class(class), letter(class), class_name(class), count)
-    }));
-    entries.push(free(Role::Reserved, 'x', "reserved", scan.lens_counts.reserved, REPORTED_BESIDE));
-    entries
+    })
+}
+
+/// Returns the state classes that occur, with their counts, on as many lines as needed.
+pub fn class_lines(counts: &LensCounts, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+    let entries = classes(counts, theme);
+    let occurring: Vec<&LegendEntry> = filled(&entries).collect();
+    Words { title: &[], theme, width }.lines(&occurring, EXACT)
 }
 
 /// Returns the glyphs that show, without colour, how much of a block is in use.
@@ -311,11 +306,9 @@ fn owners(scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
         .zip(named)
         .map(|(rank, (name, count))| {
             let name = words::shorten(&name.words(), MAX_NAME_LENGTH);
-            let role = Role::Category(rank);
-            LegendEntry {
-                dropped: rank,
-                ..entry(theme, role, owner_letter(rank), &name, Some(*count))
-            }
+            let letter = owner_letter(rank);
+            let owner = entry(theme, Role::Category(rank), letter, &name, Some(*count));
+            LegendEntry { dropped: rank, ..owner }
         })
         .collect();
     if !others.is_empty() {
@@ -330,24 +323,10 @@ fn owners(scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
     entries
 }
 
-/// How counts are written.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum CountFormat {
-    Exact,
-    /// Formatted by [`rounded`].
-    Rounded,
-    None,
-}
+/// Formats the counts of a legend. None: it has no counts.
+type CountFormat = Option<fn(u32) -> String>;
 
-impl CountFormat {
-    fn words(self, count: Option<u32>) -> String {
-        match (self, count) {
-            (Self::None, _) | (_, None) => String::new(),
-            (Self::Rounded, Some(count)) => format!(" {}", rounded(count)),
-            (Self::Exact, Some(count)) => format!(" {}", notation::grouped(count)),
-        }
-    }
-}
+const EXACT: CountFormat = Some(notation::grouped);
 
 /// Formats a count; from 1,000 on, rounded down to hundreds: `14.3k`.
 pub fn rounded(count: u32) -> String {
@@ -374,7 +353,7 @@ impl Words<'_> {
         }
         let mut kept: Vec<&LegendEntry> = filled(entries).collect();
         loop {
-            let lines = self.lines(&kept, CountFormat::None);
+            let lines = self.lines(&kept, None);
             if lines.len() <= height || kept.is_empty() {
                 return lines;
             }
@@ -389,10 +368,10 @@ impl Words<'_> {
     fn counted(&self, entries: &[LegendEntry], height: usize) -> Option<Vec<Line<'static>>> {
         let few = || filled(entries).filter(|entry| !entry.is_reported_beside());
         let wordings: [(Vec<&LegendEntry>, CountFormat); 4] = [
-            (entries.iter().collect(), CountFormat::Exact),
-            (filled(entries).collect(), CountFormat::Exact),
-            (few().collect(), CountFormat::Exact),
-            (few().collect(), CountFormat::Rounded),
+            (entries.iter().collect(), EXACT),
+            (filled(entries).collect(), EXACT),
+            (few().collect(), EXACT),
+            (few().collect(), Some(rounded)),
         ];
         let mut legends = wordings.iter().map(|(kept, counts)| self.lines(kept, *counts));
         legends.find(|lines| lines.len() <= height)
@@ -403,7 +382,7 @@ impl Words<'_> {
     fn important(&self, entries: &[LegendEntry], height: usize) -> Option<Vec<Line<'static>>> {
         self.counted(entries, height).or_else(|| {
             let kept: Vec<&LegendEntry> = filled(entries).filter(|e| e.dropped == 0).collect();
-            let lines = self.lines(&kept, CountFormat::None);
+            let lines = self.lines(&kept, None);
             let has_others = entries.iter().any(|entry| entry.dropped > 0);
             (has_others && lines.len() <= height).then_some(lines)
         })
@@ -411,11 +390,14 @@ impl Words<'_> {
 
     /// Returns the title and the entries on as many lines as needed; cuts no entry.
     fn lines(&self, entries: &[&LegendEntry], counts: CountFormat) -> Vec<Line<'static>> {
-        let gap = if counts == CountFormat::None { " " } else { "  " };
+        let gap = if counts.is_none() { " " } else { "  " };
         let dim = self.theme.style(Role::Dim);
         let titles = self.title.iter().map(|title| vec![Span::styled(title.clone(), dim)]);
         let parts = titles.chain(entries.iter().map(|entry| {
-            let text = format!("{}{}", entry.name, counts.words(entry.count));
+            let text = match (counts, entry.count) {
+                (Some(format), Some(count)) => format!("{} {}", entry.name, format(count)),
+                _ => entry.name.clone(),
+            };
             vec![
                 Span::styled(format!("{} ", entry.mark), entry.style),
                 Span::styled(text, Style::reset()),

@@ -3,7 +3,7 @@
 
 use ratatui::{
     layout::{Position, Rect},
-    style::{Modifier, Style},
+    style::Style,
     text::{Line, Span},
 };
 
@@ -56,7 +56,7 @@ pub fn render(app: &App, plan: &Plan, map: &Heatmap<'_>, surface: &mut Surface<'
     let used = title.len() + what.chars().count() + 1;
     let rule = theme.glyph("─", "-").repeat(usize::from(area.width).saturating_sub(used + 1));
     let line = Line::from(vec![
-        Span::styled(title, Style::reset().add_modifier(Modifier::BOLD)),
+        Span::styled(title, Style::reset().bold()),
         Span::styled(what, theme.style(Role::Dim)),
         Span::styled(rule, theme.style(Role::Border)),
     ]);

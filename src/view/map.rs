@@ -3,7 +3,7 @@
 
 use ratatui::{
     layout::{Position, Rect},
-    style::{Modifier, Style},
+    style::Style,
     text::{Line, Span},
 };
 
@@ -16,9 +16,8 @@ use crate::{
     },
     domain::{PortRange, Protocols, notation},
     view::{
-        Role, Theme,
-        gauges::{self, Colors},
-        heatmap::{GlyphMeaning, Heatmap, Pane, Pointed, PortFacts, level, occupied},
+        Role, Theme, gauges,
+        heatmap::{GlyphMeaning, Heatmap, Pane, Pointed, level, occupied},
         inspector,
         layout::FrameAreas,
         legend, lens, loupe,
@@ -59,11 +58,15 @@ pub fn hit(app: &App, area: Rect, areas: &FrameAreas, at: Position) -> Option<Po
 
 /// Draws each gauge on its own line, or all on one line if the area has only one.
 fn gauges(app: &App, scan: &LatestScan, surface: &mut Surface<'_>) {
-    let colors = Colors::under(app.map().lens);
+    let lens = app.map().lens;
     match surface.area.height {
         0 => {}
-        1 => gauges::render_line(&scan.gauges, colors, surface),
-        _ => gauges::render(&scan.gauges, colors, &mut surface.within(indented(surface.area))),
+        1 => gauges::render_line(&scan.gauges, lens, surface),
+        _ => {
+            let mut surface = surface.within(indented(surface.area));
+            let lines = gauges::lines(&scan.gauges, lens, surface.theme, surface.area.width);
+            surface.lines(&lines);
+        }
     }
 }
 
@@ -99,8 +102,7 @@ fn strip(app: &App, scan: &LatestScan, grid: &Grid, areas: &FrameAreas, surface:
         let line = title(app, scan, theme, grid, usize::from(area.width));
         surface.lines([&line]);
     } else {
-        let colors = Colors::under(app.map().lens);
-        gauges::render_line(&scan.gauges, colors, surface);
+        gauges::render_line(&scan.gauges, app.map().lens, surface);
     }
 }
 
@@ -114,13 +116,11 @@ fn not_found(scan: &LatestScan, name: &str) -> String {
 
 /// Returns the range and counts of the map, or of the selected span.
 fn title(app: &App, scan: &LatestScan, theme: &Theme, grid: &Grid, width: usize) -> Line<'static> {
-    let dot = theme.glyph(" · ", " - ");
     let (name, range) = match app.span() {
         Some(range) => ("Span", range),
         None => (extent_name(app), grid.range()),
     };
-    let title =
-        Span::styled(format!(" {name} {range}"), Style::reset().add_modifier(Modifier::BOLD));
+    let title = Span::styled(format!(" {name} {range}"), Style::reset().bold());
     let parts = match app.span() {
         Some(measured) => span_words(app, measured),
         None => vec![
@@ -132,7 +132,7 @@ fn title(app: &App, scan: &LatestScan, theme: &Theme, grid: &Grid, width: usize)
         ],
     };
     let room = width.saturating_sub(title.width() + 4);
-    let rest = format!("{dot}{}", words::fitted(&parts, dot, room));
+    let rest = format!(" · {}", words::fitted(&parts, " · ", room));
     Line::from(vec![title, Span::styled(rest, theme.style(Role::Dim))])
 }
 
@@ -181,7 +181,8 @@ fn ports(app: &App, scan: &LatestScan, plan: &Plan, areas: &FrameAreas, surface:
         glyphs: if is_density { GlyphMeaning::Density } else { GlyphMeaning::Letters },
         paint: &paint,
         share: &|ports| share(app, scan, ports),
-        ports: &MapTotals { app, scan },
+        taken: &|block| taken(app, scan, block),
+        owner: &|port| owner(app, scan, port),
         pointed: Pointed { hover: app.hover(), span: app.span() },
     };
     heatmap.render(&mut surface.within(areas.map));
@@ -197,38 +198,25 @@ fn share(app: &App, scan: &LatestScan, ports: PortRange) -> f32 {
     scan.occupancy.occupied_in(ports, app.map().protocols) as f32 / ports.len() as f32
 }
 
-/// Facts about single ports, from the last scan.
-struct MapTotals<'a> {
-    app: &'a App,
-    scan: &'a LatestScan,
+/// Returns which ports of a block of eight are in use or, under connect and bind, marked by the
+/// lens.
+fn taken(app: &App, scan: &LatestScan, block: PortRange) -> u8 {
+    if !app.map().lens.marks_ports() {
+        return occupied(&scan.occupancy, app.map().protocols, block);
+    }
+    let is_marked = |port| {
+        let alone = PortRange::new(port, port).ok();
+        alone.and_then(|port| scan.categories.marked(port)).is_some()
+    };
+    block.ports().fold(0, |bits, port| bits | u8::from(is_marked(port)) << (port % 8))
 }
 
-impl MapTotals<'_> {
-    fn marked(&self, block: PortRange) -> u8 {
-        let is_marked = |port| {
-            let alone = PortRange::new(port, port).ok();
-            alone.and_then(|port| self.scan.categories.marked(port)).is_some()
-        };
-        block.ports().fold(0, |bits, port| bits | u8::from(is_marked(port)) << (port % 8))
-    }
-}
-
-impl PortFacts for MapTotals<'_> {
-    fn taken(&self, block: PortRange) -> u8 {
-        let protocols = self.app.map().protocols;
-        if self.app.map().lens.marks_ports() {
-            return self.marked(block);
-        }
-        occupied(&self.scan.occupancy, protocols, block)
-    }
-
-    fn owner(&self, port: u16) -> String {
-        let protocols = self.app.map().protocols;
-        let mut sockets = self.app.sockets_on(port).filter(|s| protocols.includes(s.protocol));
-        let pid = sockets.find_map(|s| self.scan.snapshot.owner(s).pids().first().copied());
-        let process = pid.and_then(|pid| self.app.processes().get(pid));
-        process.map_or_else(String::new, |process| process.name.to_string())
-    }
+fn owner(app: &App, scan: &LatestScan, port: u16) -> String {
+    let protocols = app.map().protocols;
+    let mut sockets = app.sockets_on(port).filter(|s| protocols.includes(s.protocol));
+    let pid = sockets.find_map(|s| scan.snapshot.owner(s).pids().first().copied());
+    let process = pid.and_then(|pid| app.processes().get(pid));
+    process.map_or_else(String::new, |process| process.name.to_string())
 }
 
 /// Draws the facts that fit into the column beside a narrow map.

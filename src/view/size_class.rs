@@ -15,13 +15,12 @@ pub enum SizeClass {
 }
 
 impl SizeClass {
-    const ABOVE_TINY: [Self; 4] = [Self::Small, Self::Medium, Self::Large, Self::Huge];
+    const EACH: [Self; 5] = [Self::Tiny, Self::Small, Self::Medium, Self::Large, Self::Huge];
 
     /// Returns the class of an area. `limits` are the minimum sizes (columns, lines) of the classes
     /// from `Small` on.
     pub fn of(area: Rect, limits: [(u16, u16); 4]) -> Self {
-        let fits = |&(width, height): &(u16, u16)| area.width >= width && area.height >= height;
-        let reached = limits.iter().zip(Self::ABOVE_TINY).take_while(|(limit, _)| fits(limit));
-        reached.last().map_or(Self::Tiny, |(_, class)| class)
+        let fits = |&&(width, height): &&(u16, u16)| area.width >= width && area.height >= height;
+        Self::EACH[limits.iter().take_while(fits).count()]
     }
 }

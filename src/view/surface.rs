@@ -83,8 +83,8 @@ impl<'a> Surface<'a> {
 
     /// Writes a dim label and its value.
     pub fn labelled(&mut self, label: &str, value: &str) {
-        let styles = [self.theme.style(Role::Dim), self.theme.style(Role::Text)];
-        self.line([Span::styled(label, styles[0]), Span::styled(value, styles[1])]);
+        let [dim, plain] = [Role::Dim, Role::Text].map(|role| self.theme.style(role));
+        self.line([Span::styled(label, dim), Span::styled(value, plain)]);
     }
 
     pub fn blank(&mut self) {
@@ -125,6 +125,11 @@ pub fn indented(area: Rect) -> Rect {
     Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area }
 }
 
+/// Returns `height` lines of an area from line `y` on, as far as it has them.
+pub fn lines_of(area: Rect, y: u16, height: u16) -> Rect {
+    Rect { y: area.y.saturating_add(y), height, ..area }.intersection(area)
+}
+
 /// Returns an area without its first lines.
 pub fn below(area: Rect, lines: u16) -> Rect {
     let lines = lines.min(area.height);
@@ -136,6 +141,22 @@ pub fn take(free: &mut Rect, height: u16) -> Rect {
     let part = Rect { height: height.min(free.height), ..*free };
     *free = below(*free, height);
     part
+}
+
+/// Returns a line for each text, with a dim label of `width` columns before the first one and
+/// blanks before the others.
+pub fn labelled_lines(
+    label: &str,
+    width: usize,
+    texts: impl IntoIterator<Item = String>,
+    theme: &Theme,
+) -> Vec<Line<'static>> {
+    let labels = std::iter::once(label).chain(std::iter::repeat(""));
+    let line = |(label, text)| {
+        let label = Span::styled(format!("{label:width$}"), theme.style(Role::Dim));
+        Line::from(vec![label, Span::raw(text)])
+    };
+    labels.zip(texts).map(line).collect()
 }
 
 /// Replaces `·`, which separates parts, by `-` if only ASCII is available.

@@ -14,44 +14,30 @@ use crate::{
     view::{Depth, Role, Theme, surface::Surface},
 };
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Align {
-    Left,
-    /// For numbers.
-    Right,
-}
+/// Draws a cell of this width.
+type DrawCell<C, R> = fn(&C, &R, usize) -> Vec<Span<'static>>;
 
 /// A column of a table with rows of type `R`; `C` is what its cells are drawn from besides the row.
 pub struct TableColumn<C, R> {
     title: &'static str,
     width: u16,
-    align: Align,
+    /// Numbers are at the right of their column.
+    is_right: bool,
     /// Order of dropping: if not all columns fit, the column with the highest value is dropped
     /// first. A column with 0 is never dropped.
     dropped: u8,
     /// Width up to which the column takes what the others leave.
     most: u16,
-    /// Draws a cell of this width.
-    cell: fn(&C, &R, usize) -> Vec<Span<'static>>,
+    cell: DrawCell<C, R>,
 }
 
 impl<C, R> TableColumn<C, R> {
-    pub fn left(
-        title: &'static str,
-        width: u16,
-        dropped: u8,
-        cell: fn(&C, &R, usize) -> Vec<Span<'static>>,
-    ) -> Self {
-        Self { title, width, align: Align::Left, dropped, most: width, cell }
+    pub fn left(title: &'static str, width: u16, dropped: u8, cell: DrawCell<C, R>) -> Self {
+        Self { title, width, is_right: false, dropped, most: width, cell }
     }
 
-    pub fn right(
-        title: &'static str,
-        width: u16,
-        dropped: u8,
-        cell: fn(&C, &R, usize) -> Vec<Span<'static>>,
-    ) -> Self {
-        Self { align: Align::Right, ..Self::left(title, width, dropped, cell) }
+    pub fn right(title: &'static str, width: u16, dropped: u8, cell: DrawCell<C, R>) -> Self {
+        Self { is_right: true, ..Self::left(title, width, dropped, cell) }
     }
 
     #[must_use]
@@ -122,15 +108,12 @@ fn line<C, R>(
         if index > 0 {
             line.push_span(" ".repeat(usize::from(GAP)));
         }
-        match column.align {
-            Align::Left => {
-                line.extend(cell);
-                line.push_span(padding);
-            }
-            Align::Right => {
-                line.push_span(padding);
-                line.extend(cell);
-            }
+        if column.is_right {
+            line.push_span(padding);
+            line.extend(cell);
+        } else {
+            line.extend(cell);
+            line.push_span(padding);
         }
     }
     line

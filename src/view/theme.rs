@@ -204,6 +204,15 @@ impl Theme {
         }
     }
 
+    /// Mixes two colours; `amount` is the share of `to`, 0 to 1. Only with 256 colours or more.
+    fn mix(&self, from: u32, to: u32, amount: f32) -> Color {
+        let mixed = mix::oklab(from, to, amount);
+        match self.depth {
+            Depth::True => mix::color(mixed),
+            _ => Color::Indexed(mix::nearest_index(mixed)),
+        }
+    }
+
     fn true_color(&self, role: Role) -> u32 {
         let swatch = self.swatch(role);
         match self.background {

@@ -1,10 +1,13 @@
 //! Formats times and owners for the screens, and cuts and wraps text. Does not draw.
 
+use std::time::Duration;
+
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::{
     app::App,
     domain::{Age, Gap, Owner, OwnerKey, Snapshot, Socket, State, Text, Timer, notation},
+    view::Theme,
 };
 
 /// Formats the age of a socket: `for 12s`, `for at least 3m` if the age is only a lower limit,
@@ -16,6 +19,16 @@ pub fn lasting(age: Age) -> Option<String> {
         Age::AtLeast(age) if age.as_secs() == 0 => None,
         Age::AtLeast(age) => Some(format!("for at least {}", notation::rounded(age.as_secs_f64()))),
     }
+}
+
+/// Formats a part and its whole: `12 of 28,232`.
+pub fn of(part: impl Into<u64>, whole: impl Into<u64>) -> String {
+    format!("{} of {}", notation::grouped(part), notation::grouped(whole))
+}
+
+/// Formats a measured time, with `u` for `µ` if only ASCII is available.
+pub fn took(time: Duration, theme: &Theme) -> String {
+    notation::elapsed(time).replace('µ', theme.glyph("µ", "u"))
 }
 
 /// Returns the label and name of a systemd unit or container: `unit nginx.service`, `container
@@ -143,11 +156,10 @@ pub fn process(app: &App, snapshot: &Snapshot, pid: u32) -> String {
 /// Formats the owner of sockets: `payments-api[4121]`, `hidden, alice`, `kernel`.
 pub fn owner_key(app: &App, owner_key: OwnerKey) -> String {
     match owner_key {
-        OwnerKey::Process(pid) => match app.processes().get(pid) {
-            Some(process) => format!("{}[{pid}]", process.name),
-            None => format!("pid {pid}"),
-        },
-        other => owner_key_name(app, other),
+        OwnerKey::Process(pid) if app.processes().get(pid).is_some() => {
+            format!("{}[{pid}]", owner_key_name(app, owner_key))
+        }
+        _ => owner_key_name(app, owner_key),
     }
 }
 
@@ -235,8 +247,6 @@ pub fn seconds_left(socket: &Socket) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

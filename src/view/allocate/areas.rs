@@ -8,6 +8,7 @@ use crate::{
     view::{
         heatmap::{AXIS, GUTTER},
         size_class::SizeClass,
+        surface::lines_of,
     },
 };
 
@@ -58,9 +59,7 @@ impl AllocateAreas {
     /// map.
     pub fn within(area: Rect, range: PortRange, rows: RowsPerLine) -> (Self, Option<Grid>) {
         let class = SizeClass::of(area, LIMITS);
-        let line = |y: u16, height: u16| {
-            Rect { y: area.y.saturating_add(y), height, ..area }.intersection(area)
-        };
+        let line = |y: u16, height: u16| lines_of(area, y, height);
         let (above, below) = match class {
             SizeClass::Tiny => (1, 0),
             SizeClass::Small => (2, 2),

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use crate::{
     app::allocation::{Allocation, AllocatorTarget, Model, Reached},
-    domain::notation,
+    domain::notation::{self, percent},
     view::{
         Role, Theme,
-        allocate::{AllocateContext, log},
+        allocate::AllocateContext,
         surface::{Surface, first_fitting, fitted},
+        words::took,
     },
 };
 
@@ -74,7 +75,7 @@ fn model_words(allocation: &Allocation) -> Vec<String> {
         Some(Model::Scan { .. }) => ("in order, random start", "in order"),
         Some(Model::OnlyFree) => ("one attempt", "one attempt"),
     };
-    let share = notation::percent(occupancy_counts.share());
+    let share = percent(occupancy_counts.share());
     let [long, short] = [words, few].map(|words| format!("model: {words}; {share} in use"));
     match allocation.target() {
         AllocatorTarget::Machine => vec![format!("{long} at the last scan"), long, short],
@@ -87,7 +88,7 @@ fn model_words(allocation: &Allocation) -> Vec<String> {
 fn snapshots(allocation: &Allocation, theme: &Theme) -> String {
     let count = notation::counted(allocation.figures().snapshots.0, "snapshot");
     snapshot_time(allocation)
-        .map_or_else(String::new, |each| format!("{count}, {} each", log::took(each, theme)))
+        .map_or_else(String::new, |each| format!("{count}, {} each", took(each, theme)))
 }
 
 fn snapshot_time(allocation: &Allocation) -> Option<Duration> {
@@ -123,7 +124,7 @@ pub fn narrow(context: AllocateContext<'_>, column: &mut Surface<'_>) {
         let (count, _) = figures.snapshots;
         let value = match snapshot_time(allocation) {
             Some(each) => {
-                format!("{} x {}", notation::grouped(count), log::took(each, column.theme))
+                format!("{} x {}", notation::grouped(count), took(each, column.theme))
             }
             None => "-".to_owned(),
         };
@@ -154,7 +155,7 @@ fn rows(allocation: &Allocation) -> [FigureRow; 6] {
         })
     };
     let expected = |share| {
-        model.as_ref().map(|model| match model.quantile(share, most) {
+        model.map(|model| match model.quantile(share, most) {
             Some(attempts) => notation::grouped(attempts),
             None => format!(">{}", notation::grouped(limit)),
         })
@@ -163,35 +164,23 @@ fn rows(allocation: &Allocation) -> [FigureRow; 6] {
         (figures.finished() > 0).then(|| figures.failures as f64 / figures.finished() as f64);
     // The expected share of refused attempts among all attempts, those of failed allocations
     // included.
-    let collisions = model
-        .as_ref()
-        .map(|model| 1.0 - (1.0 - model.failure(most)) / model.expected_attempts(most));
-    let text = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+    let collisions =
+        model.map(|model| 1.0 - (1.0 - model.failure(most)) / model.expected_attempts(most));
     let mean = |value: f64| format!("{value:.2}");
+    let text = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     [
-        (
-            "mean",
-            text(figures.mean().map(mean)),
-            text(model.as_ref().map(|l| mean(l.expected_attempts(most)))),
-        ),
-        ("p50", text(measured(0.50)), text(expected(0.50))),
-        ("p99", text(measured(0.99)), text(expected(0.99))),
-        ("max", text(figures.most().map(notation::grouped)), String::new()),
-        (
-            "failed",
-            text(failed.map(notation::percent)),
-            text(model.as_ref().map(|l| notation::percent(l.failure(most)))),
-        ),
-        (
-            "refused",
-            text(figures.collision_rate().map(notation::percent)),
-            text(collisions.map(notation::percent)),
-        ),
+        ("mean", figures.mean().map(mean), model.map(|m| mean(m.expected_attempts(most)))),
+        ("p50", measured(0.50), expected(0.50)),
+        ("p99", measured(0.99), expected(0.99)),
+        ("max", figures.most().map(notation::grouped), Some(String::new())),
+        ("failed", failed.map(percent), model.map(|model| percent(model.failure(most)))),
+        ("refused", figures.collision_rate().map(percent), collisions.map(percent)),
     ]
+    .map(|(name, measured, expected)| (name, text(measured), text(expected)))
 }
 
 /// Formats the mean time of an attempt; `-` before the first one.
 fn attempt_time(allocation: &Allocation, theme: &Theme) -> String {
     let each = allocation.figures().nanoseconds_per_attempt();
-    each.map_or_else(|| "-".to_owned(), |each| log::took(Duration::from_nanos(each), theme))
+    each.map_or_else(|| "-".to_owned(), |each| took(Duration::from_nanos(each), theme))
 }

@@ -31,10 +31,8 @@ impl DensityChart {
         let mut heat = Self { sums, bounds: (0.0, 1.0) };
         let rows = (0..grid.rows()).filter_map(|row| grid.row(row));
         let blocks = rows.flat_map(|row| {
-            row.ports().step_by(grid.per_block() as usize).filter_map(|port| {
-                let block_position = grid.block_position(port)?;
-                grid.block(block_position)
-            })
+            let ports = row.ports().step_by(grid.per_block() as usize);
+            ports.filter_map(|port| grid.block(grid.block_position(port)?))
         });
         let densities = blocks.map(|block| heat.density(block));
         let (least, most) = densities
@@ -59,15 +57,11 @@ impl DensityChart {
     /// Formats the lower and the upper limit of the scale.
     pub fn names(&self) -> [String; 2] {
         let (from, to) = self.bounds;
-        let least = if from > 0.0 { notation::grouped(from as u64) } else { "0".to_owned() };
-        [
-            least,
-            if from > 0.0 {
-                notation::grouped(to as u64)
-            } else {
-                DensityScale::covering(to).name()
-            },
-        ]
+        if from > 0.0 {
+            [from, to].map(|limit| notation::grouped(limit as u64))
+        } else {
+            ["0".to_owned(), DensityScale::covering(to).name()]
+        }
     }
 
     /// Returns the attempts per port in the last second.

@@ -80,22 +80,15 @@ fn bins(allocation: &Allocation, count: usize) -> Bins {
     let longest = expected.max(figures.quantile_or(0.998, limit)).min(limit);
     let width = longest.div_ceil(count.max(1) as u32).max(1);
     let total = figures.finished().max(1) as f64;
-    let ports =
-        |bin: usize| bin as u32 * width + 1..=(bin as u32 + 1).saturating_mul(width).min(limit);
+    let ports = |bin: u32| bin * width + 1..=(bin + 1).saturating_mul(width).min(limit);
     let measured =
         |bin| figures.histogram.range(ports(bin)).map(|(_, n)| *n as f64).sum::<f64>() / total;
-    let model = |bin: usize| {
-        model.as_ref().map_or(0.0, |model| {
-            let ports = ports(bin);
-            (model.survival(ports.start() - 1) - model.survival(*ports.end())).max(0.0)
-        })
+    let used = longest.div_ceil(width).min(count as u32);
+    let model = match &model {
+        Some(model) => bars::expected_shares(model, used, width, limit),
+        None => vec![0.0; used as usize],
     };
-    let used = (longest.div_ceil(width) as usize).min(count);
-    Bins {
-        width,
-        measured: (0..used).map(measured).collect(),
-        model: (0..used).map(model).collect(),
-    }
+    Bins { width, measured: (0..used).map(measured).collect(), model }
 }
 
 fn axis(bins: &Bins, count: usize, column: &mut Surface<'_>) {

@@ -1,21 +1,17 @@
 //! Draws the last attempts: number, port, result, errno, holder, duration. Does not look up the
 //! holders.
 
-use std::time::Duration;
-
-use ratatui::text::Span;
+use ratatui::{style::Style, text::Span};
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
     app::allocation::{HolderOwner, HolderSeen, LogEntry},
-    domain::{
-        Outcome, ProcessTable,
-        notation::{self, NamedProcess},
-    },
+    domain::{Outcome, ProcessTable, notation},
     view::{
         Role, Theme,
         allocate::{AllocateContext, page},
         surface::{Surface, first_fitting},
+        words::took,
     },
 };
 
@@ -54,9 +50,7 @@ pub fn section(context: AllocateContext<'_>, column: &mut Surface<'_>, rows: u16
             Span::styled(format!("{} {took:>7}", padded(&holder, holder_width)), secondary),
         ]);
     }
-    for _ in entries.len()..rows {
-        column.blank();
-    }
+    column.skip(rows.saturating_sub(entries.len()) as u16);
 }
 
 /// Draws the last attempts with number, port and holder, one per line. `rows` is the number of
@@ -85,9 +79,7 @@ pub fn narrow(context: AllocateContext<'_>, column: &mut Surface<'_>, rows: u16)
             Span::styled(format!("{sign} {words}"), colored),
         ]);
     }
-    for _ in entries.len()..rows {
-        column.blank();
-    }
+    column.skip(rows.saturating_sub(entries.len()) as u16);
 }
 
 /// Formats all that is known of one attempt on one line.
@@ -96,11 +88,8 @@ pub fn detail(entry: &LogEntry, processes: &ProcessTable, theme: &Theme, width: 
         0 => "port 0".to_owned(),
         port => port.to_string(),
     };
-    let start = format!(
-        "attempt {} · {port} {}",
-        notation::grouped(entry.attempt.number),
-        result(entry, theme)
-    );
+    let number = notation::grouped(entry.attempt.number);
+    let start = format!("attempt {number} · {port} {}", result(entry, theme));
     let took = took(entry.attempt.took, theme);
     let room = width.saturating_sub(start.width() + took.width() + 6);
     match holder(entry, processes, room, theme) {
@@ -134,11 +123,7 @@ fn last(context: AllocateContext<'_>, rows: usize) -> Vec<LogEntry> {
 /// Returns the style of number and port, and the style of the result. For attempts of earlier
 /// allocations, only number and port become dim, because text whose style changes is sent to the
 /// terminal again.
-fn styles(
-    context: AllocateContext<'_>,
-    entry: &LogEntry,
-    theme: &Theme,
-) -> [ratatui::style::Style; 2] {
+fn styles(context: AllocateContext<'_>, entry: &LogEntry, theme: &Theme) -> [Style; 2] {
     let newest = context.allocation.log().entries().next_back();
     let is_earlier = newest.is_some_and(|n| n.allocation != entry.allocation);
     let is_dim = is_earlier && !context.allocation.is_sampled();
@@ -177,7 +162,7 @@ fn holder(entry: &LogEntry, processes: &ProcessTable, room: usize, theme: &Theme
         HolderSeen::Socket { state, holder_owner } => (state, holder_owner),
     };
     let before = if room < WITH_STATE { String::new() } else { format!("{state} ") };
-    let name = |pid: u32| process(pid, processes).to_string();
+    let name = |pid: u32| processes.named(pid).to_string();
     match holder_owner {
         HolderOwner::Process { pid, others } => {
             let after = if others == 0 { String::new() } else { format!(" +{others}") };
@@ -201,14 +186,10 @@ fn holder(entry: &LogEntry, processes: &ProcessTable, room: usize, theme: &Theme
     }
 }
 
-fn process(pid: u32, processes: &ProcessTable) -> NamedProcess<'_> {
-    NamedProcess { name: processes.get(pid).map(|process| &process.name), pid }
-}
-
 /// Formats a process in at most `room` columns. Cuts the name first, because the pid identifies the
 /// process.
 fn shortened(pid: u32, processes: &ProcessTable, room: usize, theme: &Theme) -> String {
-    let process = process(pid, processes);
+    let process = processes.named(pid);
     let whole = process.to_string();
     let number = format!("[{pid}]");
     let left = room.saturating_sub(number.width());
@@ -218,11 +199,6 @@ fn shortened(pid: u32, processes: &ProcessTable, room: usize, theme: &Theme) -> 
         }
         _ => first_fitting(&[whole, format!("pid {pid}")], room, theme),
     }
-}
-
-/// Formats the duration of an attempt, with `u` for `µ` if only ASCII is available.
-pub fn took(took: Duration, theme: &Theme) -> String {
-    notation::elapsed(took).replace('µ', theme.glyph("µ", "u"))
 }
 
 /// Pads by display width, not by characters.

@@ -1,11 +1,7 @@
 //! Draws the map of the allocator's range: occupied ports in grey, attempts and held ports on top
 //! of them.
 
-use ratatui::{
-    layout::Position,
-    style::{Color, Style},
-    text::Span,
-};
+use ratatui::{layout::Position, style::Style, text::Span};
 
 use crate::{
     app::{
@@ -17,7 +13,7 @@ use crate::{
         Role, Theme,
         allocate::heat::{DensityChart, heated},
         attempt_map::{self, badge, digit},
-        heatmap::{Paint, Pane},
+        heatmap::{Paint, Pane, recolor_half},
         surface::{Surface, whole_parts},
         theme::HEAT_TOP,
     },
@@ -57,18 +53,12 @@ impl<'a> AttemptMap<'a> {
         let pane = attempt_map::of_scan(scan, protocols, self.grid, &tint, surface);
         for &(port, mark) in &self.marks {
             if let Some(at) = pane.position(self.grid, port) {
-                self.mark((port, mark), at, &pane, surface);
+                self.mark(port, mark, at, &pane, surface);
             }
         }
     }
 
-    fn mark(
-        &self,
-        (port, mark): (u16, Mark),
-        at: Position,
-        pane: &Pane,
-        surface: &mut Surface<'_>,
-    ) {
+    fn mark(&self, port: u16, mark: Mark, at: Position, pane: &Pane, surface: &mut Surface<'_>) {
         let theme = surface.theme;
         match mark {
             Mark::Held => {
@@ -95,11 +85,12 @@ impl<'a> AttemptMap<'a> {
             }
             Mark::Flash { fade, won } => {
                 let role = if won { Role::Allocated } else { Role::Collision };
-                let is_upper = self
-                    .grid
-                    .block_position(port)
-                    .is_none_or(|block_position| block_position.row % 2 == 0);
-                flash(role, fade, is_upper, &mut surface.buffer[at], theme);
+                let is_upper = self.grid.block_position(port).is_none_or(|at| at.row % 2 == 0);
+                let cell = &mut surface.buffer[at];
+                // Another symbol is a badge, which is more important.
+                if matches!(cell.symbol(), "▀" | "▄") {
+                    recolor_half(cell, is_upper, |below| theme.faded(role, below, fade));
+                }
             }
         }
     }
@@ -180,26 +171,6 @@ fn fade(mark: Mark) -> u8 {
     match mark {
         Mark::Held => u8::MAX,
         Mark::Refused { fade, .. } | Mark::Won { fade } | Mark::Flash { fade, .. } => fade,
-    }
-}
-
-/// Colours only the half of a cell that shows the port's block.
-fn flash(role: Role, fade: u8, is_upper: bool, cell: &mut ratatui::buffer::Cell, theme: &Theme) {
-    let (upper, lower) = match cell.symbol() {
-        "▀" => (cell.fg, cell.bg),
-        "▄" => (Color::Reset, cell.fg),
-        // The cell has a badge, which is more important.
-        _ => return,
-    };
-    if is_upper {
-        cell.set_symbol("▀").set_fg(theme.faded(role, upper, fade)).set_bg(lower);
-    } else {
-        let lower = theme.faded(role, lower, fade);
-        if upper == Color::Reset {
-            cell.set_symbol("▄").set_fg(lower);
-        } else {
-            cell.set_bg(lower);
-        }
     }
 }
 

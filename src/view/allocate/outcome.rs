@@ -1,7 +1,5 @@
 //! Draws, over the full width of the screen, how the last allocation ended.
 
-use unicode_width::UnicodeWidthStr;
-
 use crate::{
     app::allocation::{Allocation, AllocatorTarget, Model},
     domain::notation,
@@ -61,58 +59,37 @@ fn ending(allocation: &Allocation, theme: &Theme, width: usize) -> Vec<(String, 
     let sign = theme.glyph("✗", "!!");
     let figures = allocation.figures();
     if is_too_fast_to_read(allocation) && figures.failures > 0 {
-        let (failed, all) =
-            (notation::grouped(figures.failures), notation::grouped(figures.finished()));
-        let start = format!("{sign} {failed} of {all} allocations failed");
-        return wrapped(&failure(allocation, start), width);
+        let of = words::of(figures.failures, figures.finished());
+        return failure(allocation, format!("{sign} {of} allocations failed"), width);
     }
-    match allocation.last() {
-        Some(last) if !is_too_fast_to_read(allocation) => {
-            let attempts = notation::counted(last.attempts, "attempt");
-            if let Some(port) = last.port {
-                let sign = theme.glyph("✓", "OK");
-                return vec![(format!("{sign} allocated {port} after {attempts}"), Role::Ok)];
-            }
-            let start = match last.attempts {
-                0 => format!("{sign} failed: the strategy found no port to try"),
-                _ => format!("{sign} failed after {attempts}"),
-            };
-            wrapped(&failure(allocation, start), width)
-        }
-        _ => Vec::new(),
+    let Some(last) = allocation.last().filter(|_| !is_too_fast_to_read(allocation)) else {
+        return Vec::new();
+    };
+    let attempts = notation::counted(last.attempts, "attempt");
+    if let Some(port) = last.port {
+        let sign = theme.glyph("✓", "OK");
+        return vec![(format!("{sign} allocated {port} after {attempts}"), Role::Ok)];
     }
-}
-
-/// Joins parts to lines. Splits no part, even if it is wider than a line.
-fn wrapped(parts: &[String], width: usize) -> Vec<(String, Role)> {
-    let mut lines: Vec<String> = Vec::new();
-    for part in parts {
-        match lines.last_mut() {
-            Some(line) if line.width() + 3 + part.width() <= width => {
-                line.push_str(" · ");
-                line.push_str(part);
-            }
-            _ => lines.push(part.clone()),
-        }
-    }
-    lines.into_iter().map(|line| (line, Role::Critical)).collect()
+    let start = match last.attempts {
+        0 => format!("{sign} failed: the strategy found no port to try"),
+        _ => format!("{sign} failed after {attempts}"),
+    };
+    failure(allocation, start, width)
 }
 
 /// Describes a failed allocation. Never says "no free port", because that was not checked.
-fn failure(allocation: &Allocation, start: String) -> Vec<String> {
+fn failure(allocation: &Allocation, start: String, width: usize) -> Vec<(String, Role)> {
     let mut parts = vec![start];
     if let Some(occupancy_counts) = allocation.occupancy_counts() {
-        let (free, all) = (
-            notation::grouped(occupancy_counts.free()),
-            notation::grouped(occupancy_counts.candidates),
-        );
+        let of = words::of(occupancy_counts.free(), occupancy_counts.candidates);
         parts.push(match allocation.target() {
-            AllocatorTarget::Machine => format!("{free} of {all} ports free at the last scan"),
-            AllocatorTarget::Simulated { .. } => format!("{free} of {all} ports are free"),
+            AllocatorTarget::Machine => format!("{of} ports free at the last scan"),
+            AllocatorTarget::Simulated { .. } => format!("{of} ports are free"),
         });
     }
     parts.extend(allocation.model().and_then(|model| needed(&model)));
-    parts
+    let lines = words::rows(&parts, " · ", width);
+    lines.into_iter().map(|line| (line, Role::Critical)).collect()
 }
 
 /// Describes with how many attempts, by the model, at most one allocation in a million fails. None:

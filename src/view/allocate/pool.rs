@@ -15,7 +15,7 @@ use crate::{
         Role,
         allocate::{
             self, AllocateContext,
-            title::{target_role, target_wordings},
+            title::{self, target_role, target_wordings},
         },
         dialog,
         size_class::SizeClass,
@@ -92,19 +92,14 @@ fn title(pool_context: PoolContext<'_>, line: &mut Surface<'_>) {
     let holder_words = format!("leased to {}", table::holder(pool_context));
     let rest =
         fitted(&[&ports, &holder_words, &address], width.saturating_sub(target_words.width() + 8));
-    let separator = if target_words.is_empty() || rest.is_empty() { "" } else { " · " };
     let is_closed = pool_screen.plan().is_none() && pool_screen.notice().is_some();
     let role = if is_closed {
         Role::Warn
     } else {
         target_role(allocate_context.allocation.target(), allocate_context.scan)
     };
-    line.line([
-        Span::styled("Pool ", theme.style(Role::Accent).bold()),
-        Span::styled(target_words, theme.style(role).bold()),
-        Span::raw(separator),
-        Span::raw(rest),
-    ]);
+    let target = Span::styled(target_words, theme.style(role).bold());
+    title::draw(Span::styled("Pool ", theme.style(Role::Accent).bold()), target, rest, line);
 }
 
 /// Draws the notice about the last key or the failure of the pool. If there is neither and nothing

@@ -18,7 +18,8 @@ use crate::{
 
 /// Maximum width of a bar.
 const MAX_BAR_WIDTH: usize = 60;
-const LABEL: usize = 10;
+/// Width of a label.
+pub const LABEL: usize = 10;
 
 /// Draws the settings on one line.
 pub fn line(allocation: &Allocation, column: &mut Surface<'_>) {
@@ -61,7 +62,7 @@ pub fn section(context: AllocateContext<'_>, column: &mut Surface<'_>) {
     label("hold", &hold(allocation, room), column);
 }
 
-fn label(label: &str, value: &str, column: &mut Surface<'_>) {
+pub fn label(label: &str, value: &str, column: &mut Surface<'_>) {
     column.labelled(&format!("{label:<LABEL$}"), value);
 }
 
@@ -102,11 +103,7 @@ fn occupancy(allocation: &Allocation, column: &mut Surface<'_>) {
         return;
     };
     let share = notation::percent(occupancy_counts.share());
-    let of = format!(
-        "{} of {}",
-        notation::grouped(occupancy_counts.occupied),
-        notation::grouped(occupancy_counts.candidates)
-    );
+    let of = words::of(occupancy_counts.occupied, occupancy_counts.candidates);
     let room = column.width().saturating_sub(LABEL);
     // Leaves at least 12 columns to the bar: a shorter one would show less than the counts do.
     let figures = fitted(&[&share, &of], room.saturating_sub(13));

@@ -9,6 +9,7 @@ use crate::{
         Role,
         allocate::{AllocateContext, outcome, setup},
         surface::{Surface, fitted},
+        words,
     },
 };
 
@@ -38,12 +39,8 @@ fn figures(allocation: &Allocation) -> [String; 2] {
 
 fn occupancy(allocation: &Allocation) -> [String; 2] {
     allocation.occupancy_counts().map_or_else(Default::default, |occupancy_counts| {
-        let of = format!(
-            "{} of {} ports",
-            notation::grouped(occupancy_counts.occupied),
-            notation::grouped(occupancy_counts.candidates)
-        );
-        [format!("{} in use", notation::percent(occupancy_counts.share())), of]
+        let of = words::of(occupancy_counts.occupied, occupancy_counts.candidates);
+        [format!("{} in use", notation::percent(occupancy_counts.share())), of + " ports"]
     })
 }
 

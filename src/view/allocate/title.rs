@@ -74,16 +74,15 @@ pub fn render(context: AllocateContext<'_>, line: &mut Surface<'_>) {
     };
     let (ports, marks) = wordings.into_iter().find(fits).unwrap_or((&strategy, short));
     let rest = fitted(&[ports, marks, limitation, &address], room);
-    let separator = if target_words.is_empty() || rest.is_empty() { "" } else { SEPARATOR };
-    line.line([
-        Span::styled(name, theme.style(Role::Accent)),
-        Span::styled(
-            target_words,
-            theme.style(target_role(allocation.target(), context.scan)).bold(),
-        ),
-        Span::raw(separator),
-        Span::raw(rest),
-    ]);
+    let role = target_role(allocation.target(), context.scan);
+    let target = Span::styled(target_words, theme.style(role).bold());
+    draw(Span::styled(name, theme.style(Role::Accent)), target, rest, line);
+}
+
+/// Draws the name of the screen, where ports are bound, and the rest.
+pub fn draw(name: Span<'_>, target: Span<'_>, rest: String, line: &mut Surface<'_>) {
+    let is_apart = !target.content.is_empty() && !rest.is_empty();
+    line.line([name, target, Span::raw(if is_apart { SEPARATOR } else { "" }), Span::raw(rest)]);
 }
 
 const SEPARATOR: &str = " · ";

@@ -134,7 +134,7 @@ fn dots(
     cell: &mut Cell,
 ) {
     let paint = (map.paint)(block);
-    let taken = if paint.taken.is_some() { map.ports.taken(block) } else { 0 };
+    let taken = if paint.taken.is_some() { (map.taken)(block) } else { 0 };
     let glyph = match (taken, paint.free) {
         (0, Role::Reserved) if !theme.has_color() => 'x',
         _ => DOTS[usize::from(taken)],
@@ -162,7 +162,7 @@ fn numbered(map: &Heatmap<'_>, theme: &Theme, block: PortRange) -> (String, Styl
     let mut text = format!("{letter} {port:>5}");
     let left = width.saturating_sub(text.width() + 1);
     if left > 1 {
-        let owner = words::shorten(&map.ports.owner(port), left);
+        let owner = words::shorten(&(map.owner)(port), left);
         text = format!("{text} {owner}");
     }
     let padding = width.saturating_sub(text.width());
@@ -190,12 +190,21 @@ fn blend(paint: Paint, theme: &Theme) -> Color {
     }
 }
 
-pub fn halves(upper: Option<Color>, lower: Option<Color>) -> (&'static str, Style) {
+fn halves(upper: Option<Color>, lower: Option<Color>) -> (&'static str, Style) {
     match (upper, lower) {
         (Some(upper), lower) => ("▀", Style::new().fg(upper).bg(lower.unwrap_or(Color::Reset))),
         (None, Some(lower)) => ("▄", Style::new().fg(lower).bg(Color::Reset)),
         (None, None) => (" ", Style::new()),
     }
+}
+
+/// Changes the colour of the upper or the lower half block of a cell.
+pub fn recolor_half(cell: &mut Cell, is_upper: bool, color: impl FnOnce(Color) -> Color) {
+    let (upper, lower) = half_colors(cell.symbol(), cell.fg, cell.bg);
+    let half = if is_upper { upper } else { lower };
+    let changed = Some(color(half.unwrap_or(Color::Reset)));
+    let (glyph, style) = if is_upper { halves(changed, lower) } else { halves(upper, changed) };
+    cell.set_symbol(glyph).set_style(style);
 }
 
 pub fn half_colors(symbol: &str, fg: Color, bg: Color) -> (Option<Color>, Option<Color>) {
@@ -207,7 +216,7 @@ pub fn half_colors(symbol: &str, fg: Color, bg: Color) -> (Option<Color>, Option
     }
 }
 
-fn free_glyph(free: Role, theme: &Theme) -> char {
+pub fn free_glyph(free: Role, theme: &Theme) -> char {
     match free {
         Role::Available => theme.glyph('·', '.'),
         Role::Reserved => 'x',

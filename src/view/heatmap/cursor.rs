@@ -12,7 +12,7 @@ use crate::{
         Role,
         heatmap::{
             Heatmap, Pane,
-            cells::{half_colors, halves},
+            cells::{half_colors, recolor_half},
         },
         surface::Surface,
     },
@@ -26,7 +26,7 @@ pub fn render(map: &Heatmap<'_>, pane: &Pane, surface: &mut Surface<'_>) {
     let is_upper = block_position.row % 2 == 0;
     match (map.grid.rows_per_line(), map.grid.resolution()) {
         (RowsPerLine::Two, _) => {
-            half(at, is_upper, surface);
+            recolor_half(&mut surface.buffer[at], is_upper, |_| theme.color(Role::Cursor));
             arrows(at, Some(is_upper), pane, surface);
         }
         (RowsPerLine::One, Resolution::Blocks | Resolution::Dots) => {
@@ -39,15 +39,6 @@ pub fn render(map: &Heatmap<'_>, pane: &Pane, surface: &mut Surface<'_>) {
             surface.buffer.set_style(cell.intersection(pane.cells), theme.badge(Role::Cursor));
         }
     }
-}
-
-fn half(at: Position, is_upper: bool, surface: &mut Surface<'_>) {
-    let white = surface.theme.color(Role::Cursor);
-    let cell = &mut surface.buffer[at];
-    let (upper, lower) = half_colors(cell.symbol(), cell.fg, cell.bg);
-    let (glyph, style) =
-        if is_upper { halves(Some(white), lower) } else { halves(upper, Some(white)) };
-    cell.set_symbol(glyph).set_style(style);
 }
 
 /// Draws an arrow at each side of the cursor, on the background of the neighbouring half block. If

@@ -109,12 +109,8 @@ pub fn bars(map: &Heatmap<'_>, pane: &Pane, surface: &mut Surface<'_>) {
         surface.within(pane.bars).put(x, y, &bar(share, width, theme), theme.style(role));
         if pane.bars.width >= width + COUNT_WIDTH {
             let taken = notation::grouped((share * ports.len() as f32).round() as u32);
-            surface.within(pane.bars).put(
-                x + width,
-                y,
-                &format!("{taken:>6}"),
-                theme.style(Role::Dim),
-            );
+            let (taken, style) = (format!("{taken:>6}"), theme.style(Role::Dim));
+            surface.within(pane.bars).put(x + width, y, &taken, style);
         }
     }
 }

@@ -85,10 +85,9 @@ fn entry(command: &KeyCommand, page_context: &PageContext, keys: Keys, width: us
         _ => 2,
     };
     let start = if indent == KEYS_WIDTH { indent } else { command.keys.len() + 2 };
-    let key =
-        Span::styled(format!("{:start$}", command.keys), footer::key_style(page_context.theme));
+    let style = footer::key_style(page_context.theme);
     if start + MIN_SENTENCE_WIDTH > width {
-        let key = Span::styled(command.keys, footer::key_style(page_context.theme));
+        let key = Span::styled(command.keys, style);
         let below = words::wrapped(command.help, width).into_iter().map(Line::raw);
         return std::iter::once(Line::from(key)).chain(below).collect();
     }
@@ -98,6 +97,7 @@ fn entry(command: &KeyCommand, page_context: &PageContext, keys: Keys, width: us
     let mut pieces = words::wrapped(&text, width).into_iter();
     let first = pieces.next().unwrap_or_default();
     let sentence: String = first.chars().skip(start).collect();
+    let key = Span::styled(format!("{:start$}", command.keys), style);
     let mut lines = vec![Line::from(vec![key, Span::raw(sentence)])];
     let rest = pieces.collect::<Vec<_>>().join(" ");
     if !rest.is_empty() {
@@ -140,10 +140,11 @@ fn side_by_side(groups: &[Vec<KeyGroup>], blanks: usize, width: usize) -> Vec<Li
     let columns =
         heights.find_map(|height| Some(flow(groups, blanks, height)).filter(|c| c.len() <= 2));
     let mut columns = columns.unwrap_or_default().into_iter();
-    let (left, right) = (columns.next().unwrap_or_default(), columns.next().unwrap_or_default());
+    let mut column = || columns.next().unwrap_or_default();
+    let (mut left, mut right) = (column(), column());
     let rows = left.len().max(right.len());
-    let padded = left.into_iter().chain(std::iter::repeat(Line::default()));
-    let right = right.into_iter().chain(std::iter::repeat(Line::default()));
+    left.resize(rows, Line::default());
+    right.resize(rows, Line::default());
     let row = |(mut line, right): (Line<'static>, Line<'static>)| {
         if right.width() > 0 {
             line = unstyled(line);
@@ -152,7 +153,7 @@ fn side_by_side(groups: &[Vec<KeyGroup>], blanks: usize, width: usize) -> Vec<Li
         }
         line
     };
-    padded.zip(right).map(row).take(rows).collect()
+    left.into_iter().zip(right).map(row).collect()
 }
 
 /// Moves a line's style to its spans, so that it does not colour what is appended.

@@ -1,7 +1,7 @@
 //! Lays out rows of a mark, a name and a wrapped sentence. Does not know their meanings.
 
 use ratatui::{
-    style::{Modifier, Style},
+    style::Style,
     text::{Line, Span},
 };
 use unicode_width::UnicodeWidthStr;
@@ -25,11 +25,6 @@ impl MarkRow {
     #[must_use]
     pub fn marked(self, mark: Span<'static>) -> Self {
         Self { mark: Some(mark), ..self }
-    }
-
-    #[must_use]
-    pub fn emphasized(self) -> Self {
-        Self { is_emphasized: true, ..self }
     }
 }
 
@@ -94,7 +89,7 @@ impl MarkTable<'_> {
 }
 
 fn name_style(row: &MarkRow) -> Style {
-    if row.is_emphasized { Style::new().add_modifier(Modifier::BOLD) } else { Style::new() }
+    if row.is_emphasized { Style::new().bold() } else { Style::new() }
 }
 
 /// Joins groups, with blank lines between them if there is room.

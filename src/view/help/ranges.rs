@@ -44,9 +44,6 @@ pub fn lines(page_context: &PageContext) -> Vec<Line<'static>> {
 /// row of macOS is from `net.inet.ip.portrange` of XNU, that of Windows (since Vista) from
 /// Microsoft's KB 929851.
 fn ranges(ephemeral: &Ephemeral, is_scanned: bool) -> Vec<MarkRow> {
-    let row = |name: &str, range: port::PortRange, sentence: String| {
-        MarkRow::new(format!("{name:NAMES$}{range}"), sentence)
-    };
     let privileged = match ephemeral.unprivileged_start {
         0 => "known services; any process may bind() here".to_owned(),
         start => format!("known services; below {start} privileged here"),
@@ -60,21 +57,17 @@ fn ranges(ephemeral: &Ephemeral, is_scanned: bool) -> Vec<MarkRow> {
     };
     vec![
         row("system", port::SYSTEM, privileged),
-        row(
-            "registered",
-            port::REGISTERED,
-            "assigned on request; any process may bind()".to_owned(),
-        ),
-        row(
-            "IANA dynamic",
-            port::IANA_DYNAMIC,
-            "never registered: for automatic choice".to_owned(),
-        ),
-        row("Linux default", port::LINUX_DEFAULT, "automatic choice, unless configured".to_owned()),
-        row("this machine", ephemeral.range, own).emphasized(),
-        row("macOS", port::IANA_DYNAMIC, "automatic choice by default".to_owned()),
-        row("Windows", port::IANA_DYNAMIC, "automatic choice by default, since Vista".to_owned()),
+        row("registered", port::REGISTERED, "assigned on request; any process may bind()"),
+        row("IANA dynamic", port::IANA_DYNAMIC, "never registered: for automatic choice"),
+        row("Linux default", port::LINUX_DEFAULT, "automatic choice, unless configured"),
+        MarkRow { is_emphasized: true, ..row("this machine", ephemeral.range, own) },
+        row("macOS", port::IANA_DYNAMIC, "automatic choice by default"),
+        row("Windows", port::IANA_DYNAMIC, "automatic choice by default, since Vista"),
     ]
+}
+
+fn row(name: &str, range: port::PortRange, sentence: impl Into<String>) -> MarkRow {
+    MarkRow::new(format!("{name:NAMES$}{range}"), sentence)
 }
 
 fn calls(ephemeral: &Ephemeral) -> Vec<MarkRow> {

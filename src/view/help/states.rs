@@ -6,12 +6,12 @@ use ratatui::{
 };
 
 use super::{
-    PageContext, lab,
+    PageContext,
     mark_table::{MarkRow, MarkTable, stack},
-    overview, pool,
+    marks,
 };
 use crate::{
-    app::{Lens, Screen, allocation::Speed, lens::LENSES},
+    app::{Lens, Screen, lens::LENSES},
     domain::{Ephemeral, State, StateClass},
     view::{Role, Theme, lens, theme::letter},
 };
@@ -36,27 +36,21 @@ fn page(page_context: &PageContext, lenses: impl Iterator<Item = Lens>) -> Vec<L
     let lens_sheet =
         MarkTable { marks: LENS_MARKS, names: MARKS + NAMES - LENS_MARKS, ..mark_table };
     let theme = page_context.theme;
+    let states = || mark_table.lines(&State::EACH.map(|state| of_state(state, theme)));
     let groups = match page_context.app.screen() {
-        Screen::Overview => vec![
-            mark_table.lines(&overview::figures(page_context)),
-            mark_table.lines(&State::EACH.map(|state| of_state(state, theme))),
-        ],
+        Screen::Overview => vec![mark_table.lines(&marks::overview(page_context)), states()],
         Screen::Map => vec![
-            mark_table.lines(&State::EACH.map(|state| of_state(state, theme))),
+            states(),
             mark_table.lines(&free_ports(page_context)),
             mark_table.lines(&reading(theme)),
             lens_sheet.lines(&lenses.map(|lens| of_lens(lens, theme)).collect::<Vec<_>>()),
         ],
-        Screen::Allocate if page_context.app.pool().is_open() => vec![
-            mark_table.lines(&pool::marks(theme)),
-            mark_table.lines(&State::EACH.map(|state| of_state(state, theme))),
-        ],
-        Screen::Allocate => vec![
-            mark_table.lines(&marks(page_context)),
-            mark_table.lines(&State::EACH.map(|state| of_state(state, theme))),
-        ],
+        Screen::Allocate if page_context.app.pool().is_open() => {
+            vec![mark_table.lines(&marks::pool(theme)), states()]
+        }
+        Screen::Allocate => vec![mark_table.lines(&marks::allocate(page_context)), states()],
         Screen::Lab => {
-            vec![mark_table.lines(&lab::marks(theme)), mark_table.lines(&lab::figures())]
+            vec![mark_table.lines(&marks::lab(theme)), mark_table.lines(&marks::lab_figures())]
         }
     };
     stack(groups, page_context)
@@ -134,54 +128,4 @@ fn of_lens(lens: Lens, theme: &Theme) -> MarkRow {
     let letters = (view.letters)(view.categories, theme);
     MarkRow::new(lens.name(), letters)
         .marked(Span::styled("lens", Style::new().add_modifier(Modifier::DIM)))
-}
-
-/// Returns the marks of the allocator's map and histogram.
-fn marks(page_context: &PageContext) -> Vec<MarkRow> {
-    let theme = page_context.theme;
-    let badge = |text: &str, role| Span::styled(format!(" {text} "), theme.badge(role));
-    let speed = page_context.app.allocation().speed();
-    let density = if theme.needs_whole_cells() {
-        Span::raw(theme.glyph("·▒█", ".=@"))
-    } else {
-        Span::styled("███", theme.style(Role::Heat(4)))
-    };
-    let mut rows = vec![
-        MarkRow::new(
-            "refused",
-            "attempt n met a port in use; + from the 10th on (2nd if ports are tried in order)",
-        )
-        .marked(badge("1", Role::Collision)),
-        MarkRow::new("allocated", "this attempt got its port; older marks fade")
-            .marked(badge(theme.glyph("◆", "*"), Role::Allocated)),
-        MarkRow::new("held", "by this run, until x, X, a new run or quitting")
-            .marked(badge(theme.glyph("●", "o"), Role::Ok)),
-        MarkRow::new("in use", "by others; grey, to make attempts visible").marked(occupied(theme)),
-        MarkRow::new("free", "an allocator may get it").marked(free(theme)),
-        MarkRow::new("expected", "value of the strategy's model, beside the measured one")
-            .marked(Span::raw(theme.glyph(" ◇ ", " o "))),
-        MarkRow::new("density", "at max speed: attempts/s per port, mean of each block")
-            .marked(density),
-    ];
-    if speed == Speed::Thousand {
-        rows.push(MarkRow::new("flash", "at 1k/s: a sample of the attempts, shown briefly"));
-    }
-    rows
-}
-
-/// Returns the mark of ports in use by others on maps of attempts.
-pub fn occupied(theme: &Theme) -> Span<'static> {
-    if theme.needs_whole_cells() {
-        Span::raw(theme.glyph(" ▒ ", " = "))
-    } else {
-        Span::styled(" █ ", theme.style(Role::Muted))
-    }
-}
-
-/// Returns the mark of free ports on maps of attempts.
-pub fn free(theme: &Theme) -> Span<'static> {
-    Span::styled(
-        format!(" {} ", theme.glyph('·', '.')),
-        Style::new().bg(theme.color(Role::Available)),
-    )
 }

@@ -7,18 +7,16 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{InspectorContext, port, port_history, range};
 use crate::{
-    domain::{Socket, notation},
+    domain::{PortRange, Socket, notation},
     view::{Role, words},
 };
 
 pub fn lines(context: &InspectorContext<'_>, room: usize) -> Vec<Line<'static>> {
     let sockets: Vec<&Socket> = context.app.sockets_on(context.port).collect();
-    if context.app.span().is_some() && room == 1 {
-        return vec![span(context)];
-    }
-    let mut lines = Vec::new();
-    if context.app.span().is_some() {
-        lines.push(span(context));
+    let mut lines: Vec<_> =
+        context.app.span().map(|ports| span(context, ports)).into_iter().collect();
+    if room == 1 && !lines.is_empty() {
+        return lines;
     }
     let all = room;
     let room = room.saturating_sub(lines.len() + 1);
@@ -27,11 +25,11 @@ pub fn lines(context: &InspectorContext<'_>, room: usize) -> Vec<Line<'static>> 
         _ => lines.extend(facts(context, sockets.len(), 1 + room.saturating_sub(sockets.len()))),
     }
     let shown = if sockets.len() > room { room.saturating_sub(1) } else { sockets.len() };
-    for socket in &sockets[..shown] {
+    lines.extend(sockets[..shown].iter().map(|socket| {
         let mut line = Line::from("  ");
-        line.spans.extend(socket_spans(context, socket, context.width.saturating_sub(1)));
-        lines.push(line);
-    }
+        line.extend(socket_spans(context, socket, context.width.saturating_sub(1)));
+        line
+    }));
     if room > 0 && shown < sockets.len() {
         let more = notation::counted((sockets.len() - shown) as u64, "more socket");
         lines.push(context.dim(format!("  +{more}")));
@@ -49,12 +47,12 @@ pub fn lines(context: &InspectorContext<'_>, room: usize) -> Vec<Line<'static>> 
 }
 
 /// Formats the selected span: ` 40000-40199  200 ports, 57 in use, 143 free`.
-fn span(context: &InspectorContext<'_>) -> Line<'static> {
-    let name = context.app.span().map(|span| format!(" {span} ")).unwrap_or_default();
+fn span(context: &InspectorContext<'_>, ports: PortRange) -> Line<'static> {
+    let name = format!(" {ports} ");
     let room = context.width.saturating_sub(name.len() + 2);
-    let parts = words::fitted(&range::span_parts(context), ", ", room);
+    let counts = words::fitted(&range::span_parts(context), ", ", room);
     let badge = context.theme.badge(Role::Cursor);
-    Line::from(vec![Span::raw(" "), Span::styled(name, badge), Span::raw(format!(" {parts}"))])
+    Line::from(vec![Span::raw(" "), Span::styled(name, badge), Span::raw(format!(" {counts}"))])
 }
 
 fn number(context: &InspectorContext<'_>) -> Vec<Span<'static>> {
@@ -71,15 +69,15 @@ fn facts(context: &InspectorContext<'_>, sockets: usize, room: usize) -> Vec<Lin
         0 => port::what(context).to_owned(),
         _ => notation::counted(sockets as u64, "socket"),
     };
-    let pointer = context.is_pointed_at().then(|| "under the pointer".to_owned());
+    let pointer = context.app.hover().map(|_| "under the pointer".to_owned());
     let mut parts = vec![what];
     parts.extend(pointer.into_iter().chain(port::registered(context)).chain(context.block_words()));
     parts.extend(port::nature(context));
     let indent = first.width();
     let width = context.width.saturating_sub(indent);
-    let rows = words::rows(&parts, context.dot(), width);
+    let rows = words::rows(&parts, " · ", width);
     if rows.len() > room {
-        first.push_span(whole_parts(&parts, context.dot(), width));
+        first.push_span(whole_parts(&parts, width));
         return vec![first];
     }
     let mut rows = rows.into_iter();
@@ -93,10 +91,10 @@ fn only(context: &InspectorContext<'_>, socket: &Socket, others: usize) -> Line<
     let mut line = Line::from(number(context));
     let more = if others > 0 { format!(" +{others} more") } else { String::new() };
     let room = context.width.saturating_sub(line.width() + more.len());
-    line.spans.extend(socket_spans(context, socket, room));
+    line.extend(socket_spans(context, socket, room));
     line.push_span(more);
     if let Some(block) = context.block_words() {
-        let block = format!("{}{block}", context.dot());
+        let block = format!(" · {block}");
         if line.width() + block.width() <= context.width {
             line.push_span(Span::styled(block, context.theme.style(Role::Dim)));
         }
@@ -105,12 +103,12 @@ fn only(context: &InspectorContext<'_>, socket: &Socket, others: usize) -> Line<
 }
 
 /// Joins the parts that fit into `room` columns and skips those that do not.
-fn whole_parts(parts: &[String], separator: &str, room: usize) -> String {
+fn whole_parts(parts: &[String], room: usize) -> String {
     let mut text = String::new();
     for part in parts {
-        let gap = if text.is_empty() { 0 } else { separator.width() };
-        if text.width() + gap + part.width() <= room {
-            text.push_str(if gap > 0 { separator } else { "" });
+        let separator = if text.is_empty() { "" } else { " · " };
+        if text.width() + separator.width() + part.width() <= room {
+            text.push_str(separator);
             text.push_str(part);
         }
     }

@@ -9,7 +9,7 @@ use super::InspectorContext;
 use crate::{
     app::Lens,
     domain::{PortRange, port},
-    view::{Role, lens, theme::letter},
+    view::{Role, heatmap::free_glyph, lens, theme::letter},
 };
 
 /// Ports per row. The first port of a row is a multiple of this number.
@@ -56,12 +56,7 @@ fn letter_of(context: &InspectorContext<'_>, port: u16) -> (char, Style) {
     let theme = context.theme;
     let class = context.scan.occupancy.port(port).shown_class(context.app.map().protocols);
     let free = lens::free_port(context.scan, port);
-    let letter = match (class, free) {
-        (Some(class), _) => letter(class),
-        (None, Role::Reserved) => 'x',
-        (None, Role::Available) => theme.glyph('·', '.'),
-        (None, _) => ' ',
-    };
+    let letter = class.map_or_else(|| free_glyph(free, theme), letter);
     let has_colors = theme.has_color() && context.app.map().lens == Lens::State;
     let style = match class {
         _ if port == context.port => theme.badge(Role::Cursor),

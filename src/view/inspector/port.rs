@@ -1,10 +1,7 @@
 //! Describes one port: its kind, its registered service, its sockets. Does not describe its
 //! neighbours.
 
-use ratatui::{
-    style::Style,
-    text::{Line, Span},
-};
+use ratatui::text::{Line, Span};
 
 use unicode_width::UnicodeWidthStr;
 
@@ -14,7 +11,7 @@ use crate::{
         Family, Protocol, Socket, StateClass, notation,
         port::{IANA_DYNAMIC, REGISTERED},
     },
-    view::{Role, words},
+    view::{Role, surface::labelled_lines, words},
 };
 
 /// Width of `container `.
@@ -27,7 +24,7 @@ const COMMAND_LINES: usize = 2;
 
 pub fn lines(context: &InspectorContext<'_>, room: usize) -> Vec<Line<'static>> {
     let sockets: Vec<&Socket> = context.app.sockets_on(context.port).collect();
-    let pointer = if context.is_pointed_at() { " under the pointer" } else { "" };
+    let pointer = if context.app.hover().is_some() { " under the pointer" } else { "" };
     let count = notation::counted(sockets.len() as u64, "socket");
     let mut lines = vec![context.title(&format!("Port {}{pointer}", context.port), &count)];
     lines.extend(context.dim_rows(&nature(context)));
@@ -206,18 +203,8 @@ fn unit_lines(context: &InspectorContext<'_>, pids: &[u32]) -> Vec<Line<'static>
 
 /// Formats a label and its value, on as many lines as the value needs.
 fn field(context: &InspectorContext<'_>, label: &str, value: &str) -> Vec<Line<'static>> {
-    let dim = context.theme.style(Role::Dim);
     let room = context.width.saturating_sub(LABEL_WIDTH).max(1);
     let is_broken = value.split(' ').any(|word| word.width() > room);
     let pieces = if is_broken { words::pieces(value, room) } else { words::wrapped(value, room) };
-    let labels = std::iter::once(label).chain(std::iter::repeat(""));
-    labels
-        .zip(pieces)
-        .map(|(label, piece)| {
-            Line::from(vec![
-                Span::styled(format!("{label:LABEL_WIDTH$}"), dim),
-                Span::styled(piece, Style::reset()),
-            ])
-        })
-        .collect()
+    labelled_lines(label, LABEL_WIDTH, pieces, context.theme)
 }

@@ -13,8 +13,7 @@ use crate::{
     app::{Lens, lens::LensCounts},
     domain::{Protocols, StateClass, notation},
     view::{
-        Role,
-        gauges::{self, Colors},
+        Role, gauges,
         heatmap::bar,
         legend::{self, CLASSES, CLOSING_STATES, class_name},
         map,
@@ -30,51 +29,27 @@ const HALF_WIDTH: usize = 5;
 
 pub fn lines(context: &InspectorContext<'_>) -> Vec<Line<'static>> {
     let ephemeral = context.app.ephemeral();
-    let lens_counts = lens_counts(context);
-    let mut lines = vec![
-        context.title(
-            &format!("Ephemeral range {ephemeral}"),
-            map::protocols_name(context.app.map().protocols),
-        ),
-        Line::from(gauges::stacked(
-            &lens_counts.by_class,
-            lens_counts.size,
-            colors(context),
-            context.theme,
-            context.width,
-        )),
-    ];
-    let taken = [
-        format!(
-            "{} of {}",
-            notation::grouped(lens_counts.occupied),
-            notation::grouped(lens_counts.size)
-        ),
-        format!("in use, {}", notation::percent_of(lens_counts.occupied, lens_counts.size)),
-    ];
-    lines.extend(words::wrapped(&taken.join(" "), context.width).into_iter().map(Line::raw));
-    lines.extend(if context.app.map().lens == Lens::State {
+    // If the map shows this range, the scan has already counted it.
+    let is_counted = context.app.shown() == ephemeral;
+    let counts = || context.app.lens_counts(ephemeral);
+    let lens_counts = if is_counted { context.scan.lens_counts } else { counts() };
+    let LensCounts { occupied, size, .. } = lens_counts;
+    let map = context.app.map();
+    let title = format!("Ephemeral range {ephemeral}");
+    let mut lines = vec![context.title(&title, map::protocols_name(map.protocols))];
+    let roles = gauges::roles_under(map.lens);
+    let bar = gauges::stacked(&lens_counts.by_class, size, roles, context.theme, context.width);
+    lines.push(Line::from(bar));
+    let share = notation::percent_of(occupied, size);
+    let taken = format!("{} in use, {share}", words::of(occupied, size));
+    lines.extend(words::wrapped(&taken, context.width).into_iter().map(Line::raw));
+    lines.extend(if map.lens == Lens::State {
         by_state(context, &lens_counts)
     } else {
         by_lens(context)
     });
     lines.extend(halves(context, &lens_counts));
     lines
-}
-
-/// Returns the counts of the ephemeral range. If the map shows this range, the counts of the scan
-/// are reused.
-fn lens_counts(context: &InspectorContext<'_>) -> LensCounts {
-    let ephemeral = context.app.ephemeral();
-    if context.app.shown() == ephemeral {
-        context.scan.lens_counts
-    } else {
-        context.app.lens_counts(ephemeral)
-    }
-}
-
-fn colors(context: &InspectorContext<'_>) -> Colors {
-    Colors::under(context.app.map().lens)
 }
 
 /// Returns a row for each state class that occurs, then for free and reserved ports.
@@ -168,8 +143,8 @@ fn order(context: &InspectorContext<'_>) -> String {
 
 /// Returns how much of the range each protocol and family uses.
 pub fn family_lines(context: &InspectorContext<'_>) -> Vec<Line<'static>> {
-    let InspectorContext { scan, theme, width, .. } = *context;
-    let protocol_families = gauges::lines(&scan.gauges, colors(context), theme, width as u16);
+    let InspectorContext { app, scan, theme, width, .. } = *context;
+    let protocol_families = gauges::lines(&scan.gauges, app.map().lens, theme, width as u16);
     std::iter::once(context.title("By protocol", "ephemeral range"))
         .chain(protocol_families)
         .collect()

@@ -2,7 +2,7 @@
 
 use ratatui::layout::Rect;
 
-use crate::view::surface::below;
+use crate::view::surface::{below, lines_of};
 
 /// Minimum size (columns, lines) of the body for a table and one strategy's map.
 const MIN_BODY: (u16, u16) = (60, 16);
@@ -45,14 +45,11 @@ impl LabAreas {
     /// Divides the area for `count` strategies, which must be at least one.
     pub fn within(area: Rect, count: usize, selected: usize) -> Self {
         let class = class(area, count as u16);
-        let line = |y: u16, height: u16| {
-            Rect { y: area.y.saturating_add(y), height, ..area }.intersection(area)
-        };
-        let body = line(2, area.height.saturating_sub(2));
+        let body = lines_of(area, 2, area.height.saturating_sub(2));
         let mut areas = Self {
             class,
-            title: line(0, 1),
-            setup: line(1, 1),
+            title: lines_of(area, 0, 1),
+            setup: lines_of(area, 1, 1),
             table: Rect { height: 0, ..body },
             panels: Vec::new(),
             curve: Rect { height: 0, ..body },

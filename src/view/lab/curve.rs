@@ -3,12 +3,12 @@
 
 use ratatui::{
     layout::{Position, Rect},
-    style::{Modifier, Style},
+    style::Style,
     text::{Line, Span},
 };
 
 use crate::{
-    app::LabScreen,
+    app::{LabScreen, lab::StrategyFigures},
     domain::notation,
     view::{Depth, Role, Theme, lab::LabColumn, surface::Surface},
 };
@@ -60,8 +60,7 @@ pub fn render(lab: &LabScreen, entries: &[LabColumn<'_>], surface: &mut Surface<
     let scale = PlotScale { plot, decades: decades(lab, entries) };
     levels(&scale, surface);
     for entry in entries.iter().rev() {
-        let model = |share: f64| lab.expected_mean(entry.row, share);
-        dots(entry, &model, &scale, surface);
+        dots(lab, entry, &scale, surface);
     }
     here(lab, &scale, surface);
     points(lab, entries, &scale, surface);
@@ -83,10 +82,10 @@ fn rule(entries: &[LabColumn<'_>], surface: &mut Surface<'_>) {
         line.push_span(Span::styled(entry.shape(theme), theme.style(entry.role())));
         line.push_span(name);
     }
-    let left = usize::from(area.width).saturating_sub(line.width() + right.chars().count() + 1);
-    let has_room = left > 0;
-    let left = if has_room { left } else { usize::from(area.width).saturating_sub(line.width()) };
-    line.push_span(Span::styled(dash.repeat(left), border));
+    let left = usize::from(area.width).saturating_sub(line.width());
+    let before = left.saturating_sub(right.chars().count() + 1);
+    let has_room = before > 0;
+    line.push_span(Span::styled(dash.repeat(if has_room { before } else { left }), border));
     if has_room {
         line.push_span(Span::styled(right, theme.style(Role::Dim)));
         line.push_span(Span::styled(dash, border));
@@ -99,7 +98,7 @@ fn rule(entries: &[LabColumn<'_>], surface: &mut Surface<'_>) {
 fn decades(lab: &LabScreen, entries: &[LabColumn<'_>]) -> f64 {
     let points = lab.report().map(|report| report.curve.as_slice()).unwrap_or_default();
     let measured = points.iter().flat_map(|point| point.means.iter().flatten().copied());
-    let now = entries.iter().filter_map(|entry| entry.strategy_report?.figures.mean());
+    let now = entries.iter().filter_map(|entry| entry.figures()?.mean());
     let expected = lab.picked().filter_map(|row| lab.expected_mean(row, 0.99));
     let most = measured.chain(now).chain(expected).fold(10.0, f64::max);
     // A value slightly above a power of ten, such as 100.0001, is drawn on the top line and needs
@@ -124,31 +123,24 @@ fn levels(scale: &PlotScale, surface: &mut Surface<'_>) {
 
 /// Draws the expected values, as two dots per cell if braille is available. Draws nothing where
 /// there is no model.
-fn dots(
-    entry: &LabColumn<'_>,
-    model: &dyn Fn(f64) -> Option<f64>,
-    scale: &PlotScale,
-    surface: &mut Surface<'_>,
-) {
+fn dots(lab: &LabScreen, entry: &LabColumn<'_>, scale: &PlotScale, surface: &mut Surface<'_>) {
     let theme = surface.theme;
     let style = faint(entry.role(), theme);
     let plot = scale.plot;
     let span = f64::from(plot.width.saturating_sub(1)).max(1.0);
     for x in plot.left()..plot.right() {
-        let mut drawn_cells = Vec::new();
         for half in [0.0, 0.5] {
             // At 100 % each run uses all its attempts and fails, so the curve ends before 100 %.
             let share = (f64::from(x - plot.x) + half - 0.25).max(0.0) / span;
-            if let Some(mean) = model(share).filter(|_| share < 1.0) {
-                drawn_cells.push((half > 0.0, scale.height(mean) + 0.5));
-            }
-        }
-        for (is_right, height) in drawn_cells {
+            let Some(mean) = lab.expected_mean(entry.row, share).filter(|_| share < 1.0) else {
+                continue;
+            };
+            let height = scale.height(mean) + 0.5;
             let lines = (height.floor() as u16).min(plot.height - 1);
             let dot = ((height - f64::from(lines)) * 4.0).clamp(0.0, 3.0) as usize;
             let at = Position::new(x, plot.bottom() - 1 - lines);
             let Some(cell) = surface.buffer.cell_mut(at) else { continue };
-            let sign = if theme.ascii { '.' } else { braille(cell.symbol(), is_right, dot) };
+            let sign = if theme.ascii { '.' } else { braille(cell.symbol(), half > 0.0, dot) };
             cell.set_char(sign).set_style(style);
         }
     }
@@ -185,7 +177,7 @@ fn here(lab: &LabScreen, scale: &PlotScale, surface: &mut Surface<'_>) {
     let words = format!(" now: {} ", notation::percent(share));
     let width = words.len() as u16;
     let start = if x >= plot.x + width { x - width } else { x + 1 };
-    let style = Style::reset().patch(theme.style(Role::Text)).add_modifier(Modifier::BOLD);
+    let style = Style::reset().patch(theme.style(Role::Text)).bold();
     surface.within(plot).put(start, plot.y, &words, style);
 }
 
@@ -213,9 +205,7 @@ fn points(
     };
     if let Some(share) = lab.share() {
         for entry in entries {
-            if let Some(mean) =
-                entry.strategy_report.and_then(|strategy_report| strategy_report.figures.mean())
-            {
+            if let Some(mean) = entry.figures().and_then(StrategyFigures::mean) {
                 put_point(entry, share, mean);
             }
         }

@@ -29,12 +29,10 @@ const WITH_PREDICTABLE: usize = 36;
 
 /// Draws the figures. If `is_brief`, leaves out those that the table shows.
 pub fn section(lab: &LabScreen, entry: &LabColumn<'_>, is_brief: bool, column: &mut Surface<'_>) {
-    let Some(strategy_report) = entry.strategy_report else {
+    let Some(figures) = entry.figures() else {
         column.text("nothing measured yet", Role::Dim);
-        (1..LINES).for_each(|_| column.blank());
-        return;
+        return column.skip(LINES - 1);
     };
-    let figures = &strategy_report.figures;
     quantiles(figures, lab.options().max_attempts, column);
     if !is_brief {
         mean(figures, column);
@@ -104,15 +102,13 @@ fn mean(figures: &StrategyFigures, column: &mut Surface<'_>) {
 /// Returns the role of the measured mean: `Ok` within four standard errors of the expected mean,
 /// else `Warn`. Returns `Text` if there are too few runs or no model.
 pub fn mean_role(figures: &StrategyFigures) -> Role {
-    let expected = figures.expected.map(|model| model.mean_attempts);
+    let expected = figures.expected.filter(|_| figures.runs >= MIN_RUNS);
+    let expected = expected.map(|model| model.mean_attempts);
     let (Some(mean), Some(model), Some(error)) =
         (figures.mean(), expected, figures.standard_error())
     else {
         return Role::Text;
     };
-    if figures.runs < MIN_RUNS {
-        return Role::Text;
-    }
     // If all runs took the same number of attempts, the measured standard error is 0. In that case
     // the standard error of independent attempts is used, which is 0 only if exactly one attempt is
     // expected.
@@ -127,12 +123,8 @@ pub fn mean_role(figures: &StrategyFigures) -> Role {
 
 /// Returns the role of the measured failure rate, as [`mean_role`] does for the mean.
 pub fn failure_role(figures: &StrategyFigures) -> Role {
-    let (Some(rate), Some(model)) = (figures.failure_rate(), figures.expected) else {
-        return Role::Text;
-    };
-    if figures.runs < MIN_RUNS {
-        return Role::Text;
-    }
+    let expected = figures.expected.filter(|_| figures.runs >= MIN_RUNS);
+    let (Some(rate), Some(model)) = (figures.failure_rate(), expected) else { return Role::Text };
     let runs = figures.runs as f64;
     let error = (model.failure_rate * (1.0 - model.failure_rate) / runs).max(0.0).sqrt();
     // The last term allows for one failure more or less.
@@ -187,9 +179,8 @@ fn next(lab: &LabScreen, judged: &Predictability, column: &mut Surface<'_>) {
 /// Returns the share (0 to 1) of the next port's bits that an observer of the last ports knows.
 /// None: too few ports were allocated.
 pub fn known(lab: &LabScreen, judged: &Predictability) -> Option<f64> {
-    let candidates = lab
-        .occupancy_counts()
-        .map_or(lab.options().range.len(), |occupancy_counts| occupancy_counts.candidates);
+    let counts = lab.occupancy_counts();
+    let candidates = counts.map_or(lab.options().range.len(), |counts| counts.candidates);
     let all = f64::from(candidates.max(2)).log2();
     let known = 1.0 - (judged.bits_left / all).clamp(0.0, 1.0);
     (judged.habit != Habit::Unseen).then_some(known)
@@ -289,9 +280,8 @@ fn snapshots(figures: &StrategyFigures, column: &mut Surface<'_>) {
 }
 
 fn last(entry: &LabColumn<'_>, column: &mut Surface<'_>) {
-    let Some(last) = entry.strategy_report.and_then(|strategy_report| strategy_report.last) else {
-        column.blank();
-        return;
+    let Some(last) = entry.strategy_report.and_then(|report| report.last) else {
+        return column.blank();
     };
     let start = last.port.map_or_else(|| "failed".to_owned(), |port| port.to_string());
     let number = notation::grouped(last.attempts);

@@ -33,8 +33,7 @@ impl HistogramScale {
     pub fn over(lab: &LabScreen, entries: &[LabColumn<'_>], columns: u16) -> Self {
         let limit = lab.options().max_attempts.max(1);
         let columns = columns.clamp(1, MAX_BARS);
-        let figures =
-            || entries.iter().filter_map(|entry| entry.strategy_report).map(|c| &c.figures);
+        let figures = || entries.iter().filter_map(LabColumn::figures);
         let longest = figures().map(|figures| longest(figures, limit)).max().unwrap_or(1);
         let width = longest.div_ceil(u32::from(columns)).max(1);
         let bins = longest.div_ceil(width).clamp(1, u32::from(columns)) as u16;
@@ -63,14 +62,7 @@ impl HistogramScale {
     /// Returns each bin's expected share of all runs. None: no model is known.
     fn model(&self, figures: &StrategyFigures) -> Option<Vec<f64>> {
         let model = figures.model.as_ref()?;
-        let left = |bin: u32| model.survival(bin.saturating_mul(self.width).min(self.limit));
-        let lefts: Vec<f64> = (0..=u32::from(self.bins)).map(left).collect();
-        Some(lefts.windows(2).map(|pair| (pair[0] - pair[1]).max(0.0)).collect())
-    }
-
-    /// Returns the number of attempts at the right end of the axis.
-    fn last(&self) -> u32 {
-        u32::from(self.bins) * self.width
+        Some(bars::expected_shares(model, self.bins.into(), self.width, self.limit))
     }
 }
 
@@ -87,23 +79,24 @@ fn longest(figures: &StrategyFigures, limit: u32) -> u32 {
 }
 
 pub fn render(entry: &LabColumn<'_>, scale: &HistogramScale, surface: &mut Surface<'_>) {
-    let Some(strategy_report) = entry.strategy_report else { return };
+    let Some(figures) = entry.figures() else { return };
     let (theme, area) = (surface.theme, surface.area);
     if area.height < MIN_HEIGHT || scale.highest <= 0.0 {
         return;
     }
     let plot = Rect { height: area.height - 1, width: scale.bins.min(area.width), ..area };
     let style = theme.style(entry.role());
-    for (x, share) in (plot.x..).zip(scale.measured(&strategy_report.figures)) {
+    for (x, share) in (plot.x..).zip(scale.measured(figures)) {
         bars::vertical(share / scale.highest, x, style, &mut surface.within(plot));
     }
-    if let Some(model) = scale.model(&strategy_report.figures) {
+    if let Some(model) = scale.model(figures) {
         diamonds(&model, scale, &mut surface.within(plot));
     }
     let width = usize::from(plot.width).max(LEAST_AXIS).min(usize::from(area.width));
-    let axis = bars::axis_line(scale.last(), scale.width, width, theme);
+    let last = u32::from(scale.bins) * scale.width;
+    let axis = bars::axis_line(last, scale.width, width, theme);
     surface.put(area.x, plot.bottom(), &axis, theme.style(Role::Dim));
-    legend(&strategy_report.figures, surface);
+    legend(figures, surface);
 }
 
 /// Draws the expected height on every second bar, so that the bars between them stay visible.

@@ -5,7 +5,6 @@ use ratatui::layout::{Position, Rect};
 use crate::{
     app::{
         Grid,
-        grid::GUTTER,
         lab::{Attempt, PortView, StrategyReport},
     },
     domain::PortRange,
@@ -15,11 +14,6 @@ use crate::{
         surface::Surface,
     },
 };
-
-/// Returns the width of a map, in terminal columns.
-pub fn width(grid: &Grid) -> u16 {
-    GUTTER + grid.columns()
-}
 
 /// Draws the map. If `reads`, adds the number of the allocated port; the caller sets `reads` at
 /// speeds at which the number can be read.

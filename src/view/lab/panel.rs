@@ -65,7 +65,7 @@ impl StrategyPanel {
     }
 
     fn map_width(&self) -> u16 {
-        self.grid.as_ref().map_or(0, map::width)
+        self.grid.as_ref().map_or(0, |grid| GUTTER + grid.columns())
     }
 
     pub fn histogram_width(&self) -> u16 {
@@ -98,12 +98,10 @@ impl StrategyPanel {
         };
         let mut column = surface.within(facts);
         figures::section(lab, entry, self.is_brief, &mut column);
-        let is_tight = column.left() < 6;
-        if !is_tight {
+        if column.left() >= 6 {
             column.blank();
         }
-        let mut plot = column.rest();
-        plot.height = plot.height.min(MAX_HISTOGRAM_LINES);
+        let plot = Rect { height: column.left().min(MAX_HISTOGRAM_LINES), ..column.rest() };
         histogram::render(entry, scale, &mut column.within(plot));
     }
 

@@ -1,17 +1,19 @@
-//! Draws a table of all strategies, for terminals with room for only one strategy's panel.
+//! Draws a table of all strategies, for terminals with room for only one strategy's panel, and a
+//! line for each on terminals that are too small for a map.
 
 use ratatui::{style::Style, text::Span};
 
 use crate::{
     app::{LabScreen, lab::StrategyFigures},
-    domain::notation,
+    domain::{Text, notation},
     view::{
         Role, Theme,
         lab::{
             LabColumn,
             figures::{failure_role, guess_role, known, mean_role, number, quantile},
         },
-        surface::Surface,
+        surface::{Surface, fitted},
+        words::{took, wrapped},
     },
 };
 
@@ -31,17 +33,12 @@ pub fn render(lab: &LabScreen, entries: &[LabColumn<'_>], column: &mut Surface<'
     let rows: Vec<Vec<Cell>> =
         entries.iter().map(|entry| cells(lab, entry, is_wide, column.theme)).collect();
     // Figures that do not fit are left out, from the right.
-    let shown = |row: &[Cell]| {
-        let mut used = NAME;
-        let width = column.width();
-        row.iter()
-            .take_while(|cell| {
-                used += cell.1;
-                used <= width
-            })
-            .count()
+    let mut used = NAME;
+    let fits = |cell: &&Cell| {
+        used += cell.1;
+        used <= column.width()
     };
-    let count = rows.first().map_or(0, |row| shown(row));
+    let count = rows.first().into_iter().flatten().take_while(fits).count();
     let mut head = vec![Span::styled(format!("{:<NAME$}", "  strategy"), dim)];
     for (name, width, ..) in rows.iter().flatten().take(count) {
         head.push(Span::styled(format!("{name:>width$}"), dim));
@@ -72,7 +69,7 @@ fn line(entry: &LabColumn<'_>, cells: &[Cell], column: &mut Surface<'_>) {
 
 fn cells(lab: &LabScreen, entry: &LabColumn<'_>, is_wide: bool, theme: &Theme) -> Vec<Cell> {
     let none = || "-".to_owned();
-    let figures = entry.strategy_report.map(|strategy_report| &strategy_report.figures);
+    let figures = entry.figures();
     let expected = figures.and_then(|figures| figures.expected);
     let mean = figures.and_then(StrategyFigures::mean).map_or_else(none, number);
     let model = expected.map_or_else(none, |model| number(model.mean_attempts));
@@ -83,8 +80,7 @@ fn cells(lab: &LabScreen, entry: &LabColumn<'_>, is_wide: bool, theme: &Theme) -
     let failure = expected.map_or_else(none, |model| notation::fine_percent(model.failure_rate));
     let known = figures.and_then(|figures| known(lab, &figures.predictability));
     let time = figures.and_then(StrategyFigures::time_of_success);
-    let time =
-        time.map_or_else(none, |time| notation::elapsed(time).replace('µ', theme.glyph("µ", "u")));
+    let time = time.map_or_else(none, |time| took(time, theme));
     let [(model_name, model_width), (failure_name, failure_width), (time_name, time_width)] =
         if is_wide {
             [("expected", 9), ("expected", 10), ("time/success", 13)]
@@ -105,4 +101,30 @@ fn cells(lab: &LabScreen, entry: &LabColumn<'_>, is_wide: bool, theme: &Theme) -
         ),
         (time_name, time_width, time, Role::Text),
     ]
+}
+
+/// Draws the selected strategy first; each line has the parts that fit in full.
+pub fn tiny(lab: &LabScreen, entries: &[LabColumn<'_>], column: &mut Surface<'_>) {
+    let width = column.width();
+    let selected = entries.iter().filter(|entry| entry.is_selected);
+    let others = entries.iter().filter(|entry| !entry.is_selected);
+    for entry in selected.chain(others) {
+        let figures = entry.figures();
+        let mean = figures.and_then(StrategyFigures::mean).map_or_else(|| "-".to_owned(), number);
+        let model = figures.and_then(|figures| figures.expected);
+        let model = model.map(|model| format!("expected {}", number(model.mean_attempts)));
+        let failed = figures.and_then(StrategyFigures::failure_rate);
+        let failed = failed.map(|failed| format!("failed {}", notation::fine_percent(failed)));
+        let [model, failed] = [model, failed].map(Option::unwrap_or_default);
+        let line = fitted(&[&format!("{} {mean}", entry.row.name), &model, &failed], width);
+        let line = if line.is_empty() { fitted(&[&mean], width) } else { line };
+        column.text(&line, if entry.is_selected { Role::Text } else { Role::Dim });
+    }
+    let used = lab.share().map(|share| format!("{} used", notation::percent(share)));
+    let pace = if lab.is_running() { "running" } else { "paused" };
+    let line = fitted(&[lab.speed().name(), pace, used.as_deref().unwrap_or_default()], width);
+    column.text(&line, Role::Text);
+    for line in wrapped(lab.notice().map(Text::as_str).unwrap_or_default(), width) {
+        column.text(&line, Role::Warn);
+    }
 }

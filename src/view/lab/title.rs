@@ -2,11 +2,9 @@
 //! not change settings.
 
 use ratatui::{
-    layout::Rect,
     text::Span,
     widgets::{Clear, Widget},
 };
-use unicode_width::UnicodeWidthStr;
 
 use crate::{
     app::{
@@ -16,7 +14,7 @@ use crate::{
     domain::{MachineKind, notation},
     view::{
         Role, speeds,
-        surface::{Surface, fitted},
+        surface::{Surface, fitted, lines_of},
         words,
     },
 };
@@ -25,12 +23,9 @@ pub fn render(app: &App, line: &mut Surface<'_>) {
     let lab = app.lab();
     let (theme, width) = (line.theme, line.width());
     let is_wide = width >= 100;
-    let target_wordings = target_wordings(app, is_wide);
     let name = if is_wide { "Lab " } else { "" };
-    let target_words =
-        target_wordings.iter().find(|target_words| name.len() + target_words.width() <= width);
-    let target_words = target_words.cloned().unwrap_or_default();
-    let room = width.saturating_sub(name.len() + target_words.width() + 3);
+    let target_words = target_words(app, is_wide);
+    let room = width.saturating_sub(name.len() + target_words.len() + 3);
     let strategies = match lab.picked().len() {
         1 => "1 strategy".to_owned(),
         count => format!("{count} strategies"),
@@ -40,8 +35,7 @@ pub fn render(app: &App, line: &mut Surface<'_>) {
         LabTarget::Simulated { .. } => "same occupancies, same seed",
     };
     let limit = format!("at most {}", notation::counted(lab.options().max_attempts, "attempt"));
-    let runs =
-        lab.strategy_report(lab.selected()).map(|strategy_report| strategy_report.figures.runs);
+    let runs = lab.strategy_report(lab.selected()).map(|report| report.figures.runs);
     let allocations = runs.map(|runs| notation::counted(runs, "allocation")).unwrap_or_default();
     let usage = usage(lab);
     let parts = [usage.as_str(), &limit, &allocations, &strategies, same];
@@ -58,42 +52,36 @@ pub fn render(app: &App, line: &mut Surface<'_>) {
     ]);
 }
 
-/// Returns the wordings for where ports are bound, longest first. Returns the longest wording of a
-/// simulation only if `is_wide`, so that the other parts of the line have room.
-fn target_wordings(app: &App, is_wide: bool) -> Vec<String> {
+/// Describes where ports are bound. Describes a simulation at length only if `is_wide`, so that the
+/// other parts of the line have room.
+fn target_words(app: &App, is_wide: bool) -> String {
     let machine = app.scan().map(|scan| &scan.snapshot.machine);
-    let words: &[&str] = match (app.lab().target(), machine.map(|m| (m.kind, m.is_isolated))) {
+    let words = match (app.lab().target(), machine.map(|m| (m.kind, m.is_isolated))) {
         (LabTarget::Simulated { pattern: Pattern::Built, .. }, _) if is_wide => {
-            &["simulated, filled by the strategy"]
+            "simulated, filled by the strategy"
         }
         (LabTarget::Simulated { pattern, .. }, _) => {
-            return vec![format!("simulated, {}", pattern.name()), "simulated".to_owned()];
+            return format!("simulated, {}", pattern.name());
         }
-        (LabTarget::Machine, None) => &["this machine, not scanned yet", "this machine"],
-        (LabTarget::Machine, Some((MachineKind::Live, false))) => {
-            &["real bind() on this machine", "real bind()"]
-        }
+        (LabTarget::Machine, None) => "this machine, not scanned yet",
+        (LabTarget::Machine, Some((MachineKind::Live, false))) => "real bind() on this machine",
         (LabTarget::Machine, Some((MachineKind::Live, true))) => {
-            &["real bind() in this network namespace", "real bind() in a netns", "real bind()"]
+            "real bind() in this network namespace"
         }
-        (LabTarget::Machine, Some((MachineKind::Simulated, _))) => &["simulated machine"],
-        (LabTarget::Machine, Some((MachineKind::Recorded, _))) => &["recording: no real bind()"],
+        (LabTarget::Machine, Some((MachineKind::Simulated, _))) => "simulated machine",
+        (LabTarget::Machine, Some((MachineKind::Recorded, _))) => "recording: no real bind()",
     };
-    words.iter().map(|&words| words.to_owned()).collect()
+    words.to_owned()
 }
 
 /// Formats the occupancy: `90.0 % of 16,384 ports used`.
 fn usage(lab: &LabScreen) -> String {
-    match (lab.share(), lab.occupancy_counts()) {
-        (Some(share), Some(occupancy_counts)) => {
-            format!(
-                "{} of {} ports used",
-                notation::percent(share),
-                notation::grouped(occupancy_counts.candidates)
-            )
-        }
-        (Some(share), None) => format!("{} used", notation::percent(share)),
-        (None, _) => "occupancy unknown".to_owned(),
+    let Some(share) = lab.share().map(notation::percent) else {
+        return "occupancy unknown".to_owned();
+    };
+    match lab.occupancy_counts() {
+        Some(counts) => format!("{share} of {} ports used", notation::grouped(counts.candidates)),
+        None => format!("{share} used"),
     }
 }
 
@@ -122,10 +110,8 @@ pub fn setup(lab: &LabScreen, column: &mut Surface<'_>) {
 /// Draws the notice over the second line and as many lines below as it needs.
 pub fn notice(lab: &LabScreen, surface: &mut Surface<'_>) {
     let Some(notice) = lab.notice() else { return };
-    let area = surface.area;
-    let lines = words::wrapped(notice.as_str(), usize::from(area.width));
-    let height = lines.len() as u16;
-    let message_area = Rect { y: area.y.saturating_add(1), height, ..area }.intersection(area);
+    let lines = words::wrapped(notice.as_str(), surface.width());
+    let message_area = lines_of(surface.area, 1, lines.len() as u16);
     Clear.render(message_area, surface.buffer);
     let mut column = surface.within(message_area);
     for line in &lines {

@@ -17,8 +17,7 @@ use crate::{
         DestinationUse, Level, OwnerKey, StateClass, Subject, diagnosis::SubjectStatus, notation,
     },
     view::{
-        Theme,
-        gauges::{self, Colors},
+        Role, Theme, gauges,
         size_class::SizeClass,
         surface::Surface,
         table::{TableColumn, dim, plain},
@@ -134,7 +133,7 @@ fn bar(context: &OverviewContext<'_>, row: &DestinationUse, width: usize) -> Vec
     let mut by_class = [0; StateClass::EACH.len()];
     by_class[StateClass::TimeWait as usize] = row.time_wait.saturating_sub(row.reusable);
     by_class[StateClass::Established as usize] = row.used.saturating_sub(row.time_wait);
-    gauges::stacked(&by_class, row.capacity, Colors::States, context.theme, width)
+    gauges::stacked(&by_class, row.capacity, Role::Class, context.theme, width)
 }
 
 /// Names one owner and counts the others in `DestinationUse::owners`. Names the process with the

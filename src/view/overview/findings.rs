@@ -2,7 +2,7 @@
 //! apply the rules.
 
 use ratatui::{
-    style::{Modifier, Style},
+    style::Style,
     text::{Line, Span},
 };
 
@@ -12,7 +12,7 @@ use crate::{
     domain::{Age, Finding, Severity, notation},
     view::{
         Role, Theme,
-        surface::{Surface, below},
+        surface::{Surface, below, labelled_lines},
         table, words,
     },
 };
@@ -96,18 +96,15 @@ fn headed(
     let (glyph, role) = glyph(finding.severity, theme);
     let first = [
         Span::styled(mark, theme.style(Role::Accent)),
-        Span::styled(format!("{glyph:<3}"), theme.style(role).add_modifier(Modifier::BOLD)),
+        Span::styled(format!("{glyph:<3}"), theme.style(role).bold()),
     ];
     let below = [Span::raw(" ".repeat(INDENT)), Span::raw("")];
     let heads = std::iter::once(first).chain(std::iter::repeat(below));
-    heads
-        .zip(text)
-        .map(|(head, text)| {
-            let mut line = Line::from(head.to_vec());
-            line.push_span(Span::styled(text, style));
-            line
-        })
-        .collect()
+    let line = |(head, text)| {
+        let [mark, glyph]: [Span<'static>; 2] = head;
+        Line::from(vec![mark, glyph, Span::styled(text, style)])
+    };
+    heads.zip(text).map(line).collect()
 }
 
 fn unfolded(
@@ -118,18 +115,14 @@ fn unfolded(
 ) -> Vec<Line<'static>> {
     let theme = context.theme;
     let room = width.saturating_sub(INDENT);
-    let bold = Style::reset().add_modifier(Modifier::BOLD);
+    let bold = Style::reset().bold();
     let summary = words::wrapped(&finding.summary, room);
     let mut lines = headed(finding, summary, bold, theme.glyph("❯ ", "> "), theme);
     let mut part = |label: &str, text: &str| {
         let label_width = "do not ".len();
-        let wrapped = words::wrapped(text, room.saturating_sub(label_width));
-        for (index, text) in wrapped.into_iter().enumerate() {
-            let label = if index == 0 { label } else { "" };
-            let label = format!("{:INDENT$}{label:label_width$}", "");
-            let label = Span::styled(label, theme.style(Role::Dim));
-            lines.push(Line::from(vec![label, Span::raw(text)]));
-        }
+        let text = words::wrapped(text, room.saturating_sub(label_width));
+        let label = format!("{:INDENT$}{label}", "");
+        lines.extend(labelled_lines(&label, INDENT + label_width, text, theme));
     };
     if let Some(age) = context.app.finding_age(finding) {
         part("since", &since(age));

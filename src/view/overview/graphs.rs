@@ -10,6 +10,7 @@ use crate::{
     view::{
         Role, Theme,
         bars::EIGHTHS,
+        map,
         surface::{Surface, indented},
         theme::letter,
         words,
@@ -75,7 +76,7 @@ pub fn drain(context: &OverviewContext<'_>, surface: &mut Surface<'_>) {
     let role = Role::Class(StateClass::TimeWait);
     bars(&values, most, (role, letter(StateClass::TimeWait)), &mut surface.within(plot));
     let peak = format!("peak {}/s", notation::grouped(most));
-    axis(["now", &peak, "in 60s"], &mut surface.within(below_plot(plot)));
+    axis(["now", &peak, "in 60s"], plot, surface);
 }
 
 /// Returns the longest title of the drain of `ports` ports that fits into `room` columns.
@@ -85,11 +86,8 @@ fn drain_title(ports: u32, room: usize) -> String {
         0 => "TIME-WAIT ends: no port".to_owned(),
         _ => format!("TIME-WAIT ends: {counted}"),
     };
-    let short = format!("TIME-WAIT: {counted}");
-    [long, short]
-        .into_iter()
-        .find(|title| title.len() <= room)
-        .unwrap_or_else(|| "TIME-WAIT".to_owned())
+    let wordings = [long, format!("TIME-WAIT: {counted}"), "TIME-WAIT".to_owned()];
+    wordings.into_iter().find(|title| title.len() <= room).unwrap_or_default()
 }
 
 /// Draws a bar per value. `mark` is the colour of the bars, and the letter that replaces them if
@@ -112,15 +110,12 @@ fn bars(values: &[u32], most: u32, mark: (Role, char), surface: &mut Surface<'_>
     }
 }
 
-/// Returns the line below a plot.
-fn below_plot(plot: Rect) -> Rect {
-    Rect { y: plot.bottom(), height: 1, ..plot }
-}
-
-/// Writes three labels at the left, in the middle and at the right; drops the middle one if it does
-/// not fit.
-fn axis([left, middle, right]: [&str; 3], surface: &mut Surface<'_>) {
-    let (area, width) = (surface.area, surface.width());
+/// Writes three labels below a plot, at the left, in the middle and at the right; drops the middle
+/// one if it does not fit.
+fn axis([left, middle, right]: [&str; 3], plot: Rect, surface: &mut Surface<'_>) {
+    let area = Rect { y: plot.bottom(), height: 1, ..plot };
+    let mut surface = surface.within(area);
+    let width = surface.width();
     let dim = surface.theme.style(Role::Dim);
     let used = left.len() + right.len() + 2;
     surface.put(area.x, area.y, left, dim);
@@ -142,7 +137,7 @@ pub fn usage(context: &OverviewContext<'_>, surface: &mut Surface<'_>) {
     let series = context.app.trends().series(subject_status.subject);
     let title = match subject_status.subject {
         Subject::Destination(destination) => format!("to {}", destination.remote),
-        Subject::Range(protocol) => format!("{} in use", verdict::name(protocol)),
+        Subject::Range(protocol) => format!("{} in use", map::protocols_name(protocol.into())),
         Subject::ProtocolFamily(protocol_family) => protocol_family.name().to_owned(),
     };
     let title = words::shorten(&title, usize::from(area.width).saturating_sub(6));
@@ -167,7 +162,7 @@ pub fn usage(context: &OverviewContext<'_>, surface: &mut Surface<'_>) {
     let seconds_each = series[0].0.as_secs_f64() / f64::from(past_area.width.max(1));
     forecast(subject_status, seconds_each, &mut surface.within(forecast_area));
     let [start, end] = [start(series[0].0), end(subject_status)];
-    axis([&start, "now", &end], &mut surface.within(below_plot(plot)));
+    axis([&start, "now", &end], plot, surface);
 }
 
 /// Returns the label at the left end of the time axis.

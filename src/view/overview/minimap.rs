@@ -1,9 +1,6 @@
 //! Draws a small map of the range by state, with a legend. The Map screen draws the large map.
 
-use ratatui::{
-    layout::Rect,
-    text::{Line, Span},
-};
+use ratatui::{layout::Rect, text::Line};
 
 use super::{OverviewContext, rule};
 use crate::{
@@ -11,14 +8,11 @@ use crate::{
         grid::{AXIS, BAR, GUTTER, Room},
         lens::LensCounts,
     },
-    domain::{PortRange, Protocols, notation},
+    domain::{PortRange, Protocols},
     view::{
-        Role,
-        heatmap::{GlyphMeaning, Heatmap, Pointed, PortFacts, occupied},
-        legend::{CLASSES, class_name},
-        lens, map,
+        heatmap::{GlyphMeaning, Heatmap, Pointed, occupied},
+        legend, lens, map,
         surface::{Surface, below},
-        theme::letter,
     },
 };
 
@@ -45,7 +39,8 @@ pub fn render(context: &OverviewContext<'_>, surface: &mut Surface<'_>) {
             let taken = context.scan.occupancy.occupied_in(ports, Protocols::Both);
             taken as f32 / ports.len() as f32
         },
-        ports: &MinimapInput(context),
+        taken: &|block| occupied(&context.scan.occupancy, Protocols::Both, block),
+        owner: &|_| String::new(),
         pointed: Pointed::default(),
     };
     let map = below(area, 1);
@@ -63,29 +58,9 @@ fn legend(context: &OverviewContext<'_>, area: Rect) -> Vec<Line<'static>> {
     let ephemeral = &context.scan.snapshot.ephemeral;
     let lens_counts =
         LensCounts::count(ephemeral.range, &context.scan.occupancy, Protocols::Both, ephemeral);
-    let mut lines = vec![Line::default(), Line::default()];
-    for class in CLASSES.into_iter().filter(|&class| lens_counts.of(class) > 0) {
-        let mark = if context.theme.needs_whole_cells() { letter(class) } else { '■' };
-        let count = notation::grouped(lens_counts.of(class));
-        let words = format!("{} {count}  ", class_name(class));
-        let used = lines.last().map_or(0, Line::width);
-        if used + 2 + words.trim_end().len() > usize::from(area.width.saturating_sub(1)) {
-            lines.push(Line::default());
-        }
-        if let Some(line) = lines.last_mut() {
-            let style = context.theme.style(Role::Class(class));
-            line.push_span(Span::styled(format!("{mark} "), style));
-            line.push_span(words);
-        }
-    }
+    let width = usize::from(area.width.saturating_sub(1));
+    let mut lines = vec![Line::default()];
+    lines.extend(legend::class_lines(&lens_counts, context.theme, width));
     let is_roomy = area.height >= MIN_HEIGHT_WITH_LEGEND + lines.len() as u16;
     if is_roomy { lines } else { Vec::new() }
-}
-
-struct MinimapInput<'a>(&'a OverviewContext<'a>);
-
-impl PortFacts for MinimapInput<'_> {
-    fn taken(&self, block: PortRange) -> u8 {
-        occupied(&self.0.scan.occupancy, Protocols::Both, block)
-    }
 }

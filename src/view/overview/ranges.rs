@@ -8,10 +8,9 @@ use super::{
     verdict::{level_role, rate},
 };
 use crate::{
-    domain::{Gauge, Level, ProtocolFamily, Subject, notation},
+    domain::{Gauge, ProtocolFamily, Subject, notation},
     view::{
-        Role,
-        gauges::{self, Colors},
+        Role, gauges,
         surface::{Surface, below},
     },
 };
@@ -70,30 +69,25 @@ fn line(context: &OverviewContext<'_>, gauge: &Gauge, columns: &Columns) -> Line
     let width = usize::from(NAME) - 1;
     let mut line = Line::from(format!(" {:width$}", gauge.protocol_family.name()));
     let bar = usize::from(columns.bar);
-    line.extend(gauges::stacked(&gauge.by_class, gauge.size, Colors::States, theme, bar));
-    let trend = context.app.trends().of(Subject::ProtocolFamily(gauge.protocol_family));
+    line.extend(gauges::stacked(&gauge.by_class, gauge.size, Role::Class, theme, bar));
+    let subject = Subject::ProtocolFamily(gauge.protocol_family);
+    let trend = context.app.trends().of(subject);
     let share = notation::percent_of(gauge.occupied, gauge.size);
-    line.push_span(Span::styled(
-        format!("{share:>8}"),
-        theme.style(level_role(level(context, gauge))),
-    ));
+    let left = gauge.size - gauge.occupied.min(gauge.size);
+    let level = context.app.thresholds().level(gauge.share(), left, None);
+    line.push_span(Span::styled(format!("{share:>8}"), theme.style(level_role(level))));
     line.push_span(format!("{:>8}", notation::grouped(gauge.occupied)));
     line.push_span(Span::styled(format!("{:>10}", rate(trend, theme)), theme.style(Role::Dim)));
     if columns.has_half {
         line.push_span(half(context, gauge));
     }
     if columns.spark > 0 {
-        let series = context.app.trends().series(Subject::ProtocolFamily(gauge.protocol_family));
+        let series = context.app.trends().series(subject);
         let spark = graphs::spark(&series, gauge.size, usize::from(columns.spark), theme);
         line.push_span("  ");
         line.push_span(Span::styled(spark, theme.style(Role::Dim)));
     }
     line
-}
-
-fn level(context: &OverviewContext<'_>, gauge: &Gauge) -> Level {
-    let left = gauge.size - gauge.occupied.min(gauge.size);
-    context.app.thresholds().level(gauge.share(), left, None)
 }
 
 /// Formats how many ports without a socket have the low parity, which connect() tries first. If

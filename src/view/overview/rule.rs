@@ -1,7 +1,7 @@
 //! Draws a horizontal rule with a title at the left and notes at the right.
 
 use ratatui::{
-    style::{Modifier, Style},
+    style::Style,
     text::{Line, Span},
 };
 use unicode_width::UnicodeWidthStr;
@@ -15,7 +15,7 @@ use crate::{
 
 /// Draws a rule; drops notes from the right if they do not fit.
 pub fn draw(title: &str, notes: &[String], surface: &mut Surface<'_>) {
-    let title = Span::styled(format!(" {title} "), Style::reset().add_modifier(Modifier::BOLD));
+    let title = Span::styled(format!(" {title} "), Style::reset().bold());
     draw_line(vec![title], notes, surface);
 }
 
@@ -35,7 +35,7 @@ pub fn draw_list(
         let count = notation::grouped(list.len(context.scan) as u64);
         let text = format!(" {} {count} ", list.name());
         let style = if list == shown {
-            Style::reset().add_modifier(Modifier::BOLD)
+            Style::reset().bold()
         } else {
             Style::reset().patch(context.theme.style(Role::Dim))
         };
@@ -54,9 +54,8 @@ fn draw_line(titles: Vec<Span<'static>>, notes: &[String], surface: &mut Surface
     let mut line = Line::from(Span::styled(dash, border));
     line.extend(titles);
     let room = width.saturating_sub(line.width() + 4);
-    let dot = theme.glyph(" · ", " - ");
     let first_fits = notes.first().is_some_and(|note| note.width() <= room);
-    let note = if first_fits { words::fitted(notes, dot, room) } else { String::new() };
+    let note = if first_fits { words::fitted(notes, " · ", room) } else { String::new() };
     let note = if note.is_empty() { note } else { format!(" {note} ") };
     let left = width.saturating_sub(line.width() + note.width() + 1);
     line.push_span(Span::styled(dash.repeat(left), border));

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use ratatui::{
-    style::{Modifier, Style},
+    style::Style,
     text::{Line, Span},
 };
 use unicode_width::UnicodeWidthStr;
@@ -16,10 +16,10 @@ use crate::{
         overview::headline::{Headline, is_about},
     },
     domain::{
-        Destination, Finding, Forecast, LastMinute, Left, Level, Protocol, Severity, Subject,
-        Trend, diagnosis::SubjectStatus, notation,
+        Destination, Finding, Forecast, LastMinute, Left, Level, Severity, Subject, Trend,
+        diagnosis::SubjectStatus, notation,
     },
-    view::{Role, Theme, words},
+    view::{Role, Theme, map, surface::labelled_lines, words},
 };
 
 /// Returns at most `height` lines for an area of this width.
@@ -32,16 +32,13 @@ pub fn lines(context: &OverviewContext<'_>, width: u16, height: u16) -> Vec<Line
         Role::Warn => "! ",
         _ => "!! ",
     };
-    let badge = Span::styled(
-        format!(" {marks}{badge} "),
-        context.theme.badge(role).add_modifier(Modifier::BOLD),
-    );
+    let badge = Span::styled(format!(" {marks}{badge} "), context.theme.badge(role).bold());
     let room = width.saturating_sub(badge.width() + 2);
     let text = match own {
         Some(finding) => whole_words(&finding.summary, room),
         None => fitting(&context.verdict, context.sources, context.theme, room),
     };
-    let bold = Style::reset().add_modifier(Modifier::BOLD);
+    let bold = Style::reset().bold();
     let mut lines = vec![Line::from(vec![badge, Span::raw("  "), Span::styled(text, bold)])];
     let below = usize::from(height).saturating_sub(1);
     lines.extend(explanation(context.app, context.theme, width, below));
@@ -57,7 +54,7 @@ pub fn explanation(app: &App, theme: &Theme, width: usize, height: usize) -> Vec
     let width = width.saturating_sub(LABEL);
     let Some(finding) = headline.why(scan) else {
         let note = words::wrapped(&quiet(scan), width);
-        return block("note", first_lines(&note, height, width), theme);
+        return labelled_lines("note", LABEL, first_lines(&note, height, width), theme);
     };
     let is_note = finding.severity == Severity::Notice;
     let reason = words::wrapped(&reason(app, scan, headline, finding), width);
@@ -71,8 +68,9 @@ pub fn explanation(app: &App, theme: &Theme, width: usize, height: usize) -> Vec
     let left = height.saturating_sub(todo.len()).max(1);
     let mut reason = first_lines(&reason, left, width);
     reason.resize(left, String::new());
-    let mut lines = block(if is_note { "note" } else { "why" }, reason, theme);
-    lines.extend(block("do", todo, theme));
+    let label = if is_note { "note" } else { "why" };
+    let mut lines = labelled_lines(label, LABEL, reason, theme);
+    lines.extend(labelled_lines("do", LABEL, todo, theme));
     lines
 }
 
@@ -108,20 +106,12 @@ fn main_owner(app: &App, scan: &LatestScan, subject: Subject) -> Option<String> 
 /// Width of a label and the gap after it.
 const LABEL: usize = 6;
 
-fn labelled(label: &str, text: String, theme: &Theme) -> Line<'static> {
-    let label = format!("{label:LABEL$}");
-    Line::from(vec![Span::styled(label, theme.style(Role::Dim)), Span::raw(text)])
-}
-
-fn block(label: &str, lines: Vec<String>, theme: &Theme) -> Vec<Line<'static>> {
-    let label = |at| if at == 0 { label } else { "" };
-    lines.into_iter().enumerate().map(|(at, text)| labelled(label(at), text, theme)).collect()
-}
-
-/// Numbers the steps and joins as many as fit in full. If not even the first step fits, cuts it.
+/// Numbers the steps or, without steps, the advice, and joins as many as fit in full. If not even
+/// the first one fits, cuts it.
 fn advice(finding: &Finding, width: usize, height: usize) -> Vec<String> {
+    let steps = if finding.steps.is_empty() { &finding.advice } else { &finding.steps };
     let numbered: Vec<String> =
-        (1..).zip(short(finding)).map(|(number, text)| format!("{number} {text}")).collect();
+        (1..).zip(steps).map(|(number, text)| format!("{number} {text}")).collect();
     let Some(first) = numbered.first() else { return Vec::new() };
     let alone = words::wrapped(first, width);
     if alone.len() > height {
@@ -138,11 +128,6 @@ fn advice(finding: &Finding, width: usize, height: usize) -> Vec<String> {
         (kept, text) = (lines, longer);
     }
     kept
-}
-
-/// Returns the short form of the advice if there is one.
-fn short(finding: &Finding) -> &[String] {
-    if finding.steps.is_empty() { &finding.advice } else { &finding.steps }
 }
 
 /// Returns the first lines; the last one ends with `..` if lines were left out.
@@ -209,7 +194,7 @@ pub fn headline(subject_status: &SubjectStatus, sources: usize, theme: &Theme) -
             let subject = format!("TCP {from}{arrow} {remote}");
             (subject, format!("{arrow} {remote}"), "ports")
         }
-        Subject::Range(protocol) => both(name(protocol)),
+        Subject::Range(protocol) => both(map::protocols_name(protocol.into())),
         Subject::ProtocolFamily(protocol_family) => both(protocol_family.name()),
     };
     if subject_status.level == Level::Ok {
@@ -268,13 +253,6 @@ fn widest(subject_status: &SubjectStatus) -> [SubjectStatus; 2] {
 
 fn both(name: &str) -> (String, String, &'static str) {
     (name.to_owned(), name.to_owned(), "ephemeral ports")
-}
-
-pub fn name(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Tcp => "TCP",
-        Protocol::Udp => "UDP",
-    }
 }
 
 /// Formats the rate of change; empty if it is unknown or if no port is left. For `Failing` (full at

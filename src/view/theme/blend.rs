@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use ratatui::style::Color;
 
-use super::{Background, COLORED_OWNERS, Contrast, Depth, Role, Theme, mix};
+use super::{Background, COLORED_OWNERS, Contrast, Depth, Role, Theme};
 use crate::domain::StateClass;
 
 /// Number of steps of the share in use, from none to all.
@@ -32,14 +32,9 @@ impl Theme {
         if step == STEPS || self.depth <= Depth::Sixteen {
             return self.color(role);
         }
-        match self.slot(role, free) {
-            Some(slot) => SHADES[slot].get_or_init(|| self.shades(role, free))[step],
-            None => self.blended(role, free, step),
-        }
-    }
-
-    fn shades(&self, role: Role, free: Role) -> Box<Shades> {
-        Box::new(std::array::from_fn(|step| self.blended(role, free, step)))
+        let Some(slot) = self.slot(role, free) else { return self.blended(role, free, step) };
+        let shades = || Box::new(std::array::from_fn(|step| self.blended(role, free, step)));
+        SHADES[slot].get_or_init(shades)[step]
     }
 
     fn blended(&self, role: Role, free: Role, step: usize) -> Color {
@@ -48,11 +43,7 @@ impl Theme {
         // With high contrast a single used port in a block is more visible.
         let lowest = if self.contrast == Contrast::High { 0.75 } else { 0.60 };
         let amount = (lowest + (1.0 - lowest) * share.powf(0.9)).max(least);
-        let mixed = mix::oklab(self.true_color(free), self.true_color(role), amount);
-        match self.depth {
-            Depth::True => mix::color(mixed),
-            _ => Color::Indexed(mix::nearest_index(mixed)),
-        }
+        self.mix(self.true_color(free), self.true_color(role), amount)
     }
 
     /// Returns the cache index of a pair of roles. None: the pair is too rare to be cached.

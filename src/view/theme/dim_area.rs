@@ -8,7 +8,7 @@ use ratatui::{
     style::{Color, Modifier},
 };
 
-use super::{Background, Depth, Role, Theme, fade, mix};
+use super::{Background, Depth, Role, Theme, fade};
 
 /// Share (0 to 1) of a colour that is left after dimming.
 const LEFT: f32 = 0.38;
@@ -40,15 +40,6 @@ impl Theme {
             Background::Dark => 0x00_0000,
             Background::Light => 0xFF_FFFF,
         };
-        match fade::rgb(color) {
-            None => color,
-            Some(rgb) => {
-                let mixed = mix::oklab(background, rgb, LEFT);
-                match self.depth {
-                    Depth::True => mix::color(mixed),
-                    _ => Color::Indexed(mix::nearest_index(mixed)),
-                }
-            }
-        }
+        fade::rgb(color).map_or(color, |rgb| self.mix(background, rgb, LEFT))
     }
 }

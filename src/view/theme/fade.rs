@@ -2,7 +2,7 @@
 
 use ratatui::style::{Color, Style};
 
-use super::{Depth, Role, Theme, mix};
+use super::{Depth, Role, Theme};
 
 /// Share (0 to 1) of a mark's colour that is left after each step, from step 0.
 const LEFT: [f32; 4] = [1.0, 0.70, 0.45, 0.22];
@@ -17,12 +17,8 @@ impl Theme {
             return self.color(role);
         }
         match (self.depth, rgb(below)) {
-            (Depth::True, Some(below)) => {
-                mix::color(mix::oklab(below, self.true_color(role), amount))
-            }
-            (Depth::Indexed, Some(below)) => {
-                let mixed = mix::oklab(below, self.true_color(role), amount);
-                Color::Indexed(mix::nearest_index(mixed))
+            (Depth::True | Depth::Indexed, Some(below)) => {
+                self.mix(below, self.true_color(role), amount)
             }
             _ if step < 2 => self.color(role),
             _ => below,

@@ -24,6 +24,10 @@ const BOUND: Swatch = row(0xB4_40FA, 129, 0x89_1BA4, 91, Magenta, Magenta);
 const UDP: Swatch = row(0x00_FFB4, 49, 0x02_8485, 30, Cyan, Green);
 const DARK: Swatch = row(0xC4_CCFF, 153, 0x05_1662, 17, White, LightMagenta);
 
+/// In the order of `StateClass::EACH`.
+const CLASSES: [Swatch; StateClass::EACH.len()] =
+    [LISTEN, CLOSING, BOUND, UDP, ESTABLISHED, TIME_WAIT];
+
 /// The colours of the seven largest owners, which reuse those of the states as in `palette`.
 const OWNERS: [Swatch; COLORED_OWNERS] =
     [ESTABLISHED, TIME_WAIT, UDP, BOUND, CLOSING, LISTEN, DARK];
@@ -43,12 +47,7 @@ pub fn swatch(role: Role) -> Swatch {
         Role::System => row(0x18_1309, 233, 0xEF_E6D2, 254, Black, White),
         Role::Available => row(0x10_1C38, 17, 0xDC_E6F4, 189, DarkGray, Gray),
         Role::Reserved => row(0x77_839A, 103, 0x7C_8798, 102, Blue, DarkGray),
-        Role::Class(StateClass::Listen) => LISTEN,
-        Role::Class(StateClass::Established) => ESTABLISHED,
-        Role::Class(StateClass::TimeWait) => TIME_WAIT,
-        Role::Class(StateClass::Closing) => CLOSING,
-        Role::Class(StateClass::Bound) => BOUND,
-        Role::Class(StateClass::Udp) => UDP,
+        Role::Class(class) => CLASSES[class as usize],
         Role::Category(rank) => OWNERS[usize::from(rank) % OWNERS.len()],
         Role::OtherCategory | Role::Muted => row(0x8A_93A6, 246, 0x72_7B8A, 243, Gray, DarkGray),
         Role::Heat(0) => swatch(Role::Available),

@@ -41,6 +41,10 @@ const BOUND: Swatch = row(0xC2_85C5, 176, 0x98_27A0, 127, Color::Magenta, Color:
 const UDP: Swatch = row(0x00_F0BE, 50, 0x06_785A, 29, Color::Cyan, Color::Green);
 const DARK: Swatch = row(0xC5_BAFF, 183, 0x2B_0072, 18, Color::White, Color::LightMagenta);
 
+/// In the order of `StateClass::EACH`.
+const CLASSES: [Swatch; StateClass::EACH.len()] =
+    [LISTEN, CLOSING, BOUND, UDP, ESTABLISHED, TIME_WAIT];
+
 /// The colours of the seven largest owners, largest first: the colours of the six states, which
 /// differ most from each other, and `DARK`.
 const OWNERS: [Swatch; super::COLORED_OWNERS] =
@@ -65,12 +69,7 @@ pub fn swatch(role: Role) -> Swatch {
         Role::System => row(0x1E_1B17, 234, 0xE9_E4DA, 254, Black, White),
         Role::Available => row(0x1C_2534, 236, 0xD9_E2F0, 189, DarkGray, Gray),
         Role::Reserved => row(0x56_6070, 59, 0x9A_A3B2, 247, Blue, DarkGray),
-        Role::Class(StateClass::Listen) => LISTEN,
-        Role::Class(StateClass::Established) => ESTABLISHED,
-        Role::Class(StateClass::TimeWait) => TIME_WAIT,
-        Role::Class(StateClass::Closing) => CLOSING,
-        Role::Class(StateClass::Bound) => BOUND,
-        Role::Class(StateClass::Udp) => UDP,
+        Role::Class(class) => CLASSES[class as usize],
         Role::Category(rank) => OWNERS[usize::from(rank) % OWNERS.len()],
         Role::OtherCategory | Role::Muted => row(0x6E_7688, 243, 0x8F_96A3, 246, Gray, DarkGray),
         Role::Scale(step) => ramp::scale(step),

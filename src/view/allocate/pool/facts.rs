@@ -9,13 +9,15 @@ use crate::{
     domain::notation,
     view::{
         Role,
-        allocate::pool::{PoolContext, letter, role, table},
+        allocate::{
+            pool::{PoolContext, letter, role, table},
+            setup::{LABEL, label},
+        },
         heatmap::bar,
         surface::{Surface, first_fitting, fitted},
     },
 };
 
-const LABEL: usize = 10;
 /// Maximum width of a bar.
 const MAX_BAR_WIDTH: usize = 24;
 
@@ -30,11 +32,8 @@ pub fn section(pool_context: PoolContext<'_>, column: &mut Surface<'_>) {
     column.rule("Pool", "o: change");
     let room = column.width().saturating_sub(LABEL);
     label("holder", &table::holder(pool_context), column);
-    label(
-        "next",
-        &format!("class {} (c): {}", pool_screen.class().name(), may(pool_screen.class())),
-        column,
-    );
+    let class = pool_screen.class();
+    label("next", &format!("class {} (c): {}", class.name(), may(class)), column);
     label("released", &quarantine_rule(pool_screen), column);
     let Some(report) = pool_screen.report() else {
         let words = if pool_screen.notice().is_some() { "no pool" } else { "opening ..." };
@@ -101,10 +100,6 @@ pub fn tiny(pool_screen: &PoolScreen, column: &mut Surface<'_>) {
 /// Formats the number of ports in quarantine.
 pub fn in_quarantine(report: &PoolReport) -> String {
     format!("{} in quarantine", notation::grouped(report.quarantined.len() as u64))
-}
-
-fn label(label: &str, value: &str, column: &mut Surface<'_>) {
-    column.labelled(&format!("{label:<LABEL$}"), value);
 }
 
 /// Returns the bands that a class may use.

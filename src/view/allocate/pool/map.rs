@@ -36,11 +36,9 @@ impl LeaseMap<'_> {
         let pane = attempt_map::of_scan(scan, protocols, self.grid, &tint, surface);
         let Some(report) = self.pool_screen.report() else { return };
         let at = |port| pane.position(self.grid, port);
-        for (port, stray_datagrams) in
-            report.quarantined.iter().map(|entry| (entry.port, entry.stray_datagrams))
-        {
-            if let Some(at) = at(port) {
-                let (glyph, style) = quarantined(stray_datagrams, theme);
+        for entry in &report.quarantined {
+            if let Some(at) = at(entry.port) {
+                let (glyph, style) = quarantined(entry.stray_datagrams, theme);
                 surface.within(pane.cells).put(at.x, at.y, glyph, style);
             }
         }
@@ -71,10 +69,8 @@ impl LeaseMap<'_> {
             let part = band.ports.and_then(|reserved| reserved.intersection(ports));
             part.is_some_and(|part| part.len() * 2 > ports.len())
         };
-        let class = [Priority::High, Priority::Normal]
-            .into_iter()
-            .find(|&class| has(&bands[class as usize]));
-        class.map(band_role)
+        let mut classes = [Priority::High, Priority::Normal].into_iter();
+        classes.find(|&class| has(&bands[class as usize])).map(band_role)
     }
 
     pub fn legend(column: &mut Surface<'_>) {

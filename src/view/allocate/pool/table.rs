@@ -6,8 +6,8 @@ use ratatui::text::Span;
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    app::pool::{Lease, PoolReport, QuarantineEntry},
-    domain::notation::{self, NamedProcess},
+    app::pool::{Lease, PoolReport, Priority, QuarantineEntry},
+    domain::notation,
     view::{
         Role,
         allocate::pool::{PoolContext, facts::in_quarantine, letter, role},
@@ -41,11 +41,8 @@ pub fn section(pool_context: PoolContext<'_>, column: &mut Surface<'_>) {
             LeaseTableRow::Lease(lease) => {
                 let age = notation::duration(age(pool_context, lease.since));
                 let kind = if lease.is_held { "held" } else { "booked" };
-                let owner = first_fitting(
-                    &owners(pool_context, lease.holder.pid),
-                    owner_width,
-                    column.theme,
-                );
+                let owner = owners(pool_context, lease.holder.pid);
+                let owner = first_fitting(&owner, owner_width, column.theme);
                 let rest = format!("{age:>6}  {kind:<8} {:>6}  {owner}", lease.number);
                 (lease.port, Some(lease.class), lease.class.name().to_owned(), rest)
             }
@@ -63,8 +60,7 @@ pub fn section(pool_context: PoolContext<'_>, column: &mut Surface<'_>) {
 
 pub fn narrow(pool_context: PoolContext<'_>, column: &mut Surface<'_>) {
     let Some(report) = pool_context.pool_screen.report() else {
-        column.text("opening ...", Role::Dim);
-        return;
+        return column.text("opening ...", Role::Dim);
     };
     column.rule("Leases", &notation::grouped(report.leases.len() as u64));
     for (is_selected, entry) in visible(pool_context, report, usize::from(column.left())) {
@@ -73,12 +69,10 @@ pub fn narrow(pool_context: PoolContext<'_>, column: &mut Surface<'_>) {
                 let rest = format!("{:>6}", notation::duration(age(pool_context, lease.since)));
                 (lease.port, Some(lease.class), String::new(), rest)
             }
-            LeaseTableRow::QuarantineEntry(quarantined) => (
-                quarantined.port,
-                None,
-                String::new(),
-                format!("{:>6}", left(pool_context, quarantined)),
-            ),
+            LeaseTableRow::QuarantineEntry(quarantined) => {
+                let rest = format!("{:>6}", left(pool_context, quarantined));
+                (quarantined.port, None, String::new(), rest)
+            }
         };
         row(is_selected, cells, column);
     }
@@ -100,10 +94,7 @@ fn stray_datagrams(quarantined: &QuarantineEntry, width: usize, column: &Surface
 pub fn holder(pool_context: PoolContext<'_>) -> String {
     match pool_context.pool_screen.options().holder {
         None => "portscope".to_owned(),
-        Some(pid) => {
-            let [longest, ..] = owners(pool_context, pid);
-            longest
-        }
+        Some(pid) => pool_context.processes.named(pid).to_string(),
     }
 }
 
@@ -146,7 +137,7 @@ fn visible<'a>(
 
 fn row(
     is_selected: bool,
-    (port, class, name, rest): (u16, Option<crate::app::pool::Priority>, String, String),
+    (port, class, name, rest): (u16, Option<Priority>, String, String),
     column: &mut Surface<'_>,
 ) {
     let theme = column.theme;
@@ -170,14 +161,12 @@ fn age(pool_context: PoolContext<'_>, since: Duration) -> Duration {
 }
 
 fn left(pool_context: PoolContext<'_>, quarantined: &QuarantineEntry) -> String {
-    let left = quarantined
-        .until
-        .saturating_sub(pool_context.pool_screen.clock(pool_context.allocate_context.now));
+    let now = pool_context.pool_screen.clock(pool_context.allocate_context.now);
+    let left = quarantined.until.saturating_sub(now);
     notation::duration(Duration::from_secs(left.as_secs_f64().ceil() as u64))
 }
 
 /// Returns the wordings for a process, longest first.
 fn owners(pool_context: PoolContext<'_>, pid: u32) -> [String; 3] {
-    let name = pool_context.processes.get(pid).map(|process| &process.name);
-    [NamedProcess { name, pid }.to_string(), format!("pid {pid}"), pid.to_string()]
+    [pool_context.processes.named(pid).to_string(), format!("pid {pid}"), pid.to_string()]
 }
