@@ -6,7 +6,6 @@ mod destination;
 mod listed;
 mod metrics;
 mod namespace;
-mod range;
 
 use std::{
     io::{self, Write},

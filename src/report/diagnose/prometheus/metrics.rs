@@ -3,7 +3,7 @@
 
 use crate::{
     domain::{DestinationUse, RangeUse},
-    report::diagnose::prometheus::{Metric, SampleSource, destination, namespace, range},
+    report::diagnose::prometheus::{Metric, SampleSource, destination, namespace},
 };
 
 /// All metrics, in the order in which they are written.
@@ -106,18 +106,18 @@ pub const METRICS: &[Metric] = &[
         name: "portscope_range_parity_ports",
         help: "Of portscope_range_ports: low is the parity of the range's first port, which \
                connect() tries first; bind() to port 0 tries the other one first.",
-        of: SampleSource::RangeSeries("protocol, parity", range::halves),
+        of: SampleSource::RangeSeries("protocol, parity", namespace::range_halves),
     },
     Metric {
         name: "portscope_range_parity_available_ports",
         help: "Ports of the range without a socket, by parity.",
-        of: SampleSource::RangeSeries("protocol, parity", range::available_halves),
+        of: SampleSource::RangeSeries("protocol, parity", namespace::range_available_halves),
     },
     Metric {
         name: "portscope_range_exhaustion_seconds",
         help: "Time until bind() to port 0 finds no port, at the rate of this run's scans; +Inf: \
                not within two days. No series if the rate is unknown.",
-        of: SampleSource::RangeSeries("protocol", range::exhaustion),
+        of: SampleSource::RangeSeries("protocol", namespace::range_exhaustion),
     },
     Metric {
         name: "portscope_new_destination_available_ports",
