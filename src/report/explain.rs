@@ -6,7 +6,7 @@ pub mod text;
 
 use crate::{
     domain::{
-        AddressRefusal, Destination, Errno, Outcome, Protocol, Publication, Refusal,
+        AddressRefusal, Destination, Errno, Protocol, Publication, Refusal,
         availability::{self, Answer, Bind, Reuse, probing::Probed},
         port,
     },
@@ -148,12 +148,7 @@ impl BindRow {
     /// Returns the result of the probe for JSON: `free`, `in-use`, `denied` or `unknown`. None: no
     /// probe was made.
     fn probed_name(&self) -> Option<&'static str> {
-        Some(match self.probed.result()? {
-            Ok(()) => "free",
-            Err(errno) => match (Refusal { protocol: self.bind.protocol, errno }).outcome() {
-                Outcome::Bound => "free",
-                other => other.name(),
-            },
-        })
+        let name = |errno| Refusal { protocol: self.bind.protocol, errno }.outcome().name();
+        Some(self.probed.result()?.map_or_else(name, |()| "free"))
     }
 }

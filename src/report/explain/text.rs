@@ -223,11 +223,7 @@ fn groups<'a>(scan: Scan<'a>, sockets: &'a [Socket]) -> Vec<HolderGroup<'a>> {
 
 /// Writes when the processes started. One scan does not show since when they hold the port.
 fn write_ages(scan: Scan<'_>, sockets: &[Socket], out: &mut dyn Write) -> io::Result<()> {
-    let mut pids: Vec<u32> =
-        sockets.iter().flat_map(|socket| scan.snapshot.owner(socket).pids()).copied().collect();
-    pids.sort_unstable();
-    pids.dedup();
-    let started = pids.iter().take(MAX_REPORTED).filter_map(|&pid| {
+    let started = scan.pids(sockets).into_iter().take(MAX_REPORTED).filter_map(|pid| {
         let process = scan.processes.get(pid)?;
         let seconds = i64::try_from(process.started?).ok()?;
         let instant = jiff::Timestamp::from_second(seconds).ok()?;
