@@ -6,7 +6,7 @@ use crate::domain::{
     Destination, DestinationUse, Evidence, Finding, Level, OwnerKey, Protocol, Socket, State,
     diagnosis::{
         advice::{Advice, Remedy},
-        finding::{About, Figure},
+        finding::{About, Figure, MAX_FINDINGS},
         remedies::{self, AVOID_FIN_TIMEOUT},
         verdict::{SubjectStatus, rows_to_judge},
         wording::{self, Call, client, left, main_owner, owner_key, ports, used_by},
@@ -15,8 +15,6 @@ use crate::domain::{
     notation::{counted, grouped, percent},
 };
 
-/// Maximum number of findings.
-const MAX_FINDINGS: usize = 8;
 /// Minimum number of used ports to report a destination. With fewer, the share is not significant.
 const MIN_PORTS: u32 = 8;
 

@@ -5,6 +5,9 @@ use crate::domain::{
     diagnosis::{SubjectStatus, advice::Advice},
 };
 
+/// Maximum number of findings of a rule that examines each destination or socket.
+pub(super) const MAX_FINDINGS: usize = 8;
+
 /// How serious a finding is, in ascending order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {

@@ -6,16 +6,13 @@ use crate::domain::{
     Endpoint, Evidence, Finding, OwnerKey, Protocol, Severity, Socket, State,
     diagnosis::{
         advice::Advice,
-        finding::{About, Figure},
+        finding::{About, Figure, MAX_FINDINGS},
         reservation::{self, single},
         wording::{owner_key, parity},
     },
     notation::grouped,
     socket::canonical,
 };
-
-/// Maximum number of findings.
-const MAX_FINDINGS: usize = 8;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let sockets = evidence.snapshot.sockets.iter();

@@ -9,23 +9,15 @@ use crate::domain::{Evidence, OwnerKey, Protocol, Socket, State};
 /// resolver, a media relay) chooses its own ports and soon uses others.
 const MAX_PER_PROCESS: usize = 256;
 
-/// The port of a service, and one of the sockets on it.
-#[derive(Clone, Copy)]
-pub(super) struct Service<'a> {
-    pub protocol: Protocol,
-    pub port: u16,
-    pub socket: &'a Socket,
-}
-
-/// Returns the services on ports for which `is_asked` is true, sorted by protocol and port, each
-/// port once.
+/// Returns the services on ports for which `is_asked` is true: one socket for each port, sorted by
+/// protocol and port.
 ///
 /// If it is unknown which sockets were bound by number, the result includes all TCP listeners. It
 /// then includes no UDP socket, because an unconnected UDP socket may be a client.
 pub(super) fn services<'a>(
     evidence: &Evidence<'a>,
     is_asked: impl Fn(u16) -> bool,
-) -> Vec<Service<'a>> {
+) -> Vec<&'a Socket> {
     let sockets = evidence.snapshot.sockets.iter();
     let is_service = |socket: &&Socket| match socket.state {
         State::Listen => is_by_number(evidence, socket).unwrap_or(true),
@@ -38,9 +30,7 @@ pub(super) fn services<'a>(
     found.retain(|socket| !is_of(evidence, socket, &busy));
     // The sockets are sorted by port. Several sockets on one port are one service.
     found.dedup_by_key(|socket| (socket.protocol, socket.local.port));
-    let service =
-        |socket: &'a Socket| Service { protocol: socket.protocol, port: socket.local.port, socket };
-    found.into_iter().map(service).collect()
+    found
 }
 
 /// Returns whether the socket was bound by number. None: unknown.
