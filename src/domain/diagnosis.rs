@@ -42,6 +42,14 @@ pub use finding::{About, Figure, Finding, Level, Severity};
 pub use verdict::{SubjectStatus, verdict};
 pub use wording::at_most;
 
+use self::{
+    advice::{Advice, Remedy},
+    counter::Counter,
+    finding::MAX_FINDINGS,
+    groups::{OwnerGroup, groups},
+    remedies::SysctlChange,
+};
+
 /// A diagnosis rule. The head of its file describes what it detects.
 pub struct Rule {
     /// Stable identifier, also in JSON.

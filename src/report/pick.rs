@@ -439,10 +439,7 @@ struct ErrorRow {
     message: String,
 }
 
-fn attempts<S: Serializer>(
-    attempts: &[TracedAttempt],
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
+fn attempts<S: Serializer>(attempts: &[TracedAttempt], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(attempts.iter().map(AttemptRow::from))
 }
 
@@ -476,8 +473,9 @@ fn processes<S: Serializer>(
     processes: &[(u32, Option<Text>)],
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(processes.iter().map(|(pid, name)| ProcessRow {
-        pid: *pid,
-        name: name.as_ref().map(Text::as_str),
-    }))
+    serializer.collect_seq(
+        processes
+            .iter()
+            .map(|(pid, name)| ProcessRow { pid: *pid, name: name.as_ref().map(Text::as_str) }),
+    )
 }

@@ -2,11 +2,7 @@
 
 use crate::domain::{
     Conntrack, Evidence, Finding, Severity, Vitals,
-    diagnosis::{
-        advice::Advice,
-        counter::Counter,
-        finding::{About, Figure},
-    },
+    diagnosis::{About, Advice, Counter, Figure},
     notation::{counted, grouped},
 };
 

@@ -3,7 +3,7 @@
 
 use crate::domain::{
     Evidence, Severity, Vitals,
-    diagnosis::finding::Figure,
+    diagnosis::Figure,
     notation::{counted, elapsed_seconds},
 };
 

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use crate::domain::{
     Destination, DestinationUse, Evidence, Finding, Level, OwnerKey, Protocol, Socket, State,
     diagnosis::{
-        advice::{Advice, Remedy},
-        finding::{About, Figure, MAX_FINDINGS},
+        About, Advice, Figure, MAX_FINDINGS, Remedy,
         remedies::{self, AVOID_FIN_TIMEOUT},
         verdict::{SubjectStatus, rows_to_judge},
         wording::{self, Call, client, left, main_owner, owner_key, ports, used_by},

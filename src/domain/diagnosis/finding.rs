@@ -2,7 +2,7 @@
 
 use crate::domain::{
     Destination, OwnerKey, Protocol, RangeUse, Subject,
-    diagnosis::{SubjectStatus, advice::Advice},
+    diagnosis::{Advice, SubjectStatus},
 };
 
 /// Maximum number of findings of a rule that examines each destination or socket.

@@ -3,8 +3,7 @@
 use crate::domain::{
     Evidence, Finding, PortRange, Protocol, Severity, Socket,
     diagnosis::{
-        advice::Advice,
-        finding::About,
+        About, Advice,
         reservation::{self, list, single},
         service_ports::services,
         wording::process,

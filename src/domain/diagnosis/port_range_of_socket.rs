@@ -12,8 +12,7 @@ use crate::domain::{
     Destination, DestinationUse, Endpoint, Evidence, Finding, OwnerKey, PortRange, Protocol,
     Severity, Socket, State,
     diagnosis::{
-        advice::Advice,
-        finding::{About, MAX_FINDINGS},
+        About, Advice, MAX_FINDINGS,
         wording::{owner_key, ports},
     },
     notation::grouped,

@@ -3,9 +3,7 @@
 use crate::domain::{
     Evidence, Finding, OwnerKey, Protocol, StateClass,
     diagnosis::{
-        advice::{Advice, Remedy},
-        remedies,
-        verdict::SubjectStatus,
+        Advice, Remedy, SubjectStatus, remedies,
         wording::{self, Call, by_address, left, owner_key, ports},
     },
     notation::{grouped, percent},

@@ -2,12 +2,7 @@
 
 use crate::domain::{
     Evidence, Finding, PortRange, Protocol, Severity,
-    diagnosis::{
-        advice::Advice,
-        finding::About,
-        remedies::{self, SysctlChange},
-        wording::parity,
-    },
+    diagnosis::{About, Advice, SysctlChange, remedies, wording::parity},
     notation::grouped,
 };
 

@@ -3,8 +3,7 @@
 use crate::domain::{
     Ephemeral, Evidence, Finding, PortRange, Severity, Translation,
     diagnosis::{
-        advice::Advice,
-        finding::About,
+        About, Advice,
         nat_ports_exhausted::is_dense,
         remedies::{SERVICES, range_above_services},
         reservation::{self, single},

@@ -3,8 +3,7 @@
 use crate::domain::{
     Ephemeral, Evidence, Finding, PortRange, Severity,
     diagnosis::{
-        advice::Advice,
-        finding::{About, Figure},
+        About, Advice, Figure,
         reservation::{self, single},
         service_ports::services,
     },

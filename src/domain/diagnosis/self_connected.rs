@@ -5,8 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::domain::{
     Endpoint, Evidence, Finding, OwnerKey, Protocol, Severity, Socket, State,
     diagnosis::{
-        advice::Advice,
-        finding::{About, Figure, MAX_FINDINGS},
+        About, Advice, Figure, MAX_FINDINGS,
         reservation::{self, single},
         wording::{owner_key, parity},
     },

@@ -3,8 +3,7 @@
 use crate::domain::{
     DestinationUse, Evidence, Finding, Protocol, Severity, Socket,
     diagnosis::{
-        advice::Advice,
-        finding::{About, Figure, MAX_FINDINGS},
+        About, Advice, Figure, MAX_FINDINGS,
         wording::{client, main_owner, parity, used_by},
     },
     notation::{elapsed_seconds, grouped},

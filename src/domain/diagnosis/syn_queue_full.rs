@@ -12,12 +12,7 @@ mod queues;
 
 use crate::domain::{
     Endpoint, Evidence, Finding, Protocol, Severity, Source, SynQueue,
-    diagnosis::{
-        advice::Advice,
-        counter::Counter,
-        finding::{About, Figure},
-        wording::process,
-    },
+    diagnosis::{About, Advice, Counter, Figure, wording::process},
     notation::{counted, grouped},
 };
 

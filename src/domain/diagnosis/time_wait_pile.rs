@@ -3,8 +3,7 @@
 use crate::domain::{
     DestinationUse, Drain, Evidence, Finding, Protocol, Severity,
     diagnosis::{
-        advice::Advice,
-        finding::{About, Figure},
+        About, Advice, Figure,
         remedies::{self, AVOID_FIN_TIMEOUT, half_free_in},
         wording::{client, used_by},
     },
@@ -27,9 +26,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
 }
 
 fn is_pile(time_wait: u32, used: u32, size: u32) -> bool {
-    time_wait > 0
-        && time_wait * 2 >= used
-        && f64::from(time_wait) >= MIN_SHARE * f64::from(size)
+    time_wait > 0 && time_wait * 2 >= used && f64::from(time_wait) >= MIN_SHARE * f64::from(size)
 }
 
 fn of_destination(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {

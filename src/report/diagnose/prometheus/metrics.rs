@@ -8,11 +8,7 @@ use crate::{
 
 /// All metrics, in the order in which they are written.
 pub const METRICS: &[Metric] = &[
-    Metric {
-        name: "portscope_build_info",
-        help: "Always 1.",
-        of: SampleSource::Build,
-    },
+    Metric { name: "portscope_build_info", help: "Always 1.", of: SampleSource::Build },
     Metric {
         name: "portscope_snapshot_timestamp_seconds",
         help: "Unix time at which the sockets were listed.",

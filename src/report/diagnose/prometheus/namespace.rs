@@ -80,7 +80,11 @@ pub(super) fn range_halves(_: &Health<'_>, row: &RangeUse, out: &mut Labelled<'_
     destination::add_halves(row.low_parity_size, row.size - row.low_parity_size, out);
 }
 
-pub(super) fn range_available_halves(health: &Health<'_>, row: &RangeUse, out: &mut Labelled<'_, '_>) {
+pub(super) fn range_available_halves(
+    health: &Health<'_>,
+    row: &RangeUse,
+    out: &mut Labelled<'_, '_>,
+) {
     if health.lists(row.protocol) {
         let low = row.low_parity_available();
         destination::add_halves(low, row.left().most - low, out);
