@@ -40,7 +40,7 @@ use crate::domain::{
 
 pub use finding::{About, Figure, Finding, Level, Severity};
 pub use verdict::{SubjectStatus, verdict};
-pub use wording::at_most;
+pub use wording::{at_most, span};
 
 use self::{
     advice::{Advice, Remedy},

@@ -7,7 +7,7 @@ pub mod text;
 use crate::{
     domain::{
         AddressRefusal, Destination, Errno, Protocol, Publication, Refusal,
-        availability::{self, Answer, Bind, Reuse, probing::Probed},
+        availability::{Answer, Bind, Reuse, probing::Probed},
         port,
     },
     report::Scan,
@@ -62,11 +62,6 @@ impl Explanation<'_> {
     pub fn is_held(&self) -> bool {
         !self.scan.snapshot.sockets.is_empty()
             || self.sides.iter().any(ProtocolPort::has_met_a_socket)
-    }
-
-    /// Returns whether a socket of the protocol may be on the port without being listed.
-    fn may_be_unlisted(&self, protocol: Protocol) -> bool {
-        availability::may_be_unlisted(self.scan.snapshot, protocol, self.port)
     }
 
     /// Returns the redirected flows of one protocol. None: no flow is tracked, or the flows could

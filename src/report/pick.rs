@@ -53,13 +53,6 @@ pub struct TracedAttempt {
     pub holder: Option<Collision>,
 }
 
-impl TracedAttempt {
-    /// Returns the protocol on which the port was refused, or all protocols on which it was bound.
-    fn protocols(&self) -> Protocols {
-        self.attempt.refusal.map_or(self.asked, |refusal| refusal.protocol.into())
-    }
-}
-
 /// The holder of a port that an attempt found in use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Collision {
@@ -447,7 +440,8 @@ fn attempts<S: Serializer>(attempts: &[TracedAttempt], serializer: S) -> Result<
 struct AttemptRow<'a> {
     number: u32,
     port: u16,
-    protocol: &'static str,
+    /// The protocol on which the port was refused, or all protocols on which it was bound.
+    protocol: Protocols,
     outcome: &'static str,
     errno: Option<Cow<'static, str>>,
     nanoseconds: u64,
@@ -460,7 +454,7 @@ impl<'a> From<&'a TracedAttempt> for AttemptRow<'a> {
         Self {
             number,
             port,
-            protocol: traced_attempt.protocols().name(),
+            protocol: refusal.map_or(traced_attempt.asked, |refusal| refusal.protocol.into()),
             outcome: traced_attempt.attempt.outcome().name(),
             errno: refusal.map(|refusal| refusal.errno.name()),
             nanoseconds: rows::nanoseconds(took),

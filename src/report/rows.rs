@@ -4,7 +4,6 @@
 use std::{
     fmt,
     io::{self, Write},
-    net::IpAddr,
     time::Duration,
 };
 
@@ -120,11 +119,11 @@ pub struct SocketRow<'a> {
     protocol: &'static str,
     family: &'static str,
     state: &'static str,
-    local: EndpointRow,
+    local: Endpoint,
     /// Name of the interface that the socket is bound to, or its index if the name is unknown.
     /// None: it is bound to none.
     interface: Option<Shown<InterfaceLabel<'a>>>,
-    remote: Option<EndpointRow>,
+    remote: Option<Endpoint>,
     inode: Option<u32>,
     uid: Option<u32>,
     /// None: the kernel reports no uid, or the uid represents unmapped users.
@@ -147,9 +146,9 @@ impl<'a> SocketRow<'a> {
             protocol: socket.protocol.name(),
             family: socket.family.name(),
             state: socket.state.name(),
-            local: EndpointRow::from(socket.local),
+            local: socket.local,
             interface: socket.interface.map(|index| Shown(scan.snapshot.interfaces.label(index))),
-            remote: socket.remote.map(EndpointRow::from),
+            remote: socket.remote,
             inode: socket.inode,
             uid: socket.uid,
             user: scan.user(socket).filter(User::is_known).map(Shown),
@@ -192,15 +191,12 @@ pub fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-#[derive(Serialize)]
-pub struct EndpointRow {
-    address: IpAddr,
-    port: u16,
-}
-
-impl From<Endpoint> for EndpointRow {
-    fn from(Endpoint { address, port }: Endpoint) -> Self {
-        Self { address, port }
+impl Serialize for Endpoint {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut row = serializer.serialize_struct("Endpoint", 2)?;
+        row.serialize_field("address", &self.address)?;
+        row.serialize_field("port", &self.port)?;
+        row.end()
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) fn services<'a>(
 ) -> Vec<&'a Socket> {
     let sockets = evidence.snapshot.sockets.iter();
     let is_service = |socket: &&Socket| match socket.state {
-        State::Listen => is_by_number(evidence, socket).unwrap_or(true),
+        State::Listen => evidence.snapshot.vitals.is_bound_by_number(socket).unwrap_or(true),
         State::Unconnected => is_lasting(evidence, socket).unwrap_or(false),
         _ => false,
     };
@@ -33,17 +33,12 @@ pub(super) fn services<'a>(
     found
 }
 
-/// Returns whether the socket was bound by number. None: unknown.
-fn is_by_number(evidence: &Evidence<'_>, socket: &Socket) -> Option<bool> {
-    evidence.snapshot.vitals.is_bound_by_number(socket)
-}
-
 /// Returns whether the socket was bound by number, and the earlier snapshot (`Evidence::before`)
 /// does not show otherwise. This omits sockets that are newer than that snapshot, such as those of
 /// a resolver. None: unknown.
 fn is_lasting(evidence: &Evidence<'_>, socket: &Socket) -> Option<bool> {
     let before = evidence.before.and_then(|(vitals, _)| vitals.is_bound_by_number(socket));
-    Some(is_by_number(evidence, socket)? && before != Some(false))
+    Some(evidence.snapshot.vitals.is_bound_by_number(socket)? && before != Some(false))
 }
 
 fn busy_owners(evidence: &Evidence<'_>, sockets: &[&Socket]) -> Vec<OwnerKey> {

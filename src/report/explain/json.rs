@@ -10,11 +10,11 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    domain::{Errno, Process, Publication, Text, UnseenNamespaces},
+    domain::{Endpoint, Errno, Process, Publication, Text, UnseenNamespaces},
     report::{
         Explanation,
         explain::{BindRow, ConnectRow, ProtocolPort},
-        rows::{self, Collection, EndpointRow, HostDocument, Instant, Missing, SocketRow},
+        rows::{self, Collection, HostDocument, Instant, Missing, SocketRow},
     },
 };
 
@@ -91,10 +91,10 @@ impl<'a> SideRow<'a> {
         let scan = explanation.scan;
         let sockets = scan.snapshot.on_port(side.protocol, explanation.port);
         let holders = scan.pids(sockets).into_iter().filter_map(|pid| scan.processes.get(pid));
-        let flow = |&Publication { address, to, flows, .. }: &Publication| PublishedRow {
-            address,
-            to: EndpointRow::from(to),
-            flows,
+        let flow = |flow: &Publication| PublishedRow {
+            address: flow.address,
+            to: flow.to,
+            flows: flow.flows,
         };
         Self {
             protocol: side.protocol.name(),
@@ -114,7 +114,7 @@ impl<'a> SideRow<'a> {
 #[derive(Serialize)]
 struct PublishedRow {
     address: IpAddr,
-    to: EndpointRow,
+    to: Endpoint,
     flows: u32,
 }
 

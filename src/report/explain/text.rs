@@ -105,10 +105,11 @@ fn nothing_listed(
     name: &str,
     service: &str,
 ) -> String {
+    let (snapshot, port) = (explanation.scan.snapshot, explanation.port);
     let but = if side.has_met_a_socket() {
         ", but an unlisted socket is bound to it: a bind() without reuse options fails with \
          EADDRINUSE"
-    } else if explanation.may_be_unlisted(side.protocol) {
+    } else if availability::may_be_unlisted(snapshot, side.protocol, port) {
         "; an unlisted socket may be bound to it"
     } else {
         return format!("{name}{service} is not in use.");
