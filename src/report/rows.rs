@@ -122,12 +122,12 @@ pub struct SocketRow<'a> {
     local: Endpoint,
     /// Name of the interface that the socket is bound to, or its index if the name is unknown.
     /// None: it is bound to none.
-    interface: Option<Shown<InterfaceLabel<'a>>>,
+    interface: Option<AsText<InterfaceLabel<'a>>>,
     remote: Option<Endpoint>,
     inode: Option<u32>,
     uid: Option<u32>,
     /// None: the kernel reports no uid, or the uid represents unmapped users.
-    user: Option<Shown<User<'a>>>,
+    user: Option<AsText<User<'a>>>,
     cookie: Option<u64>,
     expires_ms: Option<u32>,
     /// None: owners were not looked up.
@@ -147,11 +147,11 @@ impl<'a> SocketRow<'a> {
             family: socket.family.name(),
             state: socket.state.name(),
             local: socket.local,
-            interface: socket.interface.map(|index| Shown(scan.snapshot.interfaces.label(index))),
+            interface: socket.interface.map(|index| AsText(scan.snapshot.interfaces.label(index))),
             remote: socket.remote,
             inode: socket.inode,
             uid: socket.uid,
-            user: scan.user(socket).filter(User::is_known).map(Shown),
+            user: scan.user(socket).filter(User::is_known).map(AsText),
             cookie: socket.cookie,
             expires_ms: socket.expires_ms,
             owner: owner.kind().map(|kind| OwnerRow {
@@ -164,9 +164,9 @@ impl<'a> SocketRow<'a> {
 }
 
 /// A value that is written as the text of its `Display`.
-struct Shown<T>(T);
+struct AsText<T>(T);
 
-impl<T: fmt::Display> Serialize for Shown<T> {
+impl<T: fmt::Display> Serialize for AsText<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&self.0)
     }
