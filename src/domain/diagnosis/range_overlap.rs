@@ -66,7 +66,8 @@ fn node_ports(evidence: &Evidence<'_>) -> Option<Finding> {
         format!(
             "alternatively, start the ephemeral range above it: sysctl -w \
              net.ipv4.ip_local_port_range=\"32768 {}\"",
-            odd(overlap.ephemeral.range.last().max(60_999)),
+            // A range from an even port to an odd one has an even number of ports.
+            overlap.ephemeral.range.last().max(60_999) | 1,
         ),
     ];
     let finding = overlap
@@ -150,10 +151,4 @@ fn translations(evidence: &Evidence<'_>) -> Option<Finding> {
              hang once it is used up",
         );
     Some(finding)
-}
-
-/// Returns `port`, or the next port if `port` is even. A range from an even port to an odd one has
-/// an even number of ports.
-fn odd(port: u16) -> u16 {
-    port | 1
 }
