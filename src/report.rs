@@ -12,9 +12,7 @@ pub mod pick;
 mod rows;
 pub mod text;
 
-use std::fmt;
-
-use serde::{Serialize, Serializer};
+use std::{collections::BTreeSet, fmt};
 
 use crate::domain::{Process, ProcessTable, Snapshot, Socket};
 
@@ -48,6 +46,11 @@ impl<'a> Scan<'a> {
         names.join(", ")
     }
 
+    /// Returns the pids of the owners of these sockets, ascending.
+    fn pids(self, sockets: &[Socket]) -> BTreeSet<u32> {
+        sockets.iter().flat_map(|socket| self.snapshot.owner(socket).pids()).copied().collect()
+    }
+
     /// Returns the pids of a socket's owner, each with its process. None: the process was not read,
     /// usually because it ended before.
     fn owners(self, socket: &Socket) -> impl Iterator<Item = (u32, Option<&'a Process>)> {
@@ -76,15 +79,6 @@ impl fmt::Display for User<'_> {
             Self::Named(name) => f.pad(name),
             Self::Nameless(uid) => uid.fmt(f),
             Self::Unmapped(words) => f.pad(words),
-        }
-    }
-}
-
-impl Serialize for User<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Unmapped(_) => serializer.serialize_none(),
-            known => serializer.collect_str(known),
         }
     }
 }

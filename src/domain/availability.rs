@@ -143,7 +143,15 @@ pub fn may_be_unlisted(snapshot: &Snapshot, protocol: Protocol, port: u16) -> bo
 }
 
 impl Answer {
-    fn new(verdict: Verdict, because: impl Into<String>) -> Self {
-        Self { verdict, because: because.into() }
+    fn free(because: String) -> Self {
+        Self { verdict: Verdict::Free, because }
+    }
+
+    fn in_use(because: String) -> Self {
+        Self { verdict: Verdict::InUse, because }
+    }
+
+    fn unknown(because: String) -> Self {
+        Self { verdict: Verdict::Unknown, because }
     }
 }

@@ -40,125 +40,51 @@ use crate::domain::{
 
 pub use finding::{About, Figure, Finding, Level, Severity};
 pub use verdict::{SubjectStatus, verdict};
-pub use wording::at_most;
+pub use wording::{at_most, span};
 
-/// A diagnosis rule.
+use self::{
+    advice::{Advice, Remedy},
+    counter::Counter,
+    finding::MAX_FINDINGS,
+    groups::{OwnerGroup, groups},
+    remedies::SysctlChange,
+};
+
+/// A diagnosis rule. The head of its file describes what it detects.
 pub struct Rule {
     /// Stable identifier, also in JSON.
     pub id: &'static str,
-    /// What the rule detects, in a few words.
-    pub about: &'static str,
     /// Returns the findings; none if there is no problem. Depends on the evidence alone.
-    pub check: fn(&Evidence<'_>) -> Vec<Finding>,
-}
-
-const fn rule(
-    id: &'static str,
-    about: &'static str,
     check: fn(&Evidence<'_>) -> Vec<Finding>,
-) -> Rule {
-    Rule { id, about, check }
 }
 
 /// All rules, in the order in which findings of equal severity are reported.
 pub const RULES: &[Rule] = &[
     // This rule precedes the rules for its consequences.
-    rule("reserved-large", "reserved ports take a large part of the range", reserved_large::check),
-    rule(
-        "destination-exhausted",
-        "connect() to one destination finds no port: now, intermittently or soon",
-        destination_exhausted::check,
-    ),
-    rule(
-        "range-exhausted",
-        "bind() to port 0 finds no port: now, intermittently or soon",
-        range_exhausted::check,
-    ),
-    rule(
-        "slow-zone",
-        "connect() to one destination searches many ports each time",
-        slow_zone::check,
-    ),
-    rule("time-wait-pile", "TIME-WAIT holds a large part of the ports", time_wait_pile::check),
-    rule(
-        "close-wait-leak",
-        "a process does not close connections that its peers have closed",
-        close_wait_leak::check,
-    ),
-    rule(
-        "bound-inactive-leak",
-        "a process binds ports and does not use them",
-        bound_inactive_leak::check,
-    ),
-    rule(
-        "bind-before-connect",
-        "ports bound before connect() cannot be shared between destinations",
-        bind_before_connect::check,
-    ),
-    rule(
-        "self-connected",
-        "a TCP socket connected to itself holds the port of a server",
-        self_connected::check,
-    ),
-    rule(
-        "port-range-of-socket",
-        "a process has used up the port range that it limits itself to",
-        port_range_of_socket::check,
-    ),
-    rule(
-        "listener-in-range",
-        "a service listens on an unreserved port of the ephemeral range",
-        listener_in_range::check,
-    ),
-    rule("range-narrow", "the ephemeral range is small", range_narrow::check),
-    rule("range-odd", "the ephemeral range has an odd number of ports", range_odd::check),
-    rule(
-        "udp-exhausted",
-        "UDP finds no automatic port: now, intermittently or soon",
-        udp_exhausted::check,
-    ),
-    rule(
-        "time-wait-overflow",
-        "the kernel's limit of TIME-WAIT sockets is reached, or nearly",
-        time_wait_overflow::check,
-    ),
-    rule("orphans-high", "orphaned connections are near the kernel's limit", orphans_high::check),
-    rule(
-        "conntrack-full",
-        "the connection tracking table is full, or nearly",
-        conntrack_full::check,
-    ),
-    rule(
-        "nat-ports-exhausted",
-        "NAT has no free port for a destination, or nearly none",
-        nat_ports_exhausted::check,
-    ),
-    rule(
-        "descriptor-limit",
-        "a process is near its limit of file descriptors",
-        descriptor_limit::check,
-    ),
-    rule(
-        "listen-overflow",
-        "a listener's queue of unaccepted connections is full",
-        listen_overflow::check,
-    ),
-    rule(
-        "syn-queue-full",
-        "a listener's queue of half-open connections is full",
-        syn_queue_full::check,
-    ),
-    rule(
-        "no-source-address",
-        "EADDRNOTAVAIL because an address is missing, not a port",
-        no_source_address::check,
-    ),
-    rule(
-        "range-overlap",
-        "the ephemeral range overlaps a range that others allocate from",
-        range_overlap::check,
-    ),
-    rule("not-seen", "some data could not be read", not_seen::check),
+    Rule { id: "reserved-large", check: reserved_large::check },
+    Rule { id: "destination-exhausted", check: destination_exhausted::check },
+    Rule { id: "range-exhausted", check: range_exhausted::check },
+    Rule { id: "slow-zone", check: slow_zone::check },
+    Rule { id: "time-wait-pile", check: time_wait_pile::check },
+    Rule { id: "close-wait-leak", check: close_wait_leak::check },
+    Rule { id: "bound-inactive-leak", check: bound_inactive_leak::check },
+    Rule { id: "bind-before-connect", check: bind_before_connect::check },
+    Rule { id: "self-connected", check: self_connected::check },
+    Rule { id: "port-range-of-socket", check: port_range_of_socket::check },
+    Rule { id: "listener-in-range", check: listener_in_range::check },
+    Rule { id: "range-narrow", check: range_narrow::check },
+    Rule { id: "range-odd", check: range_odd::check },
+    Rule { id: "udp-exhausted", check: udp_exhausted::check },
+    Rule { id: "time-wait-overflow", check: time_wait_overflow::check },
+    Rule { id: "orphans-high", check: orphans_high::check },
+    Rule { id: "conntrack-full", check: conntrack_full::check },
+    Rule { id: "nat-ports-exhausted", check: nat_ports_exhausted::check },
+    Rule { id: "descriptor-limit", check: descriptor_limit::check },
+    Rule { id: "listen-overflow", check: listen_overflow::check },
+    Rule { id: "syn-queue-full", check: syn_queue_full::check },
+    Rule { id: "no-source-address", check: no_source_address::check },
+    Rule { id: "range-overlap", check: range_overlap::check },
+    Rule { id: "not-seen", check: not_seen::check },
 ];
 
 /// The input of the rules.

@@ -6,8 +6,8 @@ pub mod text;
 
 use crate::{
     domain::{
-        AddressRefusal, Destination, Errno, Outcome, Protocol, Publication, Refusal,
-        availability::{self, Answer, Bind, Reuse, probing::Probed},
+        AddressRefusal, Destination, Errno, Protocol, Publication, Refusal,
+        availability::{Answer, Bind, Reuse, probing::Probed},
         port,
     },
     report::Scan,
@@ -62,11 +62,6 @@ impl Explanation<'_> {
     pub fn is_held(&self) -> bool {
         !self.scan.snapshot.sockets.is_empty()
             || self.sides.iter().any(ProtocolPort::has_met_a_socket)
-    }
-
-    /// Returns whether a socket of the protocol may be on the port without being listed.
-    fn may_be_unlisted(&self, protocol: Protocol) -> bool {
-        availability::may_be_unlisted(self.scan.snapshot, protocol, self.port)
     }
 
     /// Returns the redirected flows of one protocol. None: no flow is tracked, or the flows could
@@ -148,12 +143,7 @@ impl BindRow {
     /// Returns the result of the probe for JSON: `free`, `in-use`, `denied` or `unknown`. None: no
     /// probe was made.
     fn probed_name(&self) -> Option<&'static str> {
-        Some(match self.probed.result()? {
-            Ok(()) => "free",
-            Err(errno) => match (Refusal { protocol: self.bind.protocol, errno }).outcome() {
-                Outcome::Bound => "free",
-                other => other.name(),
-            },
-        })
+        let name = |errno| Refusal { protocol: self.bind.protocol, errno }.outcome().name();
+        Some(self.probed.result()?.map_or_else(name, |()| "free"))
     }
 }

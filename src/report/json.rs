@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use serde::{Serialize, Serializer};
 
 use crate::{
-    domain::{Ephemeral, UnseenNamespaces},
+    domain::UnseenNamespaces,
     report::{
         Scan,
         rows::{self, Collection, HostDocument, Instant, Missing, SocketRow},
@@ -38,13 +38,13 @@ struct ScanDocument<'a> {
     source: &'static str,
     complete: bool,
     missing: Missing<'a>,
-    ephemeral: Policy<'a>,
+    ephemeral: EphemeralRow,
     sockets: Sockets<'a>,
 }
 
 impl<'a> ScanDocument<'a> {
     fn of(scan: Scan<'a>) -> Self {
-        let snapshot = scan.snapshot;
+        let (snapshot, ephemeral) = (scan.snapshot, &scan.snapshot.ephemeral);
         Self {
             schema: SCHEMA,
             taken_at: Instant(snapshot.taken_at),
@@ -52,31 +52,23 @@ impl<'a> ScanDocument<'a> {
             source: snapshot.source.name(),
             complete: snapshot.is_complete(),
             missing: Missing(&snapshot.gaps),
-            ephemeral: Policy(&snapshot.ephemeral),
+            ephemeral: EphemeralRow {
+                first: ephemeral.range.first(),
+                last: ephemeral.range.last(),
+                reserved: ephemeral.reserved().iter().map(|r| [r.first(), r.last()]).collect(),
+                automatic_capacity: ephemeral.automatic_capacity(),
+            },
             sockets: Sockets(scan),
         }
     }
 }
 
-struct Policy<'a>(&'a Ephemeral);
-
-impl Serialize for Policy<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Row {
-            first: u16,
-            last: u16,
-            reserved: Vec<[u16; 2]>,
-            automatic_capacity: u32,
-        }
-        Row {
-            first: self.0.range.first(),
-            last: self.0.range.last(),
-            reserved: self.0.reserved().iter().map(|r| [r.first(), r.last()]).collect(),
-            automatic_capacity: self.0.automatic_capacity(),
-        }
-        .serialize(serializer)
-    }
+#[derive(Serialize)]
+struct EphemeralRow {
+    first: u16,
+    last: u16,
+    reserved: Vec<[u16; 2]>,
+    automatic_capacity: u32,
 }
 
 struct Sockets<'a>(Scan<'a>);

@@ -4,6 +4,8 @@
 pub mod json;
 pub mod text;
 
+use serde::Serialize;
+
 use crate::{
     allocator::{
         Habit, Model, StrategyFigures,
@@ -28,22 +30,25 @@ pub enum LabOutcome<'a> {
     },
 }
 
-/// The conditions of the run.
+/// The conditions of the run, as at the beginning of the JSON document.
+#[derive(Serialize)]
 struct LabConditions {
-    /// Name of the distribution, such as "uniform"; "live" for the occupancy of the machine itself.
-    occupancy: &'static str,
-    /// Whether the run is simulated in memory; otherwise it uses real sockets.
-    is_simulated: bool,
     /// Occupied share of the candidates, 0 to 1: the requested one in a simulation or a race, the
     /// measured one on the machine.
     fill: f64,
     seed: u64,
+    /// Whether the run is simulated in memory; otherwise it uses real sockets.
+    #[serde(rename = "simulated")]
+    is_simulated: bool,
+    /// Name of the distribution, such as "uniform"; "live" for the occupancy of the machine itself.
+    occupancy: &'static str,
+    #[serde(rename = "protocol")]
+    protocols: Protocols,
     range: PortRange,
     /// Number of ports of the range that may be tried.
     candidates: u32,
     /// Number of occupied candidates.
     occupied: u32,
-    protocols: Protocols,
 }
 
 impl LabOutcome<'_> {

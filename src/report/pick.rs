@@ -18,7 +18,8 @@ use crate::{
     },
     report::{
         Scan,
-        rows::{self, PortRangeRow, ProcessRow},
+        rows::{self, ProcessRow},
+        text,
     },
 };
 
@@ -52,22 +53,18 @@ pub struct TracedAttempt {
     pub holder: Option<Collision>,
 }
 
-impl TracedAttempt {
-    /// Returns the protocol on which the port was refused, or all protocols on which it was bound.
-    fn protocols(&self) -> Protocols {
-        self.attempt.refusal.map_or(self.asked, |refusal| refusal.protocol.into())
-    }
-}
-
 /// The holder of a port that an attempt found in use.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Collision {
     kind: &'static str,
     /// Pid and name, ascending by pid. None: the name is unknown.
+    #[serde(serialize_with = "processes")]
     processes: Vec<(u32, Option<Text>)>,
     /// The kernel's tunnels that use the port, in words. None: there are none.
+    #[serde(skip)]
     tunnels: Option<String>,
     /// The user of a hidden process, in words. None: unknown, or no hidden process.
+    #[serde(skip)]
     user: Option<String>,
 }
 
@@ -108,12 +105,7 @@ impl fmt::Display for Collision {
         if let Some(tunnels) = &self.tunnels {
             return write!(f, "kernel: {tunnels}");
         }
-        f.write_str(match self.kind {
-            "process" => "",
-            "backlog" => "not yet accepted by ",
-            "departed" => "kernel, closed by ",
-            kind => kind,
-        })?;
+        f.write_str(text::before_names(self.kind))?;
         if let Some(user) = &self.user {
             write!(f, " ({user})")?;
         }
@@ -404,12 +396,12 @@ pub fn write_json(pick: &Pick, out: &mut dyn Write) -> io::Result<()> {
         schema: "portscope.pick/1",
         strategy: pick.strategy,
         seed: pick.seed,
-        protocol: pick.protocols.name(),
-        range: pick.range.into(),
+        protocol: pick.protocols,
+        range: pick.range,
         max_attempts: pick.max_attempts,
         ports: &pick.ports,
         in_ephemeral_range: &pick.automatic,
-        attempts: Attempts(&pick.attempts),
+        attempts: &pick.attempts,
         error: pick
             .error
             .as_ref()
@@ -423,12 +415,13 @@ struct PickDocument<'a> {
     schema: &'static str,
     strategy: &'static str,
     seed: u64,
-    protocol: &'static str,
-    range: PortRangeRow,
+    protocol: Protocols,
+    range: PortRange,
     max_attempts: u32,
     ports: &'a [u16],
     in_ephemeral_range: &'a [u16],
-    attempts: Attempts<'a>,
+    #[serde(serialize_with = "attempts")]
+    attempts: &'a [TracedAttempt],
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<ErrorRow>,
 }
@@ -439,23 +432,20 @@ struct ErrorRow {
     message: String,
 }
 
-struct Attempts<'a>(&'a [TracedAttempt]);
-
-impl Serialize for Attempts<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(AttemptRow::from))
-    }
+fn attempts<S: Serializer>(attempts: &[TracedAttempt], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(attempts.iter().map(AttemptRow::from))
 }
 
 #[derive(Serialize)]
 struct AttemptRow<'a> {
     number: u32,
     port: u16,
-    protocol: &'static str,
+    /// The protocol on which the port was refused, or all protocols on which it was bound.
+    protocol: Protocols,
     outcome: &'static str,
     errno: Option<Cow<'static, str>>,
     nanoseconds: u64,
-    holder: Option<PickHolder<'a>>,
+    holder: Option<&'a Collision>,
 }
 
 impl<'a> From<&'a TracedAttempt> for AttemptRow<'a> {
@@ -464,27 +454,22 @@ impl<'a> From<&'a TracedAttempt> for AttemptRow<'a> {
         Self {
             number,
             port,
-            protocol: traced_attempt.protocols().name(),
+            protocol: refusal.map_or(traced_attempt.asked, |refusal| refusal.protocol.into()),
             outcome: traced_attempt.attempt.outcome().name(),
             errno: refusal.map(|refusal| refusal.errno.name()),
             nanoseconds: rows::nanoseconds(took),
-            holder: traced_attempt.holder.as_ref().map(PickHolder::from),
+            holder: traced_attempt.holder.as_ref(),
         }
     }
 }
 
-#[derive(Serialize)]
-struct PickHolder<'a> {
-    kind: &'static str,
-    processes: Vec<ProcessRow<'a>>,
-}
-
-impl<'a> From<&'a Collision> for PickHolder<'a> {
-    fn from(holder: &'a Collision) -> Self {
-        let row = |(pid, name): &'a (u32, Option<Text>)| ProcessRow {
-            pid: *pid,
-            name: name.as_ref().map(Text::as_str),
-        };
-        Self { kind: holder.kind, processes: holder.processes.iter().map(row).collect() }
-    }
+fn processes<S: Serializer>(
+    processes: &[(u32, Option<Text>)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(
+        processes
+            .iter()
+            .map(|(pid, name)| ProcessRow { pid: *pid, name: name.as_ref().map(Text::as_str) }),
+    )
 }

@@ -4,15 +4,14 @@
 use std::{
     fmt,
     io::{self, Write},
-    net::IpAddr,
     time::Duration,
 };
 
-use serde::{Serialize, Serializer, ser::SerializeSeq};
+use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use crate::{
     domain::{
-        Endpoint, Gap, Machine, PortRange, Snapshot, Socket, Text, Tunnel, UnseenNamespaces,
+        Endpoint, Gap, Machine, PortRange, Protocols, Snapshot, Socket, Tunnel, UnseenNamespaces,
         interfaces::InterfaceLabel,
     },
     report::{Scan, User},
@@ -43,22 +42,26 @@ impl<D> Collection<D> {
         is_complete: bool,
         unseen: &[UnseenNamespaces],
     ) -> Self {
+        let missing = |unseen: &UnseenNamespaces| MissingRow {
+            what: "network namespaces",
+            count: unseen.count(),
+            why: unseen.why(),
+            remedy: unseen.remedy(),
+        };
         Self {
             schema,
             status: None,
             namespaces,
             complete: unseen.is_empty() && is_complete,
-            missing: unseen.iter().map(MissingRow::from).collect(),
+            missing: unseen.iter().map(missing).collect(),
         }
     }
 }
 
 #[derive(Serialize)]
 pub struct HostDocument<'a> {
-    #[serde(serialize_with = "as_str")]
-    name: &'a Text,
-    #[serde(serialize_with = "as_str")]
-    kernel: &'a Text,
+    name: &'a str,
+    kernel: &'a str,
     /// Inode number of the network namespace. None: unknown.
     network_namespace: Option<u64>,
     /// None: no namespace was requested.
@@ -70,8 +73,8 @@ impl<'a> HostDocument<'a> {
     pub fn of(snapshot: &'a Snapshot) -> Self {
         let Machine { name, kernel, network_namespace, namespace_name, .. } = &*snapshot.machine;
         Self {
-            name,
-            kernel,
+            name: name.as_str(),
+            kernel: kernel.as_str(),
             network_namespace: *network_namespace,
             network_namespace_name: namespace_name.as_ref().map(|name| name.text.as_str()),
         }
@@ -111,30 +114,20 @@ struct MissingRow {
     remedy: &'static str,
 }
 
-impl From<&UnseenNamespaces> for MissingRow {
-    fn from(unseen: &UnseenNamespaces) -> Self {
-        Self {
-            what: "network namespaces",
-            count: unseen.count(),
-            why: unseen.why(),
-            remedy: unseen.remedy(),
-        }
-    }
-}
-
 #[derive(Serialize)]
 pub struct SocketRow<'a> {
     protocol: &'static str,
     family: &'static str,
     state: &'static str,
-    local: EndpointRow,
+    local: Endpoint,
     /// Name of the interface that the socket is bound to, or its index if the name is unknown.
     /// None: it is bound to none.
-    interface: Option<Interface<'a>>,
-    remote: Option<EndpointRow>,
+    interface: Option<AsText<InterfaceLabel<'a>>>,
+    remote: Option<Endpoint>,
     inode: Option<u32>,
     uid: Option<u32>,
-    user: Option<User<'a>>,
+    /// None: the kernel reports no uid, or the uid represents unmapped users.
+    user: Option<AsText<User<'a>>>,
     cookie: Option<u64>,
     expires_ms: Option<u32>,
     /// None: owners were not looked up.
@@ -144,46 +137,53 @@ pub struct SocketRow<'a> {
 impl<'a> SocketRow<'a> {
     pub fn new(scan: Scan<'a>, socket: &'a Socket) -> Self {
         let owner = scan.snapshot.owner(socket);
+        let tunnel = |tunnel: &'a Tunnel| TunnelRow {
+            kind: tunnel.kind.name(),
+            device: tunnel.device.as_str(),
+            certain: tunnel.port.is_some(),
+        };
         Self {
             protocol: socket.protocol.name(),
             family: socket.family.name(),
             state: socket.state.name(),
-            local: EndpointRow::from(socket.local),
-            interface: socket
-                .interface
-                .map(|index| Interface(scan.snapshot.interfaces.label(index))),
-            remote: socket.remote.map(EndpointRow::from),
+            local: socket.local,
+            interface: socket.interface.map(|index| AsText(scan.snapshot.interfaces.label(index))),
+            remote: socket.remote,
             inode: socket.inode,
             uid: socket.uid,
-            user: scan.user(socket),
+            user: scan.user(socket).filter(User::is_known).map(AsText),
             cookie: socket.cookie,
             expires_ms: socket.expires_ms,
             owner: owner.kind().map(|kind| OwnerRow {
                 kind,
                 processes: OwnersDocument(scan, socket),
-                tunnels: scan.snapshot.tunnels(socket).into_iter().map(TunnelRow::from).collect(),
+                tunnels: scan.snapshot.tunnels(socket).into_iter().map(tunnel).collect(),
             }),
         }
     }
 }
 
-struct Interface<'a>(InterfaceLabel<'a>);
+/// A value that is written as the text of its `Display`.
+struct AsText<T>(T);
 
-impl Serialize for Interface<'_> {
+impl<T: fmt::Display> Serialize for AsText<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&self.0)
     }
 }
 
-#[derive(Serialize)]
-pub struct PortRangeRow {
-    first: u16,
-    last: u16,
+impl Serialize for PortRange {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut row = serializer.serialize_struct("PortRange", 2)?;
+        row.serialize_field("first", &self.first())?;
+        row.serialize_field("last", &self.last())?;
+        row.end()
+    }
 }
 
-impl From<PortRange> for PortRangeRow {
-    fn from(range: PortRange) -> Self {
-        Self { first: range.first(), last: range.last() }
+impl Serialize for Protocols {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }
 
@@ -191,15 +191,12 @@ pub fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-#[derive(Serialize)]
-pub struct EndpointRow {
-    address: IpAddr,
-    port: u16,
-}
-
-impl From<Endpoint> for EndpointRow {
-    fn from(Endpoint { address, port }: Endpoint) -> Self {
-        Self { address, port }
+impl Serialize for Endpoint {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut row = serializer.serialize_struct("Endpoint", 2)?;
+        row.serialize_field("address", &self.address)?;
+        row.serialize_field("port", &self.port)?;
+        row.end()
     }
 }
 
@@ -220,25 +217,14 @@ struct TunnelRow<'a> {
     certain: bool,
 }
 
-impl<'a> From<&'a Tunnel> for TunnelRow<'a> {
-    fn from(tunnel: &'a Tunnel) -> Self {
-        Self {
-            kind: tunnel.kind.name(),
-            device: tunnel.device.as_str(),
-            certain: tunnel.port.is_some(),
-        }
-    }
-}
-
 struct OwnersDocument<'a>(Scan<'a>, &'a Socket);
 
 impl Serialize for OwnersDocument<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut rows = serializer.serialize_seq(None)?;
-        for (pid, process) in self.0.owners(self.1) {
-            rows.serialize_element(&ProcessRow { pid, name: process.map(|p| p.name.as_str()) })?;
-        }
-        rows.end()
+        serializer.collect_seq(self.0.owners(self.1).map(|(pid, process)| ProcessRow {
+            pid,
+            name: process.map(|process| process.name.as_str()),
+        }))
     }
 }
 
@@ -248,8 +234,4 @@ pub struct ProcessRow<'a> {
     pub pid: u32,
     /// None: the name was not read, usually because the process ended before.
     pub name: Option<&'a str>,
-}
-
-pub fn as_str<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(value)
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    domain::{Endpoint, Machine, Owner, Socket},
+    domain::{Endpoint, Machine, Socket},
     report::{Scan, User},
 };
 
@@ -89,21 +89,23 @@ fn push_owner(line: &mut String, scan: Scan<'_>, socket: &Socket) -> fmt::Result
     if let Some(tunnels) = scan.snapshot.tunnel_names(socket) {
         return write!(line, "kernel: {tunnels}");
     }
-    line.write_str(match scan.snapshot.owner(socket) {
-        Owner::Process(_) => "",
-        Owner::Kernel => "kernel",
-        Owner::Departed(_) => "kernel, closed by ",
-        Owner::Backlog(_) => "not yet accepted by ",
-        Owner::Hidden => "hidden",
-        Owner::Nobody => "none",
-        Owner::Unresolved => "unresolved",
-        Owner::NotAsked => "-",
-    })?;
-    for (number, &pid) in scan.snapshot.owner(socket).pids().iter().enumerate() {
+    let owner = scan.snapshot.owner(socket);
+    line.write_str(owner.kind().map_or("-", before_names))?;
+    for (number, &pid) in owner.pids().iter().enumerate() {
         let separator = if number == 0 { "" } else { ", " };
         write!(line, "{separator}{}", scan.processes.named(pid))?;
     }
     Ok(())
+}
+
+/// Returns the text before the names of the processes of an owner of this kind.
+pub(super) fn before_names(kind: &str) -> &str {
+    match kind {
+        "process" => "",
+        "backlog" => "not yet accepted by ",
+        "departed" => "kernel, closed by ",
+        kind => kind,
+    }
 }
 
 /// A value, or `-` for None.

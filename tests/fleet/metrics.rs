@@ -182,7 +182,8 @@ fn every_series_is_documented_with_its_labels() {
     let series = collect_series(&[host], None, None);
     for (name, labels) in series.keys() {
         let metric = METRICS.iter().find(|metric| metric.name == name).unwrap();
-        let reported = metric.labels.replace("destination", "protocol, source, destination, port");
+        let reported =
+            metric.labels().replace("destination", "protocol, source, destination, port");
         let required_keys: Vec<&str> =
             reported.split(", ").filter(|label| !label.is_empty()).collect();
         let present: Vec<&str> = labels.iter().map(|(label, _)| label.as_str()).collect();

@@ -120,7 +120,7 @@ fn metrics_md_matches_the_metric_table() {
     let mut table = "| metric | labels | meaning |\n|---|---|---|\n".to_owned();
     for metric in portscope::report::diagnose::prometheus::METRICS {
         let name = metric.name.strip_prefix("portscope_").unwrap();
-        writeln!(table, "| `{name}` | {} | {} |", metric.labels, metric.help).unwrap();
+        writeln!(table, "| `{name}` | {} | {} |", metric.labels(), metric.help).unwrap();
     }
     assert_eq!(listed, table, "the metrics in .github/METRICS.md should be:\n{table}");
 }

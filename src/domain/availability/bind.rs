@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use crate::domain::{
     Protocol, Snapshot, Socket, State,
     availability::{
-        Answer, Bind, BindAddress, Reuse, Verdict, blind_spot,
+        Answer, Bind, BindAddress, Reuse, blind_spot,
         bound_addresses::{BoundAddresses, Overlap},
     },
     notation,
@@ -35,9 +35,7 @@ pub fn bind_answer(snapshot: &Snapshot, port: u16, bind: Bind) -> Answer {
     }
     match (conflict, undecided) {
         (Some(holder), _) => in_conflict(snapshot, &wanted, holder, bind),
-        (None, Some(holder)) => {
-            Answer::new(Verdict::Unknown, why_undecided_to(snapshot, bind, holder))
-        }
+        (None, Some(holder)) => Answer::unknown(why_undecided_to(snapshot, bind, holder)),
         (None, None) => {
             let because = no_conflict(snapshot, bind.protocol, port);
             let with_v4 = wanted.needs_v4();
@@ -157,11 +155,10 @@ fn in_conflict(
     let conflict = explain(snapshot, wanted, holder);
     let is_listening = bind.protocol == Protocol::Tcp && holder.state == State::Listen;
     match bind.reuse {
-        Reuse::None => Answer::new(Verdict::InUse, conflict),
-        Reuse::Address if is_listening => Answer::new(
-            Verdict::InUse,
-            format!("{conflict}; SO_REUSEADDR has no effect against a listening socket"),
-        ),
+        Reuse::None => Answer::in_use(conflict),
+        Reuse::Address if is_listening => Answer::in_use(format!(
+            "{conflict}; SO_REUSEADDR has no effect against a listening socket"
+        )),
         Reuse::Address => depends_on("SO_REUSEADDR", &conflict),
         // For a holder in TIME-WAIT, the kernel does not compare the users.
         Reuse::Port if holder.state == State::TimeWait => depends_on("SO_REUSEPORT", &conflict),
@@ -170,11 +167,10 @@ fn in_conflict(
 }
 
 fn depends_on(option: &str, conflict: &str) -> Answer {
-    let because = format!(
+    Answer::unknown(format!(
         "{conflict}; the result depends on whether the other socket has {option}, which the kernel \
          does not show"
-    );
-    Answer::new(Verdict::Unknown, because)
+    ))
 }
 
 /// Explains why a port is free: `no TCP socket is listed on the port`, or

@@ -1,9 +1,6 @@
 //! Decides which gaps of a snapshot may hide a socket on a port. Does not find the gaps.
 
-use crate::domain::{
-    Gap, Protocol, Snapshot, Table,
-    availability::{Answer, Verdict},
-};
+use crate::domain::{Gap, Protocol, Snapshot, Table, availability::Answer};
 
 /// Returns `Verdict::Free`, or `Verdict::Unknown` if a gap may hide a socket that blocks the port.
 /// Hidden IPv4 sockets matter only if `with_v4` is true. Hidden IPv6 sockets always matter, because
@@ -16,11 +13,10 @@ pub fn free_as_far_as_seen(
     because: String,
 ) -> Answer {
     match snapshot.gaps.iter().find(|gap| hides(gap, protocol, port, with_v4)) {
-        None => Answer::new(Verdict::Free, because),
-        Some(gap) => Answer::new(
-            Verdict::Unknown,
-            format!("{because}, but {} may be missing: {}", gap.what(), gap.why()),
-        ),
+        None => Answer::free(because),
+        Some(gap) => {
+            Answer::unknown(format!("{because}, but {} may be missing: {}", gap.what(), gap.why()))
+        }
     }
 }
 

@@ -115,6 +115,7 @@ impl BoundAddresses {
         if has_v6only_mark && socket.family == Family::Dual && has_every {
             return Self { v4: FamilySide::Every, ..only };
         }
+        let is_dual_stack_unknown = |gap: &Gap| matches!(gap, Gap::DualStackUnknown { .. });
         let is_reported = !has_every || !snapshot.gaps.iter().any(is_dual_stack_unknown);
         if has_v6only_mark && socket.family == Family::Ipv6 && is_reported {
             return only;
@@ -169,10 +170,6 @@ impl BoundAddresses {
 /// Returns whether the socket is from /proc/net, which lists no interfaces and no cookies.
 fn is_of_procfs(snapshot: &Snapshot, socket: &Socket) -> bool {
     snapshot.source != Source::Simulated && socket.cookie.is_none()
-}
-
-fn is_dual_stack_unknown(gap: &Gap) -> bool {
-    matches!(gap, Gap::DualStackUnknown { .. })
 }
 
 /// Prints `every IPv4 address`, or a single address: `127.0.0.1`. Does not print uncertain IPv4

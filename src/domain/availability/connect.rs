@@ -26,15 +26,16 @@ pub fn connect_answer(
     destination: Option<&Destination>,
 ) -> Answer {
     let answer = match (never_chosen(snapshot, port), protocol) {
-        (Some(why), _) => Answer::new(Verdict::Never, why),
+        (Some(because), _) => Answer { verdict: Verdict::Never, because },
         (None, Protocol::Tcp) => tcp_answer(snapshot, port, destination),
         (None, Protocol::Udp) => udp_answer(snapshot, port, destination),
     };
     let depends_on_policy = matches!(answer.verdict, Verdict::Never | Verdict::Free);
     if depends_on_policy && !snapshot.knows_range() {
-        let because =
-            format!("{} (port range assumed: its sysctls could not be read)", answer.because);
-        return Answer::new(Verdict::Unknown, because);
+        return Answer::unknown(format!(
+            "{} (port range assumed: its sysctls could not be read)",
+            answer.because
+        ));
     }
     answer
 }
@@ -55,10 +56,7 @@ fn tcp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>)
     let is_bound = |s: &&Socket| matches!(s.state, State::Listen | State::Bound);
     if let Some(holder) = sockets.iter().find(is_bound) {
         let holder = describe(snapshot, holder);
-        return Answer::new(
-            Verdict::InUse,
-            format!("{holder} blocks connect() to every destination"),
-        );
+        return Answer::in_use(format!("{holder} blocks connect() to every destination"));
     }
     let goes_to_destination =
         |s: &&Socket| destination.is_some() && Destination::of(s).as_ref() == destination;
@@ -67,33 +65,24 @@ fn tcp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>)
     }
     let is_numbered = |ports: &Option<PortSet>| ports.as_ref().is_some_and(|p| p.contains(port));
     match sockets.first() {
-        Some(holder) if is_numbered(&snapshot.numbered) => Answer::new(
-            Verdict::InUse,
-            format!(
-                "the port was given to bind() ({}), so no connect() can share it",
-                describe(snapshot, holder)
-            ),
-        ),
-        Some(holder) if is_numbered(&snapshot.listened) => Answer::new(
-            Verdict::InUse,
-            format!(
-                "the port had a listening or bound socket and has been in use since ({}), so no \
-                 connect() can share it",
-                describe(snapshot, holder)
-            ),
-        ),
+        Some(holder) if is_numbered(&snapshot.numbered) => Answer::in_use(format!(
+            "the port was given to bind() ({}), so no connect() can share it",
+            describe(snapshot, holder)
+        )),
+        Some(holder) if is_numbered(&snapshot.listened) => Answer::in_use(format!(
+            "the port had a listening or bound socket and has been in use since ({}), so no \
+             connect() can share it",
+            describe(snapshot, holder)
+        )),
         None => {
             let because = no_conflict(snapshot, Protocol::Tcp, port);
             blind_spot::free_as_far_as_seen(snapshot, Protocol::Tcp, port, true, because)
         }
-        Some(holder) => Answer::new(
-            Verdict::Unknown,
-            format!(
-                "{} can share the port with another destination only if connect() chose the port \
-                 rather than bind(), which the kernel does not show",
-                describe(snapshot, holder)
-            ),
-        ),
+        Some(holder) => Answer::unknown(format!(
+            "{} can share the port with another destination only if connect() chose the port \
+             rather than bind(), which the kernel does not show",
+            describe(snapshot, holder)
+        )),
     }
 }
 
@@ -101,21 +90,20 @@ fn tcp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>)
 fn tuple_answer(snapshot: &Snapshot, holder: &Socket) -> Answer {
     let tuple = format!("{} is connected to this destination", describe(snapshot, holder));
     if holder.interface.is_some() || snapshot.source == Source::Procfs {
-        let because = format!(
+        return Answer::unknown(format!(
             "{tuple}; if it is bound to an interface, it blocks only sockets bound to the same one"
-        );
-        return Answer::new(Verdict::Unknown, because);
+        ));
     }
     if is_small_orphan(holder) && snapshot.machine.is_at_least((6, 12)) != Some(true) {
-        let because =
-            format!("{tuple}, but some kernels before Linux 6.12 let connect() reuse the port");
-        return Answer::new(Verdict::Unknown, because);
+        return Answer::unknown(format!(
+            "{tuple}, but some kernels before Linux 6.12 let connect() reuse the port"
+        ));
     }
     let policy = &snapshot.ephemeral;
     let destination = Destination::of(holder).filter(|_| holder.state == State::TimeWait);
     let allowed = destination.map_or(TupleReuse::No, |to| snapshot.allows_reuse(&to));
     if allowed == TupleReuse::No {
-        return Answer::new(Verdict::InUse, tuple);
+        return Answer::in_use(tuple);
     }
     let is_old = destination.is_some_and(|to| snapshot.tuple_reuse(holder, &to) != TupleReuse::No);
     let since = match policy.tw_reuse_delay_ms {
@@ -127,13 +115,10 @@ fn tuple_answer(snapshot: &Snapshot, holder: &Socket) -> Answer {
         TupleReuse::Yes => "",
         _ => "both ends send timestamps and ",
     };
-    Answer::new(
-        Verdict::Unknown,
-        format!(
-            "{tuple}; tcp_tw_reuse may let connect() reuse the port {since}, but only if \
-             {peer}connect() chose it, which the kernel does not show"
-        ),
-    )
+    Answer::unknown(format!(
+        "{tuple}; tcp_tw_reuse may let connect() reuse the port {since}, but only if \
+         {peer}connect() chose it, which the kernel does not show"
+    ))
 }
 
 /// Returns whether the socket is in FIN-WAIT-2 and closed by its process. The kernel keeps such a
@@ -166,10 +151,9 @@ fn udp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>)
         (_, Verdict::Unknown) => other,
         (verdict, _) => {
             let [of_one, of_other] = other_can;
-            let in_use = verdict == Verdict::InUse;
-            let (conflict, exception) = if in_use { (one, of_one) } else { (other, of_other) };
-            let because = format!("{}; {exception} can get the port", conflict.because);
-            Answer::new(Verdict::Unknown, because)
+            let is_one = verdict == Verdict::InUse;
+            let (conflict, exception) = if is_one { (one, of_one) } else { (other, of_other) };
+            Answer::unknown(format!("{}; {exception} can get the port", conflict.because))
         }
     }
 }
@@ -186,10 +170,10 @@ fn udp_wildcard(snapshot: &Snapshot, port: u16, address: BindAddress) -> Answer 
                 describe_single(snapshot, holder)
             )
         });
-        return Answer::new(Verdict::InUse, because);
+        return Answer::in_use(because);
     }
     if let Some(holder) = that(Overlap::Undecided) {
-        return Answer::new(Verdict::Unknown, why_undecided(snapshot, holder));
+        return Answer::unknown(why_undecided(snapshot, holder));
     }
     let because = no_conflict(snapshot, Protocol::Udp, port);
     blind_spot::free_as_far_as_seen(snapshot, Protocol::Udp, port, wanted.needs_v4(), because)

@@ -34,22 +34,18 @@ pub struct Scope {
 pub fn scopes(snapshot: &Snapshot, protocol: Protocol) -> Vec<Scope> {
     let addresses = addresses(snapshot, protocol).into_iter().map(BindAddress::At);
     let named = [BindAddress::Any4, BindAddress::AnyDual].into_iter().chain(addresses);
-    let named = named.map(|address| Scope { address: Some(address), left: Left::default() });
-    let mut scopes: Vec<Scope> = named.collect();
-    scopes.push(Scope { address: None, left: Left::default() });
     let size = snapshot.ephemeral.automatic_capacity();
     let unlisted = match protocol {
         Protocol::Tcp => snapshot.unlisted_in_range(),
         Protocol::Udp => 0,
     };
-    for scope in &mut scopes {
-        let wanted =
-            BoundAddresses::of_bind(scope.address.unwrap_or(BindAddress::At(UNUSED_ADDRESS)));
+    let scope = |address: Option<BindAddress>| {
+        let wanted = BoundAddresses::of_bind(address.unwrap_or(BindAddress::At(UNUSED_ADDRESS)));
         let (certain, possible) = blocked(snapshot, protocol, &wanted);
         let most = size - certain;
-        scope.left = Left::new(most.saturating_sub(possible + unlisted), most);
-    }
-    scopes
+        Scope { address, left: Left::new(most.saturating_sub(possible + unlisted), most) }
+    };
+    named.map(Some).chain([None]).map(scope).collect()
 }
 
 /// Represents an address that no holder is bound to. It is in the reserved block 240.0.0.0/4 (RFC

@@ -1,7 +1,7 @@
 //! Collects the advice of a finding: what helps at once, what helps for good, and how to keep
 //! changed settings.
 
-use crate::domain::diagnosis::remedies::SysctlChange;
+use crate::domain::diagnosis::SysctlChange;
 
 /// Sysctls of the whole machine. A container cannot set them.
 const OF_MACHINE: [&str; 2] = ["net.ipv4.tcp_max_orphans", "net.netfilter.nf_conntrack_max"];

@@ -6,9 +6,7 @@ use std::cmp::Reverse;
 use crate::domain::{
     Evidence, Finding, OwnerKey, PortSet, Protocol, Severity,
     diagnosis::{
-        advice::Advice,
-        finding::About,
-        groups::{OwnerGroup, groups},
+        About, Advice, OwnerGroup, groups,
         wording::{by, ports},
     },
     notation::percent,

@@ -2,11 +2,7 @@
 
 use crate::domain::{
     Evidence, Finding, OwnerKey, OwnerUse, Protocol, Severity, StateClass,
-    diagnosis::{
-        advice::Advice,
-        finding::About,
-        groups::{OwnerGroup, groups},
-    },
+    diagnosis::{About, Advice, OwnerGroup, groups},
     notation::{counted, percent},
 };
 

@@ -2,11 +2,7 @@
 
 use crate::domain::{
     Endpoint, Evidence, Finding, OwnerKey, OwnerUse, Protocol, Severity, Socket, State,
-    diagnosis::{
-        advice::Advice,
-        finding::About,
-        groups::{OwnerGroup, groups},
-    },
+    diagnosis::{About, Advice, OwnerGroup, groups},
     notation::grouped,
     socket::canonical,
 };

@@ -2,12 +2,8 @@
 
 use crate::domain::{
     Conntrack, Evidence, Finding, Severity, Vitals,
-    diagnosis::{
-        advice::Advice,
-        counter::Counter,
-        finding::{About, Figure},
-    },
-    notation::{counted, elapsed_seconds, grouped},
+    diagnosis::{About, Advice, Counter, Figure},
+    notation::{counted, grouped},
 };
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -87,17 +83,8 @@ fn summary(conntrack: &Conntrack, drops: Counter) -> String {
         grouped(conntrack.count),
         grouped(conntrack.max),
     );
-    match drops {
-        Counter::Growing { added, seconds, .. } => {
-            format!(
-                "{full}; {} dropped in the last {}",
-                counted(added, "packet"),
-                elapsed_seconds(seconds)
-            )
-        }
-        Counter::Past { total } => {
-            format!("{full}; {} dropped since the counter started", counted(total, "packet"))
-        }
-        Counter::Still => full,
+    match drops.events() {
+        Some((count, when)) => format!("{full}; {} dropped {when}", counted(count, "packet")),
+        None => full,
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::domain::{
     Evidence, Severity, Vitals,
-    diagnosis::finding::Figure,
+    diagnosis::Figure,
     notation::{counted, elapsed_seconds},
 };
 
@@ -44,20 +44,24 @@ impl Counter {
         matches!(self, Self::Growing { .. })
     }
 
+    /// Returns the number of events and when they occurred: `in the last 60s`, or `since the counter
+    /// started`. None: there were none.
+    pub(super) fn events(self) -> Option<(u64, String)> {
+        match self {
+            Self::Still => None,
+            Self::Past { total } => Some((total, "since the counter started".to_owned())),
+            Self::Growing { added, seconds, .. } => {
+                Some((added, format!("in the last {}", elapsed_seconds(seconds))))
+            }
+        }
+    }
+
     /// Returns the severity if it is unknown where the events occurred, and their number: `3 times
     /// in the last 60s`. None: there were none.
     pub(super) fn severity_and_times(self) -> Option<(Severity, String)> {
-        match self {
-            Self::Still => None,
-            Self::Past { total } => {
-                let times = format!("{} since the counter started", counted(total, "time"));
-                Some((Severity::Notice, times))
-            }
-            Self::Growing { added, seconds, .. } => {
-                let last = elapsed_seconds(seconds);
-                Some((Severity::Warning, format!("{} in the last {last}", counted(added, "time"))))
-            }
-        }
+        let (count, when) = self.events()?;
+        let severity = if self.is_growing() { Severity::Warning } else { Severity::Notice };
+        Some((severity, format!("{} {when}", counted(count, "time"))))
     }
 
     /// Returns the total and, if the counter has increased, the increase per second.

@@ -2,11 +2,7 @@
 
 use crate::domain::{
     DescriptorUse, Evidence, Finding, OwnerKey, Severity,
-    diagnosis::{
-        advice::Advice,
-        finding::{About, Figure},
-        groups::{OwnerGroup, groups},
-    },
+    diagnosis::{About, Advice, Figure, OwnerGroup, groups},
     notation::grouped,
 };
 

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use crate::domain::{
     Destination, DestinationUse, Evidence, Finding, Level, OwnerKey, Protocol, Socket, State,
     diagnosis::{
-        advice::{Advice, Remedy},
-        finding::{About, Figure},
+        About, Advice, Figure, MAX_FINDINGS, Remedy,
         remedies::{self, AVOID_FIN_TIMEOUT},
         verdict::{SubjectStatus, rows_to_judge},
         wording::{self, Call, client, left, main_owner, owner_key, ports, used_by},
@@ -15,8 +14,6 @@ use crate::domain::{
     notation::{counted, grouped, percent},
 };
 
-/// Maximum number of findings.
-const MAX_FINDINGS: usize = 8;
 /// Minimum number of used ports to report a destination. With fewer, the share is not significant.
 const MIN_PORTS: u32 = 8;
 

@@ -2,8 +2,11 @@
 
 use crate::domain::{
     Destination, OwnerKey, Protocol, RangeUse, Subject,
-    diagnosis::{SubjectStatus, advice::Advice},
+    diagnosis::{Advice, SubjectStatus},
 };
+
+/// Maximum number of findings of a rule that examines each destination or socket.
+pub(super) const MAX_FINDINGS: usize = 8;
 
 /// How serious a finding is, in ascending order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

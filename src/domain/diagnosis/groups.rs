@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use crate::domain::{
     Evidence, OwnerKey, Process,
-    diagnosis::{finding::Figure, wording::owner_key},
+    diagnosis::{Figure, wording::owner_key},
     notation::grouped,
 };
 

@@ -2,7 +2,7 @@
 
 use crate::domain::{
     Evidence, Finding, Protocol, Severity, Socket, Source, State,
-    diagnosis::{advice::Advice, counter::Counter, finding::About, wording::process},
+    diagnosis::{About, Advice, Counter, wording::process},
     notation::grouped,
 };
 

@@ -1,12 +1,11 @@
 //! `listener-in-range`: a service uses an unreserved port of the ephemeral range.
 
 use crate::domain::{
-    Evidence, Finding, PortRange, Protocol, Severity,
+    Evidence, Finding, PortRange, Protocol, Severity, Socket,
     diagnosis::{
-        advice::Advice,
-        finding::About,
+        About, Advice,
         reservation::{self, list, single},
-        service_ports::{Service, services},
+        service_ports::services,
         wording::process,
     },
     notation::grouped,
@@ -20,14 +19,15 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let range = ephemeral.range;
     let services = services(evidence, |port| range.contains(port) && !ephemeral.is_reserved(port));
     let Some(first) = services.first() else { return Vec::new() };
-    let ports = PortRange::merged(services.iter().map(|service| single(service.port)).collect());
+    let ports = PortRange::merged(services.iter().map(|s| single(s.local.port)).collect());
     let command = reservation::command(ephemeral, ports.iter().copied());
-    let about = About::Port(first.protocol, first.port);
+    let count = |protocol| services.iter().filter(|s| s.protocol == protocol).count() as u64;
+    let about = About::Port(first.protocol, first.local.port);
     let finding = Finding::new(Severity::Notice, about, summary(evidence, &services))
         .meaning(meaning(evidence))
-        .figure("listeners", of(&services, Protocol::Tcp).count() as u64)
-        .figure("udp_services", of(&services, Protocol::Udp).count() as u64)
-        .figure("ports", services.iter().map(|s| s.port.to_string()).collect::<Vec<_>>())
+        .figure("listeners", count(Protocol::Tcp))
+        .figure("udp_services", count(Protocol::Udp))
+        .figure("ports", services.iter().map(|s| s.local.port.to_string()).collect::<Vec<_>>())
         .figure("ranges", list(&ports))
         .advice(advice(range, services.len() == 1, &command))
         .avoid("do not set the sysctl to the new ports only: the value replaces the whole list");
@@ -59,14 +59,7 @@ fn advice(range: PortRange, is_one: bool, command: &str) -> Advice {
     reservation::keep(advice, command)
 }
 
-fn of<'a, 'b>(
-    services: &'b [Service<'a>],
-    protocol: Protocol,
-) -> impl Iterator<Item = &'b Service<'a>> {
-    services.iter().filter(move |service| service.protocol == protocol)
-}
-
-fn summary(evidence: &Evidence<'_>, services: &[Service<'_>]) -> String {
+fn summary(evidence: &Evidence<'_>, services: &[&Socket]) -> String {
     let names: Vec<String> =
         services.iter().take(MAX_SERVICES).map(|service| named(evidence, service)).collect();
     let more = match services.len().saturating_sub(MAX_SERVICES) {
@@ -103,14 +96,14 @@ fn meaning(evidence: &Evidence<'_>) -> String {
 }
 
 /// Returns `TCP 40010 nginx[812]` or `UDP 51820 WireGuard tunnel wg0`.
-fn named(evidence: &Evidence<'_>, service: &Service<'_>) -> String {
+fn named(evidence: &Evidence<'_>, service: &Socket) -> String {
     let snapshot = evidence.snapshot;
     let protocol = service.protocol.name().to_uppercase();
-    let pid = snapshot.owner(service.socket).pids().first();
-    let owner = match (snapshot.tunnel_names(service.socket), pid) {
+    let pid = snapshot.owner(service).pids().first();
+    let owner = match (snapshot.tunnel_names(service), pid) {
         (Some(tunnel), _) => format!(" {tunnel}"),
         (None, Some(&pid)) => format!(" {}", process(evidence, pid)),
         (None, None) => String::new(),
     };
-    format!("{protocol} {}{owner}", service.port)
+    format!("{protocol} {}{owner}", service.local.port)
 }

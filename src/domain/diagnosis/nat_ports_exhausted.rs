@@ -2,7 +2,7 @@
 
 use crate::domain::{
     Conntrack, Evidence, Finding, Protocol, Severity, Translation,
-    diagnosis::{advice::Advice, counter::Counter, finding::About},
+    diagnosis::{About, Advice, Counter},
     notation::grouped,
 };
 

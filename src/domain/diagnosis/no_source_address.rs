@@ -2,7 +2,7 @@
 
 use crate::domain::{
     Evidence, Finding, Ipv6, Severity, SourceAddresses,
-    diagnosis::{advice::Advice, finding::About},
+    diagnosis::{About, Advice},
 };
 
 const REFUSAL: &str = "EADDRNOTAVAIL (\"Cannot assign requested address\")";

@@ -2,7 +2,7 @@
 
 use crate::domain::{
     Evidence, Finding, Gap, Severity,
-    diagnosis::{advice::Advice, finding::About},
+    diagnosis::{About, Advice},
     notation::counted,
 };
 

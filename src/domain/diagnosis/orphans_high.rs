@@ -2,11 +2,7 @@
 
 use crate::domain::{
     Evidence, Finding, Severity,
-    diagnosis::{
-        advice::Advice,
-        counter::Counter,
-        finding::{About, Figure},
-    },
+    diagnosis::{About, Advice, Counter, Figure},
     notation::grouped,
 };
 

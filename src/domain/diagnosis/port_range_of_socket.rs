@@ -12,8 +12,7 @@ use crate::domain::{
     Destination, DestinationUse, Endpoint, Evidence, Finding, OwnerKey, PortRange, Protocol,
     Severity, Socket, State,
     diagnosis::{
-        advice::Advice,
-        finding::About,
+        About, Advice, MAX_FINDINGS,
         wording::{owner_key, ports},
     },
     notation::grouped,
@@ -23,8 +22,6 @@ use crate::domain::{
 const MIN_PORTS: usize = 16;
 /// Used share (0 to 1) from which a block counts as full.
 const FULL: f64 = 0.95;
-/// Maximum number of findings.
-const MAX_FINDINGS: usize = 8;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let rows = evidence.analysis.destinations.iter();

@@ -1,11 +1,9 @@
 //! `range-exhausted`: bind() to port 0 finds no TCP port, or will soon find none.
 
 use crate::domain::{
-    Evidence, Finding, OwnerKey, Protocol, StateClass,
+    Evidence, Finding, OwnerKey, Protocol, RangeUse, StateClass,
     diagnosis::{
-        advice::{Advice, Remedy},
-        remedies,
-        verdict::SubjectStatus,
+        Advice, Remedy, SubjectStatus, remedies,
         wording::{self, Call, by_address, left, owner_key, ports},
     },
     notation::{grouped, percent},
@@ -15,15 +13,15 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let Some((range, status)) = evidence.short_range(Protocol::Tcp) else { return Vec::new() };
     let scopes = by_address(evidence, Protocol::Tcp);
     let connectable = evidence.analysis.new_destination();
-    let finding = Finding::of_range(range, &status, summary(evidence, &status, scopes.is_some()))
-        .meaning(meaning(evidence, &status, scopes.as_deref()))
+    let finding = Finding::of_range(range, &status, summary(range, &status, scopes.is_some()))
+        .meaning(meaning(evidence, range, &status, scopes.as_deref()))
         .figure("time_wait", range.time_wait)
         .figure("unconnectable", range.unconnectable)
         .figure("others_available", connectable.least)
         .figure("others_available_most", connectable.most)
         .figure_if("left_by_address", scopes)
         .trend(&status)
-        .advice(advice(evidence))
+        .advice(advice(evidence, range))
         .avoid(
             "do not retry bind() to port 0 in a loop: on a full default range each call costs \
              about 10ms of CPU",
@@ -31,14 +29,9 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     vec![finding]
 }
 
-fn summary(
-    evidence: &Evidence<'_>,
-    subject_status: &SubjectStatus,
-    differs_by_address: bool,
-) -> String {
-    let range = evidence.analysis.range(Protocol::Tcp);
+fn summary(range: &RangeUse, subject_status: &SubjectStatus, differs_by_address: bool) -> String {
     let of = if differs_by_address { " for bind() on all addresses" } else { "" };
-    let time_wait = if is_mostly_time_wait(evidence) {
+    let time_wait = if is_mostly_time_wait(range) {
         format!("; {} are in TIME-WAIT", grouped(range.time_wait))
     } else {
         String::new()
@@ -55,19 +48,18 @@ fn summary(
 }
 
 /// Returns whether more than half of the used ports have only sockets in TIME-WAIT.
-fn is_mostly_time_wait(evidence: &Evidence<'_>) -> bool {
-    let range = evidence.analysis.range(Protocol::Tcp);
+fn is_mostly_time_wait(range: &RangeUse) -> bool {
     range.time_wait > range.occupied / 2
 }
 
 fn meaning(
     evidence: &Evidence<'_>,
+    range: &RangeUse,
     subject_status: &SubjectStatus,
     scopes: Option<&str>,
 ) -> String {
-    let range = evidence.analysis.range(Protocol::Tcp);
     if range.is_bind_refused && range.left().most > 0 {
-        return refused(evidence);
+        return refused(range.left().most);
     }
     let bind = Call {
         name: match scopes {
@@ -89,12 +81,15 @@ fn meaning(
         0 => String::new(),
         most => format!(" The number left is not exact: {}.", wording::unlisted(most)),
     };
-    format!("{}{uncertainty}{scopes}{reuse} {}", bind.fails(subject_status), connect(evidence))
+    format!(
+        "{}{uncertainty}{scopes}{reuse} {}",
+        bind.fails(subject_status),
+        connect(evidence, range)
+    )
 }
 
-/// Explains that a bind() of portscope failed although the listed sockets do not fill the range.
-fn refused(evidence: &Evidence<'_>) -> String {
-    let left = evidence.analysis.range(Protocol::Tcp).left().most;
+/// Explains that a bind() of portscope failed although the listed sockets leave `left` ports.
+fn refused(left: u32) -> String {
     format!(
         "bind() to port 0 fails with EADDRINUSE: portscope tried it on all addresses. Sockets that \
          are bound, but neither listening nor connected, hold the other {}: they are not listed \
@@ -104,10 +99,9 @@ fn refused(evidence: &Evidence<'_>) -> String {
     )
 }
 
-fn connect(evidence: &Evidence<'_>) -> String {
-    let suspected = evidence.analysis.range(Protocol::Tcp).suspected;
+fn connect(evidence: &Evidence<'_>, range: &RangeUse) -> String {
     let left = evidence.analysis.new_destination();
-    match left.most.saturating_sub(suspected) {
+    match left.most.saturating_sub(range.suspected) {
         0 => {
             "connect() to any destination fails with EADDRNOTAVAIL: a socket listens on each port, \
              or was bound to it."
@@ -121,18 +115,17 @@ fn connect(evidence: &Evidence<'_>) -> String {
     }
 }
 
-fn advice(evidence: &Evidence<'_>) -> Advice {
+fn advice(evidence: &Evidence<'_>, range: &RangeUse) -> Advice {
     let mut advice = Advice::default();
-    if is_mostly_time_wait(evidence) {
-        let time_wait = evidence.analysis.range(Protocol::Tcp).time_wait;
-        let half = remedies::half_free_in(evidence.snapshot, None, time_wait);
+    if is_mostly_time_wait(range) {
+        let half = remedies::half_free_in(evidence.snapshot, None, range.time_wait);
         advice = advice
-            .now_if(half.map(|half| remedies::wait(time_wait, half)))
+            .now_if(half.map(|half| remedies::wait(range.time_wait, half)))
             .for_good(remedies::reuse_connections("the clients"));
     } else {
         advice = advice.now(inspect(evidence));
     }
-    if has_binders(evidence) {
+    if has_binders(evidence, range) {
         let full = "if a program binds before it connects: setsockopt(fd, IPPROTO_IP, \
                     IP_BIND_ADDRESS_NO_PORT, 1) before bind(), so that connect() chooses the port \
                     and shares it (Linux 4.2)";
@@ -161,9 +154,9 @@ fn inspect(evidence: &Evidence<'_>) -> Remedy {
 
 /// Returns whether some sockets were bound before connect(), or are bound and may connect later. If
 /// not, the advice to set IP_BIND_ADDRESS_NO_PORT does not apply.
-fn has_binders(evidence: &Evidence<'_>) -> bool {
+fn has_binders(evidence: &Evidence<'_>, range: &RangeUse) -> bool {
     let bound = StateClass::Bound as usize;
-    evidence.analysis.range(Protocol::Tcp).suspected > 0
+    range.suspected > 0
         || evidence.snapshot.numbered.as_ref().is_some_and(|ports| !ports.is_empty())
         || evidence.analysis.owners.iter().any(|owner| owner.by_class[bound] > 0)
 }

@@ -2,11 +2,7 @@
 
 use crate::domain::{
     Evidence, Finding, Protocol, Severity,
-    diagnosis::{
-        advice::Advice,
-        finding::About,
-        remedies::{self, SysctlChange},
-    },
+    diagnosis::{About, Advice, SysctlChange, remedies},
     notation::{counted, grouped},
 };
 

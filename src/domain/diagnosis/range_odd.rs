@@ -1,13 +1,8 @@
 //! `range-odd`: the ephemeral range has an odd number of ports, and each search skips one of them.
 
 use crate::domain::{
-    Evidence, Finding, PortRange, Protocol, Severity,
-    diagnosis::{
-        advice::Advice,
-        finding::About,
-        remedies::{self, SysctlChange},
-        wording::parity,
-    },
+    Evidence, Finding, Protocol, Severity,
+    diagnosis::{About, Advice, SysctlChange, remedies, wording::parity},
     notation::grouped,
 };
 
@@ -20,7 +15,6 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     if range.len() == 1 || range.len().is_multiple_of(2) {
         return Vec::new();
     }
-    let Ok(even) = PortRange::new(range.first(), range.last() - 1) else { return Vec::new() };
     let parity = parity(range.first());
     let summary = format!(
         "the ephemeral range {range} has an odd number of ports ({}): each connect() and bind() to \
@@ -38,19 +32,20 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
         .figure("last", range.last())
         .figure("size", range.len())
         .figure("searched", range.len() - 1)
-        .advice(Advice::default().change(Some(change(evidence, even))))
+        .advice(Advice::default().change(Some(change(evidence))))
         .avoid("do not rely on the last free port of such a range: a retry may or may not find it");
     vec![finding]
 }
 
 /// Returns the change to a range with an even number of ports. If another rule advises to widen the
 /// range or to start it at a higher port, so does this one.
-fn change(evidence: &Evidence<'_>, even: PortRange) -> SysctlChange {
+fn change(evidence: &Evidence<'_>) -> SysctlChange {
+    let ephemeral = &evidence.snapshot.ephemeral;
     remedies::widening(evidence).unwrap_or_else(|| {
-        if remedies::has_service_ports(&evidence.snapshot.ephemeral) {
+        if remedies::has_service_ports(ephemeral) {
             set_to(&remedies::range_above_services(evidence), "start the range at a higher port")
         } else {
-            let ports = format!("{} {}", even.first(), even.last());
+            let ports = format!("{} {}", ephemeral.range.first(), ephemeral.range.last() - 1);
             set_to(&ports, "end the range one port earlier")
         }
     })

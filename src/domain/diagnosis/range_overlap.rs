@@ -3,8 +3,7 @@
 use crate::domain::{
     Ephemeral, Evidence, Finding, PortRange, Severity, Translation,
     diagnosis::{
-        advice::Advice,
-        finding::About,
+        About, Advice,
         nat_ports_exhausted::is_dense,
         remedies::{SERVICES, range_above_services},
         reservation::{self, single},
@@ -67,7 +66,8 @@ fn node_ports(evidence: &Evidence<'_>) -> Option<Finding> {
         format!(
             "alternatively, start the ephemeral range above it: sysctl -w \
              net.ipv4.ip_local_port_range=\"32768 {}\"",
-            odd(overlap.ephemeral.range.last().max(60_999)),
+            // A range from an even port to an odd one has an even number of ports.
+            overlap.ephemeral.range.last().max(60_999) | 1,
         ),
     ];
     let finding = overlap
@@ -151,10 +151,4 @@ fn translations(evidence: &Evidence<'_>) -> Option<Finding> {
              hang once it is used up",
         );
     Some(finding)
-}
-
-/// Returns `port`, or the next port if `port` is even. A range from an even port to an odd one has
-/// an even number of ports.
-fn odd(port: u16) -> u16 {
-    port | 1
 }

@@ -2,7 +2,7 @@
 
 use crate::domain::{
     Destination, DestinationUse, Drain, Ephemeral, Evidence, Level, OwnerKey, PortRange, Snapshot,
-    diagnosis::{advice::Remedy, service_ports::services, verdict::rows_to_judge},
+    diagnosis::{Remedy, service_ports::services, verdict::rows_to_judge},
     notation::{age, grouped, rounded},
     port::LINUX_DEFAULT,
 };

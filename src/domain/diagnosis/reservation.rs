@@ -1,6 +1,6 @@
 //! Builds commands that set `ip_local_reserved_ports`. Does not run them.
 
-use crate::domain::{Ephemeral, PortRange, diagnosis::advice::Advice};
+use crate::domain::{Ephemeral, PortRange, diagnosis::Advice};
 
 /// Number of bytes that the kernel accepts per write(2): a page without the final NUL
 /// (`proc_do_large_bitmap`). sysctl(8) and systemd-sysctl do not write the rest, but report

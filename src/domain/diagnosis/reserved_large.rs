@@ -3,8 +3,7 @@
 use crate::domain::{
     Ephemeral, Evidence, Finding, PortRange, Severity,
     diagnosis::{
-        advice::Advice,
-        finding::{About, Figure},
+        About, Advice, Figure,
         reservation::{self, single},
         service_ports::services,
     },
@@ -101,7 +100,7 @@ fn advice(evidence: &Evidence<'_>) -> Advice {
     let ephemeral = &evidence.snapshot.ephemeral;
     let range = ephemeral.range;
     let used = services(evidence, |port| range.contains(port) && ephemeral.is_reserved(port));
-    let mut ports: Vec<PortRange> = used.iter().map(|service| single(service.port)).collect();
+    let mut ports: Vec<PortRange> = used.iter().map(|service| single(service.local.port)).collect();
     ports.sort_unstable();
     ports.dedup();
     let kept = ports.len() as u32;

@@ -5,17 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::domain::{
     Endpoint, Evidence, Finding, OwnerKey, Protocol, Severity, Socket, State,
     diagnosis::{
-        advice::Advice,
-        finding::{About, Figure},
+        About, Advice, Figure, MAX_FINDINGS,
         reservation::{self, single},
         wording::{owner_key, parity},
     },
     notation::grouped,
     socket::canonical,
 };
-
-/// Maximum number of findings.
-const MAX_FINDINGS: usize = 8;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let sockets = evidence.snapshot.sockets.iter();

@@ -9,26 +9,18 @@ use crate::domain::{Evidence, OwnerKey, Protocol, Socket, State};
 /// resolver, a media relay) chooses its own ports and soon uses others.
 const MAX_PER_PROCESS: usize = 256;
 
-/// The port of a service, and one of the sockets on it.
-#[derive(Clone, Copy)]
-pub(super) struct Service<'a> {
-    pub protocol: Protocol,
-    pub port: u16,
-    pub socket: &'a Socket,
-}
-
-/// Returns the services on ports for which `is_asked` is true, sorted by protocol and port, each
-/// port once.
+/// Returns the services on ports for which `is_asked` is true: one socket for each port, sorted by
+/// protocol and port.
 ///
 /// If it is unknown which sockets were bound by number, the result includes all TCP listeners. It
 /// then includes no UDP socket, because an unconnected UDP socket may be a client.
 pub(super) fn services<'a>(
     evidence: &Evidence<'a>,
     is_asked: impl Fn(u16) -> bool,
-) -> Vec<Service<'a>> {
+) -> Vec<&'a Socket> {
     let sockets = evidence.snapshot.sockets.iter();
     let is_service = |socket: &&Socket| match socket.state {
-        State::Listen => is_by_number(evidence, socket).unwrap_or(true),
+        State::Listen => evidence.snapshot.vitals.is_bound_by_number(socket).unwrap_or(true),
         State::Unconnected => is_lasting(evidence, socket).unwrap_or(false),
         _ => false,
     };
@@ -38,14 +30,7 @@ pub(super) fn services<'a>(
     found.retain(|socket| !is_of(evidence, socket, &busy));
     // The sockets are sorted by port. Several sockets on one port are one service.
     found.dedup_by_key(|socket| (socket.protocol, socket.local.port));
-    let service =
-        |socket: &'a Socket| Service { protocol: socket.protocol, port: socket.local.port, socket };
-    found.into_iter().map(service).collect()
-}
-
-/// Returns whether the socket was bound by number. None: unknown.
-fn is_by_number(evidence: &Evidence<'_>, socket: &Socket) -> Option<bool> {
-    evidence.snapshot.vitals.is_bound_by_number(socket)
+    found
 }
 
 /// Returns whether the socket was bound by number, and the earlier snapshot (`Evidence::before`)
@@ -53,7 +38,7 @@ fn is_by_number(evidence: &Evidence<'_>, socket: &Socket) -> Option<bool> {
 /// a resolver. None: unknown.
 fn is_lasting(evidence: &Evidence<'_>, socket: &Socket) -> Option<bool> {
     let before = evidence.before.and_then(|(vitals, _)| vitals.is_bound_by_number(socket));
-    Some(is_by_number(evidence, socket)? && before != Some(false))
+    Some(evidence.snapshot.vitals.is_bound_by_number(socket)? && before != Some(false))
 }
 
 fn busy_owners(evidence: &Evidence<'_>, sockets: &[&Socket]) -> Vec<OwnerKey> {

@@ -3,8 +3,7 @@
 use crate::domain::{
     DestinationUse, Evidence, Finding, Protocol, Severity, Socket,
     diagnosis::{
-        advice::Advice,
-        finding::{About, Figure},
+        About, Advice, Figure, MAX_FINDINGS,
         wording::{client, main_owner, parity, used_by},
     },
     notation::{elapsed_seconds, grouped},
@@ -24,8 +23,6 @@ const USUAL_NANOSECONDS: f64 = 13_500.0;
 /// Minimum mean number of searched ports to report. A search of fewer takes at most about 0.1 ms,
 /// unless the buckets of the connection table are crowded.
 const MIN_SEARCHED: u32 = 512;
-/// Maximum number of findings.
-const MAX_FINDINGS: usize = 8;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let rows = evidence.analysis.destinations.iter();

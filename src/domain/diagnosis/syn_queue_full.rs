@@ -12,13 +12,8 @@ mod queues;
 
 use crate::domain::{
     Endpoint, Evidence, Finding, Protocol, Severity, Source, SynQueue,
-    diagnosis::{
-        advice::Advice,
-        counter::Counter,
-        finding::{About, Figure},
-        wording::process,
-    },
-    notation::{counted, elapsed_seconds, grouped},
+    diagnosis::{About, Advice, Counter, Figure, wording::process},
+    notation::{counted, grouped},
 };
 
 use self::queues::{Queue, queues};
@@ -29,10 +24,7 @@ const MAX_LISTENERS: usize = 16;
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let snapshot = evidence.snapshot;
     let syn = &snapshot.vitals.syn_queue;
-    let drops = Drops::of(evidence);
-    if drops == Drops::None {
-        return Vec::new();
-    }
+    let Some(drops) = Drops::of(evidence) else { return Vec::new() };
     // /proc/net/tcp does not show a listener's backlog.
     let is_shown = snapshot.source != Source::Procfs;
     let full = queues(snapshot).into_iter().filter(|queue| is_shown && queue.is_full(syn));
@@ -44,7 +36,6 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
 /// What the kernel does with SYNs that arrive while a SYN queue is full.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Drops {
-    None,
     /// The kernel drops them.
     Lost(Counter),
     /// The kernel answers them with a cookie.
@@ -52,7 +43,8 @@ enum Drops {
 }
 
 impl Drops {
-    fn of(evidence: &Evidence<'_>) -> Self {
+    /// Returns None if there were none, or if there is no SYN queue.
+    fn of(evidence: &Evidence<'_>) -> Option<Self> {
         let syn = &evidence.snapshot.vitals.syn_queue;
         let lost = Counter::of(evidence, |vitals| vitals.syn_queue.dropped);
         // `ListenDrops` includes the overflows of accept queues, so these are subtracted.
@@ -60,24 +52,25 @@ impl Drops {
             vitals.listen_drops?.checked_sub(vitals.listen_overflows?)
         });
         let cookies = Counter::of(evidence, |vitals| vitals.syn_queue.cookies_for_full);
-        match syn.cookies {
+        let drops = match syn.cookies {
             // With tcp_syncookies 2, the kernel answers each SYN with a cookie and uses no SYN
             // queue.
-            Some(2) => Self::None,
-            Some(0) if lost.is_growing() || others == Counter::Still => Self::lost(lost),
-            Some(0) => Self::lost(others),
+            Some(2) => return None,
+            Some(0) if !lost.is_growing() && others != Counter::Still => Self::Lost(others),
+            Some(0) => Self::Lost(lost),
             _ if cookies != Counter::Still => Self::Cookies(cookies),
-            _ => Self::lost(lost),
-        }
+            _ => Self::Lost(lost),
+        };
+        (drops.counter() != Counter::Still).then_some(drops)
     }
 
-    fn lost(counter: Counter) -> Self {
-        if counter == Counter::Still { Self::None } else { Self::Lost(counter) }
+    fn counter(self) -> Counter {
+        let (Self::Lost(counter) | Self::Cookies(counter)) = self;
+        counter
     }
 
     fn figures(self) -> Vec<(&'static str, Figure)> {
         match self {
-            Self::None => Vec::new(),
             Self::Lost(counter) => counter.figures("syns_dropped", "syns_dropped_per_second"),
             Self::Cookies(counter) => counter.figures("syn_cookies", "syn_cookies_per_second"),
         }
@@ -87,32 +80,22 @@ impl Drops {
         match self {
             Self::Lost(Counter::Growing { .. }) => Severity::Critical,
             Self::Lost(_) | Self::Cookies(Counter::Growing { .. }) => Severity::Warning,
-            Self::None | Self::Cookies(_) => Severity::Notice,
+            Self::Cookies(_) => Severity::Notice,
         }
     }
 
     /// Returns `480 SYNs/s are dropped`, for example.
     fn words(self) -> String {
-        let (counter, done) = match self {
-            Self::None => return String::new(),
-            Self::Lost(counter) => (counter, "dropped"),
-            Self::Cookies(counter) => (counter, "answered with SYN cookies"),
+        let done = match self {
+            Self::Lost(_) => "dropped",
+            Self::Cookies(_) => "answered with SYN cookies",
         };
-        match counter {
-            Counter::Growing { per_second, .. } if per_second >= 1.0 => {
+        match (self.counter(), self.counter().events()) {
+            (Counter::Growing { per_second, .. }, _) if per_second >= 1.0 => {
                 format!("{} SYNs/s are {done}", grouped(per_second.round() as u64))
             }
-            Counter::Growing { added, seconds, .. } => {
-                format!(
-                    "{} SYNs were {done} in the last {}",
-                    grouped(added),
-                    elapsed_seconds(seconds)
-                )
-            }
-            Counter::Past { total } => {
-                format!("{} SYNs were {done} since the counter started", grouped(total))
-            }
-            Counter::Still => format!("SYNs may be {done}"),
+            (_, Some((count, when))) => format!("{} SYNs were {done} {when}", grouped(count)),
+            (_, None) => format!("SYNs may be {done}"),
         }
     }
 }
@@ -171,7 +154,7 @@ fn meaning(drops: Drops) -> &'static str {
              Ports are not exhausted, and the accept queue is not full: clients, or a SYN flood, \
              leave handshakes unfinished."
         }
-        _ => {
+        Drops::Lost(_) => {
             "New clients get no answer to their SYN: connect() hangs, and fails with ETIMEDOUT if \
              the queue stays full. This looks like port exhaustion but is not: the client has its \
              port, and the accept queue is not full. Clients, or a SYN flood, leave handshakes \
@@ -207,14 +190,12 @@ fn advice(listener: Option<Endpoint>, drops: Drops) -> Advice {
 /// Reports drops if no queue is known to be full now: the procfs source does not show backlogs.
 /// None: something other than a SYN queue caused them.
 fn of_machine(evidence: &Evidence<'_>, drops: Drops) -> Option<Finding> {
-    let (Drops::Lost(counter) | Drops::Cookies(counter)) = drops else { return None };
-    let is_growing = counter.is_growing();
     let syn = &evidence.snapshot.vitals.syn_queue;
     // Without half-open connections, `ListenDrops` grows for other reasons (no route, no memory).
     let is_by_queue = syn.dropped.is_some_and(|count| count > 0)
         || matches!(drops, Drops::Cookies(_))
         || queues(evidence.snapshot).iter().any(|queue| queue.half_open > 0);
-    let severity = if is_growing { Severity::Warning } else { Severity::Notice };
+    let severity = if drops.counter().is_growing() { Severity::Warning } else { Severity::Notice };
     let summary =
         format!("a listener's SYN queue was full: {}; none is known to be full now", drops.words());
     is_by_queue.then(|| {

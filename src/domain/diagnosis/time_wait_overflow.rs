@@ -2,7 +2,7 @@
 
 use crate::domain::{
     Evidence, Finding, Severity,
-    diagnosis::{advice::Advice, counter::Counter, finding::About},
+    diagnosis::{About, Advice, Counter},
     notation::{elapsed_seconds, grouped},
 };
 

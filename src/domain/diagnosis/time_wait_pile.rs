@@ -1,10 +1,9 @@
 //! `time-wait-pile`: TIME-WAIT holds a large part of the ports.
 
 use crate::domain::{
-    DestinationUse, Drain, Evidence, Finding, Protocol, RangeUse, Severity,
+    DestinationUse, Drain, Evidence, Finding, Protocol, Severity,
     diagnosis::{
-        advice::Advice,
-        finding::{About, Figure},
+        About, Advice, Figure,
         remedies::{self, AVOID_FIN_TIMEOUT, half_free_in},
         wording::{client, used_by},
     },
@@ -17,7 +16,8 @@ const MIN_SHARE: f64 = 0.25;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let rows = &evidence.analysis.destinations;
-    let towards = rows.iter().filter(|row| is_pile(row)).max_by_key(|row| row.time_wait);
+    let is_pile = |row: &&DestinationUse| is_pile(row.time_wait, row.used, row.capacity);
+    let towards = rows.iter().filter(is_pile).max_by_key(|row| row.time_wait);
     let finding = match towards {
         Some(row) => Some(of_destination(evidence, row)),
         None => of_range(evidence),
@@ -25,10 +25,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     finding.into_iter().collect()
 }
 
-fn is_pile(row: &DestinationUse) -> bool {
-    row.time_wait * 2 >= row.used
-        && f64::from(row.time_wait) >= MIN_SHARE * f64::from(row.capacity)
-        && row.time_wait > 0
+fn is_pile(time_wait: u32, used: u32, size: u32) -> bool {
+    time_wait > 0 && time_wait * 2 >= used && f64::from(time_wait) >= MIN_SHARE * f64::from(size)
 }
 
 fn of_destination(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
@@ -129,16 +127,10 @@ fn reuse(evidence: &Evidence<'_>, row: &DestinationUse) -> String {
     }
 }
 
-fn is_pile_of_range(range: &RangeUse) -> bool {
-    range.time_wait * 2 >= range.occupied
-        && f64::from(range.time_wait) >= MIN_SHARE * f64::from(range.size)
-        && range.time_wait > 0
-}
-
 /// Reports TIME-WAIT that is spread over many destinations.
 fn of_range(evidence: &Evidence<'_>) -> Option<Finding> {
     let range = evidence.analysis.range(Protocol::Tcp);
-    if !is_pile_of_range(range) {
+    if !is_pile(range.time_wait, range.occupied, range.size) {
         return None;
     }
     let half = half_free_in(evidence.snapshot, None, range.time_wait);

@@ -3,9 +3,7 @@
 use crate::domain::{
     Evidence, Finding, Protocol, StateClass,
     diagnosis::{
-        advice::Advice,
-        remedies,
-        verdict::SubjectStatus,
+        Advice, SubjectStatus, remedies,
         wording::{Call, by, by_address, left, owner_key},
     },
     notation::{grouped, percent},

@@ -107,14 +107,17 @@ pub(super) fn by_address(evidence: &Evidence<'_>, protocol: Protocol) -> Option<
     has_differences.then(|| words.join(", "))
 }
 
-/// Returns `full in about 3m (2m to 5m)`, or `full in about 3m (2m or later)` if the ports may
-/// never be used up.
+/// Returns `full in about 3m (2m to 5m)`.
 pub(super) fn full_in(forecast: Forecast) -> String {
-    let span = match forecast.latest {
+    format!("full in about {} ({})", rounded(forecast.seconds), span(forecast))
+}
+
+/// Returns `2m to 5m`, or `2m or later` if the ports may never be used up.
+pub fn span(forecast: Forecast) -> String {
+    match forecast.latest {
         Some(latest) => format!("{} to {}", rounded(forecast.earliest), rounded(latest)),
         None => format!("{} or later", rounded(forecast.earliest)),
-    };
-    format!("full in about {} ({span})", rounded(forecast.seconds))
+    }
 }
 
 /// A call that fails once no port is left.

@@ -108,9 +108,7 @@ struct RangeRow {
     numbered: u32,
     uncertain: u32,
     #[serde(flatten)]
-    scans: ScansRow,
-    #[serde(flatten)]
-    trend: TrendRow,
+    status: StatusRow,
 }
 
 impl RangeRow {
@@ -131,48 +129,37 @@ impl RangeRow {
             suspected: row.suspected,
             numbered: row.numbered,
             uncertain: row.uncertain,
-            scans: ScansRow::from(&subject_status),
-            trend: TrendRow::from(&subject_status),
+            status: StatusRow::from(&subject_status),
         }
     }
 }
 
-/// Counts of the scans of the last minute. Null: the destination is not followed (`Trends`).
+/// Counts of the scans of the last minute, rate of change and forecast. Null: the destination is not
+/// followed (`Trends`).
 #[derive(Serialize)]
-struct ScansRow {
+struct StatusRow {
     scans: Option<u32>,
     /// Number of scans in which no port was left.
     full_scans: Option<u32>,
     /// Seconds since the latest such scan. Also null if there was none.
     last_full_seconds_ago: Option<f64>,
+    /// Also null after only one scan.
+    per_second: Option<f64>,
+    /// Also null if the ports do not run out within two days at this rate.
+    seconds_to_exhaustion: Option<f64>,
+    seconds_to_exhaustion_earliest: Option<f64>,
+    /// Also null if the ports may never run out.
+    seconds_to_exhaustion_latest: Option<f64>,
 }
 
-impl From<&SubjectStatus> for ScansRow {
-    fn from(SubjectStatus { last_minute, .. }: &SubjectStatus) -> Self {
+impl From<&SubjectStatus> for StatusRow {
+    fn from(subject_status: &SubjectStatus) -> Self {
+        let SubjectStatus { last_minute, forecast, .. } = *subject_status;
         let since_full = last_minute.and_then(|last| last.since_full);
         Self {
             scans: last_minute.map(|last| last.scans),
             full_scans: last_minute.map(|last| last.full),
             last_full_seconds_ago: since_full.map(|since| rounded(since.as_secs_f64())),
-        }
-    }
-}
-
-/// Rate of change and forecast. `per_second` is null after only one scan, or if the destination is
-/// not followed. The times are also null if the ports do not run out within two days at this rate,
-/// and `latest` is null if they may never run out.
-#[derive(Serialize)]
-struct TrendRow {
-    per_second: Option<f64>,
-    seconds_to_exhaustion: Option<f64>,
-    seconds_to_exhaustion_earliest: Option<f64>,
-    seconds_to_exhaustion_latest: Option<f64>,
-}
-
-impl From<&SubjectStatus> for TrendRow {
-    fn from(subject_status: &SubjectStatus) -> Self {
-        let forecast = subject_status.forecast;
-        Self {
             per_second: subject_status.trend.map(|trend| rounded(trend.per_second)),
             seconds_to_exhaustion: forecast.map(|f| rounded(f.seconds)),
             seconds_to_exhaustion_earliest: forecast.map(|f| rounded(f.earliest)),
@@ -212,9 +199,7 @@ struct DestinationRow<'a> {
     reusable: u32,
     low_parity_available: u32,
     #[serde(flatten)]
-    scans: ScansRow,
-    #[serde(flatten)]
-    trend: TrendRow,
+    status: StatusRow,
     owners: Vec<DestinationOwner<'a>>,
 }
 
@@ -235,8 +220,7 @@ impl<'a> DestinationRow<'a> {
             time_wait: row.time_wait,
             reusable: row.reusable,
             low_parity_available: row.low_parity_available(),
-            scans: ScansRow::from(&subject_status),
-            trend: TrendRow::from(&subject_status),
+            status: StatusRow::from(&subject_status),
             owners: row.owners.iter().map(owner).collect(),
         }
     }

@@ -6,7 +6,6 @@ mod destination;
 mod listed;
 mod metrics;
 mod namespace;
-mod range;
 
 use std::{
     io::{self, Write},
@@ -54,30 +53,46 @@ pub struct Cost {
 /// A gauge: its name, its meaning, and where its samples come from.
 pub struct Metric {
     pub name: &'static str,
-    /// Names of the labels, separated by commas. `destination` is short for the labels of a
-    /// destination (see `metrics::DESTINATION`). Each metric may also have `network_namespace`.
-    pub labels: &'static str,
     pub help: &'static str,
     of: SampleSource,
 }
 
-/// The source of the samples of a metric. A sample whose value is None is left out. An assumed
-/// range and its destinations have no samples.
+impl Metric {
+    /// Returns the names of the labels, separated by commas. `destination` represents four labels:
+    /// protocol, source, destination, port. If the sockets are bound to a device, a fifth label,
+    /// device, contains its index. Each metric may also have `network_namespace`.
+    pub fn labels(&self) -> &'static str {
+        match self.of {
+            SampleSource::Build => "version",
+            SampleSource::Run(_) | SampleSource::Namespace(_) => "",
+            SampleSource::Range(_) | SampleSource::RangeCount(_) | SampleSource::TcpCount(_) => {
+                "protocol"
+            }
+            SampleSource::DestinationCount(_) => "destination",
+            SampleSource::NamespaceSeries(labels, _)
+            | SampleSource::RangeSeries(labels, _)
+            | SampleSource::DestinationSeries(labels, _) => labels,
+        }
+    }
+}
+
+/// The source of the samples of a metric; of a series, with its labels. A sample whose value is
+/// None is left out. An assumed range and its destinations have no samples.
 #[derive(Clone, Copy)]
 enum SampleSource {
     Build,
     Run(fn(&DiagnoseRun<'_>, &ListedSubjects<'_>) -> Option<f64>),
     Namespace(fn(&Health<'_>) -> Option<f64>),
-    NamespaceSeries(fn(&Health<'_>, &mut Labelled<'_, '_>)),
+    NamespaceSeries(&'static str, fn(&Health<'_>, &mut Labelled<'_, '_>)),
     /// A property of a range, whatever its sockets.
     Range(fn(&RangeUse) -> u32),
     /// A count of a range. Has samples only if the sockets of the range's protocol were listed.
     RangeCount(fn(&RangeUse) -> u32),
     /// Like `RangeCount`, for TCP only: on UDP, connect() shares no port.
     TcpCount(fn(&RangeUse) -> u32),
-    RangeSeries(fn(&Health<'_>, &RangeUse, &mut Labelled<'_, '_>)),
+    RangeSeries(&'static str, fn(&Health<'_>, &RangeUse, &mut Labelled<'_, '_>)),
     DestinationCount(fn(&DestinationUse) -> u32),
-    DestinationSeries(fn(&Health<'_>, &DestinationUse, &mut Labelled<'_, '_>)),
+    DestinationSeries(&'static str, fn(&Health<'_>, &DestinationUse, &mut Labelled<'_, '_>)),
 }
 
 /// Adds samples that share the labels in `common`.
@@ -132,7 +147,7 @@ fn add(
             let is_counted = row.protocol == Protocol::Tcp && health.lists(row.protocol);
             out.add_value(is_counted.then(|| count(row).into()));
         }),
-        SampleSource::RangeSeries(add) => add_range(&add),
+        SampleSource::RangeSeries(_, add) => add_range(&add),
         SampleSource::Build => listed.of_run(samples, |out| {
             out.add(&[("version", &env!("CARGO_PKG_VERSION"))], 1.0);
         }),
@@ -140,10 +155,10 @@ fn add(
         SampleSource::Namespace(value) => {
             listed.each_namespace(samples, |health, out| out.add_value(value(health)));
         }
-        SampleSource::NamespaceSeries(add) => listed.each_namespace(samples, add),
+        SampleSource::NamespaceSeries(_, add) => listed.each_namespace(samples, add),
         SampleSource::DestinationCount(count) => {
             listed.each_destination(samples, |_, row, out| out.add(&[], count(row).into()));
         }
-        SampleSource::DestinationSeries(add) => listed.each_destination(samples, add),
+        SampleSource::DestinationSeries(_, add) => listed.each_destination(samples, add),
     }
 }

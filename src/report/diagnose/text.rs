@@ -9,7 +9,7 @@ use crate::{
     domain::{
         Destination, DestinationUse, Finding, Forecast, Gap, LastMinute, Left, Level, Protocol,
         RangeUse, Subject, Trend,
-        diagnosis::{About, SubjectStatus, at_most},
+        diagnosis::{About, SubjectStatus, at_most, span},
         notation,
     },
     report::{Health, Status, columns, paragraph, text},
@@ -259,13 +259,9 @@ fn full_in(subject_status: &SubjectStatus) -> String {
         let scans = notation::counted(scans, "scan");
         return format!("now and then ({} of {scans})", notation::grouped(full));
     }
-    let Some(Forecast { seconds, earliest, latest }) = subject_status.forecast else {
-        return "-".to_owned();
-    };
-    let spread = match latest {
-        Some(latest) if latest < 1.0 => return "<1s".to_owned(),
-        Some(latest) => format!("{} to {}", notation::rounded(earliest), notation::rounded(latest)),
-        None => format!("{} or later", notation::rounded(earliest)),
-    };
-    format!("{} ({spread})", notation::rounded(seconds))
+    match subject_status.forecast {
+        None => "-".to_owned(),
+        Some(Forecast { latest: Some(..1.0), .. }) => "<1s".to_owned(),
+        Some(forecast) => format!("{} ({})", notation::rounded(forecast.seconds), span(forecast)),
+    }
 }

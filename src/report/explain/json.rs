@@ -2,7 +2,6 @@
 
 use std::{
     borrow::Cow,
-    collections::BTreeSet,
     io::{self, Write},
     net::IpAddr,
     time::Duration,
@@ -11,11 +10,11 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    domain::{Errno, Process, Publication, Text, UnseenNamespaces},
+    domain::{Endpoint, Errno, Process, Publication, Text, UnseenNamespaces},
     report::{
-        Explanation, Scan,
+        Explanation,
         explain::{BindRow, ConnectRow, ProtocolPort},
-        rows::{self, Collection, EndpointRow, HostDocument, Instant, Missing, SocketRow},
+        rows::{self, Collection, HostDocument, Instant, Missing, SocketRow},
     },
 };
 
@@ -91,18 +90,22 @@ impl<'a> SideRow<'a> {
     fn new(explanation: &'a Explanation<'_>, side: &'a ProtocolPort) -> Self {
         let scan = explanation.scan;
         let sockets = scan.snapshot.on_port(side.protocol, explanation.port);
+        let holders = scan.pids(sockets).into_iter().filter_map(|pid| scan.processes.get(pid));
+        let flow = |flow: &Publication| PublishedRow {
+            address: flow.address,
+            to: flow.to,
+            flows: flow.flows,
+        };
         Self {
             protocol: side.protocol.name(),
             service: side.service.as_deref(),
             sockets: sockets.iter().map(|socket| SocketRow::new(scan, socket)).collect(),
-            holders: holders(scan, side, explanation.port),
+            holders: holders.map(HolderRow::from).collect(),
             bind: side.binds.iter().map(ExplainRow::from).collect(),
             connect: side.connects.iter().map(ConnectReported::from).collect(),
             connect_left_out: side.destinations_left_out,
             frees_when: side.frees_when.as_deref(),
-            published: explanation
-                .published(side.protocol)
-                .map(|flows| flows.map(PublishedRow::from).collect()),
+            published: explanation.published(side.protocol).map(|flows| flows.map(flow).collect()),
         }
     }
 }
@@ -111,22 +114,8 @@ impl<'a> SideRow<'a> {
 #[derive(Serialize)]
 struct PublishedRow {
     address: IpAddr,
-    to: EndpointRow,
+    to: Endpoint,
     flows: u32,
-}
-
-impl From<&Publication> for PublishedRow {
-    fn from(flow: &Publication) -> Self {
-        Self { address: flow.address, to: EndpointRow::from(flow.to), flows: flow.flows }
-    }
-}
-
-fn holders<'a>(scan: Scan<'a>, side: &ProtocolPort, port: u16) -> Vec<HolderRow<'a>> {
-    let sockets = scan.snapshot.on_port(side.protocol, port);
-    let pids: BTreeSet<u32> =
-        sockets.iter().flat_map(|socket| scan.snapshot.owner(socket).pids()).copied().collect();
-    let described = pids.into_iter().filter_map(|pid| scan.processes.get(pid));
-    described.map(HolderRow::from).collect()
 }
 
 /// A process with a socket on the port. One scan does not show since when it has the socket.

@@ -105,10 +105,11 @@ fn nothing_listed(
     name: &str,
     service: &str,
 ) -> String {
+    let (snapshot, port) = (explanation.scan.snapshot, explanation.port);
     let but = if side.has_met_a_socket() {
         ", but an unlisted socket is bound to it: a bind() without reuse options fails with \
          EADDRINUSE"
-    } else if explanation.may_be_unlisted(side.protocol) {
+    } else if availability::may_be_unlisted(snapshot, side.protocol, port) {
         "; an unlisted socket may be bound to it"
     } else {
         return format!("{name}{service} is not in use.");
@@ -223,11 +224,7 @@ fn groups<'a>(scan: Scan<'a>, sockets: &'a [Socket]) -> Vec<HolderGroup<'a>> {
 
 /// Writes when the processes started. One scan does not show since when they hold the port.
 fn write_ages(scan: Scan<'_>, sockets: &[Socket], out: &mut dyn Write) -> io::Result<()> {
-    let mut pids: Vec<u32> =
-        sockets.iter().flat_map(|socket| scan.snapshot.owner(socket).pids()).copied().collect();
-    pids.sort_unstable();
-    pids.dedup();
-    let started = pids.iter().take(MAX_REPORTED).filter_map(|&pid| {
+    let started = scan.pids(sockets).into_iter().take(MAX_REPORTED).filter_map(|pid| {
         let process = scan.processes.get(pid)?;
         let seconds = i64::try_from(process.started?).ok()?;
         let instant = jiff::Timestamp::from_second(seconds).ok()?;

@@ -12,8 +12,8 @@ use crate::{
     },
     domain::Text,
     report::{
-        lab::{self, LabOutcome},
-        rows::{self, PortRangeRow, nanoseconds},
+        lab::{self, LabConditions, LabOutcome},
+        rows::{self, nanoseconds},
     },
 };
 
@@ -24,14 +24,8 @@ pub fn write(lab: LabOutcome<'_>, out: &mut dyn Write) -> io::Result<()> {
 #[derive(Serialize)]
 struct LabDocument<'a> {
     schema: &'static str,
-    fill: f64,
-    seed: u64,
-    simulated: bool,
-    occupancy: &'static str,
-    protocol: &'static str,
-    range: PortRangeRow,
-    candidates: u32,
-    occupied: u32,
+    #[serde(flatten)]
+    conditions: LabConditions,
     max_attempts: Option<u32>,
     destinations: Option<u32>,
     strategies: Vec<StrategyRow<'a>>,
@@ -39,7 +33,6 @@ struct LabDocument<'a> {
 }
 
 fn document(lab: LabOutcome<'_>) -> LabDocument<'_> {
-    let conditions = lab.conditions();
     let (setup, strategies, race) = match lab {
         LabOutcome::Comparison { setup, report, .. } => {
             (Some(setup), report.strategy_reports.iter().map(StrategyRow::from).collect(), None)
@@ -48,14 +41,7 @@ fn document(lab: LabOutcome<'_>) -> LabDocument<'_> {
     };
     LabDocument {
         schema: "portscope.lab/1",
-        fill: conditions.fill,
-        seed: conditions.seed,
-        simulated: conditions.is_simulated,
-        occupancy: conditions.occupancy,
-        protocol: conditions.protocols.name(),
-        range: conditions.range.into(),
-        candidates: conditions.candidates,
-        occupied: conditions.occupied,
+        conditions: lab.conditions(),
         max_attempts: setup.map(|setup| setup.max_attempts),
         destinations: setup.map(|setup| setup.destinations),
         strategies,

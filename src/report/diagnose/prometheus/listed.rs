@@ -28,7 +28,8 @@ impl<'a> ListedSubjects<'a> {
     pub fn of(run: &DiagnoseRun<'a>) -> Self {
         let only = run.healths.first().filter(|_| run.unseen.is_none());
         let mut healths: Vec<&Health<'_>> = run.healths.iter().collect();
-        healths.sort_by_key(|health| (Reverse(health.status()), Reverse(sockets(health))));
+        healths
+            .sort_by_key(|health| Reverse((health.status(), health.scan.snapshot.sockets.len())));
         healths.truncate(MAX_NAMESPACES);
         Self { only, destinations: fullest(&healths), namespaces: healths }
     }
@@ -112,8 +113,4 @@ fn label<'a>(health: &Health<'a>) -> Option<MetricLabel<'a>> {
     let name = machine.namespace_name.as_ref()?;
     let number = machine.network_namespace.as_ref().filter(|_| !name.is_registered);
     Some(("network_namespace", number.map_or(name as &dyn Display, |number| number)))
-}
-
-fn sockets(health: &Health<'_>) -> usize {
-    health.scan.snapshot.sockets.len()
 }

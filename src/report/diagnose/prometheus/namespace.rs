@@ -1,8 +1,11 @@
-//! Adds the samples of a network namespace.
+//! Adds the samples of a network namespace and its port ranges.
 
 use crate::{
-    domain::{Gap, Left, Level, Protocol, Severity, State, diagnosis::RULES},
-    report::{Health, Status, diagnose::prometheus::Labelled},
+    domain::{Gap, Left, Level, Protocol, RangeUse, Severity, State, diagnosis::RULES},
+    report::{
+        Health, Status,
+        diagnose::prometheus::{Labelled, destination},
+    },
 };
 
 pub(super) fn status(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
@@ -70,5 +73,26 @@ pub(super) fn destinations(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
     }
     for (level, count) in Level::EACH.into_iter().zip(counts) {
         out.add(&[("level", &level.name().to_lowercase())], count.into());
+    }
+}
+
+pub(super) fn range_halves(_: &Health<'_>, row: &RangeUse, out: &mut Labelled<'_, '_>) {
+    destination::add_halves(row.low_parity_size, row.size - row.low_parity_size, out);
+}
+
+pub(super) fn range_available_halves(
+    health: &Health<'_>,
+    row: &RangeUse,
+    out: &mut Labelled<'_, '_>,
+) {
+    if health.lists(row.protocol) {
+        let low = row.low_parity_available();
+        destination::add_halves(low, row.left().most - low, out);
+    }
+}
+
+pub(super) fn range_exhaustion(health: &Health<'_>, row: &RangeUse, out: &mut Labelled<'_, '_>) {
+    if health.lists(row.protocol) {
+        destination::add_exhaustion(&health.of_range(row), out);
     }
 }
