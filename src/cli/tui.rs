@@ -11,9 +11,9 @@ use crate::{
         args::{COMMANDS, ColorName, FaultName, LiveArguments, ThemeName},
         exit::CommandEnd,
         range::RangeChoice,
-        refusal, scan, seed,
+        refusal, scan,
         settings::BadInput,
-        value::is_number,
+        value::{self, is_number},
     },
     domain::{ServiceNames, Text, port},
     engine::sample,
@@ -61,7 +61,7 @@ pub fn run(host: Arc<dyn Host>, settings: &LiveArguments) -> anyhow::Result<Comm
         ))
         .into());
     }
-    let seeds = [seed::or_drawn(None)?, seed::or_drawn(None)?];
+    let seeds = [value::seed_or_drawn(None)?, value::seed_or_drawn(None)?];
     let extent = match settings.range {
         RangeChoice::Ephemeral => Extent::Ephemeral,
         RangeChoice::Ports(port::ALL) => Extent::All,
@@ -90,6 +90,13 @@ fn options(
 ) -> tui::TuiOptions {
     let color = depth(settings.color);
     let whole_cells = Theme::new(color, Background::Dark, settings.ascii).needs_whole_cells();
+    let (background, contrast) = match settings.theme {
+        ThemeName::Auto => (None, Contrast::Normal),
+        ThemeName::Dark => (Some(Background::Dark), Contrast::Normal),
+        ThemeName::Light => (Some(Background::Light), Contrast::Normal),
+        ThemeName::HighContrast => (Some(Background::Dark), Contrast::High),
+        ThemeName::HighContrastLight => (Some(Background::Light), Contrast::High),
+    };
     let find = settings.target.as_ref().map(|target| match target {
         StartScreen::Port(port) => Find::Port(*port),
         StartScreen::Name(name) => Find::Process(name.as_str().to_owned()),
@@ -97,15 +104,8 @@ fn options(
     tui::TuiOptions {
         interval: settings.interval,
         color,
-        background: match settings.theme {
-            ThemeName::Auto => None,
-            ThemeName::Dark | ThemeName::HighContrast => Some(Background::Dark),
-            ThemeName::Light | ThemeName::HighContrastLight => Some(Background::Light),
-        },
-        contrast: match settings.theme {
-            ThemeName::Auto | ThemeName::Dark | ThemeName::Light => Contrast::Normal,
-            ThemeName::HighContrast | ThemeName::HighContrastLight => Contrast::High,
-        },
+        background,
+        contrast,
         ascii: settings.ascii,
         mouse: !settings.no_mouse,
         app: app::AppOptions {

@@ -155,7 +155,7 @@ impl<B: Binder, V: PortView> LabStrategy<B, V> {
         };
         self.given += u64::from(port.is_some());
         self.is_in_progress = false;
-        Some(Finished { number: self.tally.runs() + 1, attempts: self.attempts, port })
+        Some(Finished { number: self.tally.counted().runs + 1, attempts: self.attempts, port })
     }
 
     /// Returns what the expected result of the next allocation depends on, for a uniformly random
