@@ -235,7 +235,7 @@ impl Run {
         let mut delta = AllocationDelta { run: 1, is_running: true, ..AllocationDelta::default() };
         let (mut attempts_by_port, mut histogram) = (BTreeMap::new(), BTreeMap::new());
         for _ in 0..count {
-            let (attempt, has_ended) = match self.allocator.step() {
+            let (attempt, has_ended) = match self.allocator.steps(1, |_| ()) {
                 Progress::Refused(attempt) => (attempt, false),
                 Progress::Bound(attempt, _) => (attempt, true),
                 Progress::GaveUp(attempt) => (attempt.expect("random never runs out"), true),

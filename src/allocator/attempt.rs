@@ -201,13 +201,9 @@ impl<B: Binder, S: Strategy, R: Rng, V: PortView> AttemptSearch<B, S, R, V> {
         self.max_attempts = max_attempts;
     }
 
-    /// Makes one attempt. After `Bound` or `GaveUp` the next call begins a new allocation.
-    pub fn step(&mut self) -> Progress<B::Held> {
-        self.steps(1, |_| ())
-    }
-
     /// Makes `limit` attempts (at least 1), or fewer if the allocation ends before. Calls
-    /// `on_attempt` with each attempt.
+    /// `on_attempt` with each attempt. After `Bound` or `GaveUp` the next call begins a new
+    /// allocation.
     pub fn steps(&mut self, limit: u32, mut on_attempt: impl FnMut(&Attempt)) -> Progress<B::Held> {
         let Self { binder, strategy, random, candidates, port_view, destination, .. } = self;
         let Self { max_attempts, attempts, has_begun, early_end: rule, refusal_tracker, .. } = self;

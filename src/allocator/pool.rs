@@ -103,11 +103,6 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         self.leases.values().map(|lease_entry| &lease_entry.lease)
     }
 
-    /// Returns the lease of a port; `None` if the port is not leased.
-    pub fn lease(&self, port: u16) -> Option<&Lease> {
-        self.leases.get(&port).map(|lease_entry| &lease_entry.lease)
-    }
-
     /// Returns the ports in quarantine, ascending.
     pub fn quarantined(&self) -> impl ExactSizeIterator<Item = &QuarantineEntry> {
         self.quarantined.values().map(|entry| &entry.quarantined)
@@ -187,16 +182,6 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         Ok(self.add_lease(now, class, holder, port, None))
     }
 
-    /// Returns the socket of a held lease, which becomes a booked one. `None` if the port is not
-    /// leased, or its lease is booked.
-    pub fn hand_over(&mut self, port: u16) -> Option<B::Held> {
-        let lease_entry = self.leases.get_mut(&port)?;
-        let held = lease_entry.held.take()?;
-        lease_entry.lease.is_held = false;
-        self.held -= 1;
-        Some(held)
-    }
-
     /// Returns the socket that keeps a leased port bound. `None` if the port is not leased, or its
     /// lease is booked.
     pub fn held_of(&self, port: u16) -> Option<&B::Held> {
@@ -254,17 +239,6 @@ impl<B: Binder, R: Rng> Pool<B, R> {
             }
         }
         are_more
-    }
-
-    /// Ends all leases at once, without quarantine, and all quarantines.
-    pub fn clear(&mut self) {
-        let leased = std::mem::take(&mut self.leases).into_keys();
-        let quarantined = std::mem::take(&mut self.quarantined).into_keys();
-        self.ends.clear();
-        self.held = 0;
-        for port in leased.chain(quarantined) {
-            self.make_free(port);
-        }
     }
 
     /// Checks at most `most` ports in quarantine for datagrams, starting after those that the last

@@ -15,8 +15,6 @@ use std::{sync::Arc, time::Duration};
 pub use clustering::scan_on_built;
 pub use runs::runs_of_taken;
 
-use crate::allocator::{Candidates, PortView};
-
 /// Order in which a strategy tries ports, as far as it matters for the formulas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
@@ -74,23 +72,6 @@ impl Model {
             Order::OnlyFree if occupied == candidates => None,
             Order::OnlyFree => Some(Self::OnlyFree),
             Order::Unknown => None,
-        }
-    }
-
-    /// Returns the distribution on one fixed occupancy. `None` if there are no candidates or no
-    /// formula is known.
-    pub fn on(order: Order, candidates: &Candidates, port_view: &dyn PortView) -> Option<Self> {
-        let count = candidates.len();
-        match order {
-            Order::Fixed | Order::Unknown => None,
-            Order::Scan if count > 0 => {
-                let runs = runs_of_taken(candidates, port_view).into();
-                Some(Self::Scan { candidates: count, runs })
-            }
-            _ => {
-                let taken = candidates.ports().filter(|&port| !port_view.looks_free(port)).count();
-                Self::at_random(order, taken as u32, count)
-            }
         }
     }
 
@@ -215,7 +196,10 @@ fn survival_of_scan(candidates: u32, runs: &[OccupiedRun], attempts: u32) -> f64
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{allocator::FreePorts, domain::PortRange};
+    use crate::{
+        allocator::{Candidates, FreePorts},
+        domain::PortRange,
+    };
 
     const CANDIDATES: u32 = 16_384;
 
@@ -294,9 +278,11 @@ mod tests {
         let candidates = Candidates::new(PortRange::new(1, 200).unwrap(), &[]);
         let port_view =
             FreePorts::without((1..=200).filter(|port| port % 7 != 0 && port % 31 != 3));
-        let orders =
-            [Order::Replacement, Order::Shuffled, Order::Scan, Order::OnlyFree].into_iter();
-        for model in orders.filter_map(|order| Model::on(order, &candidates, &port_view)) {
+        let runs = runs_of_taken(&candidates, &port_view);
+        let occupied = runs.iter().map(|(length, count)| length * count).sum();
+        let orders = [Order::Replacement, Order::Shuffled, Order::OnlyFree].into_iter();
+        let models = orders.filter_map(|order| Model::at_random(order, occupied, 200));
+        for model in models.chain([Model::Scan { candidates: 200, runs: runs.into() }]) {
             for most in [1, 2, 3, 5, 17, 100, 200] {
                 let sum: f64 = (0..most).map(|attempts| model.survival(attempts)).sum();
                 assert!((model.expected_attempts(most) - sum).abs() < 1e-9, "{model:?} {most}");
@@ -311,7 +297,8 @@ mod tests {
         for pattern in [0_u64, 1, 0xffff_0000_ffff_0001, 0x8000_0000_0000_0001, u64::MAX - 1] {
             let taken = (0..64).filter(|bit| pattern >> bit & 1 == 1).map(|bit| bit + 10);
             let port_view = FreePorts::without(taken);
-            let model = Model::on(Order::Scan, &candidates, &port_view).unwrap();
+            let runs = runs_of_taken(&candidates, &port_view).into();
+            let model = Model::Scan { candidates: 64, runs };
             let walk = |start: u32| {
                 (0..64).find(|by| pattern >> ((start + by) % 64) & 1 == 0).unwrap() + 1
             };
@@ -337,9 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fixed_order_has_no_model_on_a_fixed_occupancy() {
-        let candidates = Candidates::new(PortRange::new(1, 9).unwrap(), &[]);
-        assert_eq!(Model::on(Order::Fixed, &candidates, &FreePorts::all_free()), None);
+    fn an_unknown_order_has_no_model() {
         assert_eq!(Model::at_random(Order::Unknown, 1, 9), None);
     }
 }

@@ -113,7 +113,7 @@ impl Harness {
             let mut delta = empty(run);
             let mut attempts_by_port = BTreeMap::new();
             for _ in 0..per_delta {
-                let attempt = match allocator.step() {
+                let attempt = match allocator.steps(1, |_| ()) {
                     Progress::Refused(attempt) | Progress::Bound(attempt, _) => attempt,
                     Progress::GaveUp(attempt) => attempt.expect("random never runs out"),
                 };

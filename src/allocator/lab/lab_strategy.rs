@@ -61,10 +61,6 @@ impl<B: Binder, V: PortView> LabStrategy<B, V> {
         }
     }
 
-    pub fn strategy(&self) -> usize {
-        self.strategy
-    }
-
     pub fn row(&self) -> &'static AllocatorRow {
         &ALLOCATORS[self.strategy]
     }
