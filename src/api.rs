@@ -195,16 +195,15 @@ impl AllocatorBuilder {
     ) -> Result<Allocator, FindError> {
         let seed = self.seed.map_or_else(seed::draw, Ok)?;
         let limitation = binder.limitation();
-        let inner = AttemptSearch::new(
+        let mut inner = AttemptSearch::new(
             binder,
             (row.make)(Tuning::default()),
             ChaCha8Rng::seed_from_u64(seed),
             Candidates::new(self.range, &self.reserved),
-            self.max_attempts,
-        )
-        .with_port_view(port_view);
-        let (range, max_attempts) = (self.range, self.max_attempts);
-        Ok(Allocator { inner, range, max_attempts, seed, limitation })
+            port_view,
+        );
+        inner.set_max_attempts(self.max_attempts);
+        Ok(Allocator { inner, max_attempts: self.max_attempts, seed, limitation })
     }
 
     /// Checks that `ip_local_reserved_ports` contains all ports of the range that must not be
@@ -229,7 +228,6 @@ impl AllocatorBuilder {
 /// Searches a range for a free port by bind(), and returns the bound port.
 pub struct Allocator {
     inner: AttemptSearch<Box<dyn HostBinder>, Box<dyn Strategy>, ChaCha8Rng>,
-    range: PortRange,
     max_attempts: u32,
     seed: u64,
     limitation: Option<&'static str>,
@@ -279,7 +277,7 @@ impl Allocator {
     }
 
     fn steps(&mut self, limit: u32, on_attempt: impl FnMut(&Attempt)) -> Step {
-        let range = self.range;
+        let range = self.inner.candidates().range();
         if self.max_attempts == 0 {
             return Step::Failed(None, FindError::GaveUp { attempts: 0, range, free: None });
         }

@@ -8,7 +8,7 @@ mod session;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use portscope::{
-    allocator::{AttemptSearch, Candidates, Progress, random::Random},
+    allocator::{AttemptSearch, Candidates, FreePorts, Progress, random::Random},
     app::{Event, Size, lens::LENSES},
     domain::{Protocols, Snapshot, State, port::IANA_DYNAMIC},
     engine::{
@@ -219,13 +219,14 @@ impl Run {
         // A simulated snapshot has the number of its run.
         let snapshot = Snapshot { number: 1, ..target.snapshot() };
         session.update(Event::Report(Report::Simulated(Arc::new(snapshot))));
-        let allocator = AttemptSearch::new(
+        let mut allocator = AttemptSearch::new(
             target.binder(Protocols::Udp, None).unwrap(),
             Random,
             ChaCha8Rng::seed_from_u64(7),
             Candidates::new(IANA_DYNAMIC, &[]),
-            100,
+            FreePorts::all_free(),
         );
+        allocator.set_max_attempts(100);
         Self { session: session.press(keys), allocator, allocations: 0 }
     }
 

@@ -129,24 +129,18 @@ pub struct AttemptSearch<B, S, R, V = FreePorts> {
     refusal_tracker: RefusalTracker,
 }
 
-impl<B: Binder, S: Strategy, R: Rng> AttemptSearch<B, S, R> {
-    /// Creates a search that makes at most `max_attempts` attempts per allocation; 0 counts as 1.
-    /// The destination is 0. All ports look free until `with_port_view` is called.
-    pub fn new(
-        binder: B,
-        strategy: S,
-        random: R,
-        candidates: Candidates,
-        max_attempts: u32,
-    ) -> Self {
+impl<B: Binder, S: Strategy, R: Rng, V: PortView> AttemptSearch<B, S, R, V> {
+    /// Creates a search for destination 0, without a limit on attempts. `port_view` shows which
+    /// ports look free; the caller keeps it up to date.
+    pub fn new(binder: B, strategy: S, random: R, candidates: Candidates, port_view: V) -> Self {
         Self {
             binder,
             strategy,
             random,
             candidates,
-            port_view: FreePorts::all_free(),
+            port_view,
             destination: 0,
-            max_attempts,
+            max_attempts: u32::MAX,
             attempts: 0,
             has_begun: false,
             early_end: EarlyEnd::default(),
@@ -154,39 +148,10 @@ impl<B: Binder, S: Strategy, R: Rng> AttemptSearch<B, S, R> {
         }
     }
 
-    /// Replaces the source of information about which ports look free.
-    pub fn with_port_view<V: PortView>(self, port_view: V) -> AttemptSearch<B, S, R, V> {
-        let Self { binder, strategy, random, candidates, destination, .. } = self;
-        let Self { max_attempts, attempts, has_begun, early_end, refusal_tracker, .. } = self;
-        AttemptSearch {
-            binder,
-            strategy,
-            random,
-            candidates,
-            port_view,
-            destination,
-            max_attempts,
-            attempts,
-            has_begun,
-            early_end,
-            refusal_tracker,
-        }
-    }
-
-    /// Sets when an allocation ends early. By default, an allocation makes all allowed attempts.
-    #[must_use]
-    pub fn ending_early(mut self, rule: EarlyEnd) -> Self {
-        self.early_end = rule;
-        self
-    }
-}
-
-impl<B: Binder, S: Strategy, R: Rng, V: PortView> AttemptSearch<B, S, R, V> {
     pub fn candidates(&self) -> &Candidates {
         &self.candidates
     }
 
-    /// Returns the information about which ports look free; the caller keeps it up to date.
     pub fn port_view_mut(&mut self) -> &mut V {
         &mut self.port_view
     }
@@ -199,6 +164,11 @@ impl<B: Binder, S: Strategy, R: Rng, V: PortView> AttemptSearch<B, S, R, V> {
     /// Sets the maximum number of attempts per allocation, from now on; 0 counts as 1.
     pub fn set_max_attempts(&mut self, max_attempts: u32) {
         self.max_attempts = max_attempts;
+    }
+
+    /// Sets when an allocation ends early. By default, an allocation makes all allowed attempts.
+    pub fn set_early_end(&mut self, rule: EarlyEnd) {
+        self.early_end = rule;
     }
 
     /// Makes `limit` attempts (at least 1), or fewer if the allocation ends before. Calls

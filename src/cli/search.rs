@@ -314,10 +314,10 @@ impl<'a> PortFinder<'a> {
             (strategy.make)(Tuning::default()),
             ChaCha8Rng::seed_from_u64(self.pick.seed),
             candidates,
-            self.settings.search.max_attempts.get(),
-        )
-        .ending_early(EarlyEnd { all_refused: true, all_denied })
-        .with_port_view(port_view);
+            port_view,
+        );
+        allocator.set_max_attempts(self.settings.search.max_attempts.get());
+        allocator.set_early_end(EarlyEnd { all_refused: true, all_denied });
         let mut held = HeldPorts::new();
         for _ in 0..times {
             match allocator.allocate(|attempt| self.record_attempt(attempt, &held)) {

@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use portscope::{
-    allocator::{Attempt, AttemptSearch, Candidates, Progress, random::Random},
+    allocator::{Attempt, AttemptSearch, Candidates, FreePorts, Progress, random::Random},
     app::allocation::{Allocation, AllocationAction, AllocationOptions, LastScan},
     app::{Effect, Key},
     domain::{
@@ -107,7 +107,9 @@ impl Harness {
         let binder = self.host.binder(Protocols::Udp, None).expect("the simulated binder");
         let candidates = Candidates::new(IANA_DYNAMIC, &[]);
         let random = ChaCha8Rng::seed_from_u64(42);
-        let mut allocator = AttemptSearch::new(binder, Random, random, candidates, 100);
+        let port_view = FreePorts::all_free();
+        let mut allocator = AttemptSearch::new(binder, Random, random, candidates, port_view);
+        allocator.set_max_attempts(100);
         let mut finished = 0;
         for _ in 0..attempts / per_delta {
             let mut delta = empty(run);

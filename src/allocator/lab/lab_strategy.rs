@@ -43,13 +43,11 @@ impl<B: Binder, V: PortView> LabStrategy<B, V> {
         let mut random = ChaCha8Rng::seed_from_u64(config.seed);
         random.set_stream(strategy as u64 + 1);
         let strategy_box = (ALLOCATORS[strategy].make)(config.tuning);
-        let max_attempts = config.max_attempts.max(1);
         let candidates = config.candidates.clone();
         Self {
             strategy,
-            allocator: AttemptSearch::new(binder, strategy_box, random, candidates, max_attempts)
-                .with_port_view(port_view),
-            max_attempts,
+            allocator: AttemptSearch::new(binder, strategy_box, random, candidates, port_view),
+            max_attempts: config.max_attempts.max(1),
             tally: LabTally::default(),
             last_attempts: [None; LAST_ATTEMPTS],
             attempts: 0,
