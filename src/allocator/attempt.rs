@@ -69,6 +69,7 @@ pub struct EarlyEnd {
 /// Refusals of the current allocation, tracked for `EarlyEnd`.
 #[derive(Default)]
 struct RefusalTracker {
+    rule: EarlyEnd,
     /// Whether each candidate was refused, by the candidate's number. Empty if this is not tracked.
     refused: Vec<bool>,
     /// Number of candidates that were not refused yet.
@@ -81,8 +82,8 @@ struct RefusalTracker {
 
 impl RefusalTracker {
     /// Tracks refused candidates only if `max_attempts` attempts can reach all of them.
-    fn begin(&mut self, rule: EarlyEnd, candidates: u32, max_attempts: u32) {
-        let is_kept = rule.all_refused && candidates <= max_attempts;
+    fn begin(&mut self, candidates: u32, max_attempts: u32) {
+        let is_kept = self.rule.all_refused && candidates <= max_attempts;
         self.refused.clear();
         self.refused.resize(if is_kept { candidates as usize } else { 0 }, false);
         (self.left, self.denied, self.has_other_failure) = (candidates, 0, false);
@@ -90,18 +91,19 @@ impl RefusalTracker {
 
     /// Records a refusal. Returns true if the allocation ends with this attempt.
     #[inline]
-    fn ends_with(&mut self, rule: EarlyEnd, candidates: &Candidates, miss: Miss) -> bool {
-        rule != EarlyEnd::default() && self.is_last(rule, candidates, miss)
+    fn ends_with(&mut self, candidates: &Candidates, miss: Miss) -> bool {
+        self.rule != EarlyEnd::default() && self.is_last(candidates, miss)
     }
 
-    fn is_last(&mut self, rule: EarlyEnd, candidates: &Candidates, miss: Miss) -> bool {
+    fn is_last(&mut self, candidates: &Candidates, miss: Miss) -> bool {
+        let EarlyEnd { all_refused, all_denied } = self.rule;
         let outcome = miss.refusal.outcome();
         self.has_other_failure |= outcome != Outcome::Denied;
         self.denied += u32::from(outcome == Outcome::Denied);
-        if !self.has_other_failure && rule.all_denied.is_some_and(|limit| self.denied >= limit) {
+        if !self.has_other_failure && all_denied.is_some_and(|limit| self.denied >= limit) {
             return true;
         }
-        if !rule.all_refused || outcome == Outcome::Unknown {
+        if !all_refused || outcome == Outcome::Unknown {
             return false;
         }
         let number = candidates.number_of(miss.port).map(|number| number as usize);
@@ -125,7 +127,6 @@ pub struct AttemptSearch<B, S, R, V = FreePorts> {
     attempts: u32,
     /// Whether `Strategy::begin` was called for the current allocation.
     has_begun: bool,
-    early_end: EarlyEnd,
     refusal_tracker: RefusalTracker,
 }
 
@@ -143,7 +144,6 @@ impl<B: Binder, S: Strategy, R: Rng, V: PortView> AttemptSearch<B, S, R, V> {
             max_attempts: u32::MAX,
             attempts: 0,
             has_begun: false,
-            early_end: EarlyEnd::default(),
             refusal_tracker: RefusalTracker::default(),
         }
     }
@@ -168,7 +168,7 @@ impl<B: Binder, S: Strategy, R: Rng, V: PortView> AttemptSearch<B, S, R, V> {
 
     /// Sets when an allocation ends early. By default, an allocation makes all allowed attempts.
     pub fn set_early_end(&mut self, rule: EarlyEnd) {
-        self.early_end = rule;
+        self.refusal_tracker.rule = rule;
     }
 
     /// Makes `limit` attempts (at least 1), or fewer if the allocation ends before. Calls
@@ -176,11 +176,11 @@ impl<B: Binder, S: Strategy, R: Rng, V: PortView> AttemptSearch<B, S, R, V> {
     /// allocation.
     pub fn steps(&mut self, limit: u32, mut on_attempt: impl FnMut(&Attempt)) -> Progress<B::Held> {
         let Self { binder, strategy, random, candidates, port_view, destination, .. } = self;
-        let Self { max_attempts, attempts, has_begun, early_end: rule, refusal_tracker, .. } = self;
+        let Self { max_attempts, attempts, has_begun, refusal_tracker, .. } = self;
         let context = StrategyContext { candidates, port_view, destination: *destination };
         if candidates.len() > 0 && !std::mem::replace(has_begun, true) {
             strategy.begin(&context, random);
-            refusal_tracker.begin(*rule, context.candidates.len(), *max_attempts);
+            refusal_tracker.begin(context.candidates.len(), *max_attempts);
         }
         let last_number = attempts.saturating_add(limit).min(*max_attempts);
         let (mut last, mut is_exhausted) = (None, false);
@@ -190,7 +190,7 @@ impl<B: Binder, S: Strategy, R: Rng, V: PortView> AttemptSearch<B, S, R, V> {
                 let attempt = Attempt { number: *attempts, port, refusal: Some(refusal), took };
                 on_attempt(&attempt);
                 last = Some(attempt);
-                is_exhausted = refusal_tracker.ends_with(*rule, context.candidates, miss);
+                is_exhausted = refusal_tracker.ends_with(context.candidates, miss);
                 if is_exhausted || *attempts >= last_number {
                     return None;
                 }

@@ -251,7 +251,7 @@ impl<B: Binder, R: Rng> Pool<B, R> {
                 next = port;
                 break;
             }
-            entry.check_datagrams(port, until, binder, ends, counts);
+            entry.check_datagrams(until, binder, ends, counts);
         }
         *next_check = next;
     }
@@ -267,7 +267,7 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         };
         let until = now.saturating_add(quiet_time);
         if entry.held.is_some() {
-            return entry.check_datagrams(port, until, binder, ends, counts);
+            return entry.check_datagrams(until, binder, ends, counts);
         }
         if *held < setup.max_held {
             entry.held = binder.bind(port).0.ok();
@@ -275,7 +275,7 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         entry.quarantined.is_held = entry.held.is_some();
         *held += u32::from(entry.quarantined.is_held);
         if entry.quarantined.is_held {
-            entry.extend(port, until, ends);
+            entry.extend(until, ends);
         }
         entry.quarantined.is_held
     }
@@ -362,7 +362,6 @@ impl<H> QuarantinedPort<H> {
     /// false if none arrived.
     fn check_datagrams<B: Binder<Held = H>>(
         &mut self,
-        port: u16,
         until: Duration,
         binder: &mut B,
         ends: &mut BTreeSet<(Duration, u16)>,
@@ -372,13 +371,14 @@ impl<H> QuarantinedPort<H> {
         if stray_datagrams > 0 {
             self.quarantined.stray_datagrams += stray_datagrams;
             counts.stray_datagrams += stray_datagrams;
-            self.extend(port, until, ends);
+            self.extend(until, ends);
         }
         stray_datagrams > 0
     }
 
-    fn extend(&mut self, port: u16, until: Duration, ends: &mut BTreeSet<(Duration, u16)>) {
-        ends.remove(&(self.quarantined.until, port));
+    fn extend(&mut self, until: Duration, ends: &mut BTreeSet<(Duration, u16)>) {
+        let QuarantineEntry { port, until: before, .. } = self.quarantined;
+        ends.remove(&(before, port));
         ends.insert((until, port));
         self.quarantined.until = until;
     }

@@ -123,10 +123,6 @@ impl Population {
         }
     }
 
-    pub fn candidates(&self) -> &Candidates {
-        &self.candidates
-    }
-
     /// Returns whether a port is occupied; decides the port first, if necessary.
     pub fn is_taken(&self, port: u16) -> bool {
         let stamp = self.decided[usize::from(port)].get();

@@ -7,12 +7,10 @@
 //! first j attempts all miss if the j ports from the start on are all occupied. These formulas were
 //! verified by Monte Carlo simulation; tests/lab_model.rs simulates them again.
 
-mod clustering;
 mod runs;
 
 use std::{sync::Arc, time::Duration};
 
-pub use clustering::scan_on_built;
 pub use runs::runs_of_taken;
 
 /// Order in which a strategy tries ports, as far as it matters for the formulas.
@@ -155,6 +153,22 @@ impl Model {
 /// (lambda) ports per second, each time one of `free` (F) ports at random.
 pub fn stolen_probability(per_second: f64, window: Duration, free: f64) -> f64 {
     -(-per_second * window.as_secs_f64() / free).exp_m1()
+}
+
+/// Returns the mean attempts of linear probing from a uniform start, if `occupied` (K) of
+/// `candidates` (N) ports were allocated in the same way, which forms clusters, and none was
+/// released: (1 + Q1) / 2, where Q1 is the sum over k from 0 to K of (k+1) K(K-1)...(K-k+1) / N^k
+/// (Knuth, The Art of Computer Programming 3, section 6.4, theorem K). `None` if no port is free.
+pub fn scan_on_built(occupied: u32, candidates: u32) -> Option<f64> {
+    if occupied >= candidates {
+        return None;
+    }
+    let (mut sum, mut term) = (0.0, 1.0);
+    for k in 0..=occupied {
+        sum += f64::from(k + 1) * term;
+        term *= f64::from(occupied - k) / f64::from(candidates);
+    }
+    Some(f64::midpoint(1.0, sum))
 }
 
 /// Returns C(K,M)/C(N,M), the probability that a random set of M ports is all occupied.
@@ -316,6 +330,17 @@ mod tests {
         assert!((model.expected_attempts(100) - 1.0).abs() < f64::EPSILON);
         assert!(model.failure(1).abs() < f64::EPSILON);
         assert_eq!(Model::at_random(Order::OnlyFree, 9, 9), None);
+    }
+
+    #[test]
+    fn means_of_linear_probing_match_the_verified_values() {
+        for (occupied, mean) in
+            [(8_192, 2.4993), (14_746, 49.723), (15_565, 188.10), (16_220, 2228.8)]
+        {
+            let computed = scan_on_built(occupied, CANDIDATES).unwrap();
+            assert!((computed / mean - 1.0).abs() < 1e-4, "{occupied}: {computed}");
+        }
+        assert_eq!((scan_on_built(0, 9), scan_on_built(9, 9)), (Some(1.0), None));
     }
 
     #[test]

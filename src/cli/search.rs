@@ -388,8 +388,7 @@ impl<'a> PortFinder<'a> {
         let Some(holder_finder) = &mut self.holder_finder else { return };
         // A refusal of port 0 has no holder: the kernel found no port to choose.
         let collision = collision.filter(|_| attempt.port > 0);
-        let length =
-            if self.settings.block.is_some() { self.settings.wanted().get() as u16 } else { 1 };
+        let length = self.settings.block.map_or(1, |length| length.get() as u16);
         let mut block = attempt.port..=attempt.port.saturating_add(length - 1);
         let holder = match collision {
             Some(_) if is_ours => Some(own_process()),
@@ -408,9 +407,8 @@ impl<'a> PortFinder<'a> {
 
     fn explain(&self, attempts: u32, candidates: &Candidates) -> NoPort {
         let (of, range) = (candidates.len(), self.pick.range);
-        if self.settings.block.is_some() {
-            let length = self.settings.wanted().get() as u16;
-            return NoPort::NoBlock { range, length, attempts };
+        if let Some(length) = self.settings.block {
+            return NoPort::NoBlock { range, length: length.get() as u16, attempts };
         }
         if let Some(refusal) = &self.policy
             && self.in_use_ports.is_empty()
