@@ -38,7 +38,9 @@ pub fn run(settings: &DiagnoseArguments) -> anyhow::Result<CommandEnd> {
             report::diagnose::json::write_each(&healths, unseen, out)
         }
         (DiagnoseFormat::Prometheus, unseen) => {
-            let run = DiagnoseRun { healths: &healths, unseen, cost: cost(&meter) };
+            let (cpu, elapsed) = (meter::cpu(), meter.elapsed());
+            let cost = Cost { cpu, elapsed, peak_memory: meter::peak_memory() };
+            let run = DiagnoseRun { healths: &healths, unseen, cost };
             report::diagnose::prometheus::write(&run, out)
         }
     });
@@ -47,10 +49,6 @@ pub fn run(settings: &DiagnoseArguments) -> anyhow::Result<CommandEnd> {
         scan::report_gaps(snapshots, unseen);
     }
     Ok(CommandEnd::Status(Status::worst(&healths, unseen.unwrap_or_default())))
-}
-
-fn cost(meter: &Meter) -> Cost {
-    Cost { cpu: meter::cpu(), elapsed: meter.elapsed(), peak_memory: meter::peak_memory() }
 }
 
 fn thresholds(settings: &DiagnoseArguments) -> Thresholds {

@@ -60,11 +60,10 @@ pub fn report_gaps<'a>(
     exit::report_partial(unseen.unwrap_or_default());
     for snapshot in snapshots {
         let namespace = report::text::NamespaceLine(&snapshot.machine);
-        match unseen {
-            None => exit::report_partial(&snapshot.gaps),
-            Some(_) => {
-                exit::report_partial(snapshot.gaps.iter().map(|gap| format!("{namespace}: {gap}")))
-            }
+        if unseen.is_some() {
+            exit::report_partial(snapshot.gaps.iter().map(|gap| format!("{namespace}: {gap}")));
+        } else {
+            exit::report_partial(&snapshot.gaps);
         }
     }
 }
