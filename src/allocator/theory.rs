@@ -5,7 +5,7 @@
 //! replacement all miss with probability (K/N)^M, and M attempts without replacement with
 //! probability C(K,M)/C(N,M). If consecutive ports are tried from a uniformly chosen start, the
 //! first j attempts all miss if the j ports from the start on are all occupied. These formulas were
-//! verified by Monte Carlo simulation; tests/lab_model.rs simulates them again.
+//! verified by Monte Carlo simulation; tests/kernel/lab_model.rs simulates them again.
 
 mod runs;
 

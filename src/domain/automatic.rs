@@ -95,7 +95,7 @@ mod tests {
         }
     }
 
-    /// Checked against the kernel in tests/strategies_linux.rs.
+    /// Checked against the kernel in tests/kernel/strategies_linux.rs.
     #[test]
     fn tcp_skips_the_first_or_the_last_port_of_a_range_of_odd_size() {
         let looked_at = |random| {

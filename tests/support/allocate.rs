@@ -1,7 +1,5 @@
 //! Test setup for the Allocate screen: machines, scripted deltas, and runs of the real loop.
 
-#![allow(dead_code, reason = "each test binary uses a part of this file")]
-
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use portscope::{

@@ -1,7 +1,5 @@
 //! Applies the rules to the network namespace of the thread.
 
-#![allow(dead_code, reason = "each test binary uses a part of this file")]
-
 use std::sync::Arc;
 
 use portscope::{

@@ -1,16 +1,13 @@
 //! Every kind of socket that holds a port, or seems to. Does not say what they refuse. Use only in
 //! a network namespace of the calling thread.
 
-#![allow(dead_code, reason = "each test binary uses a part of this file")]
-
 use std::{
-    ffi::{c_int, c_uint, c_void},
     fs,
-    io::{self, IoSlice},
+    io::IoSlice,
     mem::MaybeUninit,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr},
     os::{
-        fd::{AsFd as _, AsRawFd as _, OwnedFd},
+        fd::{AsFd as _, OwnedFd},
         unix::net::UnixStream,
     },
     process::Command,
@@ -22,6 +19,8 @@ use portscope::domain::{Protocol, State};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use socket2::{Domain, Socket, Type};
 
+use crate::ip_option::{BIND_ADDRESS_NO_PORT, LOCAL_PORT_RANGE, set_ip_option};
+
 pub const ANY4: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 pub const ANY6: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 pub const LOCAL4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -29,8 +28,6 @@ pub const LOCAL6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 const SECOND4: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
 const MPTCP: i32 = 262;
-const BIND_ADDRESS_NO_PORT: c_int = 24;
-const LOCAL_PORT_RANGE: c_int = 51;
 const NAMESPACE_RANGE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 /// First port, in the ephemeral range. Each row uses one port, in order.
 const FIRST_PORT: u16 = 40_000;
@@ -44,7 +41,7 @@ pub struct Holder {
     pub port: u16,
     /// One of the states of the sockets on the port; None: the port is not in use.
     pub state: Option<State>,
-    kept: Vec<OwnedFd>,
+    _kept: Vec<OwnedFd>,
 }
 
 /// Options set before bind() or connect().
@@ -101,7 +98,7 @@ impl Rows {
         let port = self.next;
         self.next += 1;
         let kept = choosing(port, || make(port)).into_iter().map(Into::into).collect();
-        self.holders.push(Holder { name, protocol, port, state, kept });
+        self.holders.push(Holder { name, protocol, port, state, _kept: kept });
     }
 
     fn tcp<K>(&mut self, name: &'static str, state: State, make: impl FnOnce(u16) -> K)
@@ -147,24 +144,6 @@ fn set(socket: &Socket, with: &[SocketOption]) {
             Device(name) => socket.bind_device(Some(name.as_bytes())).unwrap(),
         }
     }
-}
-
-/// Sets an option of level IPPROTO_IP that neither socket2 nor rustix supports.
-fn set_ip_option(socket: &Socket, name: c_int, value: c_uint) -> io::Result<()> {
-    #[expect(unsafe_code, reason = "declares setsockopt(2) as libc does")]
-    unsafe extern "C" {
-        fn setsockopt(
-            descriptor: c_int,
-            level: c_int,
-            name: c_int,
-            value: *const c_void,
-            length: c_uint,
-        ) -> c_int;
-    }
-    let pointer = (&raw const value).cast();
-    #[expect(unsafe_code, reason = "the kernel reads four bytes, which `value` has")]
-    let result = unsafe { setsockopt(socket.as_raw_fd(), 0, name, pointer, 4) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Runs `choose`, in which a socket with `SocketOption::OnlyPort(port)` is connected, or bound to

@@ -1,7 +1,5 @@
 //! A pool on a simulated machine, where the test occupies ports and sends stray datagrams.
 
-#![allow(dead_code, reason = "each test binary uses a part of this file")]
-
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},

@@ -9,22 +9,39 @@ use rustix::{
     thread::{CpuSet, UnshareFlags, sched_getcpu, sched_setaffinity},
 };
 
-/// Runs `body` in a thread with its own network namespace, in which loopback is up.
+/// Runs `body` in a thread with its own network namespace, in which loopback is up, and its own
+/// descriptors: those opened outside are not valid inside, nor the other way round.
 ///
 /// Without the privilege: prints that and returns None, or panics if `CI` is set.
 pub fn in_new_namespace<T: Send>(body: impl FnOnce() -> T + Send) -> Option<T> {
-    thread::scope(|scope| {
-        let inside = scope.spawn(|| match enter() {
-            Ok(()) => Some(body()),
-            Err(error) if std::env::var_os("CI").is_some() => {
-                panic!("no private network namespace, which CI needs: {error}")
-            }
-            Err(error) => {
-                eprintln!("not tested here: no private network namespace ({error})");
-                None
-            }
-        });
-        inside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    in_thread(|| {
+        enter()?;
+        leave_descriptors()?;
+        raise_loopback()?;
+        Ok(body())
+    })
+}
+
+/// As above, with the descriptors of the caller.
+pub fn in_another_namespace<T: Send>(body: impl FnOnce() -> T + Send) -> Option<T> {
+    in_thread(|| {
+        enter()?;
+        raise_loopback()?;
+        Ok(body())
+    })
+}
+
+fn in_thread<T: Send>(body: impl FnOnce() -> io::Result<T> + Send) -> Option<T> {
+    thread::scope(|scope| match scope.spawn(body).join() {
+        Ok(Ok(result)) => Some(result),
+        Ok(Err(error)) if std::env::var_os("CI").is_some() => {
+            panic!("no private network namespace, which CI needs: {error}")
+        }
+        Ok(Err(error)) => {
+            eprintln!("not tested here: no private network namespace ({error})");
+            None
+        }
+        Err(panic) => std::panic::resume_unwind(panic),
     })
 }
 
@@ -67,15 +84,21 @@ pub fn create_sockets_in_order() {
 fn enter() -> io::Result<()> {
     // Affects only this thread: the rest of the process stays in its namespace.
     #[expect(unsafe_code, reason = "unshare(CLONE_NEWNET) takes no memory or descriptors away")]
-    unsafe {
-        rustix::thread::unshare_unsafe(UnshareFlags::NEWNET)?;
-    }
-    raise_loopback()
+    Ok(unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET) }?)
+}
+
+/// Gives the thread a descriptor table of its own, with the standard streams only: processes that
+/// other tests start have copies of their descriptors until exec(), and a socket of which there is a
+/// copy cannot be closed.
+fn leave_descriptors() -> io::Result<()> {
+    let (first, last, flags) = (3, u32::MAX, libc::CLOSE_RANGE_UNSHARE);
+    #[expect(unsafe_code, reason = "the thread has opened no descriptor yet")]
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Sends RTM_NEWLINK (protocol 0, NETLINK_ROUTE) for interface 1 with IFF_UP (rtnetlink(7)).
 fn raise_loopback() -> io::Result<()> {
-    // Child processes of other tests must not inherit it.
     let flags = SocketFlags::CLOEXEC;
     let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
     let mut message = Vec::with_capacity(32);

@@ -1,11 +1,5 @@
 //! Runs the app on a simulated machine, sends it keys, and draws what it shows.
 
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    reason = "each test binary uses a part of this file; a panic is how a test fails"
-)]
-
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use portscope::{
@@ -19,6 +13,8 @@ use portscope::{
     view::{self, Background, Depth, Theme},
 };
 use ratatui::{Terminal, backend::TestBackend, buffer::Buffer};
+
+use crate::snapshots::assert_golden;
 
 pub fn range(first: u16, last: u16) -> PortRange {
     PortRange::new(first, last).unwrap()
@@ -148,23 +144,12 @@ impl Session {
         terminal.backend().buffer().clone()
     }
 
-    /// Compares the screen with its golden files in `tests/screens`.
+    /// Compares the screen with its golden files.
     pub fn golden(&self, name: &str) {
         let buffer = self.draw();
-        assert_golden("screens", &format!("{name}.text"), &text(&buffer));
-        assert_golden("screens", &format!("{name}.style"), &styles(&buffer));
+        assert_golden(&format!("{name}.text"), &text(&buffer));
+        assert_golden(&format!("{name}.style"), &styles(&buffer));
     }
-}
-
-/// Compares with a golden file. `folder` is a directory in `tests`.
-pub fn assert_golden(folder: &str, name: &str, screen_text: &str) {
-    insta::with_settings!({
-        snapshot_path => format!("../{folder}"),
-        prepend_module_to_snapshot => false,
-        omit_expression => true
-    }, {
-        insta::assert_snapshot!(name, screen_text);
-    });
 }
 
 fn lines(buffer: &Buffer) -> impl Iterator<Item = &[ratatui::buffer::Cell]> {

@@ -1,7 +1,5 @@
 //! The state of the Allocate screen with the real allocation thread. Draws nothing.
 
-#![allow(dead_code, reason = "each test binary uses a part of this file")]
-
 use std::{
     sync::{Arc, mpsc},
     time::{Duration, Instant},

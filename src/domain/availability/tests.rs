@@ -1,5 +1,5 @@
 //! Tests the answers on invented snapshots, for cases that are hard to produce on a real kernel,
-//! such as unreadable tables, assumed sysctls and other kernel versions. tests/matrix.rs compares
+//! such as unreadable tables, assumed sysctls and other kernel versions. tests/kernel/matrix.rs compares
 //! answers with the kernel's behaviour.
 
 use std::{net::Ipv4Addr, sync::Arc};

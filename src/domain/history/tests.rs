@@ -1,4 +1,4 @@
-//! Tests of the buffers of a history. tests/history.rs tests its results.
+//! Tests of the buffers of a history. tests/model/history.rs tests its results.
 
 use std::sync::Arc;
 

@@ -17,7 +17,7 @@ const MIN_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Safety factor of `expected`: the next interval may be longer, and FAILING must be shown before
 /// the first call fails. With this factor, FAILING is shown at least a second earlier
-/// (tests/tense.rs).
+/// (tests/model/tense.rs).
 const MARGIN: f64 = 1.5;
 
 /// A range or destination stays FAILING for this time after a scan at which too few ports were

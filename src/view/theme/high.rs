@@ -3,7 +3,7 @@
 //!
 //! The state colours come from the same search as those of `palette`, with stricter limits. For
 //! each kind of colour vision, the closest pair is at least 1.05 times as far apart in OKLab as the
-//! closest pair of `palette`. The contrast with the ink is at least 4.5:1 (`tests/palette.rs`).
+//! closest pair of `palette`. The contrast with the ink is at least 4.5:1 (`tests/screens/palette.rs`).
 
 use ratatui::style::Color::{
     Black, Blue, Cyan, DarkGray, Gray, Green, LightBlue, LightCyan, LightGreen, LightMagenta,

@@ -1,4 +1,4 @@
-//! The table of metrics, on which alerts and dashboards depend. `tests/architecture.rs` compares
+//! The table of metrics, on which alerts and dashboards depend. `tests/model/architecture.rs` compares
 //! the table in METRICS.md with it.
 
 use crate::{

@@ -1,0 +1,14 @@
+//! The real program in a pseudo terminal.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+#[path = "../support/namespace.rs"]
+mod namespace;
+#[path = "../support/pty.rs"]
+mod pty;
+
+mod pty_flow;
+mod pty_storms;
+mod restore;
+mod tense_linux;

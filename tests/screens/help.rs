@@ -1,0 +1,267 @@
+//! The help pages: complete and not truncated, at each size and in each palette.
+
+use std::collections::BTreeSet;
+
+use portscope::{
+    app::{Context, HelpPage, command},
+    domain::{Ephemeral, State, StateClass, port},
+    host::simulated::SimulatedHost,
+    view::{Theme, theme::letter},
+};
+use ratatui::{buffer::Buffer, layout::Rect};
+
+use crate::session::{self, Session, ascii, busy, dark, range};
+
+const SIZES: [(u16, u16); 4] = [(80, 24), (120, 40), (160, 48), (200, 60)];
+/// The keys that open each screen.
+const SCREENS: [(&str, Context); 5] = [
+    ("1", Context::Overview),
+    ("2", Context::Map),
+    ("4", Context::Allocate),
+    ("4p", Context::Pool),
+    ("5", Context::Lab),
+];
+
+fn themes() -> [Theme; 3] {
+    [dark(), ascii(), Theme::MONOCHROME]
+}
+
+fn page(theme: Theme, (columns, rows): (u16, u16), screen: &str, page: HelpPage) -> Buffer {
+    shown(&busy(), theme, (columns, rows), screen, page)
+}
+
+fn shown(
+    host: &SimulatedHost,
+    theme: Theme,
+    (columns, rows): (u16, u16),
+    screen: &str,
+    page: HelpPage,
+) -> Buffer {
+    let turns = HelpPage::EACH.iter().position(|&each| each == page).unwrap();
+    let keys = format!("{screen}?{}", ">".repeat(turns));
+    Session::of(host, theme, columns, rows).press(&keys).draw()
+}
+
+fn symbol(buffer: &Buffer, x: u16, y: u16) -> &str {
+    buffer[(x, y)].symbol()
+}
+
+/// Returns the area inside the border of the help box, which is found by its title.
+fn inside(buffer: &Buffer) -> Rect {
+    let page = buffer.area;
+    let title = (page.top()..page.bottom())
+        .find(|&y| line(buffer, page.left(), page.right(), y).contains(" States and colours "))
+        .expect("the box has a title");
+    let is_corner = |x: &u16| ["┌", "+"].contains(&symbol(buffer, *x, title));
+    // The screen below is visible beside the box, and may have corners, too.
+    let text: Vec<&str> = page.columns().map(|x| symbol(buffer, x.x, title)).collect();
+    let name = (0..text.len()).find(|&x| text[x..].concat().starts_with(" Keys ")).unwrap() as u16;
+    let left = (page.left()..name).rfind(is_corner).unwrap();
+    let is_corner = |x: &u16| ["┐", "+"].contains(&symbol(buffer, *x, title));
+    let right = (name..page.right()).find(is_corner).unwrap();
+    let is_corner = |y: &u16| ["└", "+"].contains(&symbol(buffer, left, *y));
+    let bottom = (title + 1..page.bottom()).find(is_corner).unwrap();
+    Rect { x: left + 1, y: title + 1, width: right - left - 1, height: bottom - title - 1 }
+}
+
+fn line(buffer: &Buffer, from: u16, to: u16, y: u16) -> String {
+    (from..to).map(|x| symbol(buffer, x, y)).collect()
+}
+
+/// Returns the text as one line with single spaces, in which no sentence is wrapped.
+fn text(buffer: &Buffer, area: Rect) -> String {
+    let lines = area.rows().map(|row| line(buffer, row.left(), row.right(), row.y));
+    let words = lines.flat_map(|l| l.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn whole(buffer: &Buffer) -> String {
+    text(buffer, inside(buffer))
+}
+
+/// Returns the text of the page of keys, which has two columns.
+fn columns(buffer: &Buffer) -> String {
+    let inside = inside(buffer);
+    let middle = inside.x + 1 + (inside.width - 4) / 2;
+    let left = Rect { width: middle - inside.x, ..inside };
+    let right = Rect { x: middle, width: inside.right() - middle, ..inside };
+    format!("{} {}", text(buffer, left), text(buffer, right))
+}
+
+#[test]
+fn the_help_page_lists_each_key_of_the_screen() {
+    for (screen, context) in SCREENS {
+        for (size, theme) in SIZES.into_iter().flat_map(|size| themes().map(|theme| (size, theme)))
+        {
+            let text = columns(&page(theme, size, screen, HelpPage::Keys));
+            for command in command::here(context) {
+                let row = format!("{} {}", command.keys, command.help);
+                assert!(text.contains(&row), "{size:?} lacks {row:?}:\n{text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_keys_page_lists_the_gaps_of_the_scan() {
+    let text = columns(&page(dark(), (80, 24), "2", HelpPage::Keys));
+    assert!(text.contains("What this scan could not see owners missing for 12 sockets"), "{text}");
+}
+
+#[test]
+fn the_states_page_lists_each_state_with_letter_and_sentence() {
+    for (screen, _) in SCREENS.into_iter().filter(|(_, context)| *context != Context::Lab) {
+        for (size, theme) in SIZES.into_iter().flat_map(|size| themes().map(|theme| (size, theme)))
+        {
+            let text = whole(&page(theme, size, screen, HelpPage::States));
+            for state in State::EACH {
+                let row = format!("{} {} ", letter(StateClass::of(state)), state.name());
+                assert!(text.contains(&row), "{size:?} lacks {row:?}:\n{text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn each_kind_of_free_port_and_each_mark_has_a_sentence() {
+    let map = whole(&page(dark(), (80, 24), "2", HelpPage::States));
+    for name in ["· free", "x reserved", "system 0-1023", "outside", "block", "cursor"] {
+        assert!(map.contains(name), "{name}: {map}");
+    }
+    let allocate = whole(&page(dark(), (80, 24), "4", HelpPage::States));
+    for name in ["1 refused", "◆ allocated", "● held", "in use", "◇ expected", "density"] {
+        assert!(allocate.contains(name), "{name}: {allocate}");
+    }
+    let lab = whole(&page(dark(), (80, 24), "5", HelpPage::States));
+    for name in ["refused", "allocated", "measured", "expected", "mean", "failed", "next", "built"]
+    {
+        assert!(lab.contains(name), "{name}: {lab}");
+    }
+}
+
+#[test]
+fn the_letters_of_all_lenses_or_of_the_current_one_are_explained() {
+    let large = whole(&page(dark(), (120, 40), "2", HelpPage::States));
+    for lens in
+        ["state letters above", "owner a to g", "protocol t TCP", "parity e even", "density 1 <12"]
+    {
+        assert!(large.contains(lens), "{lens}: {large}");
+    }
+    let keys = format!("ccc?{}", ">");
+    let small = whole(&Session::of(&busy(), dark(), 80, 24).press(&keys).draw());
+    assert!(small.contains("age 1 <2s, 2 <10s"), "{small}");
+}
+
+#[test]
+fn the_ranges_page_lists_each_range_with_both_ends() {
+    let own = range(20_000, 29_999);
+    let host = SimulatedHost::builder().ephemeral(Ephemeral::new(own, vec![range(25_000, 25_009)]));
+    let host = host.build();
+    for (size, theme) in SIZES.into_iter().flat_map(|size| themes().map(|theme| (size, theme))) {
+        let text = whole(&shown(&host, theme, size, "2", HelpPage::Ranges));
+        for (name, range) in [
+            ("system", port::SYSTEM),
+            ("registered", port::REGISTERED),
+            ("IANA dynamic", port::IANA_DYNAMIC),
+            ("Linux default", port::LINUX_DEFAULT),
+            ("this machine", own),
+            ("macOS", port::IANA_DYNAMIC),
+            ("Windows", port::IANA_DYNAMIC),
+        ] {
+            let row = format!("{name} {range} ");
+            assert!(text.contains(&row), "{size:?} lacks {row:?}:\n{text}");
+        }
+        assert!(text.contains("9,990 for the kernel's choice, 10 reserved"), "{text}");
+        for call in ["bind(port) any", "bind(0) random", "connect() even", "UDP at random"] {
+            assert!(text.contains(call), "{size:?} lacks {call:?}:\n{text}");
+        }
+    }
+}
+
+#[test]
+fn a_range_that_starts_odd_is_filled_from_its_odd_ports_by_connect() {
+    let odd = Ephemeral::new(range(30_001, 40_000), Vec::new());
+    let host = SimulatedHost::builder().ephemeral(odd).build();
+    let text = whole(&shown(&host, dark(), (120, 40), "2", HelpPage::Ranges));
+    assert!(text.contains("connect() odd ports first"), "{text}");
+    assert!(text.contains("even ports first; connect() skips"), "{text}");
+}
+
+#[test]
+fn nothing_touches_the_box_and_no_word_is_cut() {
+    for (screen, _) in SCREENS {
+        for help in HelpPage::EACH {
+            for theme in themes() {
+                let words = |size| -> BTreeSet<String> {
+                    let text = whole(&page(theme.clone(), size, screen, help));
+                    text.split(' ').map(str::to_owned).collect()
+                };
+                let known = words((200, 60));
+                for size in [(80, 24), (100, 30), (120, 40), (160, 48)] {
+                    let buffer = page(theme.clone(), size, screen, help);
+                    let inside = inside(&buffer);
+                    for y in inside.top()..inside.bottom() {
+                        for x in [inside.left(), inside.right() - 1] {
+                            assert_eq!(symbol(&buffer, x, y), " ", "{help:?} {size:?} {x},{y}");
+                        }
+                    }
+                    let cut: Vec<_> = words(size).difference(&known).cloned().collect();
+                    assert!(cut.is_empty(), "{help:?} {size:?}: {cut:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_page_that_does_not_fit_says_so_and_small_terminals_do_not_panic() {
+    for help in HelpPage::EACH {
+        for (screen, _) in SCREENS {
+            let small = session::text(&page(dark(), (60, 12), screen, help));
+            assert!(small.contains("more on a larger terminal"), "{small}");
+            for size in [(1, 1), (2, 3), (5, 1), (10, 4), (20, 5), (40, 10)] {
+                page(dark(), size, screen, help);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_title_shows_all_pages_and_the_keys_to_change_them() {
+    for theme in themes() {
+        let text = session::text(&page(theme, (80, 24), "2", HelpPage::Ranges));
+        assert!(text.contains(" Keys ") && text.contains(" Ranges "), "{text}");
+        assert!(text.contains("Left Right: turn page, Esc: close"), "{text}");
+    }
+}
+
+#[test]
+fn the_screen_below_is_dimmed_but_its_header_and_footer_are_not() {
+    let open = page(dark(), (120, 40), "2", HelpPage::Ranges);
+    let closed = Session::of(&busy(), dark(), 120, 40).draw();
+    assert_eq!(open[(2, 0)].style(), closed[(2, 0)].style());
+    let beside = (0..6).flat_map(|x| (2..36).map(move |y| (x, y)));
+    let changed = beside.filter(|&at| open[at].fg != closed[at].fg).count();
+    assert!(changed > 20, "{changed} cells are dimmed");
+}
+#[test]
+fn the_footer_of_a_small_terminal_shows_the_most_important_keys() {
+    let footer = |keys: &str| {
+        let buffer = Session::of(&busy(), dark(), 80, 24).press(keys).draw();
+        line(&buffer, 0, 80, 23)
+    };
+    let map = " hjkl move  + - zoom  e range  a all  c C lens  g port  ? help  q quit";
+    assert_eq!(footer("").trim_end(), map);
+    let allocate = footer("4");
+    let kept = ["Space run/pause", ". step", "[ ] speed", "t real/simulated", "? help", "q quit"];
+    assert!(kept.iter().all(|label| allocate.contains(label)), "{allocate}");
+}
+
+#[test]
+fn the_header_says_when_the_mouse_is_off() {
+    let header = |keys: &str| {
+        let buffer = Session::of(&busy(), dark(), 120, 40).press(keys).draw();
+        line(&buffer, 0, 120, 0)
+    };
+    assert!(!header("").contains("mouse off") && header("#").contains("mouse off"));
+}

@@ -1,0 +1,255 @@
+//! The inspector: what it shows about a port at each width, and that no port or size breaks it.
+
+use std::{sync::Arc, time::Duration};
+
+use portscope::{
+    app::{Event, Gesture, Key, Lens, PointerTarget},
+    domain::{PortRange, ProcessTable, Protocol, Snapshot, Socket, State, Text},
+    engine::Report,
+    host::Host as _,
+    view::{Theme, layout},
+};
+use proptest::prelude::*;
+use ratatui::layout::Rect;
+
+use crate::{
+    session::{self, Session, busy, dark, range},
+    snapshots::assert_golden,
+};
+
+const START: u64 = 1_767_225_600;
+
+/// Reports a scan of the busy machine at `second` seconds after the program's start.
+fn scan_at(session: &mut Session, second: u64, change: impl FnOnce(&mut Vec<Socket>)) {
+    let mut snapshot: Snapshot = busy().snapshot();
+    change(&mut snapshot.sockets);
+    snapshot.sort();
+    snapshot.number = second + 1;
+    snapshot.taken_at = Duration::from_secs(START + second);
+    session.now = Duration::from_secs(second);
+    session.update(Event::Report(Report::Scanned(Arc::new(snapshot))));
+}
+
+/// Returns a session with units and with earlier events: the connection on port 49152 appears at 60
+/// s, is gone at 72 s, and is back at 200 s.
+fn watched(theme: Theme, columns: u16, rows: u16) -> Session {
+    let host = busy();
+    let mut session = Session::new(theme, columns, rows);
+    let described = host.describer().describe(&host.snapshot().pids);
+    let processes: ProcessTable = described
+        .into_iter()
+        .map(|mut process| {
+            process.unit = match process.pid {
+                812 | 813 => Some(Text::scrub("nginx.service")),
+                4121 => Some(Text::scrub("docker 3f2a1b0c9d8e")),
+                4122 => Some(Text::scrub("log-shipper.service")),
+                _ => None,
+            };
+            process
+        })
+        .collect();
+    session.update(Event::Report(Report::Described(Arc::new(processes))));
+    let is_new = |socket: &Socket| socket.local.port == 49_152 && socket.remote.is_some();
+    scan_at(&mut session, 0, |sockets| sockets.retain(|socket| !is_new(socket)));
+    scan_at(&mut session, 60, |_| {});
+    scan_at(&mut session, 72, |sockets| {
+        sockets.retain(|socket| !is_new(socket));
+    });
+    scan_at(&mut session, 200, |_| {});
+    session
+}
+
+/// Returns the text in the inspector's area.
+fn shown(session: &Session) -> String {
+    let size = Rect::new(0, 0, session.columns, session.rows);
+    let area = layout::areas(size, &session.app).inspector;
+    let buffer = session.draw();
+    let line = |y| (area.left()..area.right()).map(|x| buffer[(x, y)].symbol()).collect::<String>();
+    let lines: Vec<String> = (area.top()..area.bottom()).map(line).collect();
+    lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n")
+}
+
+fn at(port: u16, columns: u16, rows: u16) -> String {
+    shown(&watched(dark(), columns, rows).press(&format!("g{port}\n")))
+}
+
+/// Moves the pointer over some ports of the map.
+fn hovered(mut session: Session, ports: PortRange) -> Session {
+    session.update(Event::Mouse(Gesture::Hover, Some(PointerTarget::Ports(ports))));
+    session
+}
+
+/// Drags from some ports to others.
+fn measured(mut session: Session, from: PortRange, to: PortRange) -> Session {
+    session.update(Event::Mouse(Gesture::Press, Some(PointerTarget::Ports(from))));
+    session.update(Event::Mouse(Gesture::Drag, Some(PointerTarget::Ports(to))));
+    session
+}
+
+fn golden(name: &str, inspector: &str) {
+    assert_golden(&format!("inspector-{name}.text"), inspector);
+}
+
+#[test]
+fn the_inspector_beside_the_map() {
+    golden("beside-120x40", &at(49_152, 120, 40));
+    golden("beside-160x48", &at(49_152, 160, 48));
+    golden("listening-120x40", &at(443, 120, 40));
+    golden("available-160x48", &at(46_000, 160, 48));
+}
+
+#[test]
+fn a_wide_inspector_has_two_columns() {
+    let session = watched(dark(), 240, 60);
+    let area = layout::areas(Rect::new(0, 0, 240, 60), &session.app).inspector;
+    assert!(area.width >= 76, "{area:?}");
+    let inspector = at(49_152, 240, 60);
+    assert!(inspector.contains("2 sockets  Neighbours"), "{inspector}");
+    golden("two-columns-240x60", &inspector);
+}
+
+#[test]
+fn the_inspector_below_the_map() {
+    golden("below-80x24", &at(49_152, 80, 24));
+    golden("below-100x30", &at(49_152, 100, 30));
+    golden("below-available-80x24", &at(43_210, 80, 24));
+}
+
+#[test]
+fn omitted_rows_are_counted() {
+    let session = watched(dark(), 109, 50).press("g49152\n");
+    assert!(shown(&session).ends_with(" more lines"), "{}", shown(&session));
+    golden("below-columns-109x50", &shown(&session));
+}
+
+#[test]
+fn the_inspector_in_ascii_and_without_colour() {
+    let ascii = watched(session::ascii(), 120, 40).press("g49152\n");
+    assert!(shown(&ascii).is_ascii());
+    golden("ascii-120x40", &shown(&ascii));
+    golden("plain-120x40", &shown(&watched(Theme::MONOCHROME, 120, 40).press("g49152\n")));
+}
+
+#[test]
+fn the_inspector_shows_the_hovered_block_instead_of_the_cursor() {
+    let session = hovered(watched(dark(), 120, 40).press("g49152\n"), range(5432, 5439));
+    let inspector = shown(&session);
+    assert!(inspector.contains("Port 5432 under the pointer"), "{inspector}");
+    assert!(inspector.contains("registered for postgresql"), "{inspector}");
+    assert!(inspector.contains("block 5432-5439: 1 of 8 in use"), "{inspector}");
+    let small = shown(&hovered(watched(dark(), 80, 24).press("g49152\n"), range(22, 22)));
+    assert!(
+        small.starts_with("  22  1 socket · under the pointer · registered for ssh"),
+        "{small}"
+    );
+}
+
+#[test]
+fn a_service_name_shows_its_protocol_if_they_differ() {
+    assert!(at(514, 120, 40).contains("registered for shell over TCP, syslog"));
+    assert!(!at(50_000, 120, 40).contains("registered for"));
+}
+
+#[test]
+fn the_age_of_a_socket_from_the_first_scan_is_a_lower_bound() {
+    let inspector = at(49_152, 160, 48);
+    assert!(inspector.contains("ESTABLISHED  TCP IPv4, for 2m"), "{inspector}");
+    assert!(inspector.contains("BOUND  TCP IPv4, for at least 3m"), "{inspector}");
+}
+
+#[test]
+fn the_inspector_lists_the_history_of_a_port() {
+    let mut session = Session::new(dark(), 160, 48);
+    let is_it = |socket: &Socket| socket.local.port == 8443;
+    scan_at(&mut session, 0, |_| {});
+    scan_at(&mut session, 10, |sockets| sockets.retain(|socket| !is_it(socket)));
+    scan_at(&mut session, 70, |_| {});
+    scan_at(&mut session, 83, |sockets| sockets.retain(|socket| !is_it(socket)));
+    let inspector = shown(&session.press("g8443\n"));
+    let reported = ["now     free", "−13s    ESTABLISHED → 10.0.3.17:443", "−1m 13s free"];
+    let lines: Vec<&str> = inspector.lines().map(|line| line.trim_start_matches("│ ")).collect();
+    assert!(lines.windows(3).any(|window| window == reported), "{inspector}");
+}
+
+#[test]
+fn the_range_measured_with_the_mouse_is_shown_first() {
+    let session = watched(dark(), 120, 40).press("g49152\n");
+    let inspector = shown(&measured(session, range(53_000, 53_009), range(53_090, 53_099)));
+    assert!(inspector.starts_with("│ Span 53000-53099 "), "{inspector}");
+    assert!(inspector.contains("│ 100 ports, "), "{inspector}");
+    assert!(inspector.contains("closing "), "{inspector}");
+    let session = watched(dark(), 80, 24);
+    let small = shown(&measured(session, range(53_000, 53_019), range(53_080, 53_099)));
+    assert!(small.starts_with("  53000-53099  100 ports, "), "{small}");
+}
+
+#[test]
+fn the_parity_that_connect_uses_first_is_named() {
+    let mut session = watched(dark(), 120, 40);
+    assert!(shown(&session).contains("TCP connect() tries even ports first"));
+    session.update(Event::Key(Key::Char('p')));
+    assert!(shown(&session).contains("connect() tries even ports first"));
+    session.update(Event::Key(Key::Char('p')));
+    assert!(shown(&session).contains("UDP uses even and odd ports alike"));
+}
+
+#[test]
+fn neighbours_are_uncoloured_under_other_lenses() {
+    let mut session = watched(dark(), 120, 40).press("g49152\n");
+    let area = layout::areas(Rect::new(0, 0, 120, 40), &session.app).inspector;
+    let backgrounds = |session: &Session| {
+        let buffer = session.draw();
+        let title = (area.top()..area.bottom()).find(|&y| buffer[(area.x + 2, y)].symbol() == "N");
+        let row = title.unwrap() + 3;
+        let cells = (area.x + 8..area.x + 40).step_by(2);
+        cells.filter(|&x| buffer[(x, row)].symbol() == "T").map(|x| buffer[(x, row)].bg).collect()
+    };
+    let colored: Vec<_> = backgrounds(&session);
+    while session.app.map().lens != Lens::Owner {
+        session = session.press("c");
+    }
+    let plain: Vec<_> = backgrounds(&session);
+    assert!(!colored.is_empty() && colored.len() == plain.len());
+    assert!(colored.iter().all(|color| !plain.contains(color)), "{colored:?} {plain:?}");
+}
+
+#[test]
+fn a_udp_socket_beside_a_tcp_socket_is_named_as_udp() {
+    let mut session = Session::new(dark(), 160, 48);
+    scan_at(&mut session, 0, |sockets| sockets.retain(|socket| socket.local.port != 5353));
+    scan_at(&mut session, 5, |sockets| {
+        let mut both = *sockets.iter().find(|socket| socket.local.port == 5353).unwrap();
+        (both.protocol, both.state, both.cookie) = (Protocol::Tcp, State::Listen, Some(99));
+        sockets.push(both);
+    });
+    let inspector = shown(&session.press("g5353\n"));
+    assert!(inspector.contains("now     tcp LISTEN"), "{inspector}");
+    assert!(inspector.contains("now     udp UNCONNECTED"), "{inspector}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_port_and_no_size_breaks_the_inspector(
+        port: u16,
+        columns in 1u16..260,
+        rows in 1u16..70,
+        turns in 0usize..6,
+        theme in 0usize..3,
+        pointer in prop::option::of((any::<u16>(), 0u16..200)),
+        drag: bool,
+    ) {
+        let theme = [dark(), session::ascii(), Theme::MONOCHROME][theme].clone();
+        let mut session = watched(theme, columns, rows).press(&format!("g{port}\n"));
+        session = session.press(&"c".repeat(turns));
+        if let Some((first, length)) = pointer {
+            let ports = range(first, first.saturating_add(length));
+            session = hovered(session, ports);
+            if drag {
+                session = measured(session, range(port, port), ports);
+            }
+        }
+        session.draw();
+    }
+}

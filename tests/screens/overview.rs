@@ -1,0 +1,507 @@
+//! The Overview, driven by keys, at each size and in each palette. Simulated machines only.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use portscope::{
+    app::{
+        Context, Event, Focus, Key, Lens, Screen,
+        overview::{OverviewList, OverviewRow},
+    },
+    domain::{
+        Destination, Ephemeral, Gap, Level, OwnerKey, ProcessTable, Snapshot, State, Subject,
+    },
+    engine::Report,
+    host::{Host, simulated::SimulatedHost},
+    view::Theme,
+};
+
+use crate::{
+    session::{Session, ascii, busy, dark, light, range, styles, text},
+    snapshots::assert_golden,
+};
+
+const S: (u16, u16) = (80, 24);
+const M: (u16, u16) = (120, 40);
+const L: (u16, u16) = (160, 48);
+const XL: (u16, u16) = (200, 60);
+const SIZES: [(u16, u16); 4] = [S, M, L, XL];
+
+/// Returns the order in which connect() chooses: first the ports with the parity of the range's
+/// first port.
+fn order() -> impl Iterator<Item = u16> {
+    (0..64).step_by(2).chain((1..64).step_by(2))
+}
+
+/// Returns a machine with a range of 64 ports, `first` of them connected to one destination,
+/// `second` to another.
+fn small(first: u16, second: u16) -> SimulatedHost {
+    let here = [10, 0, 0, 7];
+    let ports = range(40_000, 40_063);
+    let mut machine = SimulatedHost::builder()
+        .ephemeral(Ephemeral::new(ports, Vec::new()))
+        .process(4121, "payments-api", "/srv/payments", 1000)
+        .process(4122, "log-shipper", "/srv/ship", 1000);
+    for port in order().take(usize::from(first)) {
+        machine = machine
+            .tcp((here, 40_000 + port), State::Established)
+            .connected_to(([10, 0, 3, 17], 443))
+            .owned_by(&[4121]);
+    }
+    for port in order().take(usize::from(second)) {
+        machine = machine
+            .tcp((here, 40_000 + port), State::Established)
+            .connected_to(([10, 0, 9, 4], 6379))
+            .owned_by(&[4122]);
+    }
+    machine.build()
+}
+
+fn on(host: &SimulatedHost, theme: Theme, (columns, rows): (u16, u16)) -> Session {
+    let mut session = Session::on(Screen::Overview, theme, columns, rows);
+    scan(&mut session, host, 1);
+    session
+}
+
+fn scan(session: &mut Session, host: &SimulatedHost, number: u64) {
+    session.now += Duration::from_secs(1);
+    let mut snapshot = Snapshot { number, ..host.snapshot() };
+    snapshot.taken_at += Duration::from_secs(number);
+    let processes: ProcessTable = host.describer().describe(&snapshot.pids).into_iter().collect();
+    session.update(Event::Report(Report::Scanned(Arc::new(snapshot))));
+    session.update(Event::Report(Report::Described(Arc::new(processes))));
+}
+
+fn destination(remote: [u8; 4], port: u16) -> Destination {
+    Destination { source: [10, 0, 0, 7].into(), remote: (remote, port).into(), interface: None }
+}
+
+fn payments() -> Destination {
+    destination([10, 0, 3, 17], 443)
+}
+
+fn redis() -> Destination {
+    destination([10, 0, 9, 4], 6379)
+}
+
+fn selected(session: &Session) -> OverviewRow {
+    session.app.overview().selected(session.app.scan().unwrap()).unwrap().row
+}
+
+fn list(session: &Session) -> OverviewList {
+    session.app.overview().selected(session.app.scan().unwrap()).unwrap().list
+}
+
+fn shown(session: &Session) -> String {
+    text(&session.draw())
+}
+
+/// Shows seven scans of a load that grows by `step` ports per second.
+fn growing(size: (u16, u16), step: u16) -> Session {
+    let mut session = on(&small(10, 5), dark(), size);
+    for second in 1..8 {
+        scan(&mut session, &small(10 + second * step, 5), 1 + u64::from(second));
+    }
+    session
+}
+
+/// Returns a machine with one connection to each of `destinations` destinations.
+fn many(destinations: u16) -> SimulatedHost {
+    let mut machine = SimulatedHost::builder().process(7, "crawler", "/usr/bin/crawler", 0);
+    for number in 0..destinations {
+        let [high, low] = number.to_be_bytes();
+        machine = machine
+            .tcp(([10, 0, 0, 7], 33_000 + number), State::Established)
+            .connected_to(([10, 9, high, low], 443))
+            .owned_by(&[7]);
+    }
+    machine.build()
+}
+
+#[test]
+fn the_program_starts_on_the_overview_and_key_1_opens_it() {
+    let session = on(&small(64, 20), dark(), S);
+    assert_eq!(
+        (session.app.screen(), session.app.context()),
+        (Screen::Overview, Context::Overview)
+    );
+    let session = session.press("2");
+    assert_eq!(session.app.screen(), Screen::Map);
+    let session = session.press("\t\t\t");
+    assert_eq!(session.app.screen(), Screen::Overview);
+    assert_eq!(session.press("41").app.screen(), Screen::Overview);
+}
+
+#[test]
+fn the_first_screen_shows_the_verdict() {
+    for size in SIZES {
+        let shown = shown(&on(&small(64, 20), dark(), size));
+        assert!(shown.contains("EXHAUSTED"), "{shown}");
+        assert!(
+            shown.contains("→ 10.0.3.17:443 uses 64 of 64 ports (100 %): none left"),
+            "{shown}"
+        );
+        assert!(shown.contains("payments-api"), "{shown}");
+        let other = shown.lines().find(|line| line.contains("10.0.9.4:6379")).unwrap();
+        assert!(other.contains("31.2 %") && other.contains(" 44 "), "{other}");
+    }
+}
+
+#[test]
+fn keys_move_through_all_lists_as_one() {
+    let session = on(&small(64, 20), dark(), S);
+    assert_eq!(selected(&session), OverviewRow::Destination(payments()));
+    let session = session.press("j");
+    assert_eq!(selected(&session), OverviewRow::Destination(redis()));
+    let session = session.press("j");
+    assert_eq!(selected(&session), OverviewRow::Owner(OwnerKey::Process(4121)));
+    assert!(shown(&session).contains("❯ payments-api"), "{}", shown(&session));
+    let session = session.press("kk");
+    assert_eq!(selected(&session), OverviewRow::Destination(payments()));
+    let session = session.press("kkk");
+    assert_eq!(selected(&session), OverviewRow::Destination(payments()));
+    let session = session.press("l");
+    assert_eq!(list(&session), OverviewList::Owners);
+    let session = session.press("h");
+    assert_eq!(list(&session), OverviewList::Destinations);
+}
+
+#[test]
+fn every_one_of_10000_rows_can_be_selected() {
+    for size in SIZES {
+        let mut session = on(&many(10_000), dark(), size);
+        session.update(Event::Key(Key::End));
+        assert_ne!(list(&session), OverviewList::Destinations);
+        session.update(Event::Key(Key::Home));
+        for _ in 0..999 {
+            session.update(Event::Key(Key::PageDown));
+        }
+        let session = session.press("jjjjjjjjj");
+        let scan = session.app.scan().unwrap();
+        let last = scan.analysis.destinations.last().unwrap().destination;
+        assert_eq!(selected(&session), OverviewRow::Destination(last));
+        let shown = shown(&session);
+        assert!(shown.contains(&format!("❯ {}", last.remote)), "{shown}");
+        assert!(shown.contains("of 10,000"), "{shown}");
+    }
+}
+
+#[test]
+fn the_selection_stays_on_its_destination_while_ranks_change() {
+    let mut session = on(&small(64, 20), dark(), M).press("j");
+    assert_eq!(selected(&session), OverviewRow::Destination(redis()));
+    scan(&mut session, &small(20, 64), 2);
+    assert_eq!(selected(&session), OverviewRow::Destination(redis()));
+    let top = session.app.scan().unwrap().analysis.destinations[0].destination;
+    assert_eq!(top, redis());
+    // The selected row is gone: the row now in its place is selected.
+    scan(&mut session, &small(20, 0), 3);
+    assert_eq!(selected(&session), OverviewRow::Destination(payments()));
+}
+
+#[test]
+fn enter_marks_the_ports_of_a_destination_and_escape_returns() {
+    for key in ["\n", "m"] {
+        let session = on(&small(30, 20), dark(), S).press("j").press(key);
+        let map = session.app.map();
+        assert_eq!(session.app.screen(), Screen::Map);
+        assert_eq!((map.lens, map.focus), (Lens::Connect, Some(Focus::Destination(redis()))));
+        assert_eq!(map.cursor, 40_000);
+        let seen = shown(&session);
+        assert!(seen.contains("connect → 10.0.9.4:6379: 20 in use · 44 left"), "{seen}");
+        let session = session.press("^");
+        assert_eq!((session.app.screen(), session.app.map().focus), (Screen::Overview, None));
+        assert_eq!(session.app.map().lens, Lens::State);
+        assert_eq!(selected(&session), OverviewRow::Destination(redis()));
+    }
+}
+
+#[test]
+fn only_the_ports_of_the_destination_are_marked() {
+    let session = on(&small(30, 20), dark(), (80, 24)).press("j\n");
+    let scan = session.app.scan().unwrap();
+    let marked = |port| scan.categories.marked(range(port, port)).is_some();
+    let redis: Vec<u16> = order().take(20).map(|port| 40_000 + port).collect();
+    assert!((40_000..40_064).all(|port| marked(port) == redis.contains(&port)));
+}
+
+#[test]
+fn enter_marks_an_owners_ports_on_the_map_others_are_grey() {
+    let session = on(&small(30, 20), dark(), S).press("lj\n");
+    let map = session.app.map();
+    assert_eq!(session.app.screen(), Screen::Map);
+    assert_eq!(
+        (map.lens, map.focus),
+        (Lens::Owner, Some(Focus::OwnerKey(OwnerKey::Process(4122))))
+    );
+    let marks = session.app.scan().unwrap().marks.as_ref().unwrap();
+    assert_eq!((marks.marked, marks.others), (20, 10));
+    let seen = shown(&session);
+    assert!(seen.contains("log-shipper[4122] 20"), "{seen}");
+    assert!(seen.contains("all others 10"), "{seen}");
+    assert_eq!(session.press("^").app.screen(), Screen::Overview);
+}
+
+#[test]
+fn changing_the_lens_ends_the_focus() {
+    let session = on(&small(30, 20), dark(), S).press("\nc");
+    assert_eq!((session.app.map().lens, session.app.map().focus), (Lens::Bind, None));
+    assert_eq!(session.press("^").app.screen(), Screen::Map);
+}
+
+#[test]
+fn the_focus_follows_its_destination_through_snapshots() {
+    let mut session = on(&small(30, 20), dark(), S).press("\n");
+    scan(&mut session, &small(40, 20), 2);
+    let seen = shown(&session);
+    assert!(seen.contains("10.0.3.17:443: 40 in use · 24 left"), "{seen}");
+    scan(&mut session, &small(0, 20), 3);
+    assert!(shown(&session).contains("10.0.3.17:443: no connections"), "{}", shown(&session));
+}
+
+#[test]
+fn rates_and_forecasts_are_unknown_before_the_second_snapshot() {
+    let session = on(&small(30, 20), dark(), XL);
+    let row = shown(&session);
+    let row = row.lines().find(|line| line.contains("❯ 10.0.3.17:443")).unwrap();
+    assert!(row.contains(" –  "), "{row}");
+    assert!(!row.contains("/s"), "{row}");
+    let row = shown(&growing(XL, 5));
+    let row = row.lines().find(|line| line.contains("❯ 10.0.3.17:443")).unwrap();
+    assert!(row.contains("+5/s"), "{row}");
+}
+
+#[test]
+fn a_growing_load_shows_the_time_to_exhaustion() {
+    let session = growing(M, 5);
+    let verdict = session.app.verdict().unwrap();
+    assert_eq!(verdict.subject, Subject::Destination(payments()));
+    assert_eq!((verdict.level, verdict.available), (Level::Exhausting, 19));
+    let seen = shown(&session);
+    assert!(seen.contains("+5/s: 19 left, full in ≈ 3s"), "{seen}");
+}
+
+/// Returns the first line of the verdict.
+fn headline(session: &Session) -> String {
+    let shown = shown(session);
+    let is_level = |line: &&str| ["EXHAUST", "FAILING", "WATCH"].iter().any(|it| line.contains(it));
+    shown.lines().find(is_level).unwrap_or_else(|| panic!("{shown}")).trim().to_owned()
+}
+
+#[test]
+fn a_headline_stays_for_10_seconds_unless_a_worse_one_appears() {
+    let mut session = on(&small(58, 57), dark(), S);
+    let subject = |session: &Session| session.app.verdict().unwrap().subject;
+    assert_eq!(subject(&session), Subject::Destination(payments()));
+    for number in 2..=10 {
+        scan(&mut session, &small(58, 59), number);
+        assert_eq!(subject(&session), Subject::Destination(payments()), "{number} s");
+    }
+    scan(&mut session, &small(58, 59), 11);
+    assert_eq!(subject(&session), Subject::Destination(redis()));
+    scan(&mut session, &small(64, 59), 12);
+    assert_eq!(subject(&session), Subject::Destination(payments()), "none is left");
+    scan(&mut session, &small(57, 64), 13);
+    assert_eq!(subject(&session), Subject::Destination(payments()), "no worse than it was");
+    // The first destination has no problem any more, so it is not kept.
+    session.now += Duration::from_secs(10);
+    scan(&mut session, &small(0, 64), 14);
+    assert_eq!(subject(&session), Subject::Destination(redis()));
+}
+
+#[test]
+fn a_destination_precedes_the_range_that_it_fills() {
+    let mut machine = SimulatedHost::builder()
+        .ephemeral(Ephemeral::new(range(40_000, 40_063), Vec::new()))
+        .process(4121, "payments-api", "/srv/payments", 1000);
+    for port in order() {
+        // One port belongs to another destination, so that the range is fuller than this one.
+        let remote = ([10, 0, 3, 17], if port == 63 { 444 } else { 443 });
+        let socket = machine.tcp(([10, 0, 0, 7], 40_000 + port), State::Established);
+        machine = socket.connected_to(remote).owned_by(&[4121]);
+    }
+    let mut session = on(&machine.build(), dark(), S);
+    assert_eq!(session.app.verdict().unwrap().level, Level::Exhausted, "bind(0) finds none");
+    session.now += Duration::from_secs(10);
+    scan(&mut session, &small(64, 0), 2);
+    assert_eq!(session.app.verdict().unwrap().subject, Subject::Destination(payments()));
+}
+
+#[test]
+fn a_headline_of_the_same_level_changes_only_its_numbers() {
+    let busy = [57, 59, 60, 58, 60, 59, 61, 58, 60, 57, 58, 60];
+    let failing = [60, 64, 61, 60, 63, 58, 62, 64, 57, 61, 60];
+    for size in SIZES {
+        let mut forms: BTreeMap<Level, BTreeSet<String>> = BTreeMap::new();
+        let mut rows = BTreeSet::new();
+        let mut session = on(&small(56, 0), dark(), size);
+        for (number, used) in (2..).zip(busy.into_iter().chain(failing)) {
+            scan(&mut session, &small(used, 0), number);
+            let level = session.app.verdict().unwrap().level;
+            // A forecast is shown only while the use grows.
+            let headline = headline(&session).split(", full in ").next().unwrap().to_owned();
+            let is_number = |c: char| c.is_ascii_digit() || ".,+−–≈".contains(c);
+            let words = headline.split(' ').filter(|word| !word.chars().any(is_number));
+            let form = words.collect::<Vec<_>>().join(" ");
+            forms.entry(level).or_default().insert(form);
+            let shown = shown(&session);
+            rows.insert(shown.lines().position(|line| line.contains("Ephemeral range")));
+        }
+        let levels: Vec<_> = forms.keys().copied().collect();
+        assert_eq!(levels, [Level::Exhausting, Level::Failing, Level::Exhausted]);
+        assert!(forms.values().all(|forms| forms.len() == 1), "{size:?} {forms:#?}");
+        assert_eq!(rows.len(), 1, "what is below stays where it is");
+    }
+}
+
+#[test]
+fn a_destination_that_was_full_a_moment_ago_is_failing() {
+    for size in SIZES {
+        let mut session = on(&small(60, 0), dark(), size);
+        for (number, used) in [(2, 60), (3, 64), (4, 64), (5, 60), (6, 60)] {
+            scan(&mut session, &small(used, 0), number);
+        }
+        let shown = shown(&session);
+        assert!(shown.contains("!! FAILING"), "{shown}");
+        assert!(headline(&session).contains("4 left, full at 2 of"), "{shown}");
+        let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+        let sentence = "connect() fails intermittently with EADDRNOTAVAIL (\"Cannot assign \
+                        requested address\"): no port was left at 2 of the last 6 scans, most \
+                        recently 2s ago";
+        assert!(words.contains(sentence), "{words}");
+    }
+}
+
+#[test]
+fn a_refresh_without_change_updates_only_the_age() {
+    for size in SIZES {
+        let host = small(30, 20);
+        let mut session = on(&host, dark(), size);
+        for number in 2..6 {
+            scan(&mut session, &host, number);
+        }
+        let before = session.draw();
+        scan(&mut session, &host, 6);
+        let (before, after) = (text(&before), shown(&session));
+        assert_eq!(
+            before.lines().skip(1).collect::<Vec<_>>(),
+            after.lines().skip(1).collect::<Vec<_>>()
+        );
+    }
+}
+
+#[test]
+fn sources_are_shown_only_where_there_are_several() {
+    let one = shown(&on(&small(30, 20), dark(), L));
+    assert!(one.contains("1 source address"), "{one}");
+    let mut machine = SimulatedHost::builder();
+    for (source, port) in [(7, 40_000), (8, 40_001)] {
+        machine = machine
+            .tcp(([10, 0, 0, source], port), State::Established)
+            .connected_to(([10, 0, 3, 17], 443));
+    }
+    let two = shown(&on(&machine.build(), dark(), L));
+    assert!(two.contains("2 source addresses"), "{two}");
+    assert!(two.contains("10.0.0.7 → 10.0.3.17:443"), "{two}");
+    assert!(two.contains("10.0.0.8 → 10.0.3.17:443"), "{two}");
+}
+
+#[test]
+fn empty_lists_show_a_text() {
+    for size in SIZES {
+        let none = shown(&Session::on(Screen::Overview, dark(), size.0, size.1));
+        assert!(none.contains("first scan.."), "{none}");
+        let empty = shown(&on(&SimulatedHost::builder().build(), dark(), size));
+        assert!(empty.contains("no sockets in this snapshot"), "{empty}");
+        assert!(empty.contains("no TCP connection to any destination"), "{empty}");
+        let gap = Gap::OwnersHidden { sockets: 12, processes: 3 };
+        let gaps = shown(&on(&SimulatedHost::builder().gap(gap).build(), dark(), size));
+        assert!(gaps.contains("owners hidden: 12"), "{gaps}");
+        assert!(gaps.contains("could not read"), "{gaps}");
+    }
+}
+
+#[test]
+fn the_selected_finding_shows_meaning_and_advice() {
+    let gap = Gap::OwnersHidden { sockets: 12, processes: 3 };
+    let host = SimulatedHost::builder().gap(gap).build();
+    for size in SIZES {
+        let session = on(&host, dark(), size).press("l");
+        assert_eq!(list(&session), OverviewList::Findings);
+        let seen = shown(&session);
+        assert!(seen.contains("means"), "{seen}");
+        assert!(seen.contains("CAP_SYS_PTRACE"), "{seen}");
+        assert!(seen.contains("rule   not-seen"), "{seen}");
+    }
+}
+
+#[test]
+fn small_terminals_show_the_verdict_as_text() {
+    let seen = shown(&on(&small(64, 20), dark(), (40, 10)));
+    assert!(seen.contains("EXHAUSTED  → 10.0.3.17:443 100 %"), "{seen}");
+    assert!(seen.contains("TCP IPv4 100 %"), "{seen}");
+    for columns in [1, 2, 10, 39, 79, 80, 109, 110, 150, 190, 300] {
+        for rows in [1, 3, 12, 23, 24, 36, 46, 100] {
+            for keys in ["", "ll"] {
+                let session = on(&busy(), dark(), (columns, rows)).press(keys);
+                session.draw();
+            }
+        }
+    }
+}
+
+/// The name of a screen, and the function that opens it.
+type OverviewScreen = (&'static str, fn(Theme, (u16, u16)) -> Session);
+
+const SCENES: [OverviewScreen; 4] = [
+    ("overview-busy", |theme, size| on(&busy(), theme, size)),
+    ("overview-exhausted", |theme, size| {
+        let mut session = on(&small(10, 5), theme, size);
+        for second in 1..8 {
+            scan(&mut session, &small(10 + 8 * second, 5), 1 + u64::from(second));
+        }
+        session
+    }),
+    ("overview-finding", |theme, size| on(&busy(), theme, size).press("ll")),
+    ("overview-connect", |theme, size| on(&busy(), theme, size).press("\n")),
+];
+
+#[test]
+fn the_overview_at_each_size() {
+    for (name, overview_screen) in SCENES {
+        for size in SIZES {
+            assert_golden(
+                &named(name, "dark", size, "text"),
+                &shown(&overview_screen(dark(), size)),
+            );
+        }
+        let style = styles(&overview_screen(dark(), S).draw());
+        assert_golden(&named(name, "dark", S, "style"), &style);
+        let style = styles(&overview_screen(light(), S).draw());
+        assert_golden(&named(name, "light", S, "style"), &style);
+    }
+}
+
+#[test]
+fn the_overview_is_equal_without_colour_and_in_ascii() {
+    for (name, overview_screen) in SCENES {
+        for size in [S, M] {
+            let bare = shown(&overview_screen(Theme::MONOCHROME, size));
+            assert_golden(&named(name, "nocolor", size, "text"), &bare);
+            let plain = shown(&overview_screen(ascii(), size));
+            assert!(plain.is_ascii(), "{plain}");
+            assert_golden(&named(name, "ascii", size, "text"), &plain);
+            assert_eq!(
+                shown(&overview_screen(dark(), size)),
+                shown(&overview_screen(light(), size))
+            );
+        }
+    }
+}
+
+fn named(name: &str, palette: &str, (columns, rows): (u16, u16), what: &str) -> String {
+    format!("{name}-{palette}-{columns}x{rows}.{what}")
+}
