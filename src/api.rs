@@ -45,7 +45,6 @@ use crate::{
 /// let listener = held.into_tcp_listener(128)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[cfg(target_os = "linux")]
 pub fn find_free_port(
     range: PortRange,
     protocols: Protocols,
@@ -108,6 +107,23 @@ pub enum FindError {
     Io(#[from] HostError),
 }
 
+/// Defines the methods that set one option of a builder each, as `OPTION: ARGUMENT => VALUE;`.
+macro_rules! setters {
+    ($($(#[$doc:meta])* $option:ident: $argument:ty => $value:expr;)*) => {
+        $($(#[$doc])* pub fn $option(mut self, $option: $argument) -> Self {
+            self.$option = $value;
+            self
+        })*
+    };
+}
+use setters;
+
+fn sorted(ranges: &[PortRange]) -> Vec<PortRange> {
+    let mut sorted = ranges.to_vec();
+    sorted.sort_unstable();
+    sorted
+}
+
 /// Options of an [`Allocator`]. Each method states its default.
 #[must_use]
 #[derive(Clone, Debug)]
@@ -122,54 +138,32 @@ pub struct AllocatorBuilder {
 }
 
 impl AllocatorBuilder {
-    /// Sets the protocols. Default: the same port on UDP and TCP.
-    pub fn protocols(mut self, protocols: Protocols) -> Self {
-        self.protocols = protocols;
-        self
-    }
-
-    /// Sets the address to bind. `::` is all addresses of IPv4 and IPv6, `0.0.0.0` all addresses of
-    /// IPv4. Default: as `::`, or as `0.0.0.0` if there is no IPv6. A bind() to all addresses is
-    /// refused if the port is in use on any one of them.
-    pub fn address(mut self, address: IpAddr) -> Self {
-        self.address = Some(address.into());
-        self
-    }
-
-    /// Sets the ports not to try, such as those in `ip_local_reserved_ports`. Default: none. A
-    /// bind() to a port in that list can succeed, because the list restricts only the choice of the
-    /// kernel. With the strategy `kernel-bind`, the kernel skips that list and no other ports: the
-    /// allocator cannot be built if a port of the range is set here but is not in that list.
-    pub fn reserved(mut self, reserved: &[PortRange]) -> Self {
-        self.reserved = reserved.to_vec();
-        self.reserved.sort_unstable();
-        self
-    }
-
-    /// Sets the maximum number of attempts per allocation. Default: 100. With 0, every allocation
-    /// fails without an attempt.
-    pub fn max_attempts(mut self, max_attempts: u32) -> Self {
-        self.max_attempts = max_attempts;
-        self
-    }
-
-    /// Sets the seed. With the same seed and the same occupied ports, an allocator tries the same
-    /// ports, unless the kernel chooses them. Default: random.
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
-        self
-    }
-
-    /// Sets the strategy, a name in [`ALLOCATORS`]. Default: `random`. For `bitmap`, the machine is
-    /// scanned once, when the allocator is built. Build another allocator when that scan is too
-    /// old.
-    pub fn strategy(mut self, name: &str) -> Self {
-        name.clone_into(&mut self.strategy);
-        self
+    setters! {
+        /// Sets the protocols. Default: the same port on UDP and TCP.
+        protocols: Protocols => protocols;
+        /// Sets the address to bind. `::` is all addresses of IPv4 and IPv6, `0.0.0.0` all
+        /// addresses of IPv4. Default: as `::`, or as `0.0.0.0` if there is no IPv6. A bind() to
+        /// all addresses is refused if the port is in use on any one of them.
+        address: IpAddr => Some(address.into());
+        /// Sets the ports not to try, such as those in `ip_local_reserved_ports`. Default: none. A
+        /// bind() to a port in that list can succeed, because the list restricts only the choice of
+        /// the kernel. With the strategy `kernel-bind`, the kernel skips that list and no other
+        /// ports: the allocator cannot be built if a port of the range is set here but is not in
+        /// that list.
+        reserved: &[PortRange] => sorted(reserved);
+        /// Sets the maximum number of attempts per allocation. Default: 100. With 0, every
+        /// allocation fails without an attempt.
+        max_attempts: u32 => max_attempts;
+        /// Sets the seed. With the same seed and the same occupied ports, an allocator tries the
+        /// same ports, unless the kernel chooses them. Default: random.
+        seed: u64 => Some(seed);
+        /// Sets the strategy, a name in [`ALLOCATORS`]. Default: `random`. For `bitmap`, the
+        /// machine is scanned once, when the allocator is built. Build another allocator when that
+        /// scan is too old.
+        strategy: &str => strategy.to_owned();
     }
 
     /// Builds an allocator on this machine. Errors: as for [`build_on`](Self::build_on).
-    #[cfg(target_os = "linux")]
     pub fn build(self) -> Result<Allocator, FindError> {
         self.build_on(&LinuxHost::new())
     }
@@ -201,16 +195,15 @@ impl AllocatorBuilder {
     ) -> Result<Allocator, FindError> {
         let seed = self.seed.map_or_else(seed::draw, Ok)?;
         let limitation = binder.limitation();
-        let inner = AttemptSearch::new(
+        let mut inner = AttemptSearch::new(
             binder,
             (row.make)(Tuning::default()),
             ChaCha8Rng::seed_from_u64(seed),
             Candidates::new(self.range, &self.reserved),
-            self.max_attempts,
-        )
-        .with_port_view(port_view);
-        let (range, max_attempts) = (self.range, self.max_attempts);
-        Ok(Allocator { inner, range, max_attempts, seed, limitation })
+            port_view,
+        );
+        inner.set_max_attempts(self.max_attempts);
+        Ok(Allocator { inner, max_attempts: self.max_attempts, seed, limitation })
     }
 
     /// Checks that `ip_local_reserved_ports` contains all ports of the range that must not be
@@ -235,7 +228,6 @@ impl AllocatorBuilder {
 /// Searches a range for a free port by bind(), and returns the bound port.
 pub struct Allocator {
     inner: AttemptSearch<Box<dyn HostBinder>, Box<dyn Strategy>, ChaCha8Rng>,
-    range: PortRange,
     max_attempts: u32,
     seed: u64,
     limitation: Option<&'static str>,
@@ -285,7 +277,7 @@ impl Allocator {
     }
 
     fn steps(&mut self, limit: u32, on_attempt: impl FnMut(&Attempt)) -> Step {
-        let range = self.range;
+        let range = self.inner.candidates().range();
         if self.max_attempts == 0 {
             return Step::Failed(None, FindError::GaveUp { attempts: 0, range, free: None });
         }

@@ -15,7 +15,6 @@ mod range;
 mod refusal;
 mod scan;
 mod search;
-mod seed;
 mod serve;
 mod settings;
 mod tui;

@@ -69,6 +69,7 @@ pub struct EarlyEnd {
 /// Refusals of the current allocation, tracked for `EarlyEnd`.
 #[derive(Default)]
 struct RefusalTracker {
+    rule: EarlyEnd,
     /// Whether each candidate was refused, by the candidate's number. Empty if this is not tracked.
     refused: Vec<bool>,
     /// Number of candidates that were not refused yet.
@@ -81,8 +82,8 @@ struct RefusalTracker {
 
 impl RefusalTracker {
     /// Tracks refused candidates only if `max_attempts` attempts can reach all of them.
-    fn begin(&mut self, rule: EarlyEnd, candidates: u32, max_attempts: u32) {
-        let is_kept = rule.all_refused && candidates <= max_attempts;
+    fn begin(&mut self, candidates: u32, max_attempts: u32) {
+        let is_kept = self.rule.all_refused && candidates <= max_attempts;
         self.refused.clear();
         self.refused.resize(if is_kept { candidates as usize } else { 0 }, false);
         (self.left, self.denied, self.has_other_failure) = (candidates, 0, false);
@@ -90,18 +91,19 @@ impl RefusalTracker {
 
     /// Records a refusal. Returns true if the allocation ends with this attempt.
     #[inline]
-    fn ends_with(&mut self, rule: EarlyEnd, candidates: &Candidates, miss: Miss) -> bool {
-        rule != EarlyEnd::default() && self.is_last(rule, candidates, miss)
+    fn ends_with(&mut self, candidates: &Candidates, miss: Miss) -> bool {
+        self.rule != EarlyEnd::default() && self.is_last(candidates, miss)
     }
 
-    fn is_last(&mut self, rule: EarlyEnd, candidates: &Candidates, miss: Miss) -> bool {
+    fn is_last(&mut self, candidates: &Candidates, miss: Miss) -> bool {
+        let EarlyEnd { all_refused, all_denied } = self.rule;
         let outcome = miss.refusal.outcome();
         self.has_other_failure |= outcome != Outcome::Denied;
         self.denied += u32::from(outcome == Outcome::Denied);
-        if !self.has_other_failure && rule.all_denied.is_some_and(|limit| self.denied >= limit) {
+        if !self.has_other_failure && all_denied.is_some_and(|limit| self.denied >= limit) {
             return true;
         }
-        if !rule.all_refused || outcome == Outcome::Unknown {
+        if !all_refused || outcome == Outcome::Unknown {
             return false;
         }
         let number = candidates.number_of(miss.port).map(|number| number as usize);
@@ -125,68 +127,31 @@ pub struct AttemptSearch<B, S, R, V = FreePorts> {
     attempts: u32,
     /// Whether `Strategy::begin` was called for the current allocation.
     has_begun: bool,
-    early_end: EarlyEnd,
     refusal_tracker: RefusalTracker,
 }
 
-impl<B: Binder, S: Strategy, R: Rng> AttemptSearch<B, S, R> {
-    /// Creates a search that makes at most `max_attempts` attempts per allocation; 0 counts as 1.
-    /// The destination is 0. All ports look free until `with_port_view` is called.
-    pub fn new(
-        binder: B,
-        strategy: S,
-        random: R,
-        candidates: Candidates,
-        max_attempts: u32,
-    ) -> Self {
+impl<B: Binder, S: Strategy, R: Rng, V: PortView> AttemptSearch<B, S, R, V> {
+    /// Creates a search for destination 0, without a limit on attempts. `port_view` shows which
+    /// ports look free; the caller keeps it up to date.
+    pub fn new(binder: B, strategy: S, random: R, candidates: Candidates, port_view: V) -> Self {
         Self {
             binder,
             strategy,
             random,
             candidates,
-            port_view: FreePorts::all_free(),
+            port_view,
             destination: 0,
-            max_attempts,
+            max_attempts: u32::MAX,
             attempts: 0,
             has_begun: false,
-            early_end: EarlyEnd::default(),
             refusal_tracker: RefusalTracker::default(),
         }
     }
 
-    /// Replaces the source of information about which ports look free.
-    pub fn with_port_view<V: PortView>(self, port_view: V) -> AttemptSearch<B, S, R, V> {
-        let Self { binder, strategy, random, candidates, destination, .. } = self;
-        let Self { max_attempts, attempts, has_begun, early_end, refusal_tracker, .. } = self;
-        AttemptSearch {
-            binder,
-            strategy,
-            random,
-            candidates,
-            port_view,
-            destination,
-            max_attempts,
-            attempts,
-            has_begun,
-            early_end,
-            refusal_tracker,
-        }
-    }
-
-    /// Sets when an allocation ends early. By default, an allocation makes all allowed attempts.
-    #[must_use]
-    pub fn ending_early(mut self, rule: EarlyEnd) -> Self {
-        self.early_end = rule;
-        self
-    }
-}
-
-impl<B: Binder, S: Strategy, R: Rng, V: PortView> AttemptSearch<B, S, R, V> {
     pub fn candidates(&self) -> &Candidates {
         &self.candidates
     }
 
-    /// Returns the information about which ports look free; the caller keeps it up to date.
     pub fn port_view_mut(&mut self) -> &mut V {
         &mut self.port_view
     }
@@ -201,20 +166,21 @@ impl<B: Binder, S: Strategy, R: Rng, V: PortView> AttemptSearch<B, S, R, V> {
         self.max_attempts = max_attempts;
     }
 
-    /// Makes one attempt. After `Bound` or `GaveUp` the next call begins a new allocation.
-    pub fn step(&mut self) -> Progress<B::Held> {
-        self.steps(1, |_| ())
+    /// Sets when an allocation ends early. By default, an allocation makes all allowed attempts.
+    pub fn set_early_end(&mut self, rule: EarlyEnd) {
+        self.refusal_tracker.rule = rule;
     }
 
     /// Makes `limit` attempts (at least 1), or fewer if the allocation ends before. Calls
-    /// `on_attempt` with each attempt.
+    /// `on_attempt` with each attempt. After `Bound` or `GaveUp` the next call begins a new
+    /// allocation.
     pub fn steps(&mut self, limit: u32, mut on_attempt: impl FnMut(&Attempt)) -> Progress<B::Held> {
         let Self { binder, strategy, random, candidates, port_view, destination, .. } = self;
-        let Self { max_attempts, attempts, has_begun, early_end: rule, refusal_tracker, .. } = self;
+        let Self { max_attempts, attempts, has_begun, refusal_tracker, .. } = self;
         let context = StrategyContext { candidates, port_view, destination: *destination };
         if candidates.len() > 0 && !std::mem::replace(has_begun, true) {
             strategy.begin(&context, random);
-            refusal_tracker.begin(*rule, context.candidates.len(), *max_attempts);
+            refusal_tracker.begin(context.candidates.len(), *max_attempts);
         }
         let last_number = attempts.saturating_add(limit).min(*max_attempts);
         let (mut last, mut is_exhausted) = (None, false);
@@ -224,7 +190,7 @@ impl<B: Binder, S: Strategy, R: Rng, V: PortView> AttemptSearch<B, S, R, V> {
                 let attempt = Attempt { number: *attempts, port, refusal: Some(refusal), took };
                 on_attempt(&attempt);
                 last = Some(attempt);
-                is_exhausted = refusal_tracker.ends_with(*rule, context.candidates, miss);
+                is_exhausted = refusal_tracker.ends_with(context.candidates, miss);
                 if is_exhausted || *attempts >= last_number {
                     return None;
                 }

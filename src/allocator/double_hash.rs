@@ -20,7 +20,6 @@ pub struct DoubleHash {
     table: Vec<u32>,
     offset: u32,
     slot: usize,
-    tries: u32,
 }
 
 impl Strategy for DoubleHash {
@@ -32,18 +31,13 @@ impl Strategy for DoubleHash {
         let [first, second] = *self.keys.get_or_insert_with(|| random.random());
         self.offset = keyed(first, context.destination) as u32 % count;
         self.slot = keyed(second, context.destination) as usize % SLOTS;
-        self.tries = 0;
     }
 
     fn next(&mut self, context: &StrategyContext<'_>, _: &mut dyn Rng) -> Option<u16> {
         let count = context.candidates.len();
-        if self.tries == count {
-            return None;
-        }
         let counter = &mut self.table[self.slot];
         let number = (self.offset + *counter) % count;
         *counter = (*counter + 1) % count;
-        self.tries += 1;
         Some(context.candidates.nth(number))
     }
 }

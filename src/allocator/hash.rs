@@ -14,24 +14,18 @@ pub struct Hash {
     key: Option<u64>,
     next: u32,
     offset: u32,
-    tries: u32,
 }
 
 impl Strategy for Hash {
     fn begin(&mut self, context: &StrategyContext<'_>, random: &mut dyn Rng) {
         let key = *self.key.get_or_insert_with(|| random.random());
         self.offset = keyed(key, context.destination) as u32 % context.candidates.len();
-        self.tries = 0;
     }
 
     fn next(&mut self, context: &StrategyContext<'_>, _: &mut dyn Rng) -> Option<u16> {
         let count = context.candidates.len();
-        if self.tries == count {
-            return None;
-        }
         let number = (self.next + self.offset) % count;
         self.next = (self.next + 1) % count;
-        self.tries += 1;
         Some(context.candidates.nth(number))
     }
 }

@@ -11,23 +11,17 @@ pub struct NextFit {
     given_last: Option<u16>,
     /// Number of the candidate to try next.
     number: u32,
-    tries: u32,
 }
 
 impl Strategy for NextFit {
     fn begin(&mut self, context: &StrategyContext<'_>, _: &mut dyn Rng) {
         let last = self.given_last.and_then(|port| context.candidates.number_of(port));
         self.number = last.map_or(0, |number| (number + 1) % context.candidates.len());
-        self.tries = 0;
     }
 
     fn next(&mut self, context: &StrategyContext<'_>, _: &mut dyn Rng) -> Option<u16> {
-        if self.tries == context.candidates.len() {
-            return None;
-        }
         let number = self.number;
         self.number = (number + 1) % context.candidates.len();
-        self.tries += 1;
         Some(context.candidates.nth(number))
     }
 

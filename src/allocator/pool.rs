@@ -103,11 +103,6 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         self.leases.values().map(|lease_entry| &lease_entry.lease)
     }
 
-    /// Returns the lease of a port; `None` if the port is not leased.
-    pub fn lease(&self, port: u16) -> Option<&Lease> {
-        self.leases.get(&port).map(|lease_entry| &lease_entry.lease)
-    }
-
     /// Returns the ports in quarantine, ascending.
     pub fn quarantined(&self) -> impl ExactSizeIterator<Item = &QuarantineEntry> {
         self.quarantined.values().map(|entry| &entry.quarantined)
@@ -187,16 +182,6 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         Ok(self.add_lease(now, class, holder, port, None))
     }
 
-    /// Returns the socket of a held lease, which becomes a booked one. `None` if the port is not
-    /// leased, or its lease is booked.
-    pub fn hand_over(&mut self, port: u16) -> Option<B::Held> {
-        let lease_entry = self.leases.get_mut(&port)?;
-        let held = lease_entry.held.take()?;
-        lease_entry.lease.is_held = false;
-        self.held -= 1;
-        Some(held)
-    }
-
     /// Returns the socket that keeps a leased port bound. `None` if the port is not leased, or its
     /// lease is booked.
     pub fn held_of(&self, port: u16) -> Option<&B::Held> {
@@ -256,17 +241,6 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         are_more
     }
 
-    /// Ends all leases at once, without quarantine, and all quarantines.
-    pub fn clear(&mut self) {
-        let leased = std::mem::take(&mut self.leases).into_keys();
-        let quarantined = std::mem::take(&mut self.quarantined).into_keys();
-        self.ends.clear();
-        self.held = 0;
-        for port in leased.chain(quarantined) {
-            self.make_free(port);
-        }
-    }
-
     /// Checks at most `most` ports in quarantine for datagrams, starting after those that the last
     /// call checked. A port that received a datagram stays in quarantine until `until`.
     fn check_quarantined(&mut self, until: Duration, most: usize) {
@@ -277,7 +251,7 @@ impl<B: Binder, R: Rng> Pool<B, R> {
                 next = port;
                 break;
             }
-            entry.check_datagrams(port, until, binder, ends, counts);
+            entry.check_datagrams(until, binder, ends, counts);
         }
         *next_check = next;
     }
@@ -293,7 +267,7 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         };
         let until = now.saturating_add(quiet_time);
         if entry.held.is_some() {
-            return entry.check_datagrams(port, until, binder, ends, counts);
+            return entry.check_datagrams(until, binder, ends, counts);
         }
         if *held < setup.max_held {
             entry.held = binder.bind(port).0.ok();
@@ -301,7 +275,7 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         entry.quarantined.is_held = entry.held.is_some();
         *held += u32::from(entry.quarantined.is_held);
         if entry.quarantined.is_held {
-            entry.extend(port, until, ends);
+            entry.extend(until, ends);
         }
         entry.quarantined.is_held
     }
@@ -388,7 +362,6 @@ impl<H> QuarantinedPort<H> {
     /// false if none arrived.
     fn check_datagrams<B: Binder<Held = H>>(
         &mut self,
-        port: u16,
         until: Duration,
         binder: &mut B,
         ends: &mut BTreeSet<(Duration, u16)>,
@@ -398,13 +371,14 @@ impl<H> QuarantinedPort<H> {
         if stray_datagrams > 0 {
             self.quarantined.stray_datagrams += stray_datagrams;
             counts.stray_datagrams += stray_datagrams;
-            self.extend(port, until, ends);
+            self.extend(until, ends);
         }
         stray_datagrams > 0
     }
 
-    fn extend(&mut self, port: u16, until: Duration, ends: &mut BTreeSet<(Duration, u16)>) {
-        ends.remove(&(self.quarantined.until, port));
+    fn extend(&mut self, until: Duration, ends: &mut BTreeSet<(Duration, u16)>) {
+        let QuarantineEntry { port, until: before, .. } = self.quarantined;
+        ends.remove(&(before, port));
         ends.insert((until, port));
         self.quarantined.until = until;
     }

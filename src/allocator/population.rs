@@ -106,17 +106,6 @@ impl Population {
         }
     }
 
-    /// Creates a fixed occupancy in which exactly the ports in `taken` are occupied.
-    pub fn of_occupied(
-        candidates: Candidates,
-        protocols: Protocols,
-        taken: impl IntoIterator<Item = u16>,
-    ) -> Self {
-        let population = Self::new(Pattern::Built, candidates, protocols, 0, 0);
-        taken.into_iter().for_each(|port| population.take(port));
-        population
-    }
-
     /// Starts a new occupancy, independent of the previous one.
     pub fn renew(&self) {
         // Restarts the numbering before it overflows: after an overflow, a number could match an
@@ -132,10 +121,6 @@ impl Population {
         if self.pattern == Pattern::Clustered {
             self.clusters.borrow_mut().draw(self.occupied, &mut self.random.borrow_mut());
         }
-    }
-
-    pub fn candidates(&self) -> &Candidates {
-        &self.candidates
     }
 
     /// Returns whether a port is occupied; decides the port first, if necessary.
@@ -191,10 +176,7 @@ impl Population {
         match self.pattern {
             Pattern::Uniform => None,
             Pattern::Clustered => Some(self.clusters.borrow().runs()),
-            Pattern::Built => {
-                let by_port = SeenBy(|port| !self.is_taken(port));
-                Some(runs_of_taken(&self.candidates, &by_port).into())
-            }
+            Pattern::Built => Some(runs_of_taken(&self.candidates, self).into()),
         }
     }
 
@@ -312,13 +294,4 @@ fn draw((candidates, occupied): &mut (u32, u32), random: &mut impl Rng) -> bool 
     *candidates = candidates.saturating_sub(1);
     *occupied -= u32::from(is_taken);
     is_taken
-}
-
-/// `PortView` implemented by a closure.
-struct SeenBy<F>(F);
-
-impl<F: Fn(u16) -> bool> PortView for SeenBy<F> {
-    fn looks_free(&self, port: u16) -> bool {
-        (self.0)(port)
-    }
 }

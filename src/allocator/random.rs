@@ -10,6 +10,7 @@ use rand::{Rng, RngExt};
 use crate::allocator::{Strategy, strategy::StrategyContext};
 
 /// Draws uniformly from all candidates, both ends of the range included, with replacement.
+#[derive(Default)]
 pub struct Random;
 
 impl Strategy for Random {

@@ -17,23 +17,14 @@ const STEP: u32 = 500;
 pub struct RandomIncrement {
     /// Number of the candidate tried last, initialized at random; `None` before the first attempt.
     next: Option<u32>,
-    tries: u32,
 }
 
 impl Strategy for RandomIncrement {
-    fn begin(&mut self, _: &StrategyContext<'_>, _: &mut dyn Rng) {
-        self.tries = 0;
-    }
-
     fn next(&mut self, context: &StrategyContext<'_>, random: &mut dyn Rng) -> Option<u16> {
         let count = context.candidates.len();
-        if self.tries == count {
-            return None;
-        }
         let before = *self.next.get_or_insert_with(|| random.random_range(0..count));
         let number = (before + random.random_range(1..=STEP)) % count;
         self.next = Some(number);
-        self.tries += 1;
         Some(context.candidates.nth(number))
     }
 }

@@ -21,6 +21,6 @@ impl Strategy for Sequential {
     fn next(&mut self, context: &StrategyContext<'_>, _: &mut dyn Rng) -> Option<u16> {
         let number = self.number;
         self.number += 1;
-        (number < context.candidates.len()).then(|| context.candidates.nth(number))
+        Some(context.candidates.nth(number))
     }
 }

@@ -14,22 +14,16 @@ use crate::allocator::{Strategy, strategy::StrategyContext};
 pub struct SimpleRandom {
     /// Number of the candidate to try next.
     number: u32,
-    tries: u32,
 }
 
 impl Strategy for SimpleRandom {
     fn begin(&mut self, context: &StrategyContext<'_>, random: &mut dyn Rng) {
         self.number = random.random_range(0..context.candidates.len());
-        self.tries = 0;
     }
 
     fn next(&mut self, context: &StrategyContext<'_>, _: &mut dyn Rng) -> Option<u16> {
-        if self.tries == context.candidates.len() {
-            return None;
-        }
         let number = self.number;
         self.number = (number + 1) % context.candidates.len();
-        self.tries += 1;
         Some(context.candidates.nth(number))
     }
 }

@@ -2,26 +2,23 @@
 
 use rand::Rng;
 
-use crate::{
-    allocator::{
-        Candidates, PortView,
-        banded::Banded,
-        bitmap::Bitmap,
-        double_hash::DoubleHash,
-        exo_history::{self, ExoHistory},
-        hash::Hash,
-        kernel_bind::KernelBind,
-        linux_connect::{self, LinuxConnect},
-        next_fit::NextFit,
-        random::Random,
-        random_increment::RandomIncrement,
-        random_retry::RandomRetry,
-        random_unique::RandomUnique,
-        sequential::Sequential,
-        simple_random::SimpleRandom,
-        theory::Order,
-    },
-    domain::PortRange,
+use crate::allocator::{
+    Candidates, PortView,
+    banded::Banded,
+    bitmap::Bitmap,
+    capped::Capped,
+    double_hash::DoubleHash,
+    exo_history::{self, ExoHistory},
+    hash::Hash,
+    kernel_bind::KernelBind,
+    linux_connect::{self, LinuxConnect},
+    next_fit::NextFit,
+    random::Random,
+    random_increment::RandomIncrement,
+    random_unique::RandomUnique,
+    sequential::Sequential,
+    simple_random::SimpleRandom,
+    theory::Order,
 };
 
 /// Chooses which port to try next.
@@ -130,43 +127,43 @@ pub const ALLOCATORS: &[AllocatorRow] = &[
         )
     },
     AllocatorRow::new("sequential", "the lowest free port", Order::Fixed, |_| {
-        Box::new(Sequential::default())
+        Box::new(Capped::<Sequential>::default())
     }),
     AllocatorRow::new(
         "next-fit",
         "the next free port after the last allocated one (Docker)",
         Order::Fixed,
-        |_| Box::new(NextFit::default()),
+        |_| Box::new(Capped::<NextFit>::default()),
     ),
     AllocatorRow::new(
         "simple-random",
         "random start, then consecutive ports (RFC 6056 algorithm 1)",
         Order::Scan,
-        |_| Box::new(SimpleRandom::default()),
+        |_| Box::new(Capped::<SimpleRandom>::default()),
     ),
     AllocatorRow::new(
         "random-retry",
         "random, no more attempts than ports (RFC 6056 algorithm 2)",
         Order::Replacement,
-        |_| Box::new(RandomRetry::default()),
+        |_| Box::new(Capped::<Random>::default()),
     ),
     AllocatorRow::new(
         "hash",
         "counter plus hash of the destination (RFC 6056 algorithm 3)",
         Order::Fixed,
-        |_| Box::new(Hash::default()),
+        |_| Box::new(Capped::<Hash>::default()),
     ),
     AllocatorRow::new(
         "double-hash",
         "like hash, with a table of counters (RFC 6056 algorithm 4)",
         Order::Fixed,
-        |_| Box::new(DoubleHash::default()),
+        |_| Box::new(Capped::<DoubleHash>::default()),
     ),
     AllocatorRow::new(
         "random-increment",
         "random steps of 1 to 500 upwards (RFC 6056 algorithm 5)",
         Order::Unknown,
-        |_| Box::new(RandomIncrement::default()),
+        |_| Box::new(Capped::<RandomIncrement>::default()),
     ),
     AllocatorRow {
         lets_machine_choose: true,
@@ -206,33 +203,6 @@ pub const ALLOCATORS: &[AllocatorRow] = &[
         )
     },
 ];
-
-/// Error: the static band leaves no ports above it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "invalid static band of {band} ports: expected 0 to {}, because range {range} has {candidates} \
-     unreserved ports",
-    candidates.saturating_sub(1)
-)]
-pub struct BandTooLarge {
-    pub band: u32,
-    pub candidates: u32,
-    pub range: PortRange,
-}
-
-impl Tuning {
-    /// Checks the parameters for these candidates.
-    ///
-    /// Errors: the static band has as many ports as there are candidates, or more.
-    pub fn check(self, candidates: &Candidates) -> Result<(), BandTooLarge> {
-        match self.band {
-            Some(band) if band >= candidates.len() => {
-                Err(BandTooLarge { band, candidates: candidates.len(), range: candidates.range() })
-            }
-            _ => Ok(()),
-        }
-    }
-}
 
 impl<S: Strategy + ?Sized> Strategy for Box<S> {
     fn begin(&mut self, context: &StrategyContext<'_>, random: &mut dyn Rng) {

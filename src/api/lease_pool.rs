@@ -16,9 +16,9 @@ use crate::{
         Bands, Candidates, LeaseHolder, Pool, PoolCounts, PoolSetup, Priority, Quarantine,
         Shortage, pool::BandsTooLarge,
     },
-    api::{tcp_listener_of, udp_socket_of},
+    api::{setters, sorted, tcp_listener_of, udp_socket_of},
     domain::{LocalAddress, PortRange, Protocols},
-    host::{Host, HostBinder, HostError, seed},
+    host::{Host, HostBinder, HostError, linux::LinuxHost, seed},
 };
 
 /// Maximum number of expired quarantines that one `take` handles, and of further ports in
@@ -59,66 +59,35 @@ pub struct LeasePoolBuilder {
 }
 
 impl LeasePoolBuilder {
-    /// Sets the protocols. Default: the same port on UDP and TCP.
-    pub fn protocols(mut self, protocols: Protocols) -> Self {
-        self.protocols = protocols;
-        self
-    }
-
-    /// Sets the address to bind. `::` is all addresses of IPv4 and IPv6, `0.0.0.0` all addresses of
-    /// IPv4. Default: as `::`, or as `0.0.0.0` if there is no IPv6.
-    pub fn address(mut self, address: IpAddr) -> Self {
-        self.address = Some(address.into());
-        self
-    }
-
-    /// Sets the ports that are never leased, such as those in `ip_local_reserved_ports`. Default:
-    /// none.
-    pub fn reserved(mut self, reserved: &[PortRange]) -> Self {
-        self.reserved = reserved.to_vec();
-        self.reserved.sort_unstable();
-        self
-    }
-
-    /// Sets how many ports are reserved for leases of high priority, and how many for those of
-    /// normal or high priority. Default: none.
-    pub fn bands(mut self, bands: Bands) -> Self {
-        self.bands = bands;
-        self
-    }
-
-    /// Sets the quarantine of a port before it is leased again. Default: [`Quarantine::Time`] of 10
-    /// seconds.
-    pub fn quarantine(mut self, quarantine: Quarantine) -> Self {
-        self.quarantine = quarantine;
-        self
-    }
-
-    /// Sets the probability (0 to 1) with which a search may give up although a port is free. A
-    /// lower probability allows more attempts. Default: one in a million.
-    pub fn failure_rate(mut self, failure_rate: f64) -> Self {
-        self.failure_rate = failure_rate;
-        self
-    }
-
-    /// Sets the maximum number of attempts of one search in one band, even if the failure rate
-    /// requires more. 0 counts as 1. Default: 1,000.
-    pub fn max_attempts(mut self, max_attempts: u32) -> Self {
-        self.max_attempts = max_attempts;
-        self
-    }
-
-    /// Sets the seed. With the same seed, the same calls at the same times and the same occupied
-    /// ports, a pool tries the same ports. Default: random.
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
-        self
+    setters! {
+        /// Sets the protocols. Default: the same port on UDP and TCP.
+        protocols: Protocols => protocols;
+        /// Sets the address to bind. `::` is all addresses of IPv4 and IPv6, `0.0.0.0` all
+        /// addresses of IPv4. Default: as `::`, or as `0.0.0.0` if there is no IPv6.
+        address: IpAddr => Some(address.into());
+        /// Sets the ports that are never leased, such as those in `ip_local_reserved_ports`.
+        /// Default: none.
+        reserved: &[PortRange] => sorted(reserved);
+        /// Sets how many ports are reserved for leases of high priority, and how many for those of
+        /// normal or high priority. Default: none.
+        bands: Bands => bands;
+        /// Sets the quarantine of a port before it is leased again. Default: [`Quarantine::Time`]
+        /// of 10 seconds.
+        quarantine: Quarantine => quarantine;
+        /// Sets the probability (0 to 1) with which a search may give up although a port is free. A
+        /// lower probability allows more attempts. Default: one in a million.
+        failure_rate: f64 => failure_rate;
+        /// Sets the maximum number of attempts of one search in one band, even if the failure rate
+        /// requires more. 0 counts as 1. Default: 1,000.
+        max_attempts: u32 => max_attempts;
+        /// Sets the seed. With the same seed, the same calls at the same times and the same
+        /// occupied ports, a pool tries the same ports. Default: random.
+        seed: u64 => Some(seed);
     }
 
     /// Builds a pool on this machine. Errors: as for [`build_on`](Self::build_on).
-    #[cfg(target_os = "linux")]
     pub fn build(self) -> Result<LeasePool, PoolError> {
-        self.build_on(&crate::host::linux::LinuxHost::new())
+        self.build_on(&LinuxHost::new())
     }
 
     /// Builds a pool on another [`Host`], such as a simulated one, whose ports have no sockets.

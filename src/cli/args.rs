@@ -15,10 +15,11 @@ use clap::{
 
 use crate::{
     allocator::{ALLOCATORS, AllocatorRow},
+    app::Find,
     cli::{
         help, namespaces, output,
         range::{self, RangeChoice},
-        tui::StartScreen,
+        tui,
         value::{self, Percent, bytes, decimal, number, seconds},
     },
     domain::{Ephemeral, LocalAddress, PortRange, Protocols},
@@ -121,8 +122,8 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct LiveArguments {
     /// Port or process to show first, on the map
-    #[arg(value_name = "PORT|NAME", value_parser = bytes(StartScreen::parse))]
-    pub target: Option<StartScreen>,
+    #[arg(value_name = "PORT|NAME", value_parser = bytes(tui::parse))]
+    pub target: Option<Find>,
     /// Range name, FIRST-LAST or PORT
     #[arg(long, value_name = "RANGE", default_value = "ephemeral")]
     pub range: RangeChoice,

@@ -1,10 +1,5 @@
 //! `portscope diagnose`: scans, applies the rules, and returns a status for the exit code.
 
-use std::{
-    io::{self, Write},
-    slice,
-};
-
 use crate::{
     cli::{
         args::{DiagnoseArguments, DiagnoseFormat},
@@ -27,65 +22,33 @@ use crate::{
 
 pub fn run(settings: &DiagnoseArguments) -> anyhow::Result<CommandEnd> {
     let meter = Meter::start();
-    let choice = settings.netns.as_deref();
-    if namespaces::are_all(choice) {
-        return run_on_each(settings, &meter);
-    }
-    let diagnosed = namespaces::run_in(choice, |host| DiagnosedNamespace::of(host, settings))??;
-    run_on(&diagnosed, settings, &meter)
-}
-
-fn run_on(
-    diagnosed: &DiagnosedNamespace,
-    settings: &DiagnoseArguments,
-    meter: &Meter,
-) -> anyhow::Result<CommandEnd> {
-    let health = diagnosed.health(settings);
-    let written = write(settings, |out| match settings.format {
-        DiagnoseFormat::Text => report::diagnose::text::write(&health, out),
-        DiagnoseFormat::Json => report::diagnose::json::write(&health, out),
-        DiagnoseFormat::Prometheus => {
-            let healths = slice::from_ref(&health);
-            let run = DiagnoseRun { healths, unseen: None, cost: cost(meter) };
-            report::diagnose::prometheus::write(&run, out)
-        }
-    });
-    if is_read(written)? {
-        scan::report_gaps(&diagnosed.sample.snapshot);
-    }
-    Ok(CommandEnd::Status(health.status()))
-}
-
-fn run_on_each(settings: &DiagnoseArguments, meter: &Meter) -> anyhow::Result<CommandEnd> {
-    let each = namespaces::run_in_each(|host| DiagnosedNamespace::of(host, settings))?;
-    let diagnosed = each.answers.into_iter().collect::<Result<Vec<_>, HostError>>()?;
-    let healths: Vec<_> = diagnosed.iter().map(|diagnosed| diagnosed.health(settings)).collect();
-    let written = write(settings, |out| match settings.format {
-        DiagnoseFormat::Text => report::diagnose::text::write_each(&healths, out),
-        DiagnoseFormat::Json => report::diagnose::json::write_each(&healths, &each.unseen, out),
-        DiagnoseFormat::Prometheus => {
-            let run =
-                DiagnoseRun { healths: &healths, unseen: Some(&each.unseen), cost: cost(meter) };
-            report::diagnose::prometheus::write(&run, out)
-        }
-    });
-    if is_read(written)? {
-        let snapshots = diagnosed.iter().map(|diagnosed| &diagnosed.sample.snapshot);
-        scan::report_gaps_of_each(snapshots, &each.unseen);
-    }
-    Ok(CommandEnd::Status(Status::worst(&healths, &each.unseen)))
-}
-
-fn cost(meter: &Meter) -> Cost {
-    Cost { cpu: meter::cpu(), elapsed: meter.elapsed(), peak_memory: meter::peak_memory() }
-}
-
-fn write(
-    settings: &DiagnoseArguments,
-    report: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> Result<(), WriteError> {
+    let diagnosed = namespaces::run_in_chosen(settings.netns.as_deref(), |host| {
+        DiagnosedNamespace::of(host, settings)
+    })?;
+    let unseen = diagnosed.unseen.as_deref();
+    let healths = diagnosed.answers.iter().map(|diagnosed| diagnosed.health(settings));
+    let healths: Vec<_> = healths.collect();
     let mark = (settings.format == DiagnoseFormat::Prometheus).then_some(MARK);
-    output::write_marked(settings.output.as_deref(), mark, report)
+    let output = settings.output.as_deref();
+    let written = output::write_marked(output, mark, |out| match (settings.format, unseen) {
+        (DiagnoseFormat::Text, None) => report::diagnose::text::write(&healths[0], out),
+        (DiagnoseFormat::Json, None) => report::diagnose::json::write(&healths[0], out),
+        (DiagnoseFormat::Text, Some(_)) => report::diagnose::text::write_each(&healths, out),
+        (DiagnoseFormat::Json, Some(unseen)) => {
+            report::diagnose::json::write_each(&healths, unseen, out)
+        }
+        (DiagnoseFormat::Prometheus, unseen) => {
+            let (cpu, elapsed) = (meter::cpu(), meter.elapsed());
+            let cost = Cost { cpu, elapsed, peak_memory: meter::peak_memory() };
+            let run = DiagnoseRun { healths: &healths, unseen, cost };
+            report::diagnose::prometheus::write(&run, out)
+        }
+    });
+    if is_read(written)? {
+        let snapshots = diagnosed.answers.iter().map(|diagnosed| &diagnosed.sample.snapshot);
+        scan::report_gaps(snapshots, unseen);
+    }
+    Ok(CommandEnd::Status(Status::worst(&healths, unseen.unwrap_or_default())))
 }
 
 fn thresholds(settings: &DiagnoseArguments) -> Thresholds {
@@ -112,7 +75,9 @@ struct DiagnosedNamespace {
 impl DiagnosedNamespace {
     fn of(host: &dyn Host, settings: &DiagnoseArguments) -> Result<Self, HostError> {
         let mut sample = Sample::take(host, settings.protocol, settings.sample)?;
-        let diagnosis = judge(&mut sample, settings);
+        let Sample { snapshot, analysis, monitor, processes } = &mut sample;
+        let diagnosis = monitor.diagnose(snapshot, analysis, processes, thresholds(settings));
+        let diagnosis = keep_only(settings.protocol, diagnosis);
         // The report lists the gaps of the scan and those of the vitals together.
         let Snapshot { gaps, vitals, .. } = &mut sample.snapshot;
         gaps.append(&mut vitals.gaps);
@@ -132,12 +97,6 @@ impl DiagnosedNamespace {
             top: settings.top,
         }
     }
-}
-
-fn judge(sample: &mut Sample, settings: &DiagnoseArguments) -> Diagnosis {
-    let Sample { snapshot, analysis, monitor, processes } = sample;
-    let diagnosis = monitor.diagnose(snapshot, analysis, processes, thresholds(settings));
-    keep_only(settings.protocol, diagnosis)
 }
 
 fn keep_only(protocols: Protocols, mut diagnosis: Diagnosis) -> Diagnosis {

@@ -80,16 +80,12 @@ fn hint_at_shell(program: &OsStr) {
 fn explain(program: &OsStr, error: &io::Error) -> NotStarted {
     let is_name = !program.as_bytes().contains(&b'/');
     let program = Text::scrub(program.as_bytes());
-    match error.kind() {
-        io::ErrorKind::NotFound if is_name => {
-            exit::print_stderr(format_args!("portscope: '{program}' not found in PATH"));
-            NotStarted::NotFound
-        }
-        kind => {
-            let error = output::described(error);
-            exit::print_stderr(format_args!("portscope: could not run '{program}': {error}"));
-            let is_missing = kind == io::ErrorKind::NotFound;
-            if is_missing { NotStarted::NotFound } else { NotStarted::NotExecutable }
-        }
+    let is_missing = error.kind() == io::ErrorKind::NotFound;
+    if is_missing && is_name {
+        exit::print_stderr(format_args!("portscope: '{program}' not found in PATH"));
+    } else {
+        let error = output::described(error);
+        exit::print_stderr(format_args!("portscope: could not run '{program}': {error}"));
     }
+    if is_missing { NotStarted::NotFound } else { NotStarted::NotExecutable }
 }

@@ -72,6 +72,13 @@ pub fn code(result: anyhow::Result<CommandEnd>, failed: u8) -> ExitCode {
     }
 }
 
+/// Prints on stderr what the result lacks, one line each.
+pub fn report_partial(missing: impl IntoIterator<Item = impl Display>) {
+    for what in missing {
+        print_stderr(format_args!("portscope: partial: {what}"));
+    }
+}
+
 /// Prints one line on stderr. A failure is ignored: there is nowhere else to report it.
 pub fn print_stderr(line: impl Display) {
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());

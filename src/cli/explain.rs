@@ -44,47 +44,27 @@ const PROBES: [BindAddress; 5] = [
 const START: &str = "ip_unprivileged_port_start";
 
 pub fn run(settings: &ExplainArguments) -> anyhow::Result<CommandEnd> {
-    let choice = settings.netns.as_deref();
-    if namespaces::are_all(choice) {
-        return run_on_each(settings);
-    }
-    let explained = namespaces::run_in(choice, |host| ExplainedNamespace::at(host, settings))??;
-    run_on(&explained, settings)
-}
-
-fn run_on(
-    explained: &ExplainedNamespace,
-    settings: &ExplainArguments,
-) -> anyhow::Result<CommandEnd> {
-    let explanation = explained.explanation(settings);
-    let ReportArguments { format, output } = &settings.report;
-    output::write(output.as_deref(), |out| match format {
-        PlainFormat::Text => report::explain::text::write(&explanation, out),
-        PlainFormat::Json => report::explain::json::write(&explanation, out),
+    let explained = namespaces::run_in_chosen(settings.netns.as_deref(), |host| {
+        ExplainedNamespace::at(host, settings)
     })?;
-    scan::report_gaps(&explained.snapshot);
-    Ok(verdict(settings, explanation.is_held(), explained.snapshot.is_complete()))
-}
-
-fn run_on_each(settings: &ExplainArguments) -> anyhow::Result<CommandEnd> {
-    let each = namespaces::run_in_each(|host| ExplainedNamespace::at(host, settings))?;
-    let explained = each.answers.into_iter().collect::<Result<Vec<_>, HostError>>()?;
-    let explanations: Vec<_> =
-        explained.iter().map(|explained| explained.explanation(settings)).collect();
+    let unseen = explained.unseen.as_deref();
+    let explanations = explained.answers.iter().map(|explained| explained.explanation(settings));
+    let explanations: Vec<_> = explanations.collect();
     let ReportArguments { format, output } = &settings.report;
-    output::write(output.as_deref(), |out| match format {
-        PlainFormat::Text => report::explain::text::write_each(&explanations, out),
-        PlainFormat::Json => report::explain::json::write_each(&explanations, &each.unseen, out),
+    output::write(output.as_deref(), |out| match (format, unseen) {
+        (PlainFormat::Text, None) => report::explain::text::write(&explanations[0], out),
+        (PlainFormat::Json, None) => report::explain::json::write(&explanations[0], out),
+        (PlainFormat::Text, Some(_)) => report::explain::text::write_each(&explanations, out),
+        (PlainFormat::Json, Some(unseen)) => {
+            report::explain::json::write_each(&explanations, unseen, out)
+        }
     })?;
-    scan::report_gaps_of_each(explained.iter().map(|explained| &explained.snapshot), &each.unseen);
+    scan::report_gaps(explained.answers.iter().map(|explained| &explained.snapshot), unseen);
     let is_held = explanations.iter().any(Explanation::is_held);
-    let is_complete = explained.iter().all(|explained| explained.snapshot.is_complete());
-    Ok(verdict(settings, is_held, is_complete && each.unseen.is_empty()))
-}
-
-fn verdict(settings: &ExplainArguments, is_held: bool, is_complete: bool) -> CommandEnd {
+    let is_complete = explained.are_complete()
+        && explained.answers.iter().all(|explained| explained.snapshot.is_complete());
     let is_enough = is_complete || !settings.strict;
-    if is_held && is_enough { CommandEnd::Done } else { CommandEnd::No }
+    Ok(if is_held && is_enough { CommandEnd::Done } else { CommandEnd::No })
 }
 
 /// What was found in one network namespace.

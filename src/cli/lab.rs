@@ -11,8 +11,9 @@ use crate::{
     cli::{
         args::{LabArguments, OccupancyName, PlainFormat, ReportArguments},
         exit::{self, CommandEnd},
-        namespaces, output, search, seed,
+        namespaces, output, search,
         settings::BadInput,
+        value,
     },
     engine::{self, race::MIN_FREE},
     host::Host,
@@ -71,7 +72,7 @@ impl LabArguments {
 }
 
 pub fn run(settings: &LabArguments) -> anyhow::Result<CommandEnd> {
-    let seed = seed::or_drawn(settings.search.seed)?;
+    let seed = value::seed_or_drawn(settings.search.seed)?;
     let experiment = if settings.race { race } else { compare };
     namespaces::run_in(settings.search.netns.as_deref(), |host| experiment(host, settings, seed))?
 }
@@ -82,25 +83,22 @@ fn compare(host: &dyn Host, settings: &LabArguments, seed: u64) -> anyhow::Resul
     let runs = u64::from(settings.runs_or(if is_built { RUNS_BUILT } else { RUNS }));
     let report = engine::lab::complete(host, &setup, runs).map_err(anyhow::Error::msg)?;
     settings.write(LabOutcome::Comparison { setup: &setup, runs, report: &report })?;
-    if let Some(limitation) = report.limitation {
-        exit::print_stderr(format_args!("portscope: partial: {limitation}"));
-    }
+    exit::report_partial(report.limitation);
     Ok(CommandEnd::Done)
 }
 
 fn setup(host: &dyn Host, settings: &LabArguments, seed: u64) -> anyhow::Result<LabSetup> {
-    let (policy, gaps) = host.policy()?;
-    search::report_assumptions(&gaps);
+    let policy = search::policy(host)?;
     let (range, reserved) = settings.search.ports(&policy);
     let candidates = Candidates::new(range, reserved);
     if candidates.len() == 0 {
         return Err(BadInput(NoPort::RangeReserved { range }.to_string()).into());
     }
-    let tuning = Tuning { band: settings.band };
-    tuning.check(&candidates).map_err(|error| {
-        let most = error.candidates.saturating_sub(1);
-        BadInput(format!("invalid value '{}' for --band: expected 0 to {most}", error.band))
-    })?;
+    let most = candidates.len() - 1;
+    if let Some(band) = settings.band.filter(|&band| band > most) {
+        let words = format!("invalid value '{band}' for --band: expected 0 to {most}");
+        return Err(BadInput(words).into());
+    }
     Ok(LabSetup {
         target: settings.target(),
         strategies: settings.strategies(),
@@ -111,13 +109,12 @@ fn setup(host: &dyn Host, settings: &LabArguments, seed: u64) -> anyhow::Result<
         max_attempts: settings.search.max_attempts.get(),
         seed,
         destinations: settings.destinations.get(),
-        tuning,
+        tuning: Tuning { band: settings.band },
     })
 }
 
 fn race(host: &dyn Host, settings: &LabArguments, seed: u64) -> anyhow::Result<CommandEnd> {
-    let (policy, gaps) = host.policy()?;
-    search::report_assumptions(&gaps);
+    let policy = search::policy(host)?;
     let range = settings.search.range.resolve(&policy);
     let setup = RaceSetup {
         program: std::env::current_exe().ok(),
@@ -134,9 +131,8 @@ fn race(host: &dyn Host, settings: &LabArguments, seed: u64) -> anyhow::Result<C
         return Err(BadInput(why.to_string()).into());
     }
     settings.write(LabOutcome::Race { setup: &setup, report: &report })?;
-    if let Some(why) = &report.failure {
-        exit::print_stderr(format_args!("portscope: partial: the race ended early: {why}"));
-    }
+    let failure = report.failure.as_ref();
+    exit::report_partial(failure.map(|why| format!("the race ended early: {why}")));
     Ok(CommandEnd::Done)
 }
 

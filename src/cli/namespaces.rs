@@ -8,7 +8,7 @@ use std::{
 use crate::{
     domain::UnseenNamespaces,
     host::{
-        Host, descriptors,
+        Host, HostError, descriptors,
         linux::{
             LinuxHost,
             netns::{self, Namespace, NamespaceError},
@@ -16,11 +16,19 @@ use crate::{
     },
 };
 
-/// Results of a command that ran in each network namespace, and the namespaces in which it could
-/// not run.
-pub struct Each<T> {
+/// Results of a command that ran in one network namespace, or in each.
+pub struct Answers<T> {
+    /// One result, unless the command ran in each namespace.
     pub answers: Vec<T>,
-    pub unseen: Vec<UnseenNamespaces>,
+    /// The namespaces in which the command could not run; None: it ran in one namespace only.
+    pub unseen: Option<Vec<UnseenNamespaces>>,
+}
+
+impl<T> Answers<T> {
+    /// Returns whether the command ran in all the requested namespaces.
+    pub fn are_complete(&self) -> bool {
+        self.unseen.as_ref().is_none_or(Vec::is_empty)
+    }
 }
 
 /// Parses the name of one network namespace, or `all`.
@@ -65,27 +73,30 @@ pub fn run_in<T: Send>(
     }
 }
 
-/// Runs the command in each namespace that may be entered, one after the other. Errors: the
-/// namespaces could not be listed, or one could not be entered for a reason other than a missing
-/// right.
-pub fn run_in_each<T: Send>(
-    command: impl Fn(&dyn Host) -> T + Sync,
-) -> Result<Each<T>, NamespaceError> {
+/// Runs the command like `run_in`, or if `choice` is `all`, in each namespace that may be entered,
+/// one after the other. Errors: the command failed, the namespaces could not be listed, or one
+/// could not be entered, unless the reason is a missing right and `choice` is `all`.
+pub fn run_in_chosen<T: Send>(
+    choice: Option<&OsStr>,
+    command: impl Fn(&dyn Host) -> Result<T, HostError> + Sync,
+) -> anyhow::Result<Answers<T>> {
+    if !are_all(choice) {
+        return Ok(Answers { answers: vec![run_in(choice, &command)??], unseen: None });
+    }
     // Each namespace is kept open by a descriptor.
     descriptors::raise_limit();
-    let namespaces = netns::all()?;
-    let mut each = Each { answers: Vec::new(), unseen: namespaces.unseen };
-    let mut refused = 0;
-    for namespace in namespaces.namespaces {
+    let all = netns::all()?;
+    let (mut answers, mut unseen, mut refused) = (Vec::new(), all.unseen, 0);
+    for namespace in all.namespaces {
         match run_within(namespace, &command) {
-            Ok(answer) => each.answers.push(answer),
+            Ok(answer) => answers.push(answer),
             Err(NamespaceError::MissingRight { .. }) => refused += 1,
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
     }
     let namespaces = refused;
-    each.unseen.extend((refused > 0).then_some(UnseenNamespaces::Refused { namespaces }));
-    Ok(each)
+    unseen.extend((refused > 0).then_some(UnseenNamespaces::Refused { namespaces }));
+    Ok(Answers { answers: answers.into_iter().collect::<Result<_, _>>()?, unseen: Some(unseen) })
 }
 
 fn run_within<T: Send>(

@@ -1,15 +1,12 @@
 //! `portscope race-worker`, a hidden command: runs one of the processes of a race.
 
-use crate::cli::exit::CommandEnd;
+use rand::{RngExt as _, SeedableRng as _, rngs::ChaCha8Rng};
+
+use crate::{cli::exit::CommandEnd, host::linux::race::RaceRole};
 
 /// Plays the role that `words` describe. portscope starts this command itself. Errors: `words` are
 /// invalid, or a system call failed.
-#[cfg(target_os = "linux")]
 pub fn run(words: &[String]) -> anyhow::Result<CommandEnd> {
-    use rand::{RngExt as _, SeedableRng as _, rngs::ChaCha8Rng};
-
-    use crate::host::linux::race::RaceRole;
-
     let Some(role) = RaceRole::parse(words) else {
         anyhow::bail!("race-worker is started by 'lab --race' and the Lab screen only");
     };
@@ -19,9 +16,4 @@ pub fn run(words: &[String]) -> anyhow::Result<CommandEnd> {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(CommandEnd::Done),
         outcome => Ok(outcome.map(|()| CommandEnd::Done)?),
     }
-}
-
-#[cfg(not(target_os = "linux"))]
-pub fn run(_: &[String]) -> anyhow::Result<CommandEnd> {
-    anyhow::bail!("races run on Linux only")
 }

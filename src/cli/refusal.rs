@@ -28,6 +28,7 @@ const OPTIONS_OF_BYTES: [&str; 3] = ["--output", "--netns", "--socket"];
 /// Describes an error of clap. `arguments` are the arguments that clap parsed.
 pub fn explain(error: &clap::Error, arguments: &[OsString]) -> BadInput {
     let typed = Typed::of(arguments);
+    let misspelt = typed.misspelt();
     let about = |kind| error.get(kind).map(shown).unwrap_or_default();
     let option = without_placeholder(&about(ContextKind::InvalidArg));
     let value = about(ContextKind::InvalidValue);
@@ -39,8 +40,8 @@ pub fn explain(error: &clap::Error, arguments: &[OsString]) -> BadInput {
             format!("invalid value '{value}' for {option}: {}", typed.choices(error))
         }
         ErrorKind::ValueValidation => invalid_value(error, &option, &value),
-        ErrorKind::UnknownArgument | ErrorKind::ArgumentConflict if typed.is_misspelt() => {
-            typed.unknown_command()
+        ErrorKind::UnknownArgument | ErrorKind::ArgumentConflict if misspelt.is_some() => {
+            misspelt.unwrap_or_default()
         }
         ErrorKind::UnknownArgument if option.starts_with('-') => {
             typed.unknown_option(&option, error.get(ContextKind::SuggestedArg))
@@ -126,18 +127,11 @@ impl<'a> Typed<'a> {
         Self { arguments, command: command.unwrap_or_default() }
     }
 
-    /// Returns the first word in a form that is safe to print.
-    fn first(&self) -> String {
-        let first = self.arguments.get(1).map(|word| Text::scrub(word.as_bytes()).to_string());
-        first.unwrap_or_default()
-    }
-
-    fn is_misspelt(&self) -> bool {
-        self.command.is_empty() && misspelt_command(&self.first()).is_some()
-    }
-
-    fn unknown_command(&self) -> String {
-        misspelt_command(&self.first()).map(|BadInput(words)| words).unwrap_or_default()
+    /// Returns an error if the first word looks like a misspelt command.
+    fn misspelt(&self) -> Option<String> {
+        let first = self.arguments.get(1).filter(|_| self.command.is_empty())?;
+        let first = Text::scrub(first.as_bytes());
+        misspelt_command(first.as_str()).map(|BadInput(words)| words)
     }
 
     fn see_help(&self) -> String {

@@ -13,42 +13,24 @@ use crate::{
 };
 
 pub fn run(settings: &ScanArguments) -> anyhow::Result<CommandEnd> {
-    let choice = settings.netns.as_deref();
-    if namespaces::are_all(choice) {
-        return run_on_each(settings);
-    }
-    namespaces::run_in(choice, |host| run_on(host, settings))?
-}
-
-fn run_on(host: &dyn Host, settings: &ScanArguments) -> anyhow::Result<CommandEnd> {
-    let (snapshot, processes) = take_requested_snapshot(host, settings)?;
-    let scan = Scan { snapshot: &snapshot, processes: &processes };
-    output::write(settings.output.as_deref(), |out| match settings.format {
-        ScanFormat::Text => report::text::write_scan(scan, out),
-        ScanFormat::Json => report::json::write_scan(scan, out),
-        ScanFormat::Csv => report::csv::write_scan(scan, out),
+    let scanned = namespaces::run_in_chosen(settings.netns.as_deref(), |host| {
+        take_requested_snapshot(host, settings)
     })?;
-    report_gaps(&snapshot);
-    Ok(verdict(settings, snapshot.is_complete()))
-}
-
-fn run_on_each(settings: &ScanArguments) -> anyhow::Result<CommandEnd> {
-    let each = namespaces::run_in_each(|host| take_requested_snapshot(host, settings))?;
-    let all_snapshots = each.answers.into_iter().collect::<Result<Vec<_>, HostError>>()?;
-    let scans: Vec<_> =
-        all_snapshots.iter().map(|(snapshot, processes)| Scan { snapshot, processes }).collect();
-    output::write(settings.output.as_deref(), |out| match settings.format {
-        ScanFormat::Text => report::text::write_scans(&scans, out),
-        ScanFormat::Json => report::json::write_scans(&scans, &each.unseen, out),
-        ScanFormat::Csv => Err(std::io::ErrorKind::Unsupported.into()),
+    let unseen = scanned.unseen.as_deref();
+    let scans = scanned.answers.iter().map(|(snapshot, processes)| Scan { snapshot, processes });
+    let scans: Vec<_> = scans.collect();
+    output::write(settings.output.as_deref(), |out| match (settings.format, unseen) {
+        (ScanFormat::Text, None) => report::text::write_scan(scans[0], out),
+        (ScanFormat::Json, None) => report::json::write_scan(scans[0], out),
+        (ScanFormat::Csv, None) => report::csv::write_scan(scans[0], out),
+        (ScanFormat::Text, Some(_)) => report::text::write_scans(&scans, out),
+        (ScanFormat::Json, Some(unseen)) => report::json::write_scans(&scans, unseen, out),
+        (ScanFormat::Csv, Some(_)) => Err(std::io::ErrorKind::Unsupported.into()),
     })?;
-    report_gaps_of_each(all_snapshots.iter().map(|(snapshot, _)| snapshot), &each.unseen);
-    let is_complete = all_snapshots.iter().all(|(snapshot, _)| snapshot.is_complete());
-    Ok(verdict(settings, is_complete && each.unseen.is_empty()))
-}
-
-fn verdict(settings: &ScanArguments, is_complete: bool) -> CommandEnd {
-    if is_complete || !settings.strict { CommandEnd::Done } else { CommandEnd::No }
+    report_gaps(scans.iter().map(|scan| scan.snapshot), unseen);
+    let is_complete =
+        scanned.are_complete() && scans.iter().all(|scan| scan.snapshot.is_complete());
+    Ok(if is_complete || !settings.strict { CommandEnd::Done } else { CommandEnd::No })
 }
 
 fn take_requested_snapshot(
@@ -69,25 +51,19 @@ pub fn take_snapshot(host: &dyn Host, depth: OwnerDepth) -> Result<Snapshot, Hos
     Ok(snapshot)
 }
 
-/// Prints the gaps of a snapshot on stderr.
-pub fn report_gaps(snapshot: &Snapshot) {
-    for gap in &snapshot.gaps {
-        exit::print_stderr(format_args!("portscope: partial: {gap}"));
-    }
-}
-
-/// Prints the gaps of several network namespaces on stderr, and why namespaces may be missing.
-pub fn report_gaps_of_each<'a>(
-    snapshots: impl Iterator<Item = &'a Snapshot>,
-    unseen: &[UnseenNamespaces],
+/// Prints the gaps of the snapshots on stderr. If `unseen` is some, also prints the network
+/// namespace of each gap, and why namespaces may be missing.
+pub fn report_gaps<'a>(
+    snapshots: impl IntoIterator<Item = &'a Snapshot>,
+    unseen: Option<&[UnseenNamespaces]>,
 ) {
-    for unseen in unseen {
-        exit::print_stderr(format_args!("portscope: partial: {unseen}"));
-    }
+    exit::report_partial(unseen.unwrap_or_default());
     for snapshot in snapshots {
         let namespace = report::text::NamespaceLine(&snapshot.machine);
-        for gap in &snapshot.gaps {
-            exit::print_stderr(format_args!("portscope: partial: {namespace}: {gap}"));
+        if unseen.is_some() {
+            exit::report_partial(snapshot.gaps.iter().map(|gap| format!("{namespace}: {gap}")));
+        } else {
+            exit::report_partial(&snapshot.gaps);
         }
     }
 }

@@ -14,8 +14,9 @@ use crate::{
         args::{FindArguments, SearchArguments},
         exit,
         range::{self, check_count},
-        scan, seed,
+        scan,
         settings::BadInput,
+        value,
     },
     domain::{
         AddressRefusal, Binder, Ephemeral, Errno, Gap, Outcome, PortRange, ProcessTable, Protocol,
@@ -51,8 +52,7 @@ pub fn run(
     settings: &FindArguments,
     options: SearchOptions,
 ) -> anyhow::Result<(Pick, HeldPorts)> {
-    let (policy, gaps) = host.policy()?;
-    report_assumptions(&gaps);
+    let policy = policy(host)?;
     let (range, reserved) = settings.search.ports(&policy);
     let left_out = PortRange::merged([reserved, settings.excluded()].concat());
     let candidates = Candidates::new(range, &left_out);
@@ -132,20 +132,21 @@ pub fn report_automatic(pick: &Pick) {
     ));
 }
 
-/// Prints on stderr which sysctls could not be read and are assumed.
-pub fn report_assumptions(gaps: &[Gap]) {
-    for gap in gaps.iter().filter(|gap| matches!(gap, Gap::PolicyAssumed { .. })) {
-        exit::print_stderr(format_args!("portscope: partial: {gap}"));
-    }
+/// Returns the kernel's rules for automatic ports, and prints on stderr which sysctls could not be
+/// read and are assumed.
+pub fn policy(host: &dyn Host) -> Result<Ephemeral, HostError> {
+    let (policy, gaps) = host.policy()?;
+    exit::report_partial(gaps.iter().filter(|gap| matches!(gap, Gap::PolicyAssumed { .. })));
+    Ok(policy)
 }
 
 fn report_kept_reserved(ports: u32) {
     if ports > 0 {
-        exit::print_stderr(format_args!(
-            "portscope: partial: --ignore-reserved has no effect with this strategy: the kernel \
-             never chooses reserved ports ({} in the range)",
-            notation::grouped(ports)
-        ));
+        let ports = notation::grouped(ports);
+        exit::report_partial([format_args!(
+            "--ignore-reserved has no effect with this strategy: the kernel never chooses reserved \
+             ports ({ports} in the range)"
+        )]);
     }
 }
 
@@ -197,7 +198,7 @@ impl<'a> PortFinder<'a> {
         let is_reported = settings.trace || options.attempts;
         let pick = Pick {
             strategy: settings.strategy.name,
-            seed: seed::or_drawn(settings.search.seed)?,
+            seed: value::seed_or_drawn(settings.search.seed)?,
             protocols: settings.search.protocol,
             range,
             max_attempts: settings.search.max_attempts.get(),
@@ -239,9 +240,7 @@ impl<'a> PortFinder<'a> {
         if strategy.lets_machine_choose {
             binder.choose_within(self.pick.range)?;
         }
-        if let Some(limitation) = binder.limitation() {
-            exit::print_stderr(format_args!("portscope: partial: {limitation}"));
-        }
+        exit::report_partial(binder.limitation());
         check_capacity(self.settings.wanted().get(), self.options.raised_limit, &*binder)?;
         let start = policy.unprivileged_start;
         let candidates = match self.permitted(&mut *binder, candidates, start, left_out) {
@@ -272,7 +271,7 @@ impl<'a> PortFinder<'a> {
             return Some(candidates);
         }
         privileged::permitted(binder, candidates, start, left_out, |missing| {
-            exit::print_stderr(format_args!("portscope: partial: {missing}"));
+            exit::report_partial([missing]);
         })
     }
 
@@ -304,11 +303,8 @@ impl<'a> PortFinder<'a> {
         let SearchArguments { protocol: protocols, address, .. } = self.settings.search;
         let strategy = self.settings.strategy;
         let port_view = if strategy.needs_port_view {
-            FreePorts::from_snapshot(
-                &scan::take_snapshot(self.host, OwnerDepth::Skip)?,
-                protocols,
-                address,
-            )
+            let snapshot = scan::take_snapshot(self.host, OwnerDepth::Skip)?;
+            FreePorts::from_snapshot(&snapshot, protocols, address)
         } else {
             FreePorts::all_free()
         };
@@ -318,10 +314,10 @@ impl<'a> PortFinder<'a> {
             (strategy.make)(Tuning::default()),
             ChaCha8Rng::seed_from_u64(self.pick.seed),
             candidates,
-            self.settings.search.max_attempts.get(),
-        )
-        .ending_early(EarlyEnd { all_refused: true, all_denied })
-        .with_port_view(port_view);
+            port_view,
+        );
+        allocator.set_max_attempts(self.settings.search.max_attempts.get());
+        allocator.set_early_end(EarlyEnd { all_refused: true, all_denied });
         let mut held = HeldPorts::new();
         for _ in 0..times {
             match allocator.allocate(|attempt| self.record_attempt(attempt, &held)) {
@@ -377,24 +373,22 @@ impl<'a> PortFinder<'a> {
     }
 
     fn record_attempt(&mut self, attempt: &Attempt, held: &HeldPorts) {
-        if let Some(refusal) = attempt.refusal
-            && refusal.outcome() != Outcome::InUse
-        {
-            let (count, _) = self.other.unwrap_or((0, refusal.errno));
-            self.other = Some((count + 1, refusal.errno));
-        }
         let is_ours = held.iter().any(|&(port, _)| port == attempt.port);
-        if let Some(refusal) = attempt.refusal.filter(|r| r.outcome() == Outcome::InUse)
-            && !is_ours
-        {
-            self.in_use_ports.insert(attempt.port, refusal.protocol);
+        let collision = attempt.refusal.filter(|refusal| refusal.outcome() == Outcome::InUse);
+        match (collision, attempt.refusal) {
+            (Some(refusal), _) if !is_ours => {
+                self.in_use_ports.insert(attempt.port, refusal.protocol);
+            }
+            (None, Some(refusal)) => {
+                let (count, _) = self.other.unwrap_or((0, refusal.errno));
+                self.other = Some((count + 1, refusal.errno));
+            }
+            _ => {}
         }
         let Some(holder_finder) = &mut self.holder_finder else { return };
         // A refusal of port 0 has no holder: the kernel found no port to choose.
-        let collision = attempt.refusal.filter(|_| attempt.port > 0);
-        let collision = collision.filter(|refusal| refusal.outcome() == Outcome::InUse);
-        let length =
-            if self.settings.block.is_some() { self.settings.wanted().get() as u16 } else { 1 };
+        let collision = collision.filter(|_| attempt.port > 0);
+        let length = self.settings.block.map_or(1, |length| length.get() as u16);
         let mut block = attempt.port..=attempt.port.saturating_add(length - 1);
         let holder = match collision {
             Some(_) if is_ours => Some(own_process()),
@@ -413,9 +407,8 @@ impl<'a> PortFinder<'a> {
 
     fn explain(&self, attempts: u32, candidates: &Candidates) -> NoPort {
         let (of, range) = (candidates.len(), self.pick.range);
-        if self.settings.block.is_some() {
-            let length = self.settings.wanted().get() as u16;
-            return NoPort::NoBlock { range, length, attempts };
+        if let Some(length) = self.settings.block {
+            return NoPort::NoBlock { range, length: length.get() as u16, attempts };
         }
         if let Some(refusal) = &self.policy
             && self.in_use_ports.is_empty()
@@ -425,20 +418,10 @@ impl<'a> PortFinder<'a> {
         let reserved = self.reserved;
         let are_all_met = self.in_use_ports.len() as u32 == of;
         let free = self.count_free(candidates);
-        match free {
-            Some(UnlistedCount { ports: 0, .. }) => {}
-            _ if are_all_met => {}
-            free => {
-                return NoPort::AttemptsExhausted {
-                    attempts,
-                    free,
-                    of,
-                    reserved,
-                    other: self.other,
-                };
-            }
+        if are_all_met || free.as_ref().is_some_and(|free| free.ports == 0) {
+            return NoPort::RangeFull { range, of, reserved, holders: self.holders(candidates) };
         }
-        NoPort::RangeFull { range, of, reserved, holders: self.holders(candidates) }
+        NoPort::AttemptsExhausted { attempts, free, of, reserved, other: self.other }
     }
 
     /// Names the holder of each candidate. Empty: there are more than `MAX_HOLDERS` candidates, or
@@ -470,27 +453,25 @@ impl<'a> PortFinder<'a> {
     /// Counts the candidates on which no listed socket conflicts with the requested protocols and
     /// address. None: the scan failed.
     fn count_free(&self, candidates: &Candidates) -> Option<UnlistedCount> {
-        let take_snapshot = |depth| scan::take_snapshot(self.host, depth);
-        let hides_sockets = |scanned: &Snapshot| scanned.hides_bound_inactive();
-        let snapshot = match take_snapshot(OwnerDepth::Skip) {
+        let snapshot = match scan::take_snapshot(self.host, OwnerDepth::Skip) {
             // A full scan also looks for hidden sockets among the descriptors of processes.
-            Ok(scanned) if hides_sockets(&scanned) => {
-                take_snapshot(OwnerDepth::Full).unwrap_or(scanned)
+            Ok(scanned) if scanned.hides_bound_inactive() => {
+                scan::take_snapshot(self.host, OwnerDepth::Full).unwrap_or(scanned)
             }
             Ok(scanned) => scanned,
             Err(error) => {
-                exit::print_stderr(format_args!("portscope: partial: {error}"));
+                exit::report_partial([error]);
                 return None;
             }
         };
-        scan::report_gaps(&snapshot);
+        scan::report_gaps([&snapshot], None);
         let SearchArguments { protocol: protocols, address, .. } = self.settings.search;
         let port_view = FreePorts::from_snapshot(&snapshot, protocols, address);
         let ports = candidates.ports().filter(|&port| port_view.looks_free(port)).count() as u32;
         let may_hide = |protocol, port| availability::may_be_unlisted(&snapshot, protocol, port);
-        let asked = || Protocol::EACH.into_iter().filter(|&protocol| protocols.includes(protocol));
-        let is_hidden =
-            asked().any(|protocol| candidates.ports().any(|port| may_hide(protocol, port)));
+        let is_hidden = Protocol::EACH.into_iter().any(|protocol| {
+            protocols.includes(protocol) && candidates.ports().any(|port| may_hide(protocol, port))
+        });
         let is_refused = |port: &&u16| candidates.contains(**port) && port_view.looks_free(**port);
         let refused = self.in_use_ports.keys().filter(is_refused).count() as u32;
         Some(UnlistedCount { ports, refused, is_doubtful: is_hidden })
@@ -523,7 +504,7 @@ impl<'a> HolderFinder<'a> {
                 self.scanned = Some((snapshot, processes));
             }
             Err(error) => {
-                exit::print_stderr(format_args!("portscope: partial: holders unknown: {error}"));
+                exit::report_partial([format_args!("holders unknown: {error}")]);
                 self.may_rescan = false;
             }
         }

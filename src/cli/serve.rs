@@ -7,8 +7,9 @@ use crate::{
     cli::{
         args::{SearchArguments, ServeArguments},
         exit::{self, CommandEnd},
-        search, seed,
+        search,
         settings::BadInput,
+        value,
     },
     domain::{AddressRefusal, PortRange, Protocols, notation},
     engine::{
@@ -49,8 +50,7 @@ pub fn run(host: &dyn Host, settings: &ServeArguments) -> anyhow::Result<Command
     if !host.has_our_pids()? {
         return Err(foreign_proc().into());
     }
-    let (policy, gaps) = host.policy()?;
-    search::report_assumptions(&gaps);
+    let policy = search::policy(host)?;
     let SearchArguments { protocol, address, seed, .. } = settings.search;
     let (range, reserved) = settings.search.ports(&policy);
     let candidates = Candidates::new(range, reserved);
@@ -61,15 +61,13 @@ pub fn run(host: &dyn Host, settings: &ServeArguments) -> anyhow::Result<Command
     let mut binder = binder.map_err(|refused| BadInput(refused.to_string()))?;
     let start = policy.unprivileged_start;
     let permitted = privileged::permitted(&mut *binder, candidates, start, reserved, |left_out| {
-        exit::print_stderr(format_args!("portscope: partial: {left_out}"));
+        exit::report_partial([left_out]);
     });
     let missing = || BadInput(AddressRefusal::missing_right(start).to_string());
     let candidates = permitted.ok_or_else(missing)?;
     let ports = candidates.len();
-    if let Some(limitation) = binder.limitation() {
-        exit::print_stderr(format_args!("portscope: partial: {limitation}"));
-    }
-    let seed = seed::or_drawn(seed)?;
+    exit::report_partial(binder.limitation());
+    let seed = value::seed_or_drawn(seed)?;
     let capacity = Capacity::of(&*binder);
     let setup = setup(settings, candidates, &capacity);
     let lease_table = LeaseTable::new(setup, binder, seed)?;

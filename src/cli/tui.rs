@@ -11,9 +11,9 @@ use crate::{
         args::{COMMANDS, ColorName, FaultName, LiveArguments, ThemeName},
         exit::CommandEnd,
         range::RangeChoice,
-        refusal, scan, seed,
+        refusal, scan,
         settings::BadInput,
-        value::is_number,
+        value::{self, is_number},
     },
     domain::{ServiceNames, Text, port},
     engine::sample,
@@ -22,37 +22,29 @@ use crate::{
     view::theme::{Background, Contrast, Depth, Theme},
 };
 
-/// The port or process that the terminal program shows first.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StartScreen {
-    Port(u16),
-    Name(Text),
-}
-
-impl StartScreen {
-    pub fn parse(typed: &OsStr) -> Result<Self, BadInput> {
-        let name = Text::scrub(typed.as_bytes());
-        if name.is_empty() {
-            return Err(BadInput(
-                "invalid argument '': expected a port, 0 to 65535, or a process name".into(),
-            ));
-        }
-        if COMMANDS.contains(&name.as_str()) {
-            return Err(BadInput(format!(
-                "'{name}' must come first; put options after it: see 'portscope {name} --help'"
-            )));
-        }
-        if !is_number(name.as_str()) {
-            return Ok(Self::Name(name));
-        }
-        let port = name.as_str().parse();
-        port.map(Self::Port)
-            .map_err(|_| BadInput(format!("invalid port '{name}': expected 0 to 65535")))
+/// Parses the port or process that the terminal program shows first.
+pub fn parse(typed: &OsStr) -> Result<Find, BadInput> {
+    let name = Text::scrub(typed.as_bytes());
+    if name.is_empty() {
+        return Err(BadInput(
+            "invalid argument '': expected a port, 0 to 65535, or a process name".into(),
+        ));
     }
+    if COMMANDS.contains(&name.as_str()) {
+        return Err(BadInput(format!(
+            "'{name}' must come first; put options after it: see 'portscope {name} --help'"
+        )));
+    }
+    if !is_number(name.as_str()) {
+        return Ok(Find::Process(name.as_str().to_owned()));
+    }
+    let port = name.as_str().parse();
+    port.map(Find::Port)
+        .map_err(|_| BadInput(format!("invalid port '{name}': expected 0 to 65535")))
 }
 
 pub fn run(host: Arc<dyn Host>, settings: &LiveArguments) -> anyhow::Result<CommandEnd> {
-    if let Some(StartScreen::Name(name)) = &settings.target {
+    if let Some(Find::Process(name)) = &settings.target {
         check_is_no_command(&*host, name)?;
     }
     if let Some(missing) = tui::refuse_reason() {
@@ -61,7 +53,7 @@ pub fn run(host: Arc<dyn Host>, settings: &LiveArguments) -> anyhow::Result<Comm
         ))
         .into());
     }
-    let seeds = [seed::or_drawn(None)?, seed::or_drawn(None)?];
+    let seeds = [value::seed_or_drawn(None)?, value::seed_or_drawn(None)?];
     let extent = match settings.range {
         RangeChoice::Ephemeral => Extent::Ephemeral,
         RangeChoice::Ports(port::ALL) => Extent::All,
@@ -73,11 +65,15 @@ pub fn run(host: Arc<dyn Host>, settings: &LiveArguments) -> anyhow::Result<Comm
 
 /// Refuses a name that looks like a misspelt command, unless a process with sockets has that name.
 /// If the scan fails, refuses it too.
-fn check_is_no_command(host: &dyn Host, name: &Text) -> Result<(), BadInput> {
-    let Some(refused) = refusal::misspelt_command(name.as_str()) else { return Ok(()) };
+fn check_is_no_command(host: &dyn Host, name: &str) -> Result<(), BadInput> {
+    let Some(refused) = refusal::misspelt_command(name) else { return Ok(()) };
     let Ok(snapshot) = scan::take_snapshot(host, OwnerDepth::Full) else { return Err(refused) };
     let processes = sample::describe(host, &snapshot);
-    if processes.iter().any(|process| process.name == *name) { Ok(()) } else { Err(refused) }
+    if processes.iter().any(|process| process.name.as_str() == name) {
+        Ok(())
+    } else {
+        Err(refused)
+    }
 }
 
 /// Returns the options of the terminal program. `seeds` are the seeds of the allocator and of the
@@ -90,26 +86,22 @@ fn options(
 ) -> tui::TuiOptions {
     let color = depth(settings.color);
     let whole_cells = Theme::new(color, Background::Dark, settings.ascii).needs_whole_cells();
-    let find = settings.target.as_ref().map(|target| match target {
-        StartScreen::Port(port) => Find::Port(*port),
-        StartScreen::Name(name) => Find::Process(name.as_str().to_owned()),
-    });
+    let (background, contrast) = match settings.theme {
+        ThemeName::Auto => (None, Contrast::Normal),
+        ThemeName::Dark => (Some(Background::Dark), Contrast::Normal),
+        ThemeName::Light => (Some(Background::Light), Contrast::Normal),
+        ThemeName::HighContrast => (Some(Background::Dark), Contrast::High),
+        ThemeName::HighContrastLight => (Some(Background::Light), Contrast::High),
+    };
     tui::TuiOptions {
         interval: settings.interval,
         color,
-        background: match settings.theme {
-            ThemeName::Auto => None,
-            ThemeName::Dark | ThemeName::HighContrast => Some(Background::Dark),
-            ThemeName::Light | ThemeName::HighContrastLight => Some(Background::Light),
-        },
-        contrast: match settings.theme {
-            ThemeName::Auto | ThemeName::Dark | ThemeName::Light => Contrast::Normal,
-            ThemeName::HighContrast | ThemeName::HighContrastLight => Contrast::High,
-        },
+        background,
+        contrast,
         ascii: settings.ascii,
         mouse: !settings.no_mouse,
         app: app::AppOptions {
-            first: match (&find, settings.range) {
+            first: match (&settings.target, settings.range) {
                 (None, RangeChoice::Ephemeral) => Screen::Overview,
                 _ => Screen::Map,
             },
@@ -119,7 +111,7 @@ fn options(
             },
             extent,
             protocols: settings.protocol,
-            find,
+            find: settings.target.clone(),
             allocation: AllocationOptions::exo(seeds[0]),
             lab: LabOptions::new(seeds[1], env::current_exe().ok()),
             mouse: !settings.no_mouse,
@@ -153,9 +145,9 @@ mod tests {
 
     #[test]
     fn an_argument_is_a_port_or_a_name() {
-        let target = |typed: &str| StartScreen::parse(OsStr::new(typed));
-        assert_eq!(target("8080"), Ok(StartScreen::Port(8080)));
-        assert_eq!(target("redis"), Ok(StartScreen::Name(Text::scrub("redis"))));
+        let target = |typed: &str| parse(OsStr::new(typed));
+        assert_eq!(target("8080"), Ok(Find::Port(8080)));
+        assert_eq!(target("redis"), Ok(Find::Process("redis".to_owned())));
         assert!(target("70000").is_err() && target("").is_err());
     }
 }

@@ -9,12 +9,12 @@ use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser}
 
 use crate::{
     allocator::{ALLOCATORS, AllocatorRow},
-    host::lease_socket::SocketPath,
+    host::{HostError, lease_socket::SocketPath, seed},
 };
 
 /// All seeds are smaller than 2^53, so that every JSON reader keeps them exact (RFC 8259, section
 /// 6).
-pub const SEED_LIMIT: u64 = 1 << 53;
+const SEED_LIMIT: u64 = 1 << 53;
 
 /// Upper limit of --top, because each destination has about 15 time series.
 const MAX_LISTED: usize = 1000;
@@ -78,6 +78,11 @@ pub fn interval(typed: &str) -> Result<Duration, &'static str> {
 pub fn seed(typed: &str) -> Result<u64, &'static str> {
     let seed = whole(typed).filter(|&seed| seed < SEED_LIMIT);
     seed.ok_or("expected a whole number below 2^53")
+}
+
+/// Returns the requested seed, or a random one below `SEED_LIMIT`.
+pub fn seed_or_drawn(asked: Option<u64>) -> Result<u64, HostError> {
+    asked.map_or_else(|| Ok(seed::draw()? % SEED_LIMIT), Ok)
 }
 
 pub fn top(typed: &str) -> Result<usize, String> {

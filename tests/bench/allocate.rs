@@ -27,7 +27,7 @@ use std::{
 use bare::BareLoop;
 use measure::median;
 use portscope::{
-    allocator::{AttemptSearch, Candidates, random::Random},
+    allocator::{AttemptSearch, Candidates, FreePorts, random::Random},
     domain::{PortRange, Protocols},
     host::linux::binder::RealBinder,
 };
@@ -111,7 +111,7 @@ fn measure_fill(protocols: Protocols, range: PortRange, percent: usize) -> io::R
     let binder = RealBinder::new(protocols, None).map_err(io::Error::other)?;
     let candidates = Candidates::new(range, &[]);
     let random = ChaCha12Rng::seed_from_u64(7);
-    let mut ours = AttemptSearch::new(binder, Random, random, candidates, u32::MAX);
+    let mut ours = AttemptSearch::new(binder, Random, random, candidates, FreePorts::all_free());
     let mut bare = BareLoop::new(protocols, range, ChaCha12Rng::seed_from_u64(7));
     let (mut ours_took, mut bare_took, mut attempts) = (Vec::new(), Vec::new(), 0u64);
     for _ in 0..ROUNDS {

@@ -10,7 +10,7 @@ use std::{
 
 use portscope::{
     Allocator, FindError, HeldPort,
-    allocator::{Attempt, Model},
+    allocator::{Attempt, Model, Order},
     domain::{Binder, Errno, Outcome, PortRange, Protocol, Protocols, Refusal},
     find_free_port,
     host::{Held, HostBinder as _, linux::binder::RealBinder},
@@ -77,12 +77,14 @@ fn attempts_and_failures_match_the_model_at_0_50_90_and_99_percent() {
         in_new_namespace(|| {
             let occupied = CANDIDATES * share / 100;
             let _held = hold(occupied);
-            let model = Model::new(occupied, CANDIDATES).unwrap();
+            let model = Model::at_random(Order::Replacement, occupied, CANDIDATES).unwrap();
             let (failures, mean) = figures(&mut over(range(), Protocols::Udp), ALLOCATIONS);
             let n = f64::from(ALLOCATIONS);
             let (failing, expected) = (model.failure(100), model.expected_attempts(100));
             let square = |attempts: u32| (f64::from(attempts) - expected).powi(2);
-            let variance = (1..=100).map(|a| model.share_taking(a) * square(a)).sum::<f64>()
+            let variance = (1..=100)
+                .map(|a| (model.survival(a - 1) - model.survival(a)) * square(a))
+                .sum::<f64>()
                 + failing * square(100);
             let failure_error = (n * failing * (1.0 - failing)).sqrt();
             eprintln!(

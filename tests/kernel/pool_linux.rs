@@ -117,19 +117,17 @@ fn quarantine_by_time_closes_the_port_and_does_not_lease_it() {
 }
 
 #[test]
-fn a_handed_over_port_is_drained_once_it_is_closed() {
+fn a_booked_port_is_drained_once_it_is_closed() {
     in_new_namespace(|| {
         let mut pool = pool(1, Protocols::Both, Quarantine::Drain(REST));
-        let port = take(&mut pool, at(0)).unwrap();
-        let socket = pool.hand_over(port).unwrap();
-        drop(socket);
+        let port = pool.book(at(0), Priority::Low, HOLDER, |_| ()).unwrap().port;
         assert!(!is_bound(port));
         pool.release(at(0), port);
         assert!(is_bound(port), "the pool bound it");
         pool.update_quarantine(at(10));
 
-        let port = take(&mut pool, at(10)).unwrap();
-        let socket = pool.hand_over(port).unwrap();
+        let port = pool.book(at(10), Priority::Low, HOLDER, |_| ()).unwrap().port;
+        let socket = UdpSocket::bind(("0.0.0.0", port)).unwrap();
         pool.release(at(10), port);
         assert!(!pool.quarantined().next().unwrap().is_held, "its tenant has it yet");
         drop(socket);

@@ -160,13 +160,14 @@ fn clusters_have_the_reported_lengths_and_no_favoured_position() {
 #[test]
 fn a_taken_port_stays_occupied_and_port_0_chooses_only_free_ports() {
     for protocols in [Protocols::Tcp, Protocols::Udp, Protocols::Both] {
-        let population = Population::of_occupied(small(), protocols, 50_000..=51_023);
+        let population = Population::new(Pattern::Built, small(), protocols, 0, 0);
+        (50_000..=51_023).for_each(|port| population.take(port));
         let mut binder = Rc::new(population);
         assert_eq!(binder.bind(50_500).0.unwrap_err().errno, Errno::EADDRINUSE);
         assert_eq!(binder.bind(0).0.unwrap_err().errno, Errno::EADDRINUSE);
         let free = |port: &u16| *port != 50_777;
-        let population =
-            Population::of_occupied(small(), protocols, (50_000..=51_023).filter(free));
+        let population = Population::new(Pattern::Built, small(), protocols, 0, 0);
+        (50_000..=51_023).filter(free).for_each(|port| population.take(port));
         let mut binder = Rc::new(population);
         let bound = binder.bind_first(&mut |_| Some(0)).unwrap();
         assert_eq!(bound.port, 50_777, "{protocols:?}");

@@ -238,8 +238,8 @@ fn a_strict_search_does_not_give_up_after_the_range_filled_up() {
     for _ in 0..500 {
         take(&mut pool, at(0), Priority::Low).unwrap();
     }
-    let free: Vec<u16> =
-        (FIRST..FIRST + 2000).filter(|&port| pool.lease(port).is_none()).take(30).collect();
+    let is_leased = |port: &u16| pool.leases().any(|lease| lease.port == *port);
+    let free: Vec<u16> = (FIRST..FIRST + 2000).filter(|port| !is_leased(port)).take(30).collect();
     for port in (FIRST..FIRST + 2000).filter(|port| !free.contains(port)) {
         machine.occupy(port);
     }

@@ -12,16 +12,13 @@ use portscope::{
 use proptest::{collection::vec, prelude::*};
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 
-use crate::leases::{
-    FIRST, Machine, REST, Socket, TestPool, at, holder, pool, setup, take, take_all,
-};
+use crate::leases::{FIRST, Machine, REST, TestPool, at, holder, pool, setup, take, take_all};
 
 #[derive(Clone, Copy, Debug)]
 enum PoolOperation {
     Take(Priority),
     Book(Priority),
     Release(usize),
-    HandOver(usize),
     /// The lease holders with this pid have exited.
     Reclaim(u32),
     Wait(u64),
@@ -29,7 +26,6 @@ enum PoolOperation {
     OtherComes(u16),
     OthersLeave,
     Break(bool),
-    Clear,
 }
 
 fn classes() -> impl Strategy<Value = Priority> {
@@ -41,14 +37,12 @@ fn operations() -> impl Strategy<Value = Vec<PoolOperation>> {
         8 => classes().prop_map(PoolOperation::Take),
         4 => classes().prop_map(PoolOperation::Book),
         5 => any::<usize>().prop_map(PoolOperation::Release),
-        2 => any::<usize>().prop_map(PoolOperation::HandOver),
         2 => (0..3u32).prop_map(PoolOperation::Reclaim),
         5 => (0..8000u64).prop_map(PoolOperation::Wait),
         4 => (0..24u16).prop_map(PoolOperation::Stray),
         3 => (0..24u16).prop_map(PoolOperation::OtherComes),
         1 => Just(PoolOperation::OthersLeave),
         1 => any::<bool>().prop_map(PoolOperation::Break),
-        1 => Just(PoolOperation::Clear),
     ];
     vec(operation, 1..200)
 }
@@ -60,7 +54,6 @@ struct PoolState {
     now: Duration,
     /// When each port was last released, or got a stray datagram while it was bound in quarantine.
     quiet_since: BTreeMap<u16, Duration>,
-    handed_over: Vec<Socket>,
 }
 
 impl PoolState {
@@ -85,10 +78,6 @@ impl PoolState {
                     self.quiet_since.insert(port, *now);
                 }
             }
-            PoolOperation::HandOver(which) => {
-                let socket = chosen(which).and_then(|port| pool.hand_over(port));
-                self.handed_over.extend(socket);
-            }
             PoolOperation::Reclaim(pid) => {
                 for port in pool.reclaim(*now, |holder| holder.pid != pid) {
                     assert!(leased.contains(&port));
@@ -109,16 +98,9 @@ impl PoolState {
                 }
             }
             PoolOperation::OtherComes(number) => _ = machine.occupy(FIRST + number),
-            PoolOperation::OthersLeave => {
-                machine.0.borrow_mut().others.clear();
-                self.handed_over.clear();
-            }
+            PoolOperation::OthersLeave => machine.0.borrow_mut().others.clear(),
             PoolOperation::Break(is_broken) => {
                 machine.0.borrow_mut().broken = is_broken.then_some(Errno::EMFILE);
-            }
-            PoolOperation::Clear => {
-                pool.clear();
-                self.quiet_since.clear();
             }
         }
         self.check();
@@ -148,10 +130,9 @@ impl PoolState {
         }
         let held = pool.leases().filter(|lease| lease.is_held).map(|lease| lease.port);
         let entry = pool.quarantined().filter(|entry| entry.is_held).map(|entry| entry.port);
-        let mut reported: BTreeSet<u16> = held.chain(entry).collect();
+        let reported: BTreeSet<u16> = held.chain(entry).collect();
         assert_eq!(pool.held() as usize, reported.len());
         assert!(pool.held() <= pool.setup().max_held);
-        reported.extend(self.handed_over.iter().map(|socket| socket.port));
         assert_eq!(machine.0.borrow().ours, reported, "no socket is lost, none is leaked");
         assert!(pool.leases().all(|lease| pool.held_of(lease.port).is_some() == lease.is_held));
     }
@@ -173,13 +154,13 @@ proptest! {
         let setup = PoolSetup { max_held, ..setup(24, Bands { high, normal }, quarantine) };
         let machine = Machine::default();
         let pool = Pool::new(setup, machine.clone(), ChaCha8Rng::seed_from_u64(seed)).unwrap();
-        let (quiet_since, handed_over) = (BTreeMap::new(), Vec::new());
-        let mut pool_state = PoolState { pool, machine, now: at(0), quiet_since, handed_over };
+        let quiet_since = BTreeMap::new();
+        let mut pool_state = PoolState { pool, machine, now: at(0), quiet_since };
         for operation in operations {
             pool_state.act(operation);
         }
-        let PoolState { pool, machine, handed_over, .. } = pool_state;
-        drop((pool, handed_over));
+        let PoolState { pool, machine, .. } = pool_state;
+        drop(pool);
         prop_assert_eq!(machine.ours(), 0);
     }
 

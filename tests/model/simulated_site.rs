@@ -264,7 +264,7 @@ fn the_mean_matches_the_model_at_90_percent() {
     let (mean, expected) = (figures.mean().unwrap(), model.expected_attempts(100));
     // Geometric distribution with failure probability p: the variance is p / (1 - p)². The limit of
     // 100 attempts makes the variance smaller.
-    let deviation = model.miss().sqrt() / (1.0 - model.miss());
+    let deviation = model.survival(1).sqrt() / (1.0 - model.survival(1));
     let error = deviation / (figures.finished() as f64).sqrt();
     assert!((mean - expected).abs() < 4.0 * error, "{mean} against {expected} ± {error}");
     assert_eq!(figures.quantile(0.5), model.quantile(0.5, 100).map(Reached::After));

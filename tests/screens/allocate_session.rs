@@ -288,7 +288,7 @@ fn figures_of_a_long_run_match_the_model() {
     let (figures, model) = (harness.allocation.figures(), harness.allocation.model().unwrap());
     let mean = figures.mean().unwrap();
     assert!((mean / model.expected_attempts(100) - 1.0).abs() < 0.05, "{mean}");
-    assert!((figures.collision_rate().unwrap() - model.miss()).abs() < 0.005);
+    assert!((figures.collision_rate().unwrap() - model.survival(1)).abs() < 0.005);
     assert_eq!(figures.quantile(0.5), model.quantile(0.5, 100).map(Reached::After));
     let last = harness.allocation.log().entries().next_back().unwrap();
     assert!(last.allocation.abs_diff(figures.finished()) <= 1);

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use portscope::{
-    allocator::{AttemptSearch, Candidates, Progress, random::Random},
+    allocator::{AttemptSearch, Candidates, FreePorts, Progress, random::Random},
     app::{Event, Size, lens::LENSES},
     domain::{Protocols, Snapshot, State, port::IANA_DYNAMIC},
     engine::{
@@ -218,13 +218,14 @@ impl Run {
         // A simulated snapshot has the number of its run.
         let snapshot = Snapshot { number: 1, ..target.snapshot() };
         session.update(Event::Report(Report::Simulated(Arc::new(snapshot))));
-        let allocator = AttemptSearch::new(
+        let mut allocator = AttemptSearch::new(
             target.binder(Protocols::Udp, None).unwrap(),
             Random,
             ChaCha8Rng::seed_from_u64(7),
             Candidates::new(IANA_DYNAMIC, &[]),
-            100,
+            FreePorts::all_free(),
         );
+        allocator.set_max_attempts(100);
         Self { session: session.press(keys), allocator, allocations: 0 }
     }
 
@@ -234,7 +235,7 @@ impl Run {
         let mut delta = AllocationDelta { run: 1, is_running: true, ..AllocationDelta::default() };
         let (mut attempts_by_port, mut histogram) = (BTreeMap::new(), BTreeMap::new());
         for _ in 0..count {
-            let (attempt, has_ended) = match self.allocator.step() {
+            let (attempt, has_ended) = match self.allocator.steps(1, |_| ()) {
                 Progress::Refused(attempt) => (attempt, false),
                 Progress::Bound(attempt, _) => (attempt, true),
                 Progress::GaveUp(attempt) => (attempt.expect("random never runs out"), true),

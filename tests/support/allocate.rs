@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use portscope::{
-    allocator::{Attempt, AttemptSearch, Candidates, Progress, random::Random},
+    allocator::{Attempt, AttemptSearch, Candidates, FreePorts, Progress, random::Random},
     app::allocation::{Allocation, AllocationAction, AllocationOptions, LastScan},
     app::{Effect, Key},
     domain::{
@@ -105,13 +105,15 @@ impl Harness {
         let binder = self.host.binder(Protocols::Udp, None).expect("the simulated binder");
         let candidates = Candidates::new(IANA_DYNAMIC, &[]);
         let random = ChaCha8Rng::seed_from_u64(42);
-        let mut allocator = AttemptSearch::new(binder, Random, random, candidates, 100);
+        let port_view = FreePorts::all_free();
+        let mut allocator = AttemptSearch::new(binder, Random, random, candidates, port_view);
+        allocator.set_max_attempts(100);
         let mut finished = 0;
         for _ in 0..attempts / per_delta {
             let mut delta = empty(run);
             let mut attempts_by_port = BTreeMap::new();
             for _ in 0..per_delta {
-                let attempt = match allocator.step() {
+                let attempt = match allocator.steps(1, |_| ()) {
                     Progress::Refused(attempt) | Progress::Bound(attempt, _) => attempt,
                     Progress::GaveUp(attempt) => attempt.expect("random never runs out"),
                 };

@@ -43,13 +43,11 @@ impl<B: Binder, V: PortView> LabStrategy<B, V> {
         let mut random = ChaCha8Rng::seed_from_u64(config.seed);
         random.set_stream(strategy as u64 + 1);
         let strategy_box = (ALLOCATORS[strategy].make)(config.tuning);
-        let max_attempts = config.max_attempts.max(1);
         let candidates = config.candidates.clone();
         Self {
             strategy,
-            allocator: AttemptSearch::new(binder, strategy_box, random, candidates, max_attempts)
-                .with_port_view(port_view),
-            max_attempts,
+            allocator: AttemptSearch::new(binder, strategy_box, random, candidates, port_view),
+            max_attempts: config.max_attempts.max(1),
             tally: LabTally::default(),
             last_attempts: [None; LAST_ATTEMPTS],
             attempts: 0,
@@ -59,10 +57,6 @@ impl<B: Binder, V: PortView> LabStrategy<B, V> {
             given: 0,
             elapsed: None,
         }
-    }
-
-    pub fn strategy(&self) -> usize {
-        self.strategy
     }
 
     pub fn row(&self) -> &'static AllocatorRow {
@@ -155,7 +149,7 @@ impl<B: Binder, V: PortView> LabStrategy<B, V> {
         };
         self.given += u64::from(port.is_some());
         self.is_in_progress = false;
-        Some(Finished { number: self.tally.runs() + 1, attempts: self.attempts, port })
+        Some(Finished { number: self.tally.counted().runs + 1, attempts: self.attempts, port })
     }
 
     /// Returns what the expected result of the next allocation depends on, for a uniformly random

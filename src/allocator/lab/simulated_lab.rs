@@ -118,7 +118,7 @@ impl SimulatedLab {
 
     /// Returns the mean attempts of each strategy; `None` if none of its allocations ended.
     pub fn means(&self) -> impl Iterator<Item = Option<f64>> {
-        self.slots.iter().map(|slot| slot.lab_strategy.tally().mean())
+        self.slots.iter().map(|slot| slot.lab_strategy.tally().counted().mean())
     }
 
     /// Makes about `budget` attempts, strategy after strategy and run after run. Stops earlier if

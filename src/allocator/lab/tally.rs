@@ -21,61 +21,43 @@ const GIVEN_PER_DISTINCT: u64 = 4;
 
 /// Statistics of one strategy's allocations.
 pub struct LabTally {
-    runs: u64,
-    failures: u64,
-    attempts: u64,
-    /// Sum of the squares of each run's attempts.
-    squares: f64,
+    /// The counters that need no computation; the other fields are empty.
+    counted: StrategyFigures,
     /// Successes by number of attempts below `DENSE`; the others are in `by_many_attempts`.
     histogram: Vec<u64>,
     by_many_attempts: BTreeMap<u32, u64>,
     /// How often each port was allocated, by port.
     given: Vec<u64>,
-    distinct: u32,
     recent: [u16; RECENT],
     /// Sums of the expected values over the runs where they are known, and the number of those
     /// runs.
     expected: (Expected, u64),
-    /// Total time of the timed runs, and how many of them succeeded.
-    timed: (Duration, u64),
-    /// Number of snapshots taken for the strategy, and the total time to take them.
-    snapshots: (u64, Duration),
 }
 
 impl Default for LabTally {
     fn default() -> Self {
         Self {
-            runs: 0,
-            failures: 0,
-            attempts: 0,
-            squares: 0.0,
+            counted: StrategyFigures::default(),
             histogram: Vec::new(),
             by_many_attempts: BTreeMap::new(),
             given: vec![0; 1 << 16],
-            distinct: 0,
             recent: [0; RECENT],
             expected: (Expected::default(), 0),
-            timed: (Duration::ZERO, 0),
-            snapshots: (0, Duration::ZERO),
         }
     }
 }
 
 impl LabTally {
-    pub fn runs(&self) -> u64 {
-        self.runs
-    }
-
-    /// Returns the mean number of attempts per run, failed runs included; `None` if no run ended.
-    pub fn mean(&self) -> Option<f64> {
-        (self.runs > 0).then(|| self.attempts as f64 / self.runs as f64)
+    /// Returns the counters; only `figures` returns the other statistics.
+    pub fn counted(&self) -> &StrategyFigures {
+        &self.counted
     }
 
     /// Counts an allocation that got `port`, or that failed if `port` is `None`.
     pub fn count(&mut self, attempts: u32, port: Option<u16>, expected: Option<Expected>) {
-        self.runs += 1;
-        self.attempts += u64::from(attempts);
-        self.squares += f64::from(attempts) * f64::from(attempts);
+        self.counted.runs += 1;
+        self.counted.attempts += u64::from(attempts);
+        self.counted.squares += f64::from(attempts) * f64::from(attempts);
         if let Some(Expected { failure_rate, mean_attempts }) = expected {
             self.expected.0.failure_rate += failure_rate;
             self.expected.0.mean_attempts += mean_attempts;
@@ -83,14 +65,14 @@ impl LabTally {
         }
         match port {
             Some(port) => self.count_success(attempts, port),
-            None => self.failures += 1,
+            None => self.counted.failures += 1,
         }
     }
 
     fn count_success(&mut self, attempts: u32, port: u16) {
-        self.recent[((self.runs - self.failures - 1) % RECENT as u64) as usize] = port;
+        self.recent[((self.successes() - 1) % RECENT as u64) as usize] = port;
         let given = &mut self.given[usize::from(port)];
-        self.distinct += u32::from(*given == 0);
+        self.counted.distinct += u32::from(*given == 0);
         *given += 1;
         let at = attempts as usize;
         if at >= self.histogram.len() && at < DENSE {
@@ -105,14 +87,14 @@ impl LabTally {
     /// Adds the duration of an allocation to the total. Only successes are counted, so that the
     /// mean is per success.
     pub fn time(&mut self, took: Duration, is_success: bool) {
-        self.timed.0 += took;
-        self.timed.1 += u64::from(is_success);
+        self.counted.timed.0 += took;
+        self.counted.timed.1 += u64::from(is_success);
     }
 
     /// Counts a snapshot that was taken for the strategy.
     pub fn count_snapshot(&mut self, took: Duration) {
-        self.snapshots.0 += 1;
-        self.snapshots.1 += took;
+        self.counted.snapshots.0 += 1;
+        self.counted.snapshots.1 += took;
     }
 
     /// Returns the statistics. Leaves `model` and `lengths` empty, because they depend on the
@@ -120,21 +102,17 @@ impl LabTally {
     pub fn figures(&self, range: PortRange) -> StrategyFigures {
         let recent = self.recent();
         StrategyFigures {
-            runs: self.runs,
-            failures: self.failures,
-            attempts: self.attempts,
-            squares: self.squares,
             histogram: self.histogram(),
             expected: self.expected(),
-            model: None,
-            distinct: self.distinct,
             entropy_bits: self.entropy_bits(),
             predictability: assess(&recent, range),
             recent,
-            lengths: Vec::new(),
-            timed: self.timed,
-            snapshots: self.snapshots,
+            ..self.counted.clone()
         }
+    }
+
+    fn successes(&self) -> u64 {
+        self.counted.runs - self.counted.failures
     }
 
     fn histogram(&self) -> Vec<(u32, u64)> {
@@ -147,14 +125,14 @@ impl LabTally {
     /// Returns the mean expected values; `None` unless they are known for every run.
     fn expected(&self) -> Option<Expected> {
         let (sum, count) = &self.expected;
-        (*count > 0 && *count == self.runs).then(|| Expected {
+        (*count > 0 && *count == self.counted.runs).then(|| Expected {
             failure_rate: sum.failure_rate / *count as f64,
             mean_attempts: sum.mean_attempts / *count as f64,
         })
     }
 
     fn recent(&self) -> Vec<u16> {
-        let given = self.runs - self.failures;
+        let given = self.successes();
         let kept = given.min(RECENT as u64);
         (given - kept..given).map(|at| self.recent[(at % RECENT as u64) as usize]).collect()
     }
@@ -163,8 +141,8 @@ impl LabTally {
     /// and Madow (1955) for the bias of a sample: (m - 1) / 2n nats for m distinct ports among n.
     /// `None` if n is below `GIVEN_PER_DISTINCT` * m or below `RECENT`.
     fn entropy_bits(&self) -> Option<f64> {
-        let given = self.runs - self.failures;
-        let distinct = u64::from(self.distinct);
+        let given = self.successes();
+        let distinct = u64::from(self.counted.distinct);
         if given < GIVEN_PER_DISTINCT * distinct || given < RECENT as u64 {
             return None;
         }

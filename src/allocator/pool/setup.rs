@@ -26,11 +26,6 @@ impl Priority {
             Self::High => "high",
         }
     }
-
-    /// Returns the priority with this name; `None` if there is none.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::EACH.into_iter().find(|class| class.name() == name)
-    }
 }
 
 /// Number of ports reserved for the higher classes. The lowest candidates are for `High`, those

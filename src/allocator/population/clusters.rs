@@ -65,7 +65,8 @@ impl Clusters {
             let (length, gap) = (end - before.0, gap_end - before.1);
             before = (end, gap_end);
             *run = (length, 1);
-            fill_round(&mut self.taken, self.numbers, start, length);
+            fill(&mut self.taken, start, (start + length).min(self.numbers));
+            fill(&mut self.taken, 0, (start + length).saturating_sub(self.numbers));
             start = (start + length + gap) % self.numbers;
         }
     }
@@ -85,12 +86,6 @@ fn compose(total: u32, parts: u32, ends: &mut Vec<u32>, random: &mut impl Rng) {
         ends.dedup();
     }
     ends.push(total);
-}
-
-fn fill_round(taken: &mut [u64], numbers: u32, start: u32, length: u32) {
-    let end = start + length;
-    fill(taken, start, end.min(numbers));
-    fill(taken, 0, end.saturating_sub(numbers));
 }
 
 /// Sets the bits from `start` up to, but not including, `end`.

@@ -60,14 +60,14 @@ impl AllocationRun {
         let limitation = binder.limitation();
         let random = ChaCha8Rng::seed_from_u64(setup.seed);
         let strategy = (row.make)(Tuning::default());
-        let max_attempts = setup.max_attempts.max(1);
+        let mut allocator = AttemptSearch::new(binder, strategy, random, candidates, port_view);
+        allocator.set_max_attempts(setup.max_attempts);
         let mut delta_counts = DeltaCounts::new(number, setup.range);
         if let Some(survey) = &survey {
             delta_counts.count_snapshot(survey.took);
         }
         Ok(Self {
-            allocator: AttemptSearch::new(binder, strategy, random, candidates, max_attempts)
-                .with_port_view(port_view),
+            allocator,
             survey,
             needs_rescan: false,
             delta_counts,
