@@ -14,7 +14,7 @@ use portscope::{
         Analysis, Destination, DestinationUse, Endpoint, Ephemeral, Family, Holder, OwnerKey,
         OwnerUse, PortRange, Protocol, RangeUse, Snapshot, Socket, Source, State, StateClass,
         Timer,
-        analysis::{Left, MAX_OWNERS},
+        analysis::{Left, MAX_OWNERS, TopOwners},
         owner::Span,
     },
     host::{Host as _, simulated::SimulatedHost},
@@ -417,7 +417,8 @@ impl Recount<'_> {
         let mut owners: Vec<(OwnerKey, u32)> = owners.into_iter().collect();
         owners.sort_by_key(|&(_, sockets)| Reverse(sockets));
         owners.truncate(MAX_OWNERS);
-        let owners = owners.into_iter().collect();
+        let mut top_owners = TopOwners::default();
+        owners.into_iter().for_each(|(owner_key, sockets)| top_owners.insert(owner_key, sockets));
         DestinationUse {
             destination,
             capacity: ports.len() as u32,
@@ -438,7 +439,7 @@ impl Recount<'_> {
             ),
             low_parity_capacity: ports.iter().filter(|&&port| self.is_low(port)).count() as u32,
             low_parity_used: count(&|port, _| self.is_low(port)),
-            owners,
+            owners: top_owners,
         }
     }
 

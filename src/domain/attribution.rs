@@ -50,15 +50,11 @@ pub struct UnreadThreads {
 impl Holders {
     /// Clears the result for the next walk; keeps the buffers.
     pub fn clear(&mut self) {
-        self.pairs.clear();
-        self.unreadable.clear();
-        self.hides_processes = false;
-        self.hides_namespaces = false;
-        self.unread_threads = None;
-        self.undecided.clear();
-        self.missing_privilege = None;
-        self.unmapped_uid = None;
-        self.failed = None;
+        let Self { mut pairs, mut unreadable, mut undecided, .. } = std::mem::take(self);
+        pairs.clear();
+        unreadable.clear();
+        undecided.clear();
+        *self = Self { pairs, unreadable, undecided, ..Self::default() };
     }
 
     /// Returns whether every descriptor table of the machine was read.
@@ -91,7 +87,7 @@ pub fn attribute(snapshot: &mut Snapshot, holders: &Holders) {
     let unreadable_holders = UnreadableHolders::of(holders);
     let mut spans = Spans { pairs: &holders.pairs, known: vec![None; holders.pairs.len()], pids };
     let mut backlog = Backlog::default();
-    for port in sockets.chunk_by_mut(|a, b| protocol_port(a) == protocol_port(b)) {
+    for port in sockets.chunk_by_mut(Socket::shares_port) {
         let mut has_backlog = false;
         for socket in port.iter_mut() {
             has_backlog |= socket.is_in_backlog();
@@ -111,10 +107,6 @@ pub fn attribute(snapshot: &mut Snapshot, holders: &Holders) {
     }
     let hidden = sockets.iter().filter(|s| s.holder == Holder::Hidden).count() as u32;
     gaps.extend(gap(holders, hidden));
-}
-
-fn protocol_port(socket: &Socket) -> (crate::domain::Protocol, u16) {
-    (socket.protocol, socket.local.port)
 }
 
 /// Returns the gap about owners. If there are several reasons, returns the one that hides most. A

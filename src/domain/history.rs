@@ -121,20 +121,16 @@ impl History {
 
     /// Returns the age of a socket. None: the latest snapshot does not contain the socket.
     pub fn age(&self, socket: &Socket) -> Option<Age> {
-        let known = self.on(socket.protocol, socket.local.port);
-        known.iter().find(|known| known.is(socket)).and_then(|known| self.age_of(known))
+        let at = socket.protocol_port();
+        let start = self.known.partition_point(|known| known.protocol_port() < at);
+        let mut on_port =
+            self.known[start..].iter().take_while(|known| known.protocol_port() == at);
+        self.age_of(on_port.find(|known| known.is(socket))?)
     }
 
     /// Returns the ages of the latest snapshot's sockets, in its order.
     pub fn ages(&self) -> impl Iterator<Item = Age> {
         self.known.iter().filter_map(|known| self.age_of(known))
-    }
-
-    /// Returns the age of the youngest socket on a port, see [`Age::youngest`]. None: the latest
-    /// snapshot has no socket on the port.
-    pub fn youngest_on(&self, port: u16) -> Option<Age> {
-        let known = Protocol::EACH.into_iter().flat_map(|protocol| self.on(protocol, port));
-        known.filter_map(|known| self.age_of(known)).reduce(Age::youngest)
     }
 
     /// Returns the indexes, in the latest snapshot, of the sockets that appeared since the previous
@@ -165,28 +161,9 @@ impl History {
         self.port_events.on_port(port)
     }
 
-    fn on(&self, protocol: Protocol, port: u16) -> &[KnownPorts] {
-        let start = self.known.partition_point(|known| known.protocol_port() < (protocol, port));
-        let rest = &self.known[start..];
-        &rest[..rest.partition_point(|known| known.protocol_port() == (protocol, port))]
-    }
-
     fn age_of(&self, known: &KnownPorts) -> Option<Age> {
         let age = self.latest?.watched.saturating_sub(known.since.time());
         Some(if known.is_older { Age::AtLeast(age) } else { Age::Exactly(age) })
-    }
-}
-
-impl Age {
-    /// Returns the younger of two ages. An upper bound counts as younger than a lower bound,
-    /// because the age above a lower bound is unknown.
-    #[must_use]
-    pub fn youngest(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Exactly(a), Self::Exactly(b)) => Self::Exactly(a.min(b)),
-            (Self::AtLeast(a), Self::AtLeast(b)) => Self::AtLeast(a.min(b)),
-            (exact @ Self::Exactly(_), _) | (_, exact) => exact,
-        }
     }
 }
 
@@ -194,13 +171,9 @@ fn is_same(known: &[KnownPorts], sockets: &[Socket]) -> bool {
     let is_same = |(known, socket): (&KnownPorts, &Socket)| {
         known.is(socket)
             && known.state == socket.state
-            && known.protocol_port() == protocol_port(socket)
+            && known.protocol_port() == socket.protocol_port()
     };
     known.len() == sockets.len() && known.iter().zip(sockets).all(is_same)
-}
-
-fn protocol_port(socket: &Socket) -> (Protocol, u16) {
-    (socket.protocol, socket.local.port)
 }
 
 /// Compares two snapshots port by port.
@@ -223,8 +196,8 @@ impl SnapshotComparison<'_> {
             next.reserve_exact(sockets.len() + sockets.len() / 64);
         }
         let mut old = known.as_slice();
-        for new in sockets.chunk_by(|a, b| protocol_port(a) == protocol_port(b)) {
-            let at = protocol_port(&new[0]);
+        for new in sockets.chunk_by(Socket::shares_port) {
+            let at = new[0].protocol_port();
             self.vanish_until(&mut old, |known| known.protocol_port() < at);
             let (same_port, later) =
                 old.split_at(old.iter().take_while(|known| known.protocol_port() == at).count());
@@ -252,7 +225,9 @@ impl SnapshotComparison<'_> {
                 is_empty &= !self.keep_missing(known);
             }
             if is_empty {
-                self.record_event(port[0].port, port[0].protocol, None, None);
+                let (at, protocol) = (self.snapshot.taken_at, port[0].protocol);
+                let event = PortEvent { at, protocol, state: None, remote: None };
+                self.history.port_events.push(port[0].port, event);
             }
         }
     }
@@ -359,22 +334,13 @@ impl SnapshotComparison<'_> {
     }
 
     fn enter_state(&mut self, index: usize) {
-        let socket = &self.snapshot.sockets[index];
-        if socket.state == State::TimeWait {
+        let Socket { protocol, state, local, remote, .. } = self.snapshot.sockets[index];
+        if state == State::TimeWait {
             self.history.entered_time_wait.push(index as u32);
         }
-        self.record_event(socket.local.port, socket.protocol, Some(socket.state), socket.remote);
-    }
-
-    fn record_event(
-        &mut self,
-        port: u16,
-        protocol: Protocol,
-        state: Option<State>,
-        remote: Option<Endpoint>,
-    ) {
         let at = self.snapshot.taken_at;
-        self.history.port_events.push(port, PortEvent { at, protocol, state, remote });
+        let event = PortEvent { at, protocol, state: Some(state), remote };
+        self.history.port_events.push(local.port, event);
     }
 }
 

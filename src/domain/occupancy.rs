@@ -65,6 +65,14 @@ pub enum ProtocolFamily {
 impl ProtocolFamily {
     pub const EACH: [Self; 4] = [Self::Tcp4, Self::Tcp6, Self::Udp4, Self::Udp6];
 
+    /// Returns the IPv4 and the IPv6 family of a protocol.
+    pub fn of(protocol: Protocol) -> [Self; 2] {
+        match protocol {
+            Protocol::Tcp => [Self::Tcp4, Self::Tcp6],
+            Protocol::Udp => [Self::Udp4, Self::Udp6],
+        }
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Tcp4 => "TCP IPv4",
@@ -110,13 +118,9 @@ impl PortUse {
         self.classes(protocols) & class.bit() != 0
     }
 
-    pub fn family_holds(self, protocol_family: ProtocolFamily, class: StateClass) -> bool {
-        self.0[protocol_family as usize] & class.bit() != 0
-    }
-
     /// Returns the class that is shown for this port. None: no socket of `protocols` uses it.
     pub fn shown_class(self, protocols: Protocols) -> Option<StateClass> {
-        first_class(self.classes(protocols))
+        StateClass::EACH.get(self.classes(protocols).trailing_zeros() as usize).copied()
     }
 
     fn classes(self, protocols: Protocols) -> u8 {
@@ -127,11 +131,6 @@ impl PortUse {
             Protocols::Both => tcp4 | tcp6 | udp4 | udp6,
         }
     }
-}
-
-/// Returns the first class of `StateClass::EACH` whose bit is set; None: no bit is set.
-fn first_class(classes: u8) -> Option<StateClass> {
-    StateClass::EACH.get(classes.trailing_zeros() as usize).copied()
 }
 
 /// Numbers of ports, in the order of `StateClass::EACH`.
@@ -159,7 +158,7 @@ pub struct Gauge {
     /// Of `occupied`: even ports.
     pub occupied_even: u32,
     /// `occupied` by the class that is shown for each port, in the order of `StateClass::EACH`.
-    pub by_class: [u32; StateClass::EACH.len()],
+    pub by_class: ByClass,
 }
 
 impl Gauge {
@@ -189,14 +188,12 @@ impl Occupancy {
     }
 
     pub fn add(&mut self, socket: &Socket) {
-        let PortUse([tcp4, tcp6, udp4, udp6]) = &mut self.ports[usize::from(socket.local.port)];
-        let port_uses = match socket.protocol {
-            Protocol::Tcp => [tcp4, tcp6],
-            Protocol::Udp => [udp4, udp6],
-        };
+        let PortUse(port_use) = &mut self.ports[usize::from(socket.local.port)];
         let bit = StateClass::of(socket.state).bit();
-        for (port_use, counts) in port_uses.into_iter().zip(families(socket)) {
-            *port_use |= if counts { bit } else { 0 };
+        for (family, counts) in
+            ProtocolFamily::of(socket.protocol).into_iter().zip(families(socket))
+        {
+            port_use[family as usize] |= if counts { bit } else { 0 };
         }
     }
 

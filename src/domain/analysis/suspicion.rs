@@ -62,7 +62,7 @@ impl Clients {
             port: port.number,
             is_low: port.is_low,
             is_alone: port.sockets == 1,
-            is_numbered: port.is_numbered(),
+            is_numbered: port.is_numbered,
             reuse: connection.reuse,
             inode: socket.inode,
             expires_ms: socket.expires_ms.filter(|_| socket.state == State::TimeWait),
@@ -113,6 +113,8 @@ enum OrderVerdict {
 #[derive(Clone, Copy)]
 pub(super) struct CreatedSocket {
     pub group: u32,
+    /// Whether the socket has an inode.
+    pub is_live: bool,
     /// The inode, or another number that is larger for newer sockets.
     pub inode: u32,
     pub port: u16,
@@ -144,7 +146,7 @@ impl Suspicion<'_> {
             if verdict.copied().unwrap_or_default().includes(client) {
                 suspected.insert(client.port);
                 if client.reuse != TupleReuse::No {
-                    destinations.refuse_reuse(client.pair);
+                    destinations.row_of(client.pair).usage.reusable -= 1;
                 }
             }
         }
@@ -163,7 +165,10 @@ impl Suspicion<'_> {
         let mut group_of_few = vec![NO_GROUP; self.owners.len()];
         let group_indexes = (0..).zip(pairs).zip(counts).map(|((index, pair), (low, other))| {
             let group = SocketGroup::of(pair.owner_key, (low, other), destinations.usage_of(index));
-            if !self.is_one_holder(pair.owner_key) || !group.can_be_judged() {
+            let owner_key = self.owners.owner_key(pair.owner_key);
+            let is_one_holder =
+                matches!(owner_key, OwnerKey::Process(_) | OwnerKey::Hidden(Some(_)));
+            if !is_one_holder || !group.can_be_judged() {
                 return NO_GROUP;
             }
             let group_of_few = &mut group_of_few[pair.owner_key as usize];
@@ -183,10 +188,6 @@ impl Suspicion<'_> {
         (groups, group_indexes)
     }
 
-    fn is_one_holder(&self, owner_key: u32) -> bool {
-        matches!(self.owners.owner_key(owner_key), OwnerKey::Process(_) | OwnerKey::Hidden(Some(_)))
-    }
-
     fn verdicts(&self, groups: &[SocketGroup], group_of: &[u32]) -> Vec<OrderVerdict> {
         let mut verdicts: Vec<OrderVerdict> =
             groups.iter().map(|group| self.by_parity(group)).collect();
@@ -199,7 +200,7 @@ impl Suspicion<'_> {
         let created = self.clients.alone().filter_map(|client| {
             let group = is_open(group_of[client.pair as usize])?;
             let ClientPort { port, is_low, .. } = *client;
-            Some(CreatedSocket { group, inode: client.inode?, port, is_low })
+            Some(CreatedSocket { group, is_live: true, inode: client.inode?, port, is_low })
         });
         let mut created: Vec<CreatedSocket> = created.collect();
         created.sort_unstable_by_key(|created| {

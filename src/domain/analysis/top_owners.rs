@@ -42,13 +42,3 @@ impl Deref for TopOwners {
         &self.rows[..usize::from(self.length)]
     }
 }
-
-impl FromIterator<(OwnerKey, u32)> for TopOwners {
-    fn from_iter<I: IntoIterator<Item = (OwnerKey, u32)>>(owner_keys: I) -> Self {
-        let mut top_owners = Self::default();
-        owner_keys
-            .into_iter()
-            .for_each(|(owner_key, sockets)| top_owners.insert(owner_key, sockets));
-        top_owners
-    }
-}

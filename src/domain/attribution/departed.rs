@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 
 use crate::domain::{Holder, Protocol, Snapshot, Socket, history::endpoints, owner::Span};
 
-use super::{append, protocol_port};
+use super::append;
 
 /// The processes that held each socket of the latest attributed snapshot: 24 bytes per socket.
 #[derive(Clone, Debug, Default)]
@@ -44,8 +44,8 @@ impl Departed {
         let Snapshot { sockets, pids, .. } = snapshot;
         let mut reported = Reported { pids, last: None };
         let mut from = 0;
-        for port in sockets.chunk_by_mut(|a, b| protocol_port(a) == protocol_port(b)) {
-            let at = protocol_port(&port[0]);
+        for port in sockets.chunk_by_mut(Socket::shares_port) {
+            let at = port[0].protocol_port();
             from += self.known[from..].iter().take_while(|held| held.protocol_port() < at).count();
             let same =
                 self.known[from..].iter().take_while(|held| held.protocol_port() == at).count();
