@@ -367,10 +367,6 @@ impl PortSet {
     pub fn iter(&self) -> impl Iterator<Item = u16> {
         (0..=u16::MAX).filter(|&port| self.contains(port))
     }
-
-    pub fn count_in(&self, range: PortRange) -> u32 {
-        range.ports().filter(|&port| self.contains(port)).count() as u32
-    }
 }
 
 impl FromIterator<u16> for PortSet {

@@ -59,11 +59,15 @@ impl Holders {
 
     /// Returns whether every descriptor table of the machine was read.
     pub fn show_all(&self) -> bool {
-        self.unreadable.is_empty()
-            && !self.hides_processes
-            && !self.hides_namespaces
-            && self.unread_threads.is_none()
-            && self.failed.is_none()
+        self.unreadable.is_empty() && !self.are_partial()
+    }
+
+    /// Returns whether the walk did not read some process or thread that it had permission to read.
+    fn are_partial(&self) -> bool {
+        self.hides_processes
+            || self.hides_namespaces
+            || self.unread_threads.is_some()
+            || self.failed.is_some()
     }
 
     fn is_undecided(&self, inode: u32) -> bool {
@@ -176,11 +180,8 @@ impl UnreadableHolders {
         let mut uids: Vec<u32> = known.clone().flatten().collect();
         uids.sort_unstable();
         uids.dedup();
-        let any_socket = holders.failed.is_some()
-            || holders.hides_processes
-            || holders.hides_namespaces
-            || holders.unread_threads.is_some()
-            || known.into_iter().any(|uid| matches!(uid, None | Some(0)));
+        let any_socket =
+            holders.are_partial() || known.into_iter().any(|uid| matches!(uid, None | Some(0)));
         Self { any_socket, uids, unmapped_uid }
     }
 

@@ -79,20 +79,6 @@ struct Unpaired {
     appeared: Vec<u32>,
 }
 
-/// A way to recognize a socket of the previous snapshot.
-struct Pairing {
-    key: fn(&KnownPorts) -> u64,
-    /// Whether an old and a new socket with the same key are the same socket.
-    are_one: fn(&KnownPorts, &KnownPorts) -> bool,
-}
-
-/// Pairs sockets first by the identity, then by endpoints: without a cookie, the identity changes
-/// with the inode, which a connection gets at accept() and loses when it is closed.
-const PAIRINGS: [Pairing; 2] = [
-    Pairing { key: |known| known.identity, are_one: |_, _| true },
-    Pairing { key: |known| u64::from(known.endpoints), are_one: KnownPorts::is_continued_by },
-];
-
 impl History {
     /// Adds a snapshot, which must be sorted. Ignores one that is not newer than the latest.
     pub fn observe(&mut self, snapshot: &Snapshot) {
@@ -250,9 +236,10 @@ impl SnapshotComparison<'_> {
         unpaired.disappeared.clear();
         unpaired.appeared.clear();
         self.walk(old, start, &mut unpaired);
-        for pairing in PAIRINGS {
-            self.pair(&pairing, &mut unpaired);
-        }
+        // Without a cookie, the identity changes with the inode, which a connection gets at accept()
+        // and loses when it is closed.
+        self.pair(&mut unpaired, |known| known.identity, |_, _| true);
+        self.pair(&mut unpaired, |known| known.endpoints.into(), KnownPorts::is_continued_by);
         for &index in &unpaired.appeared {
             self.add_new(index as usize);
         }
@@ -265,8 +252,8 @@ impl SnapshotComparison<'_> {
     }
 
     /// Pairs sockets by the order of `Socket::sort_key`, from index `start` of `next`. Sockets
-    /// without a cookie and sockets whose family changed can be out of this order: `PAIRINGS`
-    /// matches these.
+    /// without a cookie and sockets whose family changed can be out of this order: `pair` matches
+    /// these.
     fn walk(&mut self, old: &[KnownPorts], start: usize, unpaired: &mut Unpaired) {
         let (mut from, mut to) = (0, start);
         while let (Some(known), Some(new)) = (old.get(from), self.history.next.get(to)) {
@@ -289,8 +276,13 @@ impl SnapshotComparison<'_> {
         unpaired.appeared.extend(to as u32..self.history.next.len() as u32);
     }
 
-    fn pair(&mut self, pairing: &Pairing, unpaired: &mut Unpaired) {
-        let Pairing { key, are_one } = pairing;
+    /// Pairs the sockets that have the same key and for which `are_one` is true.
+    fn pair(
+        &mut self,
+        unpaired: &mut Unpaired,
+        key: fn(&KnownPorts) -> u64,
+        are_one: fn(&KnownPorts, &KnownPorts) -> bool,
+    ) {
         let Unpaired { disappeared, appeared } = unpaired;
         if disappeared.is_empty() || appeared.is_empty() {
             return;

@@ -46,10 +46,6 @@ impl StateClass {
             Self::TimeWait => 2,
         }
     }
-
-    fn bit(self) -> u8 {
-        1 << self as u8
-    }
 }
 
 /// A protocol of one address family, such as TCP over IPv4. A dual-stack socket counts for both
@@ -112,10 +108,6 @@ pub struct PortUse([u8; 4]);
 impl PortUse {
     pub fn is_occupied(self, protocols: Protocols) -> bool {
         self.classes(protocols) != 0
-    }
-
-    pub fn holds(self, protocols: Protocols, class: StateClass) -> bool {
-        self.classes(protocols) & class.bit() != 0
     }
 
     /// Returns the class that is shown for this port. None: no socket of `protocols` uses it.
@@ -189,7 +181,7 @@ impl Occupancy {
 
     pub fn add(&mut self, socket: &Socket) {
         let PortUse(port_use) = &mut self.ports[usize::from(socket.local.port)];
-        let bit = StateClass::of(socket.state).bit();
+        let bit = 1 << StateClass::of(socket.state) as u8;
         for (family, counts) in
             ProtocolFamily::of(socket.protocol).into_iter().zip(families(socket))
         {

@@ -124,10 +124,6 @@ impl ProcessTable {
         self.0.retain(|&pid, _| keep(pid));
     }
 
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

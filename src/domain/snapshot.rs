@@ -215,13 +215,11 @@ impl Snapshot {
     /// Counts the TCP ports of the ephemeral range with a connection, without reserved ports.
     /// Returns those of the low parity and those of the high parity.
     pub fn connected_ports(&self) -> (u32, u32) {
-        let (ephemeral, mut low, mut other) = (&self.ephemeral, 0, 0);
-        for port in self.of_protocol_in_range(Protocol::Tcp).chunk_by(Socket::shares_port) {
-            let number = port[0].local.port;
-            if port.iter().any(|socket| socket.remote.is_some()) && !ephemeral.is_reserved(number) {
-                let is_low = number % 2 == ephemeral.range.first() % 2;
-                *if is_low { &mut low } else { &mut other } += 1;
-            }
+        let (mut low, mut other) = (0, 0);
+        let ports = self.automatic_ports(Protocol::Tcp);
+        for port in ports.filter(|port| port.iter().any(|socket| socket.remote.is_some())) {
+            let is_low = port[0].local.port % 2 == self.ephemeral.range.first() % 2;
+            *if is_low { &mut low } else { &mut other } += 1;
         }
         (low, other)
     }
@@ -285,6 +283,13 @@ impl Snapshot {
         self.between((protocol, range.first()), (protocol, range.last()))
     }
 
+    /// Iterates over the ports in use that the kernel may choose; yields the sockets of each. The
+    /// snapshot must be sorted.
+    pub fn automatic_ports(&self, protocol: Protocol) -> impl Iterator<Item = &[Socket]> {
+        let ports = self.of_protocol_in_range(protocol).chunk_by(Socket::shares_port);
+        ports.filter(|port| !self.ephemeral.is_reserved(port[0].local.port))
+    }
+
     fn between(&self, first: (Protocol, u16), last: (Protocol, u16)) -> &[Socket] {
         let start = self.sockets.partition_point(|socket| socket.protocol_port() < first);
         let end = self.sockets.partition_point(|socket| socket.protocol_port() <= last);
@@ -297,13 +302,8 @@ impl Snapshot {
     pub fn is_bind_refused(&self) -> bool {
         self.refused_bind == Some(Errno::EADDRINUSE)
             && self.hides_bound_inactive()
-            && self.occupied_tcp_ports() < self.ephemeral.automatic_capacity()
-    }
-
-    /// Counts the TCP ports in use in the ephemeral range, without reserved ports.
-    fn occupied_tcp_ports(&self) -> u32 {
-        let ports = self.of_protocol_in_range(Protocol::Tcp).chunk_by(Socket::shares_port);
-        ports.filter(|port| !self.ephemeral.is_reserved(port[0].local.port)).count() as u32
+            && (self.automatic_ports(Protocol::Tcp).count() as u32)
+                < self.ephemeral.automatic_capacity()
     }
 
     /// Returns an upper bound of the number of TCP ports of the ephemeral range to which unlisted
@@ -311,7 +311,9 @@ impl Snapshot {
     pub fn unlisted_in_range(&self) -> u32 {
         let size = self.ephemeral.automatic_capacity();
         let in_doubt = self.gaps.iter().map(|gap| match gap {
-            Gap::PortsInDoubt { ports } => ports.count_in(self.ephemeral.range),
+            Gap::PortsInDoubt { ports } => {
+                self.ephemeral.range.ports().filter(|&port| ports.contains(port)).count() as u32
+            }
             _ => 0,
         });
         match self.hides_bound_inactive() {

@@ -231,8 +231,7 @@ fn first_on_their_ports<'a>(
 /// IPv6 sockets and ports. The snapshot must be sorted.
 fn count_sockets(snapshot: &Snapshot, protocol: Protocol) -> (u32, [Count; 2]) {
     let (mut all, mut counts) = (0, [Count::default(); 2]);
-    let ports = snapshot.of_protocol_in_range(protocol).chunk_by(Socket::shares_port);
-    for port in ports.filter(|port| !snapshot.ephemeral.is_reserved(port[0].local.port)) {
+    for port in snapshot.automatic_ports(protocol) {
         all += port.len() as u32;
         for (protocol_family, count) in ProtocolFamily::of(protocol).into_iter().zip(&mut counts) {
             let (mut sockets, mut lasting) = (0, false);

@@ -109,7 +109,7 @@ impl PortChoice<'_> {
 
     /// Returns the groups, and for each pair the index of its group.
     fn group(&self, destinations: &Destinations<'_>) -> (Vec<ConnectionGroup>, Vec<u32>) {
-        let pairs = destinations.pairs();
+        let pairs = &destinations.pairs;
         let mut counts = vec![(0, 0); pairs.len()];
         // Counts an owner once per port: a thousand connections that a listener accepted on one
         // port are no evidence.

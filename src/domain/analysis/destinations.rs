@@ -21,7 +21,7 @@ pub(super) struct Destinations<'a> {
     of_devices: Vec<Destination>,
     rows: Vec<DestinationEntry>,
     numbers: KeyNumbers<Packed>,
-    pairs: Vec<Pair>,
+    pub pairs: Vec<Pair>,
     /// Indexes into `pairs` by destination and owner; only for destinations with several owners.
     pair_places: HashMap<(u32, u32), u32, Seed>,
 }
@@ -182,10 +182,6 @@ impl<'a> Destinations<'a> {
 
     pub fn row_of(&mut self, pair: u32) -> &mut DestinationEntry {
         &mut self.rows[self.pairs[pair as usize].destination as usize]
-    }
-
-    pub fn pairs(&self) -> &[Pair] {
-        &self.pairs
     }
 
     pub fn usage_of(&self, pair: u32) -> &DestinationUse {

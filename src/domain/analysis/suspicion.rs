@@ -141,7 +141,7 @@ impl Suspicion<'_> {
                 verdicts.get(group_of[pair] as usize)
             } else {
                 // The socket was closed by its process: the verdict on the owner decides.
-                of_owners.get(destinations.pairs()[pair].owner_key as usize)
+                of_owners.get(destinations.pairs[pair].owner_key as usize)
             };
             if verdict.copied().unwrap_or_default().includes(client) {
                 suspected.insert(client.port);
@@ -155,7 +155,7 @@ impl Suspicion<'_> {
 
     /// Returns the groups, and for each pair the index of its group or `NO_GROUP`.
     fn group(&self, destinations: &Destinations) -> (Vec<SocketGroup>, Vec<u32>) {
-        let pairs = destinations.pairs();
+        let pairs = &destinations.pairs;
         let mut counts = vec![(0, 0); pairs.len()];
         for client in self.clients.alone().filter(|client| client.inode.is_some()) {
             let (low, other) = &mut counts[client.pair as usize];

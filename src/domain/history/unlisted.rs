@@ -16,26 +16,22 @@ pub(super) struct UnlistedPorts {
 impl UnlistedPorts {
     pub fn of(gaps: &[Gap]) -> Self {
         let mut unlisted = Self::default();
+        let [tcp, udp] = &mut unlisted.tables;
         for gap in gaps {
             match gap {
                 Gap::DumpInterrupted { table }
                 | Gap::DumpTruncated { table }
-                | Gap::TableRefused { table, .. } => unlisted.add(*table),
+                | Gap::TableRefused { table, .. } => match table {
+                    Table::Tcp => *tcp = [true; 2],
+                    Table::Tcp4 => tcp[0] = true,
+                    Table::Tcp6 => tcp[1] = true,
+                    Table::Udp4 => udp[0] = true,
+                    Table::Udp6 => udp[1] = true,
+                },
                 gap => unlisted.bound |= gap.hides_bound_inactive(),
             }
         }
         unlisted
-    }
-
-    fn add(&mut self, table: Table) {
-        let [tcp, udp] = &mut self.tables;
-        match table {
-            Table::Tcp => *tcp = [true; 2],
-            Table::Tcp4 => tcp[0] = true,
-            Table::Tcp6 => tcp[1] = true,
-            Table::Udp4 => udp[0] = true,
-            Table::Udp6 => udp[1] = true,
-        }
     }
 
     pub fn lists(self, protocol: Protocol) -> bool {

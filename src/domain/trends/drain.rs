@@ -16,15 +16,12 @@ pub struct Drain {
 impl Drain {
     /// Counts the TIME-WAIT ports of one destination, or of the whole ephemeral range if
     /// `destination` is None. Omits ports on which a counted socket is in another state. Timers
-    /// last at most 60 s; an unknown timer counts as 60 s.
+    /// last at most 60 s; an unknown timer counts as 60 s. The snapshot must be sorted.
     pub fn of(snapshot: &Snapshot, destination: Option<&Destination>) -> Self {
         let mut freed = vec![0; TIME_WAIT_SECONDS as usize];
-        for port in snapshot.of_protocol_in_range(Protocol::Tcp).chunk_by(Socket::shares_port) {
-            if !snapshot.ephemeral.is_reserved(port[0].local.port)
-                && let Some(second) = last_second(port, destination)
-            {
-                freed[second] += 1;
-            }
+        let ports = snapshot.automatic_ports(Protocol::Tcp);
+        for second in ports.filter_map(|port| last_second(port, destination)) {
+            freed[second] += 1;
         }
         Self { freed }
     }
