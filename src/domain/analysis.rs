@@ -125,7 +125,7 @@ pub struct DestinationUse {
 }
 
 /// The owner of a socket, reduced to one process or one category.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum OwnerKey {
     /// The process that holds the socket, closed it, or has not accepted it yet. If several
     /// processes share the socket, the one with the lowest pid.
@@ -140,6 +140,7 @@ pub enum OwnerKey {
     /// The first search did not find the holder, see `Owner::Unresolved`.
     Unresolved,
     /// Owners were not looked up in the scan.
+    #[default]
     NotAsked,
 }
 

@@ -62,16 +62,12 @@ impl Holders {
         self.unreadable.is_empty() && !self.are_partial()
     }
 
-    /// Returns whether the walk did not read some process or thread that it had permission to read.
+    /// Returns whether processes or threads may be missing, besides the unreadable ones.
     fn are_partial(&self) -> bool {
         self.hides_processes
             || self.hides_namespaces
             || self.unread_threads.is_some()
             || self.failed.is_some()
-    }
-
-    fn is_undecided(&self, inode: u32) -> bool {
-        self.undecided.binary_search(&inode).is_ok()
     }
 }
 
@@ -97,7 +93,9 @@ pub fn attribute(snapshot: &mut Snapshot, holders: &Holders) {
             has_backlog |= socket.is_in_backlog();
             socket.holder = match socket.inode.map(|inode| (inode, spans.of(inode))) {
                 Some((_, Some(span))) => Holder::Process(span),
-                Some((inode, None)) if holders.is_undecided(inode) => Holder::Unresolved,
+                Some((inode, None)) if holders.undecided.binary_search(&inode).is_ok() => {
+                    Holder::Unresolved
+                }
                 Some(_) if unreadable_holders.may_hold(socket) => Holder::Hidden,
                 Some(_) => Holder::Nobody,
                 // No inode: the socket is in TIME-WAIT, the kernel has detached it from its file

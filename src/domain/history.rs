@@ -134,12 +134,12 @@ impl History {
     /// Returns whether the latest snapshot lists all sockets of the protocol, except bound-inactive
     /// ones.
     pub fn lists(&self, protocol: Protocol) -> bool {
-        self.latest.is_some_and(|latest| latest.unlisted.lists(protocol))
+        self.latest.is_some_and(|latest| latest.unlisted.tables[protocol as usize] == [false; 2])
     }
 
     /// Returns whether the latest snapshot lists bound-inactive TCP sockets.
     pub fn lists_bound(&self) -> bool {
-        self.latest.is_some_and(|latest| latest.unlisted.lists_bound())
+        self.latest.is_some_and(|latest| !latest.unlisted.bound)
     }
 
     /// Returns the events of a port, newest first, at most 8.

@@ -290,8 +290,10 @@ fn is_other_first(created: &[CreatedSocket]) -> bool {
     whole.inversions == 0.0 || whole.is_other_first() || RankSum::by_batch(created).is_other_first()
 }
 
-fn batch(created: &CreatedSocket) -> u32 {
-    created.inode.wrapping_sub(1) / BATCH
+/// Splits sockets that are sorted by inode into the batches of inodes.
+fn batches(created: &[CreatedSocket]) -> impl Iterator<Item = &[CreatedSocket]> {
+    let batch = |created: &CreatedSocket| created.inode.wrapping_sub(1) / BATCH;
+    created.chunk_by(move |a, b| batch(a) == batch(b))
 }
 
 /// Rank-sum test (Mann-Whitney) of whether the ports of one parity are older. The sums of several
@@ -325,21 +327,21 @@ impl RankSum {
     /// Ranks within each batch. `created` must be sorted by inode. A process that moved to another
     /// CPU may get inodes of an older batch, so only the sockets of one batch are in order.
     fn by_batch(created: &[CreatedSocket]) -> Self {
-        let batches = created.chunk_by(|a, b| batch(a) == batch(b));
-        batches.map(Self::of).fold(Self::default(), Self::plus)
+        let mut sum = Self::default();
+        for ranks in batches(created).map(Self::of) {
+            sum.pairs += ranks.pairs;
+            sum.inversions += ranks.inversions;
+            sum.variance += ranks.variance;
+        }
+        sum
     }
 
     /// Ranks by inode: within each batch, or over all sockets if there are many batches.
     pub fn by_inode(created: &[CreatedSocket]) -> Self {
-        let batches = created.chunk_by(|a, b| batch(a) == batch(b));
-        if batches.count() < MIN_BATCHES { Self::by_batch(created) } else { Self::of(created) }
-    }
-
-    fn plus(self, other: Self) -> Self {
-        Self {
-            pairs: self.pairs + other.pairs,
-            inversions: self.inversions + other.inversions,
-            variance: self.variance + other.variance,
+        if batches(created).count() < MIN_BATCHES {
+            Self::by_batch(created)
+        } else {
+            Self::of(created)
         }
     }
 

@@ -9,7 +9,7 @@ use crate::domain::OwnerKey;
 pub const MAX_OWNERS: usize = 4;
 
 /// Owners and their numbers of sockets, sorted by that number in descending order, then by owner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TopOwners {
     rows: [(OwnerKey, u32); MAX_OWNERS],
     length: u8,
@@ -26,12 +26,6 @@ impl TopOwners {
             self.rows[index] = new;
             self.length = (self.length + 1).min(MAX_OWNERS as u8);
         }
-    }
-}
-
-impl Default for TopOwners {
-    fn default() -> Self {
-        Self { rows: [(OwnerKey::NotAsked, 0); MAX_OWNERS], length: 0 }
     }
 }
 

@@ -8,9 +8,9 @@ use super::KnownPorts;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct UnlistedPorts {
     /// Whether a table is incomplete: by protocol, then for IPv4 and IPv6.
-    tables: [[bool; 2]; Protocol::EACH.len()],
+    pub tables: [[bool; 2]; Protocol::EACH.len()],
     /// Whether bound-inactive TCP sockets are not listed.
-    bound: bool,
+    pub bound: bool,
 }
 
 impl UnlistedPorts {
@@ -32,14 +32,6 @@ impl UnlistedPorts {
             }
         }
         unlisted
-    }
-
-    pub fn lists(self, protocol: Protocol) -> bool {
-        self.tables[protocol as usize] == [false; 2]
-    }
-
-    pub fn lists_bound(self) -> bool {
-        !self.bound
     }
 
     pub fn hides(self, known: &KnownPorts) -> bool {
