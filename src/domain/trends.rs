@@ -142,10 +142,9 @@ impl Trends {
             return elapsed;
         };
         let passed = taken_at.saturating_sub(latest.taken_at);
-        let is_comparable = !passed.is_zero()
-            && latest.ephemeral == snapshot.ephemeral
-            && latest.lists_bound == lists_bound;
         let has_other_ports = latest.ephemeral != snapshot.ephemeral;
+        let is_comparable =
+            !passed.is_zero() && !has_other_ports && latest.lists_bound == lists_bound;
         if has_other_ports {
             latest.ephemeral.clone_from(&snapshot.ephemeral);
         }
