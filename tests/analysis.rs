@@ -418,7 +418,9 @@ impl Recount<'_> {
         owners.sort_by_key(|&(_, sockets)| Reverse(sockets));
         owners.truncate(MAX_OWNERS);
         let mut top_owners = TopOwners::default();
-        owners.into_iter().for_each(|(owner_key, sockets)| top_owners.insert(owner_key, sockets));
+        for (owner_key, sockets) in owners {
+            top_owners.insert(owner_key, sockets);
+        }
         DestinationUse {
             destination,
             capacity: ports.len() as u32,

@@ -7,7 +7,6 @@ mod key_numbers;
 mod owners;
 mod ranges;
 mod suspicion;
-mod top_owners;
 
 use std::fmt;
 
@@ -15,7 +14,7 @@ use crate::domain::{
     Destination, Ephemeral, PortRange, Protocol, Snapshot, Socket, StateClass, notation::grouped,
 };
 
-pub use top_owners::{MAX_OWNERS, TopOwners};
+pub use owners::{MAX_OWNERS, TopOwners};
 
 use self::{
     choice::PortChoice,

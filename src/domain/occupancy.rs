@@ -86,12 +86,8 @@ impl ProtocolFamily {
     }
 
     pub fn includes(self, socket: &Socket) -> bool {
-        let [speaks_ipv4, speaks_ipv6] = families(socket);
-        let speaks_it = match self {
-            Self::Tcp4 | Self::Udp4 => speaks_ipv4,
-            Self::Tcp6 | Self::Udp6 => speaks_ipv6,
-        };
-        self.protocol() == socket.protocol && speaks_it
+        let mut each = Self::of(socket.protocol).into_iter().zip(families(socket));
+        each.any(|(protocol_family, counts)| counts && protocol_family == self)
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::domain::{Ephemeral, PortRange, PortSet, Protocol, RangeUse, Snapshot, Socket, State};
 
 /// One port of one protocol, as described by all its sockets.
+#[expect(clippy::struct_excessive_bools, reason = "properties that are used independently")]
 pub(super) struct PortState {
     pub protocol: Protocol,
     pub number: u16,

@@ -168,11 +168,12 @@ impl Suspicion<'_> {
             let owner_key = self.owners.owner_key(pair.owner_key);
             let is_one_holder =
                 matches!(owner_key, OwnerKey::Process(_) | OwnerKey::Hidden(Some(_)));
-            if !is_one_holder || !group.can_be_judged() {
+            let can_be_judged = group.has_low_left || group.can_be_judged_by_order();
+            if !is_one_holder || !can_be_judged {
                 return NO_GROUP;
             }
             let group_of_few = &mut group_of_few[pair.owner_key as usize];
-            let is_few = group.is_few();
+            let is_few = group.has_low_left && group.other <= MAX_INSIGNIFICANT;
             if let Some(all) = groups.get_mut(*group_of_few as usize).filter(|_| is_few) {
                 (all.low, all.other) = (all.low + low, all.other + other);
                 return *group_of_few;
@@ -254,15 +255,6 @@ impl SocketGroup {
         let has_low_left = usage.low_parity_available() * 4 >= usage.low_parity_capacity;
         let is_fresh = usage.time_wait * 8 <= usage.used;
         Self { owner_key, low, other, has_low_left, is_fresh }
-    }
-
-    fn can_be_judged(&self) -> bool {
-        self.has_low_left || self.can_be_judged_by_order()
-    }
-
-    /// Returns whether the group is judged together with other groups of its owner.
-    fn is_few(&self) -> bool {
-        self.has_low_left && self.other <= MAX_INSIGNIFICANT
     }
 
     /// Returns whether the group can be judged by the order of its ports: enough ports of both

@@ -84,7 +84,10 @@ impl Departed {
     fn remember(&mut self, snapshot: &Snapshot) {
         self.known.clear();
         self.shared.clear();
-        let held = snapshot.sockets.iter().filter_map(|socket| Some((socket, span(socket)?)));
+        let held = snapshot.sockets.iter().filter_map(|socket| match socket.holder {
+            Holder::Process(span) | Holder::Departed(span) => Some((socket, span)),
+            _ => None,
+        });
         let count = held.clone().count();
         if self.known.capacity() < count {
             // Reserves slightly more, so that slow growth does not allocate each time.
@@ -148,14 +151,6 @@ impl Reported<'_> {
         };
         self.last = Some(span);
         span
-    }
-}
-
-/// Returns the processes that hold the socket or are known to have held it. None: unknown.
-fn span(socket: &Socket) -> Option<Span> {
-    match socket.holder {
-        Holder::Process(span) | Holder::Departed(span) => Some(span),
-        _ => None,
     }
 }
 
