@@ -4,16 +4,17 @@
 mod choice;
 mod destinations;
 mod key_numbers;
-mod left;
 mod owners;
 mod ranges;
 mod suspicion;
-mod top_owners;
 
-use crate::domain::{Destination, Ephemeral, PortRange, Protocol, Snapshot, Socket, StateClass};
+use std::fmt;
 
-pub use left::Left;
-pub use top_owners::{MAX_OWNERS, TopOwners};
+use crate::domain::{
+    Destination, Ephemeral, PortRange, Protocol, Snapshot, Socket, StateClass, notation::grouped,
+};
+
+pub use owners::{MAX_OWNERS, TopOwners};
 
 use self::{
     choice::PortChoice,
@@ -123,7 +124,7 @@ pub struct DestinationUse {
 }
 
 /// The owner of a socket, reduced to one process or one category.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum OwnerKey {
     /// The process that holds the socket, closed it, or has not accepted it yet. If several
     /// processes share the socket, the one with the lowest pid.
@@ -138,6 +139,7 @@ pub enum OwnerKey {
     /// The first search did not find the holder, see `Owner::Unresolved`.
     Unresolved,
     /// Owners were not looked up in the scan.
+    #[default]
     NotAsked,
 }
 
@@ -158,6 +160,15 @@ pub struct OwnerUse {
     pub bound: u32,
 }
 
+/// The number of ports left, between two bounds. Levels and forecasts use `least`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Ports that are certainly left.
+    pub least: u32,
+    /// Ports that are possibly left, `least` included.
+    pub most: u32,
+}
+
 /// A set of port numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortSet(Box<[u64; 1024]>);
@@ -169,7 +180,7 @@ impl Analysis {
         let mut owners = OwnerTable::of(snapshot);
         let mut destinations = Destinations::of(snapshot);
         let mut clients = Clients::default();
-        for sockets in snapshot.sockets.chunk_by(|a, b| protocol_port(a) == protocol_port(b)) {
+        for sockets in snapshot.sockets.chunk_by(Socket::shares_port) {
             let port = PortState::of(sockets, snapshot);
             ranges.add(&port, sockets);
             for socket in sockets {
@@ -307,8 +318,27 @@ impl DestinationUse {
     }
 }
 
-fn protocol_port(socket: &Socket) -> (Protocol, u16) {
-    (socket.protocol, socket.local.port)
+impl Left {
+    /// Creates the interval; a `least` above `most` is lowered to `most`.
+    pub fn new(least: u32, most: u32) -> Self {
+        Self { least: least.min(most), most }
+    }
+
+    pub fn is_exact(self) -> bool {
+        self.least == self.most
+    }
+}
+
+/// Prints `28,232`, or `24 to 64`.
+impl fmt::Display for Left {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = if self.is_exact() {
+            grouped(self.most)
+        } else {
+            format!("{} to {}", grouped(self.least), grouped(self.most))
+        };
+        f.pad(&text)
+    }
 }
 
 fn share(used: u32, of: u32) -> f64 {
@@ -336,10 +366,6 @@ impl PortSet {
     /// Iterates in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = u16> {
         (0..=u16::MAX).filter(|&port| self.contains(port))
-    }
-
-    pub fn count_in(&self, range: PortRange) -> u32 {
-        range.ports().filter(|&port| self.contains(port)).count() as u32
     }
 }
 

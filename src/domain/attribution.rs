@@ -50,28 +50,24 @@ pub struct UnreadThreads {
 impl Holders {
     /// Clears the result for the next walk; keeps the buffers.
     pub fn clear(&mut self) {
-        self.pairs.clear();
-        self.unreadable.clear();
-        self.hides_processes = false;
-        self.hides_namespaces = false;
-        self.unread_threads = None;
-        self.undecided.clear();
-        self.missing_privilege = None;
-        self.unmapped_uid = None;
-        self.failed = None;
+        let Self { mut pairs, mut unreadable, mut undecided, .. } = std::mem::take(self);
+        pairs.clear();
+        unreadable.clear();
+        undecided.clear();
+        *self = Self { pairs, unreadable, undecided, ..Self::default() };
     }
 
     /// Returns whether every descriptor table of the machine was read.
     pub fn show_all(&self) -> bool {
-        self.unreadable.is_empty()
-            && !self.hides_processes
-            && !self.hides_namespaces
-            && self.unread_threads.is_none()
-            && self.failed.is_none()
+        self.unreadable.is_empty() && !self.are_partial()
     }
 
-    fn is_undecided(&self, inode: u32) -> bool {
-        self.undecided.binary_search(&inode).is_ok()
+    /// Returns whether processes or threads may be missing, besides the unreadable ones.
+    fn are_partial(&self) -> bool {
+        self.hides_processes
+            || self.hides_namespaces
+            || self.unread_threads.is_some()
+            || self.failed.is_some()
     }
 }
 
@@ -91,13 +87,15 @@ pub fn attribute(snapshot: &mut Snapshot, holders: &Holders) {
     let unreadable_holders = UnreadableHolders::of(holders);
     let mut spans = Spans { pairs: &holders.pairs, known: vec![None; holders.pairs.len()], pids };
     let mut backlog = Backlog::default();
-    for port in sockets.chunk_by_mut(|a, b| protocol_port(a) == protocol_port(b)) {
+    for port in sockets.chunk_by_mut(Socket::shares_port) {
         let mut has_backlog = false;
         for socket in port.iter_mut() {
             has_backlog |= socket.is_in_backlog();
             socket.holder = match socket.inode.map(|inode| (inode, spans.of(inode))) {
                 Some((_, Some(span))) => Holder::Process(span),
-                Some((inode, None)) if holders.is_undecided(inode) => Holder::Unresolved,
+                Some((inode, None)) if holders.undecided.binary_search(&inode).is_ok() => {
+                    Holder::Unresolved
+                }
                 Some(_) if unreadable_holders.may_hold(socket) => Holder::Hidden,
                 Some(_) => Holder::Nobody,
                 // No inode: the socket is in TIME-WAIT, the kernel has detached it from its file
@@ -111,10 +109,6 @@ pub fn attribute(snapshot: &mut Snapshot, holders: &Holders) {
     }
     let hidden = sockets.iter().filter(|s| s.holder == Holder::Hidden).count() as u32;
     gaps.extend(gap(holders, hidden));
-}
-
-fn protocol_port(socket: &Socket) -> (crate::domain::Protocol, u16) {
-    (socket.protocol, socket.local.port)
 }
 
 /// Returns the gap about owners. If there are several reasons, returns the one that hides most. A
@@ -184,11 +178,8 @@ impl UnreadableHolders {
         let mut uids: Vec<u32> = known.clone().flatten().collect();
         uids.sort_unstable();
         uids.dedup();
-        let any_socket = holders.failed.is_some()
-            || holders.hides_processes
-            || holders.hides_namespaces
-            || holders.unread_threads.is_some()
-            || known.into_iter().any(|uid| matches!(uid, None | Some(0)));
+        let any_socket =
+            holders.are_partial() || known.into_iter().any(|uid| matches!(uid, None | Some(0)));
         Self { any_socket, uids, unmapped_uid }
     }
 

@@ -22,17 +22,16 @@ pub fn choose(
     random: u32,
     is_available: impl Fn(u16) -> bool,
 ) -> Option<u16> {
-    if protocols != Protocols::Tcp {
-        let port = |offset| range.first() + offset as u16;
-        let drawn = draws(random, range.len()).map(port).find(|&port| is_available(port));
-        // If few ports are free, all draws may miss them.
-        return drawn.or_else(|| {
-            let free: Vec<u16> = range.ports().filter(|&port| is_available(port)).collect();
-            (!free.is_empty()).then(|| free[random as usize % free.len()])
-        });
-    }
     let port = |distance| range.first() + distance as u16;
-    tcp_search(range.len(), random).map(port).find(|&port| is_available(port))
+    if protocols == Protocols::Tcp {
+        return tcp_search(range.len(), random).map(port).find(|&port| is_available(port));
+    }
+    let drawn = draws(random, range.len()).map(port).find(|&port| is_available(port));
+    // If few ports are free, all draws may miss them.
+    drawn.or_else(|| {
+        let free: Vec<u16> = range.ports().filter(|&port| is_available(port)).collect();
+        (!free.is_empty()).then(|| free[random as usize % free.len()])
+    })
 }
 
 /// Yields distances from the first port of a range of `length` ports, in the order of the search.

@@ -182,83 +182,61 @@ impl Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Errno(pub i32);
 
+/// Defines the constants of [`Errno`] and their names.
+macro_rules! errnos {
+    ($($name:ident = $number:literal,)*) => {
+        impl Errno {
+            $(pub const $name: Self = Self($number);)*
+
+            /// Returns the symbol, as in errno(3), or `errno N` if this type has no constant for it.
+            pub fn name(self) -> Cow<'static, str> {
+                match self {
+                    $(Self::$name => Cow::Borrowed(stringify!($name)),)*
+                    Self(number) => Cow::Owned(format!("errno {number}")),
+                }
+            }
+        }
+    };
+}
+
+errnos! {
+    EPERM = 1,
+    ENOENT = 2,
+    ESRCH = 3,
+    EINTR = 4,
+    EIO = 5,
+    EBADF = 9,
+    EAGAIN = 11,
+    ENOMEM = 12,
+    EACCES = 13,
+    EXDEV = 18,
+    ENODEV = 19,
+    ENOTDIR = 20,
+    EISDIR = 21,
+    EINVAL = 22,
+    ENFILE = 23,
+    EMFILE = 24,
+    ETXTBSY = 26,
+    EFBIG = 27,
+    ENOSPC = 28,
+    EROFS = 30,
+    ENAMETOOLONG = 36,
+    ENOSYS = 38,
+    ELOOP = 40,
+    ENODATA = 61,
+    EPROTO = 71,
+    EBADMSG = 74,
+    ENOPROTOOPT = 92,
+    EPROTONOSUPPORT = 93,
+    EOPNOTSUPP = 95,
+    EAFNOSUPPORT = 97,
+    EADDRINUSE = 98,
+    EADDRNOTAVAIL = 99,
+    ENOBUFS = 105,
+    ECONNREFUSED = 111,
+}
+
 impl Errno {
-    pub const EPERM: Self = Self(1);
-    pub const ENOENT: Self = Self(2);
-    pub const ESRCH: Self = Self(3);
-    pub const EINTR: Self = Self(4);
-    pub const EIO: Self = Self(5);
-    pub const EBADF: Self = Self(9);
-    pub const EAGAIN: Self = Self(11);
-    pub const ENOMEM: Self = Self(12);
-    pub const EACCES: Self = Self(13);
-    pub const EXDEV: Self = Self(18);
-    pub const ENODEV: Self = Self(19);
-    pub const ENOTDIR: Self = Self(20);
-    pub const EISDIR: Self = Self(21);
-    pub const EINVAL: Self = Self(22);
-    pub const ENFILE: Self = Self(23);
-    pub const EMFILE: Self = Self(24);
-    pub const ETXTBSY: Self = Self(26);
-    pub const EFBIG: Self = Self(27);
-    pub const ENOSPC: Self = Self(28);
-    pub const EROFS: Self = Self(30);
-    pub const ENAMETOOLONG: Self = Self(36);
-    pub const ENOSYS: Self = Self(38);
-    pub const ELOOP: Self = Self(40);
-    pub const ENODATA: Self = Self(61);
-    pub const EPROTO: Self = Self(71);
-    pub const EBADMSG: Self = Self(74);
-    pub const ENOPROTOOPT: Self = Self(92);
-    pub const EPROTONOSUPPORT: Self = Self(93);
-    pub const EOPNOTSUPP: Self = Self(95);
-    pub const EAFNOSUPPORT: Self = Self(97);
-    pub const EADDRINUSE: Self = Self(98);
-    pub const EADDRNOTAVAIL: Self = Self(99);
-    pub const ENOBUFS: Self = Self(105);
-    pub const ECONNREFUSED: Self = Self(111);
-
-    /// Returns the symbol, as in errno(3), or `errno N` if this type has no constant for it.
-    pub fn name(self) -> Cow<'static, str> {
-        Cow::Borrowed(match self {
-            Self::EPERM => "EPERM",
-            Self::ENOENT => "ENOENT",
-            Self::ESRCH => "ESRCH",
-            Self::EINTR => "EINTR",
-            Self::EIO => "EIO",
-            Self::EBADF => "EBADF",
-            Self::EAGAIN => "EAGAIN",
-            Self::ENOMEM => "ENOMEM",
-            Self::EACCES => "EACCES",
-            Self::EXDEV => "EXDEV",
-            Self::ENODEV => "ENODEV",
-            Self::ENOTDIR => "ENOTDIR",
-            Self::EISDIR => "EISDIR",
-            Self::EINVAL => "EINVAL",
-            Self::ENFILE => "ENFILE",
-            Self::EMFILE => "EMFILE",
-            Self::ETXTBSY => "ETXTBSY",
-            Self::EFBIG => "EFBIG",
-            Self::ENOSPC => "ENOSPC",
-            Self::EROFS => "EROFS",
-            Self::ENAMETOOLONG => "ENAMETOOLONG",
-            Self::ENOSYS => "ENOSYS",
-            Self::ELOOP => "ELOOP",
-            Self::ENODATA => "ENODATA",
-            Self::EPROTO => "EPROTO",
-            Self::EBADMSG => "EBADMSG",
-            Self::ENOPROTOOPT => "ENOPROTOOPT",
-            Self::EPROTONOSUPPORT => "EPROTONOSUPPORT",
-            Self::EOPNOTSUPP => "EOPNOTSUPP",
-            Self::EAFNOSUPPORT => "EAFNOSUPPORT",
-            Self::EADDRINUSE => "EADDRINUSE",
-            Self::EADDRNOTAVAIL => "EADDRNOTAVAIL",
-            Self::ENOBUFS => "ENOBUFS",
-            Self::ECONNREFUSED => "ECONNREFUSED",
-            Self(number) => return Cow::Owned(format!("errno {number}")),
-        })
-    }
-
     /// Returns whether the process (EMFILE) or the machine (ENFILE) has no file descriptor left.
     pub fn is_out_of_descriptors(self) -> bool {
         matches!(self, Self::EMFILE | Self::ENFILE)

@@ -1,6 +1,6 @@
 //! The kernel's settings for automatic port choice. Does not know which ports are occupied.
 
-use crate::domain::{Destination, PortRange, Socket, State, port};
+use crate::domain::{Destination, PortRange, Socket, port};
 
 /// Default of `tcp_tw_reuse_delay`: milliseconds from the start of TIME-WAIT until connect() may
 /// reuse the socket's four-tuple. Kernels without this sysctl (before Linux 6.14) wait until the
@@ -102,25 +102,11 @@ impl Ephemeral {
         self.reserved.iter().filter_map(|r| r.intersection(range)).map(PortRange::len).sum()
     }
 
-    /// Returns whether connect() may reuse the four-tuple of `socket`, which is connected to
-    /// `destination` (`tcp_twsk_unique`, net/ipv4/tcp_ipv4.c). Ignores how the port was bound.
+    /// Returns what the sysctls allow for TIME-WAIT sockets to `destination`, whatever their age.
     ///
     /// Reuse requires that the connection used TCP timestamps. If both ends are on this machine,
     /// the `tcp_timestamps` of this machine decides. If not, `sends_timestamps` says whether the
     /// peer is known to send timestamps.
-    pub fn tuple_reuse(
-        &self,
-        socket: &Socket,
-        destination: &Destination,
-        sends_timestamps: bool,
-    ) -> TupleReuse {
-        if socket.state != State::TimeWait {
-            return TupleReuse::No;
-        }
-        self.allows_reuse(destination, sends_timestamps).min(self.is_old_enough(socket))
-    }
-
-    /// Returns what the sysctls allow for TIME-WAIT sockets to `destination`, whatever their age.
     pub fn allows_reuse(&self, destination: &Destination, sends_timestamps: bool) -> TupleReuse {
         let is_loopback = destination.is_loopback() || destination.interface == Some(LOOPBACK);
         let allowed = match self.tw_reuse {
@@ -137,7 +123,7 @@ impl Ephemeral {
         allowed.min(stamped)
     }
 
-    fn is_old_enough(&self, socket: &Socket) -> TupleReuse {
+    pub(super) fn is_old_enough(&self, socket: &Socket) -> TupleReuse {
         let Some(left) = socket.expires_ms else { return TupleReuse::No };
         let age_ms = TIME_WAIT_MS.saturating_sub(left);
         match self.tw_reuse_delay_ms {

@@ -79,20 +79,6 @@ struct Unpaired {
     appeared: Vec<u32>,
 }
 
-/// A way to recognize a socket of the previous snapshot.
-struct Pairing {
-    key: fn(&KnownPorts) -> u64,
-    /// Whether an old and a new socket with the same key are the same socket.
-    are_one: fn(&KnownPorts, &KnownPorts) -> bool,
-}
-
-/// Pairs sockets first by the identity, then by endpoints: without a cookie, the identity changes
-/// with the inode, which a connection gets at accept() and loses when it is closed.
-const PAIRINGS: [Pairing; 2] = [
-    Pairing { key: |known| known.identity, are_one: |_, _| true },
-    Pairing { key: |known| u64::from(known.endpoints), are_one: KnownPorts::is_continued_by },
-];
-
 impl History {
     /// Adds a snapshot, which must be sorted. Ignores one that is not newer than the latest.
     pub fn observe(&mut self, snapshot: &Snapshot) {
@@ -121,20 +107,16 @@ impl History {
 
     /// Returns the age of a socket. None: the latest snapshot does not contain the socket.
     pub fn age(&self, socket: &Socket) -> Option<Age> {
-        let known = self.on(socket.protocol, socket.local.port);
-        known.iter().find(|known| known.is(socket)).and_then(|known| self.age_of(known))
+        let at = socket.protocol_port();
+        let start = self.known.partition_point(|known| known.protocol_port() < at);
+        let mut on_port =
+            self.known[start..].iter().take_while(|known| known.protocol_port() == at);
+        self.age_of(on_port.find(|known| known.is(socket))?)
     }
 
     /// Returns the ages of the latest snapshot's sockets, in its order.
     pub fn ages(&self) -> impl Iterator<Item = Age> {
         self.known.iter().filter_map(|known| self.age_of(known))
-    }
-
-    /// Returns the age of the youngest socket on a port, see [`Age::youngest`]. None: the latest
-    /// snapshot has no socket on the port.
-    pub fn youngest_on(&self, port: u16) -> Option<Age> {
-        let known = Protocol::EACH.into_iter().flat_map(|protocol| self.on(protocol, port));
-        known.filter_map(|known| self.age_of(known)).reduce(Age::youngest)
     }
 
     /// Returns the indexes, in the latest snapshot, of the sockets that appeared since the previous
@@ -152,23 +134,17 @@ impl History {
     /// Returns whether the latest snapshot lists all sockets of the protocol, except bound-inactive
     /// ones.
     pub fn lists(&self, protocol: Protocol) -> bool {
-        self.latest.is_some_and(|latest| latest.unlisted.lists(protocol))
+        self.latest.is_some_and(|latest| latest.unlisted.tables[protocol as usize] == [false; 2])
     }
 
     /// Returns whether the latest snapshot lists bound-inactive TCP sockets.
     pub fn lists_bound(&self) -> bool {
-        self.latest.is_some_and(|latest| latest.unlisted.lists_bound())
+        self.latest.is_some_and(|latest| !latest.unlisted.bound)
     }
 
     /// Returns the events of a port, newest first, at most 8.
     pub fn on_port(&self, port: u16) -> impl Iterator<Item = PortEvent> {
         self.port_events.on_port(port)
-    }
-
-    fn on(&self, protocol: Protocol, port: u16) -> &[KnownPorts] {
-        let start = self.known.partition_point(|known| known.protocol_port() < (protocol, port));
-        let rest = &self.known[start..];
-        &rest[..rest.partition_point(|known| known.protocol_port() == (protocol, port))]
     }
 
     fn age_of(&self, known: &KnownPorts) -> Option<Age> {
@@ -177,30 +153,13 @@ impl History {
     }
 }
 
-impl Age {
-    /// Returns the younger of two ages. An upper bound counts as younger than a lower bound,
-    /// because the age above a lower bound is unknown.
-    #[must_use]
-    pub fn youngest(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Exactly(a), Self::Exactly(b)) => Self::Exactly(a.min(b)),
-            (Self::AtLeast(a), Self::AtLeast(b)) => Self::AtLeast(a.min(b)),
-            (exact @ Self::Exactly(_), _) | (_, exact) => exact,
-        }
-    }
-}
-
 fn is_same(known: &[KnownPorts], sockets: &[Socket]) -> bool {
     let is_same = |(known, socket): (&KnownPorts, &Socket)| {
         known.is(socket)
             && known.state == socket.state
-            && known.protocol_port() == protocol_port(socket)
+            && known.protocol_port() == socket.protocol_port()
     };
     known.len() == sockets.len() && known.iter().zip(sockets).all(is_same)
-}
-
-fn protocol_port(socket: &Socket) -> (Protocol, u16) {
-    (socket.protocol, socket.local.port)
 }
 
 /// Compares two snapshots port by port.
@@ -223,8 +182,8 @@ impl SnapshotComparison<'_> {
             next.reserve_exact(sockets.len() + sockets.len() / 64);
         }
         let mut old = known.as_slice();
-        for new in sockets.chunk_by(|a, b| protocol_port(a) == protocol_port(b)) {
-            let at = protocol_port(&new[0]);
+        for new in sockets.chunk_by(Socket::shares_port) {
+            let at = new[0].protocol_port();
             self.vanish_until(&mut old, |known| known.protocol_port() < at);
             let (same_port, later) =
                 old.split_at(old.iter().take_while(|known| known.protocol_port() == at).count());
@@ -252,7 +211,9 @@ impl SnapshotComparison<'_> {
                 is_empty &= !self.keep_missing(known);
             }
             if is_empty {
-                self.record_event(port[0].port, port[0].protocol, None, None);
+                let (at, protocol) = (self.snapshot.taken_at, port[0].protocol);
+                let event = PortEvent { at, protocol, state: None, remote: None };
+                self.history.port_events.push(port[0].port, event);
             }
         }
     }
@@ -275,9 +236,10 @@ impl SnapshotComparison<'_> {
         unpaired.disappeared.clear();
         unpaired.appeared.clear();
         self.walk(old, start, &mut unpaired);
-        for pairing in PAIRINGS {
-            self.pair(&pairing, &mut unpaired);
-        }
+        // Without a cookie, the identity changes with the inode, which a connection gets at accept()
+        // and loses when it is closed.
+        self.pair(&mut unpaired, |known| known.identity, |_, _| true);
+        self.pair(&mut unpaired, |known| known.endpoints.into(), KnownPorts::is_continued_by);
         for &index in &unpaired.appeared {
             self.add_new(index as usize);
         }
@@ -290,8 +252,8 @@ impl SnapshotComparison<'_> {
     }
 
     /// Pairs sockets by the order of `Socket::sort_key`, from index `start` of `next`. Sockets
-    /// without a cookie and sockets whose family changed can be out of this order: `PAIRINGS`
-    /// matches these.
+    /// without a cookie and sockets whose family changed can be out of this order: `pair` matches
+    /// these.
     fn walk(&mut self, old: &[KnownPorts], start: usize, unpaired: &mut Unpaired) {
         let (mut from, mut to) = (0, start);
         while let (Some(known), Some(new)) = (old.get(from), self.history.next.get(to)) {
@@ -314,8 +276,13 @@ impl SnapshotComparison<'_> {
         unpaired.appeared.extend(to as u32..self.history.next.len() as u32);
     }
 
-    fn pair(&mut self, pairing: &Pairing, unpaired: &mut Unpaired) {
-        let Pairing { key, are_one } = pairing;
+    /// Pairs the sockets that have the same key and for which `are_one` is true.
+    fn pair(
+        &mut self,
+        unpaired: &mut Unpaired,
+        key: fn(&KnownPorts) -> u64,
+        are_one: fn(&KnownPorts, &KnownPorts) -> bool,
+    ) {
         let Unpaired { disappeared, appeared } = unpaired;
         if disappeared.is_empty() || appeared.is_empty() {
             return;
@@ -359,22 +326,13 @@ impl SnapshotComparison<'_> {
     }
 
     fn enter_state(&mut self, index: usize) {
-        let socket = &self.snapshot.sockets[index];
-        if socket.state == State::TimeWait {
+        let Socket { protocol, state, local, remote, .. } = self.snapshot.sockets[index];
+        if state == State::TimeWait {
             self.history.entered_time_wait.push(index as u32);
         }
-        self.record_event(socket.local.port, socket.protocol, Some(socket.state), socket.remote);
-    }
-
-    fn record_event(
-        &mut self,
-        port: u16,
-        protocol: Protocol,
-        state: Option<State>,
-        remote: Option<Endpoint>,
-    ) {
         let at = self.snapshot.taken_at;
-        self.history.port_events.push(port, PortEvent { at, protocol, state, remote });
+        let event = PortEvent { at, protocol, state: Some(state), remote };
+        self.history.port_events.push(local.port, event);
     }
 }
 

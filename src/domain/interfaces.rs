@@ -27,9 +27,14 @@ impl Interfaces {
     }
 
     /// Returns the local endpoint as ss(8) shows it: `[fe80::1%eth0]:8080`, `0.0.0.0%lo:53`.
-    pub fn local<'a>(&'a self, socket: &Socket) -> LocalEndpoint<'a> {
+    pub fn local<'a>(&'a self, socket: &Socket) -> impl fmt::Display + use<'a> {
+        let Endpoint { address, port } = socket.local;
         let interface = socket.interface.map(|index| self.label(index));
-        LocalEndpoint { endpoint: socket.local, interface }
+        fmt::from_fn(move |f| match interface {
+            None => fmt::Display::fmt(&Endpoint { address, port }, f),
+            Some(interface) if address.is_ipv6() => write!(f, "[{address}%{interface}]:{port}"),
+            Some(interface) => write!(f, "{address}%{interface}:{port}"),
+        })
     }
 
     /// Returns `10.0.0.7 → 10.0.3.17:443`, followed by the interface if the sockets are bound to
@@ -69,29 +74,12 @@ impl fmt::Display for InterfaceLabel<'_> {
     }
 }
 
-/// The local endpoint of a socket, with the interface that the socket is bound to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LocalEndpoint<'a> {
-    endpoint: Endpoint,
-    interface: Option<InterfaceLabel<'a>>,
-}
-
-impl fmt::Display for LocalEndpoint<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Endpoint { address, port } = self.endpoint;
-        match self.interface {
-            None => self.endpoint.fmt(f),
-            Some(interface) if address.is_ipv6() => write!(f, "[{address}%{interface}]:{port}"),
-            Some(interface) => write!(f, "{address}%{interface}:{port}"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
 
     use super::*;
+    use crate::domain::{Protocol, State};
 
     #[test]
     fn a_bound_interface_follows_the_address() {
@@ -99,9 +87,9 @@ mod tests {
             [(3, Text::scrub("v1")), (2, Text::scrub("v0"))].into_iter().collect();
         let shown = |at: &str, index: Option<u32>| {
             let at: SocketAddr = at.parse().unwrap();
-            let endpoint = Endpoint { address: at.ip(), port: at.port() };
-            let interface = index.map(|index| interfaces.label(index));
-            LocalEndpoint { endpoint, interface }.to_string()
+            let local = Endpoint { address: at.ip(), port: at.port() };
+            let socket = Socket::new(Protocol::Tcp, State::Listen, local);
+            interfaces.local(&Socket { interface: index, ..socket }).to_string()
         };
         assert_eq!(shown("[fe80::1]:80", Some(2)), "[fe80::1%v0]:80");
         assert_eq!(shown("[fe80::1]:80", Some(9)), "[fe80::1%9]:80");

@@ -3,7 +3,7 @@
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv6Addr},
     str::FromStr,
 };
 
@@ -94,21 +94,9 @@ impl FromStr for LocalAddress {
     }
 }
 
-impl From<IpAddr> for LocalAddress {
-    fn from(address: IpAddr) -> Self {
-        Self { address, interface: None }
-    }
-}
-
-impl From<Ipv4Addr> for LocalAddress {
-    fn from(address: Ipv4Addr) -> Self {
-        IpAddr::from(address).into()
-    }
-}
-
-impl From<Ipv6Addr> for LocalAddress {
-    fn from(address: Ipv6Addr) -> Self {
-        IpAddr::from(address).into()
+impl<A: Into<IpAddr>> From<A> for LocalAddress {
+    fn from(address: A) -> Self {
+        Self { address: address.into(), interface: None }
     }
 }
 

@@ -127,7 +127,8 @@ pub fn rate(per_second: f64) -> String {
     }
 }
 
-/// A process: `nginx[812]`, or `pid 812` if its name is not known.
+/// A process: `nginx[812]`, or `pid 812` if its name is not known. The name is in quotation marks if
+/// it is empty or has a character other than letters, digits and common punctuation.
 #[derive(Clone, Copy, Debug)]
 pub struct NamedProcess<'a> {
     pub name: Option<&'a Text>,
@@ -136,24 +137,14 @@ pub struct NamedProcess<'a> {
 
 impl fmt::Display for NamedProcess<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.name {
-            Some(name) => write!(f, "{}[{}]", Quoted(name.as_str()), self.pid),
-            None => write!(f, "pid {}", self.pid),
-        }
-    }
-}
-
-/// A name, in quotation marks if it is empty or has a character other than letters, digits and
-/// common punctuation: a space in a name must not look like the end of a column.
-struct Quoted<'a>(&'a str);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, pid } = self;
+        let Some(name) = name.map(Text::as_str) else { return write!(f, "pid {pid}") };
+        // A space in a name must not look like the end of a column.
         let is_plain = |c: char| c.is_alphanumeric() || "._-+:@/\\{}…".contains(c);
-        if !self.0.is_empty() && self.0.chars().all(is_plain) {
-            f.write_str(self.0)
+        if !name.is_empty() && name.chars().all(is_plain) {
+            write!(f, "{name}[{pid}]")
         } else {
-            write!(f, "\"{}\"", self.0.replace('"', "\\u{22}"))
+            write!(f, "\"{}\"[{pid}]", name.replace('"', "\\u{22}"))
         }
     }
 }

@@ -46,10 +46,6 @@ impl StateClass {
             Self::TimeWait => 2,
         }
     }
-
-    fn bit(self) -> u8 {
-        1 << self as u8
-    }
 }
 
 /// A protocol of one address family, such as TCP over IPv4. A dual-stack socket counts for both
@@ -64,6 +60,14 @@ pub enum ProtocolFamily {
 
 impl ProtocolFamily {
     pub const EACH: [Self; 4] = [Self::Tcp4, Self::Tcp6, Self::Udp4, Self::Udp6];
+
+    /// Returns the IPv4 and the IPv6 family of a protocol.
+    pub fn of(protocol: Protocol) -> [Self; 2] {
+        match protocol {
+            Protocol::Tcp => [Self::Tcp4, Self::Tcp6],
+            Protocol::Udp => [Self::Udp4, Self::Udp6],
+        }
+    }
 
     pub fn name(self) -> &'static str {
         match self {
@@ -82,12 +86,8 @@ impl ProtocolFamily {
     }
 
     pub fn includes(self, socket: &Socket) -> bool {
-        let [speaks_ipv4, speaks_ipv6] = families(socket);
-        let speaks_it = match self {
-            Self::Tcp4 | Self::Udp4 => speaks_ipv4,
-            Self::Tcp6 | Self::Udp6 => speaks_ipv6,
-        };
-        self.protocol() == socket.protocol && speaks_it
+        let mut each = Self::of(socket.protocol).into_iter().zip(families(socket));
+        each.any(|(protocol_family, counts)| counts && protocol_family == self)
     }
 }
 
@@ -106,17 +106,9 @@ impl PortUse {
         self.classes(protocols) != 0
     }
 
-    pub fn holds(self, protocols: Protocols, class: StateClass) -> bool {
-        self.classes(protocols) & class.bit() != 0
-    }
-
-    pub fn family_holds(self, protocol_family: ProtocolFamily, class: StateClass) -> bool {
-        self.0[protocol_family as usize] & class.bit() != 0
-    }
-
     /// Returns the class that is shown for this port. None: no socket of `protocols` uses it.
     pub fn shown_class(self, protocols: Protocols) -> Option<StateClass> {
-        first_class(self.classes(protocols))
+        StateClass::EACH.get(self.classes(protocols).trailing_zeros() as usize).copied()
     }
 
     fn classes(self, protocols: Protocols) -> u8 {
@@ -127,11 +119,6 @@ impl PortUse {
             Protocols::Both => tcp4 | tcp6 | udp4 | udp6,
         }
     }
-}
-
-/// Returns the first class of `StateClass::EACH` whose bit is set; None: no bit is set.
-fn first_class(classes: u8) -> Option<StateClass> {
-    StateClass::EACH.get(classes.trailing_zeros() as usize).copied()
 }
 
 /// Numbers of ports, in the order of `StateClass::EACH`.
@@ -159,7 +146,7 @@ pub struct Gauge {
     /// Of `occupied`: even ports.
     pub occupied_even: u32,
     /// `occupied` by the class that is shown for each port, in the order of `StateClass::EACH`.
-    pub by_class: [u32; StateClass::EACH.len()],
+    pub by_class: ByClass,
 }
 
 impl Gauge {
@@ -189,14 +176,12 @@ impl Occupancy {
     }
 
     pub fn add(&mut self, socket: &Socket) {
-        let PortUse([tcp4, tcp6, udp4, udp6]) = &mut self.ports[usize::from(socket.local.port)];
-        let port_uses = match socket.protocol {
-            Protocol::Tcp => [tcp4, tcp6],
-            Protocol::Udp => [udp4, udp6],
-        };
-        let bit = StateClass::of(socket.state).bit();
-        for (port_use, counts) in port_uses.into_iter().zip(families(socket)) {
-            *port_use |= if counts { bit } else { 0 };
+        let PortUse(port_use) = &mut self.ports[usize::from(socket.local.port)];
+        let bit = 1 << StateClass::of(socket.state) as u8;
+        for (family, counts) in
+            ProtocolFamily::of(socket.protocol).into_iter().zip(families(socket))
+        {
+            port_use[family as usize] |= if counts { bit } else { 0 };
         }
     }
 

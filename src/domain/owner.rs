@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 
 use crate::domain::{Text, notation::NamedProcess};
 
-/// The owner of a socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owner<'a> {
+/// The owner of a socket. `P`: its pids.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OwnerOf<P> {
     /// The visible processes with a descriptor of the socket, by pid, ascending.
-    Process(&'a [u32]),
+    Process(P),
     /// The kernel: TIME-WAIT and orphaned sockets, which their process has closed, and sockets of
     /// tunnels.
     Kernel,
     /// As `Kernel`, but it is known which processes held the socket before they closed it.
-    Departed(&'a [u32]),
+    Departed(P),
     /// The processes of the listener, for a connection that is not accepted yet.
-    Backlog(&'a [u32]),
+    Backlog(P),
     /// A process or a descriptor table that is not visible here.
     Hidden,
     /// The processes that may hold the socket were searched, and none holds it: it belongs to the
@@ -26,7 +26,29 @@ pub enum Owner<'a> {
     /// closed during the scan, or a hidden process may hold it.
     Unresolved,
     /// Owners were not looked up in this scan.
+    #[default]
     NotAsked,
+}
+
+pub type Owner<'a> = OwnerOf<&'a [u32]>;
+
+/// `Owner` as stored in a socket. Pids are a span of `Snapshot::pids`.
+pub type Holder = OwnerOf<Span>;
+
+impl<P> OwnerOf<P> {
+    /// Converts the pids.
+    pub fn map<Q>(self, convert: impl FnOnce(P) -> Q) -> OwnerOf<Q> {
+        match self {
+            Self::Process(pids) => OwnerOf::Process(convert(pids)),
+            Self::Kernel => OwnerOf::Kernel,
+            Self::Departed(pids) => OwnerOf::Departed(convert(pids)),
+            Self::Backlog(pids) => OwnerOf::Backlog(convert(pids)),
+            Self::Hidden => OwnerOf::Hidden,
+            Self::Nobody => OwnerOf::Nobody,
+            Self::Unresolved => OwnerOf::Unresolved,
+            Self::NotAsked => OwnerOf::NotAsked,
+        }
+    }
 }
 
 impl<'a> Owner<'a> {
@@ -52,20 +74,6 @@ impl<'a> Owner<'a> {
             _ => &[],
         }
     }
-}
-
-/// `Owner` as stored in a socket. Pids are a span of `Snapshot::pids`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Holder {
-    Process(Span),
-    Kernel,
-    Departed(Span),
-    Backlog(Span),
-    Hidden,
-    Nobody,
-    Unresolved,
-    #[default]
-    NotAsked,
 }
 
 /// `length` pids of `Snapshot::pids`, starting at `first`.
@@ -114,10 +122,6 @@ impl ProcessTable {
     /// Removes processes for which `keep` returns false, because they own nothing any longer.
     pub fn retain(&mut self, mut keep: impl FnMut(u32) -> bool) {
         self.0.retain(|&pid, _| keep(pid));
-    }
-
-    pub fn len(&self) -> usize {
-        self.0.len()
     }
 
     pub fn is_empty(&self) -> bool {

@@ -197,10 +197,7 @@ impl Snapshot {
     /// Returns the sockets on one port of one protocol, of both families. The snapshot must be
     /// sorted.
     pub fn on_port(&self, protocol: Protocol, port: u16) -> &[Socket] {
-        let key = |s: &Socket| (s.protocol, s.local.port);
-        let start = self.sockets.partition_point(|s| key(s) < (protocol, port));
-        let rest = &self.sockets[start..];
-        &rest[..rest.partition_point(|s| key(s) == (protocol, port))]
+        self.between((protocol, port), (protocol, port))
     }
 
     /// Returns whether the level of a range or destination may depend on which ports were bound by
@@ -218,13 +215,11 @@ impl Snapshot {
     /// Counts the TCP ports of the ephemeral range with a connection, without reserved ports.
     /// Returns those of the low parity and those of the high parity.
     pub fn connected_ports(&self) -> (u32, u32) {
-        let (ephemeral, mut low, mut other) = (&self.ephemeral, 0, 0);
-        for port in self.of_protocol_in_range(Protocol::Tcp).chunk_by(is_same_port) {
-            let number = port[0].local.port;
-            if port.iter().any(|socket| socket.remote.is_some()) && !ephemeral.is_reserved(number) {
-                let is_low = number % 2 == ephemeral.range.first() % 2;
-                *if is_low { &mut low } else { &mut other } += 1;
-            }
+        let (mut low, mut other) = (0, 0);
+        let ports = self.automatic_ports(Protocol::Tcp);
+        for port in ports.filter(|port| port.iter().any(|socket| socket.remote.is_some())) {
+            let is_low = port[0].local.port % 2 == self.ephemeral.range.first() % 2;
+            *if is_low { &mut low } else { &mut other } += 1;
         }
         (low, other)
     }
@@ -266,28 +261,38 @@ impl Snapshot {
     }
 
     /// Returns whether connect() may reuse the four-tuple of a socket that is connected to
-    /// `destination`, provided that it may choose the socket's port.
+    /// `destination`, provided that it may choose the socket's port (`tcp_twsk_unique`,
+    /// net/ipv4/tcp_ipv4.c).
     pub fn tuple_reuse(&self, socket: &Socket, destination: &Destination) -> TupleReuse {
-        self.ephemeral.tuple_reuse(socket, destination, self.sends_timestamps(destination))
+        if socket.state != State::TimeWait {
+            return TupleReuse::No;
+        }
+        self.allows_reuse(destination).min(self.ephemeral.is_old_enough(socket))
     }
 
     /// Returns what the sysctls allow for TIME-WAIT sockets to `destination`, whatever their age.
     pub fn allows_reuse(&self, destination: &Destination) -> TupleReuse {
-        self.ephemeral.allows_reuse(destination, self.sends_timestamps(destination))
-    }
-
-    /// Returns whether a connection to the peer shows that the peer sends timestamps.
-    fn sends_timestamps(&self, destination: &Destination) -> bool {
-        self.timestamp_peers.binary_search(&destination.remote).is_ok()
+        let sends_timestamps = self.timestamp_peers.binary_search(&destination.remote).is_ok();
+        self.ephemeral.allows_reuse(destination, sends_timestamps)
     }
 
     /// Returns the sockets of a protocol in the ephemeral range, reserved ports included. The
     /// snapshot must be sorted.
     pub fn of_protocol_in_range(&self, protocol: Protocol) -> &[Socket] {
         let range = self.ephemeral.range;
-        let protocol_port = |socket: &Socket| (socket.protocol, socket.local.port);
-        let start = self.sockets.partition_point(|s| protocol_port(s) < (protocol, range.first()));
-        let end = self.sockets.partition_point(|s| protocol_port(s) <= (protocol, range.last()));
+        self.between((protocol, range.first()), (protocol, range.last()))
+    }
+
+    /// Iterates over the ports in use that the kernel may choose; yields the sockets of each. The
+    /// snapshot must be sorted.
+    pub fn automatic_ports(&self, protocol: Protocol) -> impl Iterator<Item = &[Socket]> {
+        let ports = self.of_protocol_in_range(protocol).chunk_by(Socket::shares_port);
+        ports.filter(|port| !self.ephemeral.is_reserved(port[0].local.port))
+    }
+
+    fn between(&self, first: (Protocol, u16), last: (Protocol, u16)) -> &[Socket] {
+        let start = self.sockets.partition_point(|socket| socket.protocol_port() < first);
+        let end = self.sockets.partition_point(|socket| socket.protocol_port() <= last);
         &self.sockets[start..end]
     }
 
@@ -297,13 +302,8 @@ impl Snapshot {
     pub fn is_bind_refused(&self) -> bool {
         self.refused_bind == Some(Errno::EADDRINUSE)
             && self.hides_bound_inactive()
-            && self.occupied_tcp_ports() < self.ephemeral.automatic_capacity()
-    }
-
-    /// Counts the TCP ports in use in the ephemeral range, without reserved ports.
-    fn occupied_tcp_ports(&self) -> u32 {
-        let ports = self.of_protocol_in_range(Protocol::Tcp).chunk_by(is_same_port);
-        ports.filter(|port| !self.ephemeral.is_reserved(port[0].local.port)).count() as u32
+            && (self.automatic_ports(Protocol::Tcp).count() as u32)
+                < self.ephemeral.automatic_capacity()
     }
 
     /// Returns an upper bound of the number of TCP ports of the ephemeral range to which unlisted
@@ -311,7 +311,9 @@ impl Snapshot {
     pub fn unlisted_in_range(&self) -> u32 {
         let size = self.ephemeral.automatic_capacity();
         let in_doubt = self.gaps.iter().map(|gap| match gap {
-            Gap::PortsInDoubt { ports } => ports.count_in(self.ephemeral.range),
+            Gap::PortsInDoubt { ports } => {
+                self.ephemeral.range.ports().filter(|&port| ports.contains(port)).count() as u32
+            }
             _ => 0,
         });
         match self.hides_bound_inactive() {
@@ -327,16 +329,7 @@ impl Snapshot {
     }
 
     pub fn owner(&self, socket: &Socket) -> Owner<'_> {
-        match socket.holder {
-            Holder::Process(span) => Owner::Process(self.span(span)),
-            Holder::Departed(span) => Owner::Departed(self.span(span)),
-            Holder::Backlog(span) => Owner::Backlog(self.span(span)),
-            Holder::Kernel => Owner::Kernel,
-            Holder::Hidden => Owner::Hidden,
-            Holder::Nobody => Owner::Nobody,
-            Holder::Unresolved => Owner::Unresolved,
-            Holder::NotAsked => Owner::NotAsked,
-        }
+        socket.holder.map(|span| self.span(span))
     }
 
     /// Returns whether the ephemeral range and the reserved ports were read from the kernel, not
@@ -355,10 +348,6 @@ impl Snapshot {
     }
 }
 
-fn is_same_port(one: &Socket, other: &Socket) -> bool {
-    one.local.port == other.local.port
-}
-
 /// TCP ports of the ephemeral range that had a listening or bound socket and have been in use
 /// since. connect() cannot use such a port while it has a connection that was accepted, or whose
 /// port was bound before connect().
@@ -371,7 +360,7 @@ impl Listened {
     pub fn observe(&mut self, snapshot: &mut Snapshot) {
         let is_held = |socket: &Socket| matches!(socket.state, State::Listen | State::Bound);
         let sockets = snapshot.of_protocol_in_range(Protocol::Tcp);
-        let ports = sockets.chunk_by(is_same_port).filter_map(|port| {
+        let ports = sockets.chunk_by(Socket::shares_port).filter_map(|port| {
             let number = port[0].local.port;
             (self.0.contains(number) || port.iter().any(is_held)).then_some(number)
         });

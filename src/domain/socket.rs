@@ -32,11 +32,7 @@ pub enum Protocols {
 
 impl Protocols {
     pub fn includes(self, protocol: Protocol) -> bool {
-        match self {
-            Self::Tcp => protocol == Protocol::Tcp,
-            Self::Udp => protocol == Protocol::Udp,
-            Self::Both => true,
-        }
+        self == Self::Both || self == protocol.into()
     }
 
     pub fn name(self) -> &'static str {
@@ -234,6 +230,16 @@ impl Socket {
             send_queue: 0,
             holder: Holder::NotAsked,
         }
+    }
+
+    /// Returns the protocol and the local port, by which lists of sockets are sorted.
+    pub fn protocol_port(&self) -> (Protocol, u16) {
+        (self.protocol, self.local.port)
+    }
+
+    /// Returns whether both sockets have the same protocol and local port.
+    pub fn shares_port(&self, other: &Self) -> bool {
+        self.protocol_port() == other.protocol_port()
     }
 
     /// Returns whether the process of the socket has closed it, but the kernel keeps it.

@@ -20,31 +20,34 @@ pub struct Text(Arc<str>);
 impl Text {
     /// Creates the text from any bytes. Escapes unsafe characters.
     pub fn scrub(raw: impl AsRef<[u8]>) -> Self {
-        let mut clean = String::with_capacity(raw.as_ref().len());
-        let mut marks = 0;
-        for chunk in raw.as_ref().utf8_chunks() {
-            for c in chunk.valid().chars() {
-                push_scrubbed(&mut clean, c, &mut marks);
-            }
-            for byte in chunk.invalid() {
-                write!(clean, "\\x{byte:02x}").expect("writing to a String cannot fail");
-                marks = 0;
-            }
-        }
-        Self(clean.into())
+        Self::escaped(raw.as_ref(), "\\\\")
     }
 
     /// Creates text from the program's own words with scrubbed text among them. As [`Text::scrub`],
     /// but keeps backslashes, which a second scrub would double.
     pub fn around_scrubbed(words: impl AsRef<str>) -> Self {
-        let mut clean = String::with_capacity(words.as_ref().len());
+        Self::escaped(words.as_ref().as_bytes(), "\\")
+    }
+
+    /// Escapes unsafe characters, and replaces each backslash by `backslash`.
+    fn escaped(raw: &[u8], backslash: &str) -> Self {
+        const INFALLIBLE: &str = "writing to a String cannot fail";
+        let mut clean = String::with_capacity(raw.len());
         let mut marks = 0;
-        for c in words.as_ref().chars() {
-            if c == '\\' {
-                clean.push(c);
+        for chunk in raw.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                marks = if c.width() == Some(0) { marks + 1 } else { 0 };
+                if c == '\\' {
+                    clean.push_str(backslash);
+                } else if is_deceptive(c) || marks > MARKS_IN_A_ROW {
+                    write!(clean, "{}", c.escape_unicode()).expect(INFALLIBLE);
+                } else {
+                    clean.push(c);
+                }
+            }
+            for byte in chunk.invalid() {
+                write!(clean, "\\x{byte:02x}").expect(INFALLIBLE);
                 marks = 0;
-            } else {
-                push_scrubbed(&mut clean, c, &mut marks);
             }
         }
         Self(clean.into())
@@ -77,18 +80,6 @@ impl fmt::Display for Text {
 impl fmt::Debug for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"{}\"", self.0)
-    }
-}
-
-fn push_scrubbed(clean: &mut String, c: char, marks: &mut u32) {
-    let is_mark = c.width() == Some(0);
-    *marks = if is_mark { *marks + 1 } else { 0 };
-    if c == '\\' {
-        clean.push_str("\\\\");
-    } else if is_deceptive(c) || *marks > MARKS_IN_A_ROW {
-        write!(clean, "{}", c.escape_unicode()).expect("writing to a String cannot fail");
-    } else {
-        clean.push(c);
     }
 }
 

@@ -2,7 +2,6 @@
 
 mod destinations;
 mod drain;
-mod family_counts;
 mod forecast;
 mod recent;
 mod series;
@@ -12,11 +11,12 @@ use std::time::Duration;
 
 use self::{
     destinations::DestinationTrends,
-    family_counts::{FamilyCounts, is_automatic},
+    recent::Recent,
     tracked::{Count, TrackedSubject},
 };
 use crate::domain::{
-    Analysis, Destination, Ephemeral, History, Protocol, ProtocolFamily, RangeUse, Snapshot, Socket,
+    Analysis, Destination, Ephemeral, History, Protocol, ProtocolFamily, RangeUse, Snapshot,
+    Socket, State,
 };
 
 pub use self::{
@@ -75,17 +75,12 @@ impl Trends {
         }
         let elapsed = self.advance(snapshot, history);
         self.count_arrivals(snapshot, analysis, history);
-        let family_counts = FamilyCounts::of(snapshot);
         for protocol in Protocol::EACH.into_iter().filter(|&protocol| history.lists(protocol)) {
-            let sockets = family_counts.sockets[protocol as usize];
+            let (sockets, counts) = count_sockets(snapshot, protocol);
             self.ranges[protocol as usize]
                 .sample(elapsed, count(sockets, analysis.range(protocol)));
-            for protocol_family in ProtocolFamily::EACH
-                .into_iter()
-                .filter(|protocol_family| protocol_family.protocol() == protocol)
-            {
-                self.protocol_families[protocol_family as usize]
-                    .sample(elapsed, family_counts.protocol_families[protocol_family as usize]);
+            for (protocol_family, count) in ProtocolFamily::of(protocol).into_iter().zip(counts) {
+                self.protocol_families[protocol_family as usize].sample(elapsed, count);
             }
             if protocol == Protocol::Tcp {
                 self.destinations.sample(elapsed, &analysis.destinations);
@@ -102,7 +97,7 @@ impl Trends {
     /// Returns what the scans of the last minute measured. None: the subject is not followed, or
     /// was not scanned in the last minute.
     pub fn last_minute(&self, subject: Subject) -> Option<LastMinute> {
-        self.tracked(subject)?.last_minute(self.latest.as_ref()?.elapsed)
+        self.tracked(subject)?.recent.last_minute(self.latest.as_ref()?.elapsed)
     }
 
     /// Returns the destinations that were short of ports in the last seconds, in no particular
@@ -110,13 +105,10 @@ impl Trends {
     pub fn short_destinations(&self) -> Vec<Destination> {
         let Some(latest) = &self.latest else { return Vec::new() };
         let is_short = |tracked: &TrackedSubject| {
-            tracked.last_minute(latest.elapsed).is_some_and(|last| last.is_failing(false))
+            tracked.recent.last_minute(latest.elapsed).is_some_and(|last| last.is_failing(false))
         };
-        self.destinations
-            .each()
-            .filter(|(_, tracked)| is_short(tracked))
-            .map(|(to, _)| to)
-            .collect()
+        let short = self.destinations.tracked.iter().filter(|(_, tracked)| is_short(tracked));
+        short.map(|(&destination, _)| destination).collect()
     }
 
     /// Returns the used ports since the first snapshot, oldest first: (time before the latest
@@ -124,7 +116,7 @@ impl Trends {
     /// them. Empty if the subject is not followed.
     pub fn series(&self, subject: Subject) -> Vec<(Duration, u32)> {
         let elapsed = self.latest.as_ref().map(|latest| latest.elapsed);
-        let series = |tracked: &TrackedSubject| Some(tracked.series(elapsed?));
+        let series = |tracked: &TrackedSubject| Some(tracked.series.before(elapsed?));
         self.tracked(subject).and_then(series).unwrap_or_default()
     }
 
@@ -134,7 +126,7 @@ impl Trends {
             Subject::ProtocolFamily(protocol_family) => {
                 self.protocol_families.get(protocol_family as usize)
             }
-            Subject::Destination(destination) => self.destinations.get(&destination),
+            Subject::Destination(destination) => self.destinations.tracked.get(&destination),
         }
     }
 
@@ -150,10 +142,9 @@ impl Trends {
             return elapsed;
         };
         let passed = taken_at.saturating_sub(latest.taken_at);
-        let is_comparable = !passed.is_zero()
-            && latest.ephemeral == snapshot.ephemeral
-            && latest.lists_bound == lists_bound;
         let has_other_ports = latest.ephemeral != snapshot.ephemeral;
+        let is_comparable =
+            !passed.is_zero() && !has_other_ports && latest.lists_bound == lists_bound;
         if has_other_ports {
             latest.ephemeral.clone_from(&snapshot.ephemeral);
         }
@@ -164,19 +155,20 @@ impl Trends {
             self.each_tracked().for_each(TrackedSubject::restart);
         }
         if has_other_ports {
-            self.each_tracked().for_each(TrackedSubject::forget);
+            // The scans of the last minute counted other ports.
+            self.each_tracked().for_each(|tracked| tracked.recent = Recent::default());
         }
         elapsed
     }
 
     fn each_tracked(&mut self) -> impl Iterator<Item = &mut TrackedSubject> {
         let ranges = self.ranges.iter_mut().chain(&mut self.protocol_families);
-        ranges.chain(self.destinations.each_mut())
+        ranges.chain(self.destinations.tracked.values_mut())
     }
 
     fn count_arrivals(&mut self, snapshot: &Snapshot, analysis: &Analysis, history: &History) {
         let at = |&index: &u32| snapshot.sockets.get(index as usize);
-        let counts = |socket: &&Socket| is_automatic(socket, &snapshot.ephemeral);
+        let counts = |socket: &&Socket| snapshot.ephemeral.may_choose(socket.local.port);
         for socket in history.arrived().iter().filter_map(at).filter(counts) {
             self.each_of(socket, analysis, |tracked| tracked.waiting.opened += 1);
             if let Some(tracked) = self.destination_of(socket, analysis) {
@@ -195,10 +187,8 @@ impl Trends {
     /// range.
     fn each_of(&mut self, socket: &Socket, analysis: &Analysis, act: impl Fn(&mut TrackedSubject)) {
         act(&mut self.ranges[socket.protocol as usize]);
-        for protocol_family in ProtocolFamily::EACH
-            .into_iter()
-            .filter(|protocol_family| protocol_family.includes(socket))
-        {
+        let of_protocol = ProtocolFamily::of(socket.protocol);
+        for protocol_family in of_protocol.into_iter().filter(|family| family.includes(socket)) {
             act(&mut self.protocol_families[protocol_family as usize]);
         }
         if let Some(tracked) = self.destination_of(socket, analysis) {
@@ -214,7 +204,7 @@ impl Trends {
         if analysis.unconnectable.contains(socket.local.port) {
             return None;
         }
-        self.destinations.get_mut(&Destination::of(socket)?)
+        self.destinations.tracked.get_mut(&Destination::of(socket)?)
     }
 }
 
@@ -224,8 +214,7 @@ fn first_on_their_ports<'a>(
     arrived: &'a [u32],
     sockets: &'a [Socket],
 ) -> impl Iterator<Item = &'a Socket> {
-    let protocol_port =
-        |at: usize| sockets.get(at).map(|socket| (socket.protocol, socket.local.port));
+    let protocol_port = |at: usize| sockets.get(at).map(Socket::protocol_port);
     let is_same_port =
         move |a: &u32, b: &u32| protocol_port(*a as usize) == protocol_port(*b as usize);
     arrived.chunk_by(is_same_port).filter_map(move |port| {
@@ -237,12 +226,31 @@ fn first_on_their_ports<'a>(
     })
 }
 
+/// Returns the number of a protocol's sockets in the ephemeral range, and the counts of its IPv4 and
+/// IPv6 sockets and ports. The snapshot must be sorted.
+fn count_sockets(snapshot: &Snapshot, protocol: Protocol) -> (u32, [Count; 2]) {
+    let (mut all, mut counts) = (0, [Count::default(); 2]);
+    for port in snapshot.automatic_ports(protocol) {
+        all += port.len() as u32;
+        for (protocol_family, count) in ProtocolFamily::of(protocol).into_iter().zip(&mut counts) {
+            let (mut sockets, mut lasting) = (0, false);
+            for socket in port.iter().filter(|socket| protocol_family.includes(socket)) {
+                sockets += 1;
+                lasting |= socket.state != State::TimeWait;
+            }
+            count.sockets += sockets;
+            count.taken += u32::from(sockets > 0);
+            count.lasting += u32::from(lasting);
+        }
+    }
+    (all, counts)
+}
+
 fn count(sockets: u32, range: &RangeUse) -> Count {
-    let (taken, time_wait) = (range.occupied, range.time_wait);
     Count {
         sockets,
-        taken,
-        lasting: taken.saturating_sub(time_wait),
+        taken: range.occupied,
+        lasting: range.occupied.saturating_sub(range.time_wait),
         left: Some(range.available()),
         size: range.size,
     }

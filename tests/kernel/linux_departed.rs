@@ -81,7 +81,8 @@ fn an_orphan_stays_departed_as_time_wait() {
         let (client, port, server) = connection(Ipv4Addr::LOCALHOST);
         watch.scan(OwnerDepth::Full);
         drop(client);
-        let ours = Owner::Departed(&[std::process::id()]);
+        let own = [std::process::id()];
+        let ours = Owner::Departed(&own);
         let (_, owner) = watch.wait_for(port, State::FinWait2, OwnerDepth::Incremental);
         assert_eq!(owner, ours);
         drop(server);

@@ -12,7 +12,7 @@ use portscope::{
         Analysis, Destination, DestinationUse, Endpoint, Ephemeral, Family, Holder, OwnerKey,
         OwnerUse, PortRange, Protocol, RangeUse, Snapshot, Socket, Source, State, StateClass,
         Timer,
-        analysis::{Left, MAX_OWNERS},
+        analysis::{Left, MAX_OWNERS, TopOwners},
         owner::Span,
     },
     host::{Host as _, simulated::SimulatedHost},
@@ -415,7 +415,10 @@ impl Recount<'_> {
         let mut owners: Vec<(OwnerKey, u32)> = owners.into_iter().collect();
         owners.sort_by_key(|&(_, sockets)| Reverse(sockets));
         owners.truncate(MAX_OWNERS);
-        let owners = owners.into_iter().collect();
+        let mut top_owners = TopOwners::default();
+        for (owner_key, sockets) in owners {
+            top_owners.insert(owner_key, sockets);
+        }
         DestinationUse {
             destination,
             capacity: ports.len() as u32,
@@ -436,7 +439,7 @@ impl Recount<'_> {
             ),
             low_parity_capacity: ports.iter().filter(|&&port| self.is_low(port)).count() as u32,
             low_parity_used: count(&|port, _| self.is_low(port)),
-            owners,
+            owners: top_owners,
         }
     }
 

@@ -83,15 +83,6 @@ fn ages_are_lower_bounds_in_the_first_snapshot_and_upper_bounds_later() {
 }
 
 #[test]
-fn a_port_is_as_young_as_its_youngest_socket() {
-    let old = tcp(443, State::Listen, 1);
-    let new = socket(Protocol::Udp, 443, State::Unconnected, 2);
-    let history = history([&[old], &[old], &[old], &[old, new]]);
-    assert_eq!(history.youngest_on(443), Some(Age::Exactly(seconds(1))));
-    assert_eq!(history.youngest_on(80), None);
-}
-
-#[test]
 fn events_of_a_port_are_returned_newest_first() {
     let here = tcp(40_000, State::Established, 1);
     let closing = tcp(40_000, State::CloseWait, 1);

@@ -85,14 +85,14 @@ impl PortChoice<'_> {
                 uncertain.insert(client.port);
                 destinations.note_uncertain(client.pair, client.port);
             } else if client.reuse == TupleReuse::Yes {
-                destinations.note_surely_reusable(client.pair);
+                destinations.row_of(client.pair).usage.surely_reusable += 1;
             }
         }
         let hidden = groups.iter().map(ConnectionGroup::hidden).sum();
         for (pair, &group) in (0..).zip(&group_of) {
             let group = &groups[group as usize];
             if !group.is_of_owner {
-                destinations.note_hidden(pair, group.hidden());
+                destinations.row_of(pair).hidden += group.hidden();
             }
         }
         destinations.add_uncertain(uncertain.len() + hidden);
@@ -109,7 +109,7 @@ impl PortChoice<'_> {
 
     /// Returns the groups, and for each pair the index of its group.
     fn group(&self, destinations: &Destinations<'_>) -> (Vec<ConnectionGroup>, Vec<u32>) {
-        let pairs = destinations.pairs();
+        let pairs = &destinations.pairs;
         let mut counts = vec![(0, 0); pairs.len()];
         // Counts an owner once per port: a thousand connections that a listener accepted on one
         // port are no evidence.
@@ -163,24 +163,20 @@ impl PortChoice<'_> {
         let created = self.clients.rows.iter().filter_map(|client| {
             let group = group_of[client.pair as usize];
             let is_open = groups[group as usize].can_be_judged_by_order() && !client.is_numbered;
-            let (order, is_live) = match (client.inode, client.expires_ms) {
-                (Some(inode), _) => (inode, true),
-                (None, Some(left)) => (left, false),
-                (None, None) => return None,
-            };
             let ClientPort { port, is_low, .. } = *client;
-            is_open.then_some((is_live, CreatedSocket { group, inode: order, port, is_low }))
+            let is_live = client.inode.is_some();
+            let inode = client.inode.or(client.expires_ms)?;
+            is_open.then_some(CreatedSocket { group, is_live, inode, port, is_low })
         });
-        let mut created: Vec<(bool, CreatedSocket)> = created.collect();
+        let mut created: Vec<CreatedSocket> = created.collect();
         // TIME-WAIT sockets with the same remaining time have an unknown order. The high parity is
         // put first, so that they do not count as evidence for connect().
-        created.sort_unstable_by_key(|(is_live, created)| {
-            (created.group, *is_live, created.inode, created.is_low)
+        created.sort_unstable_by_key(|created| {
+            (created.group, created.is_live, created.inode, created.is_low)
         });
-        for created in created.chunk_by(|(a, one), (b, other)| (a, one.group) == (b, other.group)) {
-            let (is_live, group) = (created[0].0, created[0].1.group as usize);
-            let created: Vec<CreatedSocket> = created.iter().map(|&(_, created)| created).collect();
-            let order = if is_live { RankSum::by_inode(&created) } else { RankSum::of(&created) };
+        for created in created.chunk_by(|a, b| (a.group, a.is_live) == (b.group, b.is_live)) {
+            let CreatedSocket { group, is_live, .. } = created[0];
+            let order = if is_live { RankSum::by_inode(created) } else { RankSum::of(created) };
             // The ports of a program that binds ascending numbers ascend too. So ascending ports
             // are evidence only if the kernel reports which ports were bound by number.
             let is_upwards = is_live
@@ -191,7 +187,7 @@ impl PortChoice<'_> {
                     self.snapshot.ephemeral.range,
                 );
             if is_upwards || order.is_low_first() {
-                groups[group].shown = Shown::InOrder;
+                groups[group as usize].shown = Shown::InOrder;
             }
         }
     }

@@ -21,13 +21,13 @@ pub(super) struct Destinations<'a> {
     of_devices: Vec<Destination>,
     rows: Vec<DestinationEntry>,
     numbers: KeyNumbers<Packed>,
-    pairs: Vec<Pair>,
+    pub pairs: Vec<Pair>,
     /// Indexes into `pairs` by destination and owner; only for destinations with several owners.
     pair_places: HashMap<(u32, u32), u32, Seed>,
 }
 
-struct DestinationEntry {
-    usage: DestinationUse,
+pub(super) struct DestinationEntry {
+    pub usage: DestinationUse,
     /// Number of ends of a range with an odd number of ports that a connection to this destination
     /// certainly blocks. Ends that `Ranges::connect_ends` does not include are not counted.
     odd_ends_used: u32,
@@ -38,7 +38,7 @@ struct DestinationEntry {
     /// The port that was added to `uncertain` last.
     last_uncertain: Option<u16>,
     /// Maximum number of other used ports that may be uncertain too. It is unknown which ports.
-    hidden: u32,
+    pub hidden: u32,
     /// The port that was counted last.
     port: Option<u16>,
     /// The state in which `port` was counted.
@@ -106,7 +106,7 @@ impl<'a> Destinations<'a> {
 
     /// Counts a socket. None: it has no destination, or connect() cannot choose its port.
     pub fn add(&mut self, port: &PortState, socket: &Socket, owner_key: u32) -> Option<Connection> {
-        if !port.is_automatic || port.is_unconnectable() {
+        if !port.is_automatic || port.is_unconnectable {
             return None;
         }
         let destination = Destination::of(socket)?;
@@ -161,16 +161,6 @@ impl<'a> Destinations<'a> {
         row.last_uncertain = Some(port);
     }
 
-    /// Counts a TIME-WAIT socket of the pair that connect() can certainly reuse.
-    pub fn note_surely_reusable(&mut self, pair: u32) {
-        self.row_of(pair).usage.surely_reusable += 1;
-    }
-
-    /// Adds `ports` to the number of other ports of the pair's destination that may be uncertain.
-    pub fn note_hidden(&mut self, pair: u32, ports: u32) {
-        self.row_of(pair).hidden += ports;
-    }
-
     /// Sets the number of uncertain ports of each destination. `ports` is their number in the whole
     /// range. Subtracts those that the destination uses: they are counted as used already. The
     /// ports counted in `hidden` are not surely reusable.
@@ -190,21 +180,12 @@ impl<'a> Destinations<'a> {
         }
     }
 
-    fn row_of(&mut self, pair: u32) -> &mut DestinationEntry {
+    pub fn row_of(&mut self, pair: u32) -> &mut DestinationEntry {
         &mut self.rows[self.pairs[pair as usize].destination as usize]
-    }
-
-    pub fn pairs(&self) -> &[Pair] {
-        &self.pairs
     }
 
     pub fn usage_of(&self, pair: u32) -> &DestinationUse {
         &self.rows[self.pairs[pair as usize].destination as usize].usage
-    }
-
-    /// Subtracts one from the reusable TIME-WAIT ports of the pair's destination.
-    pub fn refuse_reuse(&mut self, pair: u32) {
-        self.row_of(pair).usage.reusable -= 1;
     }
 
     pub fn into_rows(mut self, owners: &OwnerTable) -> Vec<DestinationUse> {
@@ -311,7 +292,7 @@ impl DestinationEntry {
         } else {
             usage.used += 1;
             usage.low_parity_used += u32::from(port.is_low);
-            self.numbered += u32::from(port.is_numbered());
+            self.numbered += u32::from(port.is_numbered);
         }
         usage.time_wait += u32::from(all.time_wait);
         usage.reusable += u32::from(all.is_reusable(port));
@@ -323,13 +304,13 @@ impl DestinationEntry {
 impl Counted {
     /// Returns whether connect() can reuse the port, or may be able to.
     fn is_reusable(self, port: &PortState) -> bool {
-        self.reuse != TupleReuse::No && !port.is_numbered()
+        self.reuse != TupleReuse::No && !port.is_numbered
     }
 
     /// Returns whether the port is an end of a range with an odd number of ports and certainly not
     /// reusable. False for numbered ports: `Ranges::connect_ends` does not include them.
     fn uses_odd_end(self, port: &PortState) -> bool {
-        port.is_odd_end && self.reuse == TupleReuse::No && !port.is_numbered()
+        port.is_odd_end && self.reuse == TupleReuse::No && !port.is_numbered
     }
 }
 

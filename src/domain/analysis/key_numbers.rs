@@ -17,7 +17,7 @@ pub(super) struct KeyNumbers<K> {
     last_found: Option<(K, u32)>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct HashSlot {
     /// The low 32 bits of the key's hash. Probing starts at the slot that they select.
     tag: u32,
@@ -25,7 +25,6 @@ struct HashSlot {
     number: u32,
 }
 
-const UNUSED: HashSlot = HashSlot { tag: 0, number: 0 };
 const MIN_SLOTS: usize = 16;
 
 impl<K: Copy + Eq + Hash> KeyNumbers<K> {
@@ -64,7 +63,7 @@ impl<K: Copy + Eq + Hash> KeyNumbers<K> {
 
     fn grow(&mut self) {
         let wanted = (self.slots.len() * 4).max(MIN_SLOTS);
-        let old = std::mem::replace(&mut self.slots, vec![UNUSED; wanted]);
+        let old = std::mem::replace(&mut self.slots, vec![HashSlot::default(); wanted]);
         for slot in old.into_iter().filter(|slot| slot.number > 0) {
             let mut at = slot.tag as usize & (wanted - 1);
             while self.slots[at].number > 0 {

@@ -2,16 +2,8 @@
 
 use crate::domain::{Ephemeral, PortRange, PortSet, Protocol, RangeUse, Snapshot, Socket, State};
 
-/// The reason why connect() to a new destination cannot get the port.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Bar {
-    /// See `Analysis::unconnectable`.
-    Unconnectable,
-    /// See `Analysis::numbered`.
-    Numbered,
-}
-
 /// One port of one protocol, as described by all its sockets.
+#[expect(clippy::struct_excessive_bools, reason = "properties that are used independently")]
 pub(super) struct PortState {
     pub protocol: Protocol,
     pub number: u16,
@@ -19,8 +11,10 @@ pub(super) struct PortState {
     pub is_automatic: bool,
     /// Whether the port has the parity that connect() tries first.
     pub is_low: bool,
-    /// None: connect() to a new destination may use the port.
-    pub bar: Option<Bar>,
+    /// See `Analysis::unconnectable`.
+    pub is_unconnectable: bool,
+    /// See `Analysis::numbered`. False if `is_unconnectable`.
+    pub is_numbered: bool,
     /// Whether the port is the first or last one of a range with an odd number of ports.
     pub is_odd_end: bool,
     /// The number of sockets.
@@ -35,32 +29,19 @@ impl PortState {
         let makes_unconnectable =
             |socket: &Socket| matches!(socket.state, State::Listen | State::Bound);
         let is_in = |ports: &Option<PortSet>| ports.as_ref().is_some_and(|p| p.contains(number));
-        let bar = match protocol {
-            Protocol::Tcp if sockets.iter().any(makes_unconnectable) => Some(Bar::Unconnectable),
-            Protocol::Tcp if is_in(&snapshot.numbered) || is_in(&snapshot.listened) => {
-                Some(Bar::Numbered)
-            }
-            Protocol::Tcp | Protocol::Udp => None,
-        };
+        let is_tcp = protocol == Protocol::Tcp;
+        let is_unconnectable = is_tcp && sockets.iter().any(makes_unconnectable);
+        let is_bound = is_in(&snapshot.numbered) || is_in(&snapshot.listened);
         Self {
             protocol,
             number,
-            is_automatic: ephemeral.range.contains(number) && !ephemeral.is_reserved(number),
+            is_automatic: ephemeral.may_choose(number),
             is_low: is_low(number, ephemeral.range),
-            bar,
+            is_unconnectable,
+            is_numbered: is_tcp && is_bound && !is_unconnectable,
             is_odd_end: ephemeral.is_odd_end(number),
             sockets: sockets.len(),
         }
-    }
-}
-
-impl PortState {
-    pub fn is_unconnectable(&self) -> bool {
-        self.bar == Some(Bar::Unconnectable)
-    }
-
-    pub fn is_numbered(&self) -> bool {
-        self.bar == Some(Bar::Numbered)
     }
 }
 
@@ -89,7 +70,7 @@ impl Ranges {
     }
 
     pub fn add(&mut self, port: &PortState, sockets: &[Socket]) {
-        if port.is_unconnectable() {
+        if port.is_unconnectable {
             self.unconnectable.insert(port.number);
         }
         if !port.is_automatic {
@@ -100,15 +81,15 @@ impl Ranges {
         range.occupied += 1;
         range.time_wait += u32::from(is_time_wait);
         range.low_parity_occupied += u32::from(port.is_low);
-        range.unconnectable += u32::from(port.is_unconnectable());
-        range.low_parity_unconnectable += u32::from(port.is_unconnectable() && port.is_low);
-        if port.is_numbered() {
+        range.unconnectable += u32::from(port.is_unconnectable);
+        range.low_parity_unconnectable += u32::from(port.is_unconnectable && port.is_low);
+        if port.is_numbered {
             range.numbered += 1;
             self.numbered.insert(port.number);
         }
         if port.protocol == Protocol::Tcp && port.is_odd_end {
             self.bind_ends -= 1;
-            self.connect_ends -= u32::from(port.bar.is_some());
+            self.connect_ends -= u32::from(port.is_unconnectable || port.is_numbered);
             range.bind_may_miss = self.bind_ends.min(1);
             range.connect_may_miss = self.connect_ends.min(1);
         }

@@ -62,7 +62,7 @@ impl Clients {
             port: port.number,
             is_low: port.is_low,
             is_alone: port.sockets == 1,
-            is_numbered: port.is_numbered(),
+            is_numbered: port.is_numbered,
             reuse: connection.reuse,
             inode: socket.inode,
             expires_ms: socket.expires_ms.filter(|_| socket.state == State::TimeWait),
@@ -113,6 +113,8 @@ enum OrderVerdict {
 #[derive(Clone, Copy)]
 pub(super) struct CreatedSocket {
     pub group: u32,
+    /// Whether the socket has an inode.
+    pub is_live: bool,
     /// The inode, or another number that is larger for newer sockets.
     pub inode: u32,
     pub port: u16,
@@ -139,12 +141,12 @@ impl Suspicion<'_> {
                 verdicts.get(group_of[pair] as usize)
             } else {
                 // The socket was closed by its process: the verdict on the owner decides.
-                of_owners.get(destinations.pairs()[pair].owner_key as usize)
+                of_owners.get(destinations.pairs[pair].owner_key as usize)
             };
             if verdict.copied().unwrap_or_default().includes(client) {
                 suspected.insert(client.port);
                 if client.reuse != TupleReuse::No {
-                    destinations.refuse_reuse(client.pair);
+                    destinations.row_of(client.pair).usage.reusable -= 1;
                 }
             }
         }
@@ -153,7 +155,7 @@ impl Suspicion<'_> {
 
     /// Returns the groups, and for each pair the index of its group or `NO_GROUP`.
     fn group(&self, destinations: &Destinations) -> (Vec<SocketGroup>, Vec<u32>) {
-        let pairs = destinations.pairs();
+        let pairs = &destinations.pairs;
         let mut counts = vec![(0, 0); pairs.len()];
         for client in self.clients.alone().filter(|client| client.inode.is_some()) {
             let (low, other) = &mut counts[client.pair as usize];
@@ -163,11 +165,15 @@ impl Suspicion<'_> {
         let mut group_of_few = vec![NO_GROUP; self.owners.len()];
         let group_indexes = (0..).zip(pairs).zip(counts).map(|((index, pair), (low, other))| {
             let group = SocketGroup::of(pair.owner_key, (low, other), destinations.usage_of(index));
-            if !self.is_one_holder(pair.owner_key) || !group.can_be_judged() {
+            let owner_key = self.owners.owner_key(pair.owner_key);
+            let is_one_holder =
+                matches!(owner_key, OwnerKey::Process(_) | OwnerKey::Hidden(Some(_)));
+            let can_be_judged = group.has_low_left || group.can_be_judged_by_order();
+            if !is_one_holder || !can_be_judged {
                 return NO_GROUP;
             }
             let group_of_few = &mut group_of_few[pair.owner_key as usize];
-            let is_few = group.is_few();
+            let is_few = group.has_low_left && group.other <= MAX_INSIGNIFICANT;
             if let Some(all) = groups.get_mut(*group_of_few as usize).filter(|_| is_few) {
                 (all.low, all.other) = (all.low + low, all.other + other);
                 return *group_of_few;
@@ -183,10 +189,6 @@ impl Suspicion<'_> {
         (groups, group_indexes)
     }
 
-    fn is_one_holder(&self, owner_key: u32) -> bool {
-        matches!(self.owners.owner_key(owner_key), OwnerKey::Process(_) | OwnerKey::Hidden(Some(_)))
-    }
-
     fn verdicts(&self, groups: &[SocketGroup], group_of: &[u32]) -> Vec<OrderVerdict> {
         let mut verdicts: Vec<OrderVerdict> =
             groups.iter().map(|group| self.by_parity(group)).collect();
@@ -199,7 +201,7 @@ impl Suspicion<'_> {
         let created = self.clients.alone().filter_map(|client| {
             let group = is_open(group_of[client.pair as usize])?;
             let ClientPort { port, is_low, .. } = *client;
-            Some(CreatedSocket { group, inode: client.inode?, port, is_low })
+            Some(CreatedSocket { group, is_live: true, inode: client.inode?, port, is_low })
         });
         let mut created: Vec<CreatedSocket> = created.collect();
         created.sort_unstable_by_key(|created| {
@@ -255,15 +257,6 @@ impl SocketGroup {
         Self { owner_key, low, other, has_low_left, is_fresh }
     }
 
-    fn can_be_judged(&self) -> bool {
-        self.has_low_left || self.can_be_judged_by_order()
-    }
-
-    /// Returns whether the group is judged together with other groups of its owner.
-    fn is_few(&self) -> bool {
-        self.has_low_left && self.other <= MAX_INSIGNIFICANT
-    }
-
     /// Returns whether the group can be judged by the order of its ports: enough ports of both
     /// parities are in use, and few ports of the destination are in TIME-WAIT.
     fn can_be_judged_by_order(&self) -> bool {
@@ -289,8 +282,10 @@ fn is_other_first(created: &[CreatedSocket]) -> bool {
     whole.inversions == 0.0 || whole.is_other_first() || RankSum::by_batch(created).is_other_first()
 }
 
-fn batch(created: &CreatedSocket) -> u32 {
-    created.inode.wrapping_sub(1) / BATCH
+/// Splits sockets that are sorted by inode into the batches of inodes.
+fn batches(created: &[CreatedSocket]) -> impl Iterator<Item = &[CreatedSocket]> {
+    let batch = |created: &CreatedSocket| created.inode.wrapping_sub(1) / BATCH;
+    created.chunk_by(move |a, b| batch(a) == batch(b))
 }
 
 /// Rank-sum test (Mann-Whitney) of whether the ports of one parity are older. The sums of several
@@ -324,21 +319,21 @@ impl RankSum {
     /// Ranks within each batch. `created` must be sorted by inode. A process that moved to another
     /// CPU may get inodes of an older batch, so only the sockets of one batch are in order.
     fn by_batch(created: &[CreatedSocket]) -> Self {
-        let batches = created.chunk_by(|a, b| batch(a) == batch(b));
-        batches.map(Self::of).fold(Self::default(), Self::plus)
+        let mut sum = Self::default();
+        for ranks in batches(created).map(Self::of) {
+            sum.pairs += ranks.pairs;
+            sum.inversions += ranks.inversions;
+            sum.variance += ranks.variance;
+        }
+        sum
     }
 
     /// Ranks by inode: within each batch, or over all sockets if there are many batches.
     pub fn by_inode(created: &[CreatedSocket]) -> Self {
-        let batches = created.chunk_by(|a, b| batch(a) == batch(b));
-        if batches.count() < MIN_BATCHES { Self::by_batch(created) } else { Self::of(created) }
-    }
-
-    fn plus(self, other: Self) -> Self {
-        Self {
-            pairs: self.pairs + other.pairs,
-            inversions: self.inversions + other.inversions,
-            variance: self.variance + other.variance,
+        if batches(created).count() < MIN_BATCHES {
+            Self::by_batch(created)
+        } else {
+            Self::of(created)
         }
     }
 

@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 
 use crate::domain::{Holder, Protocol, Snapshot, Socket, history::endpoints, owner::Span};
 
-use super::{append, protocol_port};
+use super::append;
 
 /// The processes that held each socket of the latest attributed snapshot: 24 bytes per socket.
 #[derive(Clone, Debug, Default)]
@@ -44,8 +44,8 @@ impl Departed {
         let Snapshot { sockets, pids, .. } = snapshot;
         let mut reported = Reported { pids, last: None };
         let mut from = 0;
-        for port in sockets.chunk_by_mut(|a, b| protocol_port(a) == protocol_port(b)) {
-            let at = protocol_port(&port[0]);
+        for port in sockets.chunk_by_mut(Socket::shares_port) {
+            let at = port[0].protocol_port();
             from += self.known[from..].iter().take_while(|held| held.protocol_port() < at).count();
             let same =
                 self.known[from..].iter().take_while(|held| held.protocol_port() == at).count();
@@ -84,7 +84,10 @@ impl Departed {
     fn remember(&mut self, snapshot: &Snapshot) {
         self.known.clear();
         self.shared.clear();
-        let held = snapshot.sockets.iter().filter_map(|socket| Some((socket, span(socket)?)));
+        let held = snapshot.sockets.iter().filter_map(|socket| match socket.holder {
+            Holder::Process(span) | Holder::Departed(span) => Some((socket, span)),
+            _ => None,
+        });
         let count = held.clone().count();
         if self.known.capacity() < count {
             // Reserves slightly more, so that slow growth does not allocate each time.
@@ -148,14 +151,6 @@ impl Reported<'_> {
         };
         self.last = Some(span);
         span
-    }
-}
-
-/// Returns the processes that hold the socket or are known to have held it. None: unknown.
-fn span(socket: &Socket) -> Option<Span> {
-    match socket.holder {
-        Holder::Process(span) | Holder::Departed(span) => Some(span),
-        _ => None,
     }
 }
 

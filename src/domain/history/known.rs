@@ -92,8 +92,8 @@ impl KnownPorts {
 }
 
 fn identity(socket: &Socket) -> u64 {
-    let inode = || u64::from(socket.inode.unwrap_or_default());
-    socket.cookie.unwrap_or_else(|| mixed(endpoints(socket), inode()))
+    let inode = socket.inode.unwrap_or_default();
+    socket.cookie.unwrap_or_else(|| mixed(endpoints(socket), inode.into()))
 }
 
 /// Returns a fingerprint of the local address and the remote endpoint.

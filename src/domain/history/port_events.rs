@@ -39,7 +39,9 @@ impl PortEvents {
             let more = self.entries.len().clamp(64, CAPACITY - self.entries.len());
             self.entries.reserve_exact(more);
         }
-        self.append(port, port_event);
+        let index = self.entries.len() as u32;
+        let older = std::mem::replace(&mut self.newest[usize::from(port)], index);
+        self.entries.push(PortEventEntry { port_event, port, older });
     }
 
     pub fn on_port(&self, port: u16) -> impl Iterator<Item = PortEvent> {
@@ -56,12 +58,6 @@ impl PortEvents {
 
     fn entry(&self, index: u32) -> Option<&PortEventEntry> {
         self.entries.get(index as usize)
-    }
-
-    fn append(&mut self, port: u16, port_event: PortEvent) {
-        let index = self.entries.len() as u32;
-        let older = std::mem::replace(&mut self.newest[usize::from(port)], index);
-        self.entries.push(PortEventEntry { port_event, port, older });
     }
 
     /// Drops the entries beyond the newest `PER_PORT` of each port, then the oldest ones, so that a

@@ -8,42 +8,30 @@ use super::KnownPorts;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct UnlistedPorts {
     /// Whether a table is incomplete: by protocol, then for IPv4 and IPv6.
-    tables: [[bool; 2]; Protocol::EACH.len()],
+    pub tables: [[bool; 2]; Protocol::EACH.len()],
     /// Whether bound-inactive TCP sockets are not listed.
-    bound: bool,
+    pub bound: bool,
 }
 
 impl UnlistedPorts {
     pub fn of(gaps: &[Gap]) -> Self {
         let mut unlisted = Self::default();
+        let [tcp, udp] = &mut unlisted.tables;
         for gap in gaps {
             match gap {
                 Gap::DumpInterrupted { table }
                 | Gap::DumpTruncated { table }
-                | Gap::TableRefused { table, .. } => unlisted.add(*table),
+                | Gap::TableRefused { table, .. } => match table {
+                    Table::Tcp => *tcp = [true; 2],
+                    Table::Tcp4 => tcp[0] = true,
+                    Table::Tcp6 => tcp[1] = true,
+                    Table::Udp4 => udp[0] = true,
+                    Table::Udp6 => udp[1] = true,
+                },
                 gap => unlisted.bound |= gap.hides_bound_inactive(),
             }
         }
         unlisted
-    }
-
-    fn add(&mut self, table: Table) {
-        let [tcp, udp] = &mut self.tables;
-        match table {
-            Table::Tcp => *tcp = [true; 2],
-            Table::Tcp4 => tcp[0] = true,
-            Table::Tcp6 => tcp[1] = true,
-            Table::Udp4 => udp[0] = true,
-            Table::Udp6 => udp[1] = true,
-        }
-    }
-
-    pub fn lists(self, protocol: Protocol) -> bool {
-        self.tables[protocol as usize] == [false; 2]
-    }
-
-    pub fn lists_bound(self) -> bool {
-        !self.bound
     }
 
     pub fn hides(self, known: &KnownPorts) -> bool {

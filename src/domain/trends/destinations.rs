@@ -19,26 +19,10 @@ const MAX_UNFILTERED: usize = 64;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct DestinationTrends {
-    tracked: HashMap<Destination, TrackedSubject>,
+    pub tracked: HashMap<Destination, TrackedSubject>,
 }
 
 impl DestinationTrends {
-    pub fn get(&self, destination: &Destination) -> Option<&TrackedSubject> {
-        self.tracked.get(destination)
-    }
-
-    pub fn get_mut(&mut self, destination: &Destination) -> Option<&mut TrackedSubject> {
-        self.tracked.get_mut(destination)
-    }
-
-    pub fn each(&self) -> impl Iterator<Item = (Destination, &TrackedSubject)> {
-        self.tracked.iter().map(|(destination, tracked)| (*destination, tracked))
-    }
-
-    pub fn each_mut(&mut self) -> impl Iterator<Item = &mut TrackedSubject> {
-        self.tracked.values_mut()
-    }
-
     /// Adds a sample to each followed destination, drops those below `MAX_RANK` and idle ones, and
     /// follows new ones. `rows` must be sorted by share, highest first. That order is nearly the
     /// order by ports in use, because capacities differ only by the ports that are bound by number.

@@ -16,18 +16,12 @@ pub struct Drain {
 impl Drain {
     /// Counts the TIME-WAIT ports of one destination, or of the whole ephemeral range if
     /// `destination` is None. Omits ports on which a counted socket is in another state. Timers
-    /// last at most 60 s; an unknown timer counts as 60 s.
+    /// last at most 60 s; an unknown timer counts as 60 s. The snapshot must be sorted.
     pub fn of(snapshot: &Snapshot, destination: Option<&Destination>) -> Self {
         let mut freed = vec![0; TIME_WAIT_SECONDS as usize];
-        let ephemeral = &snapshot.ephemeral;
-        for port in snapshot.sockets.chunk_by(|a, b| protocol_port(a) == protocol_port(b)) {
-            let (protocol, number) = protocol_port(&port[0]);
-            let is_automatic = protocol == Protocol::Tcp
-                && ephemeral.range.contains(number)
-                && !ephemeral.is_reserved(number);
-            if is_automatic && let Some(second) = last_second(port, destination) {
-                freed[second] += 1;
-            }
+        let ports = snapshot.automatic_ports(Protocol::Tcp);
+        for second in ports.filter_map(|port| last_second(port, destination)) {
+            freed[second] += 1;
         }
         Self { freed }
     }
@@ -44,10 +38,6 @@ impl Drain {
         });
         (1..).zip(freed_by).find(|&(_, sum)| sum >= ports).map(|(seconds, _)| seconds)
     }
-}
-
-fn protocol_port(socket: &Socket) -> (Protocol, u16) {
-    (socket.protocol, socket.local.port)
 }
 
 /// Returns the second, 0 to 59, in which the last TIME-WAIT of a port ends. None: the port has no

@@ -9,8 +9,6 @@ use super::drain::TIME_WAIT_SECONDS;
 pub struct Trend {
     /// Sockets opened. Those opened and closed between two snapshots are not counted.
     pub opened_per_second: f64,
-    /// Sockets that disappeared, those in TIME-WAIT included.
-    pub closed_per_second: f64,
     /// Sockets that entered TIME-WAIT, or appeared in that state.
     pub into_time_wait_per_second: f64,
     /// Growth of the used ports; for a destination, without the ports that connect() may reuse.

@@ -77,7 +77,7 @@ pub(super) struct Recent {
 }
 
 /// The scans of one slot. Times are measured from the first scan of the run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct ScanSeries {
     /// Time of the last scan before the slot.
     from: Duration,
@@ -142,23 +142,12 @@ impl Recent {
     /// Removes and returns the newest slot if it is shorter than `SLOT`; otherwise returns a new
     /// one.
     fn slot_at(&mut self, from: Duration) -> ScanSeries {
-        let is_open = |slot: &&ScanSeries| slot.to.saturating_sub(slot.from) < SLOT;
-        if self.slots.back().as_ref().is_some_and(is_open)
-            && let Some(slot) = self.slots.pop_back()
-        {
+        let is_open = |slot: &mut ScanSeries| slot.to.saturating_sub(slot.from) < SLOT;
+        if let Some(slot) = self.slots.pop_back_if(is_open) {
             return slot;
         }
-        ScanSeries {
-            from,
-            to: from,
-            scans: 0,
-            full: 0,
-            fewest: u32::MAX,
-            full_at: None,
-            short_at: None,
-            taken: 0,
-            is_crowded: self.is_crowded,
-        }
+        let is_crowded = self.is_crowded;
+        ScanSeries { from, to: from, fewest: u32::MAX, is_crowded, ..ScanSeries::default() }
     }
 
     fn expected_after(&self, at: Duration, interval: Interval) -> u32 {

@@ -6,7 +6,7 @@ use std::{collections::VecDeque, time::Duration};
 use super::{
     WINDOW,
     forecast::Trend,
-    recent::{Interval, LastMinute, Recent},
+    recent::{Interval, Recent},
     series::Series,
 };
 
@@ -68,8 +68,8 @@ pub(super) struct TrackedSubject {
     window: VecDeque<TrendSample>,
     /// Arrivals since the newest sample.
     pub waiting: Arrivals,
-    series: Series,
-    recent: Recent,
+    pub series: Series,
+    pub recent: Recent,
 }
 
 impl TrackedSubject {
@@ -79,12 +79,12 @@ impl TrackedSubject {
         if self.window.is_empty() {
             arrivals = Arrivals::default();
         }
-        let newest = self.window.back();
+        let newest = self.window.back().copied();
         let from = newest.map_or(at, |newest| newest.at);
         let grown = newest.map_or(0, |newest| count.taken.saturating_sub(newest.count.taken));
         let taken = arrivals.ports.max(grown);
-        if let Some([before, newest]) = self.newest_two()
-            && newest.at < before.at + STEP
+        if let Some(newest) = newest
+            && self.window.iter().nth_back(1).is_some_and(|before| newest.at < before.at + STEP)
         {
             arrivals.opened += newest.arrivals.opened;
             arrivals.ports += newest.arrivals.ports;
@@ -104,16 +104,6 @@ impl TrackedSubject {
     pub fn restart(&mut self) {
         self.window.clear();
         self.waiting = Arrivals::default();
-    }
-
-    /// Clears the record of the last minute. Called when the ephemeral settings have changed,
-    /// because the earlier scans counted other ports.
-    pub fn forget(&mut self) {
-        self.recent = Recent::default();
-    }
-
-    pub fn last_minute(&self, now: Duration) -> Option<LastMinute> {
-        self.recent.last_minute(now)
     }
 
     fn taken_per_second(&self) -> f64 {
@@ -136,11 +126,6 @@ impl TrackedSubject {
             && self.window.iter().all(|sample| sample.count.sockets == 0)
     }
 
-    /// Returns (time before `now`, ports), oldest first.
-    pub fn series(&self, now: Duration) -> Vec<(Duration, u32)> {
-        self.series.before(now)
-    }
-
     /// Returns the trend over the window. None: there are fewer than two samples, or the newest one
     /// is older than the window.
     pub fn trend(&self, now: Duration) -> Option<Trend> {
@@ -150,16 +135,10 @@ impl TrackedSubject {
         }
         let line = TrendLine::through(&self.window);
         let seconds = self.span().as_secs_f64();
-        let came = |of: fn(&Arrivals) -> u32| self.steps().map(|step| of(&step.arrivals)).sum();
-        let (into_time_wait, opened): (u32, u32) = (
-            came(|arrivals| arrivals.into_time_wait),
-            self.steps().map(|step| step.opened()).sum(),
-        );
-        let grown = f64::from(newest.count.sockets) - f64::from(self.window[0].count.sockets);
-        let opened = f64::from(opened);
+        let opened: u32 = self.steps().map(|step| step.opened()).sum();
+        let into_time_wait: u32 = self.steps().map(|step| step.to.arrivals.into_time_wait).sum();
         Some(Trend {
-            opened_per_second: opened / seconds,
-            closed_per_second: (opened - grown).max(0.0) / seconds,
+            opened_per_second: f64::from(opened) / seconds,
             into_time_wait_per_second: f64::from(into_time_wait) / seconds,
             per_second: line.slope(&self.window, |count| count.taken),
             uncertainty: self.uncertainty(&line),
@@ -200,14 +179,9 @@ impl TrackedSubject {
         }
     }
 
-    fn newest_two(&self) -> Option<[TrendSample; 2]> {
-        let before = self.window.len().checked_sub(2)?;
-        Some([self.window[before], self.window[before + 1]])
-    }
-
     fn steps(&self) -> impl Iterator<Item = SampleStep> {
         let pairs = self.window.iter().zip(self.window.iter().skip(1));
-        pairs.map(|(from, to)| SampleStep { from: *from, to: *to, arrivals: to.arrivals })
+        pairs.map(|(from, to)| SampleStep { from: *from, to: *to })
     }
 }
 
@@ -215,7 +189,6 @@ impl TrackedSubject {
 struct SampleStep {
     from: TrendSample,
     to: TrendSample,
-    arrivals: Arrivals,
 }
 
 impl SampleStep {
@@ -226,12 +199,12 @@ impl SampleStep {
     /// Returns the number of sockets opened, at least the growth: too few arrivals are counted
     /// after a snapshot that could not list a table.
     fn opened(&self) -> u32 {
-        self.arrivals.opened.max(self.to.count.sockets.saturating_sub(self.from.count.sockets))
+        self.to.arrivals.opened.max(self.to.count.sockets.saturating_sub(self.from.count.sockets))
     }
 
     /// Returns the number of ports taken, at least the growth, for the same reason as `opened`.
     fn taken(&self) -> u32 {
-        self.arrivals.ports.max(self.to.count.taken.saturating_sub(self.from.count.taken))
+        self.to.arrivals.ports.max(self.to.count.taken.saturating_sub(self.from.count.taken))
     }
 
     fn grown(&self) -> f64 {
