@@ -16,7 +16,7 @@ use crate::{
     allocator::Attempt,
     app::{
         Effect,
-        run::{MAX_UNCONFIRMED_SPEED, RunControl, RunScreen as _},
+        run::{MAX_UNCONFIRMED_SPEED, RunControl, RunPanel, RunScreen as _},
     },
     domain::{LocalAddress, Occupancy, PortRange, Protocols, Snapshot, Text, port},
     engine::{
@@ -32,7 +32,7 @@ pub use crate::{
 pub use attempt_marks::Mark;
 pub use log::{AttemptLog, HolderOwner, HolderSeen, LogEntry};
 pub use occupancy_counts::OccupancyCounts;
-pub use settings::{AllocationPanel, next_strategy};
+pub use settings::next_strategy;
 pub use target::FillRatio;
 
 use attempt_marks::AttemptMarks;
@@ -98,13 +98,7 @@ pub struct LastScan<'a> {
     pub occupancy: &'a Occupancy,
 }
 
-/// A panel that covers the screen and receives the keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ActivePanel {
-    Settings(AllocationPanel),
-    /// Asks whether this speed may be used although other processes need the machine's ports.
-    ConfirmSpeed(Speed),
-}
+pub type ActivePanel = RunPanel<AllocationOptions>;
 
 /// Maximum number of ended allocations that are kept for the chart.
 const LAST_ALLOCATIONS: usize = 200;
@@ -120,8 +114,7 @@ pub struct Allocation {
     /// Whether marks may fade and flash.
     motion: bool,
     keeps_bound_ports: bool,
-    run: RunControl,
-    panel: Option<ActivePanel>,
+    run: RunControl<AllocationOptions>,
     occupancy_counts: Option<OccupancyCounts>,
     /// Set together with `occupancy_counts`.
     occupancy_details: Option<OccupancyDetails>,
@@ -150,7 +143,6 @@ impl Allocation {
             motion,
             keeps_bound_ports: false,
             run: RunControl::new(Speed::Four, act::ask_run),
-            panel: None,
             occupancy_counts: None,
             occupancy_details: None,
             figures: RunStats::default(),
@@ -247,7 +239,7 @@ impl Allocation {
 
     /// Called when the user leaves the screen: pauses the run; held ports stay held.
     pub fn leave(&mut self) -> Vec<Effect> {
-        self.panel = None;
+        self.run.panel = None;
         self.pause()
     }
 
@@ -265,7 +257,7 @@ impl Allocation {
 
     /// Whether the run is so fast that only a sample of the attempts is shown.
     pub fn is_sampled(&self) -> bool {
-        self.run.speed > MAX_UNCONFIRMED_SPEED
+        self.run.is_sampled()
     }
 
     pub fn keeps_bound_ports(&self) -> bool {
@@ -273,7 +265,7 @@ impl Allocation {
     }
 
     pub fn panel(&self) -> Option<&ActivePanel> {
-        self.panel.as_ref()
+        self.run.panel.as_ref()
     }
 
     /// None before the first snapshot of the machine, or of the simulated occupancy.

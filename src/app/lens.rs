@@ -4,8 +4,9 @@ mod categories;
 mod marks;
 mod owners;
 
-use crate::domain::{
-    Ephemeral, Gauge, Occupancy, PortRange, ProtocolFamily, Protocols, StateClass,
+use crate::{
+    app::settings::wrapping_index,
+    domain::{Ephemeral, Gauge, Occupancy, PortRange, ProtocolFamily, Protocols, StateClass},
 };
 
 pub use categories::{
@@ -65,14 +66,10 @@ impl Lens {
         &LENSES[self as usize].counting
     }
 
+    /// The next (`by` is 1) or previous (-1) lens. The last one is followed by the first.
     #[must_use]
-    pub fn next(self) -> Self {
-        LENSES[(self as usize + 1) % LENSES.len()].lens
-    }
-
-    #[must_use]
-    pub fn previous(self) -> Self {
-        LENSES[(self as usize + LENSES.len() - 1) % LENSES.len()].lens
+    pub fn after(self, by: isize) -> Self {
+        LENSES[wrapping_index(self as usize, by, LENSES.len())].lens
     }
 }
 
@@ -187,8 +184,8 @@ mod tests {
 
     #[test]
     fn next_lens_cycles_through_all_lenses() {
-        let around = LENSES.iter().fold(Lens::State, |lens, _| lens.next());
+        let around = LENSES.iter().fold(Lens::State, |lens, _| lens.after(1));
         assert_eq!(around, Lens::State);
-        assert_eq!(Lens::State.next().previous(), Lens::State);
+        assert_eq!(Lens::State.after(1).after(-1), Lens::State);
     }
 }

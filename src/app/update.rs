@@ -10,9 +10,10 @@ use crate::{
         map::{self, MoveTarget, Zooming},
         overview::{OverviewRow, headline::Headline},
         pool::{PoolAction, PoolInput},
+        settings::{PROTOCOLS, cycle},
     },
     domain::{
-        Diagnosis, Occupancy, PortRange, ProcessTable, ProtocolFamily, Protocols, Snapshot,
+        Diagnosis, Occupancy, PortRange, ProcessTable, ProtocolFamily, Snapshot,
         diagnosis::About,
     },
     engine::{Report, Request},
@@ -132,21 +133,17 @@ impl App {
     fn act(&mut self, action: Action) -> Vec<Effect> {
         match action {
             Action::Show(screen) => return self.show(screen),
-            Action::NextScreen => return self.show(self.screen_after(1)),
-            Action::PreviousScreen => return self.show(self.screen_after(-1)),
+            Action::NextScreen => return self.show(cycle(&Screen::EACH, self.screen, 1)),
+            Action::PreviousScreen => return self.show(cycle(&Screen::EACH, self.screen, -1)),
             Action::Move(movement) => (self.screen.row().go)(self, movement),
             Action::FitEphemeral => self.fit(Extent::Ephemeral),
             Action::FitAll => self.fit(Extent::All),
             Action::OpenGoTo => self.overlay = Overlay::GoTo(String::new()),
             Action::GoTo => self.go_to_typed(),
-            Action::NextLens => self.set_lens(self.map.lens.next()),
-            Action::PreviousLens => self.set_lens(self.map.lens.previous()),
+            Action::NextLens => self.set_lens(self.map.lens.after(1)),
+            Action::PreviousLens => self.set_lens(self.map.lens.after(-1)),
             Action::NextProtocols => {
-                self.map.protocols = match self.map.protocols {
-                    Protocols::Both => Protocols::Tcp,
-                    Protocols::Tcp => Protocols::Udp,
-                    Protocols::Udp => Protocols::Both,
-                };
+                self.map.protocols = cycle(&PROTOCOLS, self.map.protocols, -1);
                 self.recount();
             }
             Action::ToggleFreeze => {
@@ -168,8 +165,9 @@ impl App {
             Action::ShowOnMap => return (self.screen.row().show_on_map)(self),
             Action::Zoom(zooming) => self.zoom(zooming),
             Action::ToggleResolution => {
-                self.toggle_resolution();
-                self.recount_lens();
+                (self.hover, self.span) = (None, None);
+                self.map.toggle_resolution(self.ephemeral(), self.size);
+                self.recount();
             }
             Action::NextRun => self.go_to_run(RunDirection::Next),
             Action::PreviousRun => self.go_to_run(RunDirection::Previous),
@@ -180,7 +178,11 @@ impl App {
                 return vec![Effect::Mouse(self.is_mouse_on)];
             }
             Action::OpenHelp => self.overlay = Overlay::Help(HelpPage::default()),
-            Action::TurnPage(by) => self.turn_page(by),
+            Action::TurnPage(by) => {
+                if let Overlay::Help(page) = &mut self.overlay {
+                    *page = cycle(&HelpPage::EACH, *page, by);
+                }
+            }
             Action::Close => return self.close(),
             Action::Suspend => return vec![Effect::Suspend],
             Action::Quit => return vec![Effect::Quit],
@@ -202,12 +204,6 @@ impl App {
         effects
     }
 
-    fn toggle_resolution(&mut self) {
-        (self.hover, self.span) = (None, None);
-        self.map.toggle_resolution(self.ephemeral(), self.size);
-        self.recount();
-    }
-
     /// Closes the first open item of this list: overlay, ports selected with the mouse, race, pool,
     /// map that was opened from the Overview, focus.
     fn close(&mut self) -> Vec<Effect> {
@@ -225,12 +221,6 @@ impl App {
             self.recount_lens();
         }
         Vec::new()
-    }
-
-    fn screen_after(&self, by: isize) -> Screen {
-        let screens = Screen::EACH;
-        let at = screens.iter().position(|&screen| screen == self.screen).unwrap_or_default();
-        screens[(at + screens.len()).saturating_add_signed(by) % screens.len()]
     }
 
     /// Shows on the map what the selected row of the Overview is about.
@@ -260,13 +250,6 @@ impl App {
             Some(port) => self.go_to(port),
             None => self.recount_lens(),
         }
-    }
-
-    fn turn_page(&mut self, by: isize) {
-        let Overlay::Help(page) = &mut self.overlay else { return };
-        let pages = HelpPage::EACH;
-        let at = pages.iter().position(|p| p == page).unwrap_or_default();
-        *page = pages[(at + pages.len()).saturating_add_signed(by) % pages.len()];
     }
 
     /// Moves the cursor to the next or previous run of occupied ports; stays if there is none.

@@ -6,6 +6,7 @@ use crate::{
         Effect, Key,
         allocation::{Allocation, AllocatorTarget, LastScan, OccupancyCounts},
         pool::{PoolAction, PoolPlan, PoolScreen, PoolSettingsPanel},
+        settings::cycle,
     },
     domain::{Text, notation},
     engine::{PoolRequest, Request},
@@ -32,7 +33,7 @@ impl PoolScreen {
             PoolAction::Take => return self.take(1, input),
             PoolAction::TakeTen => return self.take(10, input),
             PoolAction::TakeAll => return self.take(u32::MAX, input),
-            PoolAction::NextClass => self.class = next_class(self.class),
+            PoolAction::NextClass => self.class = cycle(&Priority::EACH, self.class, 1),
             PoolAction::Up => self.selected = self.selected.saturating_sub(1),
             PoolAction::Down => self.select(self.selected + 1),
             PoolAction::PageUp => self.selected = self.selected.saturating_sub(PAGE),
@@ -216,14 +217,6 @@ impl PoolScreen {
 
     fn select(&mut self, row: usize) {
         self.selected = row.min(self.rows().saturating_sub(1));
-    }
-}
-
-fn next_class(class: Priority) -> Priority {
-    match class {
-        Priority::Low => Priority::Normal,
-        Priority::Normal => Priority::High,
-        Priority::High => Priority::Low,
     }
 }
 
