@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    domain::{Snapshot, Source, Text},
+    domain::{Snapshot, Source},
     engine::{
         Outbox, Report,
         describer::{SharedOwnerList, departed_only},
@@ -166,7 +166,7 @@ impl ScanLoop {
             let started = Instant::now();
             if let Err(error) = self.scan_once(&mut scanner, started) {
                 // If there is no room, the report is dropped. A later failure is reported again.
-                let _ = outbox.offer(Report::ScanFailed(Text::around_scrubbed(error.to_string())));
+                let _ = outbox.offer(Report::ScanFailed(error.into()));
             }
             self.offer(outbox);
             if !self.wait(started, outbox) {

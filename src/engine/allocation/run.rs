@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 
 use crate::{
-    allocator::{ALLOCATORS, AttemptSearch, Candidates, FreePorts, Progress, Strategy, Tuning},
+    allocator::{ALLOCATORS, AttemptSearch, FreePorts, Progress, Strategy, Tuning},
     domain::Text,
     engine::{
         Setup,
@@ -43,10 +43,7 @@ impl AllocationRun {
     /// could not be read, the snapshot that the strategy needs failed, or the kernel cannot choose
     /// within the range.
     pub fn prepare(host: &dyn Host, number: u64, setup: &Setup) -> Result<Self, Text> {
-        let candidates = Candidates::new(setup.range, &setup.reserved);
-        if candidates.len() == 0 {
-            return Err(Text::scrub(format!("all ports of {} are reserved", setup.range)));
-        }
+        let candidates = permit::candidates(setup.range, &setup.reserved)?;
         let row = &ALLOCATORS[setup.strategy];
         let mut binder = permit::binder(host, &candidates, setup.protocols, setup.address)?;
         if row.lets_machine_choose {
