@@ -6,7 +6,6 @@ mod heat;
 mod log;
 mod marks;
 mod model;
-mod occupancy_counts;
 mod settings;
 mod target;
 
@@ -31,7 +30,7 @@ pub use crate::{
 };
 pub use attempt_marks::Mark;
 pub use log::{AttemptLog, HolderOwner, HolderSeen, LogEntry};
-pub use occupancy_counts::OccupancyCounts;
+pub use model::OccupancyCounts;
 pub use settings::next_strategy;
 pub use target::FillRatio;
 
@@ -115,9 +114,7 @@ pub struct Allocation {
     motion: bool,
     keeps_bound_ports: bool,
     run: RunControl<AllocationOptions>,
-    occupancy_counts: Option<OccupancyCounts>,
-    /// Set together with `occupancy_counts`.
-    occupancy_details: Option<OccupancyDetails>,
+    occupancy: Option<OccupancyDetails>,
     /// Counted since the run began, or since the simulated occupancy last changed.
     figures: RunStats,
     /// Number of allocations that ended in this run. `figures` may count fewer.
@@ -143,8 +140,7 @@ impl Allocation {
             motion,
             keeps_bound_ports: false,
             run: RunControl::new(Speed::Four, act::ask_run),
-            occupancy_counts: None,
-            occupancy_details: None,
+            occupancy: None,
             figures: RunStats::default(),
             ended: 0,
             log: AttemptLog::default(),
@@ -270,7 +266,7 @@ impl Allocation {
 
     /// None before the first snapshot of the machine, or of the simulated occupancy.
     pub fn occupancy_counts(&self) -> Option<OccupancyCounts> {
-        self.occupancy_counts
+        self.occupancy.as_ref().map(|occupancy| occupancy.counts)
     }
 
     pub fn figures(&self) -> &RunStats {
@@ -297,7 +293,7 @@ impl Allocation {
         let limit = match self.target {
             AllocatorTarget::Machine => Some(self.hold_limit),
             AllocatorTarget::Simulated { .. } => {
-                self.occupancy_counts.map(|g| g.free() + self.held.len() as u32)
+                self.occupancy_counts().map(|g| g.free() + self.held.len() as u32)
             }
         };
         limit.filter(|_| self.is_prepared())

@@ -137,15 +137,11 @@ impl LensCounts {
 /// Returns the class with the greatest total weight. A port of a rare class has a greater weight,
 /// so that it is visible among many ports of a common class. None: all counts are 0.
 pub fn heaviest(by_class: &[u32; StateClass::EACH.len()]) -> Option<StateClass> {
-    let mut heaviest = (0, None);
-    for (class, ports) in StateClass::EACH.into_iter().zip(by_class) {
-        // Of equal weights, the class that comes first in `StateClass::EACH` wins.
-        let weight = ports * class.weight();
-        if weight > heaviest.0 {
-            heaviest = (weight, Some(class));
-        }
-    }
-    heaviest.1
+    let classes = StateClass::EACH.into_iter().zip(by_class);
+    let weights = classes.map(|(class, ports)| (ports * class.weight(), class));
+    // Of equal weights, the class that comes first in `StateClass::EACH` wins.
+    let heaviest = weights.rev().max_by_key(|&(weight, _)| weight);
+    heaviest.filter(|&(weight, _)| weight > 0).map(|(_, class)| class)
 }
 
 /// Counts the occupied ports of one protocol and family among those that the kernel chooses

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     app::{
         Action, App, Context, Effect, Event, Extent, Find, Focus, Gesture, HelpPage, Key,
-        LatestScan, Lens, Move, Overlay, PointerTarget, PortSelection, Screen, Size, command,
+        LatestScan, Lens, Map, Move, Overlay, PointerTarget, PortSelection, Screen, Size, command,
         lens::{Categories, CategoryInput, LensCounts, Marks, OwnerRanks, automatic_gauge},
         map::{self, MoveTarget, Zooming},
         overview::{OverviewRow, headline::Headline},
@@ -306,24 +306,18 @@ impl App {
         }
         let is_first = self.scan.is_none();
         let occupancy = Occupancy::count(&snapshot);
-        let gauges = ProtocolFamily::EACH.map(|protocol_family| {
-            automatic_gauge(&occupancy, protocol_family, &snapshot.ephemeral)
-        });
-        let (lens_counts, owners) = (LensCounts::default(), OwnerRanks::default());
-        let (categories, marks) = (Categories::default(), None);
-        let arrived = self.now;
-        let (analysis, diagnosis) = (self.monitor.observe(&snapshot), Diagnosis::default());
         let scan = LatestScan {
-            snapshot,
+            gauges: ProtocolFamily::EACH
+                .map(|family| automatic_gauge(&occupancy, family, &snapshot.ephemeral)),
             occupancy,
-            gauges,
-            lens_counts,
-            owners,
-            categories,
-            marks,
-            analysis,
-            diagnosis,
-            arrived,
+            lens_counts: LensCounts::default(),
+            owners: OwnerRanks::default(),
+            categories: Categories::default(),
+            marks: None,
+            analysis: self.monitor.observe(&snapshot),
+            diagnosis: Diagnosis::default(),
+            arrived: self.now,
+            snapshot,
         };
         self.allocation.observe(scan.last());
         let mut effects = Vec::new();
@@ -475,35 +469,31 @@ impl App {
 
     /// Counts again the values that depend on the lens: categories, marks and owners.
     fn recount_lens(&mut self) {
-        let (range, protocols) = (self.shown(), self.map.protocols);
-        let (lens, grid) = (self.map.lens, self.grid(self.size));
+        let (range, grid) = (self.shown(), self.grid(self.size));
+        let Map { lens, focus, protocols, .. } = self.map;
         let Some(scan) = &mut self.scan else { return };
-        let (snapshot, occupancy) = (&scan.snapshot, &scan.occupancy);
-        let (grid, history) = (grid.as_ref(), self.monitor.history());
-        let focus = self.map.focus;
-        let analysis = &scan.analysis;
-        let destination = match focus {
-            Some(Focus::Destination(destination)) => Some(destination),
-            _ => analysis.destinations.first().map(|row| row.destination),
-        };
+        let LatestScan { snapshot, occupancy, analysis, categories, marks, owners, .. } = scan;
         let input = CategoryInput {
             range,
-            grid,
+            grid: grid.as_ref(),
             protocols,
             snapshot,
             occupancy,
-            history,
+            history: self.monitor.history(),
             analysis,
-            destination,
+            destination: match focus {
+                Some(Focus::Destination(destination)) => Some(destination),
+                _ => analysis.destinations.first().map(|row| row.destination),
+            },
         };
-        scan.categories = Categories::count(lens, input);
-        scan.marks = match (lens, focus) {
+        *categories = Categories::count(lens, input);
+        *marks = match (lens, focus) {
             (Lens::Owner, Some(focus)) => {
                 Some(Marks::count(focus.ports(snapshot), range, protocols, occupancy))
             }
             _ => None,
         };
-        scan.owners = match lens {
+        *owners = match lens {
             Lens::Owner => OwnerRanks::count(range, protocols, snapshot, &self.processes),
             _ => OwnerRanks::default(),
         };

@@ -180,12 +180,12 @@ impl EventLoop<'_> {
     }
 
     fn follow_signals(&mut self) -> io::Result<()> {
-        let stop = self.arrived.take_stop();
+        let stop = signals::take(&self.arrived.stop);
         if stop {
             self.terminal.give_back();
             signals::stop_process();
         }
-        if self.arrived.take_continued() || stop {
+        if signals::take(&self.arrived.continued) || stop {
             self.resume()?;
         }
         Ok(())
@@ -213,7 +213,7 @@ impl EventLoop<'_> {
     fn follow_size(&mut self) -> io::Result<()> {
         // If the terminal is gone, it has no size, and the watchdog ends the program.
         let size = self.terminal.size().unwrap_or(self.canvas.size());
-        if self.arrived.take_resized() || size != self.canvas.size() {
+        if signals::take(&self.arrived.resized) || size != self.canvas.size() {
             self.canvas = Canvas::new(size)?;
             self.report_size();
             self.answer();

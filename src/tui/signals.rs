@@ -21,31 +21,22 @@ use crate::{
     tui::watchdog::{Ending, Reason},
 };
 
-/// The signals that arrived since the event loop last checked. They are flags, because a full
+/// The signals that arrived since the event loop last called `take`. They are flags, because a full
 /// channel would lose messages.
 #[derive(Default)]
 pub struct Arrived {
-    stop: AtomicBool,
-    resized: AtomicBool,
-    continued: AtomicBool,
+    /// SIGTSTP: a request to stop.
+    pub stop: AtomicBool,
+    /// SIGWINCH. The screen content may be lost even if the size is as before.
+    pub resized: AtomicBool,
+    /// SIGCONT: the process may have been stopped, and other programs may have changed the
+    /// terminal.
+    pub continued: AtomicBool,
 }
 
-impl Arrived {
-    /// Whether SIGWINCH arrived. The screen content may be lost even if the size is as before.
-    pub fn take_resized(&self) -> bool {
-        self.resized.swap(false, Ordering::SeqCst)
-    }
-
-    /// Whether SIGTSTP arrived: a request to stop.
-    pub fn take_stop(&self) -> bool {
-        self.stop.swap(false, Ordering::SeqCst)
-    }
-
-    /// Whether SIGCONT arrived: the process may have been stopped, and other programs may have
-    /// changed the terminal.
-    pub fn take_continued(&self) -> bool {
-        self.continued.swap(false, Ordering::SeqCst)
-    }
+/// Returns and clears a flag of `Arrived`.
+pub fn take(flag: &AtomicBool) -> bool {
+    flag.swap(false, Ordering::SeqCst)
 }
 
 /// Starts the thread that receives signals. It calls `wake_loop`, which must not block, after each

@@ -102,7 +102,7 @@ impl Allocation {
     /// The engine sends the simulated sockets later.
     fn rescan_target(&mut self, scan: Option<LastScan<'_>>) {
         self.simulated = None;
-        self.clear_occupancy();
+        self.occupancy = None;
         if let Some(scan) = scan.filter(|_| self.target == AllocatorTarget::Machine) {
             self.store_occupancy(OccupancyCounts::count(&self.options, scan), scan.snapshot);
         }

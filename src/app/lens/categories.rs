@@ -213,7 +213,7 @@ fn protocol_of(port: u16, occupancy: &Occupancy) -> u8 {
 
 fn density_of(taken: u32, block: PortRange) -> u8 {
     let share = taken as f32 / block.len() as f32;
-    DENSITY_STEPS.iter().position(|&under| share < under).unwrap_or(DENSITY_STEPS.len()) as u8
+    DENSITY_STEPS.partition_point(|&limit| limit <= share) as u8
 }
 
 /// The age step of the youngest socket of each port.
@@ -231,8 +231,6 @@ fn youngest(input: CategoryInput<'_>) -> Vec<u8> {
 fn step_of(age: Age) -> u8 {
     match age {
         Age::AtLeast(_) => OLDER_THAN_SESSION,
-        Age::Exactly(age) => {
-            AGE_STEPS.iter().position(|&under| age < under).unwrap_or(AGE_STEPS.len()) as u8
-        }
+        Age::Exactly(age) => AGE_STEPS.partition_point(|&limit| limit <= age) as u8,
     }
 }
