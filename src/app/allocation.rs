@@ -139,7 +139,7 @@ impl Allocation {
             simulated: None,
             motion,
             keeps_bound_ports: false,
-            run: RunControl::new(Speed::Four, act::ask_run),
+            run: RunControl::new(Speed::Four),
             occupancy: None,
             figures: RunStats::default(),
             ended: 0,

@@ -129,7 +129,7 @@ impl LabScreen {
             selected: 0,
             other_speed: Speed::Four,
             was_visited: false,
-            run: RunControl::new(Speed::Max, act::ask_run),
+            run: RunControl::new(Speed::Max),
             report: None,
             race: None,
             race_number: 0,

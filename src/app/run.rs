@@ -53,12 +53,10 @@ pub(super) struct RunControl<S: EditableSettings> {
     pub panel: Option<RunPanel<S>>,
     /// Why the last key had no effect, or why the run ended. None: there is nothing to report.
     pub notice: Option<Text>,
-    ask: fn(RunRequest) -> Effect,
 }
 
 impl<S: EditableSettings> RunControl<S> {
-    /// `ask` creates a request to the engine's thread for these runs.
-    pub fn new(speed: Speed, ask: fn(RunRequest) -> Effect) -> Self {
+    pub fn new(speed: Speed) -> Self {
         Self {
             state: RunState::None,
             number: 0,
@@ -66,7 +64,6 @@ impl<S: EditableSettings> RunControl<S> {
             speed,
             panel: None,
             notice: None,
-            ask,
         }
     }
 
@@ -106,6 +103,9 @@ impl<S: EditableSettings> RunControl<S> {
 /// A screen with a run.
 pub(super) trait RunScreen {
     type Options: EditableSettings;
+
+    /// Creates a request to the engine's thread for these runs.
+    fn ask(request: RunRequest) -> Effect;
 
     fn control(&mut self) -> &mut RunControl<Self::Options>;
 
@@ -170,9 +170,8 @@ pub(super) trait RunScreen {
         let is_prepared = self.control().is_prepared();
         let prepared = if is_prepared { Some(Vec::new()) } else { self.prepare(scan) };
         let Some(mut effects) = prepared else { return Vec::new() };
-        let control = self.control();
-        control.state = state;
-        effects.push((control.ask)(request));
+        self.control().state = state;
+        effects.push(Self::ask(request));
         effects
     }
 
@@ -182,7 +181,7 @@ pub(super) trait RunScreen {
             return Vec::new();
         }
         control.state = RunState::Paused;
-        vec![(control.ask)(RunRequest::Pause)]
+        vec![Self::ask(RunRequest::Pause)]
     }
 
     fn slower(&mut self) -> Vec<Effect> {
@@ -213,7 +212,7 @@ pub(super) trait RunScreen {
         control.speed = speed;
         let mut effects = Vec::new();
         if control.is_prepared() {
-            effects.push((control.ask)(RunRequest::Speed(speed)));
+            effects.push(Self::ask(RunRequest::Speed(speed)));
         }
         if speed == Speed::Step {
             effects.extend(self.pause());

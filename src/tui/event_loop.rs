@@ -13,7 +13,6 @@ use crate::{
     app::{App, Effect, Event, Gesture},
     engine::{Engine, Report},
     tui::{
-        Exit,
         canvas::Canvas,
         decoder::Input,
         fault::Fault,
@@ -21,7 +20,7 @@ use crate::{
         pace::FramePace,
         signals::{self, Arrived},
         terminal::{self, Terminal},
-        watchdog::{Ending, Reason},
+        watchdog::{Ending, Exit},
     },
     view,
     view::Theme,
@@ -65,7 +64,7 @@ impl EventLoop<'_> {
                 self.draw();
             }
             if let Some(reason) = self.ending.reason() {
-                return Ok(Exit::from(reason));
+                return Ok(reason);
             }
             if let Some(exit) = self.take_events() {
                 return Ok(exit);
@@ -109,7 +108,7 @@ impl EventLoop<'_> {
             LoopWake::Input(Input::Mouse { gesture, column, row }) => {
                 self.point(gesture, column, row)
             }
-            LoopWake::Report(Report::WorkerDied(words), _) => Some(Exit::Panicked(words)),
+            LoopWake::Report(Report::WorkerDied(_), _) => Some(Exit::Panicked),
             LoopWake::Report(report, _) => {
                 let exit = self.update(Event::Report(report));
                 self.schedule_frame(Duration::ZERO);
@@ -153,7 +152,7 @@ impl EventLoop<'_> {
                 Effect::Ask(request) => self.engine.ask(request),
                 Effect::Mouse(reports) => {
                     if self.terminal.set_mouse(reports, self.ending).is_err() {
-                        self.ending.call(Reason::TerminalGone);
+                        self.ending.call(Exit::TerminalGone);
                     }
                 }
                 Effect::NextTheme => self.theme = self.theme.next(),
@@ -171,7 +170,7 @@ impl EventLoop<'_> {
             canvas.draw(self.terminal, self.ending, |frame| view::render(app, theme, frame));
         match drawn {
             Ok(writing) => self.pace.drawn(began, Instant::now(), writing),
-            Err(_) => self.ending.call(Reason::TerminalGone),
+            Err(_) => self.ending.call(Exit::TerminalGone),
         }
         if let Some(after) = self.app.redraw_after() {
             self.schedule_frame(after);
@@ -201,7 +200,7 @@ impl EventLoop<'_> {
         if !self.ending.is_called() {
             // Fails if the terminal hung up: the kernel sends SIGCONT after SIGHUP.
             if self.terminal.take().is_err() {
-                self.ending.call(Reason::TerminalGone);
+                self.ending.call(Exit::TerminalGone);
                 return Ok(());
             }
             self.canvas = Canvas::new(self.canvas.size())?;

@@ -10,7 +10,7 @@ use rustix::{
 
 use crate::tui::{
     decoder::{Decoder, Input},
-    watchdog::{Ending, Reason},
+    watchdog::{Ending, Exit},
 };
 
 /// Starts the input thread, which first sends `typed`, the inputs that were read earlier. `send`
@@ -50,7 +50,7 @@ fn wait_and_read(
                 Err(Errno::INTR | Errno::AGAIN) => true,
                 // An end of file and EIO both mean that the other side of the terminal is gone.
                 Ok(0) | Err(_) => {
-                    ending.call(Reason::TerminalGone);
+                    ending.call(Exit::TerminalGone);
                     false
                 }
             }

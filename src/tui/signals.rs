@@ -18,7 +18,7 @@ use signal_hook::{
 
 use crate::{
     host::signals::{self, USER_SIGNALS},
-    tui::watchdog::{Ending, Reason},
+    tui::watchdog::{Ending, Exit},
 };
 
 /// The signals that arrived since the event loop last called `take`. They are flags, because a full
@@ -64,7 +64,7 @@ pub fn watch(
                 SIGTSTP => arrived.stop.store(true, Ordering::SeqCst),
                 SIGCONT => arrived.continued.store(true, Ordering::SeqCst),
                 SIGWINCH => arrived.resized.store(true, Ordering::SeqCst),
-                ending_one => ending.call(Reason::Signal(ending_one)),
+                ending_one => ending.call(Exit::Signal(ending_one)),
             }
             wake_loop();
         }

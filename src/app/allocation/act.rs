@@ -174,6 +174,15 @@ impl Allocation {
 impl RunScreen for Allocation {
     type Options = AllocationOptions;
 
+    fn ask(request: RunRequest) -> Effect {
+        ask(match request {
+            RunRequest::Run => AllocationRequest::Run,
+            RunRequest::Step => AllocationRequest::Step,
+            RunRequest::Pause => AllocationRequest::Pause,
+            RunRequest::Speed(speed) => AllocationRequest::Speed(speed),
+        })
+    }
+
     fn control(&mut self) -> &mut RunControl<AllocationOptions> {
         &mut self.run
     }
@@ -220,15 +229,6 @@ impl RunScreen for Allocation {
         self.rescan_target(scan);
         self.reset(scan)
     }
-}
-
-pub(super) fn ask_run(request: RunRequest) -> Effect {
-    ask(match request {
-        RunRequest::Run => AllocationRequest::Run,
-        RunRequest::Step => AllocationRequest::Step,
-        RunRequest::Pause => AllocationRequest::Pause,
-        RunRequest::Speed(speed) => AllocationRequest::Speed(speed),
-    })
 }
 
 fn stop() -> Vec<Effect> {

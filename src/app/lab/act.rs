@@ -183,6 +183,15 @@ impl LabScreen {
 impl RunScreen for LabScreen {
     type Options = LabOptions;
 
+    fn ask(request: RunRequest) -> Effect {
+        ask(match request {
+            RunRequest::Run => LabRequest::Run,
+            RunRequest::Step => LabRequest::Step,
+            RunRequest::Pause => LabRequest::Pause,
+            RunRequest::Speed(speed) => LabRequest::Speed(speed),
+        })
+    }
+
     fn control(&mut self) -> &mut RunControl<LabOptions> {
         &mut self.run
     }
@@ -222,15 +231,6 @@ impl RunScreen for LabScreen {
         self.options = wanted;
         self.restart(scan)
     }
-}
-
-pub(super) fn ask_run(request: RunRequest) -> Effect {
-    ask(match request {
-        RunRequest::Run => LabRequest::Run,
-        RunRequest::Step => LabRequest::Step,
-        RunRequest::Pause => LabRequest::Pause,
-        RunRequest::Speed(speed) => LabRequest::Speed(speed),
-    })
 }
 
 pub(super) fn ask(request: LabRequest) -> Effect {
