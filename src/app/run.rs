@@ -78,13 +78,6 @@ impl<S: EditableSettings> RunControl<S> {
         Vec::new()
     }
 
-    /// Adds a pasted character to the selected settings field, if the settings are open.
-    pub fn paste(&mut self, character: char) {
-        if let Some(RunPanel::Settings(panel)) = &mut self.panel {
-            panel.paste(character);
-        }
-    }
-
     pub fn is_running(&self) -> bool {
         self.state == RunState::Running
     }
@@ -124,6 +117,13 @@ pub(super) trait RunScreen {
         let ephemeral = scan.map(|scan| scan.snapshot.ephemeral.range);
         let panel = SettingsPanel::new(options, ephemeral);
         self.control().panel = Some(RunPanel::Settings(panel));
+    }
+
+    /// Adds a pasted character to the selected settings field, if the settings are open.
+    fn paste(&mut self, character: char) {
+        if let Some(RunPanel::Settings(panel)) = &mut self.control().panel {
+            panel.paste(character);
+        }
     }
 
     /// Handles a key while a panel is open; does nothing otherwise.

@@ -290,10 +290,7 @@ impl App {
             Report::Pool(report) => self.pool.take_report(self.now, report),
             Report::PoolFailed(why) => self.pool.fail(why),
             Report::Race(race) => self.lab.take_race(*race),
-            Report::WorkerDied(fault) => {
-                self.fault = Some(fault);
-                return vec![Effect::Quit];
-            }
+            Report::WorkerDied(_) => return vec![Effect::Quit],
         }
         Vec::new()
     }

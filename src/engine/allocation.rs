@@ -106,7 +106,7 @@ impl<'a> AllocationWorker<'a> {
             return Some(Instant::now());
         }
         let report_due = self.reported + REPORT_INTERVAL;
-        let next = self.pacer.due();
+        let next = self.pacer.due;
         Some(if self.has_figures() { next.min(report_due) } else { next })
     }
 

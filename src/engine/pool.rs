@@ -78,7 +78,7 @@ impl<'a> PoolWorker<'a> {
     /// leased, in quarantine or unreported.
     fn due(&self) -> Option<Instant> {
         let open = self.open.as_ref()?;
-        self.report_due().into_iter().chain(open.due()).min()
+        self.report_due().into_iter().chain(open.lease_table.due()).min()
     }
 
     fn report_due(&self) -> Option<Instant> {
@@ -102,7 +102,7 @@ impl<'a> PoolWorker<'a> {
                 PoolRequest::LeaseHolder(pid) => open.lease_to(self.host, pid),
                 PoolRequest::Release(port) => open.release(port),
                 PoolRequest::ReleaseAll => open.release_all(),
-                PoolRequest::Reclaim => open.reclaim(self.host),
+                PoolRequest::Reclaim => _ = open.lease_table.reclaim_ended(self.host),
                 PoolRequest::Open(_) | PoolRequest::Close => {}
             }
         }

@@ -43,7 +43,8 @@ impl Sample {
         };
         let mut analysis = scan(OwnerDepth::Full, &mut snapshot)?;
         if !apart.is_zero() {
-            let mut due = Due::first(apart);
+            let now = Instant::now();
+            let mut due = Due { started: now, end: now + apart };
             while due.wait(snapshot.cost) {
                 analysis = scan(OwnerDepth::Incremental, &mut snapshot)?;
             }
@@ -63,11 +64,6 @@ struct Due {
 }
 
 impl Due {
-    fn first(apart: Duration) -> Self {
-        let now = Instant::now();
-        Self { started: now, end: now + apart }
-    }
-
     /// Sleeps until the next scan is due. `cost` is the CPU time of the last scan. Returns false at
     /// once if no further scan is due.
     fn wait(&mut self, cost: Duration) -> bool {

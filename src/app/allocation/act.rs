@@ -34,11 +34,6 @@ impl Allocation {
         }
     }
 
-    /// Adds a pasted character to the selected settings field, if the settings are open.
-    pub fn paste(&mut self, character: char) {
-        self.run.paste(character);
-    }
-
     /// Handles a key while a panel is open; does nothing otherwise.
     pub fn press(&mut self, key: Key, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         self.press_in_panel(key, scan)

@@ -5,7 +5,7 @@ use std::iter;
 use crate::{
     allocator::ALLOCATORS,
     app::{
-        Effect, Key, Move,
+        Effect, Move,
         allocation::{FillRatio, LastScan, next_strategy},
         lab::{LabAction, LabOptions, LabScreen, MAX_COLUMNS, Pattern, Speed},
         run::{RunControl, RunRequest, RunScreen, RunState},
@@ -76,16 +76,6 @@ impl LabScreen {
         if column < self.picked.len() && self.run.panel.is_none() && self.race.is_none() {
             self.selected = column;
         }
-    }
-
-    /// Adds a pasted character to the selected settings field, if the settings are open.
-    pub fn paste(&mut self, character: char) {
-        self.run.paste(character);
-    }
-
-    /// Handles a key while the settings or a question is open; does nothing otherwise.
-    pub fn press(&mut self, key: Key, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        self.press_in_panel(key, scan)
     }
 
     /// Prepares the lab again with the current options and empty figures. A running lab keeps

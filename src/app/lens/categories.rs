@@ -113,14 +113,29 @@ impl Categories {
         let mut categories = Self { lens, destination: input.destination, ..Self::default() };
         match lens.counting() {
             Counting::None => {}
-            Counting::Blocks => categories.count_blocks(input),
-            Counting::Occupied { prepare, .. } => {
+            Counting::Blocks => {
+                for block in blocks(input) {
+                    let taken = input.occupancy.occupied_in(block, input.protocols);
+                    if taken > 0 {
+                        categories.ports[usize::from(density_of(taken, block))] += taken;
+                    }
+                }
+            }
+            Counting::Occupied { prepare, of_port, .. } => {
                 categories.by_port = prepare(input);
-                categories.count_ports(input);
+                let is_taken = |port: &u16| input.occupancy.port(*port).is_occupied(input.protocols);
+                for port in input.range.ports().filter(is_taken) {
+                    if let Some(category) = of_port(&categories, port, input.occupancy) {
+                        categories.ports[usize::from(category)] += 1;
+                    }
+                }
             }
             Counting::All { each_port, .. } => {
                 categories.by_port = each_port(input);
-                categories.count_all(input);
+                for port in input.range.ports() {
+                    let category = categories.by_port[usize::from(port)];
+                    categories.ports[usize::from(category)] += 1;
+                }
             }
         }
         categories
@@ -162,33 +177,6 @@ impl Categories {
                 Some(taken.filter_map(|port| of_port(self, port, occupancy)).fold(first, joined))
             }
             Counting::None | Counting::All { .. } => None,
-        }
-    }
-
-    fn count_ports(&mut self, input: CategoryInput<'_>) {
-        let Counting::Occupied { of_port, .. } = self.lens.counting() else { return };
-        let is_taken = |port: &u16| input.occupancy.port(*port).is_occupied(input.protocols);
-        for port in input.range.ports().filter(is_taken) {
-            if let Some(category) = of_port(self, port, input.occupancy) {
-                self.ports[usize::from(category)] += 1;
-            }
-        }
-    }
-
-    /// Counts the ports of the range by category, free ports included.
-    fn count_all(&mut self, input: CategoryInput<'_>) {
-        for port in input.range.ports() {
-            self.ports[usize::from(self.by_port[usize::from(port)])] += 1;
-        }
-    }
-
-    /// Counts the occupied ports of each block in the density step of that block.
-    fn count_blocks(&mut self, input: CategoryInput<'_>) {
-        for block in blocks(input) {
-            let taken = input.occupancy.occupied_in(block, input.protocols);
-            if taken > 0 {
-                self.ports[usize::from(density_of(taken, block))] += taken;
-            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A pool on its host, with its lease holder and its last error message. Uses no channel.
 
-use std::{collections::VecDeque, time::Instant};
+use std::collections::VecDeque;
 
 use crate::{
     allocator::{Attempt, LeaseHolder, PoolSetup, Priority, Shortage},
@@ -17,7 +17,7 @@ use crate::{
 
 /// State of a pool, from `PoolRequest::Open` to `PoolRequest::Close` or the next `Open`.
 pub struct Open {
-    lease_table: LeaseTable,
+    pub lease_table: LeaseTable,
     /// Holder of the next leases, or why there is none.
     holder: Result<LeaseHolder, Text>,
     /// Whether the configured limit on held sockets applies, because the host would allow more.
@@ -82,22 +82,12 @@ impl Open {
         })
     }
 
-    /// Returns the time of the next check; `None` if nothing is leased or in quarantine.
-    pub fn due(&self) -> Option<Instant> {
-        self.lease_table.due()
-    }
-
     /// Makes the checks that are due. Returns whether anything has changed.
     pub fn keep(&mut self, host: &dyn Host) -> bool {
         let state = |table: &LeaseTable| (table.pool.quarantined().len(), table.pool.counts());
         let before = state(&self.lease_table);
         self.lease_table.keep(host);
         state(&self.lease_table) != before
-    }
-
-    /// Ends the leases of processes that have ended.
-    pub fn reclaim(&mut self, host: &dyn Host) {
-        self.lease_table.reclaim_ended(host);
     }
 
     /// Sets the pid of the holder of the next leases; `None`: this process. If there is no such
