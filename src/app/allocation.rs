@@ -164,7 +164,7 @@ impl Allocation {
         delta: AllocationDelta,
         scan: Option<LastScan<'_>>,
     ) -> Vec<Effect> {
-        if !self.is_prepared() || delta.run != self.run.number {
+        if !self.run.is_prepared() || delta.run != self.run.number {
             return Vec::new();
         }
         self.figures.add(&delta.stats);
@@ -296,7 +296,7 @@ impl Allocation {
                 self.occupancy_counts().map(|g| g.free() + self.held.len() as u32)
             }
         };
-        limit.filter(|_| self.is_prepared())
+        limit.filter(|_| self.run.is_prepared())
     }
 
     /// How the host limits this run, for example "IPv4 only"; None: it does not.
@@ -315,9 +315,5 @@ impl Allocation {
         &self,
     ) -> impl DoubleEndedIterator<Item = Finished> + ExactSizeIterator {
         self.last_allocations.iter().copied()
-    }
-
-    fn is_prepared(&self) -> bool {
-        self.run.is_prepared()
     }
 }

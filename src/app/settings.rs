@@ -219,8 +219,9 @@ pub fn read_range(typed: &str, range: &mut PortRange) -> Result<(), String> {
         Err(_) if text.is_empty() => Err(format!("invalid range '{typed}': {example}")),
         Err(_) => Err(format!("invalid port '{text}': expected 1 to 65535")),
     };
-    *range = PortRange::new(read(first)?, read(last)?)
-        .map_err(|e| format!("range '{typed}' is reversed: did you mean {}-{}?", e.last, e.first))?;
+    *range = PortRange::new(read(first)?, read(last)?).map_err(|e| {
+        format!("range '{typed}' is reversed: did you mean {}-{}?", e.last, e.first)
+    })?;
     Ok(())
 }
 

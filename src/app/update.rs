@@ -13,8 +13,7 @@ use crate::{
         settings::{PROTOCOLS, cycle},
     },
     domain::{
-        Diagnosis, Occupancy, PortRange, ProcessTable, ProtocolFamily, Snapshot,
-        diagnosis::About,
+        Diagnosis, Occupancy, PortRange, ProcessTable, ProtocolFamily, Snapshot, diagnosis::About,
     },
     engine::{Report, Request},
 };

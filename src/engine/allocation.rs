@@ -142,7 +142,7 @@ impl<'a> AllocationWorker<'a> {
             AllocationRequest::Fill(share) => return self.refill(share),
             AllocationRequest::Hold(hold) => {
                 self.hold = hold;
-                self.run.iter_mut().for_each(AllocationRun::forget_hold_note);
+                self.run.iter_mut().for_each(|run| run.hold_note = None);
             }
             AllocationRequest::Release(port) => {
                 self.run.iter_mut().for_each(|run| run.release(port));
@@ -167,7 +167,8 @@ impl<'a> AllocationWorker<'a> {
     /// Errors, as text: the simulated host could not be built, or no run can start.
     fn prepare(&mut self, mut setup: Setup) -> Result<(), Text> {
         if let AllocatorTarget::Simulated { share } = setup.target {
-            let (target, reserved) = target::build(self.host, setup.protocols, setup.range, setup.seed, share)?;
+            let (target, reserved) =
+                target::build(self.host, setup.protocols, setup.range, setup.seed, share)?;
             (setup.reserved, setup.address) = (reserved, None);
             self.simulated = Some(target);
         }
@@ -182,7 +183,7 @@ impl<'a> AllocationWorker<'a> {
         let Some(target) = self.simulated.clone() else { return Ok(()) };
         self.deliver_delta()?;
         target.refill(share);
-        self.run.iter_mut().for_each(AllocationRun::request_rescan);
+        self.run.iter_mut().for_each(|run| run.needs_rescan = true);
         self.deliver_population()
     }
 

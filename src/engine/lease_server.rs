@@ -5,7 +5,6 @@
 //! Runs one loop in the caller's thread. Does not store leases and makes no system calls on
 //! sockets; `LeaseTable` and `host::lease_socket` do.
 
-mod line;
 mod waiting;
 
 use std::{
@@ -25,7 +24,7 @@ use crate::{
 };
 use waiting::{ReceivedRequest, Waiting};
 
-pub use line::NotAPid;
+pub use waiting::NotAPid;
 
 /// Time after which a client that sent no complete line is disconnected.
 pub const TIMEOUT: Duration = Duration::from_secs(5);

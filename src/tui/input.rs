@@ -30,11 +30,7 @@ pub fn listen(
 }
 
 /// Reads what has arrived, or waits for it. Returns false when nothing more can be read or sent.
-fn wait_and_read(
-    ending: &Ending,
-    decoder: &mut Decoder,
-    send: impl FnMut(Input) -> bool,
-) -> bool {
+fn wait_and_read(ending: &Ending, decoder: &mut Decoder, send: impl FnMut(Input) -> bool) -> bool {
     let terminal = stdin();
     let mut watched = [PollFd::new(&terminal, PollFlags::IN), ending.poll_fd()];
     let timeout = decoder.timeout().and_then(|time| Timespec::try_from(time).ok());

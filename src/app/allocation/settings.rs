@@ -40,7 +40,9 @@ impl EditableSettings for AllocationOptions {
             value: |options| options.max_attempts.to_string(),
             accepts: settings::accepts_digits,
             read: |options, typed| settings::read_attempts(typed, &mut options.max_attempts),
-            turn: |options, by, _| settings::step(&settings::ATTEMPTS, &mut options.max_attempts, by),
+            turn: |options, by, _| {
+                settings::step(&settings::ATTEMPTS, &mut options.max_attempts, by)
+            },
         },
         SettingField {
             name: "seed",

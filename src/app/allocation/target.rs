@@ -84,7 +84,7 @@ impl Allocation {
     /// and ignored.
     pub fn set_simulated(&mut self, snapshot: Arc<Snapshot>) {
         if self.target == AllocatorTarget::Machine
-            || !self.is_prepared()
+            || !self.run.is_prepared()
             || snapshot.number != self.run.number
         {
             return;

@@ -123,7 +123,8 @@ impl Categories {
             }
             Counting::Occupied { prepare, of_port, .. } => {
                 categories.by_port = prepare(input);
-                let is_taken = |port: &u16| input.occupancy.port(*port).is_occupied(input.protocols);
+                let is_taken =
+                    |port: &u16| input.occupancy.port(*port).is_occupied(input.protocols);
                 for port in input.range.ports().filter(is_taken) {
                     if let Some(category) = of_port(&categories, port, input.occupancy) {
                         categories.ports[usize::from(category)] += 1;

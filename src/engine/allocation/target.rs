@@ -44,9 +44,8 @@ pub fn build(
     let mut builder = inhabited().ephemeral(ephemeral);
     // The same ports are occupied for each protocol, so that `share` is a share of the ports.
     if protocols != Protocols::Tcp {
-        builder = builder
-            .fill_ports(candidates.ports(), share, State::Unconnected, seed)
-            .dealt_to(&pids);
+        builder =
+            builder.fill_ports(candidates.ports(), share, State::Unconnected, seed).dealt_to(&pids);
     }
     if protocols != Protocols::Udp {
         builder = builder
