@@ -4,7 +4,7 @@ use crate::{
     allocator::ALLOCATORS,
     app::{
         allocation::AllocationOptions,
-        settings::{self, EditableSettings, PROTOCOLS, SettingField, cycle},
+        settings::{self, ATTEMPTS, EditableSettings, PROTOCOLS, SettingField, cycle, step},
     },
     domain::LocalAddress,
 };
@@ -40,9 +40,7 @@ impl EditableSettings for AllocationOptions {
             value: |options| options.max_attempts.to_string(),
             accepts: settings::accepts_digits,
             read: |options, typed| settings::read_attempts(typed, &mut options.max_attempts),
-            turn: |options, by, _| {
-                settings::step(&settings::ATTEMPTS, &mut options.max_attempts, by)
-            },
+            turn: |options, by, _| step(&ATTEMPTS, &mut options.max_attempts, by),
         },
         SettingField {
             name: "seed",

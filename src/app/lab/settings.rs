@@ -2,7 +2,7 @@
 
 use crate::app::{
     lab::LabOptions,
-    settings::{self, EditableSettings, PROTOCOLS, SettingField, cycle},
+    settings::{self, ATTEMPTS, EditableSettings, PROTOCOLS, SettingField, cycle, step},
 };
 
 /// The numbers of remote endpoints that Left and Right select.
@@ -29,9 +29,7 @@ impl EditableSettings for LabOptions {
             value: |options| options.max_attempts.to_string(),
             accepts: settings::accepts_digits,
             read: |options, typed| settings::read_attempts(typed, &mut options.max_attempts),
-            turn: |options, by, _| {
-                settings::step(&settings::ATTEMPTS, &mut options.max_attempts, by)
-            },
+            turn: |options, by, _| step(&ATTEMPTS, &mut options.max_attempts, by),
         },
         SettingField {
             name: "seed",
@@ -47,7 +45,7 @@ impl EditableSettings for LabOptions {
             read: |options, typed| {
                 settings::read_positive("remote endpoints", typed, &mut options.destinations)
             },
-            turn: |options, by, _| settings::step(&DESTINATIONS, &mut options.destinations, by),
+            turn: |options, by, _| step(&DESTINATIONS, &mut options.destinations, by),
         },
     ];
 }
