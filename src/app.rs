@@ -151,7 +151,6 @@ pub struct App {
     allocation: Allocation,
     lab: LabScreen,
     pool: PoolScreen,
-    fault: Option<Text>,
     now: Duration,
     monitor: Monitor,
     thresholds: Thresholds,
@@ -180,7 +179,6 @@ impl App {
             allocation: Allocation::new(&options.allocation, options.motion),
             lab: LabScreen::new(options.lab),
             pool: PoolScreen::default(),
-            fault: None,
             now: Duration::ZERO,
             monitor: Monitor::default(),
             thresholds: Thresholds::default(),
@@ -237,12 +235,6 @@ impl App {
     /// Why the last scan failed; None: it did not.
     pub fn failure(&self) -> Option<&Text> {
         self.failure.as_ref()
-    }
-
-    /// The message of the worker thread that panicked; the exit code is then 101. None: no thread
-    /// has panicked.
-    pub fn fault(&self) -> Option<&Text> {
-        self.fault.as_ref()
     }
 
     /// The ages of the sockets, and what appeared on each port in earlier scans.

@@ -86,16 +86,10 @@ impl Engine {
         match request {
             Request::ScanNow => self.scan_control.scan_now(),
             Request::Freeze(is_paused) => self.scan_control.set_paused(is_paused),
-            Request::Allocation(request) => {
-                // If the thread has ended, it has reported why.
-                self.allocation.send(request);
-            }
-            Request::Lab(request) => {
-                self.lab.send(request);
-            }
-            Request::Pool(request) => {
-                self.pool.send(request);
-            }
+            // If a thread has ended, it has reported why.
+            Request::Allocation(request) => _ = self.allocation.send(request),
+            Request::Lab(request) => _ = self.lab.send(request),
+            Request::Pool(request) => _ = self.pool.send(request),
         }
     }
 }

@@ -16,19 +16,18 @@ mod watchdog;
 
 pub use fault::Fault;
 pub use terminal::refuse_reason;
+pub use watchdog::Exit;
 
 use std::{
     io,
-    process::ExitCode,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use crate::{
     app::{self, App},
-    domain::Text,
     engine::Engine,
-    host::{self, Host, descriptors},
+    host::{Host, descriptors},
     view::theme::{Background, Contrast, Depth, Theme},
 };
 
@@ -41,7 +40,7 @@ use self::{
     question::TerminalAnswer,
     signals::Arrived,
     terminal::{Terminal, TerminalGuard},
-    watchdog::{Ending, Reason},
+    watchdog::Ending,
 };
 
 /// Options of the terminal program from the command line.
@@ -56,41 +55,6 @@ pub struct TuiOptions {
     pub mouse: bool,
     pub app: app::AppOptions,
     pub fault: Option<Fault>,
-}
-
-/// How the program ended, after the terminal was restored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Exit {
-    Quit,
-    /// This signal ends the program. `finish` raises it again.
-    Signal(i32),
-    /// A thread panicked. The message is already on stderr.
-    Panicked(Text),
-    /// The terminal hung up or could not be written.
-    TerminalGone,
-}
-
-impl Exit {
-    /// Returns the exit code. For a signal it raises the signal again and does not return.
-    pub fn finish(self) -> ExitCode {
-        match self {
-            Self::Quit => ExitCode::SUCCESS,
-            Self::Signal(signal) => host::signals::die_by(signal),
-            Self::Panicked(_) => ExitCode::from(watchdog::PANICKED as u8),
-            Self::TerminalGone => ExitCode::from(watchdog::EXIT_TERMINAL_GONE as u8),
-        }
-    }
-}
-
-impl From<Reason> for Exit {
-    fn from(reason: Reason) -> Self {
-        match reason {
-            Reason::Signal(signal) => Self::Signal(signal),
-            Reason::TerminalGone => Self::TerminalGone,
-            Reason::Panic => Self::Panicked(Text::scrub("a thread panicked")),
-            Reason::Over => Self::Quit,
-        }
-    }
 }
 
 /// The terminal could not be used, or a thread could not be started.
@@ -151,7 +115,7 @@ pub fn run(host: Arc<dyn Host>, options: TuiOptions) -> Result<Exit, TuiError> {
         started: Instant::now(),
     };
     let exit = events.run();
-    ending.call(Reason::Over);
+    ending.call(Exit::Quit);
     drop(taken);
     ending.finish();
     Ok(exit?)

@@ -6,7 +6,6 @@ mod heat;
 mod log;
 mod marks;
 mod model;
-mod occupancy_counts;
 mod settings;
 mod target;
 
@@ -16,7 +15,7 @@ use crate::{
     allocator::Attempt,
     app::{
         Effect,
-        run::{MAX_UNCONFIRMED_SPEED, RunControl, RunScreen as _},
+        run::{MAX_UNCONFIRMED_SPEED, RunControl, RunPanel, RunScreen as _},
     },
     domain::{LocalAddress, Occupancy, PortRange, Protocols, Snapshot, Text, port},
     engine::{
@@ -31,8 +30,8 @@ pub use crate::{
 };
 pub use attempt_marks::Mark;
 pub use log::{AttemptLog, HolderOwner, HolderSeen, LogEntry};
-pub use occupancy_counts::OccupancyCounts;
-pub use settings::{AllocationPanel, next_strategy};
+pub use model::OccupancyCounts;
+pub use settings::next_strategy;
 pub use target::FillRatio;
 
 use attempt_marks::AttemptMarks;
@@ -98,13 +97,7 @@ pub struct LastScan<'a> {
     pub occupancy: &'a Occupancy,
 }
 
-/// A panel that covers the screen and receives the keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ActivePanel {
-    Settings(AllocationPanel),
-    /// Asks whether this speed may be used although other processes need the machine's ports.
-    ConfirmSpeed(Speed),
-}
+pub type ActivePanel = RunPanel<AllocationOptions>;
 
 /// Maximum number of ended allocations that are kept for the chart.
 const LAST_ALLOCATIONS: usize = 200;
@@ -120,11 +113,8 @@ pub struct Allocation {
     /// Whether marks may fade and flash.
     motion: bool,
     keeps_bound_ports: bool,
-    run: RunControl,
-    panel: Option<ActivePanel>,
-    occupancy_counts: Option<OccupancyCounts>,
-    /// Set together with `occupancy_counts`.
-    occupancy_details: Option<OccupancyDetails>,
+    run: RunControl<AllocationOptions>,
+    occupancy: Option<OccupancyDetails>,
     /// Counted since the run began, or since the simulated occupancy last changed.
     figures: RunStats,
     /// Number of allocations that ended in this run. `figures` may count fewer.
@@ -149,10 +139,8 @@ impl Allocation {
             simulated: None,
             motion,
             keeps_bound_ports: false,
-            run: RunControl::new(Speed::Four, act::ask_run),
-            panel: None,
-            occupancy_counts: None,
-            occupancy_details: None,
+            run: RunControl::new(Speed::Four),
+            occupancy: None,
             figures: RunStats::default(),
             ended: 0,
             log: AttemptLog::default(),
@@ -176,7 +164,7 @@ impl Allocation {
         delta: AllocationDelta,
         scan: Option<LastScan<'_>>,
     ) -> Vec<Effect> {
-        if !self.is_prepared() || delta.run != self.run.number {
+        if !self.run.is_prepared() || delta.run != self.run.number {
             return Vec::new();
         }
         self.figures.add(&delta.stats);
@@ -247,7 +235,7 @@ impl Allocation {
 
     /// Called when the user leaves the screen: pauses the run; held ports stay held.
     pub fn leave(&mut self) -> Vec<Effect> {
-        self.panel = None;
+        self.run.panel = None;
         self.pause()
     }
 
@@ -265,7 +253,7 @@ impl Allocation {
 
     /// Whether the run is so fast that only a sample of the attempts is shown.
     pub fn is_sampled(&self) -> bool {
-        self.run.speed > MAX_UNCONFIRMED_SPEED
+        self.run.is_sampled()
     }
 
     pub fn keeps_bound_ports(&self) -> bool {
@@ -273,12 +261,12 @@ impl Allocation {
     }
 
     pub fn panel(&self) -> Option<&ActivePanel> {
-        self.panel.as_ref()
+        self.run.panel.as_ref()
     }
 
     /// None before the first snapshot of the machine, or of the simulated occupancy.
     pub fn occupancy_counts(&self) -> Option<OccupancyCounts> {
-        self.occupancy_counts
+        self.occupancy.as_ref().map(|occupancy| occupancy.counts)
     }
 
     pub fn figures(&self) -> &RunStats {
@@ -305,10 +293,10 @@ impl Allocation {
         let limit = match self.target {
             AllocatorTarget::Machine => Some(self.hold_limit),
             AllocatorTarget::Simulated { .. } => {
-                self.occupancy_counts.map(|g| g.free() + self.held.len() as u32)
+                self.occupancy_counts().map(|g| g.free() + self.held.len() as u32)
             }
         };
-        limit.filter(|_| self.is_prepared())
+        limit.filter(|_| self.run.is_prepared())
     }
 
     /// How the host limits this run, for example "IPv4 only"; None: it does not.
@@ -327,9 +315,5 @@ impl Allocation {
         &self,
     ) -> impl DoubleEndedIterator<Item = Finished> + ExactSizeIterator {
         self.last_allocations.iter().copied()
-    }
-
-    fn is_prepared(&self) -> bool {
-        self.run.is_prepared()
     }
 }

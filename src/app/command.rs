@@ -1,7 +1,5 @@
 //! The table of keys, from which the footer, the help and KEYS.md are made. Executes nothing.
 
-use std::fmt::Write as _;
-
 use crate::app::{
     Key, Move, Screen, allocation::AllocationAction as Own, lab::LabAction as Lab, map::Zooming,
     pool::PoolAction as Pool,
@@ -75,20 +73,6 @@ impl Context {
         Self::Race,
         Self::Pool,
     ];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Overview => "Overview",
-            Self::Map => "Map",
-            Self::Allocate => "Allocate",
-            Self::Lab => "Lab",
-            Self::Help => "help",
-            Self::GoTo => "go to",
-            Self::Panel => "panel",
-            Self::Race => "race",
-            Self::Pool => "pool",
-        }
-    }
 }
 
 /// A row of the table: keys that belong together.
@@ -331,23 +315,6 @@ pub fn here(context: Context) -> impl Iterator<Item = &'static KeyCommand> {
     COMMANDS.iter().filter(move |command| command.contexts.contains(&context))
 }
 
-/// Returns the key table for KEYS.md, as Markdown.
-pub fn key_table_markdown() -> String {
-    let mut table = String::from("| key | where | does |\n|---|---|---|\n");
-    for command in COMMANDS {
-        let keys: Vec<String> = command.keys.split(' ').map(|key| format!("`{key}`")).collect();
-        let places = if command.contexts.len() == Context::EACH.len() {
-            "everywhere".to_owned()
-        } else {
-            let names: Vec<_> = command.contexts.iter().map(|context| context.name()).collect();
-            names.join(", ")
-        };
-        writeln!(table, "| {} | {places} | {} |", keys.join(" "), command.help)
-            .expect("writing to a String cannot fail");
-    }
-    table
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -437,10 +404,5 @@ mod tests {
             let labels: Vec<_> = here(context).map(|c| c.label).filter(|l| !l.is_empty()).collect();
             assert_eq!(labels[labels.len() - 2..], ["help", "quit"]);
         }
-    }
-
-    #[test]
-    fn the_key_table_has_a_line_for_each_row() {
-        assert_eq!(key_table_markdown().lines().count(), COMMANDS.len() + 2);
     }
 }

@@ -30,18 +30,18 @@ impl Focus {
 
     /// Returns all local ports of the focus, of both protocols.
     pub fn ports(self, snapshot: &Snapshot) -> PortSet {
-        let mut ports = PortSet::default();
-        for socket in snapshot.sockets.iter().filter(|socket| self.holds(snapshot, socket)) {
-            ports.insert(socket.local.port);
-        }
-        ports
+        self.sockets(snapshot).map(|socket| socket.local.port).collect()
     }
 
     /// Returns the lowest port of the focus in the ephemeral range. If it has none there, returns
     /// its lowest port. None: the focus has no socket.
     pub fn first_port(self, snapshot: &Snapshot) -> Option<u16> {
         let range = snapshot.ephemeral.range;
-        let held = snapshot.sockets.iter().filter(|socket| self.holds(snapshot, socket));
-        held.map(|socket| socket.local.port).min_by_key(|&port| (!range.contains(port), port))
+        let ports = self.sockets(snapshot).map(|socket| socket.local.port);
+        ports.min_by_key(|&port| (!range.contains(port), port))
+    }
+
+    fn sockets(self, snapshot: &Snapshot) -> impl Iterator<Item = &Socket> {
+        snapshot.sockets.iter().filter(move |socket| self.holds(snapshot, socket))
     }
 }

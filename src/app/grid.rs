@@ -115,42 +115,27 @@ impl Grid {
     /// Returns a grid with one dot per port, in the longest rows that fit. None: the range does not
     /// fit.
     pub fn fit_dots(range: PortRange, room: Room) -> Option<Self> {
-        let longest_first = DOT_ROWS.into_iter().rev();
-        longest_first.map(|length| Self::dots(range, length)).find(|grid| grid.fits(room))
+        Self::each_dots(range).find(|grid| grid.fits(room))
     }
 
     /// Returns a grid with one cell per port: numbered cells if they fit, else letters. None:
     /// neither fits.
     pub fn fit_ports(range: PortRange, room: Room) -> Option<Self> {
-        let numbered = NUMBER_ROWS.into_iter().rev().map(|length| {
-            let width = (room.columns / length as u16).min(MAX_NUMBER_WIDTH);
-            Self::ports(range, length, Resolution::Numbers(width))
-        });
-        let is_wide = |grid: &Self| grid.cell_width() >= NUMBER_WIDTH;
-        let with_letters =
-            LETTER_ROWS.into_iter().rev().map(|l| Self::ports(range, l, Resolution::Letters));
-        numbered.filter(is_wide).chain(with_letters).find(|grid| grid.fits(room))
+        let letters = Self::each_letters(range);
+        Self::each_numbers(range, room).chain(letters).find(|grid| grid.fits(room))
     }
 
     /// Returns a grid of as many rows of `range` as fit, in cells of `resolution`. The first row
     /// contains the port `top`, or is an earlier row if the grid would otherwise extend beyond the
     /// last row of `range`. None: no row fits, or `resolution` is `Blocks`.
     pub fn window(range: PortRange, top: u16, resolution: Resolution, room: Room) -> Option<Self> {
+        let is_narrow = |grid: &Self| grid.width() <= room.columns;
         let full_grid = match resolution {
-            Resolution::Blocks => return None,
-            Resolution::Dots => DOT_ROWS.into_iter().rev().map(|l| Self::dots(range, l)).collect(),
-            Resolution::Letters => {
-                let lengths = LETTER_ROWS.into_iter().rev();
-                lengths.map(|l| Self::ports(range, l, Resolution::Letters)).collect::<Vec<_>>()
-            }
-            Resolution::Numbers(_) => {
-                let width = |l: u32| (room.columns / l as u16).min(MAX_NUMBER_WIDTH);
-                let lengths = NUMBER_ROWS.into_iter().rev();
-                let lengths = lengths.filter(|&l| width(l) >= NUMBER_WIDTH);
-                lengths.map(|l| Self::ports(range, l, Resolution::Numbers(width(l)))).collect()
-            }
-        };
-        let full_grid = full_grid.into_iter().find(|grid| grid.width() <= room.columns)?;
+            Resolution::Blocks => None,
+            Resolution::Dots => Self::each_dots(range).find(is_narrow),
+            Resolution::Letters => Self::each_letters(range).find(is_narrow),
+            Resolution::Numbers(_) => Self::each_numbers(range, room).find(is_narrow),
+        }?;
         if room.lines == 0 {
             return None;
         }
@@ -179,15 +164,27 @@ impl Grid {
         Some(Self { range, row_length, per_block: 1, rows_per_line: rows, resolution })
     }
 
-    fn dots(range: PortRange, row_length: u32) -> Self {
-        let rows_per_line = RowsPerLine::One;
-        Self {
-            range,
-            row_length,
+    /// The grids of dots over a range, the longest rows first. So are the next two.
+    fn each_dots(range: PortRange) -> impl Iterator<Item = Self> {
+        let dots = move |length| Self {
             per_block: PORTS_PER_DOTS,
-            rows_per_line,
-            resolution: Resolution::Dots,
-        }
+            ..Self::ports(range, length, Resolution::Dots)
+        };
+        DOT_ROWS.into_iter().rev().map(dots)
+    }
+
+    fn each_letters(range: PortRange) -> impl Iterator<Item = Self> {
+        let letters = move |length| Self::ports(range, length, Resolution::Letters);
+        LETTER_ROWS.into_iter().rev().map(letters)
+    }
+
+    fn each_numbers(range: PortRange, room: Room) -> impl Iterator<Item = Self> {
+        let numbered = move |length: u32| {
+            let width = (room.columns / length as u16).min(MAX_NUMBER_WIDTH);
+            Self::ports(range, length, Resolution::Numbers(width))
+        };
+        let is_wide = |grid: &Self| grid.cell_width() >= NUMBER_WIDTH;
+        NUMBER_ROWS.into_iter().rev().map(numbered).filter(is_wide)
     }
 
     fn ports(range: PortRange, row_length: u32, resolution: Resolution) -> Self {

@@ -10,7 +10,7 @@ use crate::{
     allocator::{ALLOCATORS, Model, Order, Tuning, theory},
     app::{
         allocation::{FillRatio, OccupancyCounts},
-        run::{MAX_UNCONFIRMED_SPEED, RunControl},
+        run::{RunControl, RunPanel},
     },
     domain::{PortRange, Protocols, Text, port},
 };
@@ -26,7 +26,6 @@ pub use crate::{
         },
     },
 };
-pub use settings::LabSettingsPanel;
 
 /// User actions on the Lab screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -86,15 +85,7 @@ impl LabOptions {
     }
 }
 
-/// A panel that covers the screen and receives the keys.
-#[derive(Clone, Debug, PartialEq)]
-pub enum LabPanel {
-    Settings(LabSettingsPanel),
-    /// Asks whether this speed may be used although other processes need the machine's ports.
-    ConfirmSpeed(Speed),
-    /// Shows the race, which has its own keys.
-    Race,
-}
+pub type LabPanel = RunPanel<LabOptions>;
 
 /// Names of the strategies that are in the columns at the start.
 const INITIAL_STRATEGIES: [&str; 4] = ["random", "sequential", "linux-connect", "double-hash"];
@@ -116,12 +107,12 @@ pub struct LabScreen {
     /// Whether the screen was opened before. The simulation starts by itself only at the first
     /// visit.
     was_visited: bool,
-    run: RunControl,
+    run: RunControl<LabOptions>,
     report: Option<Arc<LabReport>>,
+    /// Covers the lab and has its own keys; None: no race is shown.
     race: Option<RaceReport>,
     /// Number of `Race` requests sent. Reports with another number are late and ignored.
     race_number: u64,
-    panel: Option<LabPanel>,
 }
 
 impl LabScreen {
@@ -138,11 +129,10 @@ impl LabScreen {
             selected: 0,
             other_speed: Speed::Four,
             was_visited: false,
-            run: RunControl::new(Speed::Max, act::ask_run),
+            run: RunControl::new(Speed::Max),
             report: None,
             race: None,
             race_number: 0,
-            panel: None,
         }
     }
 
@@ -222,7 +212,7 @@ impl LabScreen {
     }
 
     pub fn panel(&self) -> Option<&LabPanel> {
-        self.panel.as_ref()
+        self.run.panel.as_ref()
     }
 
     /// Why the last key had no effect, or why the lab cannot continue. None: there is nothing to
@@ -233,7 +223,7 @@ impl LabScreen {
 
     /// Whether the lab is so fast that the screen shows only a sample.
     pub fn is_sampled(&self) -> bool {
-        self.speed() > MAX_UNCONFIRMED_SPEED
+        self.run.is_sampled()
     }
 
     /// Expected mean number of attempts at an occupied share (0 to 1) of the range, for the curve.

@@ -4,8 +4,9 @@ mod categories;
 mod marks;
 mod owners;
 
-use crate::domain::{
-    Ephemeral, Gauge, Occupancy, PortRange, ProtocolFamily, Protocols, StateClass,
+use crate::{
+    app::settings::wrapping_index,
+    domain::{Ephemeral, Gauge, Occupancy, PortRange, ProtocolFamily, Protocols, StateClass},
 };
 
 pub use categories::{
@@ -65,14 +66,10 @@ impl Lens {
         &LENSES[self as usize].counting
     }
 
+    /// The next (`by` is 1) or previous (-1) lens. The last one is followed by the first.
     #[must_use]
-    pub fn next(self) -> Self {
-        LENSES[(self as usize + 1) % LENSES.len()].lens
-    }
-
-    #[must_use]
-    pub fn previous(self) -> Self {
-        LENSES[(self as usize + LENSES.len() - 1) % LENSES.len()].lens
+    pub fn after(self, by: isize) -> Self {
+        LENSES[wrapping_index(self as usize, by, LENSES.len())].lens
     }
 }
 
@@ -140,15 +137,11 @@ impl LensCounts {
 /// Returns the class with the greatest total weight. A port of a rare class has a greater weight,
 /// so that it is visible among many ports of a common class. None: all counts are 0.
 pub fn heaviest(by_class: &[u32; StateClass::EACH.len()]) -> Option<StateClass> {
-    let mut heaviest = (0, None);
-    for (class, ports) in StateClass::EACH.into_iter().zip(by_class) {
-        // Of equal weights, the class that comes first in `StateClass::EACH` wins.
-        let weight = ports * class.weight();
-        if weight > heaviest.0 {
-            heaviest = (weight, Some(class));
-        }
-    }
-    heaviest.1
+    let classes = StateClass::EACH.into_iter().zip(by_class);
+    let weights = classes.map(|(class, ports)| (ports * class.weight(), class));
+    // Of equal weights, the class that comes first in `StateClass::EACH` wins.
+    let heaviest = weights.rev().max_by_key(|&(weight, _)| weight);
+    heaviest.filter(|&(weight, _)| weight > 0).map(|(_, class)| class)
 }
 
 /// Counts the occupied ports of one protocol and family among those that the kernel chooses
@@ -187,8 +180,8 @@ mod tests {
 
     #[test]
     fn next_lens_cycles_through_all_lenses() {
-        let around = LENSES.iter().fold(Lens::State, |lens, _| lens.next());
+        let around = LENSES.iter().fold(Lens::State, |lens, _| lens.after(1));
         assert_eq!(around, Lens::State);
-        assert_eq!(Lens::State.next().previous(), Lens::State);
+        assert_eq!(Lens::State.after(1).after(-1), Lens::State);
     }
 }

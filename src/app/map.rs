@@ -264,13 +264,13 @@ impl Map {
             .iter()
             .position(|&(e, l)| l == self.level && (e == self.extent || l != ZoomLevel::Fitted));
         let here = here.unwrap_or_default();
-        let mut steps: Vec<usize> = match zooming {
-            Zooming::In => (here + 1..zoom_steps.len()).collect(),
-            Zooming::Out => (0..here).rev().collect(),
+        let is_shown = |step: &&_| self.shows_more_than(**step, ephemeral, size);
+        let found = match zooming {
+            Zooming::In => zoom_steps[here + 1..].iter().find(is_shown),
+            Zooming::Out => zoom_steps[..here].iter().rfind(is_shown),
         };
-        steps.retain(|&step| self.shows_more_than(zoom_steps[step], ephemeral, size));
-        if let Some(&step) = steps.first() {
-            *self = self.at_step(zoom_steps[step], ephemeral, size);
+        if let Some(&step) = found {
+            *self = self.at_step(step, ephemeral, size);
         }
     }
 

@@ -138,10 +138,10 @@ impl Overview {
             Move::FarDown | Move::PageDown => here.saturating_add_signed(FAR),
             Move::First => 0,
             Move::Last => all - 1,
-            Move::Left | Move::FarLeft => match before.checked_sub(1) {
-                Some(last) => start_of_list(&lengths, last),
-                None => 0,
-            },
+            Move::Left | Move::FarLeft => {
+                let last = before.saturating_sub(1);
+                at(scan, &lengths, last).map_or(0, |row| last - row.index)
+            }
             Move::Right | Move::FarRight => {
                 let next = before + lengths[selected.list as usize];
                 if next < all { next } else { here }
@@ -149,17 +149,6 @@ impl Overview {
         };
         self.chosen = at(scan, &lengths, to.min(all - 1));
     }
-}
-
-fn start_of_list(lengths: &[usize], index: usize) -> usize {
-    let mut start = 0;
-    for length in lengths {
-        if index < start + length {
-            return start;
-        }
-        start += length;
-    }
-    start
 }
 
 fn at(scan: &LatestScan, lengths: &[usize], mut index: usize) -> Option<Selected> {

@@ -2,7 +2,11 @@
 //! their options nor their results.
 
 use crate::{
-    app::{Effect, Key, allocation::LastScan},
+    app::{
+        Effect, Key,
+        allocation::LastScan,
+        settings::{EditableSettings, SettingsPanel},
+    },
     domain::Text,
     engine::Speed,
 };
@@ -28,9 +32,17 @@ pub(super) enum RunRequest {
     Speed(Speed),
 }
 
-/// The state that runs of both screens have in common.
+/// A panel that covers the screen and receives the keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunPanel<S: EditableSettings> {
+    Settings(SettingsPanel<S>),
+    /// Asks whether this speed may be used although other processes need the machine's ports.
+    ConfirmSpeed(Speed),
+}
+
+/// The state that runs of both screens have in common. `S` is the type of their options.
 #[derive(Clone, Debug)]
-pub(super) struct RunControl {
+pub(super) struct RunControl<S: EditableSettings> {
     pub state: RunState,
     /// Number of `Prepare` requests sent. Reports with another number are late and ignored.
     pub number: u64,
@@ -38,21 +50,20 @@ pub(super) struct RunControl {
     /// ends.
     pub is_speed_confirmed: bool,
     pub speed: Speed,
+    pub panel: Option<RunPanel<S>>,
     /// Why the last key had no effect, or why the run ended. None: there is nothing to report.
     pub notice: Option<Text>,
-    ask: fn(RunRequest) -> Effect,
 }
 
-impl RunControl {
-    /// `ask` creates a request to the engine's thread for these runs.
-    pub fn new(speed: Speed, ask: fn(RunRequest) -> Effect) -> Self {
+impl<S: EditableSettings> RunControl<S> {
+    pub fn new(speed: Speed) -> Self {
         Self {
             state: RunState::None,
             number: 0,
             is_speed_confirmed: false,
             speed,
+            panel: None,
             notice: None,
-            ask,
         }
     }
 
@@ -71,6 +82,11 @@ impl RunControl {
         self.state == RunState::Running
     }
 
+    /// Whether the run is so fast that only a sample of it is shown.
+    pub fn is_sampled(&self) -> bool {
+        self.speed > MAX_UNCONFIRMED_SPEED
+    }
+
     /// Whether the engine has a run to continue.
     pub fn is_prepared(&self) -> bool {
         self.state != RunState::None
@@ -79,7 +95,12 @@ impl RunControl {
 
 /// A screen with a run.
 pub(super) trait RunScreen {
-    fn control(&mut self) -> &mut RunControl;
+    type Options: EditableSettings;
+
+    /// Creates a request to the engine's thread for these runs.
+    fn ask(request: RunRequest) -> Effect;
+
+    fn control(&mut self) -> &mut RunControl<Self::Options>;
 
     /// Prepares a new run, paused, and returns the requests for it. None: the run cannot start, and
     /// the notice says why.
@@ -88,8 +109,41 @@ pub(super) trait RunScreen {
     /// Whether the run binds real ports.
     fn is_real(&self) -> bool;
 
-    /// Opens the question whether this speed may be used; None closes the question.
-    fn confirm(&mut self, speed: Option<Speed>);
+    /// Uses the options that were set in the panel. A change ends the run.
+    fn change(&mut self, wanted: Self::Options, scan: Option<LastScan<'_>>) -> Vec<Effect>;
+
+    /// Opens the settings. `options` are the present ones.
+    fn open_panel(&mut self, options: Self::Options, scan: Option<LastScan<'_>>) {
+        let ephemeral = scan.map(|scan| scan.snapshot.ephemeral.range);
+        let panel = SettingsPanel::new(options, ephemeral);
+        self.control().panel = Some(RunPanel::Settings(panel));
+    }
+
+    /// Adds a pasted character to the selected settings field, if the settings are open.
+    fn paste(&mut self, character: char) {
+        if let Some(RunPanel::Settings(panel)) = &mut self.control().panel {
+            panel.paste(character);
+        }
+    }
+
+    /// Handles a key while a panel is open; does nothing otherwise.
+    fn press_in_panel(&mut self, key: Key, scan: Option<LastScan<'_>>) -> Vec<Effect> {
+        match &mut self.control().panel {
+            None => Vec::new(),
+            Some(RunPanel::ConfirmSpeed(speed)) => {
+                let speed = *speed;
+                self.answer(key, speed)
+            }
+            Some(RunPanel::Settings(panel)) => {
+                if panel.press(key) {
+                    return Vec::new();
+                }
+                let wanted = panel.options().clone();
+                self.control().panel = None;
+                self.change(wanted, scan)
+            }
+        }
+    }
 
     fn run_or_pause(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         if self.control().is_running() {
@@ -116,9 +170,8 @@ pub(super) trait RunScreen {
         let is_prepared = self.control().is_prepared();
         let prepared = if is_prepared { Some(Vec::new()) } else { self.prepare(scan) };
         let Some(mut effects) = prepared else { return Vec::new() };
-        let control = self.control();
-        control.state = state;
-        effects.push((control.ask)(request));
+        self.control().state = state;
+        effects.push(Self::ask(request));
         effects
     }
 
@@ -128,7 +181,7 @@ pub(super) trait RunScreen {
             return Vec::new();
         }
         control.state = RunState::Paused;
-        vec![(control.ask)(RunRequest::Pause)]
+        vec![Self::ask(RunRequest::Pause)]
     }
 
     fn slower(&mut self) -> Vec<Effect> {
@@ -141,7 +194,7 @@ pub(super) trait RunScreen {
         let speed = self.control().speed;
         let Some(faster) = Speed::EACH.into_iter().find(|&s| s > speed) else { return Vec::new() };
         if faster > MAX_UNCONFIRMED_SPEED && !self.may_be_fast(scan) {
-            self.confirm(Some(faster));
+            self.control().panel = Some(RunPanel::ConfirmSpeed(faster));
             return Vec::new();
         }
         self.set_speed(faster)
@@ -159,7 +212,7 @@ pub(super) trait RunScreen {
         control.speed = speed;
         let mut effects = Vec::new();
         if control.is_prepared() {
-            effects.push((control.ask)(RunRequest::Speed(speed)));
+            effects.push(Self::ask(RunRequest::Speed(speed)));
         }
         if speed == Speed::Step {
             effects.extend(self.pause());
@@ -171,11 +224,11 @@ pub(super) trait RunScreen {
     fn answer(&mut self, key: Key, speed: Speed) -> Vec<Effect> {
         match key {
             Key::Enter | Key::Char('y' | 'Y') => {
-                self.confirm(None);
-                self.control().is_speed_confirmed = true;
+                let control = self.control();
+                (control.panel, control.is_speed_confirmed) = (None, true);
                 return self.set_speed(speed);
             }
-            Key::Escape | Key::Char('n' | 'N') => self.confirm(None),
+            Key::Escape | Key::Char('n' | 'N') => self.control().panel = None,
             _ => {}
         }
         Vec::new()

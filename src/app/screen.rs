@@ -4,6 +4,7 @@
 use crate::app::{
     App, Context, Effect, Key, LatestScan, Move,
     pool::{PoolAction, PoolInput},
+    run::RunScreen as _,
 };
 
 /// The screens. Their keys are 1, 2, 4 and 5 (3 is not used) and stay the same when a screen is
@@ -97,7 +98,7 @@ const SCREENS: [ScreenRow; Screen::EACH.len()] = [
         ..ScreenRow::of(allocate_context)
     },
     ScreenRow {
-        press: |app, key| app.lab.press(key, app.scan.as_ref().map(LatestScan::last)),
+        press: |app, key| app.lab.press_in_panel(key, app.scan.as_ref().map(LatestScan::last)),
         paste: |app, character| app.lab.paste(character),
         go: |app, movement| app.lab.go(movement),
         close: |app| Some(app.lab.close()),

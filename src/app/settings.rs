@@ -39,8 +39,10 @@ pub struct SettingRow<'a> {
 
 /// Length of the longest value, in bytes: an IPv6 address with the name of an interface.
 const MAX_LENGTH: usize = 61;
-const PROTOCOLS: [Protocols; 3] = [Protocols::Udp, Protocols::Tcp, Protocols::Both];
-const ATTEMPTS: [u32; 10] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
+/// The protocols in the order in which Right selects them.
+pub const PROTOCOLS: [Protocols; 3] = [Protocols::Udp, Protocols::Tcp, Protocols::Both];
+/// The attempt limits of a run that Left and Right select.
+pub const ATTEMPTS: [u32; 10] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingsPanel<S: EditableSettings> {
@@ -180,47 +182,34 @@ pub fn accepts_range(_: &str, character: char) -> bool {
     character.is_ascii_digit() || character == '-'
 }
 
-pub fn protocols(protocols: Protocols) -> String {
-    match protocols {
-        Protocols::Both => "both".to_owned(),
-        one => one.name().to_owned(),
-    }
+/// Returns the element after (`by` is 1) or before (-1) `current`. The last one is followed by the
+/// first.
+pub fn cycle<T: Copy + PartialEq>(each: &[T], current: T, by: isize) -> T {
+    let at = each.iter().position(|&one| one == current).unwrap_or_default();
+    each[wrapping_index(at, by, each.len())]
 }
 
-pub fn next_protocols(protocols: Protocols, by: isize) -> Protocols {
-    let at = PROTOCOLS.iter().position(|&usual| usual == protocols).unwrap_or_default();
-    PROTOCOLS[wrapping_index(at, by, PROTOCOLS.len())]
-}
-
-/// Returns the next (`by` is 1) or previous (-1) of three ranges: IANA's dynamic ports, `ephemeral`
-/// (None: Linux's default), 1024-65535. Returns IANA's if `range` is none of them.
-pub fn next_range(range: PortRange, ephemeral: Option<PortRange>, by: isize) -> PortRange {
+/// Selects the next (`by` is 1) or previous (-1) of three ranges: IANA's dynamic ports, `ephemeral`
+/// (None: Linux's default), 1024-65535. Selects IANA's if `range` is none of them.
+pub fn turn_range(range: &mut PortRange, by: isize, ephemeral: Option<PortRange>) {
     let unprivileged = PortRange::new(1024, 65_535).expect("1024 is less than 65535");
     let mut usual =
         vec![port::IANA_DYNAMIC, ephemeral.unwrap_or(port::LINUX_DEFAULT), unprivileged];
     usual.dedup();
-    let at = usual.iter().position(|&r| r == range);
-    usual[at.map_or(0, |at| wrapping_index(at, by, usual.len()))]
+    let at = usual.iter().position(|r| r == range);
+    *range = usual[at.map_or(0, |at| wrapping_index(at, by, usual.len()))];
 }
 
-pub fn next_attempts(attempts: u32, by: isize) -> u32 {
-    next_of(&ATTEMPTS, attempts, by)
-}
-
-/// Returns the next larger (`by` > 0) or next smaller value of `usual`, which must be ascending.
-/// Returns `value` if there is none.
-pub fn next_of(usual: &[u32], value: u32, by: isize) -> u32 {
-    let more = usual.iter().find(|&&each| each > value);
-    let fewer = usual.iter().rev().find(|&&each| each < value);
-    if by > 0 { more } else { fewer }.copied().unwrap_or(value)
-}
-
-pub fn next_seed(seed: u64, by: isize) -> u64 {
-    seed.wrapping_add_signed(by as i64)
+/// Selects the next larger (`by` > 0) or next smaller value of `usual`, which must be ascending.
+/// Does nothing if there is none.
+pub fn step(usual: &[u32], value: &mut u32, by: isize) {
+    let more = usual.iter().find(|&each| *each > *value);
+    let fewer = usual.iter().rev().find(|&each| *each < *value);
+    *value = if by > 0 { more } else { fewer }.copied().unwrap_or(*value);
 }
 
 /// Parses `FIRST-LAST`, 1 to 65535. The error says what is wrong and what is accepted.
-pub fn read_range(typed: &str) -> Result<PortRange, String> {
+pub fn read_range(typed: &str, range: &mut PortRange) -> Result<(), String> {
     let example = "expected two ports, such as 49152-65535";
     let (first, last) =
         typed.split_once('-').ok_or_else(|| format!("invalid range '{typed}': {example}"))?;
@@ -230,25 +219,34 @@ pub fn read_range(typed: &str) -> Result<PortRange, String> {
         Err(_) if text.is_empty() => Err(format!("invalid range '{typed}': {example}")),
         Err(_) => Err(format!("invalid port '{text}': expected 1 to 65535")),
     };
-    PortRange::new(read(first)?, read(last)?)
-        .map_err(|e| format!("range '{typed}' is reversed: did you mean {}-{}?", e.last, e.first))
+    *range = PortRange::new(read(first)?, read(last)?).map_err(|e| {
+        format!("range '{typed}' is reversed: did you mean {}-{}?", e.last, e.first)
+    })?;
+    Ok(())
 }
 
-/// Parses a number of attempts, 1 or more. The error says what is accepted.
-pub fn read_attempts(typed: &str) -> Result<u32, String> {
-    match typed.parse() {
-        Ok(0) => Err("invalid attempts '0': expected 1 or more".to_owned()),
-        Ok(attempts) => Ok(attempts),
-        Err(_) => Err(format!("invalid attempts '{typed}': expected 1 to {}", u32::MAX)),
-    }
+pub fn read_attempts(typed: &str, attempts: &mut u32) -> Result<(), String> {
+    read_positive("attempts", typed, attempts)
+}
+
+/// Parses a number of `what`, 1 or more. The error says what is accepted.
+pub fn read_positive(what: &str, typed: &str, number: &mut u32) -> Result<(), String> {
+    *number = match typed.parse() {
+        Ok(0) => return Err(format!("invalid {what} '0': expected 1 or more")),
+        Ok(positive) => positive,
+        Err(_) => return Err(format!("invalid {what} '{typed}': expected 1 to {}", u32::MAX)),
+    };
+    Ok(())
 }
 
 /// Parses a seed, any `u64`. The error says what is accepted.
-pub fn read_seed(typed: &str) -> Result<u64, String> {
-    typed.parse().map_err(|_| format!("invalid seed '{typed}': expected 0 to {}", u64::MAX))
+pub fn read_seed(typed: &str, seed: &mut u64) -> Result<(), String> {
+    let wrong = |_| format!("invalid seed '{typed}': expected 0 to {}", u64::MAX);
+    typed.parse().map(|number| *seed = number).map_err(wrong)
 }
 
-fn wrapping_index(at: usize, by: isize, length: usize) -> usize {
+/// Adds 1 or -1 to an index. The last index is followed by the first.
+pub fn wrapping_index(at: usize, by: isize, length: usize) -> usize {
     (at + length).saturating_add_signed(by) % length
 }
 
@@ -266,14 +264,22 @@ mod tests {
             ("0-9", "invalid port '0': expected 1 to 65535"),
             ("1-2-3", "invalid port '2-3': expected 1 to 65535"),
         ] {
-            assert_eq!(read_range(typed), Err(words.to_owned()));
+            let mut range = port::ALL;
+            assert_eq!(read_range(typed, &mut range), Err(words.to_owned()));
+            assert_eq!(range, port::ALL);
         }
-        assert_eq!(read_range("8-8"), Ok(PortRange::new(8, 8).unwrap()));
+        let mut range = port::ALL;
+        assert_eq!(read_range("8-8", &mut range), Ok(()));
+        assert_eq!(range, PortRange::new(8, 8).unwrap());
     }
 
     #[test]
     fn zero_attempts_are_refused() {
-        assert!(read_attempts("0").is_err() && read_attempts("4294967296").is_err());
-        assert_eq!(read_attempts("1"), Ok(1));
+        let mut attempts = 7;
+        for typed in ["0", "4294967296"] {
+            assert!(read_attempts(typed, &mut attempts).is_err());
+        }
+        assert_eq!((attempts, read_attempts("1", &mut attempts)), (7, Ok(())));
+        assert_eq!(attempts, 1);
     }
 }

@@ -5,15 +5,15 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     app::{
         Action, App, Context, Effect, Event, Extent, Find, Focus, Gesture, HelpPage, Key,
-        LatestScan, Lens, Move, Overlay, PointerTarget, PortSelection, Screen, Size, command,
+        LatestScan, Lens, Map, Move, Overlay, PointerTarget, PortSelection, Screen, Size, command,
         lens::{Categories, CategoryInput, LensCounts, Marks, OwnerRanks, automatic_gauge},
         map::{self, MoveTarget, Zooming},
         overview::{OverviewRow, headline::Headline},
         pool::{PoolAction, PoolInput},
+        settings::{PROTOCOLS, cycle},
     },
     domain::{
-        Diagnosis, Occupancy, PortRange, ProcessTable, ProtocolFamily, Protocols, Snapshot,
-        diagnosis::About,
+        Diagnosis, Occupancy, PortRange, ProcessTable, ProtocolFamily, Snapshot, diagnosis::About,
     },
     engine::{Report, Request},
 };
@@ -132,21 +132,17 @@ impl App {
     fn act(&mut self, action: Action) -> Vec<Effect> {
         match action {
             Action::Show(screen) => return self.show(screen),
-            Action::NextScreen => return self.show(self.screen_after(1)),
-            Action::PreviousScreen => return self.show(self.screen_after(-1)),
+            Action::NextScreen => return self.show(cycle(&Screen::EACH, self.screen, 1)),
+            Action::PreviousScreen => return self.show(cycle(&Screen::EACH, self.screen, -1)),
             Action::Move(movement) => (self.screen.row().go)(self, movement),
             Action::FitEphemeral => self.fit(Extent::Ephemeral),
             Action::FitAll => self.fit(Extent::All),
             Action::OpenGoTo => self.overlay = Overlay::GoTo(String::new()),
             Action::GoTo => self.go_to_typed(),
-            Action::NextLens => self.set_lens(self.map.lens.next()),
-            Action::PreviousLens => self.set_lens(self.map.lens.previous()),
+            Action::NextLens => self.set_lens(self.map.lens.after(1)),
+            Action::PreviousLens => self.set_lens(self.map.lens.after(-1)),
             Action::NextProtocols => {
-                self.map.protocols = match self.map.protocols {
-                    Protocols::Both => Protocols::Tcp,
-                    Protocols::Tcp => Protocols::Udp,
-                    Protocols::Udp => Protocols::Both,
-                };
+                self.map.protocols = cycle(&PROTOCOLS, self.map.protocols, -1);
                 self.recount();
             }
             Action::ToggleFreeze => {
@@ -168,8 +164,9 @@ impl App {
             Action::ShowOnMap => return (self.screen.row().show_on_map)(self),
             Action::Zoom(zooming) => self.zoom(zooming),
             Action::ToggleResolution => {
-                self.toggle_resolution();
-                self.recount_lens();
+                (self.hover, self.span) = (None, None);
+                self.map.toggle_resolution(self.ephemeral(), self.size);
+                self.recount();
             }
             Action::NextRun => self.go_to_run(RunDirection::Next),
             Action::PreviousRun => self.go_to_run(RunDirection::Previous),
@@ -180,7 +177,11 @@ impl App {
                 return vec![Effect::Mouse(self.is_mouse_on)];
             }
             Action::OpenHelp => self.overlay = Overlay::Help(HelpPage::default()),
-            Action::TurnPage(by) => self.turn_page(by),
+            Action::TurnPage(by) => {
+                if let Overlay::Help(page) = &mut self.overlay {
+                    *page = cycle(&HelpPage::EACH, *page, by);
+                }
+            }
             Action::Close => return self.close(),
             Action::Suspend => return vec![Effect::Suspend],
             Action::Quit => return vec![Effect::Quit],
@@ -202,12 +203,6 @@ impl App {
         effects
     }
 
-    fn toggle_resolution(&mut self) {
-        (self.hover, self.span) = (None, None);
-        self.map.toggle_resolution(self.ephemeral(), self.size);
-        self.recount();
-    }
-
     /// Closes the first open item of this list: overlay, ports selected with the mouse, race, pool,
     /// map that was opened from the Overview, focus.
     fn close(&mut self) -> Vec<Effect> {
@@ -225,12 +220,6 @@ impl App {
             self.recount_lens();
         }
         Vec::new()
-    }
-
-    fn screen_after(&self, by: isize) -> Screen {
-        let screens = Screen::EACH;
-        let at = screens.iter().position(|&screen| screen == self.screen).unwrap_or_default();
-        screens[(at + screens.len()).saturating_add_signed(by) % screens.len()]
     }
 
     /// Shows on the map what the selected row of the Overview is about.
@@ -260,13 +249,6 @@ impl App {
             Some(port) => self.go_to(port),
             None => self.recount_lens(),
         }
-    }
-
-    fn turn_page(&mut self, by: isize) {
-        let Overlay::Help(page) = &mut self.overlay else { return };
-        let pages = HelpPage::EACH;
-        let at = pages.iter().position(|p| p == page).unwrap_or_default();
-        *page = pages[(at + pages.len()).saturating_add_signed(by) % pages.len()];
     }
 
     /// Moves the cursor to the next or previous run of occupied ports; stays if there is none.
@@ -307,10 +289,7 @@ impl App {
             Report::Pool(report) => self.pool.take_report(self.now, report),
             Report::PoolFailed(why) => self.pool.fail(why),
             Report::Race(race) => self.lab.take_race(*race),
-            Report::WorkerDied(fault) => {
-                self.fault = Some(fault);
-                return vec![Effect::Quit];
-            }
+            Report::WorkerDied(_) => return vec![Effect::Quit],
         }
         Vec::new()
     }
@@ -323,24 +302,18 @@ impl App {
         }
         let is_first = self.scan.is_none();
         let occupancy = Occupancy::count(&snapshot);
-        let gauges = ProtocolFamily::EACH.map(|protocol_family| {
-            automatic_gauge(&occupancy, protocol_family, &snapshot.ephemeral)
-        });
-        let (lens_counts, owners) = (LensCounts::default(), OwnerRanks::default());
-        let (categories, marks) = (Categories::default(), None);
-        let arrived = self.now;
-        let (analysis, diagnosis) = (self.monitor.observe(&snapshot), Diagnosis::default());
         let scan = LatestScan {
-            snapshot,
+            gauges: ProtocolFamily::EACH
+                .map(|family| automatic_gauge(&occupancy, family, &snapshot.ephemeral)),
             occupancy,
-            gauges,
-            lens_counts,
-            owners,
-            categories,
-            marks,
-            analysis,
-            diagnosis,
-            arrived,
+            lens_counts: LensCounts::default(),
+            owners: OwnerRanks::default(),
+            categories: Categories::default(),
+            marks: None,
+            analysis: self.monitor.observe(&snapshot),
+            diagnosis: Diagnosis::default(),
+            arrived: self.now,
+            snapshot,
         };
         self.allocation.observe(scan.last());
         let mut effects = Vec::new();
@@ -492,35 +465,31 @@ impl App {
 
     /// Counts again the values that depend on the lens: categories, marks and owners.
     fn recount_lens(&mut self) {
-        let (range, protocols) = (self.shown(), self.map.protocols);
-        let (lens, grid) = (self.map.lens, self.grid(self.size));
+        let (range, grid) = (self.shown(), self.grid(self.size));
+        let Map { lens, focus, protocols, .. } = self.map;
         let Some(scan) = &mut self.scan else { return };
-        let (snapshot, occupancy) = (&scan.snapshot, &scan.occupancy);
-        let (grid, history) = (grid.as_ref(), self.monitor.history());
-        let focus = self.map.focus;
-        let analysis = &scan.analysis;
-        let destination = match focus {
-            Some(Focus::Destination(destination)) => Some(destination),
-            _ => analysis.destinations.first().map(|row| row.destination),
-        };
+        let LatestScan { snapshot, occupancy, analysis, categories, marks, owners, .. } = scan;
         let input = CategoryInput {
             range,
-            grid,
+            grid: grid.as_ref(),
             protocols,
             snapshot,
             occupancy,
-            history,
+            history: self.monitor.history(),
             analysis,
-            destination,
+            destination: match focus {
+                Some(Focus::Destination(destination)) => Some(destination),
+                _ => analysis.destinations.first().map(|row| row.destination),
+            },
         };
-        scan.categories = Categories::count(lens, input);
-        scan.marks = match (lens, focus) {
+        *categories = Categories::count(lens, input);
+        *marks = match (lens, focus) {
             (Lens::Owner, Some(focus)) => {
                 Some(Marks::count(focus.ports(snapshot), range, protocols, occupancy))
             }
             _ => None,
         };
-        scan.owners = match lens {
+        *owners = match lens {
             Lens::Owner => OwnerRanks::count(range, protocols, snapshot, &self.processes),
             _ => OwnerRanks::default(),
         };

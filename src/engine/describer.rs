@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     domain::{Owner, ProcessTable, Snapshot},
-    engine::{Outbox, Report},
+    engine::{Outbox, Report, scanner::RETRY_INTERVAL},
     host::{Describer, Host},
 };
 
@@ -22,8 +22,6 @@ const REFRESH_INTERVAL: Duration = Duration::from_secs(30);
 /// After a batch that took t, the next batch of known owners starts 20 t later at the earliest. New
 /// owners are described without a pause.
 const REST_FACTOR: u32 = 20;
-/// Interval at which a table is offered again if the outbox had no room for it.
-const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
 #[derive(Clone, Default, PartialEq)]
 struct OwnerRequest {

@@ -5,7 +5,6 @@
 //! Runs one loop in the caller's thread. Does not store leases and makes no system calls on
 //! sockets; `LeaseTable` and `host::lease_socket` do.
 
-mod line;
 mod waiting;
 
 use std::{
@@ -25,7 +24,7 @@ use crate::{
 };
 use waiting::{ReceivedRequest, Waiting};
 
-pub use line::NotAPid;
+pub use waiting::NotAPid;
 
 /// Time after which a client that sent no complete line is disconnected.
 pub const TIMEOUT: Duration = Duration::from_secs(5);
@@ -223,7 +222,7 @@ impl<'a> LeaseServer<'a> {
         let recovers = (self.recovered > now).then_some(self.recovered);
         let listener = recovers.is_none().then_some(&self.socket);
         let silent = self.waiting.front().map(|client| client.since + TIMEOUT);
-        let need = (!self.without_port.is_empty()).then(|| self.lease_table.next_urgent_check());
+        let need = (!self.without_port.is_empty()).then_some(self.lease_table.next_urgent_check);
         let complete = self.waiting.iter().filter_map(Waiting::complete_at).min();
         let due =
             [recovers, silent, complete, need, self.lease_table.due()].into_iter().flatten().min();
@@ -328,7 +327,7 @@ impl<'a> LeaseServer<'a> {
     /// Checks for ended processes once for all clients that need a port, so that the cost does not
     /// grow with the number of clients.
     fn retry_without_port(&mut self, now: Instant) {
-        if self.without_port.is_empty() || now < self.lease_table.next_urgent_check() {
+        if self.without_port.is_empty() || now < self.lease_table.next_urgent_check {
             return;
         }
         let reclaimed = self.lease_table.reclaim_ended(self.host);

@@ -64,7 +64,7 @@ pub struct LeaseTable {
     next_pass: Instant,
     next_check: Instant,
     /// Earliest time of a check that is made because a client found no port left.
-    next_urgent_check: Instant,
+    pub next_urgent_check: Instant,
 }
 
 impl LeaseTable {
@@ -116,11 +116,6 @@ impl LeaseTable {
         let next_update = (self.pool.quarantined().len() > 0).then_some(self.next_pass);
         let next_check = (self.pool.leases().len() > 0).then_some(self.next_check);
         next_update.into_iter().chain(next_check).min()
-    }
-
-    /// Returns the earliest time of a check that is made because no port is left.
-    pub fn next_urgent_check(&self) -> Instant {
-        self.next_urgent_check
     }
 
     /// Returns how many ports are leased, free and in quarantine. Other programs may have bound

@@ -1,10 +1,22 @@
-//! Checks before a run whether any port can be bound. Does not start the run.
+//! Checks before a run whether there are candidates, and whether any can be bound. Does not start
+//! the run.
 
 use crate::{
     allocator::{Candidates, privileged},
-    domain::{AddressRefusal, LocalAddress, Protocols, Text},
+    domain::{AddressRefusal, LocalAddress, PortRange, Protocols, Text},
     host::{Host, HostBinder},
 };
+
+/// Returns the ports of a range that are not reserved.
+///
+/// Errors, as text: all of them are.
+pub fn candidates(range: PortRange, reserved: &[PortRange]) -> Result<Candidates, Text> {
+    let candidates = Candidates::new(range, reserved);
+    if candidates.len() == 0 {
+        return Err(Text::scrub(format!("all ports of {range} are reserved")));
+    }
+    Ok(candidates)
+}
 
 /// Returns a binder for the address.
 ///

@@ -36,17 +36,21 @@ impl Sample {
     pub fn take(host: &dyn Host, protocols: Protocols, apart: Duration) -> Result<Self, HostError> {
         let mut scanner = host.scanner()?;
         let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
-        let mut trend_watch = TrendWatch { protocols, monitor: Monitor::default() };
-        let mut analysis = trend_watch.scan(&mut *scanner, OwnerDepth::Full, &mut snapshot)?;
+        let mut monitor = Monitor::default();
+        let mut scan = |owners, snapshot: &mut Snapshot| {
+            scan(&mut *scanner, owners, protocols, snapshot)?;
+            Ok(monitor.observe(snapshot))
+        };
+        let mut analysis = scan(OwnerDepth::Full, &mut snapshot)?;
         if !apart.is_zero() {
-            let mut due = Due::first(apart);
+            let now = Instant::now();
+            let mut due = Due { started: now, end: now + apart };
             while due.wait(snapshot.cost) {
-                analysis =
-                    trend_watch.scan(&mut *scanner, OwnerDepth::Incremental, &mut snapshot)?;
+                analysis = scan(OwnerDepth::Incremental, &mut snapshot)?;
             }
         }
         let processes = describe_or_miss(host, &mut snapshot);
-        Ok(Self { snapshot, analysis, monitor: trend_watch.monitor, processes })
+        Ok(Self { snapshot, analysis, monitor, processes })
     }
 }
 
@@ -60,11 +64,6 @@ struct Due {
 }
 
 impl Due {
-    fn first(apart: Duration) -> Self {
-        let now = Instant::now();
-        Self { started: now, end: now + apart }
-    }
-
     /// Sleeps until the next scan is due. `cost` is the CPU time of the last scan. Returns false at
     /// once if no further scan is due.
     fn wait(&mut self, cost: Duration) -> bool {
@@ -88,29 +87,22 @@ fn pause(left: Duration, cost: Duration) -> Duration {
     if left < interval + interval / 2 { left } else { interval }
 }
 
-/// State kept from one scan to the next.
-struct TrendWatch {
+/// Takes a snapshot with these protocols only.
+fn scan(
+    scanner: &mut dyn Scanner,
+    owners: OwnerDepth,
     protocols: Protocols,
-    monitor: Monitor,
-}
-
-impl TrendWatch {
-    fn scan(
-        &mut self,
-        scanner: &mut dyn Scanner,
-        owners: OwnerDepth,
-        snapshot: &mut Snapshot,
-    ) -> Result<Analysis, HostError> {
-        scanner.scan(owners, snapshot)?;
-        // Only `ask_numbered` shows exactly how many ports are left for connect(). The scanner
-        // thread calls it less often, because it costs another dump of the sockets.
-        if snapshot.connected_ports() != (0, 0) {
-            scanner.ask_numbered(snapshot);
-        }
-        scanner.ask_timestamps(snapshot);
-        keep_only(self.protocols, snapshot);
-        Ok(self.monitor.observe(snapshot))
+    snapshot: &mut Snapshot,
+) -> Result<(), HostError> {
+    scanner.scan(owners, snapshot)?;
+    // Only `ask_numbered` shows exactly how many ports are left for connect(). The scanner thread
+    // calls it less often, because it costs another dump of the sockets.
+    if snapshot.connected_ports() != (0, 0) {
+        scanner.ask_numbered(snapshot);
     }
+    scanner.ask_timestamps(snapshot);
+    keep_only(protocols, snapshot);
+    Ok(())
 }
 
 /// Describes the processes that hold a socket of the snapshot.

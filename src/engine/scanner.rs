@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    domain::{Snapshot, Source, Text},
+    domain::{Snapshot, Source},
     engine::{
         Outbox, Report,
         describer::{SharedOwnerList, departed_only},
@@ -24,8 +24,8 @@ const MIN_SELECTABLE_INTERVAL: Duration = Duration::from_millis(50);
 /// Interval of full searches for owners. They are necessary because fork() and descriptor passing
 /// change the owners of a socket without a new inode.
 const FULL_WALK_INTERVAL: Duration = Duration::from_secs(30);
-/// Interval at which a snapshot is offered again if the outbox had no room for it.
-const RETRY_INTERVAL: Duration = Duration::from_millis(50);
+/// Interval at which a report is offered again if the outbox had no room for it.
+pub(super) const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 /// Number of snapshots kept: one is being filled, one waits to be sent, the app uses one, and one
 /// is spare.
 const KEPT_SNAPSHOTS: usize = 4;
@@ -82,10 +82,6 @@ impl ScanPace {
         if self.needs_owner_scan { Duration::ZERO } else { self.asked.max(self.budget()) }
     }
 
-    fn shortest(&self) -> Duration {
-        MIN_REQUESTED_INTERVAL.max(self.budget())
-    }
-
     fn budget(&self) -> Duration {
         self.cost * COST_FACTOR
     }
@@ -95,7 +91,7 @@ impl ScanPace {
     fn after(&self, options: &ScanOptions) -> Option<Duration> {
         match (options.is_frozen, options.scan_now) {
             (true, _) => None,
-            (false, true) => Some(self.interval().min(self.shortest())),
+            (false, true) => Some(self.interval().min(MIN_REQUESTED_INTERVAL.max(self.budget()))),
             (false, false) => Some(self.interval()),
         }
     }
@@ -166,7 +162,7 @@ impl ScanLoop {
             let started = Instant::now();
             if let Err(error) = self.scan_once(&mut scanner, started) {
                 // If there is no room, the report is dropped. A later failure is reported again.
-                let _ = outbox.offer(Report::ScanFailed(Text::around_scrubbed(error.to_string())));
+                let _ = outbox.offer(Report::ScanFailed(error.into()));
             }
             self.offer(outbox);
             if !self.wait(started, outbox) {

@@ -106,17 +106,13 @@ const LAG: Duration = Duration::from_millis(100);
 /// The times at which steps are due at a limited speed.
 pub(super) struct Pacer {
     /// When the next step is due.
-    due: Instant,
+    pub(super) due: Instant,
 }
 
 impl Pacer {
     /// Creates a pacer whose first step is due now.
     pub(super) fn new() -> Self {
         Self { due: Instant::now() }
-    }
-
-    pub(super) fn due(&self) -> Instant {
-        self.due
     }
 
     /// Makes the next step due after `pause` at the latest.

@@ -13,7 +13,6 @@ use crate::{
     app::{App, Effect, Event, Gesture},
     engine::{Engine, Report},
     tui::{
-        Exit,
         canvas::Canvas,
         decoder::Input,
         fault::Fault,
@@ -21,7 +20,7 @@ use crate::{
         pace::FramePace,
         signals::{self, Arrived},
         terminal::{self, Terminal},
-        watchdog::{Ending, Reason},
+        watchdog::{Ending, Exit},
     },
     view,
     view::Theme,
@@ -65,7 +64,7 @@ impl EventLoop<'_> {
                 self.draw();
             }
             if let Some(reason) = self.ending.reason() {
-                return Ok(Exit::from(reason));
+                return Ok(reason);
             }
             if let Some(exit) = self.take_events() {
                 return Ok(exit);
@@ -109,7 +108,7 @@ impl EventLoop<'_> {
             LoopWake::Input(Input::Mouse { gesture, column, row }) => {
                 self.point(gesture, column, row)
             }
-            LoopWake::Report(Report::WorkerDied(words), _) => Some(Exit::Panicked(words)),
+            LoopWake::Report(Report::WorkerDied(_), _) => Some(Exit::Panicked),
             LoopWake::Report(report, _) => {
                 let exit = self.update(Event::Report(report));
                 self.schedule_frame(Duration::ZERO);
@@ -153,7 +152,7 @@ impl EventLoop<'_> {
                 Effect::Ask(request) => self.engine.ask(request),
                 Effect::Mouse(reports) => {
                     if self.terminal.set_mouse(reports, self.ending).is_err() {
-                        self.ending.call(Reason::TerminalGone);
+                        self.ending.call(Exit::TerminalGone);
                     }
                 }
                 Effect::NextTheme => self.theme = self.theme.next(),
@@ -171,7 +170,7 @@ impl EventLoop<'_> {
             canvas.draw(self.terminal, self.ending, |frame| view::render(app, theme, frame));
         match drawn {
             Ok(writing) => self.pace.drawn(began, Instant::now(), writing),
-            Err(_) => self.ending.call(Reason::TerminalGone),
+            Err(_) => self.ending.call(Exit::TerminalGone),
         }
         if let Some(after) = self.app.redraw_after() {
             self.schedule_frame(after);
@@ -180,12 +179,12 @@ impl EventLoop<'_> {
     }
 
     fn follow_signals(&mut self) -> io::Result<()> {
-        let stop = self.arrived.take_stop();
+        let stop = signals::take(&self.arrived.stop);
         if stop {
             self.terminal.give_back();
             signals::stop_process();
         }
-        if self.arrived.take_continued() || stop {
+        if signals::take(&self.arrived.continued) || stop {
             self.resume()?;
         }
         Ok(())
@@ -201,7 +200,7 @@ impl EventLoop<'_> {
         if !self.ending.is_called() {
             // Fails if the terminal hung up: the kernel sends SIGCONT after SIGHUP.
             if self.terminal.take().is_err() {
-                self.ending.call(Reason::TerminalGone);
+                self.ending.call(Exit::TerminalGone);
                 return Ok(());
             }
             self.canvas = Canvas::new(self.canvas.size())?;
@@ -213,7 +212,7 @@ impl EventLoop<'_> {
     fn follow_size(&mut self) -> io::Result<()> {
         // If the terminal is gone, it has no size, and the watchdog ends the program.
         let size = self.terminal.size().unwrap_or(self.canvas.size());
-        if self.arrived.take_resized() || size != self.canvas.size() {
+        if signals::take(&self.arrived.resized) || size != self.canvas.size() {
             self.canvas = Canvas::new(size)?;
             self.report_size();
             self.answer();

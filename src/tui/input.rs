@@ -1,11 +1,6 @@
 //! The input thread: reads keys and mouse reports. Does not act on them.
 
-use std::{
-    io,
-    ops::ControlFlow::{self, Break, Continue},
-    sync::Arc,
-    thread,
-};
+use std::{io, sync::Arc, thread};
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -15,7 +10,7 @@ use rustix::{
 
 use crate::tui::{
     decoder::{Decoder, Input},
-    watchdog::{Ending, Reason},
+    watchdog::{Ending, Exit},
 };
 
 /// Starts the input thread, which first sends `typed`, the inputs that were read earlier. `send`
@@ -28,21 +23,18 @@ pub fn listen(
 ) -> io::Result<()> {
     let listen = move || {
         if typed.into_iter().all(&mut send) {
-            while let Continue(()) = wait_and_read(&ending, &mut decoder, &mut send) {}
+            while wait_and_read(&ending, &mut decoder, &mut send) {}
         }
     };
     thread::Builder::new().name("input".to_owned()).spawn(listen).map(drop)
 }
 
-fn wait_and_read(
-    ending: &Ending,
-    decoder: &mut Decoder,
-    send: impl FnMut(Input) -> bool,
-) -> ControlFlow<()> {
+/// Reads what has arrived, or waits for it. Returns false when nothing more can be read or sent.
+fn wait_and_read(ending: &Ending, decoder: &mut Decoder, send: impl FnMut(Input) -> bool) -> bool {
     let terminal = stdin();
     let mut watched = [PollFd::new(&terminal, PollFlags::IN), ending.poll_fd()];
     let timeout = decoder.timeout().and_then(|time| Timespec::try_from(time).ok());
-    let goes_on = match poll(&mut watched, timeout.as_ref()) {
+    match poll(&mut watched, timeout.as_ref()) {
         Err(Errno::INTR) => true,
         Err(_) => false,
         Ok(0) => decoder.give_up().is_none_or(send),
@@ -54,13 +46,12 @@ fn wait_and_read(
                 Err(Errno::INTR | Errno::AGAIN) => true,
                 // An end of file and EIO both mean that the other side of the terminal is gone.
                 Ok(0) | Err(_) => {
-                    ending.call(Reason::TerminalGone);
+                    ending.call(Exit::TerminalGone);
                     false
                 }
             }
         }
-    };
-    if goes_on { Continue(()) } else { Break(()) }
+    }
 }
 
 /// Passes inputs on. Of consecutive motions of one gesture only the last is sent, so that the mouse

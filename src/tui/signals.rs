@@ -18,34 +18,25 @@ use signal_hook::{
 
 use crate::{
     host::signals::{self, USER_SIGNALS},
-    tui::watchdog::{Ending, Reason},
+    tui::watchdog::{Ending, Exit},
 };
 
-/// The signals that arrived since the event loop last checked. They are flags, because a full
+/// The signals that arrived since the event loop last called `take`. They are flags, because a full
 /// channel would lose messages.
 #[derive(Default)]
 pub struct Arrived {
-    stop: AtomicBool,
-    resized: AtomicBool,
-    continued: AtomicBool,
+    /// SIGTSTP: a request to stop.
+    pub stop: AtomicBool,
+    /// SIGWINCH. The screen content may be lost even if the size is as before.
+    pub resized: AtomicBool,
+    /// SIGCONT: the process may have been stopped, and other programs may have changed the
+    /// terminal.
+    pub continued: AtomicBool,
 }
 
-impl Arrived {
-    /// Whether SIGWINCH arrived. The screen content may be lost even if the size is as before.
-    pub fn take_resized(&self) -> bool {
-        self.resized.swap(false, Ordering::SeqCst)
-    }
-
-    /// Whether SIGTSTP arrived: a request to stop.
-    pub fn take_stop(&self) -> bool {
-        self.stop.swap(false, Ordering::SeqCst)
-    }
-
-    /// Whether SIGCONT arrived: the process may have been stopped, and other programs may have
-    /// changed the terminal.
-    pub fn take_continued(&self) -> bool {
-        self.continued.swap(false, Ordering::SeqCst)
-    }
+/// Returns and clears a flag of `Arrived`.
+pub fn take(flag: &AtomicBool) -> bool {
+    flag.swap(false, Ordering::SeqCst)
 }
 
 /// Starts the thread that receives signals. It calls `wake_loop`, which must not block, after each
@@ -73,7 +64,7 @@ pub fn watch(
                 SIGTSTP => arrived.stop.store(true, Ordering::SeqCst),
                 SIGCONT => arrived.continued.store(true, Ordering::SeqCst),
                 SIGWINCH => arrived.resized.store(true, Ordering::SeqCst),
-                ending_one => ending.call(Reason::Signal(ending_one)),
+                ending_one => ending.call(Exit::Signal(ending_one)),
             }
             wake_loop();
         }

@@ -30,7 +30,7 @@ use rustix::{
 use crate::{
     domain::Text,
     host::signals,
-    tui::watchdog::{Ending, Reason},
+    tui::watchdog::{Ending, Exit},
 };
 
 /// Enters the alternate screen and saves the cursor position of the main screen. Sent twice, it
@@ -294,7 +294,7 @@ pub fn restore_on_panic(
     panic::set_hook(Box::new(move |panic| {
         terminal.give_back();
         report_bug(panic);
-        ending.call(Reason::Panic);
+        ending.call(Exit::Panicked);
         wake_loop();
     }));
 }

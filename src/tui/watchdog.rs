@@ -3,6 +3,7 @@
 use std::{
     io,
     os::fd::OwnedFd,
+    process::ExitCode,
     sync::{Arc, Condvar, Mutex, OnceLock, PoisonError},
     thread,
     time::Duration,
@@ -22,24 +23,38 @@ use crate::{host::signals::die_by, tui::terminal::Terminal};
 /// another second.
 const GRACE: Duration = Duration::from_secs(1);
 /// 128 + SIGHUP: the exit code when the terminal is gone, even if the signal itself is ignored.
-pub const EXIT_TERMINAL_GONE: i32 = 129;
+const TERMINAL_GONE: i32 = 129;
 /// The exit code of a panic in any thread; Rust uses the same for the main thread.
-pub const PANICKED: i32 = 101;
+const PANICKED: i32 = 101;
 
 /// Why the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
+pub enum Exit {
+    Quit,
+    /// This signal ends the program. `finish` raises it again.
     Signal(i32),
+    /// A thread panicked. The message is already on stderr.
+    Panicked,
+    /// The terminal hung up or could not be written.
     TerminalGone,
-    /// A thread panicked; its message is already on stderr.
-    Panic,
-    /// The loop ended normally.
-    Over,
+}
+
+impl Exit {
+    /// Returns the exit code. For a signal it raises the signal again and does not return. Must be
+    /// called after the terminal was restored.
+    pub fn finish(self) -> ExitCode {
+        match self {
+            Self::Quit => ExitCode::SUCCESS,
+            Self::Signal(signal) => die_by(signal),
+            Self::Panicked => ExitCode::from(PANICKED as u8),
+            Self::TerminalGone => ExitCode::from(TERMINAL_GONE as u8),
+        }
+    }
 }
 
 /// The request to end the program, visible to all threads.
 pub struct Ending {
-    reason: OnceLock<Reason>,
+    reason: OnceLock<Exit>,
     /// Readable from the first call of `call` on.
     called: OwnedFd,
     finished: Mutex<bool>,
@@ -57,7 +72,7 @@ impl Ending {
     }
 
     /// Requests the end of the program. The first call sets the reason.
-    pub fn call(&self, reason: Reason) {
+    pub fn call(&self, reason: Exit) {
         if self.reason.set(reason).is_ok() {
             // Fails only if the counter overflows.
             let _ = rustix::io::write(&self.called, &1u64.to_ne_bytes());
@@ -65,7 +80,7 @@ impl Ending {
     }
 
     /// The reason of the first call; None: `call` was not called yet.
-    pub fn reason(&self) -> Option<Reason> {
+    pub fn reason(&self) -> Option<Exit> {
         self.reason.get().copied()
     }
 
@@ -103,7 +118,7 @@ impl Ending {
 pub fn watch(terminal: Arc<Terminal>, ending: Arc<Ending>) -> io::Result<()> {
     let watch = move || {
         wait_for_hangup_or(&ending);
-        ending.call(Reason::TerminalGone);
+        ending.call(Exit::TerminalGone);
         if !ending.finishes_within(GRACE) {
             terminal.give_back();
             die(ending.reason());
@@ -127,10 +142,10 @@ fn wait_for_hangup_or(ending: &Ending) {
     }
 }
 
-fn die(reason: Option<Reason>) -> ! {
+fn die(reason: Option<Exit>) -> ! {
     match reason {
-        Some(Reason::Signal(signal)) => die_by(signal),
-        Some(Reason::Panic) => low_level::exit(PANICKED),
-        _ => low_level::exit(EXIT_TERMINAL_GONE),
+        Some(Exit::Signal(signal)) => die_by(signal),
+        Some(Exit::Panicked) => low_level::exit(PANICKED),
+        _ => low_level::exit(TERMINAL_GONE),
     }
 }

@@ -66,12 +66,12 @@ pub fn render(app: &App, surface: &mut Surface<'_>) {
         curve::render(lab, &entries, &mut surface.within(areas.curve));
         title::notice(lab, surface);
     }
-    if lab.panel().is_some() {
+    if lab.panel().is_some() || lab.is_race_shown() {
         surface.theme.dim_area(surface.area, surface.buffer);
     }
     match lab.panel() {
+        _ if lab.is_race_shown() => race::render(lab, surface),
         None => {}
-        Some(LabPanel::Race) => race::render(lab, surface),
         Some(LabPanel::ConfirmSpeed(speed)) => dialog::confirm(*speed, surface),
         Some(LabPanel::Settings(panel)) => {
             let note = "Changing a setting resets the figures";

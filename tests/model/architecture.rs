@@ -9,6 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use portscope::app::{COMMANDS, Context};
+
 /// A layer and those it may import, all of them above it (`.github/CONTRIBUTING.md`).
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("domain", &[]),
@@ -108,8 +110,32 @@ fn keys_md_matches_the_command_table() {
     let (_, rest) =
         page.split_once("tests/model/architecture.rs -->\n").expect("KEYS.md marks its keys");
     let (keys, _) = rest.split_once("<!-- /keys -->").unwrap();
-    let table = portscope::app::command::key_table_markdown();
+    let mut table = "| key | where | does |\n|---|---|---|\n".to_owned();
+    for command in COMMANDS {
+        let keys: Vec<String> = command.keys.split(' ').map(|key| format!("`{key}`")).collect();
+        let places = if command.contexts.len() == Context::EACH.len() {
+            "everywhere".to_owned()
+        } else {
+            let names: Vec<_> = command.contexts.iter().map(|&context| name(context)).collect();
+            names.join(", ")
+        };
+        writeln!(table, "| {} | {places} | {} |", keys.join(" "), command.help).unwrap();
+    }
     assert_eq!(keys, table, "the keys in .github/KEYS.md should be:\n{table}");
+}
+
+fn name(context: Context) -> &'static str {
+    match context {
+        Context::Overview => "Overview",
+        Context::Map => "Map",
+        Context::Allocate => "Allocate",
+        Context::Lab => "Lab",
+        Context::Help => "help",
+        Context::GoTo => "go to",
+        Context::Panel => "panel",
+        Context::Race => "race",
+        Context::Pool => "pool",
+    }
 }
 
 #[test]

@@ -98,7 +98,7 @@ fn every_lens_has_a_row_and_a_name_of_its_own() {
     assert_eq!(names.len(), LENSES.len());
     let around = LENSES.iter().fold(Lens::default(), |lens, row| {
         assert_eq!(lens, row.lens);
-        lens.next()
+        lens.after(1)
     });
     assert_eq!(around, Lens::default());
 }

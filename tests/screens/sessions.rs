@@ -217,11 +217,10 @@ fn a_scan_error_is_shown_until_a_scan_succeeds() {
 }
 
 #[test]
-fn a_panicked_worker_ends_the_program_with_its_message() {
+fn a_panicked_worker_ends_the_program() {
     let mut session = Session::started();
     let died = Report::WorkerDied(Text::scrub("scanner: index out of bounds"));
     assert_eq!(session.update(Event::Report(died)), [Effect::Quit]);
-    assert_eq!(session.0.fault().map(Text::as_str), Some("scanner: index out of bounds"));
 }
 
 #[test]

@@ -4,9 +4,9 @@ use crate::{
     app::{
         Effect, Key,
         allocation::{
-            ActivePanel, Allocation, AllocationAction, AllocationOptions, AllocationPanel,
-            AllocatorTarget, AttemptDensity, AttemptLog, AttemptMarks, LastScan, OccupancyCounts,
-            RunStats, Speed, next_strategy, target::FillRatio,
+            Allocation, AllocationAction, AllocationOptions, AllocatorTarget, AttemptDensity,
+            AttemptLog, AttemptMarks, LastScan, OccupancyCounts, RunStats, next_strategy,
+            target::FillRatio,
         },
         run::{MAX_UNCONFIRMED_SPEED, RunControl, RunRequest, RunScreen, RunState},
     },
@@ -34,30 +34,9 @@ impl Allocation {
         }
     }
 
-    /// Adds a pasted character to the selected settings field, if the settings are open.
-    pub fn paste(&mut self, character: char) {
-        if let Some(ActivePanel::Settings(panel)) = &mut self.panel {
-            panel.paste(character);
-        }
-    }
-
     /// Handles a key while a panel is open; does nothing otherwise.
     pub fn press(&mut self, key: Key, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        match &mut self.panel {
-            None => Vec::new(),
-            Some(ActivePanel::ConfirmSpeed(speed)) => {
-                let speed = *speed;
-                self.answer(key, speed)
-            }
-            Some(ActivePanel::Settings(panel)) => {
-                if panel.press(key) {
-                    return Vec::new();
-                }
-                let wanted = panel.options().clone();
-                self.panel = None;
-                self.change(wanted, scan)
-            }
-        }
+        self.press_in_panel(key, scan)
     }
 
     fn has_no_candidates(&self, scan: Option<LastScan<'_>>) -> bool {
@@ -86,9 +65,7 @@ impl Allocation {
     }
 
     fn open_settings(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        let ephemeral = scan.map(|s| s.snapshot.ephemeral.range);
-        self.panel =
-            Some(ActivePanel::Settings(AllocationPanel::new(self.options.clone(), ephemeral)));
+        self.open_panel(self.options.clone(), scan);
         self.pause()
     }
 
@@ -97,19 +74,10 @@ impl Allocation {
         self.change(AllocationOptions { strategy, ..self.options.clone() }, scan)
     }
 
-    fn change(&mut self, wanted: AllocationOptions, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        if wanted == self.options {
-            return Vec::new();
-        }
-        self.options = wanted;
-        self.rescan_target(scan);
-        self.reset(scan)
-    }
-
     /// Switches between machine and simulation: ends the run and prepares a new one, paused. The
     /// speed stays, but is lowered to 20/s if it needs a confirmation.
     fn toggle_target(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        self.panel = None;
+        self.run.panel = None;
         self.target = match self.target {
             AllocatorTarget::Machine => AllocatorTarget::Simulated { share: self.share.ratio() },
             AllocatorTarget::Simulated { .. } => AllocatorTarget::Machine,
@@ -129,7 +97,7 @@ impl Allocation {
     /// The engine sends the simulated sockets later.
     fn rescan_target(&mut self, scan: Option<LastScan<'_>>) {
         self.simulated = None;
-        self.clear_occupancy();
+        self.occupancy = None;
         if let Some(scan) = scan.filter(|_| self.target == AllocatorTarget::Machine) {
             self.store_occupancy(OccupancyCounts::count(&self.options, scan), scan.snapshot);
         }
@@ -199,7 +167,18 @@ impl Allocation {
 }
 
 impl RunScreen for Allocation {
-    fn control(&mut self) -> &mut RunControl {
+    type Options = AllocationOptions;
+
+    fn ask(request: RunRequest) -> Effect {
+        ask(match request {
+            RunRequest::Run => AllocationRequest::Run,
+            RunRequest::Step => AllocationRequest::Step,
+            RunRequest::Pause => AllocationRequest::Pause,
+            RunRequest::Speed(speed) => AllocationRequest::Speed(speed),
+        })
+    }
+
+    fn control(&mut self) -> &mut RunControl<AllocationOptions> {
         &mut self.run
     }
 
@@ -237,18 +216,14 @@ impl RunScreen for Allocation {
         self.target == AllocatorTarget::Machine
     }
 
-    fn confirm(&mut self, speed: Option<Speed>) {
-        self.panel = speed.map(ActivePanel::ConfirmSpeed);
+    fn change(&mut self, wanted: AllocationOptions, scan: Option<LastScan<'_>>) -> Vec<Effect> {
+        if wanted == self.options {
+            return Vec::new();
+        }
+        self.options = wanted;
+        self.rescan_target(scan);
+        self.reset(scan)
     }
-}
-
-pub(super) fn ask_run(request: RunRequest) -> Effect {
-    ask(match request {
-        RunRequest::Run => AllocationRequest::Run,
-        RunRequest::Step => AllocationRequest::Step,
-        RunRequest::Pause => AllocationRequest::Pause,
-        RunRequest::Speed(speed) => AllocationRequest::Speed(speed),
-    })
 }
 
 fn stop() -> Vec<Effect> {

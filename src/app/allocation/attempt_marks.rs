@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use crate::allocator::Attempt;
+use crate::{allocator::Attempt, engine::allocation::push_recent};
 
 /// Maximum number of attempts that are marked at a speed of 20/s.
 const SHOWN_AT_20: usize = 60;
@@ -77,16 +77,12 @@ impl AttemptMarks {
                 let attempts = std::mem::take(&mut self.allocation);
                 self.past.push_back(PastAllocation { attempts, since: at });
             }
-            push(&mut self.allocation, *attempt, MAX_ATTEMPTS);
-            push(&mut self.last, *attempt, SHOWN_AT_20);
+            push_recent(&mut self.allocation, *attempt, MAX_ATTEMPTS);
+            push_recent(&mut self.last, *attempt, SHOWN_AT_20);
             self.flashes.push_back((at, *attempt));
         }
-        while self.past.pop_front_if(|past| FADING.fade_step(past.since, at).is_none()).is_some() {}
-        while self
-            .flashes
-            .pop_front_if(|(then, _)| FLASHING.fade_step(*then, at).is_none())
-            .is_some()
-        {}
+        self.past.retain(|past| FADING.fade_step(past.since, at).is_some());
+        self.flashes.retain(|(then, _)| FLASHING.fade_step(*then, at).is_some());
     }
 
     /// Marks of the current or last allocation.
@@ -130,13 +126,6 @@ impl AttemptMarks {
     pub fn flashes_change_after(&self, now: Duration) -> Option<Duration> {
         self.flashes.iter().filter_map(|&(then, _)| FLASHING.changes_after(then, now)).min()
     }
-}
-
-fn push(attempts: &mut VecDeque<Attempt>, attempt: Attempt, most: usize) {
-    if attempts.len() == most {
-        attempts.pop_front();
-    }
-    attempts.push_back(attempt);
 }
 
 fn mark(attempt: &Attempt, fade: u8) -> (u16, Mark) {

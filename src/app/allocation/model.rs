@@ -8,7 +8,7 @@ use crate::{
         lab::{Expectation, Given},
         theory::{OccupiedRun, runs_of_taken},
     },
-    app::allocation::{Allocation, AllocationOptions, OccupancyCounts},
+    app::allocation::{Allocation, AllocationOptions, LastScan},
     domain::Snapshot,
 };
 
@@ -16,17 +16,54 @@ use crate::{
 /// ports as it can.
 const ALL_GIVEN: u32 = u32::MAX;
 
-/// Data of a snapshot, besides its counts, from which expected values are computed.
+/// Occupancy of the allocator's range at the last scan. The occupancy may change before an attempt
+/// is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OccupancyCounts {
+    /// Ports of the range that are not reserved.
+    pub candidates: u32,
+    /// Candidates with at least one socket of the chosen protocols.
+    pub occupied: u32,
+}
+
+impl OccupancyCounts {
+    pub fn count(options: &AllocationOptions, scan: LastScan<'_>) -> Self {
+        let ephemeral = &scan.snapshot.ephemeral;
+        let occupied_in = |range| scan.occupancy.occupied_in(range, options.protocols);
+        let reserved = ephemeral.reserved().iter().filter_map(|r| r.intersection(options.range));
+        Self {
+            candidates: options.range.len() - ephemeral.reserved_in(options.range),
+            occupied: occupied_in(options.range) - reserved.map(occupied_in).sum::<u32>(),
+        }
+    }
+
+    pub fn free(self) -> u32 {
+        self.candidates.saturating_sub(self.occupied)
+    }
+
+    /// Occupied share of the candidates, 0 to 1.
+    pub fn share(self) -> f64 {
+        f64::from(self.occupied) / f64::from(self.candidates.max(1))
+    }
+}
+
+/// Data of a snapshot from which expected values are computed.
 #[derive(Clone, Debug)]
 pub(super) struct OccupancyDetails {
+    pub counts: OccupancyCounts,
     candidates: Candidates,
     /// Runs of occupied ports; empty unless the strategy tries consecutive ports (`Order::Scan`).
     runs: Arc<[OccupiedRun]>,
 }
 
 impl OccupancyDetails {
-    /// Extracts the data from a snapshot. Ports in `held` count as occupied, too.
-    pub fn count(options: &AllocationOptions, snapshot: &Snapshot, held: &[u16]) -> Self {
+    /// Extracts the data from a snapshot. Ports in `held` count as occupied, too, as in `counts`.
+    fn new(
+        options: &AllocationOptions,
+        counts: OccupancyCounts,
+        snapshot: &Snapshot,
+        held: &[u16],
+    ) -> Self {
         let candidates = Candidates::new(options.range, snapshot.ephemeral.reserved());
         let mut runs = Arc::default();
         if ALLOCATORS[options.strategy].order == Order::Scan {
@@ -37,7 +74,7 @@ impl OccupancyDetails {
             }
             runs = runs_of_taken(&candidates, &port_view).into();
         }
-        Self { candidates, runs }
+        Self { counts, candidates, runs }
     }
 }
 
@@ -66,20 +103,19 @@ impl Allocation {
     }
 
     fn expectation(&self) -> Option<Expectation<'_>> {
-        let (occupancy_counts, occupancy_details) =
-            (self.occupancy_counts?, self.occupancy_details.as_ref()?);
+        let OccupancyDetails { counts, candidates, runs } = self.occupancy.as_ref()?;
         let (given, remembered) = if self.keeps_bound_ports {
             (Given::Kept, ALL_GIVEN)
         } else {
             // Allocated ports were released, so the strategy can remember no more ports than are
             // free.
-            (Given::Released, occupancy_counts.free())
+            (Given::Released, counts.free())
         };
         Some(Expectation {
             row: self.row(),
-            candidates: &occupancy_details.candidates,
-            occupied: occupancy_counts.occupied,
-            runs: Some(Arc::clone(&occupancy_details.runs)),
+            candidates,
+            occupied: counts.occupied,
+            runs: Some(Arc::clone(runs)),
             max_attempts: self.options.max_attempts,
             remembered,
             given,
@@ -87,16 +123,7 @@ impl Allocation {
     }
 
     /// Stores the occupancy of a new snapshot.
-    pub(super) fn store_occupancy(
-        &mut self,
-        occupancy_counts: OccupancyCounts,
-        snapshot: &Snapshot,
-    ) {
-        self.occupancy_details = Some(OccupancyDetails::count(&self.options, snapshot, &self.held));
-        self.occupancy_counts = Some(occupancy_counts);
-    }
-
-    pub(super) fn clear_occupancy(&mut self) {
-        (self.occupancy_counts, self.occupancy_details) = (None, None);
+    pub(super) fn store_occupancy(&mut self, counts: OccupancyCounts, snapshot: &Snapshot) {
+        self.occupancy = Some(OccupancyDetails::new(&self.options, counts, snapshot, &self.held));
     }
 }

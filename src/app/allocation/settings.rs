@@ -4,12 +4,10 @@ use crate::{
     allocator::ALLOCATORS,
     app::{
         allocation::AllocationOptions,
-        settings::{self, EditableSettings, SettingField},
+        settings::{self, ATTEMPTS, EditableSettings, PROTOCOLS, SettingField, cycle, step},
     },
     domain::LocalAddress,
 };
-
-pub type AllocationPanel = settings::SettingsPanel<AllocationOptions>;
 
 /// The value shown if no address is set: all addresses of both families.
 const ALL: &str = "all";
@@ -25,39 +23,31 @@ impl EditableSettings for AllocationOptions {
         },
         SettingField {
             name: "protocol",
-            value: |options| settings::protocols(options.protocols),
+            value: |options| options.protocols.name().to_owned(),
             accepts: settings::accepts_nothing,
             read: |_, _| Ok(()),
-            turn: |options, by, _| {
-                options.protocols = settings::next_protocols(options.protocols, by);
-            },
+            turn: |options, by, _| options.protocols = cycle(&PROTOCOLS, options.protocols, by),
         },
         SettingField {
             name: "range",
             value: |options| options.range.to_string(),
             accepts: settings::accepts_range,
-            read: |options, typed| settings::read_range(typed).map(|value| options.range = value),
-            turn: |options, by, ephemeral| {
-                options.range = settings::next_range(options.range, ephemeral, by);
-            },
+            read: |options, typed| settings::read_range(typed, &mut options.range),
+            turn: |options, by, ephemeral| settings::turn_range(&mut options.range, by, ephemeral),
         },
         SettingField {
             name: "attempts",
             value: |options| options.max_attempts.to_string(),
             accepts: settings::accepts_digits,
-            read: |options, typed| {
-                settings::read_attempts(typed).map(|value| options.max_attempts = value)
-            },
-            turn: |options, by, _| {
-                options.max_attempts = settings::next_attempts(options.max_attempts, by);
-            },
+            read: |options, typed| settings::read_attempts(typed, &mut options.max_attempts),
+            turn: |options, by, _| step(&ATTEMPTS, &mut options.max_attempts, by),
         },
         SettingField {
             name: "seed",
             value: |options| options.seed.to_string(),
             accepts: settings::accepts_digits,
-            read: |options, typed| settings::read_seed(typed).map(|value| options.seed = value),
-            turn: |options, by, _| options.seed = settings::next_seed(options.seed, by),
+            read: |options, typed| settings::read_seed(typed, &mut options.seed),
+            turn: |options, by, _| options.seed = options.seed.wrapping_add_signed(by as i64),
         },
         SettingField {
             name: "address",
@@ -74,7 +64,7 @@ impl EditableSettings for AllocationOptions {
 /// Returns the index of the next (`by` = 1) or previous (-1) strategy in `ALLOCATORS`; wraps
 /// around.
 pub fn next_strategy(strategy: usize, by: isize) -> usize {
-    (strategy + ALLOCATORS.len()).saturating_add_signed(by) % ALLOCATORS.len()
+    settings::wrapping_index(strategy, by, ALLOCATORS.len())
 }
 
 fn accepts_address(typed: &str, character: char) -> bool {

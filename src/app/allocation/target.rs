@@ -84,7 +84,7 @@ impl Allocation {
     /// and ignored.
     pub fn set_simulated(&mut self, snapshot: Arc<Snapshot>) {
         if self.target == AllocatorTarget::Machine
-            || !self.is_prepared()
+            || !self.run.is_prepared()
             || snapshot.number != self.run.number
         {
             return;
@@ -122,7 +122,10 @@ impl Allocation {
     /// Counts the simulated occupancy. Adds the ports that this run holds, because they are not in
     /// the snapshot.
     pub(super) fn count_simulated_occupancy(&mut self) {
-        let Some(simulated) = &self.simulated else { return self.clear_occupancy() };
+        let Some(simulated) = &self.simulated else {
+            self.occupancy = None;
+            return;
+        };
         let AllocationOptions { protocols, range, .. } = self.options;
         let is_added = |&&port: &&u16| {
             range.contains(port) && !simulated.occupancy.port(port).is_occupied(protocols)

@@ -1,12 +1,15 @@
 //! Handles user actions on the lab and creates requests to the engine. Handles no reports.
 
+use std::iter;
+
 use crate::{
     allocator::ALLOCATORS,
     app::{
-        Effect, Key, Move,
-        allocation::{FillRatio, LastScan},
-        lab::{LabAction, LabPanel, LabScreen, LabSettingsPanel, MAX_COLUMNS, Pattern, Speed},
+        Effect, Move,
+        allocation::{FillRatio, LastScan, next_strategy},
+        lab::{LabAction, LabOptions, LabScreen, MAX_COLUMNS, Pattern, Speed},
         run::{RunControl, RunRequest, RunScreen, RunState},
+        settings::cycle,
     },
     engine::{LabRequest, LabSetup, Request},
 };
@@ -54,7 +57,7 @@ impl LabScreen {
     pub fn leave(&mut self) -> Vec<Effect> {
         let mut effects = self.pause();
         effects.extend(self.close());
-        self.panel = None;
+        self.run.panel = None;
         effects
     }
 
@@ -68,40 +71,10 @@ impl LabScreen {
         };
     }
 
-    /// Selects a column, if it exists and no panel is open.
+    /// Selects a column, if it exists and nothing covers it.
     pub fn select(&mut self, column: usize) {
-        if column < self.picked.len() && self.panel.is_none() {
+        if column < self.picked.len() && self.run.panel.is_none() && self.race.is_none() {
             self.selected = column;
-        }
-    }
-
-    /// Adds a pasted character to the selected settings field, if the settings are open.
-    pub fn paste(&mut self, character: char) {
-        if let Some(LabPanel::Settings(panel)) = &mut self.panel {
-            panel.paste(character);
-        }
-    }
-
-    /// Handles a key while the settings or a question is open; does nothing otherwise.
-    pub fn press(&mut self, key: Key, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        match &mut self.panel {
-            None | Some(LabPanel::Race) => Vec::new(),
-            Some(LabPanel::ConfirmSpeed(speed)) => {
-                let speed = *speed;
-                self.answer(key, speed)
-            }
-            Some(LabPanel::Settings(panel)) => {
-                if panel.press(key) {
-                    return Vec::new();
-                }
-                let wanted = panel.options().clone();
-                self.panel = None;
-                if wanted == self.options {
-                    return Vec::new();
-                }
-                self.options = wanted;
-                self.restart(scan)
-            }
         }
     }
 
@@ -152,8 +125,7 @@ impl LabScreen {
         if !self.is_simulated {
             return self.nothing_simulated();
         }
-        let at = Pattern::EACH.iter().position(|&p| p == self.pattern).unwrap_or_default();
-        self.pattern = Pattern::EACH[(at + 1) % Pattern::EACH.len()];
+        self.pattern = cycle(&Pattern::EACH, self.pattern, 1);
         self.restart(scan)
     }
 
@@ -163,11 +135,9 @@ impl LabScreen {
 
     /// Gives the selected column the next or previous strategy that is in no column.
     fn turn_strategy(&mut self, by: isize, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        let count = ALLOCATORS.len();
-        let wrapping_index = |number: usize| (number + count).saturating_add_signed(by) % count;
-        let first = wrapping_index(self.picked[self.selected]);
-        let mut others = std::iter::successors(Some(first), |&number| Some(wrapping_index(number)));
-        if let Some(free) = others.by_ref().take(count).find(|n| !self.picked.contains(n)) {
+        let picked = self.picked[self.selected];
+        let others = iter::successors(Some(picked), |&number| Some(next_strategy(number, by)));
+        if let Some(free) = others.take(ALLOCATORS.len()).find(|n| !self.picked.contains(n)) {
             self.picked[self.selected] = free;
         }
         self.restart(scan)
@@ -194,16 +164,25 @@ impl LabScreen {
     }
 
     fn open_settings(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        let ephemeral = scan.map(|scan| scan.snapshot.ephemeral.range);
-        let panel = LabSettingsPanel::new(self.options.clone(), ephemeral);
-        self.panel = Some(LabPanel::Settings(panel));
+        self.open_panel(self.options.clone(), scan);
         // A simulation affects no other process, so it need not pause.
         if self.is_simulated { Vec::new() } else { self.pause() }
     }
 }
 
 impl RunScreen for LabScreen {
-    fn control(&mut self) -> &mut RunControl {
+    type Options = LabOptions;
+
+    fn ask(request: RunRequest) -> Effect {
+        ask(match request {
+            RunRequest::Run => LabRequest::Run,
+            RunRequest::Step => LabRequest::Step,
+            RunRequest::Pause => LabRequest::Pause,
+            RunRequest::Speed(speed) => LabRequest::Speed(speed),
+        })
+    }
+
+    fn control(&mut self) -> &mut RunControl<LabOptions> {
         &mut self.run
     }
 
@@ -235,18 +214,13 @@ impl RunScreen for LabScreen {
         !self.is_simulated
     }
 
-    fn confirm(&mut self, speed: Option<Speed>) {
-        self.panel = speed.map(LabPanel::ConfirmSpeed);
+    fn change(&mut self, wanted: LabOptions, scan: Option<LastScan<'_>>) -> Vec<Effect> {
+        if wanted == self.options {
+            return Vec::new();
+        }
+        self.options = wanted;
+        self.restart(scan)
     }
-}
-
-pub(super) fn ask_run(request: RunRequest) -> Effect {
-    ask(match request {
-        RunRequest::Run => LabRequest::Run,
-        RunRequest::Step => LabRequest::Step,
-        RunRequest::Pause => LabRequest::Pause,
-        RunRequest::Speed(speed) => LabRequest::Speed(speed),
-    })
 }
 
 pub(super) fn ask(request: LabRequest) -> Effect {

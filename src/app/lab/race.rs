@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::{
     app::{
         Effect,
-        lab::{LabPanel, LabScreen, RaceReport, act::ask},
+        lab::{LabScreen, RaceReport, act::ask},
         run::RunScreen as _,
     },
     domain::PortRange,
@@ -24,7 +24,7 @@ impl LabScreen {
     }
 
     pub fn is_race_shown(&self) -> bool {
-        self.panel == Some(LabPanel::Race)
+        self.race.is_some()
     }
 
     /// Stores a report. A report of another race is late and ignored.
@@ -49,7 +49,7 @@ impl LabScreen {
         effects.push(ask(LabRequest::Race(self.race_setup())));
         self.race_number += 1;
         self.race = Some(RaceReport { number: self.race_number, ..RaceReport::default() });
-        self.panel = Some(LabPanel::Race);
+        self.run.panel = None;
         effects
     }
 
@@ -68,9 +68,6 @@ impl LabScreen {
 
     /// Closes the race and returns to the lab. Ends a running race; its result is not shown.
     pub fn close(&mut self) -> Vec<Effect> {
-        if self.is_race_shown() {
-            self.panel = None;
-        }
         match self.race.take() {
             Some(race) if !race.is_over => vec![ask(LabRequest::EndRace)],
             _ => Vec::new(),

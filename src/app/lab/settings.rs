@@ -2,10 +2,8 @@
 
 use crate::app::{
     lab::LabOptions,
-    settings::{self, EditableSettings, SettingField},
+    settings::{self, ATTEMPTS, EditableSettings, PROTOCOLS, SettingField, cycle, step},
 };
-
-pub type LabSettingsPanel = settings::SettingsPanel<LabOptions>;
 
 /// The numbers of remote endpoints that Left and Right select.
 const DESTINATIONS: [u32; 7] = [1, 2, 4, 10, 100, 1000, 10_000];
@@ -14,58 +12,40 @@ impl EditableSettings for LabOptions {
     const FIELDS: &'static [SettingField<Self>] = &[
         SettingField {
             name: "protocol",
-            value: |options| settings::protocols(options.protocols),
+            value: |options| options.protocols.name().to_owned(),
             accepts: settings::accepts_nothing,
             read: |_, _| Ok(()),
-            turn: |options, by, _| {
-                options.protocols = settings::next_protocols(options.protocols, by);
-            },
+            turn: |options, by, _| options.protocols = cycle(&PROTOCOLS, options.protocols, by),
         },
         SettingField {
             name: "range",
             value: |options| options.range.to_string(),
             accepts: settings::accepts_range,
-            read: |options, typed| settings::read_range(typed).map(|value| options.range = value),
-            turn: |options, by, ephemeral| {
-                options.range = settings::next_range(options.range, ephemeral, by);
-            },
+            read: |options, typed| settings::read_range(typed, &mut options.range),
+            turn: |options, by, ephemeral| settings::turn_range(&mut options.range, by, ephemeral),
         },
         SettingField {
             name: "attempts",
             value: |options| options.max_attempts.to_string(),
             accepts: settings::accepts_digits,
-            read: |options, typed| {
-                settings::read_attempts(typed).map(|value| options.max_attempts = value)
-            },
-            turn: |options, by, _| {
-                options.max_attempts = settings::next_attempts(options.max_attempts, by);
-            },
+            read: |options, typed| settings::read_attempts(typed, &mut options.max_attempts),
+            turn: |options, by, _| step(&ATTEMPTS, &mut options.max_attempts, by),
         },
         SettingField {
             name: "seed",
             value: |options| options.seed.to_string(),
             accepts: settings::accepts_digits,
-            read: |options, typed| settings::read_seed(typed).map(|value| options.seed = value),
-            turn: |options, by, _| options.seed = settings::next_seed(options.seed, by),
+            read: |options, typed| settings::read_seed(typed, &mut options.seed),
+            turn: |options, by, _| options.seed = options.seed.wrapping_add_signed(by as i64),
         },
         SettingField {
             name: "remotes",
             value: |options| options.destinations.to_string(),
             accepts: settings::accepts_digits,
             read: |options, typed| {
-                read_destinations(typed).map(|value| options.destinations = value)
+                settings::read_positive("remote endpoints", typed, &mut options.destinations)
             },
-            turn: |options, by, _| {
-                options.destinations = settings::next_of(&DESTINATIONS, options.destinations, by);
-            },
+            turn: |options, by, _| step(&DESTINATIONS, &mut options.destinations, by),
         },
     ];
-}
-
-fn read_destinations(typed: &str) -> Result<u32, String> {
-    match typed.parse() {
-        Ok(0) => Err("invalid remote endpoints '0': expected 1 or more".to_owned()),
-        Ok(count) => Ok(count),
-        Err(_) => Err(format!("invalid remote endpoints '{typed}': expected 1 to {}", u32::MAX)),
-    }
 }

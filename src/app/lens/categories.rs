@@ -113,14 +113,30 @@ impl Categories {
         let mut categories = Self { lens, destination: input.destination, ..Self::default() };
         match lens.counting() {
             Counting::None => {}
-            Counting::Blocks => categories.count_blocks(input),
-            Counting::Occupied { prepare, .. } => {
+            Counting::Blocks => {
+                for block in blocks(input) {
+                    let taken = input.occupancy.occupied_in(block, input.protocols);
+                    if taken > 0 {
+                        categories.ports[usize::from(density_of(taken, block))] += taken;
+                    }
+                }
+            }
+            Counting::Occupied { prepare, of_port, .. } => {
                 categories.by_port = prepare(input);
-                categories.count_ports(input);
+                let is_taken =
+                    |port: &u16| input.occupancy.port(*port).is_occupied(input.protocols);
+                for port in input.range.ports().filter(is_taken) {
+                    if let Some(category) = of_port(&categories, port, input.occupancy) {
+                        categories.ports[usize::from(category)] += 1;
+                    }
+                }
             }
             Counting::All { each_port, .. } => {
                 categories.by_port = each_port(input);
-                categories.count_all(input);
+                for port in input.range.ports() {
+                    let category = categories.by_port[usize::from(port)];
+                    categories.ports[usize::from(category)] += 1;
+                }
             }
         }
         categories
@@ -164,33 +180,6 @@ impl Categories {
             Counting::None | Counting::All { .. } => None,
         }
     }
-
-    fn count_ports(&mut self, input: CategoryInput<'_>) {
-        let Counting::Occupied { of_port, .. } = self.lens.counting() else { return };
-        let is_taken = |port: &u16| input.occupancy.port(*port).is_occupied(input.protocols);
-        for port in input.range.ports().filter(is_taken) {
-            if let Some(category) = of_port(self, port, input.occupancy) {
-                self.ports[usize::from(category)] += 1;
-            }
-        }
-    }
-
-    /// Counts the ports of the range by category, free ports included.
-    fn count_all(&mut self, input: CategoryInput<'_>) {
-        for port in input.range.ports() {
-            self.ports[usize::from(self.by_port[usize::from(port)])] += 1;
-        }
-    }
-
-    /// Counts the occupied ports of each block in the density step of that block.
-    fn count_blocks(&mut self, input: CategoryInput<'_>) {
-        for block in blocks(input) {
-            let taken = input.occupancy.occupied_in(block, input.protocols);
-            if taken > 0 {
-                self.ports[usize::from(density_of(taken, block))] += taken;
-            }
-        }
-    }
 }
 
 /// The blocks of the map. Without a grid, the whole range is one block.
@@ -213,7 +202,7 @@ fn protocol_of(port: u16, occupancy: &Occupancy) -> u8 {
 
 fn density_of(taken: u32, block: PortRange) -> u8 {
     let share = taken as f32 / block.len() as f32;
-    DENSITY_STEPS.iter().position(|&under| share < under).unwrap_or(DENSITY_STEPS.len()) as u8
+    DENSITY_STEPS.partition_point(|&limit| limit <= share) as u8
 }
 
 /// The age step of the youngest socket of each port.
@@ -231,8 +220,6 @@ fn youngest(input: CategoryInput<'_>) -> Vec<u8> {
 fn step_of(age: Age) -> u8 {
     match age {
         Age::AtLeast(_) => OLDER_THAN_SESSION,
-        Age::Exactly(age) => {
-            AGE_STEPS.iter().position(|&under| age < under).unwrap_or(AGE_STEPS.len()) as u8
-        }
+        Age::Exactly(age) => AGE_STEPS.partition_point(|&limit| limit <= age) as u8,
     }
 }

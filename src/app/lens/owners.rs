@@ -135,12 +135,9 @@ impl<'a> Names<'a> {
     }
 
     fn number(&mut self, name: OwnerName) -> u32 {
-        if let Some(&number) = self.by_name.get(&name) {
-            return number;
-        }
-        let number = self.list.len() as u32;
-        self.list.push(name.clone());
-        self.by_name.insert(name, number);
-        number
+        *self.by_name.entry(name).or_insert_with_key(|name| {
+            self.list.push(name.clone());
+            self.list.len() as u32 - 1
+        })
     }
 }

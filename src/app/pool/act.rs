@@ -6,6 +6,7 @@ use crate::{
         Effect, Key,
         allocation::{Allocation, AllocatorTarget, LastScan, OccupancyCounts},
         pool::{PoolAction, PoolPlan, PoolScreen, PoolSettingsPanel},
+        settings::cycle,
     },
     domain::{Text, notation},
     engine::{PoolRequest, Request},
@@ -13,6 +14,7 @@ use crate::{
 
 /// Number of rows that a page key moves.
 const PAGE: usize = 10;
+const NOTHING_LEASED: &str = "no port is leased";
 
 /// The input of a pool besides its own options: the allocator's options and the last scan.
 #[derive(Clone, Copy)]
@@ -32,7 +34,7 @@ impl PoolScreen {
             PoolAction::Take => return self.take(1, input),
             PoolAction::TakeTen => return self.take(10, input),
             PoolAction::TakeAll => return self.take(u32::MAX, input),
-            PoolAction::NextClass => self.class = next_class(self.class),
+            PoolAction::NextClass => self.class = cycle(&Priority::EACH, self.class, 1),
             PoolAction::Up => self.selected = self.selected.saturating_sub(1),
             PoolAction::Down => self.select(self.selected + 1),
             PoolAction::PageUp => self.selected = self.selected.saturating_sub(PAGE),
@@ -139,9 +141,8 @@ impl PoolScreen {
             AllocatorTarget::Machine if !is_alone => 0.1,
             AllocatorTarget::Machine | AllocatorTarget::Simulated { .. } => 1.0,
         };
-        let occupancy_counts = scan.map(|scan| OccupancyCounts::count(options, scan));
-        let candidates = occupancy_counts
-            .map_or(options.range.len(), |occupancy_counts| occupancy_counts.candidates);
+        let count = |scan| OccupancyCounts::count(options, scan).candidates;
+        let candidates = scan.map_or(options.range.len(), count);
         if candidates == 0 {
             let words = format!(
                 "all ports of {} are reserved: choose another range (p, then o)",
@@ -193,12 +194,8 @@ impl PoolScreen {
         let is_leased = self.report().is_some_and(|report| self.selected < report.leases.len());
         match self.selected_port() {
             Some(port) if is_leased => vec![ask(PoolRequest::Release(port))],
-            Some(port) => {
-                let words = format!("{port} is in quarantine");
-                self.notice = Some(Text::scrub(words));
-                Vec::new()
-            }
-            None => self.nothing_leased(),
+            Some(port) => self.refuse(format!("{port} is in quarantine")),
+            None => self.refuse(NOTHING_LEASED),
         }
     }
 
@@ -206,24 +203,17 @@ impl PoolScreen {
         if self.report().is_some_and(|report| !report.leases.is_empty()) {
             return vec![ask(request)];
         }
-        self.nothing_leased()
+        self.refuse(NOTHING_LEASED)
     }
 
-    fn nothing_leased(&mut self) -> Vec<Effect> {
-        self.notice = Some(Text::scrub("no port is leased"));
+    /// Shows why a key has no effect. Returns no requests.
+    fn refuse(&mut self, why: impl AsRef<[u8]>) -> Vec<Effect> {
+        self.notice = Some(Text::scrub(why));
         Vec::new()
     }
 
     fn select(&mut self, row: usize) {
         self.selected = row.min(self.rows().saturating_sub(1));
-    }
-}
-
-fn next_class(class: Priority) -> Priority {
-    match class {
-        Priority::Low => Priority::Normal,
-        Priority::Normal => Priority::High,
-        Priority::High => Priority::Low,
     }
 }
 

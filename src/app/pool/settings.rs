@@ -32,19 +32,15 @@ impl EditableSettings for PoolOptions {
             name: "reserved for high",
             value: |options| options.bands.high.to_string(),
             accepts: settings::accepts_digits,
-            read: |options, typed| read_band(typed).map(|value| options.bands.high = value),
-            turn: |options, by, _| {
-                options.bands.high = settings::next_of(&BANDS, options.bands.high, by);
-            },
+            read: |options, typed| read_band(typed, &mut options.bands.high),
+            turn: |options, by, _| settings::step(&BANDS, &mut options.bands.high, by),
         },
         SettingField {
             name: "reserved for normal",
             value: |options| options.bands.normal.to_string(),
             accepts: settings::accepts_digits,
-            read: |options, typed| read_band(typed).map(|value| options.bands.normal = value),
-            turn: |options, by, _| {
-                options.bands.normal = settings::next_of(&BANDS, options.bands.normal, by);
-            },
+            read: |options, typed| read_band(typed, &mut options.bands.normal),
+            turn: |options, by, _| settings::step(&BANDS, &mut options.bands.normal, by),
         },
         SettingField {
             name: "quarantine by",
@@ -57,9 +53,7 @@ impl EditableSettings for PoolOptions {
             name: "seconds",
             value: |options| options.quarantine_time().as_secs_f64().to_string(),
             accepts: |_, character| character.is_ascii_digit() || character == '.',
-            read: |options, typed| {
-                parse_quarantine_time(typed).map(|time| options.set_quarantine_time(time))
-            },
+            read: |options, typed| read_seconds(typed).map(|time| *options.quarantine_mut() = time),
             turn: |options, by, _| options.turn_quarantine_time(by),
         },
         SettingField {
@@ -73,12 +67,8 @@ impl EditableSettings for PoolOptions {
             name: "attempts",
             value: |options| options.max_attempts.to_string(),
             accepts: settings::accepts_digits,
-            read: |options, typed| {
-                settings::read_attempts(typed).map(|value| options.max_attempts = value)
-            },
-            turn: |options, by, _| {
-                options.max_attempts = settings::next_of(&ATTEMPTS, options.max_attempts, by);
-            },
+            read: |options, typed| settings::read_attempts(typed, &mut options.max_attempts),
+            turn: |options, by, _| settings::step(&ATTEMPTS, &mut options.max_attempts, by),
         },
         SettingField {
             name: "holder",
@@ -92,7 +82,7 @@ impl EditableSettings for PoolOptions {
 
 impl PoolOptions {
     /// The length of the quarantine.
-    pub fn quarantine_time(&self) -> Duration {
+    fn quarantine_time(&self) -> Duration {
         match self.quarantine {
             Quarantine::Time(time) | Quarantine::Drain(time) => time,
         }
@@ -113,25 +103,26 @@ impl PoolOptions {
     }
 
     fn turn_quarantine_time(&mut self, by: isize) {
-        let seconds = self.quarantine_time().as_secs() as u32;
-        let seconds = settings::next_of(&QUARANTINE_SECONDS, seconds, by);
-        self.set_quarantine_time(Duration::from_secs(seconds.into()));
+        let mut seconds = self.quarantine_time().as_secs() as u32;
+        settings::step(&QUARANTINE_SECONDS, &mut seconds, by);
+        *self.quarantine_mut() = Duration::from_secs(seconds.into());
     }
 
-    fn set_quarantine_time(&mut self, wanted: Duration) {
+    fn quarantine_mut(&mut self) -> &mut Duration {
         match &mut self.quarantine {
-            Quarantine::Time(time) | Quarantine::Drain(time) => *time = wanted,
+            Quarantine::Time(time) | Quarantine::Drain(time) => time,
         }
     }
 }
 
-fn read_band(typed: &str) -> Result<u32, String> {
+fn read_band(typed: &str, ports: &mut u32) -> Result<(), String> {
     let count = typed.parse().ok().filter(|&count| count <= 65_535);
-    count.ok_or_else(|| format!("invalid number of ports '{typed}': expected 0 to 65535"))
+    let wrong = || format!("invalid number of ports '{typed}': expected 0 to 65535");
+    count.map(|count| *ports = count).ok_or_else(wrong)
 }
 
 /// Parses the length of a quarantine: 0 to 86,400 seconds (a day).
-fn parse_quarantine_time(typed: &str) -> Result<Duration, String> {
+fn read_seconds(typed: &str) -> Result<Duration, String> {
     let seconds = typed.parse().ok().filter(|seconds| (0.0..=86_400.0).contains(seconds));
     let wrong = || format!("invalid seconds '{typed}': expected 0 to 86400, such as 0.5");
     seconds.map(Duration::from_secs_f64).ok_or_else(wrong)

@@ -9,7 +9,7 @@ use crate::{
     engine::message::{AllocationDelta, Finished},
 };
 
-/// Maximum number of attempts, and of allocations, that a delta lists one by one.
+/// Maximum number of attempts, and of allocations, that a report lists one by one.
 pub const RECENT: usize = 64;
 
 /// Statistics since the last report.
@@ -44,7 +44,7 @@ impl DeltaCounts {
         if let Some(tries) = index.and_then(|index| self.tries.get_mut(index)) {
             *tries += 1;
         }
-        push(&mut self.recent, *attempt);
+        push_recent(&mut self.recent, *attempt, RECENT);
     }
 
     /// Counts a snapshot that the strategy needed. `took` is the time to take it.
@@ -56,7 +56,7 @@ impl DeltaCounts {
     pub fn finish(&mut self, finished: Finished) {
         self.delta.stats.finish(finished);
         self.delta.finished = Some(finished);
-        push(&mut self.ended, finished);
+        push_recent(&mut self.ended, finished, RECENT);
     }
 
     /// Returns the statistics since the last call, and starts again from zero. The caller fills in
@@ -113,9 +113,9 @@ fn add_up(left: &[(u16, u32)], right: &[(u16, u32)]) -> Vec<(u16, u32)> {
     sum
 }
 
-/// Appends an item; drops the oldest one instead of growing beyond `RECENT`.
-fn push<T>(sample: &mut VecDeque<T>, newest: T) {
-    if sample.len() == RECENT {
+/// Appends an item; drops the oldest one instead of growing beyond `most` items.
+pub fn push_recent<T>(sample: &mut VecDeque<T>, newest: T, most: usize) {
+    if sample.len() == most {
         sample.pop_front();
     }
     sample.push_back(newest);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 
 use crate::{
-    allocator::{ALLOCATORS, AttemptSearch, Candidates, FreePorts, Progress, Strategy, Tuning},
+    allocator::{ALLOCATORS, AttemptSearch, FreePorts, Progress, Strategy, Tuning},
     domain::Text,
     engine::{
         Setup,
@@ -24,12 +24,13 @@ pub struct AllocationRun {
     held: BTreeMap<u16, Box<dyn Held>>,
     /// Maximum number of held ports, and the note shown when it is reached.
     capacity: (usize, &'static str),
-    hold_note: Option<&'static str>,
+    /// Set while a limit on held ports is reached.
+    pub hold_note: Option<&'static str>,
     limitation: Option<&'static str>,
-    /// Snapshot for a strategy that needs one; `None` for the other strategies. `needs_rescan` is
-    /// set if the snapshot may be out of date.
+    /// Snapshot for a strategy that needs one; `None` for the other strategies.
     survey: Option<PortSurvey>,
-    needs_rescan: bool,
+    /// Whether the snapshot may be out of date, because others have bound or released ports.
+    pub needs_rescan: bool,
     /// Number of attempts of the current allocation.
     attempts: u32,
     finished: u64,
@@ -43,10 +44,7 @@ impl AllocationRun {
     /// could not be read, the snapshot that the strategy needs failed, or the kernel cannot choose
     /// within the range.
     pub fn prepare(host: &dyn Host, number: u64, setup: &Setup) -> Result<Self, Text> {
-        let candidates = Candidates::new(setup.range, &setup.reserved);
-        if candidates.len() == 0 {
-            return Err(Text::scrub(format!("all ports of {} are reserved", setup.range)));
-        }
+        let candidates = permit::candidates(setup.range, &setup.reserved)?;
         let row = &ALLOCATORS[setup.strategy];
         let mut binder = permit::binder(host, &candidates, setup.protocols, setup.address)?;
         if row.lets_machine_choose {
@@ -129,11 +127,6 @@ impl AllocationRun {
         }
     }
 
-    /// Marks the snapshot as out of date. Called after others have bound or released ports.
-    pub fn request_rescan(&mut self) {
-        self.needs_rescan = true;
-    }
-
     /// Releases a held port; does nothing if it is not held.
     pub fn release(&mut self, port: u16) {
         if self.held.remove(&port).is_some() {
@@ -146,11 +139,6 @@ impl AllocationRun {
         for port in std::mem::take(&mut self.held).into_keys() {
             self.allocator.port_view_mut().release(port);
         }
-        self.hold_note = None;
-    }
-
-    /// Clears the note that a limit on held ports is reached.
-    pub fn forget_hold_note(&mut self) {
         self.hold_note = None;
     }
 

@@ -3,7 +3,6 @@
 use crate::{
     allocator::Candidates,
     domain::{PortRange, ProcessTable, Protocols, State},
-    engine::Setup,
     host::{
         Host, HostError,
         simulated::{SimulatedHost, SimulatedHostBuilder},
@@ -31,16 +30,34 @@ const BOUND_EACH: u16 = 4;
 /// Errors: the policy of `machine` could not be read.
 pub fn build(
     machine: &dyn Host,
-    setup: &Setup,
+    protocols: Protocols,
+    range: PortRange,
+    seed: u64,
     share: f64,
 ) -> Result<(SimulatedHost, Vec<PortRange>), HostError> {
     let (mut ephemeral, _) = machine.policy()?;
     let reserved = ephemeral.reserved().to_vec();
     // Privileges are not simulated: no port needs a capability.
     ephemeral.unprivileged_start = 0;
-    let candidates = Candidates::new(setup.range, &reserved);
-    let builder = inhabited().ephemeral(ephemeral);
-    Ok((fill(builder, &candidates, setup, share).build(), reserved))
+    let candidates = Candidates::new(range, &reserved);
+    let pids = RESIDENTS.map(|(pid, ..)| pid);
+    let mut builder = inhabited().ephemeral(ephemeral);
+    // The same ports are occupied for each protocol, so that `share` is a share of the ports.
+    if protocols != Protocols::Tcp {
+        builder =
+            builder.fill_ports(candidates.ports(), share, State::Unconnected, seed).dealt_to(&pids);
+    }
+    if protocols != Protocols::Udp {
+        builder = builder
+            .fill_ports(candidates.ports(), share, State::Established, seed)
+            .dealt_to(&pids)
+            .each(|socket| {
+                if socket.local.port.is_multiple_of(BOUND_EACH) {
+                    (socket.state, socket.remote) = (State::Bound, None);
+                }
+            });
+    }
+    Ok((builder.build(), reserved))
 }
 
 /// Returns the processes of every simulated host.
@@ -54,30 +71,4 @@ fn inhabited() -> SimulatedHostBuilder {
     RESIDENTS.iter().fold(builder, |builder, &(pid, name, command, uid)| {
         builder.process(pid, name, command, uid)
     })
-}
-
-/// Occupies the same ports for each requested protocol, so that `share` is a share of the ports.
-fn fill(
-    mut builder: SimulatedHostBuilder,
-    candidates: &Candidates,
-    setup: &Setup,
-    share: f64,
-) -> SimulatedHostBuilder {
-    let pids = RESIDENTS.map(|(pid, ..)| pid);
-    if setup.protocols != Protocols::Tcp {
-        builder = builder
-            .fill_ports(candidates.ports(), share, State::Unconnected, setup.seed)
-            .dealt_to(&pids);
-    }
-    if setup.protocols != Protocols::Udp {
-        builder = builder
-            .fill_ports(candidates.ports(), share, State::Established, setup.seed)
-            .dealt_to(&pids)
-            .each(|socket| {
-                if socket.local.port.is_multiple_of(BOUND_EACH) {
-                    (socket.state, socket.remote) = (State::Bound, None);
-                }
-            });
-    }
-    builder
 }

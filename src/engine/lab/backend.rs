@@ -8,7 +8,7 @@ use crate::{
         lab::{LabConfig, SimulatedLab},
     },
     domain::Text,
-    engine::{LabReport, LabSetup, LabTarget, lab::machine::MachineLab},
+    engine::{LabReport, LabSetup, LabTarget, lab::machine::MachineLab, permit},
     host::Host,
 };
 
@@ -31,13 +31,10 @@ impl LabBackend {
     /// host's policy could not be read, or sockets could not be created or listed.
     pub fn prepare(host: &dyn Host, setup: &LabSetup) -> Result<Self, Text> {
         let config = config(setup);
-        let count = config.candidates.len();
         if config.strategies.is_empty() {
             return Err(Text::scrub("no strategy is selected"));
         }
-        if count == 0 {
-            return Err(Text::scrub(format!("all ports of {} are reserved", setup.range)));
-        }
+        let count = permit::candidates(setup.range, &setup.reserved)?.len();
         Ok(match setup.target {
             LabTarget::Simulated { pattern, share } => {
                 let mut lab = SimulatedLab::new(&config, pattern, occupied(share, count));

@@ -112,7 +112,7 @@ impl<'a> LabWorker<'a> {
         }
         let is_sweeping = lab.curve.as_ref().is_some_and(|curve| !curve.is_done());
         let deadlines = [
-            (self.is_running, self.pacer.due()),
+            (self.is_running, self.pacer.due),
             (is_sweeping, self.curve_due),
             (self.has_unsent_report, self.reported + REPORT_INTERVAL),
         ];

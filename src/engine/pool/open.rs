@@ -1,23 +1,23 @@
 //! A pool on its host, with its lease holder and its last error message. Uses no channel.
 
-use std::{collections::VecDeque, time::Instant};
+use std::collections::VecDeque;
 
 use crate::{
-    allocator::{Attempt, Candidates, LeaseHolder, PoolSetup, Priority, Shortage},
+    allocator::{Attempt, LeaseHolder, PoolSetup, Priority, Shortage},
     domain::{Text, notation},
     engine::{
-        AllocatorTarget, PoolPlan, PoolReport, Setup, allocation::target, lease_table::LeaseTable,
-        permit, port_survey::PortSurvey,
+        AllocatorTarget, PoolPlan, PoolReport,
+        allocation::{RECENT, push_recent, target},
+        lease_table::LeaseTable,
+        permit,
+        port_survey::PortSurvey,
     },
-    host::{Host, HostError},
+    host::Host,
 };
-
-/// Maximum number of attempts that a report lists one by one.
-const RECENT: usize = 64;
 
 /// State of a pool, from `PoolRequest::Open` to `PoolRequest::Close` or the next `Open`.
 pub struct Open {
-    lease_table: LeaseTable,
+    pub lease_table: LeaseTable,
     /// Holder of the next leases, or why there is none.
     holder: Result<LeaseHolder, Text>,
     /// Whether the configured limit on held sockets applies, because the host would allow more.
@@ -37,8 +37,8 @@ impl Open {
         let mut open = match plan.target {
             AllocatorTarget::Machine => Self::on(host, plan)?,
             AllocatorTarget::Simulated { share } => {
-                let built = target::build(host, &setup(plan), share);
-                let (target, reserved) = built.map_err(|error| words(&error))?;
+                let PoolPlan { protocols, range, seed, .. } = *plan;
+                let (target, reserved) = target::build(host, protocols, range, seed, share)?;
                 Self::on(&target, &PoolPlan { reserved, address: None, ..plan.clone() })?
             }
         };
@@ -49,10 +49,7 @@ impl Open {
     }
 
     fn on(host: &dyn Host, plan: &PoolPlan) -> Result<Self, Text> {
-        let candidates = Candidates::new(plan.range, &plan.reserved);
-        if candidates.len() == 0 {
-            return Err(Text::scrub(format!("all ports of {} are reserved", plan.range)));
-        }
+        let candidates = permit::candidates(plan.range, &plan.reserved)?;
         let count = candidates.len();
         let survey = PortSurvey::new(host, candidates.clone(), plan.protocols, plan.address);
         let others = survey.as_ref().map_or(0, |survey| survey.occupied);
@@ -85,22 +82,12 @@ impl Open {
         })
     }
 
-    /// Returns the time of the next check; `None` if nothing is leased or in quarantine.
-    pub fn due(&self) -> Option<Instant> {
-        self.lease_table.due()
-    }
-
     /// Makes the checks that are due. Returns whether anything has changed.
     pub fn keep(&mut self, host: &dyn Host) -> bool {
         let state = |table: &LeaseTable| (table.pool.quarantined().len(), table.pool.counts());
         let before = state(&self.lease_table);
         self.lease_table.keep(host);
         state(&self.lease_table) != before
-    }
-
-    /// Ends the leases of processes that have ended.
-    pub fn reclaim(&mut self, host: &dyn Host) {
-        self.lease_table.reclaim_ended(host);
     }
 
     /// Sets the pid of the holder of the next leases; `None`: this process. If there is no such
@@ -133,10 +120,7 @@ impl Open {
         let Self { lease_table: LeaseTable { pool, .. }, attempts, .. } = self;
         for taken in 0..count {
             let checked = |attempt: &Attempt| {
-                if attempts.len() == RECENT {
-                    attempts.pop_front();
-                }
-                attempts.push_back(*attempt);
+                push_recent(attempts, *attempt, RECENT);
             };
             if let Err(shortage) = pool.take(now, class, holder, checked) {
                 self.failure = Some(self.words_of(shortage, taken, count));
@@ -191,24 +175,4 @@ impl Open {
             _ => format!("{taken} of {} leased: {why}", notation::grouped(count)),
         })
     }
-}
-
-/// Returns the setup of a run whose simulated occupancy is that of the pool.
-fn setup(plan: &PoolPlan) -> Setup {
-    Setup {
-        target: plan.target,
-        strategy: 0,
-        protocols: plan.protocols,
-        range: plan.range,
-        max_attempts: plan.max_attempts,
-        seed: plan.seed,
-        address: plan.address,
-        reserved: plan.reserved.clone(),
-        hold_limit: 0,
-        stop_after: None,
-    }
-}
-
-fn words(error: &HostError) -> Text {
-    Text::around_scrubbed(error.to_string())
 }

@@ -43,8 +43,8 @@ pub fn run(
     let mut received = Instant::now();
     loop {
         match race.receive(&mut received) {
-            Ok(RaceProgress::On) => {}
-            Ok(RaceProgress::Over) => break,
+            Ok(true) => {}
+            Ok(false) => break,
             Err(RaceError::Impossible(why)) => return Err(why),
             Err(RaceError::Failed(why)) => {
                 race.tally.failure = Some(why);
@@ -61,11 +61,6 @@ pub fn run(
     Ok(race.tally.report(true))
 }
 
-enum RaceProgress {
-    On,
-    Over,
-}
-
 enum RaceError {
     Impossible(Text),
     Failed(Text),
@@ -80,8 +75,8 @@ struct RealRace {
 
 impl RealRace {
     /// Waits for a line, at most for `REPORT_INTERVAL`, and handles it. `received` is the time of
-    /// the last line, and is updated.
-    fn receive(&mut self, received: &mut Instant) -> Result<RaceProgress, RaceError> {
+    /// the last line, and is updated. Returns false if the race is over.
+    fn receive(&mut self, received: &mut Instant) -> Result<bool, RaceError> {
         match self.holder.receive(REPORT_INTERVAL).map_err(|error| failed(error.to_string()))? {
             ChildInput::Line(line) => {
                 *received = Instant::now();
@@ -89,25 +84,25 @@ impl RealRace {
                     RaceLine::parse(&line).map_err(|BadRaceLine(line)| unexpected_line(&line))?;
                 self.handle(line)
             }
-            ChildInput::Nothing if received.elapsed() < self.timeout => Ok(RaceProgress::On),
+            ChildInput::Nothing if received.elapsed() < self.timeout => Ok(true),
             ChildInput::Nothing => Err(failed("it timed out")),
             ChildInput::End => Err(failed("it ended before the end of the race")),
         }
     }
 
-    fn handle(&mut self, line: RaceLine) -> Result<RaceProgress, RaceError> {
+    fn handle(&mut self, line: RaceLine) -> Result<bool, RaceError> {
         match line {
             RaceLine::Ready if !self.is_ready => {
                 self.is_ready = true;
                 self.tally = RaceTally::at(RaceBackend::Namespace);
             }
             RaceLine::Round(round) if self.is_ready => self.tally.add(&round),
-            RaceLine::Over if self.is_ready => return Ok(RaceProgress::Over),
+            RaceLine::Over if self.is_ready => return Ok(false),
             RaceLine::Impossible(why) if !self.is_ready => return Err(RaceError::Impossible(why)),
             RaceLine::Failed(why) => return Err(RaceError::Failed(why)),
             line => return Err(unexpected_line(line.to_string().as_bytes())),
         }
-        Ok(RaceProgress::On)
+        Ok(true)
     }
 }
 

@@ -66,8 +66,8 @@ impl<'a> RaceWorker<'a> {
 
     /// Binds two ports for the holder, closes one of them for the window, and keeps the other.
     fn round(&mut self) -> RoundReport {
-        let closed = self.bind();
-        let kept = self.bind();
+        let closed = self.bind(|_| {});
+        let kept = self.bind(|_| {});
         self.is_taken[closed] = false;
         let window = self.config.window.max(MIN_WINDOW);
         let end = self.now + window;
@@ -97,14 +97,7 @@ impl<'a> RaceWorker<'a> {
     /// first and was refused.
     fn steal(&mut self, kept: usize) -> u32 {
         let mut refused = 0;
-        let port = loop {
-            let port = self.random.random_range(0..self.is_taken.len());
-            if !self.is_taken[port] {
-                break port;
-            }
-            refused += u32::from(port == kept);
-        };
-        self.is_taken[port] = true;
+        let port = self.bind(|port| refused += u32::from(port == kept));
         self.held.push_back((self.due + self.config.hold, port));
         refused
     }
@@ -119,14 +112,14 @@ impl<'a> RaceWorker<'a> {
     }
 
     /// Binds a free port at random. There always is one, because the competitor holds at most half
-    /// of the free ports.
-    fn bind(&mut self) -> usize {
+    /// of the free ports. Calls `on_refusal` for each port that was tried before.
+    fn bind(&mut self, mut on_refusal: impl FnMut(usize)) -> usize {
         loop {
             let port = self.random.random_range(0..self.is_taken.len());
-            if !self.is_taken[port] {
-                self.is_taken[port] = true;
+            if !std::mem::replace(&mut self.is_taken[port], true) {
                 return port;
             }
+            on_refusal(port);
         }
     }
 }
