@@ -10,9 +10,9 @@ mod lab;
 mod namespaces;
 mod output;
 mod pick;
-mod race_worker;
 mod range;
 mod refusal;
+mod run_actor;
 mod scan;
 mod search;
 mod serve;
@@ -83,7 +83,7 @@ fn apply(typed: &[OsString]) -> anyhow::Result<CommandEnd> {
             namespaces::run_in(typed.search.netns.as_deref(), |host| serve::run(host, typed))?
         }
         Command::Lab(typed) => lab::run(typed),
-        Command::RaceWorker(typed) => race_worker::run(&typed.words),
+        Command::RunActor(typed) => run_actor::run(&typed.words),
         Command::Pick(typed) => {
             namespaces::run_in(typed.find.search.netns.as_deref(), |host| pick::run(host, typed))?
         }

@@ -1,6 +1,7 @@
 //! Traits of a machine that portscope examines, real or simulated. A host reports facts and does
 //! not evaluate them.
 
+pub mod actor;
 pub mod descriptors;
 pub mod lease_socket;
 #[cfg(target_os = "linux")]
@@ -161,7 +162,7 @@ pub trait Host: Send + Sync {
 
     /// Starts the processes of a race in a network namespace of their own. They run `program`,
     /// which is portscope. Errors: why the race cannot be started.
-    fn race(&self, _program: &Path, _config: &RaceConfig) -> Result<Box<dyn RaceProcess>, Text> {
+    fn race(&self, _program: &Path, _config: &RaceConfig) -> Result<Box<dyn ActorProcess>, Text> {
         Err(Text::scrub("a race needs network namespaces, which only Linux has"))
     }
 }
@@ -177,8 +178,8 @@ pub struct Running {
     pub is_kernel: bool,
 }
 
-/// The process that runs a race. Dropping it ends the race.
-pub trait RaceProcess {
+/// The process of an actor. Dropping it ends the process.
+pub trait ActorProcess {
     /// Waits for a line, at most for `wait`. Errors: the pipe cannot be read, or a line is too
     /// long.
     fn receive(&mut self, wait: Duration) -> io::Result<ChildInput>;

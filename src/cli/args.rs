@@ -113,9 +113,9 @@ pub enum Command {
     /// Compare allocation strategies: measured and expected results
     #[command(after_long_help = help::lab())]
     Lab(LabArguments),
-    /// One of the three processes of a race, which `lab --race` and the Lab screen start.
+    /// An actor, such as the three processes of a race that `lab --race` and the Lab screen start.
     #[command(hide = true)]
-    RaceWorker(RaceWorkerArguments),
+    RunActor(RunActorArguments),
 }
 
 /// Options of the terminal program.
@@ -397,7 +397,7 @@ pub struct LabArguments {
 
 /// Internal arguments, not stable.
 #[derive(Debug, Args)]
-pub struct RaceWorkerArguments {
+pub struct RunActorArguments {
     #[arg(allow_hyphen_values = true)]
     pub words: Vec<String>,
 }

@@ -1,5 +1,6 @@
 //! The machine that this program runs on: Linux.
 
+pub mod actor;
 pub mod address;
 pub mod binder;
 mod bounded_file;
@@ -19,7 +20,6 @@ mod peer;
 pub mod policy;
 pub mod probe;
 pub mod procfs;
-pub mod race;
 mod rtnetlink;
 pub mod scanner;
 pub mod self_test;
@@ -41,7 +41,7 @@ use crate::{
         availability::{Bind, BindAddress},
     },
     host::{
-        Describer, Host, HostBinder, HostError, RaceProcess, Running, Scanner,
+        ActorProcess, Describer, Host, HostBinder, HostError, Running, Scanner,
         lease_socket::{LeaseSocket, NotTranslated, SocketError, SocketPath},
         race_config::RaceConfig,
     },
@@ -195,7 +195,7 @@ impl Host for LinuxHost {
         peer::translate(client, pid)
     }
 
-    fn race(&self, program: &Path, config: &RaceConfig) -> Result<Box<dyn RaceProcess>, Text> {
-        race::start(program, config)
+    fn race(&self, program: &Path, config: &RaceConfig) -> Result<Box<dyn ActorProcess>, Text> {
+        actor::start(program, &config.holder())
     }
 }

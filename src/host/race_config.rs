@@ -1,8 +1,16 @@
-//! The configuration of a race, and its form as arguments of the race's processes. Runs nothing.
+//! The configuration of a race, and its actors. Runs nothing.
 
-use std::time::Duration;
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
 
-use crate::domain::PortRange;
+use crate::{
+    domain::PortRange,
+    host::actor::{
+        Actor, ActorFields, ActorRole, BadActor, HoldTime, LocalPorts, OpenCall, OpenRole,
+    },
+};
 
 /// A race: the holder closes a port and binds it again after the window, while the competitor binds
 /// ports at random all the time.
@@ -27,65 +35,52 @@ pub struct RaceConfig {
 }
 
 impl RaceConfig {
-    /// Returns the configuration as arguments, which `parse` reads.
-    pub fn words(&self) -> Vec<String> {
+    /// Returns the actor that runs the race.
+    pub fn holder(self) -> Actor {
+        Actor { name: "race-holder".to_owned(), role: ActorRole::RaceHolder(self) }
+    }
+
+    /// Returns the actor that binds ports at random, and knows nothing of the holder.
+    pub fn competitor(&self) -> Actor {
+        let address = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let role = OpenRole {
+            call: OpenCall::UdpBind { from: LocalPorts { address, ports: self.range } },
+            reuse_address: false,
+            bind_no_port: false,
+            count: u64::MAX,
+            per_second: self.per_second,
+            most: self.most,
+            hold: HoldTime::For(self.hold),
+            // Different from the holder's.
+            seed: !self.seed,
+        };
+        Actor { name: "race-competitor".to_owned(), role: ActorRole::Open(role) }
+    }
+
+    /// Returns the names and values of the fields, which `parse` reads.
+    pub fn fields(&self) -> Vec<(&'static str, String)> {
         vec![
-            self.range.first().to_string(),
-            self.range.last().to_string(),
-            self.others.to_string(),
-            self.window.as_nanos().to_string(),
-            self.hold.as_nanos().to_string(),
-            self.most.to_string(),
-            self.per_second.to_string(),
-            self.rounds.to_string(),
-            self.seed.to_string(),
+            ("range", self.range.to_string()),
+            ("others", self.others.to_string()),
+            ("window", self.window.as_nanos().to_string()),
+            ("hold", self.hold.as_nanos().to_string()),
+            ("most", self.most.to_string()),
+            ("rate", self.per_second.to_string()),
+            ("rounds", self.rounds.to_string()),
+            ("seed", self.seed.to_string()),
         ]
     }
 
-    /// Parses the output of `words`. None: `words` does not describe a valid race.
-    pub fn parse(words: &[String]) -> Option<Self> {
-        let [first, last, others, window, hold, most, per_second, rounds, seed] = words else {
-            return None;
-        };
-        let per_second: f64 = per_second.parse().ok()?;
-        Some(Self {
-            range: PortRange::new(first.parse().ok()?, last.parse().ok()?)
-                .ok()
-                .filter(|range| range.first() > 0)?,
-            others: others.parse().ok()?,
-            window: Duration::from_nanos(window.parse().ok()?),
-            hold: Duration::from_nanos(hold.parse().ok()?),
-            most: most.parse().ok()?,
-            per_second: (per_second.is_finite() && per_second > 0.0).then_some(per_second)?,
-            rounds: rounds.parse().ok()?,
-            seed: seed.parse().ok()?,
+    pub fn parse(fields: &mut ActorFields<'_>) -> Result<Self, BadActor> {
+        Ok(Self {
+            range: fields.range("range")?,
+            others: fields.number("others")?,
+            window: fields.time("window")?,
+            hold: fields.time("hold")?,
+            most: fields.number("most")?,
+            per_second: fields.rate("rate")?,
+            rounds: fields.number("rounds")?,
+            seed: fields.number("seed")?,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn race_config_survives_a_round_trip_through_arguments() {
-        let config = RaceConfig {
-            range: PortRange::new(49_152, 50_175).unwrap(),
-            others: 922,
-            window: Duration::from_micros(10_001),
-            hold: Duration::from_millis(20),
-            most: 51,
-            per_second: 1000.1,
-            rounds: 1000,
-            seed: (1 << 53) - 1,
-        };
-        assert_eq!(RaceConfig::parse(&config.words()), Some(config));
-        for bad in ["", "-1", "x", "NaN", "0x1"] {
-            for place in 0..9 {
-                let mut words = config.words();
-                words[place] = bad.to_owned();
-                assert_eq!(RaceConfig::parse(&words), None, "{place}: {bad}");
-            }
-        }
     }
 }

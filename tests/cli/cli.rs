@@ -114,7 +114,7 @@ fn bad_input_is_reported_in_one_line_and_has_no_effect() {
         ("scan 8080", "unexpected argument '8080': use --range 8080"),
         ("diagnos", "unknown command 'diagnos': did you mean 'diagnose'?"),
         ("explian 8080", "unknown command 'explian': did you mean 'explain'?"),
-        ("race-worker", "race-worker is started by 'lab --race'"),
+        ("run-actor", "run-actor is started by 'lab --race'"),
         ("scan extra", "unexpected argument 'extra'"),
         ("explain", "missing argument <PORT>: see 'portscope explain --help'"),
         ("explain 0", "1 to 65535"),

@@ -24,6 +24,7 @@ mod population;
 #[path = "../support/processes.rs"]
 mod processes;
 
+mod actors;
 mod allocation_thread_linux;
 mod allocator;
 mod async_programs;

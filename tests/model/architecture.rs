@@ -54,7 +54,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("std::thread", &["engine", "tui", "host/linux/netns"]),
     ("std::env", &["cli", "tui", "main"]),
     ("std::process::exit", &[]),
-    ("std::process::Command", &["host/linux/race/child", "host/linux/handover"]),
+    ("std::process::Command", &["host/linux/actor/child", "host/linux/handover"]),
     ("Instant::now", &["host", "engine", "tui", "api"]),
     ("SystemTime::now", &["host"]),
 ];
@@ -93,7 +93,7 @@ fn a_planted_violation_is_found() {
         ("domain", "use super::host::Host;"),
         ("report/json", "let x = std::fs::read(path);"),
         ("allocator/pool", "use ::rustix::net;"),
-        ("engine/race", "use crate::host::{Host, linux::race};"),
+        ("engine/race", "use crate::host::{Host, linux::actor};"),
         ("util", "fn f() {}"),
     ] {
         let source = format!("//! A head.\n\n{planted}\n");

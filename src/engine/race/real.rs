@@ -14,7 +14,7 @@ use crate::{
         race::{REPORT_INTERVAL, tally::RaceTally},
     },
     host::{
-        ChildInput, Host, RaceProcess,
+        ActorProcess, ChildInput, Host,
         race_config::RaceConfig,
         race_line::{BadRaceLine, RaceLine},
     },
@@ -67,7 +67,7 @@ enum RaceError {
 }
 
 struct RealRace {
-    holder: Box<dyn RaceProcess>,
+    holder: Box<dyn ActorProcess>,
     tally: RaceTally,
     timeout: Duration,
     is_ready: bool,

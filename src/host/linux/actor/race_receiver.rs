@@ -19,7 +19,10 @@ use rustix::{
     },
 };
 
-use crate::host::linux::race::{child::Child, race_namespace};
+use crate::host::{
+    actor::{Actor, ActorRole},
+    linux::actor::{actor_process, child::Child},
+};
 
 /// Timeout for an answer of the receiver, and for the datagram that a passed socket has queued.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -35,7 +38,8 @@ impl Receiver {
         let kind = SocketType::SEQPACKET;
         let (socket, child_end) =
             rustix::net::socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
-        let process = Child::start_with(program, &["receiver".to_owned()], child_end)?;
+        let receiver = Actor { name: "race-receiver".to_owned(), role: ActorRole::RaceReceiver };
+        let process = Child::start_with(program, &receiver, child_end)?;
         Ok(Self { socket, _process: process })
     }
 
@@ -69,8 +73,7 @@ impl Receiver {
 /// Receives sockets from standard input until the holder closes its end. For each socket, sends the
 /// port to which it is bound and the number in its datagram to the holder, and closes the socket.
 pub fn run() -> io::Result<()> {
-    race_namespace::set_process_name(c"race-receiver");
-    race_namespace::end_with_parent()?;
+    actor_process::end_with_parent()?;
     let stdin = io::stdin();
     while let Some(given) = accept(&stdin)? {
         let port = SocketAddr::try_from(rustix::net::getsockname(&given)?)?.port();
@@ -98,7 +101,7 @@ fn accept(socket: impl AsFd) -> io::Result<Option<OwnedFd>> {
 
 /// Receives a datagram. Errors: no datagram arrived within `TIMEOUT`, or the socket has an error.
 fn receive(socket: impl AsFd, into: &mut [u8]) -> io::Result<usize> {
-    if !race_namespace::poll(&socket, PollFlags::IN, TIMEOUT)?.contains(PollFlags::IN) {
+    if !actor_process::poll(&socket, PollFlags::IN, TIMEOUT)?.contains(PollFlags::IN) {
         return Err(io::ErrorKind::TimedOut.into());
     }
     Ok(rustix::net::recv(socket, into, RecvFlags::DONTWAIT)?.0)

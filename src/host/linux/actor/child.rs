@@ -1,4 +1,4 @@
-//! Starts a process of a race, reads its output lines and ends it. Does not parse the lines.
+//! Starts the process of an actor, reads its output lines and ends it. Does not parse the lines.
 
 use std::{
     io::{self, Read as _},
@@ -9,7 +9,14 @@ use std::{
 
 use rustix::{event::PollFlags, fd::OwnedFd};
 
-use crate::host::{ChildInput, RaceProcess, linux::race::race_namespace};
+use crate::host::{
+    ActorProcess, ChildInput,
+    actor::{Actor, ActorRole},
+    linux::actor::actor_process,
+};
+
+/// Time for the holder of a race to end its own children before it is killed.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// Maximum number of bytes read without a newline. A line holds some numbers or one sentence.
 const MAX_LINE_LENGTH: usize = 1024;
@@ -25,17 +32,19 @@ pub struct Child {
 
 impl Child {
     /// Starts a process with pipes as standard input and output.
-    pub fn start(program: &Path, words: &[String], grace: Duration) -> io::Result<Self> {
+    pub fn start(program: &Path, actor: &Actor) -> io::Result<Self> {
         let mut process =
-            command(program, words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+            command(program, actor).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let has_children = matches!(actor.role, ActorRole::RaceHolder(_));
+        let grace = if has_children { GRACE } else { Duration::ZERO };
         let lines = process.stdout.take().map(Lines::of);
         Ok(Self { process, lines, grace })
     }
 
     /// Starts a process with `socket` as standard input, its only connection to this process.
-    pub fn start_with(program: &Path, words: &[String], socket: OwnedFd) -> io::Result<Self> {
+    pub fn start_with(program: &Path, actor: &Actor, socket: OwnedFd) -> io::Result<Self> {
         let process =
-            command(program, words).stdin(Stdio::from(socket)).stdout(Stdio::null()).spawn()?;
+            command(program, actor).stdin(Stdio::from(socket)).stdout(Stdio::null()).spawn()?;
         Ok(Self { process, lines: None, grace: Duration::ZERO })
     }
 
@@ -52,7 +61,7 @@ impl Child {
     }
 }
 
-impl RaceProcess for Child {
+impl ActorProcess for Child {
     fn receive(&mut self, wait: Duration) -> io::Result<ChildInput> {
         self.lines.as_mut().map_or(Ok(ChildInput::End), |lines| lines.next(wait))
     }
@@ -71,9 +80,9 @@ impl Drop for Child {
     }
 }
 
-fn command(program: &Path, words: &[String]) -> Command {
+fn command(program: &Path, actor: &Actor) -> Command {
     let mut command = Command::new(program);
-    command.arg("race-worker").args(words).stderr(Stdio::null());
+    command.arg("run-actor").args(actor.words()).stderr(Stdio::null());
     command
 }
 
@@ -100,7 +109,7 @@ impl Lines {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "a line is too long"));
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            if race_namespace::poll(&self.pipe, PollFlags::IN, left)?.is_empty() {
+            if actor_process::poll(&self.pipe, PollFlags::IN, left)?.is_empty() {
                 if Instant::now() >= deadline {
                     return Ok(ChildInput::Nothing);
                 }

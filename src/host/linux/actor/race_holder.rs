@@ -12,15 +12,17 @@ use rustix::{
 };
 
 use crate::{
-    domain::{Binder as _, Errno, Text},
+    domain::{Binder as _, Errno, PortRange, Protocols, Text},
     host::{
-        ChildInput, Held, HostError, RaceProcess as _,
+        ActorProcess as _, ChildInput, Held, HostError,
+        actor::ActorEvent,
+        descriptors,
         linux::{
-            binder::RealBinder,
-            race::{
-                RandomFraction, TIMEOUT, child::Child, draw, race_namespace, receiver::Receiver,
-                udp_binder,
+            actor::{
+                RandomFraction, TIMEOUT, actor_process, child::Child, draw, private_namespace,
+                race_receiver::Receiver,
             },
+            binder::RealBinder,
         },
         race_config::RaceConfig,
         race_line::{RaceLine, RoundReport},
@@ -29,6 +31,9 @@ use crate::{
 
 /// The executable of this process, even if its file was replaced or removed.
 const OURSELVES: &str = "/proc/self/exe";
+
+/// Descriptors that the processes of a race need besides those that hold ports.
+const DESCRIPTORS_KEPT: u64 = 64;
 
 /// The holder waits for the end of the window in parts of this length, and reads the competitor's
 /// pipe between them.
@@ -41,7 +46,6 @@ const MAX_DELAYED_ROUNDS: u32 = 100;
 /// Runs the race. Errors: the engine has ended, so standard input is closed or standard output has
 /// no reader.
 pub fn run(config: &RaceConfig, random_fraction: RandomFraction<'_>) -> io::Result<()> {
-    race_namespace::set_process_name(c"race-holder");
     let mut holder = match RaceHolder::prepare(*config, random_fraction) {
         Ok(holder) => holder,
         Err(error) => {
@@ -81,12 +85,12 @@ struct RaceHolder<'a> {
 
 impl<'a> RaceHolder<'a> {
     fn prepare(config: RaceConfig, random_fraction: RandomFraction<'a>) -> Result<Self, HostError> {
-        race_namespace::make()?;
-        race_namespace::end_with_parent()
+        private_namespace::make()?;
+        actor_process::end_with_parent()
             .map_err(|error| HostError::new("set the parent-death signal", error))?;
-        race_namespace::reduce_timer_slack();
-        let others = race_namespace::occupy(config.range, config.others, random_fraction)?;
-        let binder = udp_binder().map_err(|error| HostError::new("create a UDP socket", error))?;
+        actor_process::reduce_timer_slack();
+        let others = occupy(config.range, config.others, random_fraction)?;
+        let binder = udp_binder()?;
         let competitor =
             Watched::start(&config).map_err(|e| HostError::new("start the competitor", e))?;
         let receiver = Receiver::start(Path::new(OURSELVES))
@@ -152,10 +156,10 @@ impl<'a> RaceHolder<'a> {
 
     fn wait_until(&mut self, end: Instant) -> io::Result<()> {
         while Instant::now() + PART < end {
-            race_namespace::wait_until(Instant::now() + PART)?;
+            actor_process::wait_until(Instant::now() + PART)?;
             self.competitor.catch_up()?;
         }
-        race_namespace::wait_until(end)
+        actor_process::wait_until(end)
     }
 
     /// Tries random ports until one is bound. Errors: none is bound after `TIMEOUT` attempts per
@@ -180,6 +184,39 @@ impl<'a> RaceHolder<'a> {
     }
 }
 
+/// Binds `count` ports of the range, chosen at random, and holds them until the result is dropped.
+/// Errors: the descriptor limit is too low, or a socket cannot be created or bound.
+pub fn occupy(
+    range: PortRange,
+    count: u32,
+    random_fraction: RandomFraction<'_>,
+) -> Result<Vec<Box<dyn Held>>, HostError> {
+    let needed = u64::from(count) + DESCRIPTORS_KEPT;
+    let limit = descriptors::raise_limit();
+    if let Some(limit) = limit.filter(|limit| *limit < needed) {
+        let operation = format!("hold {count} ports ({needed} descriptors needed, limit {limit})");
+        return Err(HostError::new(&operation, Errno::EMFILE));
+    }
+    let mut ports: Vec<u16> = range.ports().collect();
+    let mut binder = udp_binder()?;
+    (0..count as usize)
+        .map(|index| {
+            let left = ports.len() - index;
+            let chosen = index + ((random_fraction() * left as f64) as usize).min(left - 1);
+            ports.swap(index, chosen);
+            let port = ports[index];
+            let held = binder.bind(port).0;
+            held.map_err(|refusal| HostError::new(&format!("hold port {port}"), refusal.errno))
+        })
+        .collect()
+}
+
+/// Creates a binder for UDP on all IPv4 addresses, which works without any interface.
+fn udp_binder() -> Result<RealBinder, HostError> {
+    let everywhere = std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+    RealBinder::new(Protocols::Udp, Some(everywhere.into()))
+}
+
 /// The competitor's process, and what it reported.
 struct Watched {
     process: Child,
@@ -197,12 +234,11 @@ struct Watched {
 impl Watched {
     /// Starts the competitor and waits until it runs.
     fn start(config: &RaceConfig) -> io::Result<Self> {
-        let words = [vec!["competitor".to_owned()], config.words()].concat();
-        let process = Child::start(Path::new(OURSELVES), &words, Duration::ZERO)?;
+        let process = Child::start(Path::new(OURSELVES), &config.competitor())?;
         let mut competitor =
             Self { process, is_up: false, refused: 0, port: 0, held: 0, held_sum: 0, binds: 0 };
         while !competitor.is_up {
-            race_namespace::wait_until(Instant::now())?;
+            actor_process::wait_until(Instant::now())?;
             competitor.listen(PART)?;
         }
         Ok(competitor)
@@ -230,17 +266,20 @@ impl Watched {
             ChildInput::Nothing => return Ok(false),
             ChildInput::End => return Err(io::Error::other("the competitor has ended")),
         };
-        let bad = || io::Error::other("unexpected output of the competitor");
-        let text = str::from_utf8(&line).map_err(|_| bad())?;
-        match text.split_once(' ').and_then(|(what, number)| Some((what, number.parse().ok()?))) {
-            Some(("b", held)) => {
+        match ActorEvent::parse(&line) {
+            Some(ActorEvent::Up { .. }) => self.is_up = true,
+            Some(ActorEvent::Opened { held, .. }) => {
                 self.held = held;
                 self.held_sum += u64::from(held);
                 self.binds += 1;
             }
-            Some(("up", 0)) => self.is_up = true,
-            Some(("r", port)) => self.refused += u32::from(port == u32::from(self.port)),
-            _ => return Err(bad()),
+            Some(ActorEvent::Refused { port, errno: Errno::EADDRINUSE }) => {
+                self.refused += u32::from(port == self.port);
+            }
+            Some(ActorEvent::Refused { errno, .. }) => {
+                return Err(io::Error::other(format!("the competitor failed: {errno}")));
+            }
+            None => return Err(io::Error::other("unexpected output of the competitor")),
         }
         Ok(true)
     }
