@@ -48,7 +48,7 @@ pub struct ListenRole {
     pub hold: HoldTime,
 }
 
-/// Opens sockets one after another, and holds each.
+/// Opens sockets one after another, and holds each. Goes on after a refusal.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OpenRole {
     pub call: OpenCall,
@@ -71,7 +71,7 @@ pub struct OpenRole {
 /// How an actor opens a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenCall {
-    /// TCP: connect(), which waits for the answer of the peer; with `from`, after a bind().
+    /// TCP: connect(), with `from` after a bind(). The actor waits for the answer of the peer.
     Connect { from: Option<LocalPorts>, to: SocketAddr },
     /// TCP: bind() alone.
     Bind { from: LocalPorts },

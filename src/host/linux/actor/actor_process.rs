@@ -32,8 +32,9 @@ pub fn reduce_timer_slack() {
 }
 
 /// Makes the kernel kill this process when the thread that started it ends. Call it after
-/// `private_namespace::make`, because a change of credentials cancels this (PR_SET_PDEATHSIG, prctl(2)). `wait` detects
-/// the end of the starting process too, because the other end of standard input is then closed.
+/// `private_namespace::make`, because a change of credentials cancels this (PR_SET_PDEATHSIG,
+/// prctl(2)). `wait` detects the end of the starting process too, because the other end of standard
+/// input is then closed.
 ///
 /// Errors: the process that started this one has already ended.
 pub fn end_with_parent() -> io::Result<()> {

@@ -11,7 +11,10 @@ use std::{
 
 use rustix::{
     buffer::spare_capacity,
-    event::{Timespec, epoll},
+    event::{
+        Timespec,
+        epoll::{self, EventData, EventFlags},
+    },
     fd::OwnedFd,
     io::Errno,
     net::{self, SendFlags, SocketFlags, sockopt},
@@ -71,7 +74,7 @@ impl<'a> SocketActor<'a> {
         let mut actor = Self::new(role.hold, None, random_fraction)?;
         match listen(role) {
             Ok(listener) => {
-                add(&actor.epoll, &listener, LISTENER, epoll::EventFlags::IN)?;
+                epoll::add(&actor.epoll, &listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
                 actor.report(ActorEvent::Up { port: address::local(&listener)?.port() });
                 actor.listener = Some(listener);
             }
@@ -139,8 +142,8 @@ impl<'a> SocketActor<'a> {
         }
     }
 
-    /// Returns what to open next. None: it holds the maximum, or has opened all. A Poisson process
-    /// has no memory, so the next gap can begin at the next release.
+    /// Returns what to open next. None: it listens, holds the maximum, or has opened all. A Poisson
+    /// process has no memory, so the next gap can begin at the release that makes room.
     fn role_with_room(&self) -> Option<OpenRole> {
         let has_room =
             |role: &OpenRole| self.held.len() < role.most as usize && self.tried < role.count;
@@ -171,9 +174,9 @@ impl<'a> SocketActor<'a> {
             match self.open_at(role, protocol, from, to) {
                 Ok(socket) if port == 0 => {
                     let port = address::local(&socket)?.port();
-                    return self.hold(port, socket);
+                    return self.keep(port, socket);
                 }
-                Ok(socket) => return self.hold(port, socket),
+                Ok(socket) => return self.keep(port, socket),
                 Err(errno) => {
                     let is_own = port != 0 && self.held.values().any(|held| held.port == port);
                     if errno != Errno::ADDRINUSE || !is_own {
@@ -188,6 +191,7 @@ impl<'a> SocketActor<'a> {
         Ok(())
     }
 
+    /// Opens a socket: binds it to `from` and connects or sends it to `to`, where they are given.
     fn open_at(
         &mut self,
         role: OpenRole,
@@ -216,11 +220,12 @@ impl<'a> SocketActor<'a> {
     }
 
     /// Holds a new socket, and reports it.
-    fn hold(&mut self, port: u16, socket: OwnedFd) -> io::Result<()> {
+    fn keep(&mut self, port: u16, socket: OwnedFd) -> io::Result<()> {
         let release = match self.hold {
             HoldTime::For(time) => Some(Instant::now() + time),
             HoldTime::UntilPeerCloses => {
-                add(&self.epoll, &socket, self.count, epoll::EventFlags::RDHUP)?;
+                let number = EventData::new_u64(self.count);
+                epoll::add(&self.epoll, &socket, number, EventFlags::RDHUP)?;
                 None
             }
             HoldTime::Forever => None,
@@ -236,19 +241,19 @@ impl<'a> SocketActor<'a> {
         let mut events = Vec::with_capacity(64);
         epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&Timespec::default()))?;
         for event in events {
-            match (event.data.u64(), &self.listener) {
-                (LISTENER, Some(listener)) => {
-                    match net::acceptfrom_with(listener, SocketFlags::CLOEXEC) {
-                        Ok((socket, peer)) => {
-                            let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
-                            self.hold(peer.map_or(0, |peer| peer.port()), socket)?;
-                        }
-                        // The peer has given up.
-                        Err(Errno::AGAIN | Errno::CONNABORTED) => {}
-                        Err(errno) => return Err(errno.into()),
-                    }
+            let Some(listener) = self.listener.as_ref().filter(|_| event.data.u64() == LISTENER)
+            else {
+                self.held.remove(&event.data.u64());
+                continue;
+            };
+            match net::acceptfrom_with(listener, SocketFlags::CLOEXEC) {
+                Ok((socket, peer)) => {
+                    let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+                    self.keep(peer.map_or(0, |peer| peer.port()), socket)?;
                 }
-                (number, _) => drop(self.held.remove(&number)),
+                // The peer has given up.
+                Err(Errno::AGAIN | Errno::CONNABORTED) => {}
+                Err(errno) => return Err(errno.into()),
             }
         }
         Ok(())
@@ -292,13 +297,4 @@ fn unbound(
         socket_option::bind_no_port(&socket)?;
     }
     Ok(socket)
-}
-
-fn add(
-    epoll: &OwnedFd,
-    socket: &OwnedFd,
-    number: u64,
-    flags: epoll::EventFlags,
-) -> rustix::io::Result<()> {
-    epoll::add(epoll, socket, epoll::EventData::new_u64(number), flags)
 }
