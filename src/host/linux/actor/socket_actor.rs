@@ -52,7 +52,7 @@ pub struct SocketActor<'a> {
     /// A socket whose bind() was refused: it is as new.
     spare: Option<OwnedFd>,
     /// The sockets that it holds, in the order in which it opened them.
-    held: BTreeMap<u64, HeldSocket>,
+    held: BTreeMap<u64, ActorSocket>,
     /// Number of sockets that it has held.
     count: u64,
     /// Number of sockets that it has tried to open.
@@ -62,7 +62,7 @@ pub struct SocketActor<'a> {
     reported: String,
 }
 
-struct HeldSocket {
+struct ActorSocket {
     release: Option<Instant>,
     port: u16,
     _socket: OwnedFd,
@@ -231,7 +231,7 @@ impl<'a> SocketActor<'a> {
             HoldTime::Forever => None,
         };
         self.report(ActorEvent::Opened { port, held: self.held.len() as u32 });
-        self.held.insert(self.count, HeldSocket { release, port, _socket: socket });
+        self.held.insert(self.count, ActorSocket { release, port, _socket: socket });
         self.count += 1;
         Ok(())
     }
