@@ -2,49 +2,59 @@
 
 use std::{
     fmt::{self, Write as _},
-    io::{self, Write},
+    io::{self, Write as _},
     iter,
     net::IpAddr,
 };
 
 use crate::{
     domain::{Endpoint, Machine, Socket},
-    report::{Scan, User},
+    report::{Page, Scan, User, page::Emphasis},
 };
 
-pub fn write_scan(scan: Scan<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let widths = Widths::fitting(scan);
-    let Widths { local, remote, user } = widths;
-    writeln!(
-        out,
-        "PROTOCOL FAMILY STATE        {:<local$} {:<remote$} {:<user$} OWNER",
-        "LOCAL", "REMOTE", "USER"
-    )?;
+/// Width of `PROTOCOL`, `STATE` and the spaces after the columns, without `FAMILY` and `USER`.
+const FIXED_WIDTH: usize = 8 + 12 + 4;
+const FAMILY_WIDTH: usize = 6;
+
+/// Writes all columns, unless the terminal is too narrow for them.
+pub fn write_scan(scan: Scan<'_>, page: &mut Page<'_>) -> io::Result<()> {
+    let widths = Widths::fitting(scan, page.known_width());
+    let Widths { local, remote, .. } = widths;
+    let family = if widths.has_family { "FAMILY " } else { "" };
+    let user = widths.user.map(|user| format!("{:<user$} ", "USER")).unwrap_or_default();
+    let header = format!(
+        "PROTOCOL {family}STATE        {:<local$} {:<remote$} {user}OWNER",
+        "LOCAL", "REMOTE"
+    );
+    let header = page.emphasized(&header, Emphasis::Strong).into_owned();
+    page.line(&header)?;
     let mut line = String::new();
     for socket in &scan.snapshot.sockets {
         line.clear();
         push_socket(&mut line, scan, socket, widths).expect("writing to a String cannot fail");
-        out.write_all(line.as_bytes())?;
+        let line = page.readable(&line).into_owned();
+        page.write_all(line.as_bytes())?;
     }
     Ok(())
 }
 
 /// Writes one table per network namespace, each under a line with its name.
-pub fn write_scans(scans: &[Scan<'_>], out: &mut dyn Write) -> io::Result<()> {
-    write_each(scans, |&scan| scan, |&scan, out| write_scan(scan, out), out)
+pub fn write_scans(scans: &[Scan<'_>], page: &mut Page<'_>) -> io::Result<()> {
+    write_each(scans, |&scan| scan, |&scan, page| write_scan(scan, page), page)
 }
 
 /// Writes one report per network namespace, each under a line with its name.
 pub(super) fn write_each<'a, R>(
     reports: &'a [R],
     scan: impl Fn(&'a R) -> Scan<'a>,
-    write: impl Fn(&'a R, &mut dyn Write) -> io::Result<()>,
-    out: &mut dyn Write,
+    write: impl Fn(&'a R, &mut Page<'_>) -> io::Result<()>,
+    page: &mut Page<'_>,
 ) -> io::Result<()> {
     for (number, report) in reports.iter().enumerate() {
         let space = if number == 0 { "" } else { "\n" };
-        writeln!(out, "{space}{}", NamespaceLine(&scan(report).snapshot.machine))?;
-        write(report, out)?;
+        let name = NamespaceLine(&scan(report).snapshot.machine);
+        page.line(&format!("{space}{name}"))?;
+        write(report, page)?;
     }
     Ok(())
 }
@@ -67,11 +77,15 @@ impl fmt::Display for NamespaceLine<'_> {
 
 fn push_socket(line: &mut String, scan: Scan<'_>, socket: &Socket, widths: Widths) -> fmt::Result {
     push_column(line, socket.protocol.name(), 8)?;
-    push_column(line, socket.family.name(), 6)?;
+    if widths.has_family {
+        push_column(line, socket.family.name(), FAMILY_WIDTH)?;
+    }
     push_column(line, socket.state.name(), 12)?;
     push_column(line, scan.snapshot.interfaces.local(socket), widths.local)?;
     push_column(line, OrDash(socket.remote), widths.remote)?;
-    push_column(line, OrDash(scan.user(socket)), widths.user)?;
+    if let Some(user) = widths.user {
+        push_column(line, OrDash(scan.user(socket)), user)?;
+    }
     push_owner(line, scan, socket)?;
     line.write_char('\n')
 }
@@ -120,29 +134,50 @@ impl<T: fmt::Display> fmt::Display for OrDash<T> {
     }
 }
 
-/// Widths of the columns that depend on their content.
+/// Widths of the columns that depend on their content, and which columns are shown.
 #[derive(Clone, Copy)]
 struct Widths {
     local: usize,
     remote: usize,
-    user: usize,
+    /// None: left out.
+    user: Option<usize>,
+    has_family: bool,
 }
 
 impl Widths {
-    fn fitting(scan: Scan<'_>) -> Self {
-        let mut widths = Self { local: 5, remote: 6, user: 4 };
+    /// Measures the columns. Leaves out FAMILY, then USER, if the lines do not fit `width`.
+    fn fitting(scan: Scan<'_>, width: Option<usize>) -> Self {
+        let (mut local, mut remote, mut user) = (5, 6, 4);
         let mut measured_uid = None;
         for socket in &scan.snapshot.sockets {
-            widths.local = widths.local.max(local_width(scan, socket));
-            widths.remote = widths.remote.max(socket.remote.as_ref().map_or(1, endpoint_width));
+            local = local.max(local_width(scan, socket));
+            remote = remote.max(socket.remote.as_ref().map_or(1, endpoint_width));
             if socket.uid.is_some() && socket.uid != measured_uid {
                 measured_uid = socket.uid;
-                let user = scan.user(socket);
-                widths.user = widths.user.max(user.as_ref().map_or(1, width::<User<'_>>));
+                let name = scan.user(socket);
+                user = user.max(name.as_ref().map_or(1, self::width::<User<'_>>));
             }
         }
-        widths
+        let all = Self { local, remote, user: Some(user), has_family: true };
+        let Some(width) = width else { return all };
+        let needed = FIXED_WIDTH + local + remote + owner_width(scan);
+        let has_user = needed + user + 1 <= width;
+        let has_family = needed + user + 1 + FAMILY_WIDTH + 1 <= width;
+        Self { user: has_user.then_some(user), has_family, ..all }
     }
+}
+
+/// Returns the width of the widest owner.
+fn owner_width(scan: Scan<'_>) -> usize {
+    let owner = |socket| {
+        fmt::from_fn(move |f| {
+            let mut line = String::new();
+            push_owner(&mut line, scan, socket)?;
+            f.write_str(&line)
+        })
+    };
+    let widths = scan.snapshot.sockets.iter().map(|socket| width(&owner(socket)));
+    widths.max().unwrap_or_default()
 }
 
 /// Returns the width of the local endpoint, including the interface that the socket is bound to.
