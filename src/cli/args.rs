@@ -136,7 +136,7 @@ pub struct LiveArguments {
     /// Minimum time between scans, 0.1 to 3600
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = value::interval)]
     pub interval: Duration,
-    /// auto, always, never, 16, 256 or truecolor
+    /// Colours (--help lists them)
     #[arg(long, value_name = "COLOURS", default_value = "auto")]
     pub color: ColorName,
     /// Colour theme (--help lists them)
@@ -256,7 +256,7 @@ pub struct ReportArguments {
 /// What the commands share that print more than a few words as text.
 #[derive(Debug, Args)]
 pub struct ColorArguments {
-    /// Colour the text: auto, always or never
+    /// Colours: auto, always or never
     #[arg(id = "color", long = "color", value_name = "WHEN", default_value = "auto")]
     pub when: ColorName,
 }

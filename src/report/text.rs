@@ -2,21 +2,23 @@
 
 use std::{
     fmt::{self, Write as _},
-    io::{self, Write as _},
-    iter,
+    io, iter,
     net::IpAddr,
 };
 
 use crate::{
     domain::{Endpoint, Machine, Socket},
-    report::{Page, Scan, User, page::Emphasis},
+    report::{Page, Scan, User, page::Emphasis, paragraph},
 };
 
 /// Width of `PROTOCOL`, `STATE` and the spaces after the columns, without `FAMILY` and `USER`.
 const FIXED_WIDTH: usize = 8 + 12 + 4;
 const FAMILY_WIDTH: usize = 6;
+/// Indent of an owner on a line of its own.
+const BELOW: &str = "  ";
 
-/// Writes all columns, unless the terminal is too narrow for them.
+/// Writes all columns, unless the terminal is too narrow for them. An owner for which a line has no
+/// room is on the next line.
 pub fn write_scan(scan: Scan<'_>, page: &mut Page<'_>) -> io::Result<()> {
     let widths = Widths::fitting(scan, page.known_width());
     let Widths { local, remote, .. } = widths;
@@ -31,9 +33,16 @@ pub fn write_scan(scan: Scan<'_>, page: &mut Page<'_>) -> io::Result<()> {
     let mut line = String::new();
     for socket in &scan.snapshot.sockets {
         line.clear();
-        push_socket(&mut line, scan, socket, widths).expect("writing to a String cannot fail");
-        let line = page.readable(&line).into_owned();
-        page.write_all(line.as_bytes())?;
+        let columns = push_socket(&mut line, scan, socket, widths);
+        let columns = columns.expect("writing to a String cannot fail");
+        let is_wide = |width| line.chars().count() > width;
+        match line.split_at_checked(columns) {
+            Some((columns, owner)) if page.known_width().is_some_and(is_wide) => {
+                page.line(columns.trim_end())?;
+                paragraph::write(BELOW, owner, page)?;
+            }
+            _ => page.line(&line)?,
+        }
     }
     Ok(())
 }
@@ -75,7 +84,13 @@ impl fmt::Display for NamespaceLine<'_> {
     }
 }
 
-fn push_socket(line: &mut String, scan: Scan<'_>, socket: &Socket, widths: Widths) -> fmt::Result {
+/// Appends the columns of a socket and its owner. Returns the length of the columns.
+fn push_socket(
+    line: &mut String,
+    scan: Scan<'_>,
+    socket: &Socket,
+    widths: Widths,
+) -> Result<usize, fmt::Error> {
     push_column(line, socket.protocol.name(), 8)?;
     if widths.has_family {
         push_column(line, socket.family.name(), FAMILY_WIDTH)?;
@@ -86,8 +101,9 @@ fn push_socket(line: &mut String, scan: Scan<'_>, socket: &Socket, widths: Width
     if let Some(user) = widths.user {
         push_column(line, OrDash(scan.user(socket)), user)?;
     }
+    let columns = line.len();
     push_owner(line, scan, socket)?;
-    line.write_char('\n')
+    Ok(columns)
 }
 
 /// Appends a value, padded with spaces to the width of its column plus one.
@@ -147,23 +163,44 @@ struct Widths {
 impl Widths {
     /// Measures the columns. Leaves out FAMILY, then USER, if the lines do not fit `width`.
     fn fitting(scan: Scan<'_>, width: Option<usize>) -> Self {
+        let all = Self::all(scan, endpoint_width);
+        let Some(width) = width else { return all };
+        let owner = owner_width(scan);
+        if all.sum() + owner <= width {
+            return all;
+        }
+        let exact = Self::all(scan, self::width::<Endpoint>);
+        let narrower = [
+            exact,
+            Self { has_family: false, ..exact },
+            Self { has_family: false, user: None, ..exact },
+        ];
+        let fits = narrower.iter().find(|widths| widths.sum() + owner <= width);
+        fits.copied().unwrap_or(narrower[2])
+    }
+
+    fn all(scan: Scan<'_>, endpoint_width: fn(&Endpoint) -> usize) -> Self {
         let (mut local, mut remote, mut user) = (5, 6, 4);
         let mut measured_uid = None;
         for socket in &scan.snapshot.sockets {
-            local = local.max(local_width(scan, socket));
+            local = local.max(match socket.interface {
+                None => endpoint_width(&socket.local),
+                Some(_) => width(&scan.snapshot.interfaces.local(socket)),
+            });
             remote = remote.max(socket.remote.as_ref().map_or(1, endpoint_width));
             if socket.uid.is_some() && socket.uid != measured_uid {
                 measured_uid = socket.uid;
-                let name = scan.user(socket);
-                user = user.max(name.as_ref().map_or(1, self::width::<User<'_>>));
+                user = user.max(scan.user(socket).as_ref().map_or(1, width::<User<'_>>));
             }
         }
-        let all = Self { local, remote, user: Some(user), has_family: true };
-        let Some(width) = width else { return all };
-        let needed = FIXED_WIDTH + local + remote + owner_width(scan);
-        let has_user = needed + user + 1 <= width;
-        let has_family = needed + user + 1 + FAMILY_WIDTH + 1 <= width;
-        Self { user: has_user.then_some(user), has_family, ..all }
+        Self { local, remote, user: Some(user), has_family: true }
+    }
+
+    /// Returns the width of all columns before the owner.
+    fn sum(&self) -> usize {
+        let user = self.user.map_or(0, |user| user + 1);
+        let family = if self.has_family { FAMILY_WIDTH + 1 } else { 0 };
+        FIXED_WIDTH + family + self.local + self.remote + user
     }
 }
 
@@ -178,14 +215,6 @@ fn owner_width(scan: Scan<'_>) -> usize {
     };
     let widths = scan.snapshot.sockets.iter().map(|socket| width(&owner(socket)));
     widths.max().unwrap_or_default()
-}
-
-/// Returns the width of the local endpoint, including the interface that the socket is bound to.
-fn local_width(scan: Scan<'_>, socket: &Socket) -> usize {
-    match socket.interface {
-        None => endpoint_width(&socket.local),
-        Some(_) => width(&scan.snapshot.interfaces.local(socket)),
-    }
 }
 
 /// Returns the width of an endpoint as shown. Returns the largest possible width for IPv4, because

@@ -109,7 +109,7 @@ fn diagnose_fits_each_width_and_breaks_no_command() {
             let command = command.trim_start().strip_prefix("sysctl -w ").unwrap();
             assert!(command.starts_with("net.") && !command.contains(" ("), "{command}");
         }
-        assert!(all.contains("payments-api[7911] 646"), "the owner is shown: {all}");
+        assert!(all.contains("payments-api[7911] 970"), "the owner is shown: {all}");
     }
     assert_golden("text-diagnose-all-80", &diagnosed(&sample, AllInFull, wide(80)));
 }
@@ -135,7 +135,7 @@ fn a_scan_leaves_columns_out_only_on_a_narrow_terminal() {
     let scan = |style| {
         let text =
             written(&sample, style, |health, page| report::text::write_scan(health.scan, page));
-        text.lines().take(4).map(|line| format!("{line}\n")).collect::<String>()
+        text.split_inclusive('\n').take(4).collect::<String>()
     };
     for width in WIDTHS {
         assert_golden(&format!("text-scan-{width}"), &scan(wide(width)));

@@ -246,7 +246,7 @@ fn write_destinations(health: &Health<'_>, page: &mut Page<'_>) -> io::Result<Le
     match health.destinations().skip(most).count() {
         0 => {}
         more => {
-            page.line(&format!("and {}", notation::counted(more as u64, "more destination")))?
+            page.line(&format!("and {}", notation::counted(more as u64, "more destination")))?;
         }
     }
     Ok(table.legend())
