@@ -7,6 +7,7 @@ mod exit;
 mod explain;
 mod help;
 mod lab;
+mod locale;
 mod namespaces;
 mod output;
 mod pick;

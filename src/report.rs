@@ -7,6 +7,7 @@ pub mod explain;
 mod exposition;
 pub mod json;
 pub mod lab;
+mod page;
 mod paragraph;
 pub mod pick;
 mod rows;
@@ -18,6 +19,7 @@ use crate::domain::{Process, ProcessTable, Snapshot, Socket};
 
 pub use diagnose::{Health, Status};
 pub use explain::Explanation;
+pub use page::{Page, PageStyle};
 pub use pick::{Collision, NoPort, Pick, TracedAttempt};
 
 /// A snapshot, and the processes that own its sockets, as far as they could be read.

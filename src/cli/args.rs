@@ -136,7 +136,7 @@ pub struct LiveArguments {
     /// Minimum time between scans, 0.1 to 3600
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = value::interval)]
     pub interval: Duration,
-    /// auto, truecolor, 256, 16 or never
+    /// Colours (--help lists them)
     #[arg(long, value_name = "COLOURS", default_value = "auto")]
     pub color: ColorName,
     /// Colour theme (--help lists them)
@@ -173,6 +173,8 @@ pub struct ScanArguments {
     /// Write to FILE (atomically)
     #[arg(long, value_name = "FILE", value_parser = bytes(output::parse))]
     pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub color: ColorArguments,
     /// Skip the search for socket owners (faster)
     #[arg(long)]
     pub no_owners: bool,
@@ -201,12 +203,17 @@ pub struct DiagnoseArguments {
     /// Maximum number of destinations, fullest first
     #[arg(long, value_name = "N", value_parser = value::top)]
     pub top: Option<usize>,
+    /// Show each finding in full
+    #[arg(long)]
+    pub all: bool,
     /// Format: text, json or prometheus
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: DiagnoseFormat,
     /// Write to FILE (atomically)
     #[arg(long, value_name = "FILE", value_parser = bytes(output::parse))]
     pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub color: ColorArguments,
 }
 
 #[derive(Debug, Args)]
@@ -228,6 +235,8 @@ pub struct ExplainArguments {
     pub probe: bool,
     #[command(flatten)]
     pub report: ReportArguments,
+    #[command(flatten)]
+    pub color: ColorArguments,
     /// Exit with 1 if information is missing
     #[arg(long)]
     pub strict: bool,
@@ -242,6 +251,14 @@ pub struct ReportArguments {
     /// Write to FILE (atomically)
     #[arg(long, value_name = "FILE", value_parser = bytes(output::parse))]
     pub output: Option<PathBuf>,
+}
+
+/// What the commands share that print more than a few words as text.
+#[derive(Debug, Args)]
+pub struct ColorArguments {
+    /// Colours: auto, always or never
+    #[arg(id = "color", long = "color", value_name = "WHEN", default_value = "auto")]
+    pub when: ColorName,
 }
 
 /// What `pick`, `exec`, `serve` and `lab` share. Help lists their own options between these:
@@ -393,6 +410,8 @@ pub struct LabArguments {
     pub competitor: Option<f64>,
     #[command(flatten, next_display_order = 90)]
     pub report: ReportArguments,
+    #[command(flatten, next_display_order = 100)]
+    pub color: ColorArguments,
 }
 
 /// Internal arguments, not stable.
@@ -467,7 +486,10 @@ pub enum PlainFormat {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ColorName {
+    /// Colours on a terminal, unless NO_COLOR is set.
     Auto,
+    /// As many colours as the terminal has, NO_COLOR or not.
+    Always,
     Truecolor,
     #[value(name = "256")]
     Indexed,

@@ -16,7 +16,10 @@ use crate::{
     },
     report::{
         self, Health, Scan, Status,
-        diagnose::prometheus::{Cost, DiagnoseRun, MARK},
+        diagnose::{
+            prometheus::{Cost, DiagnoseRun, MARK},
+            text::{self, FindingDetail},
+        },
     },
 };
 
@@ -30,20 +33,23 @@ pub fn run(settings: &DiagnoseArguments) -> anyhow::Result<CommandEnd> {
     let healths: Vec<_> = healths.collect();
     let mark = (settings.format == DiagnoseFormat::Prometheus).then_some(MARK);
     let output = settings.output.as_deref();
-    let written = output::write_marked(output, mark, |out| match (settings.format, unseen) {
-        (DiagnoseFormat::Text, None) => report::diagnose::text::write(&healths[0], out),
-        (DiagnoseFormat::Json, None) => report::diagnose::json::write(&healths[0], out),
-        (DiagnoseFormat::Text, Some(_)) => report::diagnose::text::write_each(&healths, out),
-        (DiagnoseFormat::Json, Some(unseen)) => {
-            report::diagnose::json::write_each(&healths, unseen, out)
-        }
-        (DiagnoseFormat::Prometheus, unseen) => {
-            let (cpu, elapsed) = (meter::cpu(), meter.elapsed());
-            let cost = Cost { cpu, elapsed, peak_memory: meter::peak_memory() };
-            let run = DiagnoseRun { healths: &healths, unseen, cost };
-            report::diagnose::prometheus::write(&run, out)
-        }
-    });
+    let color = settings.color.when;
+    let detail = if settings.all { FindingDetail::AllInFull } else { FindingDetail::FirstInFull };
+    let written =
+        output::write_marked_page(output, color, mark, |out| match (settings.format, unseen) {
+            (DiagnoseFormat::Text, None) => text::write(&healths[0], detail, out),
+            (DiagnoseFormat::Json, None) => report::diagnose::json::write(&healths[0], out),
+            (DiagnoseFormat::Text, Some(_)) => text::write_each(&healths, detail, out),
+            (DiagnoseFormat::Json, Some(unseen)) => {
+                report::diagnose::json::write_each(&healths, unseen, out)
+            }
+            (DiagnoseFormat::Prometheus, unseen) => {
+                let (cpu, elapsed) = (meter::cpu(), meter.elapsed());
+                let cost = Cost { cpu, elapsed, peak_memory: meter::peak_memory() };
+                let run = DiagnoseRun { healths: &healths, unseen, cost };
+                report::diagnose::prometheus::write(&run, out)
+            }
+        });
     if is_read(written)? {
         let snapshots = diagnosed.answers.iter().map(|diagnosed| &diagnosed.sample.snapshot);
         scan::report_gaps(snapshots, unseen);

@@ -7,7 +7,13 @@ use std::{
     process::ExitCode,
 };
 
-use crate::{cli::output::WriteError, host::signals, report::Status, tui};
+use crate::{
+    cli::{locale, output::WriteError},
+    domain::notation,
+    host::signals,
+    report::Status,
+    tui,
+};
 
 /// Outcome of a command that could run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +85,10 @@ pub fn report_partial(missing: impl IntoIterator<Item = impl Display>) {
     }
 }
 
-/// Prints one line on stderr. A failure is ignored: there is nowhere else to report it.
+/// Prints one line on stderr, in the characters of the locale. A failure is ignored: there is
+/// nowhere else to report it.
 pub fn print_stderr(line: impl Display) {
-    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+    let line = format!("{line}\n");
+    let readable = if locale::is_utf8() { line } else { notation::ascii(&line).into_owned() };
+    let _ = io::stderr().write_all(readable.as_bytes());
 }

@@ -51,7 +51,7 @@ pub fn run(settings: &ExplainArguments) -> anyhow::Result<CommandEnd> {
     let explanations = explained.answers.iter().map(|explained| explained.explanation(settings));
     let explanations: Vec<_> = explanations.collect();
     let ReportArguments { format, output } = &settings.report;
-    output::write(output.as_deref(), |out| match (format, unseen) {
+    output::write_page(output.as_deref(), settings.color.when, |out| match (format, unseen) {
         (PlainFormat::Text, None) => report::explain::text::write(&explanations[0], out),
         (PlainFormat::Json, None) => report::explain::json::write(&explanations[0], out),
         (PlainFormat::Text, Some(_)) => report::explain::text::write_each(&explanations, out),

@@ -46,7 +46,8 @@ pub fn root() -> String {
     format!(
         "{ranges}\n\n\
          Themes: auto (detects the terminal background), dark, light, high-contrast, \
-         high-contrast-light. --color auto respects NO_COLOR.\n\n\
+         high-contrast-light. --color takes auto, which respects NO_COLOR, always, never, 16, 256 or \
+         truecolor.\n\n\
          Examples:\n  \
          portscope 8080              # port 8080 on the map, with its sockets\n  \
          portscope redis             # the ports of redis on the map\n  \
@@ -77,6 +78,9 @@ often if a scan takes much CPU time. --sample 60 shows how often a destination w
 
 Without --netns it checks the network namespace of the caller. --netns takes a name in /run/netns, \
 a pid, a path, or all.
+
+Text has the width of the terminal, or COLUMNS, and shows the first finding in full; --all shows \
+all of them. --color auto colours it on a terminal unless NO_COLOR is set.
 
 --top defaults to 10 in text, 100 in json, 20 in prometheus. Format prometheus is for the textfile \
 collector of node_exporter; with it, --output follows no symbolic link and replaces only files \

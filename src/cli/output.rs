@@ -1,7 +1,8 @@
 //! Where a report goes: standard output, a pipe or device, or a regular file, which appears
-//! complete or not at all.
+//! complete or not at all; and what the terminal and the locale can show.
 
 use std::{
+    env,
     ffi::OsStr,
     io::{self, BufWriter, Write},
     os::unix::ffi::OsStrExt,
@@ -9,11 +10,14 @@ use std::{
 };
 
 use crate::{
+    cli::{args::ColorName, locale, tui},
     domain::{Errno, Text},
     host::{
         linux::output_file::{self, OutputFile},
         standard_output,
     },
+    report::{Page, PageStyle},
+    view::theme::Depth,
 };
 
 /// Size of the output buffer, in bytes.
@@ -62,6 +66,40 @@ pub fn write(
     report: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), WriteError> {
     write_marked(to, None, report)
+}
+
+/// Writes a report whose text has the width, the colours and the characters of the terminal.
+pub fn write_page(
+    to: Option<&Path>,
+    color: ColorName,
+    report: impl FnOnce(&mut Page<'_>) -> io::Result<()>,
+) -> Result<(), WriteError> {
+    write_marked_page(to, color, None, report)
+}
+
+/// Same as [`write_page`], with a mark as in [`write_marked`].
+pub fn write_marked_page(
+    to: Option<&Path>,
+    color: ColorName,
+    mark: Option<&'static str>,
+    report: impl FnOnce(&mut Page<'_>) -> io::Result<()>,
+) -> Result<(), WriteError> {
+    let style = page_style(to, color);
+    write_marked(to, mark, |out| report(&mut Page::new(out, style)))
+}
+
+fn page_style(to: Option<&Path>, color: ColorName) -> PageStyle {
+    let terminal = if to.is_none() { standard_output::terminal() } else { None };
+    let is_colored = match color {
+        ColorName::Auto => terminal.is_some() && tui::depth(color) > Depth::Monochrome,
+        _ => tui::depth(color) > Depth::Monochrome,
+    };
+    let columns = env::var("COLUMNS").ok().and_then(|columns| columns.trim().parse().ok());
+    PageStyle {
+        width: columns.filter(|&columns| columns > 0).or(terminal.and_then(|t| t.columns)),
+        has_color: is_colored,
+        is_ascii: !locale::is_utf8(),
+    }
 }
 
 /// Same as [`write`], for a file that is written again and again, perhaps by root. With a `mark`,

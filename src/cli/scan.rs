@@ -19,13 +19,15 @@ pub fn run(settings: &ScanArguments) -> anyhow::Result<CommandEnd> {
     let unseen = scanned.unseen.as_deref();
     let scans = scanned.answers.iter().map(|(snapshot, processes)| Scan { snapshot, processes });
     let scans: Vec<_> = scans.collect();
-    output::write(settings.output.as_deref(), |out| match (settings.format, unseen) {
-        (ScanFormat::Text, None) => report::text::write_scan(scans[0], out),
-        (ScanFormat::Json, None) => report::json::write_scan(scans[0], out),
-        (ScanFormat::Csv, None) => report::csv::write_scan(scans[0], out),
-        (ScanFormat::Text, Some(_)) => report::text::write_scans(&scans, out),
-        (ScanFormat::Json, Some(unseen)) => report::json::write_scans(&scans, unseen, out),
-        (ScanFormat::Csv, Some(_)) => Err(std::io::ErrorKind::Unsupported.into()),
+    output::write_page(settings.output.as_deref(), settings.color.when, |out| {
+        match (settings.format, unseen) {
+            (ScanFormat::Text, None) => report::text::write_scan(scans[0], out),
+            (ScanFormat::Json, None) => report::json::write_scan(scans[0], out),
+            (ScanFormat::Csv, None) => report::csv::write_scan(scans[0], out),
+            (ScanFormat::Text, Some(_)) => report::text::write_scans(&scans, out),
+            (ScanFormat::Json, Some(unseen)) => report::json::write_scans(&scans, unseen, out),
+            (ScanFormat::Csv, Some(_)) => Err(std::io::ErrorKind::Unsupported.into()),
+        }
     })?;
     report_gaps(scans.iter().map(|scan| scan.snapshot), unseen);
     let is_complete =

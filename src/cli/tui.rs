@@ -125,9 +125,10 @@ fn options(
     }
 }
 
-fn depth(name: ColorName) -> Depth {
+/// Returns the colours that `--color` and the environment ask for.
+pub fn depth(name: ColorName) -> Depth {
     let asked = match name {
-        ColorName::Auto => None,
+        ColorName::Auto | ColorName::Always => None,
         ColorName::Truecolor => Some(Depth::True),
         ColorName::Indexed => Some(Depth::Indexed),
         ColorName::Ansi => Some(Depth::Sixteen),
@@ -136,7 +137,10 @@ fn depth(name: ColorName) -> Depth {
     let env_value = |name| env::var(name).ok();
     let (no_color, colorterm, term) =
         (env_value("NO_COLOR"), env_value("COLORTERM"), env_value("TERM"));
-    Depth::from_env(asked, no_color.as_deref(), colorterm.as_deref(), term.as_deref())
+    let is_always = name == ColorName::Always;
+    let no_color = no_color.as_deref().filter(|_| !is_always);
+    let depth = Depth::from_env(asked, no_color, colorterm.as_deref(), term.as_deref());
+    if is_always { depth.max(Depth::Sixteen) } else { depth }
 }
 
 #[cfg(test)]

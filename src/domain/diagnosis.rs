@@ -1,6 +1,7 @@
 //! Rules that explain why ports run out, as findings with evidence and advice. One rule per file.
 
 mod advice;
+pub mod advice_command;
 mod bind_before_connect;
 mod bound_inactive_leak;
 mod close_wait_leak;

@@ -1,7 +1,7 @@
 //! Formats counts, shares, durations, rates and processes. Screens, findings and text reports use
 //! only these formats; JSON, CSV and metrics have plain numbers.
 
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use crate::domain::Text;
 
@@ -63,6 +63,36 @@ pub fn fine_percent(share: f64) -> String {
         percent if percent < 100.0 => ">99.99 %".to_owned(),
         _ => "100 %".to_owned(),
     }
+}
+
+/// Formats a mean of counts: `10.023`, and a whole number from 1,000 on: `1,234`.
+pub fn mean(value: f64) -> String {
+    if value < 999.5 { format!("{value:.3}") } else { grouped(value.round() as u64) }
+}
+
+/// Replaces the characters that are not in ASCII, for a terminal whose locale is not UTF-8. What
+/// has no common replacement becomes an escape such as `\u{e9}`, as in scrubbed text.
+pub fn ascii(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return text.into();
+    }
+    let mut ascii = String::with_capacity(text.len() + 8);
+    for character in text.chars() {
+        match character {
+            c if c.is_ascii() => ascii.push(c),
+            '→' => ascii.push_str("->"),
+            '·' | '–' | '−' => ascii.push('-'),
+            '×' => ascii.push('x'),
+            '±' => ascii.push_str("+-"),
+            '≈' => ascii.push('~'),
+            '≤' => ascii.push_str("<="),
+            '≥' => ascii.push_str(">="),
+            'µ' => ascii.push('u'),
+            '…' => ascii.push_str("..."),
+            c => ascii.extend(c.escape_unicode()),
+        }
+    }
+    ascii.into()
 }
 
 /// Formats a duration, rounded down to its two largest units: `7s`, `1m 12s`, `3h 10m`, `2d 04h`.
@@ -172,6 +202,15 @@ mod tests {
             [0.0, 1e-9, 3e-5, 0.3657, 0.999_99].map(fine_percent),
             ["0 %", "<0.001 %", "0.003 %", "36.57 %", ">99.99 %"]
         );
+    }
+
+    #[test]
+    fn text_in_ascii_keeps_the_meaning_of_each_character() {
+        assert_eq!(
+            ascii("10.0.0.7 → [::1]:443 · 12.4µs ± 2"),
+            "10.0.0.7 -> [::1]:443 - 12.4us +- 2"
+        );
+        assert_eq!(ascii("café[812]"), "caf\\u{e9}[812]");
     }
 
     #[test]

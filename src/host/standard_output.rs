@@ -1,4 +1,5 @@
-//! Opens standard output, unless the program was started without it. Does not write.
+//! Opens standard output, unless the program was started without it, and measures its terminal.
+//! Does not write.
 
 use std::{
     io,
@@ -28,4 +29,22 @@ pub fn open() -> io::Result<io::StdoutLock<'static>> {
         return Err(rustix::io::Errno::BADF.into());
     }
     Ok(io::stdout().lock())
+}
+
+/// The terminal of standard output.
+#[derive(Clone, Copy, Debug)]
+pub struct OutputTerminal {
+    /// Number of columns. None: the terminal does not know its size.
+    pub columns: Option<usize>,
+}
+
+/// Returns the terminal of standard output. None: it is a pipe or a file.
+pub fn terminal() -> Option<OutputTerminal> {
+    let stdout = rustix::stdio::stdout();
+    if !rustix::termios::isatty(stdout) {
+        return None;
+    }
+    let size = rustix::termios::tcgetwinsize(stdout).ok();
+    let columns = size.map(|size| usize::from(size.ws_col)).filter(|&columns| columns > 0);
+    Some(OutputTerminal { columns })
 }

@@ -1,18 +1,35 @@
-//! Writes paragraphs with a hanging indent, wrapped at 100 columns. Splits no word.
+//! Writes paragraphs with a hanging indent, wrapped at the width of the page. Splits no word.
 
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 
-const WIDTH: usize = 100;
+use crate::report::page::{Emphasis, Page};
+
+/// Stands for a space at which no line ends. Texts have no control characters.
+const FIXED_SPACE: char = '\0';
 
 /// Writes `text` after `first`. Further lines are indented by the width of `first`.
-pub fn write(first: &str, text: &str, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(first: &str, text: &str, page: &mut Page<'_>) -> io::Result<()> {
+    write_emphasized(first, Emphasis::Plain, text, page)
+}
+
+/// Same as [`write`], with emphasis on `first`.
+pub fn write_emphasized(
+    first: &str,
+    emphasis: Emphasis,
+    text: &str,
+    page: &mut Page<'_>,
+) -> io::Result<()> {
+    let first = page.readable(first).into_owned();
+    let text = page.readable(text).into_owned();
     let indent = first.chars().count();
-    let mut line = first.to_owned();
+    let label = first.trim_end();
+    let spaces = indent - label.chars().count();
+    let mut line = format!("{}{}", page.emphasized(label, emphasis), " ".repeat(spaces));
     let mut column = indent;
-    for word in text.split_whitespace() {
+    for word in text.replace(" %", "\0%").split_whitespace() {
         let width = word.chars().count();
-        if column > indent && column + 1 + width > WIDTH {
-            writeln!(out, "{}", line.trim_end())?;
+        if column > indent && column + 1 + width > page.width() {
+            writeln!(page, "{}", line.trim_end())?;
             line = " ".repeat(indent);
             column = indent;
         }
@@ -20,23 +37,36 @@ pub fn write(first: &str, text: &str, out: &mut dyn Write) -> io::Result<()> {
             line.push(' ');
             column += 1;
         }
-        line.push_str(word);
+        line.extend(word.chars().map(|c| if c == FIXED_SPACE { ' ' } else { c }));
         column += width;
     }
-    writeln!(out, "{}", line.trim_end())
+    writeln!(page, "{}", line.trim_end())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::page::PageStyle;
+
+    fn written(width: usize, text: &str) -> String {
+        let mut out = Vec::new();
+        let style = PageStyle { width: Some(width), ..PageStyle::default() };
+        write("do: ", text, &mut Page::new(&mut out, style)).unwrap();
+        String::from_utf8(out).unwrap()
+    }
 
     #[test]
-    fn lines_wrap_before_column_100_with_a_hanging_indent() {
-        let mut out = Vec::new();
-        write("do: ", &"word ".repeat(40), &mut out).unwrap();
-        let text = String::from_utf8(out).unwrap();
-        assert!(text.lines().all(|line| line.chars().count() <= WIDTH));
-        assert!(text.lines().skip(1).all(|line| line.starts_with("    word")));
-        assert_eq!(text.split_whitespace().count(), 41);
+    fn lines_wrap_at_the_width_with_a_hanging_indent() {
+        for width in [20, 80, 100] {
+            let text = written(width, &"word ".repeat(40));
+            assert!(text.lines().all(|line| line.chars().count() <= width));
+            assert!(text.lines().skip(1).all(|line| line.starts_with("    word")));
+            assert_eq!(text.split_whitespace().count(), 41);
+        }
+    }
+
+    #[test]
+    fn a_number_and_its_percent_sign_stay_on_one_line() {
+        assert_eq!(written(16, "in use: 98.8 %"), "do: in use:\n    98.8 %\n");
     }
 }

@@ -2,49 +2,68 @@
 
 use std::{
     fmt::{self, Write as _},
-    io::{self, Write},
-    iter,
+    io, iter,
     net::IpAddr,
 };
 
 use crate::{
     domain::{Endpoint, Machine, Socket},
-    report::{Scan, User},
+    report::{Page, Scan, User, page::Emphasis, paragraph},
 };
 
-pub fn write_scan(scan: Scan<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let widths = Widths::fitting(scan);
-    let Widths { local, remote, user } = widths;
-    writeln!(
-        out,
-        "PROTOCOL FAMILY STATE        {:<local$} {:<remote$} {:<user$} OWNER",
-        "LOCAL", "REMOTE", "USER"
-    )?;
+/// Width of `PROTOCOL`, `STATE` and the spaces after the columns, without `FAMILY` and `USER`.
+const FIXED_WIDTH: usize = 8 + 12 + 4;
+const FAMILY_WIDTH: usize = 6;
+/// Indent of an owner on a line of its own.
+const BELOW: &str = "  ";
+
+/// Writes all columns, unless the terminal is too narrow for them. An owner for which a line has no
+/// room is on the next line.
+pub fn write_scan(scan: Scan<'_>, page: &mut Page<'_>) -> io::Result<()> {
+    let widths = Widths::fitting(scan, page.known_width());
+    let Widths { local, remote, .. } = widths;
+    let family = if widths.has_family { "FAMILY " } else { "" };
+    let user = widths.user.map(|user| format!("{:<user$} ", "USER")).unwrap_or_default();
+    let header = format!(
+        "PROTOCOL {family}STATE        {:<local$} {:<remote$} {user}OWNER",
+        "LOCAL", "REMOTE"
+    );
+    let header = page.emphasized(&header, Emphasis::Strong).into_owned();
+    page.line(&header)?;
     let mut line = String::new();
     for socket in &scan.snapshot.sockets {
         line.clear();
-        push_socket(&mut line, scan, socket, widths).expect("writing to a String cannot fail");
-        out.write_all(line.as_bytes())?;
+        let columns = push_socket(&mut line, scan, socket, widths);
+        let columns = columns.expect("writing to a String cannot fail");
+        let is_wide = |width| line.chars().count() > width;
+        match line.split_at_checked(columns) {
+            Some((columns, owner)) if page.known_width().is_some_and(is_wide) => {
+                page.line(columns.trim_end())?;
+                paragraph::write(BELOW, owner, page)?;
+            }
+            _ => page.line(&line)?,
+        }
     }
     Ok(())
 }
 
 /// Writes one table per network namespace, each under a line with its name.
-pub fn write_scans(scans: &[Scan<'_>], out: &mut dyn Write) -> io::Result<()> {
-    write_each(scans, |&scan| scan, |&scan, out| write_scan(scan, out), out)
+pub fn write_scans(scans: &[Scan<'_>], page: &mut Page<'_>) -> io::Result<()> {
+    write_each(scans, |&scan| scan, |&scan, page| write_scan(scan, page), page)
 }
 
 /// Writes one report per network namespace, each under a line with its name.
 pub(super) fn write_each<'a, R>(
     reports: &'a [R],
     scan: impl Fn(&'a R) -> Scan<'a>,
-    write: impl Fn(&'a R, &mut dyn Write) -> io::Result<()>,
-    out: &mut dyn Write,
+    write: impl Fn(&'a R, &mut Page<'_>) -> io::Result<()>,
+    page: &mut Page<'_>,
 ) -> io::Result<()> {
     for (number, report) in reports.iter().enumerate() {
         let space = if number == 0 { "" } else { "\n" };
-        writeln!(out, "{space}{}", NamespaceLine(&scan(report).snapshot.machine))?;
-        write(report, out)?;
+        let name = NamespaceLine(&scan(report).snapshot.machine);
+        page.line(&format!("{space}{name}"))?;
+        write(report, page)?;
     }
     Ok(())
 }
@@ -65,15 +84,26 @@ impl fmt::Display for NamespaceLine<'_> {
     }
 }
 
-fn push_socket(line: &mut String, scan: Scan<'_>, socket: &Socket, widths: Widths) -> fmt::Result {
+/// Appends the columns of a socket and its owner. Returns the length of the columns.
+fn push_socket(
+    line: &mut String,
+    scan: Scan<'_>,
+    socket: &Socket,
+    widths: Widths,
+) -> Result<usize, fmt::Error> {
     push_column(line, socket.protocol.name(), 8)?;
-    push_column(line, socket.family.name(), 6)?;
+    if widths.has_family {
+        push_column(line, socket.family.name(), FAMILY_WIDTH)?;
+    }
     push_column(line, socket.state.name(), 12)?;
     push_column(line, scan.snapshot.interfaces.local(socket), widths.local)?;
     push_column(line, OrDash(socket.remote), widths.remote)?;
-    push_column(line, OrDash(scan.user(socket)), widths.user)?;
+    if let Some(user) = widths.user {
+        push_column(line, OrDash(scan.user(socket)), user)?;
+    }
+    let columns = line.len();
     push_owner(line, scan, socket)?;
-    line.write_char('\n')
+    Ok(columns)
 }
 
 /// Appends a value, padded with spaces to the width of its column plus one.
@@ -120,37 +150,71 @@ impl<T: fmt::Display> fmt::Display for OrDash<T> {
     }
 }
 
-/// Widths of the columns that depend on their content.
+/// Widths of the columns that depend on their content, and which columns are shown.
 #[derive(Clone, Copy)]
 struct Widths {
     local: usize,
     remote: usize,
-    user: usize,
+    /// None: left out.
+    user: Option<usize>,
+    has_family: bool,
 }
 
 impl Widths {
-    fn fitting(scan: Scan<'_>) -> Self {
-        let mut widths = Self { local: 5, remote: 6, user: 4 };
+    /// Measures the columns. Leaves out FAMILY, then USER, if the lines do not fit `width`.
+    fn fitting(scan: Scan<'_>, width: Option<usize>) -> Self {
+        let all = Self::all(scan, endpoint_width);
+        let Some(width) = width else { return all };
+        let owner = owner_width(scan);
+        if all.sum() + owner <= width {
+            return all;
+        }
+        let exact = Self::all(scan, self::width::<Endpoint>);
+        let narrower = [
+            exact,
+            Self { has_family: false, ..exact },
+            Self { has_family: false, user: None, ..exact },
+        ];
+        let fits = narrower.iter().find(|widths| widths.sum() + owner <= width);
+        fits.copied().unwrap_or(narrower[2])
+    }
+
+    fn all(scan: Scan<'_>, endpoint_width: fn(&Endpoint) -> usize) -> Self {
+        let (mut local, mut remote, mut user) = (5, 6, 4);
         let mut measured_uid = None;
         for socket in &scan.snapshot.sockets {
-            widths.local = widths.local.max(local_width(scan, socket));
-            widths.remote = widths.remote.max(socket.remote.as_ref().map_or(1, endpoint_width));
+            local = local.max(match socket.interface {
+                None => endpoint_width(&socket.local),
+                Some(_) => width(&scan.snapshot.interfaces.local(socket)),
+            });
+            remote = remote.max(socket.remote.as_ref().map_or(1, endpoint_width));
             if socket.uid.is_some() && socket.uid != measured_uid {
                 measured_uid = socket.uid;
-                let user = scan.user(socket);
-                widths.user = widths.user.max(user.as_ref().map_or(1, width::<User<'_>>));
+                user = user.max(scan.user(socket).as_ref().map_or(1, width::<User<'_>>));
             }
         }
-        widths
+        Self { local, remote, user: Some(user), has_family: true }
+    }
+
+    /// Returns the width of all columns before the owner.
+    fn sum(&self) -> usize {
+        let user = self.user.map_or(0, |user| user + 1);
+        let family = if self.has_family { FAMILY_WIDTH + 1 } else { 0 };
+        FIXED_WIDTH + family + self.local + self.remote + user
     }
 }
 
-/// Returns the width of the local endpoint, including the interface that the socket is bound to.
-fn local_width(scan: Scan<'_>, socket: &Socket) -> usize {
-    match socket.interface {
-        None => endpoint_width(&socket.local),
-        Some(_) => width(&scan.snapshot.interfaces.local(socket)),
-    }
+/// Returns the width of the widest owner.
+fn owner_width(scan: Scan<'_>) -> usize {
+    let owner = |socket| {
+        fmt::from_fn(move |f| {
+            let mut line = String::new();
+            push_owner(&mut line, scan, socket)?;
+            f.write_str(&line)
+        })
+    };
+    let widths = scan.snapshot.sockets.iter().map(|socket| width(&owner(socket)));
+    widths.max().unwrap_or_default()
 }
 
 /// Returns the width of an endpoint as shown. Returns the largest possible width for IPv4, because

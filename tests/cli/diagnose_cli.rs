@@ -14,7 +14,7 @@ use portscope::{
     domain::{Diagnosis, Gap, Protocols, Table, Thresholds},
     engine::sample::Sample,
     host::simulated::SimulatedHost,
-    report::{self, Health, Scan, Status},
+    report::{self, Health, Scan, Status, diagnose::text::FindingDetail},
 };
 use serde_json::Value;
 
@@ -27,7 +27,8 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
 
 fn run(arguments: &str) -> Output {
     let arguments = arguments.split(' ');
-    processes::output_of(Command::new(PROGRAM).args(arguments))
+    let mut command = Command::new(PROGRAM);
+    processes::output_of(command.args(arguments).env("LC_ALL", "C.UTF-8").env_remove("COLUMNS"))
 }
 
 /// Whether our process is among the owners. Until its exec(), a process that another test starts
@@ -216,7 +217,8 @@ fn sockets_that_could_not_be_listed_make_an_ok_unknown() {
         };
         assert_eq!(health.status(), status, "{protocols:?}");
         let mut text = Vec::new();
-        report::diagnose::text::write(&health, &mut text).unwrap();
+        let mut page = report::Page::new(&mut text, report::PageStyle::default());
+        report::diagnose::text::write(&health, FindingDetail::FirstInFull, &mut page).unwrap();
         let reported = String::from_utf8(text).unwrap();
         let is_reported = reported
             .starts_with("UNKNOWN  sockets missing: the UDP over IPv4 table cannot be read (");

@@ -33,3 +33,4 @@ mod serve_abuse;
 mod serve_namespaces;
 mod serve_race;
 mod serve_socket;
+mod text_output;

@@ -118,6 +118,7 @@ fn run(command: &str) -> String {
         .args(["-c", &format!("exec 2>&1\n{command}")])
         .env("PATH", path)
         .env("LC_ALL", "C.UTF-8")
+        .env_remove("COLUMNS")
         .stdin(Stdio::null())
         .output()
         .unwrap();

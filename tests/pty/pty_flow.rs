@@ -168,9 +168,13 @@ fn keys_are_answered_on_a_slow_terminal() {
 
 #[test]
 fn the_color_option_overrides_the_environment() {
-    for (color, sequence) in
-        [("truecolor", &b"48;2;"[..]), ("256", b"48;5;"), ("16", b"48;5;"), ("never", b"\x1b[")]
-    {
+    for (color, sequence) in [
+        ("always", &b"48;5;"[..]),
+        ("truecolor", b"48;2;"),
+        ("256", b"48;5;"),
+        ("16", b"48;5;"),
+        ("never", b"\x1b["),
+    ] {
         let script = format!(r#"NO_COLOR=1 exec "$0" --theme dark --color {color}"#);
         let mut session = Session::start_script(&script);
         session.wait_for_frame();

@@ -2,46 +2,90 @@
 
 use std::{
     fmt::Write as _,
-    io::{self, Write},
+    io::{self, Write as _},
 };
 
 use crate::{
     domain::{
         Destination, DestinationUse, Finding, Forecast, Gap, LastMinute, Left, Level, Protocol,
         RangeUse, Subject, Trend,
-        diagnosis::{About, SubjectStatus, at_most, span},
+        diagnosis::{
+            About, SubjectStatus,
+            advice_command::{self, AdvicePart},
+            at_most, span,
+        },
         notation,
     },
-    report::{Health, Status, columns, paragraph, text},
+    report::{
+        Health, Page, Status,
+        columns::{Legend, TextCell, TextColumn, TextTable, UNKNOWN},
+        page::Emphasis,
+        paragraph, text,
+    },
 };
 
 /// Maximum number of destinations listed if `Health::top` is None.
 const MAX_SHOWN: usize = 10;
 /// Maximum number of owners shown per destination.
 const OWNERS_SHOWN: usize = 2;
+/// Indent of the text of a finding.
+const INDENT: &str = "          ";
 
-pub fn write(health: &Health<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let status = health.status().name().to_uppercase();
-    writeln!(out, "{status}  {}", verdict(health))?;
+/// How much of the findings is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FindingDetail {
+    /// The first finding in full, and the summaries of the others.
+    FirstInFull,
+    AllInFull,
+}
+
+pub fn write(health: &Health<'_>, detail: FindingDetail, page: &mut Page<'_>) -> io::Result<()> {
+    write_verdict(health, page)?;
     if health.status() == Status::Ok {
-        writeln!(out, "    {}", room(health))?;
+        paragraph::write("    ", &room(health), page)?;
     }
-    writeln!(out)?;
-    write_ranges(health, out)?;
+    writeln!(page)?;
+    let mut legend = write_ranges(health, page)?;
     if health.destinations().next().is_some() {
-        writeln!(out)?;
-        write_destinations(health, out)?;
+        writeln!(page)?;
+        legend = legend.and(write_destinations(health, page)?);
     }
-    for finding in &health.diagnosis.findings {
-        writeln!(out)?;
-        write_finding(finding, out)?;
-    }
-    Ok(())
+    legend.write(page)?;
+    write_findings(health, detail, page)
 }
 
 /// Writes one network namespace after the other, each under a line with its name.
-pub fn write_each(healths: &[Health<'_>], out: &mut dyn Write) -> io::Result<()> {
-    text::write_each(healths, |health| health.scan, write, out)
+pub fn write_each(
+    healths: &[Health<'_>],
+    detail: FindingDetail,
+    page: &mut Page<'_>,
+) -> io::Result<()> {
+    text::write_each(
+        healths,
+        |health| health.scan,
+        |health, page| write(health, detail, page),
+        page,
+    )
+}
+
+/// Writes the status and the verdict. Without a terminal they are one line, which programs read.
+fn write_verdict(health: &Health<'_>, page: &mut Page<'_>) -> io::Result<()> {
+    let status = health.status().name().to_uppercase();
+    let emphasis = match health.status() {
+        Status::Ok => Emphasis::Good,
+        Status::Warning | Status::Unknown => Emphasis::Caution,
+        Status::Critical => Emphasis::Alarm,
+    };
+    if page.known_width().is_some() {
+        return paragraph::write_emphasized(
+            &format!("{status}  "),
+            emphasis,
+            &verdict(health),
+            page,
+        );
+    }
+    let status = page.emphasized(&status, emphasis);
+    page.line(&format!("{status}  {}", verdict(health)))
 }
 
 /// Returns the text of the first line: what could not be read if the status is UNKNOWN, the worst
@@ -125,82 +169,102 @@ fn between(left: Left) -> String {
     format!("between {} and {}", notation::grouped(least), notation::grouped(most))
 }
 
-fn write_ranges(health: &Health<'_>, out: &mut dyn Write) -> io::Result<()> {
+fn write_ranges(health: &Health<'_>, page: &mut Page<'_>) -> io::Result<Legend> {
     // The parity that connect() tries first is that of the range's first port.
     let is_even = health.scan.snapshot.ephemeral.range.first().is_multiple_of(2);
-    let (parity_left, parity) = if is_even { ("EVEN LEFT", "even") } else { ("ODD LEFT", "odd") };
-    let header = [
-        "PROTOCOL",
-        "RANGE",
-        "LEVEL",
-        "SIZE",
-        "USED",
-        "TIME-WAIT",
-        "LEFT",
-        parity_left,
-        "GROWTH",
-        "FULL IN",
+    let parity_left = match (is_even, health.includes(Protocol::Tcp)) {
+        (true, true) => TextColumn::number("EVEN LEFT")
+            .about("even ports without a socket; TCP connect() tries them first"),
+        (true, false) => TextColumn::number("EVEN LEFT").about("even ports without a socket"),
+        (false, true) => TextColumn::number("ODD LEFT")
+            .about("odd ports without a socket; TCP connect() tries them first"),
+        (false, false) => TextColumn::number("ODD LEFT").about("odd ports without a socket"),
+    };
+    let columns = [
+        TextColumn::text("PROTOCOL"),
+        TextColumn::text("RANGE").left_out(5),
+        TextColumn::text("LEVEL"),
+        TextColumn::number("SIZE").left_out(2),
+        TextColumn::number("USED"),
+        TextColumn::number("SHARE").left_out(6),
+        TextColumn::number("TIME-WAIT").left_out(4),
+        TextColumn::number("LEFT").about("for bind() to port 0"),
+        parity_left.left_out(1),
+        TextColumn::number("GROWTH").left_out(3),
+        TextColumn::number("FULL IN").left_out(7),
     ];
-    let rows: Vec<_> = health.ranges().map(|row| range_cells(health, row)).collect();
-    columns::write(header, &rows, out)?;
-    let order =
-        if health.includes(Protocol::Tcp) { "; TCP connect() tries them first" } else { "" };
-    let legend = format!(
-        "LEFT: for bind() to port 0. {parity_left}: {parity} ports without a socket{order}."
-    );
-    paragraph::write("", &legend, out)
+    let rows = health.ranges().map(|row| range_cells(health, row)).collect();
+    let table = TextTable::new(columns, rows, page);
+    table.write(page)?;
+    Ok(table.legend())
 }
 
-fn range_cells(health: &Health<'_>, row: &RangeUse) -> [String; 10] {
+fn range_cells(health: &Health<'_>, row: &RangeUse) -> [TextCell; 11] {
     let subject_status = health.of_range(row);
     [
-        row.protocol.name().to_owned(),
-        row.range.to_string(),
-        health.level_name(&subject_status).to_owned(),
-        notation::grouped(row.size),
-        format!("{} ({})", notation::grouped(row.occupied), notation::percent(row.used_share())),
-        notation::grouped(row.time_wait),
-        row.left().to_string(),
-        notation::grouped(row.low_parity_available()),
-        growth(subject_status.trend),
-        full_in(&subject_status),
+        row.protocol.name().into(),
+        row.range.to_string().into(),
+        level(health, &subject_status),
+        notation::grouped(row.size).into(),
+        notation::grouped(row.occupied).into(),
+        notation::percent(row.used_share()).into(),
+        notation::grouped(row.time_wait).into(),
+        row.left().to_string().into(),
+        notation::grouped(row.low_parity_available()).into(),
+        growth(subject_status.trend).into(),
+        full_in(&subject_status).into(),
     ]
 }
 
-fn write_destinations(health: &Health<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let header = [
-        "DESTINATION",
-        "LEVEL",
-        "USED",
-        "OF",
-        "LEFT",
-        "TIME-WAIT",
-        "GROWTH",
-        "FULL IN",
-        "OWNERS (SOCKETS)",
-    ];
-    let most = health.top.unwrap_or(MAX_SHOWN);
-    let shown = health.destinations().take(most);
-    let rows: Vec<_> = shown.map(|row| destination_cells(health, row)).collect();
-    columns::write(header, &rows, out)?;
-    match health.destinations().skip(most).count() {
-        0 => Ok(()),
-        more => writeln!(out, "and {}", notation::counted(more as u64, "more destination")),
-    }
+fn level(health: &Health<'_>, subject_status: &SubjectStatus) -> TextCell {
+    let emphasis = match subject_status.level {
+        Level::Ok if !health.knows_range() => Emphasis::Caution,
+        level => level.into(),
+    };
+    TextCell::new(health.level_name(subject_status), emphasis)
 }
 
-fn destination_cells(health: &Health<'_>, row: &DestinationUse) -> [String; 9] {
+const DESTINATION_COLUMNS: [TextColumn; 10] = [
+    TextColumn::text("DESTINATION"),
+    TextColumn::text("LEVEL"),
+    TextColumn::number("USED"),
+    TextColumn::number("SHARE").left_out(4),
+    TextColumn::number("OF").left_out(1),
+    TextColumn::number("LEFT"),
+    TextColumn::number("TIME-WAIT").left_out(3),
+    TextColumn::number("GROWTH").left_out(2),
+    TextColumn::number("FULL IN").left_out(5),
+    TextColumn::text("OWNERS (SOCKETS)"),
+];
+
+fn write_destinations(health: &Health<'_>, page: &mut Page<'_>) -> io::Result<Legend> {
+    let most = health.top.unwrap_or(MAX_SHOWN);
+    let shown = health.destinations().take(most);
+    let rows = shown.map(|row| destination_cells(health, row)).collect();
+    let table = TextTable::new(DESTINATION_COLUMNS, rows, page);
+    table.write(page)?;
+    match health.destinations().skip(most).count() {
+        0 => {}
+        more => {
+            page.line(&format!("and {}", notation::counted(more as u64, "more destination")))?;
+        }
+    }
+    Ok(table.legend())
+}
+
+fn destination_cells(health: &Health<'_>, row: &DestinationUse) -> [TextCell; 10] {
     let subject_status = health.of_destination(row);
     [
-        route(health, &row.destination),
-        health.level_name(&subject_status).to_owned(),
-        format!("{} ({})", notation::grouped(row.used), notation::percent(row.used_share())),
-        notation::grouped(row.capacity),
-        row.left().to_string(),
-        notation::grouped(row.time_wait),
-        growth(subject_status.trend),
-        full_in(&subject_status),
-        owners(health, row),
+        route(health, &row.destination).into(),
+        level(health, &subject_status),
+        notation::grouped(row.used).into(),
+        notation::percent(row.used_share()).into(),
+        notation::grouped(row.capacity).into(),
+        row.left().to_string().into(),
+        notation::grouped(row.time_wait).into(),
+        growth(subject_status.trend).into(),
+        full_in(&subject_status).into(),
+        owners(health, row).into(),
     ]
 }
 
@@ -223,20 +287,86 @@ fn owners(health: &Health<'_>, row: &DestinationUse) -> String {
     reported
 }
 
-fn write_finding(finding: &Finding, out: &mut dyn Write) -> io::Result<()> {
+/// Writes the findings; first the one that the verdict is about, without its summary.
+fn write_findings(
+    health: &Health<'_>,
+    detail: FindingDetail,
+    page: &mut Page<'_>,
+) -> io::Result<()> {
+    let findings = &health.diagnosis.findings;
+    let verdict = worst_finding(health).filter(|_| says_finding(health));
+    let others =
+        findings.iter().filter(|finding| !verdict.is_some_and(|v| std::ptr::eq(v, *finding)));
+    let mut is_first = true;
+    let mut shortened = 0u32;
+    for finding in verdict.into_iter().chain(others) {
+        if is_first || detail == FindingDetail::AllInFull {
+            writeln!(page)?;
+            let is_verdict = is_first && verdict.is_some();
+            write_finding(finding, is_verdict, page)?;
+        } else {
+            if shortened == 0 {
+                writeln!(page)?;
+            }
+            shortened += 1;
+            write_head(finding, &finding.summary, page)?;
+        }
+        is_first = false;
+    }
+    if shortened > 0 {
+        let others = notation::counted(shortened, "finding");
+        let note = format!("{others} in short; --all shows what to do about each.");
+        paragraph::write(INDENT, &note, page)?;
+    }
+    Ok(())
+}
+
+/// Returns whether the verdict is the summary of a finding.
+fn says_finding(health: &Health<'_>) -> bool {
+    matches!(health.status(), Status::Warning | Status::Critical)
+}
+
+fn write_head(finding: &Finding, words: &str, page: &mut Page<'_>) -> io::Result<()> {
     let severity = finding.severity.name().to_uppercase();
-    paragraph::write(&format!("{severity:<8}  "), &finding.summary, out)?;
-    paragraph::write("          ", &finding.meaning, out)?;
+    let first = format!("{severity:<8}  ");
+    paragraph::write_emphasized(&first, finding.severity.into(), words, page)
+}
+
+/// Writes a finding. `is_verdict`: the verdict has shown its summary.
+fn write_finding(finding: &Finding, is_verdict: bool, page: &mut Page<'_>) -> io::Result<()> {
+    if is_verdict {
+        write_head(finding, &finding.meaning, page)?;
+    } else {
+        write_head(finding, &finding.summary, page)?;
+        paragraph::write(INDENT, &finding.meaning, page)?;
+    }
     for advice in &finding.advice {
-        paragraph::write("  do      ", advice, out)?;
+        write_advice(advice, page)?;
     }
     for avoid in &finding.avoid {
         match avoid.strip_prefix("do not ") {
-            Some(avoid) => paragraph::write("  do not  ", avoid, out)?,
-            None => paragraph::write("  note    ", avoid, out)?,
+            Some(avoid) => paragraph::write("  do not  ", avoid, page)?,
+            None => paragraph::write("  note    ", avoid, page)?,
         }
     }
-    writeln!(out, "  rule    {}", finding.rule)
+    page.line(&format!("  rule    {}", finding.rule))
+}
+
+/// Writes an item of advice. Each command has a line of its own, which is not wrapped, so that it
+/// can be copied.
+fn write_advice(advice: &str, page: &mut Page<'_>) -> io::Result<()> {
+    let mut first = "  do      ";
+    for part in advice_command::parts(advice) {
+        match part {
+            AdvicePart::Words(words) => paragraph::write(first, words, page)?,
+            AdvicePart::Command(command) => {
+                let command = page.emphasized(command, Emphasis::Strong).into_owned();
+                page.line(&format!("{first}{command}"))?;
+            }
+        }
+        first = INDENT;
+    }
+    Ok(())
 }
 
 fn route(health: &Health<'_>, destination: &Destination) -> String {
@@ -244,7 +374,7 @@ fn route(health: &Health<'_>, destination: &Destination) -> String {
 }
 
 fn growth(trend: Option<Trend>) -> String {
-    trend.map_or_else(|| "-".to_owned(), |trend| notation::rate(trend.per_second))
+    trend.map_or_else(|| UNKNOWN.to_owned(), |trend| notation::rate(trend.per_second))
 }
 
 /// Formats when no port will be left: `now`, `perhaps now`, `now and then (1 of 5 scans)`,
@@ -260,7 +390,7 @@ fn full_in(subject_status: &SubjectStatus) -> String {
         return format!("now and then ({} of {scans})", notation::grouped(full));
     }
     match subject_status.forecast {
-        None => "-".to_owned(),
+        None => UNKNOWN.to_owned(),
         Some(Forecast { latest: Some(..1.0), .. }) => "<1s".to_owned(),
         Some(forecast) => format!("{} ({})", notation::rounded(forecast.seconds), span(forecast)),
     }

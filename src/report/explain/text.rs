@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    io::{self, Write},
+    io::{self, Write as _},
 };
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
         port,
     },
     report::{
-        Explanation, Scan,
+        Explanation, Page, Scan,
         explain::{BindRow, ConnectRow, ProtocolPort},
         paragraph, text,
     },
@@ -26,7 +26,7 @@ const MAX_REPORTED: usize = 10;
 
 const BULLET: &str = "  - ";
 
-pub fn write(explanation: &Explanation<'_>, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(explanation: &Explanation<'_>, out: &mut Page<'_>) -> io::Result<()> {
     paragraph::write("", &summary(explanation), out)?;
     for side in explanation.sides {
         writeln!(out)?;
@@ -39,7 +39,7 @@ pub fn write(explanation: &Explanation<'_>, out: &mut dyn Write) -> io::Result<(
 }
 
 /// Writes one network namespace after the other, each under a line with its name.
-pub fn write_each(explanations: &[Explanation<'_>], out: &mut dyn Write) -> io::Result<()> {
+pub fn write_each(explanations: &[Explanation<'_>], out: &mut Page<'_>) -> io::Result<()> {
     text::write_each(explanations, |explanation| explanation.scan, write, out)
 }
 
@@ -72,7 +72,7 @@ fn summary(explanation: &Explanation<'_>) -> String {
 fn write_holders(
     explanation: &Explanation<'_>,
     side: &ProtocolPort,
-    out: &mut dyn Write,
+    out: &mut Page<'_>,
 ) -> io::Result<()> {
     let scan = explanation.scan;
     let name = format!("{} {}", side.protocol.name().to_uppercase(), explanation.port);
@@ -122,7 +122,7 @@ fn nothing_listed(
 fn write_publications(
     explanation: &Explanation<'_>,
     side: &ProtocolPort,
-    out: &mut dyn Write,
+    out: &mut Page<'_>,
 ) -> io::Result<()> {
     let Some(tracked) = explanation.publications else { return Ok(()) };
     let is_held = !explanation.scan.snapshot.on_port(side.protocol, explanation.port).is_empty();
@@ -223,7 +223,7 @@ fn groups<'a>(scan: Scan<'a>, sockets: &'a [Socket]) -> Vec<HolderGroup<'a>> {
 }
 
 /// Writes when the processes started. One scan does not show since when they hold the port.
-fn write_ages(scan: Scan<'_>, sockets: &[Socket], out: &mut dyn Write) -> io::Result<()> {
+fn write_ages(scan: Scan<'_>, sockets: &[Socket], out: &mut Page<'_>) -> io::Result<()> {
     let started = scan.pids(sockets).into_iter().take(MAX_REPORTED).filter_map(|pid| {
         let process = scan.processes.get(pid)?;
         let seconds = i64::try_from(process.started?).ok()?;
@@ -240,7 +240,7 @@ fn write_ages(scan: Scan<'_>, sockets: &[Socket], out: &mut dyn Write) -> io::Re
 
 /// Writes one sentence for each group of rows with the same reuse option, verdict, reason and probe
 /// result. If all rows have the same answer, writes one sentence for all of them.
-fn write_binds(side: &ProtocolPort, out: &mut dyn Write) -> io::Result<()> {
+fn write_binds(side: &ProtocolPort, out: &mut Page<'_>) -> io::Result<()> {
     let is_same = |a: &BindRow, b: &BindRow| {
         a.because() == b.because() && a.verdict_name() == b.verdict_name() && a.probed == b.probed
     };
@@ -325,7 +325,7 @@ fn address(row: &BindRow) -> String {
 }
 
 /// Writes that --probe would decide the rows whose verdict is unknown, if there are any.
-fn write_probe_hint(side: &ProtocolPort, out: &mut dyn Write) -> io::Result<()> {
+fn write_probe_hint(side: &ProtocolPort, out: &mut Page<'_>) -> io::Result<()> {
     let is_open = |row: &BindRow| {
         let is_unknown = row.refusal.is_none() && row.answer.verdict == Verdict::Unknown;
         is_unknown && row.probed == Probed::NotAsked
@@ -337,7 +337,7 @@ fn write_probe_hint(side: &ProtocolPort, out: &mut dyn Write) -> io::Result<()> 
 }
 
 /// Writes one sentence for each group of destinations with the same answer.
-fn write_connects(side: &ProtocolPort, out: &mut dyn Write) -> io::Result<()> {
+fn write_connects(side: &ProtocolPort, out: &mut Page<'_>) -> io::Result<()> {
     // `Verdict::Never` holds for every destination, also for those that were not checked.
     let is_never = side.connects.iter().any(|row| row.answer.verdict == Verdict::Never);
     let left_out = if is_never { 0 } else { side.destinations_left_out };

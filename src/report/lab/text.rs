@@ -1,7 +1,7 @@
 //! Writes a lab or a race as text: the conditions, then a table with one line per strategy or kind
-//! of round. Fits 100 columns unless the numbers are very large.
+//! of round.
 
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 
 use crate::{
     allocator::{
@@ -11,22 +11,23 @@ use crate::{
     },
     domain::{Protocols, notation},
     report::{
-        columns,
+        Page,
+        columns::{TextCell, TextColumn, TextTable, UNKNOWN},
         lab::{LabConditions, LabOutcome},
         paragraph,
     },
 };
 
-pub fn write(lab: LabOutcome<'_>, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(lab: LabOutcome<'_>, page: &mut Page<'_>) -> io::Result<()> {
     let conditions = lab.conditions();
     match lab {
         LabOutcome::Comparison { setup, runs, report } => {
-            paragraph::write("", &comparison_head(&conditions, setup, runs), out)?;
-            write_comparison(&conditions, report, out)
+            paragraph::write("", &comparison_head(&conditions, setup, runs), page)?;
+            write_comparison(&conditions, report, page)
         }
         LabOutcome::Race { setup, report } => {
-            paragraph::write("", &race_head(&conditions, setup), out)?;
-            write_race(report, out)
+            paragraph::write("", &race_head(&conditions, setup), page)?;
+            write_race(report, page)
         }
     }
 }
@@ -48,14 +49,15 @@ fn comparison_head(conditions: &LabConditions, setup: &LabSetup, runs: u64) -> S
 fn write_comparison(
     conditions: &LabConditions,
     report: &LabReport,
-    out: &mut dyn Write,
+    page: &mut Page<'_>,
 ) -> io::Result<()> {
-    paragraph::write("", method(conditions), out)?;
-    writeln!(out)?;
-    let rows: Vec<_> = report.strategy_reports.iter().map(cells).collect();
-    columns::write_numbers(HEADER, &rows, out)?;
-    writeln!(out)?;
-    paragraph::write("", LEGEND, out)
+    paragraph::write("", method(conditions), page)?;
+    writeln!(page)?;
+    let rows = report.strategy_reports.iter().map(cells).collect();
+    let table = TextTable::new(COLUMNS, rows, page);
+    table.write(page)?;
+    writeln!(page)?;
+    table.legend().write(page)
 }
 
 /// Describes whether ports were bound, and on which occupancy the strategies ran.
@@ -89,30 +91,41 @@ fn occupancy(conditions: &LabConditions) -> String {
     )
 }
 
-const HEADER: [&str; 11] = [
-    "STRATEGY", "RUNS", "FAILED", "EXPECTED", "ATTEMPTS", "EXPECTED", "P99", "TIME", "PORTS",
-    "PATTERN", "BITS",
+const EXPECTED: TextColumn =
+    TextColumn::number("EXPECTED").about("by a formula; - if there is none");
+
+const COLUMNS: [TextColumn; 11] = [
+    TextColumn::text("STRATEGY"),
+    TextColumn::number("RUNS").left_out(1),
+    TextColumn::number("FAILED").left_out(7),
+    EXPECTED.left_out(6),
+    TextColumn::number("ATTEMPTS").about("mean, failed runs included"),
+    EXPECTED.left_out(8),
+    TextColumn::number("P99")
+        .left_out(9)
+        .about("attempts within which 99 % of the runs got a port; fail: more than 1 % failed"),
+    TextColumn::number("TIME").left_out(3).about("per success, failed runs included"),
+    TextColumn::number("PORTS").left_out(2).about("different ports allocated"),
+    TextColumn::text("PATTERN").left_out(5).about("what an observer sees in the last ports"),
+    TextColumn::number("BITS")
+        .left_out(4)
+        .about("how many bits of the next port the observer must guess"),
 ];
 
-const LEGEND: &str = "EXPECTED: by a formula; - if there is none. ATTEMPTS: mean, failed runs \
-    included. P99: attempts within which 99 % of the runs got a port; fail: more than 1 % failed. \
-    TIME: per success, failed runs included. PORTS: different ports allocated. PATTERN: what an \
-    observer sees in the last ports. BITS: how many bits of the next port the observer must guess.";
-
-fn cells(StrategyReport { strategy, figures, .. }: &StrategyReport) -> [String; 11] {
+fn cells(StrategyReport { strategy, figures, .. }: &StrategyReport) -> [TextCell; 11] {
     let expected = figures.expected;
     let p99 = match figures.quantile(0.99) {
         Some(attempts) => notation::grouped(attempts),
         None if figures.runs > 0 => "fail".into(),
         None => unknown(),
     };
-    [
+    let cells = [
         ALLOCATORS[*strategy].name.to_owned(),
         notation::grouped(figures.runs),
         figures.failure_rate().map_or_else(unknown, notation::fine_percent),
         expected.map_or_else(unknown, |expected| notation::fine_percent(expected.failure_rate)),
-        figures.mean().map_or_else(unknown, number),
-        expected.map_or_else(unknown, |expected| number(expected.mean_attempts)),
+        figures.mean().map_or_else(unknown, notation::mean),
+        expected.map_or_else(unknown, |expected| notation::mean(expected.mean_attempts)),
         p99,
         figures.time_of_success().map_or_else(unknown, notation::elapsed),
         notation::grouped(figures.distinct),
@@ -121,11 +134,12 @@ fn cells(StrategyReport { strategy, figures, .. }: &StrategyReport) -> [String; 
             Habit::Unseen => unknown(),
             _ => format!("{:.1}", figures.predictability.bits_left),
         },
-    ]
+    ];
+    cells.map(TextCell::from)
 }
 
 fn unknown() -> String {
-    "-".to_owned()
+    UNKNOWN.to_owned()
 }
 
 fn pattern(habit: Habit) -> String {
@@ -140,11 +154,6 @@ fn pattern(habit: Habit) -> String {
         Habit::OneParity => "one parity".into(),
         Habit::Uniform => "uniform".into(),
     }
-}
-
-/// Formats a mean: `10.023`, and `1,234` from 1,000 on.
-fn number(value: f64) -> String {
-    if value < 999.5 { format!("{value:.3}") } else { whole(value) }
 }
 
 /// Rounds to a whole number: `1,000`.
@@ -162,43 +171,57 @@ fn race_head(conditions: &LabConditions, setup: &RaceSetup) -> String {
     )
 }
 
-fn write_race(race: &RaceReport, out: &mut dyn Write) -> io::Result<()> {
+fn write_race(race: &RaceReport, page: &mut Page<'_>) -> io::Result<()> {
     let race_words = match &race.backend {
         RaceBackend::Simulated { because } => format!("simulated, in memory: {because}"),
         RaceBackend::Unknown | RaceBackend::Namespace => {
             "real sockets of three processes, in a private network namespace".into()
         }
     };
-    paragraph::write("", &race_words, out)?;
-    writeln!(out)?;
+    paragraph::write("", &race_words, page)?;
+    writeln!(page)?;
     let model = |rounds: &Rounds| format!("{:.1} ± {:.1}", rounds.expected, rounds.deviation);
     let (rebound, kept) = (&race.rebound, &race.handed_over);
     let refused = notation::grouped(kept.refused);
-    let rows = [
+    let rows = vec![
         round_cells("closed, bound again", rebound, [model(rebound), unknown(), unknown()]),
         round_cells("kept open, handed over", kept, ["0".into(), refused, model(kept)]),
     ];
-    columns::write_numbers(RACE_HEADER, &rows, out)?;
-    writeln!(out)?;
-    paragraph::write("", RACE_LEGEND, out)
+    let table = TextTable::new(RACE_COLUMNS, rows, page);
+    table.write(page)?;
+    writeln!(page)?;
+    table.legend().write(page)
 }
 
-const RACE_HEADER: [&str; 9] =
-    ["PORT", "ROUNDS", "STOLEN", "EXPECTED", "REFUSED", "EXPECTED", "WINDOW", "BINDS/S", "FREE"];
+const RACE_EXPECTED: TextColumn = TextColumn::number("EXPECTED").about(
+    "number of rounds in which the competitor tries the port, ± its standard deviation. If the \
+     port was closed, the competitor takes it; if it was kept open, the competitor's bind() fails",
+);
 
-const RACE_LEGEND: &str = "EXPECTED: number of rounds in which the competitor tries the port, ± \
-    its standard deviation; the probability per round is 1 - e^(-BINDS/S x WINDOW / FREE). If the \
-    port was closed, the competitor takes it; if it was kept open, the competitor's bind() fails. \
-    WINDOW: mean time between close and rebind. BINDS/S: rate of the competitor in the windows, \
-    measured; it waits while it holds half of the free ports. FREE: mean number of ports that it \
-    can bind, without those that it holds.";
+const RACE_COLUMNS: [TextColumn; 9] = [
+    TextColumn::text("PORT"),
+    TextColumn::number("ROUNDS").left_out(4),
+    TextColumn::number("STOLEN"),
+    RACE_EXPECTED,
+    TextColumn::number("REFUSED").left_out(6),
+    RACE_EXPECTED.left_out(5),
+    TextColumn::number("WINDOW").left_out(3).about("mean time between close and rebind"),
+    TextColumn::number("BINDS/S").left_out(2).about(
+        "rate of the competitor in the windows, measured; it waits while it holds half of the \
+         free ports",
+    ),
+    TextColumn::number("FREE").left_out(1).about(
+        "mean number of ports that it can bind, without those that it holds; it tries the port in \
+         a round with probability 1 - e^(-BINDS/S x WINDOW / FREE)",
+    ),
+];
 
 fn round_cells(
     kind: &str,
     rounds: &Rounds,
     [model, refused, refused_model]: [String; 3],
-) -> [String; 9] {
-    [
+) -> [TextCell; 9] {
+    let cells = [
         kind.to_owned(),
         notation::grouped(rounds.count),
         notation::grouped(rounds.stolen),
@@ -208,7 +231,8 @@ fn round_cells(
         notation::elapsed(rounds.window),
         whole(rounds.competitor_per_second),
         whole(rounds.free),
-    ]
+    ];
+    cells.map(TextCell::from)
 }
 
 /// Formats a value as it was requested: `1,000`, `2.5`.
