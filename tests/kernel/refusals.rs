@@ -19,7 +19,7 @@ use portscope::{
     host::{Host as _, linux::LinuxHost},
     report::{
         Explanation, Scan,
-        explain::{BindRow, ProtocolPort},
+        explain::{BindRow, ProtocolPort, Reasons},
     },
 };
 use serde_json::Value;
@@ -409,7 +409,7 @@ fn probes_do_not_change_a_port() {
         assert_eq!(left_out["probed"], Value::Null);
         assert!(left_out["not_probed"].as_str().unwrap().contains("SO_REUSEPORT"), "{left_out}");
         assert!(!fresh(8081), "the kernel after");
-        let text = run("explain 8081 --protocol tcp --probe");
+        let text = run("explain 8081 --protocol tcp --probe --why");
         assert!(stdout(&text).contains("Not tried: it would let"), "{}", stdout(&text));
     });
 }
@@ -436,12 +436,13 @@ fn port_without_a_listed_socket_is_not_called_free() {
         };
         let processes = ProcessTable::default();
         let scan = Scan { snapshot: &snapshot, processes: &processes };
-        let explanation = Explanation { scan, port: 41_000, sides: &[side], publications: &None };
+        let explanation = [Explanation { scan, port: 41_000, sides: &[side], publications: &None }];
         let mut text = Vec::new();
-        portscope::report::explain::text::write(&explanation, &mut text).unwrap();
+        portscope::report::explain::text::write(&explanation, Reasons::Shown, 0, &mut text)
+            .unwrap();
         let words = String::from_utf8(text).unwrap();
         let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
-        (words, explanation.is_held())
+        (words, explanation[0].is_held())
     };
     let (words, is_held) = reported(Probed::NotAsked);
     assert!(
