@@ -3,6 +3,7 @@
 pub mod allocation;
 pub mod command;
 pub mod event;
+pub mod find;
 pub mod focus;
 pub mod grid;
 pub mod lab;
@@ -32,6 +33,7 @@ use crate::{
 
 pub use command::{Action, COMMANDS, Context, KeyCommand};
 pub use event::{Effect, Event, Gesture, Key, PointerTarget};
+pub use find::{Find, FoundProcesses};
 pub use focus::Focus;
 pub use grid::{Grid, GridBlock, Resolution, RowsPerLine};
 pub use lab::{LabOptions, LabScreen};
@@ -59,14 +61,6 @@ pub struct AppOptions {
     /// Whether the marks of attempts may fade and flash.
     pub motion: bool,
     pub services: ServiceNames,
-}
-
-/// The port or process that the command line names. The cursor moves to it once it is found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Find {
-    Port(u16),
-    /// A process name: the lowest local port of all processes with this name.
-    Process(String),
 }
 
 /// What covers the screen and receives the keys.
@@ -148,6 +142,7 @@ pub struct App {
     failure: Option<Text>,
     is_frozen: bool,
     find: Option<Find>,
+    found: Option<FoundProcesses>,
     allocation: Allocation,
     lab: LabScreen,
     pool: PoolScreen,
@@ -176,6 +171,7 @@ impl App {
             failure: None,
             is_frozen: false,
             find: options.find,
+            found: None,
             allocation: Allocation::new(&options.allocation, options.motion),
             lab: LabScreen::new(options.lab),
             pool: PoolScreen::default(),

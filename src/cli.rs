@@ -18,6 +18,7 @@ mod scan;
 mod search;
 mod serve;
 mod settings;
+mod target;
 mod tui;
 mod value;
 
@@ -35,6 +36,7 @@ use crate::cli::{
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let arguments = without_alias(&arguments).unwrap_or(arguments);
+    let arguments = target::join_pid(arguments);
     let is_diagnose = arguments.get(1).is_some_and(|command| command == "diagnose");
     let failed = if is_diagnose { exit::UNKNOWN } else { exit::FAILED };
     exit::code(apply(&arguments), failed)

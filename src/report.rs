@@ -32,13 +32,16 @@ pub struct Scan<'a> {
 impl<'a> Scan<'a> {
     /// Returns the user of a socket. None: the kernel reports no uid (TIME-WAIT, orphans).
     fn user(self, socket: &Socket) -> Option<User<'a>> {
-        let uid = socket.uid?;
+        socket.uid.map(|uid| self.user_of(uid))
+    }
+
+    fn user_of(self, uid: u32) -> User<'a> {
         let users = &self.snapshot.machine.users;
-        Some(match (users.name(uid), users.unmapped(uid)) {
+        match (users.name(uid), users.unmapped(uid)) {
             (Some(name), _) => User::Named(name.as_str()),
             (None, Some(words)) => User::Unmapped(words),
             (None, None) => User::Nameless(uid),
-        })
+        }
     }
 
     /// Names the processes of a socket's owner: `nginx[812], nginx[813]`.

@@ -4,17 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     app::{
-        Action, App, Context, Effect, Event, Extent, Find, Focus, Gesture, HelpPage, Key,
-        LatestScan, Lens, Map, Move, Overlay, PointerTarget, PortSelection, Screen, Size, command,
+        Action, App, Context, Effect, Event, Extent, Focus, Gesture, HelpPage, Key, LatestScan,
+        Lens, Map, Move, Overlay, PointerTarget, PortSelection, Screen, Size, command,
         lens::{Categories, CategoryInput, LensCounts, Marks, OwnerRanks, automatic_gauge},
         map::{self, MoveTarget, Zooming},
         overview::{OverviewRow, headline::Headline},
         pool::{PoolAction, PoolInput},
         settings::{PROTOCOLS, cycle},
     },
-    domain::{
-        Diagnosis, Occupancy, PortRange, ProcessTable, ProtocolFamily, Snapshot, diagnosis::About,
-    },
+    domain::{Diagnosis, Occupancy, PortRange, ProtocolFamily, Snapshot, diagnosis::About},
     engine::{Report, Request},
 };
 
@@ -369,7 +367,7 @@ impl App {
     }
 
     pub(super) fn move_cursor(&mut self, movement: Move) {
-        self.find = None;
+        self.forget_find();
         let Some(grid) = self.grid(self.size) else { return };
         match map::destination(&grid, self.map.range(self.ephemeral()), self.map.cursor, movement) {
             Some(MoveTarget::Port(port)) => {
@@ -383,7 +381,7 @@ impl App {
     }
 
     fn enter(&mut self, block: PortRange) {
-        self.find = None;
+        self.forget_find();
         self.hover = None;
         self.map.cursor = self.port_of_shown_class(block);
         self.follow_cursor();
@@ -398,8 +396,8 @@ impl App {
         }
     }
 
-    fn go_to(&mut self, port: u16) {
-        self.find = None;
+    pub(super) fn go_to(&mut self, port: u16) {
+        self.forget_find();
         self.hover = None;
         self.map.go_to(port, self.ephemeral());
         self.map.follow_cursor(self.ephemeral(), self.size);
@@ -424,34 +422,11 @@ impl App {
     }
 
     /// Changes the lens and clears the focus.
-    fn set_lens(&mut self, lens: Lens) {
+    pub(super) fn set_lens(&mut self, lens: Lens) {
         self.visited_from = None;
         self.map.focus = None;
         self.map.lens = lens;
         self.recount_lens();
-    }
-
-    /// The process name from the command line, as long as no process with this name has a socket.
-    /// None: such a process was found, the command line names no process, the processes are not
-    /// known yet, or the cursor was moved.
-    pub fn missing_process(&self) -> Option<&str> {
-        match &self.find {
-            Some(Find::Process(name)) if !self.processes.is_empty() => Some(name),
-            _ => None,
-        }
-    }
-
-    /// Moves the cursor to the port or process from the command line, if it is found.
-    fn select_found(&mut self) {
-        let Some(scan) = &self.scan else { return };
-        let found = match &self.find {
-            None => None,
-            Some(Find::Port(port)) => Some(*port),
-            Some(Find::Process(name)) => first_port_of(name, &scan.snapshot, &self.processes),
-        };
-        if let Some(port) = found {
-            self.go_to(port);
-        }
     }
 
     /// Counts again after the ports, protocols or lens of the map have changed.
@@ -504,11 +479,4 @@ fn type_digit(digits: &mut String, key: Key) {
         }
         _ => {}
     }
-}
-
-fn first_port_of(name: &str, snapshot: &Snapshot, processes: &ProcessTable) -> Option<u16> {
-    let has_name = |&pid: &u32| processes.get(pid).is_some_and(|p| p.name.as_str() == name);
-    let sockets = snapshot.sockets.iter();
-    let owned = sockets.filter(|socket| snapshot.owner(socket).pids().iter().any(has_name));
-    owned.map(|socket| socket.local.port).min()
 }

@@ -15,14 +15,14 @@ use clap::{
 
 use crate::{
     allocator::{ALLOCATORS, AllocatorRow},
-    app::Find,
     cli::{
         help, namespaces, output,
         range::{self, RangeChoice},
+        target::{self, Wanted},
         tui,
         value::{self, Percent, bytes, decimal, number, seconds},
     },
-    domain::{Ephemeral, LocalAddress, PortRange, Protocols},
+    domain::{Ephemeral, LocalAddress, PortRange, Protocols, Socket, State},
     host::lease_socket::SocketPath,
 };
 
@@ -95,7 +95,7 @@ pub enum Command {
     /// Show which destination and process exhaust the ports, and what to do
     #[command(after_long_help = help::DIAGNOSE)]
     Diagnose(DiagnoseArguments),
-    /// Show what uses a port, what that blocks, and what would free it
+    /// Show who uses a port, what frees it, and who can bind it
     #[command(after_long_help = help::EXPLAIN)]
     Explain(ExplainArguments),
     /// Find a free port and print it
@@ -121,9 +121,9 @@ pub enum Command {
 /// Options of the terminal program.
 #[derive(Debug, Args)]
 pub struct LiveArguments {
-    /// Port or process to show first, on the map
+    /// Ports, endpoint or process to show first
     #[arg(value_name = "PORT|NAME", value_parser = bytes(tui::parse))]
-    pub target: Option<Find>,
+    pub target: Option<Wanted>,
     /// Range name, FIRST-LAST or PORT
     #[arg(long, value_name = "RANGE", default_value = "ephemeral")]
     pub range: RangeChoice,
@@ -157,7 +157,29 @@ pub struct LiveArguments {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option without a value")]
 pub struct ScanArguments {
+    /// Ports, endpoint or process to list [default: all]
+    #[arg(value_name = "PORT|NAME", value_parser = bytes(target::parse))]
+    pub target: Option<Wanted>,
+    /// List TCP sockets (with -u: both)
+    #[arg(short, long, conflicts_with = "protocol")]
+    pub tcp: bool,
+    /// List UDP sockets (with -t: both)
+    #[arg(short, long, conflicts_with = "protocol")]
+    pub udp: bool,
+    /// List listening and unconnected sockets only
+    #[arg(short, long, overrides_with = "all")]
+    pub listening: bool,
+    /// List sockets of all states (the default)
+    #[arg(short, long, overrides_with = "listening")]
+    pub all: bool,
+    /// Accepted as in ss: names are never looked up
+    #[arg(short, long)]
+    pub numeric: bool,
+    /// Accepted as in ss: processes are always shown
+    #[arg(short, long)]
+    pub processes: bool,
     /// Ports: FIRST-LAST, PORT or range name
     #[arg(long, value_name = "RANGE", default_value = "all")]
     pub range: RangeChoice,
@@ -168,8 +190,16 @@ pub struct ScanArguments {
     #[arg(long, value_name = "NAMESPACE", value_parser = bytes(namespaces::parse))]
     pub netns: Option<OsString>,
     /// Format: text, json or csv
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "text",
+        default_value_if("json", "true", "json")
+    )]
     pub format: ScanFormat,
+    /// Same as --format json
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
     /// Write to FILE (atomically)
     #[arg(long, value_name = "FILE", value_parser = bytes(output::parse))]
     pub output: Option<PathBuf>,
@@ -207,8 +237,16 @@ pub struct DiagnoseArguments {
     #[arg(long)]
     pub all: bool,
     /// Format: text, json or prometheus
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "text",
+        default_value_if("json", "true", "json")
+    )]
     pub format: DiagnoseFormat,
+    /// Same as --format json
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
     /// Write to FILE (atomically)
     #[arg(long, value_name = "FILE", value_parser = bytes(output::parse))]
     pub output: Option<PathBuf>,
@@ -218,9 +256,10 @@ pub struct DiagnoseArguments {
 
 #[derive(Debug, Args)]
 pub struct ExplainArguments {
-    /// Port number, 1 to 65535
-    #[arg(value_name = "PORT", allow_hyphen_values = true, value_parser = value::port)]
-    pub port: u16,
+    /// Port, 1 to 65535, or process
+    #[arg(value_name = "PORT|NAME", allow_hyphen_values = true,
+        value_parser = bytes(target::parse_port_or_name))]
+    pub target: Wanted,
     /// Check tcp, udp or both
     #[arg(long, value_name = "PROTO", default_value = "both")]
     pub protocol: Protocols,
@@ -230,6 +269,9 @@ pub struct ExplainArguments {
     /// Additional address to check, e.g. fe80::1%eth0
     #[arg(long, value_name = "ADDRESS")]
     pub address: Option<LocalAddress>,
+    /// Show the reason for each answer
+    #[arg(long)]
+    pub why: bool,
     /// Verify with real binds, released at once
     #[arg(long)]
     pub probe: bool,
@@ -246,8 +288,16 @@ pub struct ExplainArguments {
 #[derive(Debug, Args)]
 pub struct ReportArguments {
     /// Format: text or json
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "text",
+        default_value_if("json", "true", "json")
+    )]
     pub format: PlainFormat,
+    /// Same as --format json
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
     /// Write to FILE (atomically)
     #[arg(long, value_name = "FILE", value_parser = bytes(output::parse))]
     pub output: Option<PathBuf>,
@@ -426,6 +476,28 @@ impl SearchArguments {
     pub fn ports<'a>(&self, policy: &'a Ephemeral) -> (PortRange, &'a [PortRange]) {
         let reserved = if self.ignore_reserved { &[] } else { policy.reserved() };
         (self.range.resolve(policy), reserved)
+    }
+}
+
+impl ScanArguments {
+    /// Returns the protocols to list.
+    pub fn protocols(&self) -> Protocols {
+        match (self.tcp, self.udp) {
+            (false, false) => self.protocol,
+            (true, false) => Protocols::Tcp,
+            (false, true) => Protocols::Udp,
+            (true, true) => Protocols::Both,
+        }
+    }
+
+    /// Returns whether to list the socket, without regard to its owner. `range` is the value of
+    /// --range on this machine.
+    pub fn includes(&self, socket: &Socket, range: PortRange) -> bool {
+        let is_open = matches!(socket.state, State::Listen | State::Unconnected);
+        self.protocols().includes(socket.protocol)
+            && range.contains(socket.local.port)
+            && (!self.listening || is_open)
+            && self.target.as_ref().is_none_or(|wanted| wanted.includes(socket))
     }
 }
 

@@ -44,13 +44,15 @@ fn is_long(arguments: &[OsString]) -> bool {
 pub fn root() -> String {
     let ranges = ranges(0);
     format!(
-        "{ranges}\n\n\
+        "{TARGETS}\n\n\
+         {ranges}\n\n\
          Themes: auto (detects the terminal background), dark, light, high-contrast, \
          high-contrast-light. --color takes auto, which respects NO_COLOR, always, never, 16, 256 or \
          truecolor.\n\n\
          Examples:\n  \
          portscope 8080              # port 8080 on the map, with its sockets\n  \
          portscope redis             # the ports of redis on the map\n  \
+         portscope scan -tl nginx    # the listening TCP sockets of nginx\n  \
          portscope diagnose          # why connect() or bind() finds no port\n  \
          portscope explain 8080      # who holds port 8080, what it blocks\n\n\
          Exit codes: 0 success; 1 negative result (no port found, port not in use, or with \
@@ -62,15 +64,23 @@ pub fn root() -> String {
 pub fn scan() -> String {
     let ranges = ranges(0);
     format!(
-        "{ranges}\n\n\
+        "{TARGETS} ADDRESS:PORT selects sockets by their local or remote endpoint.\n\n\
+         {ranges}\n\n\
          --range selects sockets by their local port. --netns takes a name in /run/netns, a pid, \
          a path, or all.\n\n\
          Examples:\n  \
-         portscope scan --range 8080\n  \
+         portscope scan -tlnp\n  \
+         portscope scan 8080\n  \
+         portscope scan -u nginx\n  \
          portscope scan --format json --output scan.json\n\n\
-         Exit codes: 0 success; 1 with --strict: information is missing; 2 error."
+         Exit codes: 0 success; 1 the process has no socket, or with --strict: information is \
+         missing; 2 error."
     )
 }
+
+/// What the argument of the program, of scan and of explain may be.
+const TARGETS: &str = "PORT|NAME is a port (8080, :8080, 8080/tcp), ports (8080-8090), an endpoint \
+(127.0.0.1:8080, [::1]:8080), pid N, or the name of a process, in any case, or its beginning.";
 
 pub const DIAGNOSE: &str = "\
 --sample 0 scans once. Otherwise scans once per second for --sample seconds, at least twice; less \
@@ -94,6 +104,10 @@ Exit codes: 0 OK; 1 WARNING; 2 CRITICAL; 3 UNKNOWN (an error, or portscope could
 the sockets, the ephemeral range or a network namespace). A NOTICE does not change the exit code.";
 
 pub const EXPLAIN: &str = "\
+PORT|NAME is a port (8080, :8080, 8080/tcp), an endpoint (127.0.0.1:8080, which also checks that \
+address), pid N, or the name of a process, in any case, or its beginning: explain then answers for \
+up to 10 ports of the process, those on which it listens first.
+
 --probe binds the port for a moment: if a UDP socket on it allows reuse, a datagram may go to \
 portscope instead. Before Linux 6.18 it skips a TCP port that only connected sockets use: once \
 it is bound, connect() would not choose that port until these sockets are gone.
@@ -102,6 +116,8 @@ it is bound, connect() would not choose that port until these sockets are gone.
 
 Examples:
   portscope explain 8080
+  portscope explain nginx
+  portscope explain 8080 --why
   portscope explain 8080 --probe --address 192.0.2.1
 
 Exit codes: 0 port in use; 1 port not in use, or with --strict: information is missing; 2 error.";

@@ -63,7 +63,7 @@ impl LabArguments {
     }
 
     fn write(&self, lab: LabOutcome<'_>) -> anyhow::Result<()> {
-        let ReportArguments { format, output } = &self.report;
+        let ReportArguments { format, output, .. } = &self.report;
         Ok(output::write_page(output.as_deref(), self.color.when, |out| match format {
             PlainFormat::Text => report::lab::text::write(lab, out),
             PlainFormat::Json => report::lab::json::write(lab, out),

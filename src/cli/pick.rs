@@ -13,7 +13,7 @@ use crate::{
 };
 
 pub fn run(host: &dyn Host, settings: &PickArguments) -> anyhow::Result<CommandEnd> {
-    let ReportArguments { format, output } = &settings.report;
+    let ReportArguments { format, output, .. } = &settings.report;
     let options = SearchOptions {
         attempts: *format == PlainFormat::Json,
         raised_limit: true,

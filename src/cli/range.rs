@@ -71,7 +71,7 @@ impl FromStr for RangeChoice {
 
 /// Parses PORT or FIRST-LAST, 0 to 65535. The error names `forms`, or the ports from `lowest`, as
 /// the accepted values.
-fn ports(typed: &str, forms: &str, lowest: u16) -> Result<PortRange, String> {
+pub fn ports(typed: &str, forms: &str, lowest: u16) -> Result<PortRange, String> {
     let (first, last) = typed.split_once('-').unwrap_or((typed, typed));
     if !is_number(first) || !is_number(last) {
         return Err(format!("expected {forms}"));

@@ -16,7 +16,7 @@ use crate::{
         args::{Arguments, COMMANDS},
         settings::BadInput,
     },
-    domain::Text,
+    domain::{Text, process_name::differing_letters},
 };
 
 /// Maximum number of letters in which a misspelt command differs from the right one.
@@ -68,7 +68,7 @@ pub fn explain(error: &clap::Error, arguments: &[OsString]) -> BadInput {
 fn invalid_value(error: &clap::Error, option: &str, value: &str) -> String {
     match error.source() {
         Some(reason) if reason.is::<BadInput>() => reason.to_string(),
-        Some(reason) if option == "<PORT>" => format!("invalid port '{value}': {reason}"),
+        Some(reason) if option == "<PORT|NAME>" => format!("invalid port '{value}': {reason}"),
         Some(reason) => format!("invalid value '{value}' for {option}: {reason}"),
         None => on_one_line(error),
     }
@@ -93,23 +93,6 @@ pub fn unknown_topic(arguments: &[OsString]) -> Option<BadInput> {
     }
     let unknown = || BadInput(format!("unknown command '{word}': see 'portscope --help'"));
     Some(misspelt_command(&word).unwrap_or_else(unknown))
-}
-
-/// Counts the letters to insert, remove or replace to turn one word into the other (Levenshtein
-/// distance).
-fn differing_letters(word: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
-    for (number, letter) in word.chars().enumerate() {
-        let mut left = number + 1;
-        let mut next = vec![left];
-        for ((expected, diagonal), above) in other.chars().zip(&row).zip(row.iter().skip(1)) {
-            let replaced = diagonal + usize::from(letter != expected);
-            left = replaced.min(above + 1).min(left + 1);
-            next.push(left);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 /// The arguments that were typed.
@@ -185,7 +168,7 @@ impl<'a> Typed<'a> {
 
     fn unexpected_argument(&self, argument: &str) -> String {
         let is_range = argument.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
-        if is_range && ["scan", "pick", "serve", "lab"].contains(&self.command) {
+        if is_range && ["pick", "serve", "lab"].contains(&self.command) {
             return format!("unexpected argument '{argument}': use --range {argument}");
         }
         format!("unexpected argument '{argument}': {}", self.see_help())
@@ -295,15 +278,6 @@ mod tests {
     }
 
     #[test]
-    fn letters_are_inserted_removed_and_replaced() {
-        for (word, other, letters) in
-            [("", "scan", 4), ("scan", "", 4), ("scan", "scan", 0), ("sitting", "kitten", 3)]
-        {
-            assert_eq!(differing_letters(word, other), letters, "{word} {other}");
-        }
-    }
-
-    #[test]
     fn refusals_name_the_command_and_what_was_typed() {
         for (typed, words) in [
             ("pick --xyz", "pick has no option '--xyz': see 'portscope pick --help'"),
@@ -315,9 +289,10 @@ mod tests {
                 "serve --strategy x",
                 "serve has no option '--strategy': it is an option of pick, exec, lab",
             ),
-            ("scan 8080", "unexpected argument '8080': use --range 8080"),
+            ("pick 8080", "unexpected argument '8080': use --range 8080"),
+            ("scan 80 443", "unexpected argument '443': see 'portscope scan --help'"),
             ("diagnose 80", "unexpected argument '80': see 'portscope diagnose --help'"),
-            ("explain", "missing argument <PORT>: see 'portscope explain --help'"),
+            ("explain", "missing argument <PORT|NAME>: see 'portscope explain --help'"),
             ("serve --drain x", "missing argument --socket <PATH>: see 'portscope serve --help'"),
             ("pick --count x --block 2", "--count cannot be used with --block"),
             ("explain PORT --xyz", "explain has no option '--xyz': see 'portscope explain --help'"),

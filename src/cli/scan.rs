@@ -14,11 +14,10 @@ use crate::{
 
 pub fn run(settings: &ScanArguments) -> anyhow::Result<CommandEnd> {
     let scanned = namespaces::run_in_chosen(settings.netns.as_deref(), |host| {
-        take_requested_snapshot(host, settings)
+        ScannedNamespace::at(host, settings)
     })?;
     let unseen = scanned.unseen.as_deref();
-    let scans = scanned.answers.iter().map(|(snapshot, processes)| Scan { snapshot, processes });
-    let scans: Vec<_> = scans.collect();
+    let scans: Vec<_> = scanned.answers.iter().map(ScannedNamespace::scan).collect();
     output::write_page(settings.output.as_deref(), settings.color.when, |out| {
         match (settings.format, unseen) {
             (ScanFormat::Text, None) => report::text::write_scan(scans[0], out),
@@ -30,20 +29,49 @@ pub fn run(settings: &ScanArguments) -> anyhow::Result<CommandEnd> {
         }
     })?;
     report_gaps(scans.iter().map(|scan| scan.snapshot), unseen);
+    let is_found = scanned.answers.iter().any(|scanned| scanned.not_found.is_none());
     let is_complete =
         scanned.are_complete() && scans.iter().all(|scan| scan.snapshot.is_complete());
-    Ok(if is_complete || !settings.strict { CommandEnd::Done } else { CommandEnd::No })
+    if let [ScannedNamespace { not_found: Some(message), .. }] = &scanned.answers[..] {
+        exit::print_stderr(format_args!("portscope: {message}"));
+    }
+    let is_enough = is_complete || !settings.strict;
+    Ok(if is_found && is_enough { CommandEnd::Done } else { CommandEnd::No })
 }
 
-fn take_requested_snapshot(
-    host: &dyn Host,
-    settings: &ScanArguments,
-) -> Result<(Snapshot, ProcessTable), HostError> {
-    let depth = if settings.no_owners { OwnerDepth::Skip } else { OwnerDepth::Full };
-    let mut snapshot = take_snapshot(host, depth)?;
-    keep_wanted(&mut snapshot, settings);
-    let processes = describe_or_miss(host, &mut snapshot);
-    Ok((snapshot, processes))
+/// What was found in one network namespace.
+struct ScannedNamespace {
+    snapshot: Snapshot,
+    processes: ProcessTable,
+    /// The message that the requested process has no socket. None: it has one, or no process was
+    /// requested.
+    not_found: Option<String>,
+}
+
+impl ScannedNamespace {
+    fn at(host: &dyn Host, settings: &ScanArguments) -> Result<Self, HostError> {
+        let depth = if settings.no_owners { OwnerDepth::Skip } else { OwnerDepth::Full };
+        let mut snapshot = take_snapshot(host, depth)?;
+        let range = settings.range.resolve(&snapshot.ephemeral);
+        let wanted = settings.target.as_ref().filter(|wanted| wanted.is_process());
+        let Some(wanted) = wanted else {
+            snapshot.keep_sockets(|socket| settings.includes(socket, range));
+            let processes = describe_or_miss(host, &mut snapshot);
+            return Ok(Self { snapshot, processes, not_found: None });
+        };
+        let processes = describe_or_miss(host, &mut snapshot);
+        snapshot.keep_sockets(|socket| settings.includes(socket, range));
+        let pids = wanted.pids(&processes);
+        let is_known = pids.iter().any(|&pid| processes.get(pid).is_some());
+        snapshot.keep_owned_by(&pids);
+        let are_hidden = snapshot.gaps.iter().any(|gap| gap.hidden_owners().is_some());
+        let not_found = (!is_known).then(|| wanted.not_found(&processes, are_hidden));
+        Ok(Self { snapshot, processes, not_found })
+    }
+
+    fn scan(&self) -> Scan<'_> {
+        Scan { snapshot: &self.snapshot, processes: &self.processes }
+    }
 }
 
 /// Takes one snapshot of the machine. Errors: the sockets could not be listed.
@@ -68,12 +96,4 @@ pub fn report_gaps<'a>(
             exit::report_partial(&snapshot.gaps);
         }
     }
-}
-
-/// Removes the sockets that were not requested. The gaps about owners no longer count them.
-fn keep_wanted(snapshot: &mut Snapshot, settings: &ScanArguments) {
-    let range = settings.range.resolve(&snapshot.ephemeral);
-    snapshot.keep_sockets(|socket| {
-        settings.protocol.includes(socket.protocol) && range.contains(socket.local.port)
-    });
 }

@@ -10,6 +10,7 @@ use crate::{
         },
         namespaces,
         range::{RangeChoice, check_count},
+        target::Wanted,
     },
     domain::Text,
 };
@@ -21,7 +22,13 @@ pub struct BadInput(pub String);
 
 pub fn check(command: &Command) -> Result<(), BadInput> {
     match command {
-        Command::Scan(scan) => check_format(scan),
+        Command::Scan(scan) => check_scan(scan),
+        Command::Explain(explain)
+            if explain.target.is_process() && namespaces::are_all(explain.netns.as_deref()) =>
+        {
+            let words = "--netns all cannot be used with the name or pid of a process";
+            Err(BadInput(words.into()))
+        }
         Command::Diagnose(diagnose) => check_thresholds(diagnose),
         Command::Pick(pick) => check_range(&pick.find),
         Command::Exec(exec) => exec.program().and_then(|_| check_range(&exec.find)),
@@ -30,11 +37,16 @@ pub fn check(command: &Command) -> Result<(), BadInput> {
     }
 }
 
-fn check_format(scan: &ScanArguments) -> Result<(), BadInput> {
+fn check_scan(scan: &ScanArguments) -> Result<(), BadInput> {
     if scan.format == ScanFormat::Csv && namespaces::are_all(scan.netns.as_deref()) {
         return Err(BadInput(
             "--format csv cannot be used with --netns all: use text or json, or one namespace"
                 .into(),
+        ));
+    }
+    if scan.no_owners && scan.target.as_ref().is_some_and(Wanted::is_process) {
+        return Err(BadInput(
+            "--no-owners cannot be used with the name or pid of a process".into(),
         ));
     }
     Ok(())

@@ -13,38 +13,29 @@ use crate::{
         range::RangeChoice,
         refusal, scan,
         settings::BadInput,
-        value::{self, is_number},
+        target::{self, Wanted},
+        value,
     },
-    domain::{ServiceNames, Text, port},
+    domain::{Protocols, ServiceNames, Text, port},
     engine::sample,
     host::{Host, OwnerDepth},
     tui::{self, Fault},
     view::theme::{Background, Contrast, Depth, Theme},
 };
 
-/// Parses the port or process that the terminal program shows first.
-pub fn parse(typed: &OsStr) -> Result<Find, BadInput> {
+/// Parses what the terminal program shows first. Refuses the name of a command.
+pub fn parse(typed: &OsStr) -> Result<Wanted, BadInput> {
     let name = Text::scrub(typed.as_bytes());
-    if name.is_empty() {
-        return Err(BadInput(
-            "invalid argument '': expected a port, 0 to 65535, or a process name".into(),
-        ));
-    }
     if COMMANDS.contains(&name.as_str()) {
         return Err(BadInput(format!(
             "'{name}' must come first; put options after it: see 'portscope {name} --help'"
         )));
     }
-    if !is_number(name.as_str()) {
-        return Ok(Find::Process(name.as_str().to_owned()));
-    }
-    let port = name.as_str().parse();
-    port.map(Find::Port)
-        .map_err(|_| BadInput(format!("invalid port '{name}': expected 0 to 65535")))
+    target::parse(typed)
 }
 
 pub fn run(host: Arc<dyn Host>, settings: &LiveArguments) -> anyhow::Result<CommandEnd> {
-    if let Some(Find::Process(name)) = &settings.target {
+    if let Some(Wanted::Process(name)) = &settings.target {
         check_is_no_command(&*host, name)?;
     }
     if let Some(missing) = tui::refuse_reason() {
@@ -55,6 +46,11 @@ pub fn run(host: Arc<dyn Host>, settings: &LiveArguments) -> anyhow::Result<Comm
     }
     let seeds = [value::seed_or_drawn(None)?, value::seed_or_drawn(None)?];
     let extent = match settings.range {
+        _ if let Some(Wanted::Ports(range, _)) = settings.target
+            && range.len() > 1 =>
+        {
+            Extent::Ports(range)
+        }
         RangeChoice::Ephemeral => Extent::Ephemeral,
         RangeChoice::Ports(port::ALL) => Extent::All,
         choice => Extent::Ports(choice.resolve(&host.policy()?.0)),
@@ -69,7 +65,7 @@ fn check_is_no_command(host: &dyn Host, name: &str) -> Result<(), BadInput> {
     let Some(refused) = refusal::misspelt_command(name) else { return Ok(()) };
     let Ok(snapshot) = scan::take_snapshot(host, OwnerDepth::Full) else { return Err(refused) };
     let processes = sample::describe(host, &snapshot);
-    if processes.iter().any(|process| process.name.as_str() == name) {
+    if processes.iter().any(|process| process.name.as_str().eq_ignore_ascii_case(name)) {
         Ok(())
     } else {
         Err(refused)
@@ -110,8 +106,11 @@ fn options(
                 has_dots: !settings.ascii,
             },
             extent,
-            protocols: settings.protocol,
-            find: settings.target.clone(),
+            protocols: match settings.target.as_ref().map(Wanted::protocols) {
+                None | Some(Protocols::Both) => settings.protocol,
+                Some(protocols) => protocols,
+            },
+            find: settings.target.as_ref().and_then(first_find),
             allocation: AllocationOptions::exo(seeds[0]),
             lab: LabOptions::new(seeds[1], env::current_exe().ok()),
             mouse: !settings.no_mouse,
@@ -123,6 +122,17 @@ fn options(
             FaultName::PanicWorker => Fault::PanicWorker,
         }),
     }
+}
+
+/// Returns what the map looks for. None: the ports of a range, which it shows at once.
+fn first_find(wanted: &Wanted) -> Option<Find> {
+    Some(match wanted {
+        Wanted::Ports(range, _) if range.len() > 1 => return None,
+        Wanted::Ports(range, _) => Find::Port(range.first()),
+        Wanted::Endpoint(endpoint, _) => Find::Endpoint(*endpoint),
+        Wanted::Process(name) => Find::Process(name.clone()),
+        Wanted::Pid(pid) => Find::Pid(*pid),
+    })
 }
 
 /// Returns the colours that `--color` and the environment ask for.
@@ -148,10 +158,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_argument_is_a_port_or_a_name() {
-        let target = |typed: &str| parse(OsStr::new(typed));
-        assert_eq!(target("8080"), Ok(Find::Port(8080)));
-        assert_eq!(target("redis"), Ok(Find::Process("redis".to_owned())));
-        assert!(target("70000").is_err() && target("").is_err());
+    fn command_after_an_option_is_refused() {
+        let parsed = |typed: &str| parse(OsStr::new(typed));
+        assert!(parsed("scan").unwrap_err().0.contains("must come first"));
+        assert_eq!(parsed("redis"), Ok(Wanted::Process("redis".to_owned())));
+        assert!(parsed("70000").is_err() && parsed("").is_err());
     }
 }

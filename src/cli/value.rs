@@ -94,10 +94,6 @@ pub fn band(typed: &str) -> Result<u32, &'static str> {
     whole(typed).ok_or("expected a whole number, 0 or more")
 }
 
-pub fn port(typed: &str) -> Result<u16, &'static str> {
-    whole(typed).filter(|&port| port > 0).ok_or("expected 1 to 65535")
-}
-
 pub fn socket(typed: &OsStr) -> Result<SocketPath, &'static str> {
     SocketPath::parse(typed).ok_or("expected a path or @NAME")
 }

@@ -23,7 +23,7 @@ use crate::domain::{Protocol, Snapshot};
 
 pub use bind::bind_answer;
 pub use connect::connect_answer;
-pub use release::{frees_when, hidden_process};
+pub use release::{PortRelease, frees_when, hidden_process, release};
 pub use scopes::{Scope, scopes};
 
 /// The address argument of a bind().

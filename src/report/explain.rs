@@ -1,6 +1,7 @@
 //! The report of `portscope explain` about one port: its holders, and which bind() and connect()
 //! calls get it. Does not read the machine.
 
+mod answer;
 pub mod json;
 pub mod text;
 
@@ -12,6 +13,13 @@ use crate::{
     },
     report::Scan,
 };
+
+/// Whether the text shows the reason for each answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reasons {
+    Omitted,
+    Shown,
+}
 
 /// All that is known about one port. The snapshot contains only sockets on this port.
 pub struct Explanation<'a> {

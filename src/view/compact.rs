@@ -47,7 +47,10 @@ fn lines_of(app: &App, theme: &Theme, room: usize, height: usize) -> Vec<Vec<Lin
         }
         ["enlarge to 80x24 for lists and map", "80x24 shows more"]
     } else {
-        lines.push(port_under_cursor(app, scan));
+        lines.push(match app.not_found() {
+            Some(find) => vec![Line::raw(words::shorten(&words::not_found(app, scan, find), room))],
+            None => port_under_cursor(app, scan),
+        });
         ["enlarge to 80x24 for the map", "map needs 80x24"]
     };
     lines.push(Vec::from(larger.map(|words| Line::styled(words, theme.style(Role::Dim)))));

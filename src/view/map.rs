@@ -11,7 +11,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::{
     app::{
-        App, Extent, Grid, LatestScan, Lens, Plan, PointerTarget, Resolution, Size,
+        App, Extent, FoundProcesses, Grid, LatestScan, Lens, Plan, PointerTarget, Resolution, Size,
         lens::LensCounts,
     },
     domain::{PortRange, Protocols, notation},
@@ -95,9 +95,12 @@ fn strip(app: &App, scan: &LatestScan, grid: &Grid, areas: &FrameAreas, surface:
         let parts = [why.to_string(), "showing older data".to_owned()];
         let text = words::shorten(&words::fitted(&parts, "; ", room), room);
         surface.put(area.x + 1, area.y, &text, theme.style(Role::Critical));
-    } else if let Some(name) = app.missing_process() {
-        let text = words::shorten(&not_found(scan, name), room);
+    } else if let Some(find) = app.not_found() {
+        let text = words::shorten(&words::not_found(app, scan, find), room);
         surface.put(area.x + 1, area.y, &text, theme.style(Role::Warn));
+    } else if let Some(found) = app.found() {
+        let text = words::shorten(&found_ports(app, found), room);
+        surface.put(area.x + 1, area.y, &text, theme.style(Role::Text));
     } else if !areas.gauges.is_empty() || areas.has_inspector_beside {
         let line = title(app, scan, theme, grid, usize::from(area.width));
         surface.lines([&line]);
@@ -106,12 +109,11 @@ fn strip(app: &App, scan: &LatestScan, grid: &Grid, areas: &FrameAreas, surface:
     }
 }
 
-/// Formats the message that no process with the name from the command line has a socket. If owners
-/// are hidden, the message is about visible processes only.
-fn not_found(scan: &LatestScan, name: &str) -> String {
-    let are_hidden = scan.snapshot.gaps.iter().any(|gap| gap.hidden_owners().is_some());
-    let process = if are_hidden { "visible process" } else { "process" };
-    format!("no {process} named '{name}' has a socket")
+/// Formats the ports of the processes that the command line names.
+fn found_ports(app: &App, found: &FoundProcesses) -> String {
+    let ports: Vec<String> = found.ports.iter().map(u16::to_string).collect();
+    let count = notation::counted(found.ports.len() as u64, "port");
+    format!("{}: {count}: {}", found.words(app.processes()), ports.join(", "))
 }
 
 /// Returns the range and counts of the map, or of the selected span.

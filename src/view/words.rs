@@ -5,7 +5,7 @@ use std::time::Duration;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::{
-    app::App,
+    app::{App, Find, LatestScan},
     domain::{Age, Gap, Owner, OwnerKey, Snapshot, Socket, State, Text, Timer, notation},
     view::Theme,
 };
@@ -235,6 +235,19 @@ pub fn owner_line(app: &App, snapshot: &Snapshot, socket: &Socket) -> String {
     match owners.len() {
         0 | 1 => owners.pop().unwrap_or_default(),
         more => format!("{} +{}", owners.swap_remove(0), more - 1),
+    }
+}
+
+/// Formats the message that nothing was found that the command line names, with similar names. If
+/// owners are hidden, the message is about visible processes only.
+pub fn not_found(app: &App, scan: &LatestScan, find: &Find) -> String {
+    let are_hidden = scan.snapshot.gaps.iter().any(|gap| gap.hidden_owners().is_some());
+    match find {
+        Find::Port(port) => format!("no socket on port {port}"),
+        Find::Endpoint(endpoint) => format!("no socket has the endpoint {endpoint}"),
+        Find::Pid(pid) if are_hidden => format!("pid {pid} has no visible socket"),
+        Find::Pid(pid) => format!("pid {pid} has no socket"),
+        Find::Process(name) => app.processes().none_named(name, are_hidden),
     }
 }
 

@@ -390,7 +390,7 @@ fn a_free_port_is_explained_with_exit_code_1() {
 fn explain_names_the_holder_of_a_port_and_what_it_blocks() {
     in_new_namespace(|| {
         let _listener = TcpListener::bind("0.0.0.0:40101").unwrap();
-        let output = run("explain 40101 --protocol tcp");
+        let output = run("explain 40101 --protocol tcp --why");
         let words: Vec<&str> = stdout(&output).split_whitespace().collect();
         let text = words.join(" ");
         assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""), "{text}");
@@ -457,7 +457,16 @@ fn explain_json_keeps_the_contract() {
                 .any(|row| row["destination"] == "127.0.0.1" && row["port"] == peer.port())
         );
         assert!(is_among(&tcp["holders"]), "{tcp}");
-        assert!(tcp["holders"][0]["started"].as_str().unwrap().ends_with('Z'));
+        let holder = &tcp["holders"][0];
+        assert!(holder["started"].as_str().unwrap().ends_with('Z'));
+        assert_eq!(holder["started_at"], holder["started"]);
+        assert_keys(holder, &["command", "cwd", "unit", "parent", "uid", "user"]);
+        assert!(holder["parent"]["pid"].is_u64(), "{holder}");
+        // This process is one of the holders.
+        let cwd = std::env::current_dir().unwrap();
+        let own = tcp["holders"].as_array().unwrap().iter();
+        let own = own.filter(|holder| holder["pid"] == std::process::id()).collect::<Vec<_>>();
+        assert_eq!(own[0]["cwd"], cwd.to_str().unwrap());
     });
 }
 
@@ -478,7 +487,7 @@ fn a_probe_confirms_the_answer_from_the_tables() {
             }
         }
         assert_eq!(tried, ["free", "in-use"].into());
-        let text = run("explain 40101 --probe");
+        let text = run("explain 40101 --probe --why");
         assert!(stdout(&text).contains("Tried: EADDRINUSE."), "{}", stdout(&text));
         assert!(stdout(&text).contains("Tried: it succeeded."), "{}", stdout(&text));
     });
@@ -542,6 +551,6 @@ fn a_port_is_explained_in_each_namespace() {
         assert_eq!(reported["protocols"][0]["sockets"].as_array().unwrap().len(), 1);
         let text = run("explain 46733 --netns all");
         assert_eq!(text.status.code(), Some(0));
-        assert!(stdout(&text).contains(&format!("(net {ours})\nPort 46733 is ")));
+        assert!(stdout(&text).contains(&format!("(net {ours})\nTCP 46733 is held by ")));
     });
 }

@@ -210,7 +210,7 @@ fn explain_names_a_self_connected_socket() {
             }
         };
         assert_eq!(client.local_addr().unwrap(), client.peer_addr().unwrap());
-        let text = print("explain 40002 --protocol tcp");
+        let text = print("explain 40002 --protocol tcp --why");
         for words in [
             "ESTABLISHED on 127.0.0.1:40002 → 127.0.0.1:40002, connected to itself",
             "must close the socket in ESTABLISHED that is connected to itself.",

@@ -18,8 +18,8 @@ use portscope::{
     engine::{AllocationRequest, AllocatorTarget, Outbox, Report, Setup, allocation::spawn},
     host::{Host as _, linux::LinuxHost},
     report::{
-        Explanation, Page, PageStyle, Scan,
-        explain::{BindRow, ProtocolPort},
+        Explanation, Scan,
+        explain::{BindRow, ProtocolPort, Reasons},
     },
 };
 use serde_json::Value;
@@ -409,7 +409,7 @@ fn probes_do_not_change_a_port() {
         assert_eq!(left_out["probed"], Value::Null);
         assert!(left_out["not_probed"].as_str().unwrap().contains("SO_REUSEPORT"), "{left_out}");
         assert!(!fresh(8081), "the kernel after");
-        let text = run("explain 8081 --protocol tcp --probe");
+        let text = run("explain 8081 --protocol tcp --probe --why");
         assert!(stdout(&text).contains("Not tried: it would let"), "{}", stdout(&text));
     });
 }
@@ -436,13 +436,13 @@ fn port_without_a_listed_socket_is_not_called_free() {
         };
         let processes = ProcessTable::default();
         let scan = Scan { snapshot: &snapshot, processes: &processes };
-        let explanation = Explanation { scan, port: 41_000, sides: &[side], publications: &None };
+        let explanation = [Explanation { scan, port: 41_000, sides: &[side], publications: &None }];
         let mut text = Vec::new();
-        let mut page = Page::new(&mut text, PageStyle::default());
-        portscope::report::explain::text::write(&explanation, &mut page).unwrap();
+        portscope::report::explain::text::write(&explanation, Reasons::Shown, 0, &mut text)
+            .unwrap();
         let words = String::from_utf8(text).unwrap();
         let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
-        (words, explanation.is_held())
+        (words, explanation[0].is_held())
     };
     let (words, is_held) = reported(Probed::NotAsked);
     assert!(

@@ -11,4 +11,5 @@ mod pty;
 mod pty_flow;
 mod pty_storms;
 mod restore;
+mod start_arguments;
 mod tense_linux;

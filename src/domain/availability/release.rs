@@ -9,6 +9,9 @@ use crate::domain::{
 /// Maximum number of processes that are printed. The others are only counted.
 const MAX_PIDS: usize = 4;
 
+/// Maximum number of processes in a `kill` command.
+const MAX_KILLED: usize = 20;
+
 /// Describes the effect of SOCK_DESTROY on a connected socket. The kernel keeps a port that was
 /// bound by number (SOCK_BINDPORT_LOCK).
 const KILL: &str = "`ss --kill` ends a connection at once, but a socket whose port was given to \
@@ -33,6 +36,84 @@ pub fn frees_when(
         sentences.push(KILL.to_owned());
     }
     (!sentences.is_empty()).then(|| sentences.join(" "))
+}
+
+/// What a person can do to free a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortRelease {
+    /// In sentences: who must do what, and when the port is free then.
+    pub words: String,
+    /// Commands that end the processes with a socket on the port. Empty: not all of them are
+    /// visible, or no process has one.
+    pub commands: Vec<String>,
+    /// A command for the case that the service manager starts the process again. None: the process
+    /// is in no unit or container that a command stops.
+    pub if_restarted: Option<String>,
+}
+
+/// Describes what frees the port. Like `frees_when`, but shorter, and with commands if processes
+/// hold the port that are all visible. None: no listed socket uses the port.
+pub fn release(
+    snapshot: &Snapshot,
+    processes: &ProcessTable,
+    protocol: Protocol,
+    port: u16,
+) -> Option<PortRelease> {
+    let mut held = KindSockets::default();
+    let mut others: BTreeMap<Kind, KindSockets> = BTreeMap::new();
+    let mut leaves_time_wait = false;
+    for socket in snapshot.on_port(protocol, port) {
+        let kind = Kind::of(snapshot, socket);
+        if kind.ends_with_process() {
+            held.add(snapshot, socket);
+            leaves_time_wait |= kind.leaves_time_wait();
+        } else {
+            others.entry(kind).or_default().add(snapshot, socket);
+        }
+    }
+    let is_certain = held.hidden.is_empty() && !held.nobody && !held.unresolved;
+    let has_commands = is_certain && (1..=MAX_KILLED).contains(&held.pids.len());
+    if !has_commands {
+        let mut words = frees_when(snapshot, processes, protocol, port)?;
+        let short = words.strip_suffix(KILL).map(|short| short.trim_end().to_owned());
+        words = short.unwrap_or(words);
+        return Some(PortRelease { words, commands: Vec::new(), if_restarted: None });
+    }
+    let after = match (leaves_time_wait, others.is_empty()) {
+        (true, _) => "; TIME-WAIT may then keep the port for 60s",
+        (false, true) => "; the port is then free at once",
+        (false, false) => "",
+    };
+    let who = held.at_start(&held.who(processes));
+    let sentences = others.iter().map(|(kind, sockets)| kind.sentence(sockets, processes));
+    let words: Vec<String> =
+        std::iter::once(format!("{who} must exit{after}.")).chain(sentences).collect();
+    let pids: Vec<String> = held.pids.iter().map(u32::to_string).collect();
+    Some(PortRelease {
+        words: words.join(" "),
+        commands: vec![format!("kill {}", pids.join(" "))],
+        if_restarted: stop_command(&held.pids, processes),
+    })
+}
+
+/// Returns the command that stops the unit or container of these processes. None: they are not all
+/// in the same one, or it is that of a user's whole session.
+fn stop_command(pids: &BTreeSet<u32>, processes: &ProcessTable) -> Option<String> {
+    let unit_of = |pid: &u32| processes.get(*pid).and_then(|process| process.unit.as_ref());
+    let unit = pids.first().and_then(unit_of)?;
+    if !pids.iter().all(|pid| unit_of(pid) == Some(unit)) {
+        return None;
+    }
+    let name = unit.as_str();
+    match name.strip_prefix("docker ") {
+        Some(id) if id.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+            Some(format!("docker stop {id}"))
+        }
+        _ if name.ends_with(".service") && !name.starts_with("user@") => {
+            Some(format!("systemctl stop {name}"))
+        }
+        _ => None,
+    }
 }
 
 /// Names the owner of a socket whose process is not visible: `a hidden process of user root`.
@@ -81,6 +162,22 @@ impl Kind {
             state if socket.is_closed_by_process() => Self::Orphan(state),
             state if socket.is_self_connected() => Self::SelfConnected(state),
             state => Self::Connected(state),
+        }
+    }
+
+    /// Returns whether such sockets end with their process.
+    fn ends_with_process(self) -> bool {
+        !matches!(self, Self::Tunnel | Self::Orphan(_) | Self::TimeWait)
+    }
+
+    /// Returns whether TIME-WAIT may follow if the process of such a socket exits.
+    fn leaves_time_wait(self) -> bool {
+        match self {
+            Self::Connected(state) => {
+                !matches!(state, State::CloseWait | State::LastAck | State::SynSent)
+            }
+            Self::SelfConnected(_) => true,
+            _ => false,
         }
     }
 

@@ -103,6 +103,8 @@ impl SimulatedHostBuilder {
             uid: Some(uid),
             started: Some(BEGIN - 86_400 + u64::from(pid)),
             unit: None,
+            directory: None,
+            parent: None,
         };
         self.processes.insert(pid, process);
         self

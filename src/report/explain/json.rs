@@ -10,11 +10,14 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    domain::{Endpoint, Errno, Process, Publication, Text, UnseenNamespaces},
+    domain::{
+        Endpoint, Errno, ParentProcess, Process, Publication, Snapshot, Text, UnseenNamespaces,
+        availability,
+    },
     report::{
-        Explanation,
+        Explanation, Scan, User,
         explain::{BindRow, ConnectRow, ProtocolPort},
-        rows::{self, Collection, HostDocument, Instant, Missing, SocketRow},
+        rows::{self, Collection, HostDocument, Instant, Missing, ProcessRow, SocketRow},
     },
 };
 
@@ -33,6 +36,37 @@ pub fn write_each(
     let is_complete = explanations.iter().all(|reported| reported.scan.snapshot.is_complete());
     let documents = explanations.iter().map(ExplainDocument::of).collect();
     rows::write(&Collection::new(SCHEMA, documents, is_complete, unseen), out)
+}
+
+/// Writes the explanations for the ports of a process. `searched`: the snapshot in which its ports
+/// were searched. `left_out`: the number of its ports that have no explanation.
+pub fn write_ports(
+    explanations: &[Explanation<'_>],
+    searched: &Snapshot,
+    left_out: usize,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let document = PortsDocument {
+        schema: SCHEMA,
+        taken_at: Instant(searched.taken_at),
+        host: HostDocument::of(searched),
+        complete: searched.is_complete(),
+        missing: Missing(&searched.gaps),
+        ports: explanations.iter().map(ExplainDocument::of).collect(),
+        ports_left_out: left_out,
+    };
+    rows::write(&document, out)
+}
+
+#[derive(Serialize)]
+struct PortsDocument<'a> {
+    schema: &'static str,
+    taken_at: Instant,
+    host: HostDocument<'a>,
+    complete: bool,
+    missing: Missing<'a>,
+    ports: Vec<ExplainDocument<'a>>,
+    ports_left_out: usize,
 }
 
 #[derive(Serialize)]
@@ -75,15 +109,17 @@ impl<'a> ExplainDocument<'a> {
 struct SideRow<'a> {
     protocol: &'static str,
     service: Option<&'a str>,
-    sockets: Vec<SocketRow<'a>>,
     holders: Vec<HolderRow<'a>>,
+    /// Commands that free the port. Empty: it is not in use, or no command surely frees it.
+    free_with: Vec<String>,
+    frees_when: Option<&'a str>,
     bind: Vec<ExplainRow<'a>>,
     connect: Vec<ConnectReported<'a>>,
     connect_left_out: usize,
-    frees_when: Option<&'a str>,
     /// Where DNAT sends the flows that arrive for the port; null: no flow is tracked, or the flows
     /// could not be read.
     published: Option<Vec<PublishedRow>>,
+    sockets: Vec<SocketRow<'a>>,
 }
 
 impl<'a> SideRow<'a> {
@@ -91,6 +127,8 @@ impl<'a> SideRow<'a> {
         let scan = explanation.scan;
         let sockets = scan.snapshot.on_port(side.protocol, explanation.port);
         let holders = scan.pids(sockets).into_iter().filter_map(|pid| scan.processes.get(pid));
+        let release =
+            availability::release(scan.snapshot, scan.processes, side.protocol, explanation.port);
         let flow = |flow: &Publication| PublishedRow {
             address: flow.address,
             to: flow.to,
@@ -99,13 +137,14 @@ impl<'a> SideRow<'a> {
         Self {
             protocol: side.protocol.name(),
             service: side.service.as_deref(),
-            sockets: sockets.iter().map(|socket| SocketRow::new(scan, socket)).collect(),
-            holders: holders.map(HolderRow::from).collect(),
+            holders: holders.map(|holder| HolderRow::new(scan, holder)).collect(),
+            free_with: release.map(|release| release.commands).unwrap_or_default(),
+            frees_when: side.frees_when.as_deref(),
             bind: side.binds.iter().map(ExplainRow::from).collect(),
             connect: side.connects.iter().map(ConnectReported::from).collect(),
             connect_left_out: side.destinations_left_out,
-            frees_when: side.frees_when.as_deref(),
             published: explanation.published(side.protocol).map(|flows| flows.map(flow).collect()),
+            sockets: sockets.iter().map(|socket| SocketRow::new(scan, socket)).collect(),
         }
     }
 }
@@ -123,21 +162,40 @@ struct PublishedRow {
 struct HolderRow<'a> {
     pid: u32,
     name: &'a str,
-    /// None: it could not be read.
-    command: Option<&'a str>,
-    unit: Option<&'a str>,
+    uid: Option<u32>,
+    /// None: unknown, or the uid represents unmapped users.
+    user: Option<String>,
     /// When the process started. None: unknown.
     started: Option<Instant>,
+    /// The same as `started`.
+    started_at: Option<Instant>,
+    /// None: it could not be read.
+    command: Option<&'a str>,
+    cwd: Option<&'a str>,
+    unit: Option<&'a str>,
+    /// None: it has no parent that is visible here.
+    parent: Option<ProcessRow<'a>>,
 }
 
-impl<'a> From<&'a Process> for HolderRow<'a> {
-    fn from(process: &'a Process) -> Self {
+impl<'a> HolderRow<'a> {
+    fn new(scan: Scan<'_>, process: &'a Process) -> Self {
+        let started = || process.started.map(|seconds| Instant(Duration::from_secs(seconds)));
+        let user = process.uid.map(|uid| scan.user_of(uid)).filter(User::is_known);
+        let parent = |parent: &'a ParentProcess| ProcessRow {
+            pid: parent.pid,
+            name: parent.name.as_ref().map(Text::as_str),
+        };
         Self {
             pid: process.pid,
             name: process.name.as_str(),
+            uid: process.uid,
+            user: user.map(|user| user.to_string()),
+            started: started(),
+            started_at: started(),
             command: process.command.as_ref().map(Text::as_str),
+            cwd: process.directory.as_ref().map(Text::as_str),
             unit: process.unit.as_ref().map(Text::as_str),
-            started: process.started.map(|seconds| Instant(Duration::from_secs(seconds))),
+            parent: process.parent.as_ref().map(parent),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Writes the report of `explain` as text: sentences about the holders, what would free the port,
-//! bind() and connect().
+//! Writes the report of `explain` as text: the answers, and the reasons as sentences about what would
+//! free the port, bind() and connect().
 
 use std::{
     collections::BTreeMap,
@@ -15,32 +15,85 @@ use crate::{
     },
     report::{
         Explanation, Page, Scan,
-        explain::{BindRow, ConnectRow, ProtocolPort},
+        explain::{BindRow, ConnectRow, ProtocolPort, Reasons, answer},
         paragraph, text,
     },
 };
 
 /// Maximum number of items of each kind that are described: groups of sockets, flows, processes,
 /// destinations.
-const MAX_REPORTED: usize = 10;
+pub(super) const MAX_REPORTED: usize = 10;
 
-const BULLET: &str = "  - ";
+pub(super) const BULLET: &str = "  - ";
 
-pub fn write(explanation: &Explanation<'_>, out: &mut Page<'_>) -> io::Result<()> {
-    paragraph::write("", &summary(explanation), out)?;
-    for side in explanation.sides {
-        writeln!(out)?;
-        write_holders(explanation, side, out)?;
-        write_publications(explanation, side, out)?;
-        write_binds(side, out)?;
-        write_connects(side, out)?;
+/// Writes the explanations one after the other. `left_out`: the number of ports of the process that
+/// have none.
+pub fn write(
+    explanations: &[Explanation<'_>],
+    reasons: Reasons,
+    left_out: usize,
+    out: &mut Page<'_>,
+) -> io::Result<()> {
+    for (number, explanation) in explanations.iter().enumerate() {
+        if number > 0 {
+            writeln!(out)?;
+        }
+        write_one(explanation, reasons, out)?;
     }
-    Ok(())
+    if left_out > 0 {
+        let more = counted(left_out as u64, "more port");
+        writeln!(out, "\n{more} not shown: portscope scan lists all sockets of a process.")?;
+    }
+    write_hint(reasons, out)
 }
 
 /// Writes one network namespace after the other, each under a line with its name.
-pub fn write_each(explanations: &[Explanation<'_>], out: &mut Page<'_>) -> io::Result<()> {
-    text::write_each(explanations, |explanation| explanation.scan, write, out)
+pub fn write_each(
+    explanations: &[Explanation<'_>],
+    reasons: Reasons,
+    out: &mut Page<'_>,
+) -> io::Result<()> {
+    let write =
+        |explanation: &Explanation<'_>, out: &mut Page<'_>| write_one(explanation, reasons, out);
+    text::write_each(explanations, |explanation| explanation.scan, write, out)?;
+    write_hint(reasons, out)
+}
+
+fn write_hint(reasons: Reasons, out: &mut Page<'_>) -> io::Result<()> {
+    match reasons {
+        Reasons::Omitted => writeln!(out, "\n--why shows the reason for each answer."),
+        Reasons::Shown => Ok(()),
+    }
+}
+
+fn write_one(
+    explanation: &Explanation<'_>,
+    reasons: Reasons,
+    out: &mut Page<'_>,
+) -> io::Result<()> {
+    for (number, side) in explanation.sides.iter().enumerate() {
+        if number > 0 {
+            writeln!(out)?;
+        }
+        write_holders(explanation, side, out)?;
+        answer::write_processes(explanation, side, out)?;
+        answer::write_release(explanation, side, out)?;
+        write_publications(explanation, side, out)?;
+        answer::write_binds(side, out)?;
+        match reasons {
+            Reasons::Omitted => {
+                write_probe_hint(side, out)?;
+                write_new_connect(side, out)?;
+            }
+            Reasons::Shown => {
+                write_when_freed(explanation, side, out)?;
+                write_binds(side, out)?;
+                write_connects(side, out)?;
+            }
+        }
+    }
+    writeln!(out)?;
+    paragraph::write("", &summary(explanation), out)
 }
 
 /// Describes the port: its class, whether it is in the ephemeral range, whether it is reserved, and
@@ -93,10 +146,20 @@ fn write_holders(
     if let Some(more) = groups.len().checked_sub(MAX_REPORTED).filter(|&more| more > 0) {
         writeln!(out, "{BULLET}{} of sockets not shown.", counted(more as u64, "more group"))?;
     }
-    if let Some(words) = &side.frees_when {
-        paragraph::write(BULLET, &format!("To free it: {words}"), out)?;
-    }
-    write_ages(scan, sockets, out)
+    Ok(())
+}
+
+/// Writes in full what must happen before the port is free, and that it is unknown since when it is
+/// in use.
+fn write_when_freed(
+    explanation: &Explanation<'_>,
+    side: &ProtocolPort,
+    out: &mut Page<'_>,
+) -> io::Result<()> {
+    let Some(words) = &side.frees_when else { return Ok(()) };
+    paragraph::write(BULLET, &format!("It is free when: {words}"), out)?;
+    let scan = explanation.scan;
+    write_ages(scan, scan.snapshot.on_port(side.protocol, explanation.port), out)
 }
 
 fn nothing_listed(
@@ -153,16 +216,19 @@ fn write_publications(
     paragraph::write(BULLET, &format!("Unknown whether DNAT publishes the port: {why}."), out)
 }
 
-/// Sockets with the same holder, state, local address and device.
+/// Sockets with the same holder, state, local address and device, or single sockets that differ only
+/// in these two.
 struct HolderGroup<'a> {
     first: &'a Socket,
     count: usize,
+    /// Sockets without a peer, one on each of these further addresses.
+    others: Vec<&'a Socket>,
 }
 
 impl HolderGroup<'_> {
     fn holder(&self, scan: Scan<'_>) -> String {
         let names = scan.names(self.first);
-        let [connection, its_process_has, it] = match self.count {
+        let [connection, its_process_has, it] = match self.count + self.others.len() {
             1 => ["a connection", "its process has", "the socket"],
             _ => ["connections", "the processes have", "the sockets"],
         };
@@ -186,7 +252,10 @@ impl HolderGroup<'_> {
 
     fn what(&self, scan: Scan<'_>) -> String {
         let Socket { state, remote, .. } = self.first;
-        let local = scan.snapshot.interfaces.local(self.first);
+        let mut locals = vec![scan.snapshot.interfaces.local(self.first).to_string()];
+        let others = self.others.iter();
+        locals.extend(others.map(|other| scan.snapshot.interfaces.local(other).to_string()));
+        let local = joined(locals, "and");
         // For a hidden process, `holder` already names the user.
         let is_hidden = scan.snapshot.owner(self.first) == Owner::Hidden;
         let user = scan.user(self.first).filter(|_| !is_hidden);
@@ -215,11 +284,29 @@ fn groups<'a>(scan: Scan<'a>, sockets: &'a [Socket]) -> Vec<HolderGroup<'a>> {
         let index = *index_by_key.entry(key).or_insert(groups.len());
         match groups.get_mut(index) {
             Some(group) => group.count += 1,
-            None => groups.push(HolderGroup { first: socket, count: 1 }),
+            None => groups.push(HolderGroup { first: socket, count: 1, others: Vec::new() }),
         }
     }
     groups.sort_by_key(|group| group.first.state != State::Listen);
-    groups
+    merged(scan, groups)
+}
+
+/// Merges groups of one socket without a peer that differ only in their address.
+fn merged<'a>(scan: Scan<'_>, groups: Vec<HolderGroup<'a>>) -> Vec<HolderGroup<'a>> {
+    let mut all: Vec<HolderGroup<'_>> = Vec::new();
+    for group in groups {
+        let is_single = |group: &HolderGroup<'_>| group.count == 1 && group.first.remote.is_none();
+        let key = |group: &HolderGroup<'_>| {
+            let owner = scan.snapshot.owner(group.first);
+            (group.first.state, group.first.uid, owner)
+        };
+        let is_same = |other: &&mut HolderGroup<'_>| is_single(other) && key(other) == key(&group);
+        match all.iter_mut().find(is_same).filter(|_| is_single(&group)) {
+            Some(other) => other.others.push(group.first),
+            None => all.push(group),
+        }
+    }
+    all
 }
 
 /// Writes when the processes started. One scan does not show since when they hold the port.
@@ -308,16 +395,20 @@ fn bind_sentence(side: &ProtocolPort, [start, option]: [&str; 2], rows: &[&BindR
 }
 
 /// Joins alternatives: `0.0.0.0, 127.0.0.1 or ::1`.
-fn either(mut alternatives: Vec<String>) -> String {
-    let Some(last) = alternatives.pop() else { return String::new() };
-    if alternatives.is_empty() {
+fn either(alternatives: Vec<String>) -> String {
+    joined(alternatives, "or")
+}
+
+fn joined(mut words: Vec<String>, before_last: &str) -> String {
+    let Some(last) = words.pop() else { return String::new() };
+    if words.is_empty() {
         return last;
     }
-    format!("{} or {last}", alternatives.join(", "))
+    format!("{} {before_last} {last}", words.join(", "))
 }
 
 /// Returns the address of a row in the words of the sentences.
-fn address(row: &BindRow) -> String {
+pub(super) fn address(row: &BindRow) -> String {
     match row.bind.address {
         wildcard @ (BindAddress::AnyDual | BindAddress::Any6) => wildcard.in_words(),
         _ => row.probe.clone(),
@@ -334,6 +425,14 @@ fn write_probe_hint(side: &ProtocolPort, out: &mut Page<'_>) -> io::Result<()> {
         return Ok(());
     }
     paragraph::write(BULLET, "Use --probe to try each bind() that may succeed or fail.", out)
+}
+
+/// Writes whether connect() to a new destination can get the port.
+fn write_new_connect(side: &ProtocolPort, out: &mut Page<'_>) -> io::Result<()> {
+    let Some(row) = side.connects.iter().find(|row| row.destination.is_none()) else {
+        return Ok(());
+    };
+    paragraph::write(BULLET, &connect_sentence("A connect() to a new destination", row), out)
 }
 
 /// Writes one sentence for each group of destinations with the same answer.

@@ -1,0 +1,168 @@
+//! Looks for the port or process that the command line names, and moves the map's cursor to it.
+//! Does not parse the argument.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    app::{App, Focus, Lens},
+    domain::{
+        Analysis, Destination, Endpoint, ProcessTable, Protocol, Snapshot, State, socket::canonical,
+    },
+};
+
+/// The port or process that the command line names. The cursor moves to it once it is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Find {
+    Port(u16),
+    /// The local port of a socket with this local endpoint, or else the destination with this
+    /// remote endpoint.
+    Endpoint(Endpoint),
+    /// A process name: the lowest local port of all processes that it means, see
+    /// `ProcessTable::pids_named`.
+    Process(String),
+    Pid(u32),
+}
+
+/// The processes that were found, until the cursor is moved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundProcesses {
+    /// Ascending, at least one.
+    pub pids: Vec<u32>,
+    /// The local ports of their sockets, ascending, at least one.
+    pub ports: Vec<u16>,
+}
+
+impl App {
+    /// What the command line names, as long as it was not found. None: it was found, the command
+    /// line names a port or nothing, the processes are not known yet, or the cursor was moved.
+    pub fn not_found(&self) -> Option<&Find> {
+        match &self.find {
+            Some(find @ (Find::Process(_) | Find::Pid(_))) if !self.processes.is_empty() => {
+                Some(find)
+            }
+            Some(find @ Find::Endpoint(_)) if self.scan.is_some() => Some(find),
+            _ => None,
+        }
+    }
+
+    /// The processes that the command line names. None: they were not found or have one port only,
+    /// the command line names none, or the cursor was moved.
+    pub fn found(&self) -> Option<&FoundProcesses> {
+        self.found.as_ref()
+    }
+
+    /// Moves the cursor to what the command line names, if it is found.
+    pub(super) fn select_found(&mut self) {
+        let Some(scan) = &self.scan else { return };
+        match self.find.clone() {
+            None => self.refresh_found(),
+            Some(Find::Port(port)) => self.go_to(port),
+            Some(Find::Endpoint(endpoint)) => {
+                let place = place_of(endpoint, &scan.snapshot, &scan.analysis);
+                self.show_place(endpoint, place);
+            }
+            Some(Find::Process(name)) => {
+                let pids = self.processes.pids_named(&name);
+                self.show_processes(FoundProcesses::of(pids, &scan.snapshot));
+            }
+            Some(Find::Pid(pid)) => {
+                self.show_processes(FoundProcesses::of(vec![pid], &scan.snapshot));
+            }
+        }
+    }
+
+    fn show_place(&mut self, endpoint: Endpoint, place: Option<EndpointPlace>) {
+        match place {
+            Some(EndpointPlace::Local) => self.go_to(endpoint.port),
+            Some(EndpointPlace::Destination(destination, port)) => {
+                self.set_lens(Lens::Connect);
+                self.map.focus = Some(Focus::Destination(destination));
+                self.go_to(port);
+            }
+            // The port is shown, and the endpoint is looked for in the next scans.
+            None if self.map.cursor != endpoint.port => {
+                self.go_to(endpoint.port);
+                self.find = Some(Find::Endpoint(endpoint));
+            }
+            None => {}
+        }
+    }
+
+    fn show_processes(&mut self, found: Option<FoundProcesses>) {
+        let Some(found) = found else { return };
+        let Some(&first) = found.ports.first() else { return };
+        self.go_to(first);
+        self.found = Some(found).filter(|found| found.ports.len() > 1);
+    }
+
+    /// Looks again for the ports of the processes that were found.
+    fn refresh_found(&mut self) {
+        let Some((scan, found)) = self.scan.as_ref().zip(self.found.take()) else { return };
+        self.found = FoundProcesses::of(found.pids, &scan.snapshot);
+    }
+
+    /// Stops looking for what the command line names, because the cursor was moved.
+    pub(super) fn forget_find(&mut self) {
+        (self.find, self.found) = (None, None);
+    }
+}
+
+impl FoundProcesses {
+    /// Returns those of the processes that have a socket, and its ports. None: none of them has
+    /// one.
+    fn of(pids: Vec<u32>, snapshot: &Snapshot) -> Option<Self> {
+        let wanted: BTreeSet<u32> = pids.into_iter().collect();
+        let (mut pids, mut ports) = (BTreeSet::new(), BTreeSet::new());
+        for socket in &snapshot.sockets {
+            let owners = snapshot.owner(socket).pids();
+            for &pid in owners.iter().filter(|pid| wanted.contains(pid)) {
+                pids.insert(pid);
+                ports.insert(socket.local.port);
+            }
+        }
+        let found = Self { pids: pids.into_iter().collect(), ports: ports.into_iter().collect() };
+        (!found.ports.is_empty()).then_some(found)
+    }
+
+    /// Names the processes: `nginx[812]`, or `nginx, 5 processes`.
+    pub fn words(&self, processes: &ProcessTable) -> String {
+        if let [pid] = self.pids[..] {
+            return processes.named(pid).to_string();
+        }
+        let described = self.pids.iter().filter_map(|&pid| processes.get(pid));
+        let distinct: BTreeSet<&str> = described.map(|process| process.name.as_str()).collect();
+        let names: Vec<&str> = distinct.into_iter().collect();
+        format!("{}, {} processes", names.join(" and "), self.pids.len())
+    }
+}
+
+/// Where the map shows an endpoint.
+#[derive(Clone, Copy)]
+enum EndpointPlace {
+    /// On its own port.
+    Local,
+    /// On the ports of connections to it, of which this is one.
+    Destination(Destination, u16),
+}
+
+/// Returns the place of an endpoint: a socket has it as its local endpoint, or connections lead to
+/// it, or a socket on all addresses uses its port.
+fn place_of(endpoint: Endpoint, snapshot: &Snapshot, analysis: &Analysis) -> Option<EndpointPlace> {
+    let address = canonical(endpoint.address);
+    let local = || {
+        Protocol::EACH.into_iter().flat_map(|protocol| snapshot.on_port(protocol, endpoint.port))
+    };
+    if local().any(|socket| canonical(socket.local.address) == address) {
+        return Some(EndpointPlace::Local);
+    }
+    let remote = Endpoint { address, port: endpoint.port };
+    let mut rows = analysis.destinations.iter().map(|row| row.destination);
+    if let Some(destination) = rows.find(|destination| destination.remote == remote) {
+        let port = Focus::Destination(destination).first_port(snapshot)?;
+        return Some(EndpointPlace::Destination(destination, port));
+    }
+    let is_wildcard = |state| matches!(state, State::Listen | State::Unconnected | State::Bound);
+    local()
+        .any(|socket| is_wildcard(socket.state) && socket.local.address.is_unspecified())
+        .then_some(EndpointPlace::Local)
+}

@@ -1,0 +1,155 @@
+//! `scan` with a port, an endpoint or a process, and with the options of `ss`.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    net::{TcpListener, TcpStream, UdpSocket},
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+
+use crate::{namespace::in_new_namespace, processes};
+
+fn run(typed: &str) -> Output {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_portscope"));
+    processes::output_of(program.args(typed.split_whitespace()))
+}
+
+fn stderr(output: &Output) -> &str {
+    str::from_utf8(&output.stderr).unwrap()
+}
+
+/// Returns `tcp 8080 LISTEN` for each socket that the command lists.
+fn listed(typed: &str) -> BTreeSet<String> {
+    let output = run(&format!("{typed} --json"));
+    let scan: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let sockets = scan["sockets"].as_array().unwrap().iter();
+    sockets
+        .map(|socket| {
+            let [protocol, state] = ["protocol", "state"].map(|key| socket[key].as_str().unwrap());
+            format!("{protocol} {} {state}", socket["local"]["port"])
+        })
+        .collect()
+}
+
+fn set(sockets: &[&str]) -> BTreeSet<String> {
+    sockets.iter().map(|&socket| socket.to_owned()).collect()
+}
+
+const TCP: &str = "tcp 8080 LISTEN";
+const UDP: &str = "udp 8085 UNCONNECTED";
+const CLIENT: &str = "tcp 40001 ESTABLISHED";
+const SERVER: &str = "tcp 8080 ESTABLISHED";
+
+/// Runs `body` while this process has a listener on 127.0.0.1:8080 with one connection from port
+/// 40001, and a UDP socket on 127.0.0.1:8085.
+fn with_sockets(body: impl FnOnce() + Send) {
+    in_new_namespace(|| {
+        fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40001 40001").unwrap();
+        let listener = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let _client = TcpStream::connect("127.0.0.1:8080").unwrap();
+        let _server = listener.accept().unwrap();
+        let _udp = UdpSocket::bind("127.0.0.1:8085").unwrap();
+        body();
+    });
+}
+
+#[test]
+fn options_of_ss_select_sockets() {
+    with_sockets(|| {
+        let all = set(&[TCP, UDP, CLIENT, SERVER]);
+        for (options, sockets) in [
+            ("-t", set(&[TCP, CLIENT, SERVER])),
+            ("-u", set(&[UDP])),
+            ("-tu", all.clone()),
+            ("-l", set(&[TCP, UDP])),
+            ("-tlnp", set(&[TCP])),
+            ("-lun", set(&[UDP])),
+            ("-a", all.clone()),
+            ("-tan", set(&[TCP, CLIENT, SERVER])),
+            ("-la", all.clone()),
+            ("-n", all.clone()),
+            ("-p", all),
+            ("--listening --tcp", set(&[TCP])),
+        ] {
+            assert_eq!(listed(&format!("scan {options}")), sockets, "{options}");
+        }
+    });
+}
+
+#[test]
+fn argument_selects_ports_or_an_endpoint_or_a_process() {
+    with_sockets(|| {
+        let all = set(&[TCP, UDP, CLIENT, SERVER]);
+        let name = fs::read_to_string("/proc/self/comm").unwrap();
+        let name = name.trim_end();
+        let pid = std::process::id();
+        for (argument, sockets) in [
+            ("8080", set(&[TCP, SERVER])),
+            (":8080", set(&[TCP, SERVER])),
+            ("8080/tcp", set(&[TCP, SERVER])),
+            ("8080/udp", set(&[])),
+            ("8080-8085", set(&[TCP, SERVER, UDP])),
+            ("8080-8085/udp", set(&[UDP])),
+            // Local and remote.
+            ("127.0.0.1:8080", set(&[TCP, SERVER, CLIENT])),
+            (name, all.clone()),
+            (&name.to_uppercase(), all.clone()),
+            (&format!("-l {}", &name[..3]), set(&[TCP, UDP])),
+            (&format!("pid {pid}"), all),
+            (&format!("-u pid {pid}"), set(&[UDP])),
+        ] {
+            assert_eq!(listed(&format!("scan {argument}")), sockets, "{argument}");
+        }
+        assert_eq!(run(&format!("scan -u 8080 pid {pid}")).status.code(), Some(2));
+    });
+}
+
+#[test]
+fn unknown_process_is_reported_with_exit_code_1() {
+    with_sockets(|| {
+        let name = fs::read_to_string("/proc/self/comm").unwrap();
+        let name = name.trim_end();
+        let wrong = format!("{}x", &name[..name.len() - 1]);
+        let output = run(&format!("scan {wrong}"));
+        assert_eq!(output.status.code(), Some(1));
+        let message = format!("process named '{wrong}' has a socket; nearest: {name}\n");
+        assert!(stderr(&output).ends_with(&message), "{}", stderr(&output));
+        assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 1);
+        let output = run("scan pid 4194303");
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr(&output).contains("pid 4194303 has no"), "{}", stderr(&output));
+    });
+}
+
+#[test]
+fn invalid_arguments_of_scan_are_refused() {
+    for (typed, reported) in [
+        ("scan -x", "scan has no option '-x': see 'portscope scan --help'"),
+        ("scan -t --protocol udp", "--tcp cannot be used with --protocol"),
+        ("scan --json --format csv", "--json cannot be used with --format"),
+        ("scan nginx --no-owners", "--no-owners cannot be used with the name or pid"),
+        ("scan 9-8", "invalid range '9-8': expected 8-9"),
+        ("scan localhost:80", "names are not looked up"),
+        ("scan 80 443", "unexpected argument '443': see 'portscope scan --help'"),
+        ("explain 80-90", "expected one port, 1 to 65535"),
+    ] {
+        let output = run(typed);
+        assert_eq!(output.status.code(), Some(2), "{typed}");
+        assert!(stderr(&output).contains(reported), "{typed}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn json_is_short_for_format_json() {
+    in_new_namespace(|| {
+        for command in
+            ["scan", "diagnose --sample 0", "explain 8080", "pick --range 8080", "lab --runs 1"]
+        {
+            let short = run(&format!("{command} --json"));
+            let parsed: Value = serde_json::from_slice(&short.stdout).unwrap();
+            assert!(parsed["schema"].is_string(), "{command}");
+        }
+    });
+}

@@ -1,0 +1,76 @@
+//! The argument of the terminal program: a port, a range, an endpoint or a process, in private
+//! network namespaces.
+
+use std::net::{TcpListener, TcpStream, UdpSocket};
+
+use crate::{namespace::in_new_namespace, pty::Session};
+
+/// Starts the program with the arguments, and waits for the text.
+fn shows(arguments: &[&str], text: &str) {
+    let mut session = Session::start_sized(120, 40, arguments);
+    session.wait_for_text(text);
+}
+
+/// Returns the name of this process, as the kernel cuts it off.
+fn own_name() -> String {
+    std::fs::read_to_string("/proc/self/comm").unwrap().trim_end().to_owned()
+}
+
+#[test]
+fn each_form_of_a_port_is_shown_on_the_map() {
+    in_new_namespace(|| {
+        let _tcp = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let _udp = UdpSocket::bind("127.0.0.1:8085").unwrap();
+        for argument in ["8080", ":8080", "*:8080", "8080/tcp", "127.0.0.1:8080"] {
+            shows(&[argument], "LISTEN 127.0.0.1:8080");
+        }
+        shows(&["8080-8090"], "8080-8090");
+        shows(&["8085/udp"], "UDP only");
+    });
+}
+
+#[test]
+fn endpoint_without_a_socket_is_reported() {
+    in_new_namespace(|| shows(&["127.0.0.1:6379"], "no socket has the endpoint 127.0.0.1:6379"));
+}
+
+#[test]
+fn remote_endpoint_shows_the_connections_to_it() {
+    in_new_namespace(|| {
+        let listener = TcpListener::bind("127.0.0.2:5000").unwrap();
+        let client = TcpStream::connect("127.0.0.2:5000").unwrap();
+        drop(listener);
+        let port = client.local_addr().unwrap().port();
+        shows(&["127.0.0.2:5000"], &port.to_string());
+    });
+}
+
+#[test]
+fn process_is_found_in_any_case_by_a_prefix_or_by_its_pid() {
+    in_new_namespace(|| {
+        let _sockets =
+            ["127.0.0.1:8080", "127.0.0.1:9090"].map(|at| TcpListener::bind(at).unwrap());
+        let name = own_name();
+        let ports = "2 ports: 8080, 9090";
+        let pid = std::process::id().to_string();
+        for argument in [&name, &name.to_uppercase(), &name[..name.len() - 1]] {
+            shows(&[argument], ports);
+        }
+        shows(&["pid", &pid], ports);
+        shows(&[&format!("pid {pid}")], ports);
+    });
+}
+
+#[test]
+fn unknown_process_is_reported_with_similar_names() {
+    in_new_namespace(|| {
+        let _listener = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let name = own_name();
+        let wrong = format!("{}x", &name[..name.len() - 1]);
+        shows(&[&wrong], &format!("process named '{wrong}' has a socket; nearest: {name}"));
+        shows(&["pid", "4194303"], "pid 4194303 has no");
+        // Also where the terminal is too small for the map.
+        let mut small = Session::start_sized(79, 23, &[&wrong]);
+        small.wait_for_text(&format!("nearest: {name}"));
+    });
+}
