@@ -47,8 +47,8 @@ pub fn root() -> String {
         "{TARGETS}\n\n\
          {ranges}\n\n\
          Themes: auto (detects the terminal background), dark, light, high-contrast, \
-         high-contrast-light. --color takes auto, which respects NO_COLOR, always, never, 16, 256 or \
-         truecolor.\n\n\
+         high-contrast-light.\n\n\
+         Colours: auto (respects NO_COLOR), always, never, 16, 256, truecolor.\n\n\
          Examples:\n  \
          portscope 8080              # port 8080 on the map, with its sockets\n  \
          portscope redis             # the ports of redis on the map\n  \

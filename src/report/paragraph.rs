@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 
 use crate::report::page::{Emphasis, Page};
 
-/// Stands for a space at which no line ends. Texts have no control characters.
+/// Replaces a space at which no line ends. Texts have no control characters.
 const FIXED_SPACE: char = '\0';
 
 /// Writes `text` after `first`. Further lines are indented by the width of `first`.
