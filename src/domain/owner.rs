@@ -99,6 +99,18 @@ pub struct Process {
     /// The systemd unit or container of the process, from its control group. None: it has none, or
     /// the control group was not read.
     pub unit: Option<Text>,
+    /// The current working directory. None: it could not be read.
+    pub directory: Option<Text>,
+    /// None: the process has no parent that is visible here.
+    pub parent: Option<ParentProcess>,
+}
+
+/// The process that started another one, or that took it over when its parent ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParentProcess {
+    pub pid: u32,
+    /// None: the name could not be read.
+    pub name: Option<Text>,
 }
 
 /// The processes described so far, by pid.

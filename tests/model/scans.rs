@@ -162,6 +162,8 @@ impl Describer for CountingHost {
             uid: None,
             started: None,
             unit: None,
+            directory: None,
+            parent: None,
         };
         pids.iter().map(describe).collect()
     }

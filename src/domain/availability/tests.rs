@@ -267,6 +267,8 @@ fn frees_when_names_processes_and_the_longest_timeout() {
         uid: None,
         started: None,
         unit: None,
+        directory: None,
+        parent: None,
     };
     let processes = ProcessTable::from_iter([nginx]);
     assert_eq!(

@@ -1,9 +1,9 @@
-//! Describes processes: name, command line, user and start time through sysinfo, and the systemd
-//! unit or container. Does not find their sockets.
+//! Describes processes: name, command line, user, start time and parent through sysinfo, the
+//! working directory, and the systemd unit or container. Does not find their sockets.
 
 use std::{
     ffi::OsString,
-    fs::File,
+    fs::{self, File},
     io::{BufRead as _, BufReader},
     os::unix::ffi::OsStrExt as _,
 };
@@ -11,7 +11,7 @@ use std::{
 use sysinfo::{Pid, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind};
 
 use crate::{
-    domain::{Errno, Process, Text},
+    domain::{Errno, ParentProcess, Process, Text},
     host::{
         Describer,
         linux::{lease_holder, unit},
@@ -61,7 +61,21 @@ fn description(process: &sysinfo::Process, boot: Option<u64>) -> Process {
         // If sysinfo cannot read the boot time, it computes a wrong start time without an error.
         started: boot.map(|_| process.start_time()).filter(|started| Some(*started) >= boot),
         unit: unit::read(pid),
+        directory: directory(pid),
+        parent: parent(process),
     }
+}
+
+/// Returns the current working directory. None: it cannot be read.
+fn directory(pid: u32) -> Option<Text> {
+    let path = fs::read_link(format!("/proc/{pid}/cwd")).ok()?;
+    Some(Text::scrub_up_to(path.as_os_str().as_bytes(), COMMAND_LIMIT))
+}
+
+/// Returns the parent. None: the parent is not in the pid namespace of this /proc.
+fn parent(process: &sysinfo::Process) -> Option<ParentProcess> {
+    let pid = process.parent()?.as_u32();
+    (pid != 0).then(|| ParentProcess { pid, name: lease_holder::name(pid) })
 }
 
 /// Returns whether the command line can be read. sysinfo does not distinguish an empty one from an

@@ -103,6 +103,8 @@ impl SimulatedHostBuilder {
             uid: Some(uid),
             started: Some(BEGIN - 86_400 + u64::from(pid)),
             unit: None,
+            directory: None,
+            parent: None,
         };
         self.processes.insert(pid, process);
         self
@@ -238,6 +240,7 @@ impl SimulatedHostBuilder {
             kernel: Text::scrub("simulated"),
             network_namespace: None,
             namespace_name: None,
+            namespace_label: None,
             is_isolated: true,
             users: Arc::new(self.users.into_iter().collect::<Users>()),
         };
