@@ -39,7 +39,7 @@ pub use interfaces::Interfaces;
 pub use local_address::{InterfaceName, LocalAddress};
 pub use monitor::Monitor;
 pub use occupancy::{Gauge, Occupancy, PortUse, ProtocolFamily, StateClass};
-pub use owner::{Holder, Owner, Process, ProcessTable, Users};
+pub use owner::{Holder, Owner, ParentProcess, Process, ProcessTable, Users};
 pub use port::{EmptyRange, PortRange};
 pub use service::ServiceNames;
 pub use snapshot::{Machine, MachineKind, NamespaceName, Snapshot, Source, is_release_at_least};
