@@ -144,7 +144,7 @@ fn page(
     let first_page = if needed <= room { room.max(1) } else { each };
     let all = lines.len();
     let pages = 1 + all.saturating_sub(first_page).div_ceil(each);
-    let number = context.app.inspector_page().rem_euclid(pages as isize) as usize;
+    let number = context.app.inspector_page().rem_euclid(pages.cast_signed()) as usize;
     let (start, length) = match number {
         0 => (0, first_page),
         _ => (first_page + (number - 1) * each, each),

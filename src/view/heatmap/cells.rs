@@ -180,7 +180,7 @@ fn shorter_name(name: &str, width: usize) -> String {
     let ends = name.match_indices(['-', '_', '.', '@', ':']).map(|(end, _)| end);
     let heads = ends.filter_map(|end| name.get(..end));
     let fits = |head: &&str| (LEAST_NAME..=width).contains(&head.width());
-    match heads.filter(fits).last() {
+    match heads.rev().find(fits) {
         Some(head) if name.width() > width => head.to_owned(),
         _ => words::shorten(name, width),
     }
