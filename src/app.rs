@@ -155,6 +155,8 @@ pub struct App {
     /// The block under the pointer.
     hover: Option<PortRange>,
     span: Option<PortSelection>,
+    /// The page of the inspector, and the port that it describes.
+    inspector_page: (u16, isize),
 }
 
 impl App {
@@ -183,6 +185,7 @@ impl App {
             is_mouse_on: options.mouse,
             hover: None,
             span: None,
+            inspector_page: (0, 0),
         }
     }
 
@@ -290,6 +293,13 @@ impl App {
         self.hover.map_or(self.map.cursor, |block| self.port_of_shown_class(block))
     }
 
+    /// The number of pages that the inspector was scrolled, negative if back from the first page.
+    /// After the last page comes the first one. 0 if another port is described by now.
+    pub fn inspector_page(&self) -> isize {
+        let (port, page) = self.inspector_page;
+        if port == self.inspected() { page } else { 0 }
+    }
+
     /// Time until the Allocate screen changes without an event, because a mark fades or an age
     /// grows. None: nothing changes, or another screen is shown.
     pub fn redraw_after(&self) -> Option<Duration> {
@@ -372,8 +382,9 @@ impl App {
     /// draws the block, so that the inspector describes what the map shows. If no port is known to
     /// be occupied, returns the first one.
     pub fn port_of_shown_class(&self, block: PortRange) -> u16 {
-        let heaviest = self.lens_counts(block).heaviest();
-        let found_port = self.scan.as_ref().zip(heaviest).and_then(|(scan, class)| {
+        let found_port = self.scan.as_ref().and_then(|scan| {
+            let by_class = self.lens_counts(block).by_class;
+            let class = lens::shown_class(block, &by_class, &scan.lens_counts.by_class)?;
             let class_of = |port| scan.occupancy.port(port).shown_class(self.map.protocols);
             block.ports().find(|&port| class_of(port) == Some(class))
         });

@@ -26,6 +26,8 @@ pub enum Action {
     NextLens,
     PreviousLens,
     NextProtocols,
+    /// Scrolls the inspector this number of pages forward, or back if it is negative.
+    ScrollInspector(isize),
     ToggleFreeze,
     ScanNow,
     Allocation(Own),
@@ -198,6 +200,8 @@ pub const COMMANDS: &[KeyCommand] = &[
     row(LISTS_AND_MAP, "r", &[Action::ScanNow]).does("scan now", "scan now"),
     row(MAP, "< >", &[go(Move::PreviousPort), go(Move::NextPort)])
         .does("one port", "previous, next port"),
+    row(MAP, "J K", &[Action::ScrollInspector(1), Action::ScrollInspector(-1)])
+        .does("inspector", "next, previous lines of the inspector"),
     row(MAP, "Shift+arrows", &[]).does("", "move by ten").also(&[
         (Key::ShiftLeft, go(Move::FarLeft)),
         (Key::ShiftRight, go(Move::FarRight)),
@@ -342,6 +346,7 @@ mod tests {
             &[Action::NextRun, Action::PreviousRun, Action::TurnPage(1), Action::TurnPage(-1)],
             &[Action::NextTheme, Action::ToggleMouse, Action::OpenGoTo, Action::GoTo],
             &[Action::NextLens, Action::PreviousLens, Action::NextProtocols],
+            &[Action::ScrollInspector(1), Action::ScrollInspector(-1)],
             &[Action::ToggleFreeze, Action::ScanNow, Action::ShowOnMap, Action::OpenHelp],
             &[Action::Close, Action::Suspend, Action::Quit],
         ]

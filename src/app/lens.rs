@@ -6,7 +6,10 @@ mod owners;
 
 use crate::{
     app::settings::wrapping_index,
-    domain::{Ephemeral, Gauge, Occupancy, PortRange, ProtocolFamily, Protocols, StateClass},
+    domain::{
+        Ephemeral, Gauge, Occupancy, PortRange, ProtocolFamily, Protocols, StateClass,
+        occupancy::ByClass,
+    },
 };
 
 pub use categories::{
@@ -126,22 +129,42 @@ impl LensCounts {
     pub fn share(&self) -> f32 {
         self.occupied as f32 / self.size.max(1) as f32
     }
-
-    /// The class in whose colour the state lens draws a block with these counts; None: no port is
-    /// occupied.
-    pub fn heaviest(&self) -> Option<StateClass> {
-        heaviest(&self.by_class)
-    }
 }
 
-/// Returns the class with the greatest total weight. A port of a rare class has a greater weight,
-/// so that it is visible among many ports of a common class. None: all counts are 0.
-pub fn heaviest(by_class: &[u32; StateClass::EACH.len()]) -> Option<StateClass> {
-    let classes = StateClass::EACH.into_iter().zip(by_class);
-    let weights = classes.map(|(class, ports)| (ports * class.weight(), class));
-    // Of equal weights, the class that comes first in `StateClass::EACH` wins.
-    let heaviest = weights.rev().max_by_key(|&(weight, _)| weight);
-    heaviest.filter(|&(weight, _)| weight > 0).map(|(_, class)| class)
+/// A class is rare if at most one of this many occupied ports has it. A block shows a rare class
+/// wherever it occurs.
+const RARE: u32 = 100;
+/// Fractional part of the golden ratio. Its multiples, modulo 1, are spread evenly over 0 to 1 in
+/// each run of consecutive blocks.
+const GOLDEN: f64 = 0.618_033_988_749_895;
+
+/// Returns the class in whose colour the state lens draws a block. None: no port is occupied.
+///
+/// A class that is rare on the whole map, and LISTEN if its weight is the greatest, are always
+/// shown. Otherwise neighbouring blocks show different classes, so that each class has as many
+/// blocks as ports (ordered dither). `on_map` are the counts of the whole map.
+pub fn shown_class(block: PortRange, by_class: &ByClass, on_map: &ByClass) -> Option<StateClass> {
+    let occupied: u32 = on_map.iter().sum();
+    let is_rare = |class: StateClass| on_map[class as usize] * RARE <= occupied;
+    let classes = || StateClass::EACH.into_iter().filter(|&class| by_class[class as usize] > 0);
+    let weight = |class: StateClass| by_class[class as usize] * class.weight();
+    let heaviest = classes().rev().max_by_key(|&class| weight(class))?;
+    if let Some(rare) = classes().find(|&class| is_rare(class)) {
+        return Some(rare);
+    }
+    if heaviest == StateClass::Listen {
+        return Some(heaviest);
+    }
+    let number = f64::from(block.first()) / f64::from(block.len());
+    let place = (number.floor() * GOLDEN).fract();
+    let total: u32 = by_class.iter().sum();
+    let mut left = (place * f64::from(total)) as u32;
+    classes().find(|&class| {
+        let ports = by_class[class as usize];
+        let is_here = left < ports;
+        left = left.saturating_sub(ports);
+        is_here
+    })
 }
 
 /// Counts the occupied ports of one protocol and family among those that the kernel chooses
@@ -168,14 +191,48 @@ pub fn automatic_gauge(
 mod tests {
     use super::*;
 
+    /// Returns how many of 300 blocks of 20 ports show each class, if all have the same counts.
+    fn shown(counts: [(StateClass, u32); 2], on_map: [(StateClass, u32); 2]) -> ByClass {
+        let by_class = |counts: [(StateClass, u32); 2]| {
+            let mut all = ByClass::default();
+            for (class, ports) in counts {
+                all[class as usize] = ports;
+            }
+            all
+        };
+        let mut shown = ByClass::default();
+        for number in 100..400 {
+            let block = PortRange::new(number * 20, number * 20 + 19).unwrap();
+            let class = shown_class(block, &by_class(counts), &by_class(on_map)).unwrap();
+            shown[class as usize] += 1;
+        }
+        shown
+    }
+
     #[test]
-    fn one_listening_port_outweighs_nine_established_ones() {
-        let mut lens_counts = LensCounts::default();
-        lens_counts.by_class[StateClass::Listen as usize] = 1;
-        lens_counts.by_class[StateClass::Established as usize] = 9;
-        assert_eq!(lens_counts.heaviest(), Some(StateClass::Listen));
-        lens_counts.by_class[StateClass::Established as usize] = 11;
-        assert_eq!(lens_counts.heaviest(), Some(StateClass::Established));
+    fn a_third_of_the_ports_has_a_third_of_the_blocks() {
+        use StateClass::{Established, TimeWait};
+        let counts = [(Established, 12), (TimeWait, 6)];
+        let shown = shown(counts, [(Established, 12_000), (TimeWait, 6000)]);
+        let part = shown[TimeWait as usize];
+        assert!((97..=103).contains(&part), "{shown:?}");
+        assert_eq!(part + shown[Established as usize], 300);
+    }
+
+    #[test]
+    fn a_rare_class_is_shown_wherever_it_occurs() {
+        use StateClass::{Bound, Established, Listen};
+        let shown_bound = shown([(Bound, 1), (Established, 19)], [(Bound, 9), (Established, 990)]);
+        assert_eq!(shown_bound[Bound as usize], 300);
+        let many = [(Listen, 500), (Established, 9500)];
+        assert_eq!(shown([(Listen, 1), (Established, 9)], many)[Listen as usize], 300);
+        assert!(shown([(Listen, 1), (Established, 11)], many)[Listen as usize] < 60);
+    }
+
+    #[test]
+    fn a_block_without_sockets_shows_no_class() {
+        let block = PortRange::new(40_000, 40_019).unwrap();
+        assert_eq!(shown_class(block, &ByClass::default(), &ByClass::default()), None);
     }
 
     #[test]

@@ -22,8 +22,10 @@ const MIN_LARGEST_CLASS: Size = Size { columns: 190, rows: 56 };
 /// Minimum number of lines that dots must leave for the inspector below the map, unless the user
 /// chose dots.
 const LINES_BELOW: u16 = 8;
-/// Lines of header, gauges, inspector line, legend and footer. The axis is counted separately.
+/// Lines of header, gauges, legend and footer, and one spare line. The axis is counted separately.
 const OTHER_LINES: u16 = 5;
+/// Minimum number of lines of an inspector below the map: owner, sockets, command, and the rest.
+const INSPECTOR_LINES: u16 = 4;
 /// Below this size the screen is text only.
 const MIN_SIZE: Size = Size { columns: 80, rows: 24 };
 
@@ -181,7 +183,9 @@ impl Map {
             lines: size.rows.saturating_sub(OTHER_LINES + AXIS),
         };
         if size.columns < WIDE {
-            let grid = self.grid_in(self.range(ephemeral), without_inspector)?;
+            let lines = without_inspector.lines.saturating_sub(INSPECTOR_LINES - 1);
+            let room = Room { lines, ..without_inspector };
+            let grid = self.grid_in(self.range(ephemeral), room)?;
             return Some(Plan { grid, inspector: InspectorPlace::Below });
         }
         let beside_inspector =
@@ -371,7 +375,7 @@ mod tests {
         let linux = |columns, rows| shape(port::LINUX_DEFAULT, columns, rows);
         let iana = |columns, rows| shape(port::IANA_DYNAMIC, columns, rows);
         assert_eq!(linux(80, 24), (Blocks, 1000, 50, 15, false));
-        assert_eq!(iana(80, 24), (Blocks, 500, 50, 17, false));
+        assert_eq!(iana(80, 24), (Blocks, 1000, 50, 9, false));
         assert_eq!(linux(100, 30), (Blocks, 800, 80, 19, false));
         assert_eq!(iana(100, 30), (Blocks, 400, 80, 21, false));
         assert_eq!(linux(120, 40), (Blocks, 500, 50, 29, true));

@@ -143,6 +143,9 @@ impl App {
                 self.map.protocols = cycle(&PROTOCOLS, self.map.protocols, -1);
                 self.recount();
             }
+            Action::ScrollInspector(by) => {
+                self.inspector_page = (self.inspected(), self.inspector_page() + by);
+            }
             Action::ToggleFreeze => {
                 self.is_frozen = !self.is_frozen;
                 return vec![Effect::Ask(Request::Freeze(self.is_frozen))];

@@ -31,6 +31,9 @@ pub struct Machine {
     pub network_namespace: Option<u64>,
     /// Name of the network namespace, if a namespace was requested.
     pub namespace_name: Option<NamespaceName>,
+    /// What the network namespace is called on screen: its requested name, its name in /run/netns,
+    /// or its number. None: it is the one of the machine itself, or it is unknown.
+    pub namespace_label: Option<Text>,
     /// Whether the ports that portscope binds cannot affect others: the machine is simulated, or
     /// its network namespace is not the initial one and has only loopback and the kernel's fallback
     /// tunnel devices.
@@ -47,6 +50,7 @@ impl Machine {
             kernel,
             network_namespace: None,
             namespace_name: None,
+            namespace_label: None,
             is_isolated: true,
             users: Arc::new(Users::default()),
         }

@@ -98,6 +98,7 @@ impl LinuxHost {
     /// Errors: the namespace cannot be entered.
     pub fn within(namespace: Arc<Namespace>) -> Result<Self, NamespaceError> {
         let mut machine = netns::inside(&namespace, || machine::read(users::read()))?;
+        machine.namespace_label = Some(namespace.name.text.clone());
         machine.namespace_name = Some(namespace.name.clone());
         Ok(Self { machine: Arc::new(machine), namespace: Some(namespace) })
     }

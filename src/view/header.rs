@@ -7,8 +7,8 @@ use ratatui::{
 };
 
 use crate::{
-    app::{App, Screen},
-    domain::{Gap, MachineKind, Snapshot, notation},
+    app::{App, Lens, Screen},
+    domain::{Gap, MachineKind, Protocols, Snapshot, notation},
     view::{Role, Theme, screen_views, surface::Surface, words},
 };
 
@@ -56,17 +56,16 @@ pub fn render(app: &App, surface: &mut Surface<'_>) {
     }
 }
 
-/// Returns the machine's name, its namespace, the gaps and the age of the scan, as far as they fit
-/// into `room` columns. Drops the namespace first, then either the mouse note or the name, then
-/// both; last, reduces the gaps to their number. Returns an empty line if the number and the age do
-/// not fit.
+/// Returns the settings of the map, the machine's name, its namespace, the gaps and the age of the
+/// scan, as far as they fit into `room` columns. Keeps longest: the age, the protocol of the map, the
+/// number of the gaps. Returns an empty line if the number and the age do not fit.
 fn facts(app: &App, theme: &Theme, room: usize) -> Line<'static> {
     let Some(scan) = app.scan() else {
         return Line::styled("no scan yet ", theme.style(Role::Dim));
     };
     let machine = &scan.snapshot.machine;
-    let name = Span::raw(words::shorten(machine.name.as_str(), MAX_NAME_LENGTH));
-    let namespace = machine.network_namespace.map(|inode| format!("netns {inode}"));
+    let name = Some(Span::raw(words::shorten(machine.name.as_str(), MAX_NAME_LENGTH)));
+    let namespace = machine.namespace_label.as_ref().map(|label| format!("netns {label}"));
     let namespace = namespace.map(|text| Span::styled(text, theme.style(Role::Dim)));
     let kind = Some(kind(app, &scan.snapshot, theme));
     let gaps = gaps(&scan.snapshot, theme);
@@ -74,18 +73,63 @@ fn facts(app: &App, theme: &Theme, room: usize) -> Line<'static> {
         let count = notation::counted(scan.snapshot.gaps.len() as u64, "gap");
         Span::styled(count, theme.style(Role::Warn))
     });
+    let [only, lens] = map_settings(app).map(|setting| {
+        setting.map(|text| Span::styled(format!(" {text} "), theme.badge(Role::Accent)))
+    });
     // Shown only while the mouse is off, because it is on by default.
     let mouse = (!app.is_mouse_on()).then(|| Span::styled("mouse off", theme.style(Role::Dim)));
-    let wordings = [
-        vec![Some(name.clone()), namespace, mouse.clone(), gaps.clone(), kind.clone()],
-        vec![Some(name.clone()), mouse.clone(), gaps.clone(), kind.clone()],
-        vec![Some(name), gaps.clone(), kind.clone()],
-        vec![mouse, gaps.clone(), kind.clone()],
-        vec![gaps, kind.clone()],
-        vec![few_words, kind],
-    ];
-    let mut lines = wordings.into_iter().map(|parts| joined(parts.into_iter().flatten(), theme));
-    lines.find(|line| line.width() <= room).unwrap_or_default()
+    let parts = [only, lens, name, namespace, mouse, gaps, few_words, kind];
+    let wordings = WORDINGS.iter().map(|wording| {
+        let of = |part: &HeaderPart| parts[*part as usize].clone();
+        joined(wording.iter().filter_map(of), theme)
+    });
+    wordings.into_iter().find(|line| line.width() <= room).unwrap_or_default()
+}
+
+/// A part of the header's right end.
+#[derive(Clone, Copy)]
+enum HeaderPart {
+    Only,
+    Lens,
+    Name,
+    Namespace,
+    Mouse,
+    Gaps,
+    FewWords,
+    Kind,
+}
+
+/// The wordings of the header's right end, longest first.
+const WORDINGS: &[&[HeaderPart]] = {
+    use HeaderPart::{FewWords, Gaps, Kind, Lens, Mouse, Name, Namespace, Only};
+    &[
+        &[Only, Lens, Name, Namespace, Mouse, Gaps, Kind],
+        &[Only, Lens, Namespace, Mouse, Gaps, Kind],
+        &[Only, Lens, Name, Mouse, Gaps, Kind],
+        &[Only, Lens, Name, Gaps, Kind],
+        &[Only, Lens, Mouse, Gaps, Kind],
+        &[Only, Lens, Gaps, Kind],
+        &[Only, Lens, FewWords, Kind],
+        &[Only, Gaps, Kind],
+        &[Only, FewWords, Kind],
+        &[FewWords, Kind],
+    ]
+};
+
+/// Returns the settings of the map that differ from the default: `UDP only`, `lens owner`. Other
+/// screens do not depend on them.
+fn map_settings(app: &App) -> [Option<String>; 2] {
+    let map = app.map();
+    let is_shown = app.screen() == Screen::Map;
+    let only = match map.protocols {
+        Protocols::Both => None,
+        Protocols::Tcp => Some("TCP only"),
+        Protocols::Udp => Some("UDP only"),
+    };
+    let only = only.filter(|_| is_shown).map(str::to_owned);
+    let lens =
+        (is_shown && map.lens != Lens::default()).then(|| format!("lens {}", map.lens.name()));
+    [only, lens]
 }
 
 fn joined(parts: impl Iterator<Item = Span<'static>>, theme: &Theme) -> Line<'static> {

@@ -2,6 +2,7 @@
 //! draw the map.
 
 mod below;
+mod groups;
 mod neighbours;
 mod port;
 mod port_history;
@@ -26,20 +27,20 @@ use crate::{
     },
 };
 
-/// Minimum width for two columns beside the map.
+/// Minimum width for two columns beside the map, and maximum width of the neighbours and the range.
 const WIDE: u16 = 60;
 /// Minimum width for two columns below the map.
 const WIDE_BELOW: u16 = 76;
-/// Minimum height for two columns below the map.
-const COLUMN_LINES: u16 = 8;
+/// Minimum height for two columns below the map. On fewer lines, the port needs the whole width.
+const COLUMN_LINES: u16 = 14;
 const COLUMN_GAP: u16 = 2;
 /// Maximum width of the right column. Wider bars would show nothing more.
 const RIGHT_WIDTH: u16 = 46;
 /// Number of lines of a port with a typical socket. They are reserved, so that the lines below do
 /// not move when the pointer moves to another port.
 const PORT_LINES: usize = 14;
-/// Number of lines of the newest history entry, with a blank line and a title.
-const MIN_HISTORY_LINES: usize = 3;
+/// Minimum height for one wide column: enough for the port and for all sections below it.
+const HIGH: usize = 50;
 
 /// Data from which the parts of the inspector are drawn.
 #[derive(Clone, Copy)]
@@ -78,15 +79,17 @@ pub fn render(
         // The line above or below the map already has the gauges.
         columns(context, false, &mut surface.within(indented(area)));
     } else {
-        surface.within(area).lines(&below::lines(&context, usize::from(area.height)));
+        let (lines, needed) = below::lines(&context);
+        surface.within(area).lines(&page(&context, lines, needed, usize::from(area.height)));
     }
 }
 
-/// Draws the port and its surroundings: side by side, or one below the other if there is less room.
+/// Draws the port and its surroundings one below the other. On an area that is wide but not high,
+/// draws them side by side.
 fn columns(context: InspectorContext<'_>, has_families: bool, surface: &mut Surface<'_>) {
     let area = surface.area;
     let height = usize::from(area.height);
-    if area.width >= WIDE {
+    if area.width >= WIDE && height < HIGH {
         let width = RIGHT_WIDTH.min((area.width - COLUMN_GAP) / 2);
         let left = Rect { width: area.width - COLUMN_GAP - width, ..area };
         let right = Rect { x: left.right() + COLUMN_GAP, width, ..area };
@@ -94,9 +97,13 @@ fn columns(context: InspectorContext<'_>, has_families: bool, surface: &mut Surf
         let range_lines = range_and_neighbours(&context.as_wide_as(right), has_families, height);
         surface.within(right).lines(&range_lines);
     } else {
+        let narrow = Rect { width: area.width.min(WIDE), ..area };
         let context = context.as_wide_as(area);
-        let mut range_lines =
-            range_and_neighbours(&context, has_families, height.saturating_sub(PORT_LINES + 1));
+        let mut range_lines = range_and_neighbours(
+            &context.as_wide_as(narrow),
+            has_families,
+            height.saturating_sub(PORT_LINES + 1),
+        );
         if !range_lines.is_empty() {
             range_lines.insert(0, Line::default());
         }
@@ -113,25 +120,42 @@ fn about_port(context: &InspectorContext<'_>, room: usize) -> Vec<Line<'static>>
     if !lines.is_empty() {
         lines.push(Line::default());
     }
-    let room = room.saturating_sub(lines.len());
+    lines.push(port::title(context));
+    let (mut port_lines, needed) = port::lines(context);
     let history_lines = port_history::lines(context);
-    // The newest history entry has priority over a second socket.
-    let newest = if history_lines.is_empty() { 0 } else { MIN_HISTORY_LINES };
-    let kept = newest.min(room.saturating_sub(PORT_LINES));
-    lines.extend(port::lines(context, room - kept));
-    append(&mut lines, history_lines, room);
+    if !history_lines.is_empty() {
+        port_lines.push(Line::default());
+        port_lines.extend(history_lines);
+    }
+    let room = room.saturating_sub(lines.len());
+    lines.extend(page(context, port_lines, needed, room));
     lines
 }
 
-/// Appends a blank line and the section, cut to `room` lines. Appends nothing if only the title
-/// fits.
-fn append(lines: &mut Vec<Line<'static>>, mut section: Vec<Line<'static>>, room: usize) {
-    let left = room.saturating_sub(lines.len() + 1);
-    section.truncate(left);
-    if section.len() > 1 {
-        lines.push(Line::default());
-        lines.append(&mut section);
+/// Returns the lines of the current page. The first page has no number if the `needed` first lines
+/// fit; the others end with the numbers of their lines.
+fn page(
+    context: &InspectorContext<'_>,
+    mut lines: Vec<Line<'static>>,
+    needed: usize,
+    room: usize,
+) -> Vec<Line<'static>> {
+    let each = room.saturating_sub(1).max(1);
+    let first_page = if needed <= room { room.max(1) } else { each };
+    let all = lines.len();
+    let pages = 1 + all.saturating_sub(first_page).div_ceil(each);
+    let number = context.app.inspector_page().rem_euclid(pages.cast_signed()) as usize;
+    let (start, length) = match number {
+        0 => (0, first_page),
+        _ => (first_page + (number - 1) * each, each),
+    };
+    let end = all.min(start + length);
+    let mut page: Vec<_> = lines.drain(start..end).collect();
+    if room > 1 && pages > 1 && (number > 0 || needed > room) {
+        page.push(context.dim(format!(" lines {}-{end} of {all} · J K scroll", start + 1)));
     }
+    page.truncate(room);
+    page
 }
 
 /// Returns the lines of the neighbours, the range, and its use by protocol and family. Leaves out

@@ -21,8 +21,8 @@ const GAUGE_LINES: u16 = 5;
 const MIN_LOUPE_LINES: u16 = 8;
 const USUAL_LOUPE_LINES: u16 = 10;
 const MAX_LOUPE_LINES: u16 = 17;
-/// Number of lines that loupe and gauges leave to the inspector below the map: enough for two
-/// columns.
+/// Number of lines that loupe and gauges leave to the inspector below the map: enough for a port with
+/// two owners.
 const MIN_INSPECTOR_LINES: u16 = 8;
 
 /// Areas of the parts of a frame; empty where there is no room.

@@ -23,6 +23,8 @@ use crate::{
 /// A mark, its name and its count (None: it is not counted).
 pub struct LegendEntry {
     pub mark: char,
+    /// The letter of the map's cells, which replaces a square if each cell shows a letter.
+    letter: char,
     pub style: Style,
     pub name: String,
     pub count: Option<u32>,
@@ -41,6 +43,8 @@ impl LegendEntry {
 /// The names of owners are cut to this width, in columns; the name of the owner in focus is cut to
 /// twice this width.
 const MAX_NAME_LENGTH: usize = 14;
+/// The mark of a colour.
+const SQUARE: char = '■';
 /// Maximum height of a legend.
 const MAX_LINES: u16 = 2;
 /// Minimum `LegendEntry::dropped` of entries that the facts beside the map show, too.
@@ -56,6 +60,11 @@ pub fn render(app: &App, resolution: Resolution, surface: &mut Surface<'_>) {
         }
         _ => entries(app, scan, theme),
     };
+    if matches!(resolution, Resolution::Letters | Resolution::Numbers(_)) {
+        for entry in entries.iter_mut().filter(|entry| entry.mark == SQUARE) {
+            entry.mark = entry.letter;
+        }
+    }
     let mut titles = (lens::view(app.map().lens).headings)(app, scan, theme);
     // The reason why the map is not drawn as requested.
     for title in &mut titles {
@@ -191,9 +200,11 @@ pub fn entries(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> 
 }
 
 /// Builds an entry. Its mark is a coloured square, or the map's letter if there are no half blocks.
+/// On a map of letters, `render` replaces the square.
 fn entry(theme: &Theme, role: Role, letter: char, name: &str, count: Option<u32>) -> LegendEntry {
     LegendEntry {
-        mark: if theme.needs_whole_cells() { letter } else { '■' },
+        mark: if theme.needs_whole_cells() { letter } else { SQUARE },
+        letter,
         style: theme.style(role),
         name: name.to_owned(),
         count,
@@ -271,6 +282,7 @@ pub fn class_lines(counts: &LensCounts, theme: &Theme, width: usize) -> Vec<Line
 fn densities(scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
     let plain = |mark, name: &str, count| LegendEntry {
         mark,
+        letter: mark,
         style: Style::new(),
         name: name.to_owned(),
         count,

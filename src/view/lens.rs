@@ -38,9 +38,9 @@ const fn category(letter: char, role: Role, name: &'static str) -> Category {
 }
 
 const PROTOCOLS: [Category; 3] = [
-    category('t', Role::Category(0), "TCP only"),
-    category('u', Role::Category(1), "UDP only"),
-    category('b', Role::Category(2), "both"),
+    category('t', Role::Class(StateClass::Established), "TCP only"),
+    category('u', Role::Class(StateClass::Udp), "UDP only"),
+    category('b', Role::Class(StateClass::Bound), "both"),
 ];
 
 const PARITIES: [Category; 3] = [
@@ -177,17 +177,14 @@ fn shared(
     Paint { free: free(scan, block), taken }
 }
 
-/// Returns how a block is drawn under the state lens: by the state class with the greatest total
-/// weight (see `lens::heaviest`).
+/// Returns how a block is drawn under the state lens (see `lens::shown_class`).
 pub fn by_state(scan: &LatestScan, protocols: Protocols, block: PortRange) -> Paint {
     let [even, odd] = scan.occupancy.by_class(block, protocols);
     let by_class = std::array::from_fn(|class| even[class] + odd[class]);
     let share = by_class.iter().sum::<u32>() as f32 / block.len() as f32;
-    let taken = lens::heaviest(&by_class).map(|class| TakenPorts {
-        role: Role::Class(class),
-        share,
-        letter: letter(class),
-    });
+    let class = lens::shown_class(block, &by_class, &scan.lens_counts.by_class);
+    let taken =
+        class.map(|class| TakenPorts { role: Role::Class(class), share, letter: letter(class) });
     Paint { free: free(scan, block), taken }
 }
 

@@ -173,6 +173,14 @@ impl Theme {
             _ => Modifier::empty(),
         };
         match role {
+            Role::Selected if self.depth == Depth::Sixteen => {
+                // Coloured text is hard to read on any of the base colours.
+                let ink = match self.background {
+                    Background::Dark => Color::White,
+                    Background::Light => Color::Black,
+                };
+                Style::new().fg(ink).bg(self.color(role))
+            }
             Role::Selected => Style::new().bg(self.color(role)).add_modifier(modifier),
             _ => Style::new().fg(self.color(role)).add_modifier(modifier),
         }

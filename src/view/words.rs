@@ -10,14 +10,14 @@ use crate::{
     view::Theme,
 };
 
-/// Formats the age of a socket: `for 12s`, `for at least 3m` if the age is only a lower limit,
-/// `new` below one second. Returns `None` for a lower limit below one second.
+/// Formats the age of a socket: `for 12s`, `seen for 3m` if the age is only a lower limit, `new`
+/// below one second. Returns `None` for a lower limit below one second.
 pub fn lasting(age: Age) -> Option<String> {
     match age {
         Age::Exactly(age) if age.as_secs() == 0 => Some("new".to_owned()),
         Age::Exactly(age) => Some(format!("for {}", notation::rounded(age.as_secs_f64()))),
         Age::AtLeast(age) if age.as_secs() == 0 => None,
-        Age::AtLeast(age) => Some(format!("for at least {}", notation::rounded(age.as_secs_f64()))),
+        Age::AtLeast(age) => Some(format!("seen for {}", notation::rounded(age.as_secs_f64()))),
     }
 }
 
@@ -266,7 +266,7 @@ mod tests {
     fn an_age_shows_when_it_is_only_a_lower_limit() {
         let (seconds, minutes) = (Duration::from_secs(12), Duration::from_secs(200));
         assert_eq!(lasting(Age::Exactly(seconds)).as_deref(), Some("for 12s"));
-        assert_eq!(lasting(Age::AtLeast(minutes)).as_deref(), Some("for at least 3m"));
+        assert_eq!(lasting(Age::AtLeast(minutes)).as_deref(), Some("seen for 3m"));
         assert_eq!(lasting(Age::Exactly(Duration::from_millis(300))).as_deref(), Some("new"));
         assert_eq!(lasting(Age::AtLeast(Duration::ZERO)), None);
     }

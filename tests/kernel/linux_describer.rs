@@ -11,7 +11,7 @@ use std::{
 };
 
 use portscope::{
-    domain::Process,
+    domain::{Process, Text},
     host::{Describer as _, linux::describer::ProcDescriber},
 };
 
@@ -75,6 +75,18 @@ fn a_process_is_described_with_name_command_user_and_start_time() {
     assert_eq!(process.uid, Some(rustix::process::geteuid().as_raw()));
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     assert!(process.started.unwrap().abs_diff(now) <= 5, "{:?} at {now}", process.started);
+}
+
+#[test]
+fn a_process_is_described_with_directory_and_parent() {
+    let _alone = alone();
+    let child = Sleeper::spawn(Command::new("sleep").arg("1000").current_dir("/tmp"));
+    let process = described_once(child.pid(), |p| command_line(p) == "sleep 1000");
+    assert_eq!(process.directory.as_ref().map(Text::as_str), Some("/tmp"));
+    let parent = process.parent.unwrap();
+    assert_eq!(parent.pid, std::process::id());
+    let name = fs::read_to_string("/proc/self/comm").unwrap();
+    assert_eq!(parent.name.as_ref().map(Text::as_str), Some(name.trim_end()));
 }
 
 #[test]

@@ -77,6 +77,7 @@ fn attributed(holders: &Holders, inodes: &[u32]) -> Snapshot {
         kernel: Text::scrub("this"),
         network_namespace: None,
         namespace_name: None,
+        namespace_label: None,
         is_isolated: false,
         users: Arc::new(Users::default()),
     });

@@ -1,12 +1,16 @@
 //! The inspector: what it shows about a port at each width, and that no port or size breaks it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+    time::Duration,
+};
 
 use portscope::{
     app::{Event, Gesture, Key, Lens, PointerTarget},
-    domain::{PortRange, ProcessTable, Protocol, Snapshot, Socket, State, Text},
+    domain::{ParentProcess, PortRange, ProcessTable, Protocol, Snapshot, Socket, State, Text},
     engine::Report,
-    host::Host as _,
+    host::{Host as _, simulated::SimulatedHost},
     view::{Theme, layout},
 };
 use proptest::prelude::*;
@@ -99,13 +103,14 @@ fn the_inspector_beside_the_map() {
 }
 
 #[test]
-fn a_wide_inspector_has_two_columns() {
+fn a_wide_and_high_inspector_has_one_column() {
     let session = watched(dark(), 240, 60);
     let area = layout::areas(Rect::new(0, 0, 240, 60), &session.app).inspector;
     assert!(area.width >= 76, "{area:?}");
     let inspector = at(49_152, 240, 60);
-    assert!(inspector.contains("2 sockets  Neighbours"), "{inspector}");
-    golden("two-columns-240x60", &inspector);
+    let command = "│ command   [4121] /srv/payments --pool 64 --listen 0.0.0.0:8443\n";
+    assert!(inspector.contains(command), "{inspector}");
+    golden("one-column-240x60", &inspector);
 }
 
 #[test]
@@ -116,10 +121,12 @@ fn the_inspector_below_the_map() {
 }
 
 #[test]
-fn omitted_rows_are_counted() {
-    let session = watched(dark(), 109, 50).press("g49152\n");
-    assert!(shown(&session).ends_with(" more lines"), "{}", shown(&session));
-    golden("below-columns-109x50", &shown(&session));
+fn omitted_lines_are_counted() {
+    let inspector = at(49_152, 120, 40);
+    assert!(inspector.contains("\n│  lines 1-12 of 22 · J K scroll\n"), "{inspector}");
+    let below = at(49_152, 109, 50);
+    assert!(!below.contains("scroll"), "{below}");
+    golden("below-109x50", &below);
 }
 
 #[test]
@@ -139,7 +146,7 @@ fn the_inspector_shows_the_hovered_block_instead_of_the_cursor() {
     assert!(inspector.contains("block 5432-5439: 1 of 8 in use"), "{inspector}");
     let small = shown(&hovered(watched(dark(), 80, 24).press("g49152\n"), range(22, 22)));
     assert!(
-        small.starts_with("  22  1 socket · under the pointer · registered for ssh"),
+        small.starts_with("  22  under the pointer: systemd[1] root\n   LISTEN  TCP 0.0.0.0"),
         "{small}"
     );
 }
@@ -153,8 +160,9 @@ fn a_service_name_shows_its_protocol_if_they_differ() {
 #[test]
 fn the_age_of_a_socket_from_the_first_scan_is_a_lower_bound() {
     let inspector = at(49_152, 160, 48);
-    assert!(inspector.contains("ESTABLISHED  TCP IPv4, for 2m"), "{inspector}");
-    assert!(inspector.contains("BOUND  TCP IPv4, for at least 3m"), "{inspector}");
+    assert!(inspector.contains("ESTABLISHED  TCP 10.0.1.7:49152 →\n"), "{inspector}");
+    assert!(inspector.contains("10.0.3.17:443, for 2m"), "{inspector}");
+    assert!(inspector.contains("BOUND  TCP 0.0.0.0, seen for 3m"), "{inspector}");
 }
 
 #[test]
@@ -225,6 +233,123 @@ fn a_udp_socket_beside_a_tcp_socket_is_named_as_udp() {
     let inspector = shown(&session.press("g5353\n"));
     assert!(inspector.contains("now     tcp LISTEN"), "{inspector}");
     assert!(inspector.contains("now     udp UNCONNECTED"), "{inspector}");
+}
+
+/// A machine with nginx on port 80 (two sockets, five processes), a development server on 8080, and
+/// a database with 18,600 connections on 5432.
+fn servers() -> SimulatedHost {
+    let [any, any6]: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+    let nginx = [812, 813, 814, 815, 816];
+    let master = "nginx: master process nginx -c /etc/nginx/nginx.conf";
+    let mut host = SimulatedHost::builder()
+        .user(33, "www-data")
+        .user(70, "postgres")
+        .process(812, "nginx", master, 0)
+        .process(900, "python3", "python3 -m http.server 8080", 0)
+        .process(7736, "postgres", "postgres -D /var/lib/postgresql/17/main", 70);
+    for &pid in &nginx[1..] {
+        host = host.process(pid, "nginx", "nginx: worker process", 33);
+    }
+    host = host.tcp((any, 80), State::Listen).owned_by(&nginx);
+    host = host.tcp((any6, 80), State::Listen).owned_by(&nginx);
+    host = host.tcp((any, 8080), State::Listen).owned_by(&[900]);
+    for address in [any, any6] {
+        host = host.tcp((address, 5432), State::Listen).owned_by(&[7736]);
+    }
+    for port in 30_000..48_600 {
+        host = host.tcp(([10, 0, 3, 17], 5432), State::Established);
+        host = host.connected_to(([10, 0, 0, 7], port)).owned_by(&[7736]);
+    }
+    host.build()
+}
+
+/// Shows a port of `servers`, with units, directories and parents.
+fn served(port: u16, columns: u16, rows: u16) -> Session {
+    let host = servers();
+    let mut session = Session::of(&host, dark(), columns, rows);
+    let processes = host.describer().describe(&host.snapshot().pids);
+    let processes: ProcessTable = processes
+        .into_iter()
+        .map(|mut process| {
+            let (unit, directory) = match process.pid {
+                900 => (None, "/srv/web"),
+                7736 => (Some("postgresql.service"), "/var/lib/postgresql"),
+                _ => (Some("nginx.service"), "/"),
+            };
+            process.unit = unit.map(Text::scrub);
+            process.directory = Some(Text::scrub(directory));
+            let name = Some(Text::scrub("systemd"));
+            process.parent = Some(ParentProcess { pid: 1, name });
+            process
+        })
+        .collect();
+    session.update(Event::Report(Report::Described(Arc::new(processes))));
+    session.press(&format!("g{port}\n"))
+}
+
+#[test]
+fn the_owner_of_a_port_is_complete_at_the_usual_sizes() {
+    let nginx = [
+        "nginx[812] root, nginx[813] [814] [815] [816] www-data",
+        "[812] nginx: master process nginx -c /etc/nginx/nginx.conf",
+        " LISTEN  TCP 0.0.0.0 and [::]",
+        "unit nginx.service",
+        "directory /",
+    ];
+    let python = [
+        "python3[900] root",
+        "python3 -m http.server 8080",
+        " LISTEN  TCP 0.0.0.0",
+        "started 23h 45m ago",
+        "directory /srv/web",
+    ];
+    let postgres = [
+        "postgres[7736] postgres",
+        "postgres -D /var/lib/postgresql/17/main",
+        " LISTEN  TCP 0.0.0.0 and [::]",
+        " ESTABLISHED  TCP 18,600 sockets, peer 10.0.0.7",
+        "unit postgresql.service",
+    ];
+    for (port, expected) in [(80, nginx), (8080, python), (5432, postgres)] {
+        for (columns, rows) in [(80, 24), (100, 30), (120, 40), (200, 60)] {
+            let inspector = shown(&served(port, columns, rows));
+            golden(&format!("port-{port}-{columns}x{rows}"), &inspector);
+            assert!(!inspector.contains("scroll"), "{inspector}");
+            if columns < 110 {
+                for words in expected.into_iter().chain(["parent systemd[1]"]) {
+                    assert!(inspector.contains(words), "{words}\n{inspector}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_lines_of_the_inspector_are_scrolled_in_a_circle() {
+    let session = watched(dark(), 80, 24).press("g49152\n");
+    let first = shown(&session);
+    let session = session.press("J");
+    let second = shown(&session);
+    assert!(first.contains("BOUND") && second.contains("[4122] /srv/ship"), "{second}");
+    assert!(second.contains(" · J K scroll"), "{second}");
+    assert_eq!(shown(&session.press("K")), first);
+    let mut session = watched(dark(), 80, 24).press("g49152\nJ");
+    let mut pages = 1;
+    while shown(&session) != first {
+        session = session.press("J");
+        pages += 1;
+        assert!(pages < 20, "{}", shown(&session));
+    }
+    let moved = session.press("J").press("g49154\n");
+    assert!(shown(&moved).starts_with("  49154  "), "{}", shown(&moved));
+}
+
+#[test]
+fn a_socket_that_the_map_hides_is_marked() {
+    let session = served(8080, 100, 30);
+    assert!(!shown(&session).contains("not on this map"));
+    let inspector = shown(&session.press("pp"));
+    assert!(inspector.contains("LISTEN  TCP 0.0.0.0, not on this map (TCP)"), "{inspector}");
 }
 
 proptest! {

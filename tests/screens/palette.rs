@@ -17,13 +17,13 @@ const BLACK: Rgb = [0; 3];
 const WHITE: Rgb = [255; 3];
 /// The six classes and "dark", in the order in which owners use their colours.
 const STATES: [(&str, Role); 7] = [
-    ("ESTABLISHED", Role::Category(0)),
-    ("TIME-WAIT", Role::Category(1)),
-    ("UDP", Role::Category(2)),
-    ("BOUND", Role::Category(3)),
-    ("closing", Role::Category(4)),
-    ("LISTEN", Role::Category(5)),
-    ("dark", Role::Category(6)),
+    ("UDP", Role::Category(0)),
+    ("BOUND", Role::Category(1)),
+    ("LISTEN", Role::Category(2)),
+    ("closing", Role::Category(3)),
+    ("dark", Role::Category(4)),
+    ("ESTABLISHED", Role::Category(5)),
+    ("TIME-WAIT", Role::Category(6)),
 ];
 
 fn theme(background: Background, contrast: Contrast) -> Theme {

@@ -1,5 +1,7 @@
 //! Golden frames: what the screens show, as text and as styles. Simulated machines only.
 
+use std::sync::Arc;
+
 use portscope::{
     app::{Event, PointerTarget, Screen},
     domain::{Gap, Text},
@@ -89,7 +91,7 @@ fn without_colour_the_map_shows_the_same_by_glyphs() {
 }
 
 #[test]
-fn ascii_shows_the_letter_of_the_state_with_the_largest_weight() {
+fn ascii_shows_the_letters_of_the_states() {
     let session = Session::of(&busy(), ascii(), 80, 24).press("g49152\n");
     session.golden("ascii-80x24");
     assert!(text(&session.draw()).is_ascii());
@@ -152,6 +154,40 @@ fn gaps_are_marked_if_their_text_does_not_fit() {
     assert!(header(80).lines().next().unwrap().contains("3 gaps"), "{}", header(80));
     let wide = header(120);
     assert!(wide.contains("bound-inactive sockets missing +2 gaps"), "{wide}");
+}
+
+#[test]
+fn the_header_shows_settings_of_the_map_that_are_not_the_default() {
+    let header = |keys: &str, columns| {
+        let session = Session::of(&busy(), dark(), columns, 30).press(keys);
+        text(&session.draw()).lines().next().unwrap().to_owned()
+    };
+    for columns in [80, 100, 120] {
+        assert!(!header("", columns).contains("only") && !header("", columns).contains("lens"));
+        assert!(header("p", columns).contains(" TCP only "), "{}", header("p", columns));
+        assert!(header("pp", columns).contains(" UDP only "), "{}", header("pp", columns));
+        // The gap has priority over the lens at 80 columns; the legend names the lens, too.
+        let both = header("ppc", columns);
+        assert!(both.contains(" UDP only ") && both.contains('1'), "{both}");
+        assert!(both.contains(" lens owner ") || columns == 80, "{both}");
+        assert!(header(" ", columns).contains("paused"), "{}", header(" ", columns));
+        assert!(!header("pp1", columns).contains("only"), "{}", header("pp1", columns));
+    }
+}
+
+#[test]
+fn the_header_names_another_network_namespace() {
+    let header = |label: Option<&str>| {
+        let mut snapshot = busy().snapshot();
+        let mut machine = (*snapshot.machine).clone();
+        machine.namespace_label = label.map(Text::scrub);
+        snapshot.machine = Arc::new(machine);
+        let mut session = Session::new(dark(), 120, 40);
+        session.update(Event::Report(Report::Scanned(Arc::new(snapshot))));
+        text(&session.draw()).lines().next().unwrap().to_owned()
+    };
+    assert!(header(Some("ux2")).contains("web-07 · netns ux2 · "), "{}", header(Some("ux2")));
+    assert!(!header(None).contains("netns"), "{}", header(None));
 }
 
 #[test]

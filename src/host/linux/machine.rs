@@ -2,7 +2,10 @@
 
 use std::{fs, os::unix::fs::MetadataExt, sync::Arc};
 
-use crate::domain::{Machine, MachineKind, Text, Users};
+use crate::{
+    domain::{Machine, MachineKind, Text, Users},
+    host::linux::netns,
+};
 
 /// Inode number of the initial network namespace since Linux 6.18 (`PROC_NET_INIT_INO`). Used if
 /// /proc/1/ns/net cannot be read.
@@ -33,6 +36,7 @@ pub fn read(users: Users) -> Machine {
         kernel: Text::scrub(system.release().to_bytes()),
         network_namespace: namespace,
         namespace_name: None,
+        namespace_label: label(namespace),
         is_isolated: is_isolated(namespace),
         users: Arc::new(users),
     }
@@ -42,11 +46,21 @@ fn namespace_of(process: &str) -> Option<u64> {
     fs::metadata(format!("/proc/{process}/ns/net")).ok().map(|link| link.ino())
 }
 
+/// Returns the name of the namespace in /run/netns, or its number. None: it is that of process 1, or
+/// unknown.
+fn label(namespace: Option<u64>) -> Option<Text> {
+    let id = namespace.filter(|&id| id != first_namespace())?;
+    Some(netns::registered_name(id).unwrap_or_else(|| Text::scrub(id.to_string())))
+}
+
+fn first_namespace() -> u64 {
+    namespace_of("1").unwrap_or(FIRST_NAMESPACE)
+}
+
 /// Returns whether the namespace has no connection to the outside, so that binding ports in it
 /// affects nothing else. False if that is unknown.
 fn is_isolated(namespace: Option<u64>) -> bool {
-    let first = namespace_of("1").unwrap_or(FIRST_NAMESPACE);
-    namespace.is_some_and(|ours| ours != first)
+    namespace.is_some_and(|ours| ours != first_namespace())
         && fs::read("/proc/thread-self/net/dev").is_ok_and(|table| has_no_way_out(&table))
 }
 

@@ -157,6 +157,12 @@ fn unknown(asked: &OsStr, shown: Text) -> Result<NamespaceError, HostError> {
     Ok(NamespaceError::Unknown { asked: shown, known })
 }
 
+/// Returns the name in /run/netns of the namespace with this inode number. None: it has none, or the
+/// mounts cannot be read.
+pub fn registered_name(id: u64) -> Option<Text> {
+    mounts::read().ok()?.name_of(id)
+}
+
 /// Returns the paths where the requested namespace may be.
 fn candidate_paths(asked: &OsStr) -> Vec<PathBuf> {
     if asked.as_bytes().contains(&b'/') {

@@ -240,6 +240,7 @@ impl SimulatedHostBuilder {
             kernel: Text::scrub("simulated"),
             network_namespace: None,
             namespace_name: None,
+            namespace_label: None,
             is_isolated: true,
             users: Arc::new(self.users.into_iter().collect::<Users>()),
         };

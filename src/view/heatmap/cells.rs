@@ -154,19 +154,36 @@ fn dots(
 /// Roles and style of a cell, reused because the next cell usually has the same roles.
 type CellColors = ((Option<Role>, Role), Style);
 
-/// Returns `E 49152 nginx`, cut to the width of the cell, and its style.
+/// Returns `E 49152 nginx`, or `E 52 payments` if a long name leaves no room for the whole number,
+/// cut to the width of the cell, and its style. The label of the row has the other digits.
 fn numbered(map: &Heatmap<'_>, theme: &Theme, block: PortRange) -> (String, Style) {
     let width = usize::from(map.grid.cell_width() - 1);
     let port = block.first();
     let (letter, style) = glyph((map.paint)(block), GlyphMeaning::Letters, theme);
+    let owner = (map.owner)(port);
     let mut text = format!("{letter} {port:>5}");
-    let left = width.saturating_sub(text.width() + 1);
-    if left > 1 {
-        let owner = words::shorten(&(map.owner)(port), left);
-        text = format!("{text} {owner}");
+    if !owner.is_empty() && width > text.width() {
+        if text.width() + 1 + owner.width() > width {
+            text = format!("{letter} {:02}", port % 100);
+        }
+        let room = width.saturating_sub(text.width() + 1);
+        text = format!("{text} {}", shorter_name(&owner, room));
     }
     let padding = width.saturating_sub(text.width());
     (format!("{text}{}", " ".repeat(padding)), marked(map, block, style, theme))
+}
+
+/// Cuts a name at the end of one of its words if at least `LEAST_NAME` columns are left, else
+/// anywhere.
+fn shorter_name(name: &str, width: usize) -> String {
+    const LEAST_NAME: usize = 4;
+    let ends = name.match_indices(['-', '_', '.', '@', ':']).map(|(end, _)| end);
+    let heads = ends.filter_map(|end| name.get(..end));
+    let fits = |head: &&str| (LEAST_NAME..=width).contains(&head.width());
+    match heads.rev().find(fits) {
+        Some(head) if name.width() > width => head.to_owned(),
+        _ => words::shorten(name, width),
+    }
 }
 
 fn glyph(paint: Paint, glyphs: GlyphMeaning, theme: &Theme) -> (char, Style) {

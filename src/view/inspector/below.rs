@@ -1,49 +1,54 @@
-//! Draws the inspector on a few lines below the map: the port, then one line per socket. Cuts only
-//! the names of owners.
+//! Draws the inspector on a few lines below the map: the owners of the port and their sockets, then
+//! the port itself.
 
 use ratatui::text::{Line, Span};
 
 use unicode_width::UnicodeWidthStr;
 
-use super::{InspectorContext, port, port_history, range};
+use super::{
+    InspectorContext,
+    groups::{PortOwner, StateSockets},
+    port, port_history, range,
+};
 use crate::{
-    domain::{PortRange, Socket, notation},
+    domain::PortRange,
     view::{Role, words},
 };
 
-pub fn lines(context: &InspectorContext<'_>, room: usize) -> Vec<Line<'static>> {
-    let sockets: Vec<&Socket> = context.app.sockets_on(context.port).collect();
+/// Columns left of the lines below the first one.
+const INDENT: usize = 2;
+const SEPARATOR: &str = " · ";
+
+/// Returns the lines, and how many of them must not be left out: all but those of the port itself
+/// and of its history.
+pub fn lines(context: &InspectorContext<'_>) -> (Vec<Line<'static>>, usize) {
     let mut lines: Vec<_> =
         context.app.span().map(|ports| span(context, ports)).into_iter().collect();
-    if room == 1 && !lines.is_empty() {
-        return lines;
+    let owners = port::owners(context);
+    if owners.is_empty() {
+        lines.extend(after_number(context, &[port::what(context).to_owned()]));
     }
-    let all = room;
-    let room = room.saturating_sub(lines.len() + 1);
-    match sockets.first() {
-        Some(first) if room == 0 => lines.push(only(context, first, sockets.len() - 1)),
-        _ => lines.extend(facts(context, sockets.len(), 1 + room.saturating_sub(sockets.len()))),
+    // Of several owners, each has its sockets on its row, and the processes are described below.
+    let is_alone = owners.len() == 1;
+    for (index, owner) in owners.iter().enumerate() {
+        lines.extend(owner_lines(context, owner, index == 0, is_alone));
     }
-    let shown = if sockets.len() > room { room.saturating_sub(1) } else { sockets.len() };
-    lines.extend(sockets[..shown].iter().map(|socket| {
-        let mut line = Line::from("  ");
-        line.extend(socket_spans(context, socket, context.width.saturating_sub(1)));
-        line
-    }));
-    if room > 0 && shown < sockets.len() {
-        let more = notation::counted((sockets.len() - shown) as u64, "more socket");
-        lines.push(context.dim(format!("  +{more}")));
+    let parts: Vec<Vec<String>> =
+        owners.iter().map(|owner| process_parts(context, owner, is_alone)).collect();
+    let (last, others) =
+        parts.split_last().map_or((&[][..], &[][..]), |(last, others)| (&last[..], others));
+    for parts in others {
+        lines.extend(detail_rows(context, parts));
     }
-    let width = context.width.saturating_sub(2);
-    let history_lines = port_history::lines(&InspectorContext { width, ..*context });
-    if all >= lines.len() + 2 && history_lines.len() > 1 {
+    let needed = lines.len() + detail_rows(context, last).count();
+    lines.extend(detail_rows(context, &[last, &port::facts(context)].concat()));
+    let history_lines =
+        port_history::lines(&InspectorContext { width: context.width - INDENT, ..*context });
+    if history_lines.len() > 1 {
         lines.push(context.dim("  history of this port, in snapshots"));
-        lines.extend(history_lines.into_iter().skip(1).map(|mut line| {
-            line.spans.insert(0, Span::raw("  "));
-            line
-        }));
+        lines.extend(history_lines.into_iter().skip(1).map(indented));
     }
-    lines
+    (lines, needed)
 }
 
 /// Formats the selected span: ` 40000-40199  200 ports, 57 in use, 143 free`.
@@ -55,92 +60,114 @@ fn span(context: &InspectorContext<'_>, ports: PortRange) -> Line<'static> {
     Line::from(vec![Span::raw(" "), Span::styled(name, badge), Span::raw(format!(" {counts}"))])
 }
 
-fn number(context: &InspectorContext<'_>) -> Vec<Span<'static>> {
+fn number(context: &InspectorContext<'_>) -> Line<'static> {
     let badge = context.theme.badge(Role::Cursor);
     let number = Span::styled(format!(" {} ", context.port), badge);
-    vec![Span::raw(" "), number, Span::raw(" ")]
+    let pointer = if context.app.hover().is_some() { " under the pointer:" } else { "" };
+    Line::from(vec![Span::raw(" "), number, Span::raw(format!("{pointer} "))])
 }
 
-/// Describes the port itself on at most `room` lines: its use, registered service, block, parity
-/// and ranges.
-fn facts(context: &InspectorContext<'_>, sockets: usize, room: usize) -> Vec<Line<'static>> {
-    let mut first = Line::from(number(context));
-    let what = match sockets {
-        0 => port::what(context).to_owned(),
-        _ => notation::counted(sockets as u64, "socket"),
-    };
-    let pointer = context.app.hover().map(|_| "under the pointer".to_owned());
-    let mut parts = vec![what];
-    parts.extend(pointer.into_iter().chain(port::registered(context)).chain(context.block_words()));
-    parts.extend(port::nature(context));
+/// Puts the parts behind the number of the port, on as many lines as needed.
+fn after_number(context: &InspectorContext<'_>, parts: &[String]) -> Vec<Line<'static>> {
+    let mut first = number(context);
     let indent = first.width();
-    let width = context.width.saturating_sub(indent);
-    let rows = words::rows(&parts, " · ", width);
-    if rows.len() > room {
-        first.push_span(whole_parts(&parts, width));
-        return vec![first];
-    }
-    let mut rows = rows.into_iter();
+    let mut rows = fitting_rows(parts, context.width.saturating_sub(indent));
     first.push_span(rows.next().unwrap_or_default());
     let rest = rows.map(|row| context.dim(format!("{:indent$}{row}", "")));
     std::iter::once(first).chain(rest).collect()
 }
 
-/// Describes the port and its first socket, for a single line.
-fn only(context: &InspectorContext<'_>, socket: &Socket, others: usize) -> Line<'static> {
-    let mut line = Line::from(number(context));
-    let more = if others > 0 { format!(" +{others} more") } else { String::new() };
-    let room = context.width.saturating_sub(line.width() + more.len());
-    line.extend(socket_spans(context, socket, room));
-    line.push_span(more);
-    if let Some(block) = context.block_words() {
-        let block = format!(" · {block}");
-        if line.width() + block.width() <= context.width {
-            line.push_span(Span::styled(block, context.theme.style(Role::Dim)));
-        }
-    }
-    line
+/// Returns the rows of the parts. Splits a part only if it is longer than a row.
+fn fitting_rows(parts: &[String], width: usize) -> impl Iterator<Item = String> {
+    let width = width.max(1);
+    words::rows(parts, SEPARATOR, width)
+        .into_iter()
+        .flat_map(move |row| words::wrapped(&row, width))
 }
 
-/// Joins the parts that fit into `room` columns and skips those that do not.
-fn whole_parts(parts: &[String], room: usize) -> String {
-    let mut text = String::new();
-    for part in parts {
-        let separator = if text.is_empty() { "" } else { " · " };
-        if text.width() + separator.width() + part.width() <= room {
-            text.push_str(separator);
-            text.push_str(part);
-        }
-    }
-    text
-}
-
-/// Describes a socket on one line: as many of state, owner, endpoints and times as fit.
-fn socket_spans(
+/// Returns the owner, then its sockets. If the owner is not alone or is no process, the sockets
+/// come first, and both share a row if they fit.
+fn owner_lines(
     context: &InspectorContext<'_>,
-    socket: &Socket,
-    room: usize,
-) -> Vec<Span<'static>> {
-    let badge = port::badge(context, socket);
-    let owner = words::owner_line(context.app, &context.scan.snapshot, socket);
-    let mut left = room.saturating_sub(badge.width());
-    let owner = words::shorten(&format!(" {owner}"), left);
-    left -= owner.width().min(left);
-    let mut spans = vec![badge, Span::raw(owner)];
-    let arrow = context.theme.glyph("→", "->");
-    let remote = socket.remote.map(|remote| format!(" {arrow} {remote}")).unwrap_or_default();
-    let protocol = socket.protocol.name().to_uppercase();
-    let local = context.scan.snapshot.interfaces.local(socket);
-    let times = [vec![String::new()], port::times(context, socket)].concat().join(", ");
-    let wordings = [
-        format!(" {protocol} {local}{remote}{times}"),
-        format!(" {protocol}{remote}{times}"),
-        format!(" {protocol}{times}"),
-        format!(" {protocol}{remote}"),
-        format!(" {protocol}"),
-    ];
-    let fitting = wordings.into_iter().find(|text| text.width() <= left);
-    let dim = context.theme.style(Role::Dim);
-    spans.extend(fitting.map(|text| Span::styled(text, dim)));
-    spans
+    owner: &PortOwner<'_>,
+    is_first: bool,
+    is_alone: bool,
+) -> Vec<Line<'static>> {
+    let names = port::owner_words(context, owner);
+    let width = context.width.saturating_sub(INDENT);
+    if is_alone && !owner.pids.is_empty() {
+        let rows = state_rows(context, owner, width).into_iter().map(indented);
+        return after_number(context, &[names.join(", ")]).into_iter().chain(rows).collect();
+    }
+    let start = if is_first { number(context) } else { indented(Line::default()) };
+    let room = context.width.saturating_sub(start.width());
+    let mut rows = state_rows(context, owner, room);
+    let names = format!("  {}", names.join(", "));
+    match rows.last_mut() {
+        Some(last) if last.width() + names.width() <= room => last.push_span(names),
+        _ => rows.extend(words::wrapped(names.trim_start(), width).into_iter().map(Line::raw)),
+    }
+    let mut rows = rows.into_iter();
+    let mut first = start;
+    first.extend(rows.next().into_iter().flat_map(|line| line.spans));
+    std::iter::once(first).chain(rows.map(indented)).collect()
+}
+
+/// Returns the sockets by state; several states share a row if they fit.
+fn state_rows(
+    context: &InspectorContext<'_>,
+    owner: &PortOwner<'_>,
+    width: usize,
+) -> Vec<Line<'static>> {
+    let mut rows: Vec<Line<'static>> = Vec::new();
+    for all in &owner.states {
+        let state = state(context, all, width);
+        match rows.last_mut() {
+            Some(row) if row.width() + INDENT + state.width() <= width => {
+                row.push_span(" ".repeat(INDENT));
+                row.extend(state.spans);
+            }
+            _ => rows.push(state),
+        }
+    }
+    rows
+}
+
+/// Returns a badge with the state, and as many words about its sockets as fit.
+fn state(context: &InspectorContext<'_>, all: &StateSockets<'_>, width: usize) -> Line<'static> {
+    let badge = port::badge(context, all);
+    let room = width.saturating_sub(badge.width() + 1);
+    let parts = port::state_words(context, all);
+    let text = words::shorten(&words::fitted(&parts, ", ", room), room);
+    Line::from(vec![badge, Span::raw(format!(" {text}"))])
+}
+
+/// Returns what is known of the process of the owner. Cuts the command to a row. If the owner is not
+/// alone, the command begins with the pid.
+fn process_parts(
+    context: &InspectorContext<'_>,
+    owner: &PortOwner<'_>,
+    is_alone: bool,
+) -> Vec<String> {
+    let width = context.width.saturating_sub(INDENT);
+    let command = port::command(context, owner, is_alone && owner.pids.len() == 1);
+    let command = command.map(|command| words::shorten(&command, width));
+    let details = port::details(context, owner);
+    let details = details.iter().map(|(label, value)| format!("{label} {value}"));
+    command.into_iter().chain(details).collect()
+}
+
+/// Returns the rows of the parts; none if there are no parts.
+fn detail_rows(
+    context: &InspectorContext<'_>,
+    parts: &[String],
+) -> impl Iterator<Item = Line<'static>> {
+    let rows = fitting_rows(parts, context.width.saturating_sub(INDENT));
+    let rows: Vec<_> = rows.filter(|row| !row.is_empty()).map(|row| context.dim(row)).collect();
+    rows.into_iter().map(indented)
+}
+
+fn indented(mut line: Line<'static>) -> Line<'static> {
+    line.spans.insert(0, Span::raw(" ".repeat(INDENT)));
+    line
 }

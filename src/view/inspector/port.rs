@@ -1,14 +1,20 @@
-//! Describes one port: its kind, its registered service, its sockets. Does not describe its
-//! neighbours.
+//! Describes one port: its owners and their sockets, then its registered service, its block and
+//! its ranges. Does not describe its neighbours.
+
+use std::{collections::HashMap, fmt::Write as _, net::IpAddr};
 
 use ratatui::text::{Line, Span};
 
 use unicode_width::UnicodeWidthStr;
 
-use super::InspectorContext;
+use super::{
+    InspectorContext,
+    groups::{self, PortOwner, StateSockets},
+};
 use crate::{
     domain::{
-        Family, Protocol, Socket, StateClass, notation,
+        Family, Owner, Process, Protocol, Socket, StateClass,
+        notation::{self, NamedProcess},
         port::{IANA_DYNAMIC, REGISTERED},
     },
     view::{Role, surface::labelled_lines, words},
@@ -16,55 +22,65 @@ use crate::{
 
 /// Width of `container `.
 const LABEL_WIDTH: usize = 10;
-/// Maximum number of owners named per socket.
-const NAMED_OWNERS: usize = 4;
-/// Maximum number of units named per socket.
+/// Maximum number of owners described.
+const MAX_OWNERS: usize = 20;
+/// Maximum number of processes named per owner.
+const NAMED_PROCESSES: usize = 8;
+/// Maximum number of units named per owner.
 const NAMED_UNITS: usize = 2;
+/// Maximum number of addresses or peers named per state.
+const NAMED_ADDRESSES: usize = 3;
+/// Maximum number of sockets in one state of which the times are compared.
+const TIMED_SOCKETS: usize = 8;
 const COMMAND_LINES: usize = 2;
 
-pub fn lines(context: &InspectorContext<'_>, room: usize) -> Vec<Line<'static>> {
-    let sockets: Vec<&Socket> = context.app.sockets_on(context.port).collect();
-    let pointer = if context.app.hover().is_some() { " under the pointer" } else { "" };
-    let count = notation::counted(sockets.len() as u64, "socket");
-    let mut lines = vec![context.title(&format!("Port {}{pointer}", context.port), &count)];
-    lines.extend(context.dim_rows(&nature(context)));
-    lines.extend(registered(context).iter().flat_map(|text| wrapped(context, text)));
-    if let Some(block) = context.block_words() {
-        lines.extend(context.dim_rows(&[format!("block {block}")]));
-    }
-    if sockets.is_empty() {
-        lines.push(Line::default());
+/// Returns the lines below the title, and how many of them must not be left out: all but those of
+/// the port itself.
+pub fn lines(context: &InspectorContext<'_>) -> (Vec<Line<'static>>, usize) {
+    let owners = owners(context);
+    let mut lines = Vec::new();
+    if owners.is_empty() {
         lines.extend(wrapped(context, what(context)));
     }
-    for (index, socket) in sockets.iter().enumerate() {
-        let next = socket_lines(context, socket);
-        let left = sockets.len() - index;
-        let needed = next.len() + usize::from(left > 1);
-        if index > 0 && lines.len() + needed > room {
-            lines.push(context.dim(format!("+{}", notation::counted(left as u64, "more socket"))));
-            break;
+    for owner in &owners {
+        if !lines.is_empty() {
+            lines.push(Line::default());
         }
-        lines.extend(next);
+        lines.extend(owner_lines(context, owner));
     }
-    cut(context, &mut lines, room);
-    lines
+    let needed = lines.len();
+    lines.push(Line::default());
+    lines.extend(context.dim_rows(&facts(context)));
+    (lines, needed)
 }
 
-/// Cuts the lines to `room`. The last line then shows how many were left out.
-fn cut(context: &InspectorContext<'_>, lines: &mut Vec<Line<'static>>, room: usize) {
-    if lines.len() > room.max(1) {
-        let more = lines.len() + 1 - room.max(1);
-        lines.truncate(room.max(1) - 1);
-        lines.push(context.dim(format!("+{}", notation::counted(more as u64, "more line"))));
-    }
+/// Returns the title of the port, with the number of its sockets.
+pub fn title(context: &InspectorContext<'_>) -> Line<'static> {
+    let pointer = if context.app.hover().is_some() { " under the pointer" } else { "" };
+    let sockets = context.app.sockets_on(context.port).count();
+    let count = notation::counted(sockets as u64, "socket");
+    context.title(&format!("Port {}{pointer}", context.port), &count)
+}
+
+/// Returns the owners of the sockets on the port, the most important one first.
+pub fn owners<'a>(context: &InspectorContext<'a>) -> Vec<PortOwner<'a>> {
+    let mut owners = groups::owners(context.app, &context.scan.snapshot, context.port);
+    owners.truncate(MAX_OWNERS);
+    owners
 }
 
 fn wrapped(context: &InspectorContext<'_>, text: &str) -> Vec<Line<'static>> {
     words::wrapped(text, context.width).into_iter().map(Line::raw).collect()
 }
 
-/// Returns parity, hexadecimal number and ranges of the port.
-pub fn nature(context: &InspectorContext<'_>) -> Vec<String> {
+/// Returns the registered service and the block of the port, then parity, hexadecimal number and
+/// ranges.
+pub fn facts(context: &InspectorContext<'_>) -> Vec<String> {
+    let block = context.block_words().map(|block| format!("block {block}"));
+    registered(context).into_iter().chain(block).chain(nature(context)).collect()
+}
+
+fn nature(context: &InspectorContext<'_>) -> Vec<String> {
     let port = context.port;
     let ephemeral = &context.scan.snapshot.ephemeral;
     let parity = if port.is_multiple_of(2) { "even" } else { "odd" };
@@ -89,7 +105,7 @@ pub fn nature(context: &InspectorContext<'_>) -> Vec<String> {
 
 /// Returns the registered service, which may differ from the actual use: `registered for https`.
 /// None: no service is registered.
-pub fn registered(context: &InspectorContext<'_>) -> Option<String> {
+fn registered(context: &InspectorContext<'_>) -> Option<String> {
     let services = context.app.services();
     let [tcp, udp] = Protocol::EACH.map(|protocol| services.name(protocol, context.port));
     let names = match (tcp, udp) {
@@ -113,78 +129,137 @@ pub fn what(context: &InspectorContext<'_>) -> &'static str {
     }
 }
 
-pub fn badge(context: &InspectorContext<'_>, socket: &Socket) -> Span<'static> {
-    let role = Role::Class(StateClass::of(socket.state));
-    Span::styled(format!(" {} ", socket.state), context.theme.badge(role))
-}
-
-/// Returns the age of a socket and its remaining time in TIME-WAIT, as far as they are known.
-pub fn times(context: &InspectorContext<'_>, socket: &Socket) -> Vec<String> {
-    let age = context.app.history().age(socket).and_then(words::lasting);
-    let left = words::seconds_left(socket).map(|seconds| format!("{seconds}s left"));
-    age.into_iter().chain(left).collect()
-}
-
-fn socket_lines(context: &InspectorContext<'_>, socket: &Socket) -> Vec<Line<'static>> {
-    let mut lines = vec![Line::default()];
-    lines.extend(head(context, socket));
-    let local = context.scan.snapshot.interfaces.local(socket);
-    lines.extend(field(context, "local", &local.to_string()));
-    if let Some(remote) = socket.remote {
-        lines.extend(field(context, "remote", &remote.to_string()));
+/// Returns owner and command, the sockets, then what else is known of the process.
+fn owner_lines(context: &InspectorContext<'_>, owner: &PortOwner<'_>) -> Vec<Line<'static>> {
+    let mut lines = field(context, "owner", &owner_words(context, owner).join(", "));
+    if let Some(command) = command(context, owner, owner.pids.len() == 1) {
+        let room = COMMAND_LINES * context.width.saturating_sub(LABEL_WIDTH);
+        lines.extend(field(context, "command", &words::shorten(&command, room)));
     }
-    lines.extend(owner_lines(context, socket));
+    lines.extend(owner.states.iter().flat_map(|all| state_lines(context, all)));
+    let details = details(context, owner);
+    lines.extend(details.iter().flat_map(|(label, value)| field(context, label, value)));
     lines
 }
 
-/// Formats the protocol and the family of a socket: `TCP IPv4`.
-fn protocol_family(socket: &Socket) -> String {
-    let family = match socket.family {
-        Family::Ipv4 => "IPv4",
-        Family::Ipv6 => "IPv6",
-        Family::Dual => "dual-stack",
-    };
-    format!("{} {family}", socket.protocol.name().to_uppercase())
-}
-
-/// Returns state, protocol and times, on several lines if they do not fit on one.
-fn head(context: &InspectorContext<'_>, socket: &Socket) -> Vec<Line<'static>> {
-    let badge = badge(context, socket);
-    let protocol_family = protocol_family(socket);
-    let parts = [vec![protocol_family], times(context, socket)].concat();
+/// Returns a badge with the state, then its sockets, on as many lines as needed.
+fn state_lines(context: &InspectorContext<'_>, all: &StateSockets<'_>) -> Vec<Line<'static>> {
+    let badge = badge(context, all);
     let room = context.width.saturating_sub(badge.width() + 1);
-    let mut rows = words::listed(&parts, room).into_iter();
-    let first = Line::from(vec![badge, Span::raw(format!(" {}", rows.next().unwrap_or_default()))]);
-    let rest: Vec<String> = rows.collect();
+    let mut rows = words::listed(&state_words(context, all), room).into_iter();
+    let mut first = rows.next().unwrap_or_default();
+    let mut rest: Vec<String> = rows.collect();
+    if first.width() > room {
+        let mut pieces = words::wrapped(&first, room).into_iter();
+        first = pieces.next().unwrap_or_default();
+        let remaining = pieces.collect::<Vec<_>>().join(" ");
+        rest.insert(0, remaining);
+    }
+    let first = Line::from(vec![badge, Span::raw(format!(" {first}"))]);
     let rest = if rest.is_empty() { Vec::new() } else { field(context, "", &rest.join(" ")) };
     std::iter::once(first).chain(rest).collect()
 }
 
-fn owner_lines(context: &InspectorContext<'_>, socket: &Socket) -> Vec<Line<'static>> {
-    let snapshot = &context.scan.snapshot;
-    let owners = words::owner(context.app, snapshot, socket);
-    let mut lines = Vec::new();
-    for (index, owner) in owners.iter().take(NAMED_OWNERS).enumerate() {
-        lines.extend(field(context, if index == 0 { "owner" } else { "" }, owner));
-    }
-    if owners.len() > NAMED_OWNERS {
-        lines.extend(field(context, "", &format!("+{} more", owners.len() - NAMED_OWNERS)));
-    }
-    let pids = snapshot.owner(socket).pids();
-    let process = pids.first().and_then(|&pid| context.app.processes().get(pid));
-    let command = process.and_then(|process| process.command.as_ref());
-    if let Some(command) = command.filter(|command| !command.is_empty()) {
-        let room = COMMAND_LINES * context.width.saturating_sub(LABEL_WIDTH);
-        lines.extend(field(context, "command", &words::shorten(command.as_str(), room)));
-    } else if let (true, Some(uid)) = (pids.is_empty(), socket.uid) {
-        lines.extend(field(context, "user", &words::user(snapshot, uid)));
-    }
-    lines.extend(unit_lines(context, pids));
-    lines
+pub fn badge(context: &InspectorContext<'_>, all: &StateSockets<'_>) -> Span<'static> {
+    let role = Role::Class(StateClass::of(all.state));
+    Span::styled(format!(" {} ", all.state), context.theme.badge(role))
 }
 
-/// Returns the systemd units or containers of the owners, each once.
-fn unit_lines(context: &InspectorContext<'_>, pids: &[u32]) -> Vec<Line<'static>> {
+/// Names the owner and its users: `nginx[812] root`, `nginx[813] [814] www-data`; `hidden`, `user
+/// alice`; `backlog of sshd[7] root`.
+pub fn owner_words(context: &InspectorContext<'_>, owner: &PortOwner<'_>) -> Vec<String> {
+    let snapshot = &context.scan.snapshot;
+    let Some(first) = owner.first() else { return Vec::new() };
+    let mut named = words::owner(context.app, snapshot, first);
+    let mut processes = processes(context, &owner.pids);
+    match snapshot.owner(first) {
+        Owner::Process(_) | Owner::Backlog(_) if !processes.is_empty() => {
+            if matches!(snapshot.owner(first), Owner::Backlog(_)) {
+                processes[0].insert_str(0, "backlog of ");
+            }
+            processes
+        }
+        Owner::Departed(_) => {
+            named.truncate(1);
+            named.extend(processes.into_iter().map(|process| format!("was {process}")));
+            named
+        }
+        _ => {
+            named.extend(first.uid.map(|uid| format!("user {}", words::user(snapshot, uid))));
+            named
+        }
+    }
+}
+
+/// Names the processes. Of those with the same name and user, only the first is named in full.
+fn processes(context: &InspectorContext<'_>, pids: &[u32]) -> Vec<String> {
+    let table = context.app.processes();
+    let same = |one: u32, other: u32| match (table.get(one), table.get(other)) {
+        (Some(one), Some(other)) => (&one.name, one.uid) == (&other.name, other.uid),
+        _ => false,
+    };
+    let shown = &pids[..pids.len().min(NAMED_PROCESSES)];
+    let name = |run: &[u32]| {
+        let (first, others) = run.split_first()?;
+        let process = table.get(*first);
+        let mut text = process.map_or(format!("pid {first}"), |p| format!("{}[{first}]", p.name));
+        for pid in others {
+            // Writing to a String cannot fail.
+            let _ = write!(text, " [{pid}]");
+        }
+        if let Some(uid) = process.and_then(|process| process.uid) {
+            text = format!("{text} {}", words::user(&context.scan.snapshot, uid));
+        }
+        Some(text)
+    };
+    let mut names: Vec<String> =
+        shown.chunk_by(|&one, &other| same(one, other)).filter_map(name).collect();
+    if pids.len() > shown.len() {
+        let more = (pids.len() - shown.len()) as u64;
+        names.push(notation::counted(more, "more process"));
+    }
+    names
+}
+
+/// Returns the process of the owner that is described. None: none is, or none holds the sockets.
+fn described<'a>(context: &InspectorContext<'a>, owner: &PortOwner<'_>) -> Option<&'a Process> {
+    let is_held = groups::is_held(context.scan.snapshot.owner(owner.first()?));
+    owner.pids.iter().filter(|_| is_held).find_map(|&pid| context.app.processes().get(pid))
+}
+
+/// Returns the command line, after the pid unless the process is the only one.
+pub fn command(
+    context: &InspectorContext<'_>,
+    owner: &PortOwner<'_>,
+    is_only: bool,
+) -> Option<String> {
+    let process = described(context, owner)?;
+    let command = process.command.as_ref().filter(|command| !command.is_empty())?;
+    let of = if is_only { String::new() } else { format!("[{}] ", process.pid) };
+    Some(format!("{of}{command}"))
+}
+
+/// Returns label and value of what is known of the process: when it started, its unit or
+/// container, its working directory and its parent.
+pub fn details(
+    context: &InspectorContext<'_>,
+    owner: &PortOwner<'_>,
+) -> Vec<(&'static str, String)> {
+    let Some(process) = described(context, owner) else { return Vec::new() };
+    let taken = context.scan.snapshot.taken_at;
+    let age = process.started.and_then(|at| taken.checked_sub(std::time::Duration::from_secs(at)));
+    let started = age.map(|age| ("started", format!("{} ago", notation::duration(age))));
+    let directory = process.directory.as_ref().map(|path| ("directory", path.to_string()));
+    let parent = process.parent.as_ref().map(|parent| {
+        let named = NamedProcess { name: parent.name.as_ref(), pid: parent.pid };
+        ("parent", named.to_string())
+    });
+    let units = units(context, &owner.pids);
+    started.into_iter().chain(units).chain(directory).chain(parent).collect()
+}
+
+/// Returns the systemd units or containers of the processes, each once.
+fn units(context: &InspectorContext<'_>, pids: &[u32]) -> Vec<(&'static str, String)> {
     let mut units: Vec<(&'static str, &str)> = Vec::new();
     for &pid in pids {
         let unit = context.app.processes().get(pid).and_then(|process| process.unit.as_ref());
@@ -192,13 +267,110 @@ fn unit_lines(context: &InspectorContext<'_>, pids: &[u32]) -> Vec<Line<'static>
             units.push(unit);
         }
     }
-    let shown = units.len().min(NAMED_UNITS);
-    let mut lines: Vec<Line<'static>> =
-        units[..shown].iter().flat_map(|(label, name)| field(context, label, name)).collect();
-    if units.len() > shown {
-        lines.extend(field(context, "", &format!("+{} more", units.len() - shown)));
+    let more = units.len().saturating_sub(NAMED_UNITS);
+    let mut named: Vec<_> =
+        units.into_iter().take(NAMED_UNITS).map(|(label, name)| (label, name.to_owned())).collect();
+    if let Some((_, last)) = named.last_mut().filter(|_| more > 0) {
+        let _ = write!(last, ", {more} more");
     }
-    lines
+    named
+}
+
+/// Describes the sockets of one owner in one state: protocol and addresses, times, and whether the
+/// map hides their protocol.
+pub fn state_words(context: &InspectorContext<'_>, all: &StateSockets<'_>) -> Vec<String> {
+    let protocol = all.protocol.name().to_uppercase();
+    let mut parts = match all.sockets[..] {
+        [socket] if socket.remote.is_some() => {
+            let local = context.scan.snapshot.interfaces.local(socket);
+            let arrow = context.theme.glyph("→", "->");
+            let remote = socket.remote.map(|remote| format!(" {arrow} {remote}"));
+            vec![format!("{protocol} {local}{}", remote.unwrap_or_default())]
+        }
+        ref sockets if sockets.iter().all(|socket| socket.remote.is_none()) => {
+            vec![format!("{protocol} {}", addresses(context, sockets))]
+        }
+        ref sockets => {
+            let count = notation::counted(sockets.len() as u64, "socket");
+            vec![format!("{protocol} {count}"), peers(sockets)]
+        }
+    };
+    parts.extend(times(context, &all.sockets));
+    if !context.app.map().protocols.includes(all.protocol) {
+        parts.push(format!("not on this map ({protocol})"));
+    }
+    parts
+}
+
+/// Returns the local addresses without the port: `0.0.0.0 and [::]`, `[::] (IPv4 too)`.
+fn addresses(context: &InspectorContext<'_>, sockets: &[&Socket]) -> String {
+    let interfaces = &context.scan.snapshot.interfaces;
+    let mut counts: Vec<(String, usize)> = Vec::new();
+    for socket in sockets {
+        let local = interfaces.local(socket).to_string();
+        let address = local.rsplit_once(':').map_or(&*local, |(address, _)| address);
+        let too = if socket.family == Family::Dual { " (IPv4 too)" } else { "" };
+        let address = format!("{address}{too}");
+        match counts.iter_mut().find(|(known, _)| *known == address) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((address, 1)),
+        }
+    }
+    let more = counts.len().saturating_sub(NAMED_ADDRESSES);
+    let named = counts.into_iter().take(NAMED_ADDRESSES).map(|(address, count)| match count {
+        1 => address,
+        _ => format!("{address} ({})", notation::counted(count as u64, "socket")),
+    });
+    joined(named.collect(), more)
+}
+
+/// Returns the peers of several sockets: their endpoints, or their addresses with the number of
+/// sockets if there are many.
+fn peers(sockets: &[&Socket]) -> String {
+    let remotes = || sockets.iter().filter_map(|socket| socket.remote);
+    if sockets.len() <= NAMED_ADDRESSES {
+        return format!("peers {}", joined(remotes().map(|r| r.to_string()).collect(), 0));
+    }
+    let mut counts: HashMap<IpAddr, u64> = HashMap::new();
+    for remote in remotes() {
+        *counts.entry(remote.address).or_default() += 1;
+    }
+    let mut counts: Vec<(IpAddr, u64)> = counts.into_iter().collect();
+    counts.sort_unstable_by_key(|&(address, count)| (std::cmp::Reverse(count), address));
+    if let [(address, _)] = counts[..] {
+        return format!("peer {address}");
+    }
+    let more = counts.len().saturating_sub(NAMED_ADDRESSES);
+    let named = counts.into_iter().take(NAMED_ADDRESSES);
+    let named = named.map(|(peer, count)| format!("{peer} ({})", notation::grouped(count)));
+    format!("peers {}", joined(named.collect(), more))
+}
+
+/// Joins names: `a and b`, `a, b and 3 more`.
+fn joined(mut names: Vec<String>, more: usize) -> String {
+    if more > 0 {
+        names.push(format!("{} more", notation::grouped(more as u64)));
+    }
+    match names.pop() {
+        Some(last) if !names.is_empty() => format!("{} and {last}", names.join(", ")),
+        last => last.unwrap_or_default(),
+    }
+}
+
+/// Returns the age of the sockets and their remaining time in TIME-WAIT, as far as they are known
+/// and the same for all.
+fn times(context: &InspectorContext<'_>, sockets: &[&Socket]) -> Vec<String> {
+    let of = |socket: &Socket| {
+        let age = context.app.history().age(socket).and_then(words::lasting);
+        let left = words::seconds_left(socket).map(|seconds| format!("{seconds}s left"));
+        age.into_iter().chain(left).collect::<Vec<_>>()
+    };
+    let Some((first, others)) = sockets.split_first() else { return Vec::new() };
+    if others.len() >= TIMED_SOCKETS {
+        return Vec::new();
+    }
+    let times = of(first);
+    if others.iter().all(|socket| of(socket) == times) { times } else { Vec::new() }
 }
 
 /// Formats a label and its value, on as many lines as the value needs.

@@ -30,7 +30,7 @@ const CLASSES: [Swatch; StateClass::EACH.len()] =
 
 /// The colours of the seven largest owners, which reuse those of the states as in `palette`.
 const OWNERS: [Swatch; COLORED_OWNERS] =
-    [ESTABLISHED, TIME_WAIT, UDP, BOUND, CLOSING, LISTEN, DARK];
+    [UDP, BOUND, LISTEN, CLOSING, DARK, ESTABLISHED, TIME_WAIT];
 
 #[expect(clippy::match_same_arms, reason = "one row per role, like the palette it replaces")]
 pub fn swatch(role: Role) -> Swatch {

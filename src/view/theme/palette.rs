@@ -46,9 +46,10 @@ const CLASSES: [Swatch; StateClass::EACH.len()] =
     [LISTEN, CLOSING, BOUND, UDP, ESTABLISHED, TIME_WAIT];
 
 /// The colours of the seven largest owners, largest first: the colours of the six states, which
-/// differ most from each other, and `DARK`.
+/// differ most from each other, and `DARK`. The most frequent states come last, so that an owner is
+/// not mistaken for them.
 const OWNERS: [Swatch; super::COLORED_OWNERS] =
-    [ESTABLISHED, TIME_WAIT, UDP, BOUND, CLOSING, LISTEN, DARK];
+    [UDP, BOUND, LISTEN, CLOSING, DARK, ESTABLISHED, TIME_WAIT];
 
 pub fn swatch(role: Role) -> Swatch {
     use Color::{

@@ -23,6 +23,9 @@ fn a_private_namespace_without_interfaces_is_isolated() {
         let inside = LinuxHost::new().machine();
         assert!(inside.is_isolated);
         assert_ne!(inside.network_namespace, outside.network_namespace);
+        // It has no name, so it is called by its number.
+        let number = inside.network_namespace.map(|id| id.to_string());
+        assert_eq!(inside.namespace_label.as_ref().map(ToString::to_string), number);
         assert_eq!(inside.name, outside.name);
         assert_eq!(inside.kernel, outside.kernel);
     });
