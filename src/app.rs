@@ -31,7 +31,7 @@ use crate::{
 };
 
 pub use command::{Action, COMMANDS, Context, KeyCommand};
-pub use event::{Effect, Event, Gesture, Key, PointerTarget};
+pub use event::{Copied, Effect, Event, Gesture, Key, PointerTarget};
 pub use focus::Focus;
 pub use grid::{Grid, GridBlock, Resolution, RowsPerLine};
 pub use lab::{LabOptions, LabScreen};
@@ -157,6 +157,8 @@ pub struct App {
     headline: Option<Headline>,
     services: ServiceNames,
     is_mouse_on: bool,
+    /// What the last key did, if the screen does not show it. None: there is nothing to report.
+    notice: Option<String>,
     /// The block under the pointer.
     hover: Option<PortRange>,
     span: Option<PortSelection>,
@@ -185,6 +187,7 @@ impl App {
             headline: None,
             services: options.services,
             is_mouse_on: options.mouse,
+            notice: None,
             hover: None,
             span: None,
         }
@@ -272,6 +275,11 @@ impl App {
 
     pub fn services(&self) -> &ServiceNames {
         &self.services
+    }
+
+    /// What the last key did, if the screen does not show it; None: there is nothing to report.
+    pub fn notice(&self) -> Option<&str> {
+        self.notice.as_deref()
     }
 
     pub fn is_mouse_on(&self) -> bool {

@@ -2,6 +2,7 @@
 //! event does.
 
 mod canvas;
+mod clipboard;
 mod decoder;
 pub mod encoder;
 mod event_loop;

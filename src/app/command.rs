@@ -33,6 +33,8 @@ pub enum Action {
     Pool(Pool),
     /// Shows the port allocated last, or the ports of the selected row, on the map.
     ShowOnMap,
+    /// Sends the selected row, or what the inspector says of the port, to the terminal's clipboard.
+    Copy,
     OpenHelp,
     /// Turns this number of help pages forward, or back if it is negative.
     TurnPage(isize),
@@ -195,6 +197,8 @@ pub const COMMANDS: &[KeyCommand] = &[
         .does("dots", "dots or blocks; if dots do not fit, the legend says so"),
     row(MAP, "p", &[Action::NextProtocols]).does("protocol", "TCP, UDP or both"),
     row(LISTS_AND_MAP, "Space", &[Action::ToggleFreeze]).does("pause", "pause or resume the view"),
+    row(LISTS_AND_MAP, "y", &[Action::Copy])
+        .does("copy", "copy the selected row or port to the terminal's clipboard (OSC 52)"),
     row(LISTS_AND_MAP, "r", &[Action::ScanNow]).does("scan now", "scan now"),
     row(MAP, "< >", &[go(Move::PreviousPort), go(Move::NextPort)])
         .does("one port", "previous, next port"),
@@ -343,6 +347,7 @@ mod tests {
             &[Action::NextTheme, Action::ToggleMouse, Action::OpenGoTo, Action::GoTo],
             &[Action::NextLens, Action::PreviousLens, Action::NextProtocols],
             &[Action::ToggleFreeze, Action::ScanNow, Action::ShowOnMap, Action::OpenHelp],
+            &[Action::Copy],
             &[Action::Close, Action::Suspend, Action::Quit],
         ]
         .concat();

@@ -19,6 +19,8 @@ pub enum Event {
         rows: u16,
     },
     Report(Report),
+    /// The outcome of `Effect::Copy`.
+    Copied(Copied),
     /// Time has passed, so that the durations on screen may have changed.
     Tick,
 }
@@ -73,6 +75,15 @@ impl Key {
     }
 }
 
+/// What was sent to the terminal's clipboard. Terminals do not report whether they accept it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Copied {
+    /// Nothing is selected.
+    Nothing,
+    /// The text was sent in full, or only its first lines.
+    Sent { title: String, is_whole: bool },
+}
+
 /// What the mouse did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gesture {
@@ -104,6 +115,8 @@ pub enum Effect {
     /// Turns the terminal's mouse reports on or off.
     Mouse(bool),
     NextTheme,
+    /// Sends what is selected to the terminal's clipboard, and reports it with `Event::Copied`.
+    Copy,
     /// Restores the terminal and stops the process until `fg` (Ctrl-Z).
     Suspend,
     Quit,

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     app::{
-        Action, App, Context, Effect, Event, Extent, Find, Focus, Gesture, HelpPage, Key,
+        Action, App, Context, Copied, Effect, Event, Extent, Find, Focus, Gesture, HelpPage, Key,
         LatestScan, Lens, Map, Move, Overlay, PointerTarget, PortSelection, Screen, Size, command,
         lens::{Categories, CategoryInput, LensCounts, Marks, OwnerRanks, automatic_gauge},
         map::{self, MoveTarget, Zooming},
@@ -33,7 +33,10 @@ impl App {
     pub fn update(&mut self, at: Duration, event: Event) -> Vec<Effect> {
         self.now = self.now.max(at);
         match event {
-            Event::Key(key) => self.press(key),
+            Event::Key(key) => {
+                self.notice = None;
+                self.press(key)
+            }
             Event::Pasted(character) => {
                 self.paste(character);
                 Vec::new()
@@ -47,6 +50,18 @@ impl App {
                 Vec::new()
             }
             Event::Report(report) => self.receive(report),
+            Event::Copied(copied) => {
+                self.notice = Some(match copied {
+                    Copied::Nothing => "nothing is selected".to_owned(),
+                    Copied::Sent { title, is_whole: true } => {
+                        format!("sent to the terminal's clipboard: {title}")
+                    }
+                    Copied::Sent { title, is_whole: false } => {
+                        format!("sent to the terminal's clipboard: the first lines of {title}")
+                    }
+                });
+                Vec::new()
+            }
             Event::Tick => Vec::new(),
         }
     }
@@ -170,6 +185,7 @@ impl App {
             }
             Action::NextRun => self.go_to_run(RunDirection::Next),
             Action::PreviousRun => self.go_to_run(RunDirection::Previous),
+            Action::Copy => return vec![Effect::Copy],
             Action::NextTheme => return vec![Effect::NextTheme],
             Action::ToggleMouse => {
                 self.is_mouse_on = !self.is_mouse_on;

@@ -10,10 +10,11 @@ use std::{
 use ratatui::layout::Rect;
 
 use crate::{
-    app::{App, Effect, Event, Gesture},
+    app::{App, Copied, Effect, Event, Gesture},
     engine::{Engine, Report},
     tui::{
         canvas::Canvas,
+        clipboard,
         decoder::Input,
         fault::Fault,
         mailbox::LoopWake,
@@ -23,7 +24,7 @@ use crate::{
         watchdog::{Ending, Exit},
     },
     view,
-    view::Theme,
+    view::{Theme, copied::CopiedText},
 };
 
 /// Maximum time between two updates of the durations on screen, such as the snapshot's age.
@@ -155,12 +156,28 @@ impl EventLoop<'_> {
                         self.ending.call(Exit::TerminalGone);
                     }
                 }
+                Effect::Copy => exit = exit.or(self.copy()),
                 Effect::NextTheme => self.theme = self.theme.next(),
                 Effect::Suspend => signals::ask_group_to_stop(),
                 Effect::Quit => exit = Some(Exit::Quit),
             }
         }
         exit
+    }
+
+    /// Sends what is selected to the terminal's clipboard.
+    fn copy(&mut self) -> Option<Exit> {
+        let copied = match view::copied::text(&self.app, &self.theme) {
+            None => Copied::Nothing,
+            Some(CopiedText { title, text }) => {
+                let (sequence, is_whole) = clipboard::sequence(&text);
+                if self.terminal.send(&sequence, self.ending).is_err() {
+                    self.ending.call(Exit::TerminalGone);
+                }
+                Copied::Sent { title, is_whole }
+            }
+        };
+        self.update(Event::Copied(copied))
     }
 
     fn draw(&mut self) {

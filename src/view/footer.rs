@@ -5,7 +5,7 @@ use ratatui::text::{Line, Span};
 
 use crate::{
     app::{App, KeyCommand, Overlay, command},
-    view::{Role, Theme, surface::Surface},
+    view::{Role, Theme, surface::Surface, words},
 };
 
 /// Number of commands at the end of the row that are dropped last: help and quit.
@@ -21,6 +21,12 @@ pub fn render(app: &App, surface: &mut Surface<'_>) {
             line.push_span(Span::styled(" 65535 is the last port", theme.style(Role::Critical)));
         }
         line.push_span("  ");
+    }
+    if let Some(notice) = app.notice() {
+        let room = surface.width().saturating_sub(line.width() + 1);
+        let notice = words::shorten(notice, room);
+        line.push_span(Span::styled(notice, theme.style(Role::Ok).bold()));
+        line.push_span("   ");
     }
     let room = surface.width().saturating_sub(line.width());
     for command in fitting(app, room) {

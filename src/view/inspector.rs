@@ -38,6 +38,8 @@ const RIGHT_WIDTH: u16 = 46;
 /// Number of lines of a port with a typical socket. They are reserved, so that the lines below do
 /// not move when the pointer moves to another port.
 const PORT_LINES: usize = 14;
+/// Width of the text that is copied, so that few command lines are cut.
+const TEXT_WIDTH: usize = 400;
 /// Number of lines of the newest history entry, with a blank line and a title.
 const MIN_HISTORY_LINES: usize = 3;
 
@@ -80,6 +82,27 @@ pub fn render(
     } else {
         surface.within(area).lines(&below::lines(&context, usize::from(area.height)));
     }
+}
+
+/// Returns all that is known about the port, as lines of text without a frame.
+pub fn text(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<String> {
+    let port = app.inspected();
+    let context = InspectorContext { app, scan, theme, port, block: None, width: TEXT_WIDTH };
+    let [port_lines, history_lines] =
+        [port::lines(&context, usize::MAX), port_history::lines(&context)];
+    let rows = |lines: Vec<Line<'static>>| {
+        let text = |line: Line<'static>| line.to_string().trim_end().to_owned();
+        // The first line is a title with a rule.
+        lines.into_iter().skip(1).map(text).filter(|text| !text.is_empty()).collect::<Vec<_>>()
+    };
+    let mut lines = vec![format!("port {port}")];
+    lines.extend(rows(port_lines));
+    let history_rows = rows(history_lines);
+    if !history_rows.is_empty() {
+        lines.push("history (changes between scans)".to_owned());
+        lines.extend(history_rows);
+    }
+    lines
 }
 
 /// Draws the port and its surroundings: side by side, or one below the other if there is less room.
