@@ -64,6 +64,7 @@ impl Key {
             "PgDn" => Self::PageDown,
             "Home" => Self::Home,
             "End" => Self::End,
+            "Backspace" => Self::Backspace,
             "Ctrl-C" => Self::Ctrl('c'),
             "Ctrl-Z" => Self::Ctrl('z'),
             _ => {
@@ -102,6 +103,8 @@ pub enum Gesture {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PointerTarget {
     Screen(Screen),
+    /// A key of the footer.
+    Key(Key),
     /// A block of the map or of the loupe.
     Ports(PortRange),
     /// A column of the lab, counted from 0.
@@ -112,8 +115,6 @@ pub enum PointerTarget {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     Ask(Request),
-    /// Turns the terminal's mouse reports on or off.
-    Mouse(bool),
     NextTheme,
     /// Sends what is selected to the terminal's clipboard, and reports it with `Event::Copied`.
     Copy,

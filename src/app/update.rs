@@ -32,6 +32,14 @@ impl App {
     /// Handles an event. `at` is the time since the program's start.
     pub fn update(&mut self, at: Duration, event: Event) -> Vec<Effect> {
         self.now = self.now.max(at);
+        let effects = self.handle(event);
+        if !self.has_mouse() {
+            self.hover = None;
+        }
+        effects
+    }
+
+    fn handle(&mut self, event: Event) -> Vec<Effect> {
         match event {
             Event::Key(key) => {
                 self.notice = None;
@@ -98,6 +106,7 @@ impl App {
             Some(PointerTarget::Screen(screen)) if gesture == Gesture::Press => {
                 return self.show(screen);
             }
+            Some(PointerTarget::Key(key)) if gesture == Gesture::Press => return self.press(key),
             Some(PointerTarget::Column(column)) if gesture == Gesture::Press => {
                 self.lab.select(column);
                 None
@@ -190,7 +199,6 @@ impl App {
             Action::ToggleMouse => {
                 self.is_mouse_on = !self.is_mouse_on;
                 (self.hover, self.span) = (None, None);
-                return vec![Effect::Mouse(self.is_mouse_on)];
             }
             Action::OpenHelp => self.overlay = Overlay::Help(HelpPage::default()),
             Action::TurnPage(by) => {

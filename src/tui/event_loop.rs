@@ -120,7 +120,7 @@ impl EventLoop<'_> {
 
     fn point(&mut self, gesture: Gesture, column: u16, row: u16) -> Option<Exit> {
         // Mouse reports that were sent before the mouse was turned off are ignored.
-        if !self.app.is_mouse_on() {
+        if !self.app.has_mouse() {
             return None;
         }
         let (columns, rows) = self.canvas.size();
@@ -151,18 +151,24 @@ impl EventLoop<'_> {
         for effect in self.app.update(self.started.elapsed(), event) {
             match effect {
                 Effect::Ask(request) => self.engine.ask(request),
-                Effect::Mouse(reports) => {
-                    if self.terminal.set_mouse(reports, self.ending).is_err() {
-                        self.ending.call(Exit::TerminalGone);
-                    }
-                }
                 Effect::Copy => exit = exit.or(self.copy()),
                 Effect::NextTheme => self.theme = self.theme.next(),
                 Effect::Suspend => signals::ask_group_to_stop(),
                 Effect::Quit => exit = Some(Exit::Quit),
             }
         }
+        self.follow_mouse();
         exit
+    }
+
+    /// Turns the terminal's mouse reports on or off if the app now needs them or not.
+    fn follow_mouse(&self) {
+        let wanted = self.app.has_mouse();
+        if wanted != self.terminal.has_mouse()
+            && self.terminal.set_mouse(wanted, self.ending).is_err()
+        {
+            self.ending.call(Exit::TerminalGone);
+        }
     }
 
     /// Sends what is selected to the terminal's clipboard.

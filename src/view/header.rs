@@ -75,7 +75,7 @@ fn facts(app: &App, theme: &Theme, room: usize) -> Line<'static> {
         Span::styled(count, theme.style(Role::Warn))
     });
     // Shown only while the mouse is off, because it is on by default.
-    let mouse = (!app.is_mouse_on()).then(|| Span::styled("mouse off", theme.style(Role::Dim)));
+    let mouse = app.is_mouse_off().then(|| Span::styled("mouse off", theme.style(Role::Dim)));
     let wordings = [
         vec![Some(name.clone()), namespace, mouse.clone(), gaps.clone(), kind.clone()],
         vec![Some(name.clone()), mouse.clone(), gaps.clone(), kind.clone()],

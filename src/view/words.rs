@@ -10,7 +10,7 @@ use crate::{
     view::Theme,
 };
 
-/// The symbols of portscope's own texts that are not ASCII, and what stands for them.
+/// The symbols of portscope's own texts that are not ASCII, and their replacements.
 const ASCII: [(char, &str); 10] = [
     ('→', "->"),
     ('·', "-"),
