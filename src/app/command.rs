@@ -498,14 +498,14 @@ mod tests {
 
     /// Letters whose meaning depends on the screen: `h`, `j`, `k`, `l` move or select; `+` and `-`
     /// are more and less; Space runs and pauses; `i` inserts a lease or a column; `x` releases or
-    /// removes; Enter, Tab and others are no letters.
+    /// removes; `P` opens and closes the pool; Enter, Tab and others are no letters.
     #[test]
     fn a_letter_has_one_meaning() {
         let mut meanings: HashMap<char, HashSet<&str>> = HashMap::new();
         for command in COMMANDS {
             for (key, _) in command.bindings() {
                 if let Key::Char(c) = key
-                    && !"hjkl+-= ix?".contains(c)
+                    && !"hjkl+-= ixP?".contains(c)
                 {
                     let meaning =
                         if command.label.is_empty() { command.help } else { command.label };

@@ -129,8 +129,8 @@ fn options(
 /// empty, in the order of locale(7). True if none is set: containers and services often have none,
 /// and their terminals use UTF-8.
 fn is_utf8_locale(variable: impl Fn(&str) -> Option<String>) -> bool {
-    let named = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(variable);
-    named.filter(|name| !name.is_empty()).next().is_none_or(|name| {
+    let mut named = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(variable);
+    named.find(|name| !name.is_empty()).is_none_or(|name| {
         let name = name.to_lowercase();
         name.contains("utf-8") || name.contains("utf8")
     })

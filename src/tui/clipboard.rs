@@ -33,9 +33,12 @@ fn base64(bytes: &[u8]) -> Vec<u8> {
     let group = |group: &[u8]| {
         let byte = |index| u32::from(group.get(index).copied().unwrap_or(0));
         let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        let digit = |index: usize| match index <= group.len() {
-            true => DIGITS[(bits >> (18 - 6 * index) & 63) as usize],
-            false => b'=',
+        let digit = |index: usize| {
+            if index <= group.len() {
+                DIGITS[(bits >> (18 - 6 * index) & 63) as usize]
+            } else {
+                b'='
+            }
         };
         [digit(0), digit(1), digit(2), digit(3)]
     };

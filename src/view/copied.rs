@@ -76,7 +76,7 @@ fn destination(app: &App, row: &DestinationUse) -> Vec<String> {
     ];
     if let Some(trend) = app.trends().of(Subject::Destination(row.destination)) {
         let opened = notation::frequency(trend.opened_per_second);
-        lines.push(format!("opened {opened}, in use {}", notation::rate(trend.per_second)));
+        lines.push(format!("opened {opened}, ports in use {}", notation::rate(trend.per_second)));
     }
     for &(owner_key, sockets) in row.owners.iter() {
         let sockets = notation::counted(sockets, "socket");

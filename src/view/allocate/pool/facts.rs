@@ -92,9 +92,10 @@ pub fn narrow(pool_context: PoolContext<'_>, column: &mut Surface<'_>) {
     }
     column.text(&fitted(&[&in_quarantine(report), &attempts(report)], column.width()), Role::Dim);
     let all = report.bands.iter().filter_map(|band| pool_context.others_in(band.ports, report));
-    let others = format!("{} in use by others", notation::grouped(all.sum::<u32>()));
+    let all = notation::grouped(all.sum::<u32>());
+    let others = ["in use by others", "by others"].map(|words| format!("{all} {words}"));
     if pool_context.allocate_context.scan.is_some() {
-        column.text(&others, Role::Dim);
+        column.text(&first_fitting(&others, column.width(), column.theme), Role::Dim);
     }
 }
 
