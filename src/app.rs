@@ -32,7 +32,7 @@ use crate::{
 };
 
 pub use command::{Action, COMMANDS, Context, KeyCommand};
-pub use event::{Effect, Event, Gesture, Key, PointerTarget};
+pub use event::{Copied, Effect, Event, Gesture, Key, PointerTarget};
 pub use find::{Find, FoundProcesses};
 pub use focus::Focus;
 pub use grid::{Grid, GridBlock, Resolution, RowsPerLine};
@@ -56,7 +56,7 @@ pub struct AppOptions {
     pub find: Option<Find>,
     pub allocation: AllocationOptions,
     pub lab: LabOptions,
-    /// Whether the terminal reports the mouse at the start.
+    /// Whether the terminal reports the mouse on screens that use it.
     pub mouse: bool,
     /// Whether the marks of attempts may fade and flash.
     pub motion: bool,
@@ -76,8 +76,10 @@ pub enum Overlay {
 /// A page of the help.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HelpPage {
-    /// The keys of the current screen, and what the scan could not read.
+    /// What the current screen shows, and its words.
     #[default]
+    Words,
+    /// The keys of the current screen, and what the scan could not read.
     Keys,
     /// One sentence for each state and colour.
     States,
@@ -86,10 +88,11 @@ pub enum HelpPage {
 }
 
 impl HelpPage {
-    pub const EACH: [Self; 3] = [Self::Keys, Self::States, Self::Ranges];
+    pub const EACH: [Self; 4] = [Self::Words, Self::Keys, Self::States, Self::Ranges];
 
     pub fn name(self) -> &'static str {
         match self {
+            Self::Words => "Words",
             Self::Keys => "Keys",
             Self::States => "States and colours",
             Self::Ranges => "Ranges",
@@ -152,6 +155,8 @@ pub struct App {
     headline: Option<Headline>,
     services: ServiceNames,
     is_mouse_on: bool,
+    /// What the last key did, if the screen does not show it. None: there is nothing to report.
+    notice: Option<String>,
     /// The block under the pointer.
     hover: Option<PortRange>,
     span: Option<PortSelection>,
@@ -183,6 +188,7 @@ impl App {
             headline: None,
             services: options.services,
             is_mouse_on: options.mouse,
+            notice: None,
             hover: None,
             span: None,
             inspector_page: (0, 0),
@@ -273,8 +279,20 @@ impl App {
         &self.services
     }
 
-    pub fn is_mouse_on(&self) -> bool {
-        self.is_mouse_on
+    /// What the last key did, if the screen does not show it; None: there is nothing to report.
+    pub fn notice(&self) -> Option<&str> {
+        self.notice.as_deref()
+    }
+
+    /// Whether the terminal reports the mouse now: the user has not turned it off, and the screen
+    /// uses it.
+    pub fn has_mouse(&self) -> bool {
+        self.is_mouse_on && self.context().uses_mouse()
+    }
+
+    /// Whether the user has turned the mouse off on a screen that uses it.
+    pub fn is_mouse_off(&self) -> bool {
+        !self.is_mouse_on && self.context().uses_mouse()
     }
 
     /// The block under the pointer; None: the pointer is on no block.
@@ -350,6 +368,11 @@ impl App {
     /// The map's grid in a terminal of this size; None: it is too small for a map.
     pub fn grid(&self, size: Size) -> Option<Grid> {
         self.map.grid(self.ephemeral(), size)
+    }
+
+    /// Whether the map shows a dot for each port.
+    pub fn shows_dots(&self) -> bool {
+        self.grid(self.size).is_some_and(|grid| grid.resolution() == Resolution::Dots)
     }
 
     /// The map's layout in a terminal of this size; None: it is too small for a map.

@@ -2,6 +2,7 @@
 //! event does.
 
 mod canvas;
+mod clipboard;
 mod decoder;
 pub mod encoder;
 mod event_loop;
@@ -52,7 +53,6 @@ pub struct TuiOptions {
     pub background: Option<Background>,
     pub contrast: Contrast,
     pub ascii: bool,
-    pub mouse: bool,
     pub app: app::AppOptions,
     pub fault: Option<Fault>,
 }
@@ -71,7 +71,8 @@ pub fn run(host: Arc<dyn Host>, options: TuiOptions) -> Result<Exit, TuiError> {
     };
     descriptors::raise_limit();
 
-    let terminal = Arc::new(Terminal::open(options.mouse)?);
+    let app = App::new(options.app);
+    let terminal = Arc::new(Terminal::open(app.has_mouse())?);
     let ending = Arc::new(Ending::new()?);
     let arrived = Arc::<Arrived>::default();
     let (to_loop, inbox) = mailbox::channel();
@@ -102,7 +103,7 @@ pub fn run(host: Arc<dyn Host>, options: TuiOptions) -> Result<Exit, TuiError> {
     // The theme respects NO_COLOR. crossterm would also drop the colours that `--color` requests.
     crossterm::style::force_color_output(true);
     let mut events = EventLoop {
-        app: App::new(options.app),
+        app,
         theme,
         fault: options.fault,
         canvas: Canvas::new(terminal.size()?)?,

@@ -4,6 +4,7 @@ pub mod allocate;
 mod attempt_map;
 mod bars;
 mod compact;
+pub mod copied;
 mod dialog;
 mod footer;
 mod gauges;
@@ -67,10 +68,12 @@ pub fn render(app: &App, theme: &Theme, frame: &mut Frame) {
     }
 }
 
-/// Replaces each non-ASCII symbol by `?`, and `·` by `-`. Names of processes or hosts may contain
-/// characters that the terminal cannot show.
+/// Replaces each symbol that is not ASCII by one that resembles it, else by `?`. Names of processes
+/// or hosts may contain characters that the terminal cannot show.
 fn replace_non_ascii(buffer: &mut Buffer) {
     for cell in buffer.content.iter_mut().filter(|cell| !cell.symbol().is_ascii()) {
-        cell.set_symbol(if cell.symbol() == "·" { "-" } else { "?" });
+        let ascii = words::ascii(cell.symbol());
+        let is_one_cell = ascii.len() == 1 && ascii.is_ascii();
+        cell.set_symbol(if is_one_cell { &ascii } else { "?" });
     }
 }

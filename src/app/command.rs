@@ -1,8 +1,14 @@
 //! The table of keys, from which the footer, the help and KEYS.md are made. Executes nothing.
 
-use crate::app::{
-    Key, Move, Screen, allocation::AllocationAction as Own, lab::LabAction as Lab, map::Zooming,
-    pool::PoolAction as Pool,
+use crate::{
+    app::{
+        App, Key, Move, Screen,
+        allocation::{AllocationAction as Own, AllocatorTarget},
+        lab::{LabAction as Lab, LabTarget, Pattern},
+        map::Zooming,
+        pool::{PoolAction as Pool, Priority},
+    },
+    domain::Protocols,
 };
 
 /// A user action.
@@ -35,6 +41,8 @@ pub enum Action {
     Pool(Pool),
     /// Shows the port allocated last, or the ports of the selected row, on the map.
     ShowOnMap,
+    /// Sends the selected row, or what the inspector says of the port, to the terminal's clipboard.
+    Copy,
     OpenHelp,
     /// Turns this number of help pages forward, or back if it is negative.
     TurnPage(isize),
@@ -75,6 +83,12 @@ impl Context {
         Self::Race,
         Self::Pool,
     ];
+
+    /// Whether the mouse does more here than switch screens. Elsewhere the terminal keeps it, so
+    /// that text can be selected.
+    pub fn uses_mouse(self) -> bool {
+        matches!(self, Self::Map | Self::GoTo | Self::Lab)
+    }
 }
 
 /// A row of the table: keys that belong together.
@@ -87,6 +101,8 @@ pub struct KeyCommand {
     actions: &'static [Action],
     /// Label in the footer; empty: not shown there.
     pub label: &'static str,
+    /// Returns the label for what the keys would do now. None: they always do the same.
+    label_now: Option<fn(&App) -> &'static str>,
     /// Text for the help and KEYS.md.
     pub help: &'static str,
     /// Keys that are not shown, or that have no name of their own in `keys`.
@@ -99,12 +115,39 @@ const fn row(
     keys: &'static str,
     actions: &'static [Action],
 ) -> KeyCommand {
-    KeyCommand { contexts, keys, actions, label: "", help: "", more: &[] }
+    KeyCommand { contexts, keys, actions, label: "", label_now: None, help: "", more: &[] }
 }
 
 impl KeyCommand {
     const fn does(self, label: &'static str, help: &'static str) -> Self {
         Self { label, help, ..self }
+    }
+
+    const fn now(self, label: fn(&App) -> &'static str) -> Self {
+        Self { label_now: Some(label), ..self }
+    }
+
+    /// Returns the label in the footer for what the keys would do now; empty: not shown there.
+    pub fn label(&self, app: &App) -> &'static str {
+        self.label_now.map_or(self.label, |label| label(app))
+    }
+
+    /// Returns the key whose name is at this column of the row `keys`, followed by the label. On the
+    /// label, returns the first key. None: the row shows no key by its own name.
+    pub fn key_at(&self, column: usize) -> Option<Key> {
+        let mut start = 0;
+        for name in self.keys.split(' ') {
+            if let Some(key) = Key::named(name) {
+                if (start..=start + name.len()).contains(&column) {
+                    return Some(key);
+                }
+            } else if let Some(character) = name.chars().nth(column.wrapping_sub(start)) {
+                // `hjkl`: a key for each letter.
+                return Some(Key::Char(character));
+            }
+            start += name.len() + 1;
+        }
+        self.bindings().next().map(|(key, _)| key)
     }
 
     const fn also(self, more: &'static [(Key, Action)]) -> Self {
@@ -159,17 +202,20 @@ const fn lab(action: Lab) -> Action {
     Action::Lab(action)
 }
 
-/// All commands, in the order of the footer. If the terminal is too narrow, the footer drops
-/// commands from the right; it drops help and quit last.
+/// All commands, those of a screen in the order of the footer, the most used first. If the terminal
+/// is too narrow, the footer drops commands from the right; it drops help and quit last.
+///
+/// A letter has one meaning on all screens, see the test `a_letter_has_one_meaning`. `/`, `n` and
+/// `N` are free for a filter.
 pub const COMMANDS: &[KeyCommand] = &[
     row(OVERVIEW, "j k", &[go(Move::Down), go(Move::Up)])
         .does("select", "next, previous row across all lists; also arrows")
         .also(&[(Key::Down, go(Move::Down)), (Key::Up, go(Move::Up))]),
+    row(OVERVIEW, "Enter m", &[Action::ShowOnMap, Action::ShowOnMap])
+        .does("on map", "show the selected row's ports on the map; Esc returns"),
     row(OVERVIEW, "h l", &[go(Move::Left), go(Move::Right)])
         .does("list", "previous, next list: destinations, owners, findings")
         .also(&[(Key::Left, go(Move::Left)), (Key::Right, go(Move::Right))]),
-    row(OVERVIEW, "Enter m", &[Action::ShowOnMap, Action::ShowOnMap])
-        .does("on map", "show the selected row's ports on the map; Esc returns"),
     row(OVERVIEW, "PgUp PgDn", &[go(Move::PageUp), go(Move::PageDown)])
         .does("", "ten rows up, down")
         .also(&[(Key::ShiftUp, go(Move::FarUp)), (Key::ShiftDown, go(Move::FarDown))]),
@@ -184,20 +230,31 @@ pub const COMMANDS: &[KeyCommand] = &[
         (Key::Up, go(Move::Up)),
         (Key::Right, go(Move::Right)),
     ]),
+    row(MAP, "g", &[Action::OpenGoTo]).does("port", "go to a port: digits, then Enter"),
     row(MAP, "+ -", &[Action::Zoom(Zooming::In), Action::Zoom(Zooming::Out)])
-        .does("zoom", "zoom at the cursor, up to one port per block; also the wheel"),
-    row(MAP, "e", &[Action::FitEphemeral]).does("range", "show the ephemeral range"),
-    row(MAP, "a", &[Action::FitAll]).does("all", "show all ports"),
+        .does("zoom", "zoom at the cursor, up to one port per block; also the wheel")
+        .also(&[(Key::Char('='), Action::Zoom(Zooming::In))]),
     row(MAP, "c C", &[Action::NextLens, Action::PreviousLens])
         .does("lens", "next, previous lens (what the colours show)"),
-    row(MAP, "g", &[Action::OpenGoTo]).does("port", "go to a port: digits, then Enter"),
+    row(LISTS_AND_MAP, "y", &[Action::Copy])
+        .does("copy", "copy the selected row or port to the terminal's clipboard (OSC 52)"),
+    row(MAP, "p", &[Action::NextProtocols]).does("protocol", "TCP, UDP or both").now(
+        |app| match app.map().protocols {
+            Protocols::Both => "TCP only",
+            Protocols::Tcp => "UDP only",
+            Protocols::Udp => "TCP+UDP",
+        },
+    ),
     row(MAP, "w b", &[Action::NextRun, Action::PreviousRun])
         .does("next in use", "next, previous run of ports in use"),
+    row(MAP, "a", &[Action::FitAll]).does("all", "show all ports"),
+    row(MAP, "e", &[Action::FitEphemeral]).does("range", "show the ephemeral range"),
     row(MAP, "f", &[Action::ToggleResolution])
-        .does("dots", "dots or blocks; if dots do not fit, the legend says so"),
-    row(MAP, "p", &[Action::NextProtocols]).does("protocol", "TCP, UDP or both"),
-    row(LISTS_AND_MAP, "Space", &[Action::ToggleFreeze]).does("pause", "pause or resume the view"),
-    row(LISTS_AND_MAP, "r", &[Action::ScanNow]).does("scan now", "scan now"),
+        .does("dots", "dots or blocks; if dots do not fit, the legend says so")
+        .now(|app| if app.shows_dots() { "blocks" } else { "dots" }),
+    row(LISTS_AND_MAP, "Space", &[Action::ToggleFreeze])
+        .does("pause", "pause or resume the view")
+        .now(|app| if app.is_frozen() { "resume" } else { "pause" }),
     row(MAP, "< >", &[go(Move::PreviousPort), go(Move::NextPort)])
         .does("one port", "previous, next port"),
     row(MAP, "J K", &[Action::ScrollInspector(1), Action::ScrollInspector(-1)])
@@ -210,69 +267,100 @@ pub const COMMANDS: &[KeyCommand] = &[
     ]),
     row(MAP, "PgUp PgDn", &[go(Move::PageUp), go(Move::PageDown)]).does("", "move by half the map"),
     row(MAP, "Home End", &[go(Move::First), go(Move::Last)]).does("", "first, last port"),
-    row(ALLOCATE, "Space", &[own(Own::RunOrPause)]).does("run/pause", "run or pause"),
-    row(ALLOCATE, ".", &[own(Own::Step)]).does("step", "one attempt, then pause"),
-    row(ALLOCATE, "[ ]", &[own(Own::Slower), own(Own::Faster)]).does("speed", "slower, faster"),
+    row(ALLOCATE, "Space", &[own(Own::RunOrPause)])
+        .does("run", "run or pause")
+        .now(|app| if app.allocation().is_running() { "pause" } else { "run" }),
     row(ALLOCATE, "t", &[own(Own::ToggleTarget)])
-        .does("real/simulated", "switch between this machine and a simulated occupancy"),
-    row(ALLOCATE, "p", &[pool(Pool::Toggle)])
-        .does("pool", "lease ports from a pool: priorities, quarantine, reclaim"),
-    row(ALLOCATE, "- =", &[own(Own::Emptier), own(Own::Fuller)])
-        .does("occupancy", "lower, raise the simulated occupancy"),
-    row(ALLOCATE, "o", &[own(Own::OpenSettings)])
-        .does("settings", "strategy, protocol, range, attempts, seed, address"),
+        .does("target", "switch between this machine and a simulated occupancy")
+        .now(other_target),
+    row(ALLOCATE, "[ ]", &[own(Own::Slower), own(Own::Faster)]).does("speed", "slower, faster"),
+    row(ALLOCATE, ".", &[own(Own::Step)]).does("step", "one attempt, then pause"),
     row(ALLOCATE, "s S", &[own(Own::NextStrategy), own(Own::PreviousStrategy)])
         .does("strategy", "next, previous strategy, in a new run"),
-    row(ALLOCATE, "H", &[own(Own::ToggleHold)]).does("hold", "hold allocated ports: on or off"),
+    row(ALLOCATE, "+ -", &[own(Own::Fuller), own(Own::Emptier)])
+        .does("occupancy", "raise, lower the simulated occupancy")
+        .also(&[(Key::Char('='), own(Own::Fuller))]),
+    row(ALLOCATE, "o", &[own(Own::OpenSettings)])
+        .does("settings", "strategy, protocol, range, attempts, seed, address"),
+    row(ALLOCATE, "P", &[pool(Pool::Toggle)])
+        .does("pool", "lease ports from a pool: priorities, quarantine, reclaim"),
+    row(ALLOCATE, "H", &[own(Own::ToggleHold)])
+        .does("hold", "hold allocated ports: on or off")
+        .now(|app| if app.allocation().keeps_bound_ports() { "do not hold" } else { "hold" }),
     row(ALLOCATE, "x X", &[own(Own::ReleaseOne), own(Own::ReleaseAll)])
         .does("release", "release one port, all ports"),
-    row(ALLOCATE, "r", &[own(Own::Reset)]).does("reset", "new run with the same seed"),
+    row(ALLOCATE, "Backspace", &[own(Own::Reset)]).does("reset", "new run with the same seed"),
     row(ALLOCATE, "m Enter", &[Action::ShowOnMap, Action::ShowOnMap])
         .does("on map", "show the last allocated port on the map"),
-    row(POOL, "a A f", &[pool(Pool::Take), pool(Pool::TakeTen), pool(Pool::TakeAll)])
-        .does("take", "take one lease, ten, as many as possible"),
-    row(POOL, "c", &[pool(Pool::NextClass)])
-        .does("class", "class of the next lease: low, normal, high"),
+    row(POOL, "i I F", &[pool(Pool::Take), pool(Pool::TakeTen), pool(Pool::TakeAll)])
+        .does("lease", "take one lease, ten, as many as possible"),
+    row(POOL, "v", &[pool(Pool::NextClass)])
+        .does("class", "class of the next lease: low, normal, high")
+        .now(|app| match app.pool().next_class() {
+            Priority::Low => "class low",
+            Priority::Normal => "class normal",
+            Priority::High => "class high",
+        }),
     row(POOL, "x X", &[pool(Pool::Release), pool(Pool::ReleaseAll)])
         .does("release", "release the selected lease, all leases"),
-    row(POOL, "R", &[pool(Pool::Reclaim)])
-        .does("reclaim", "end the leases of processes that have exited"),
-    row(POOL, "p Esc", &[pool(Pool::Toggle), Action::Close])
+    row(POOL, "P Esc", &[pool(Pool::Toggle), Action::Close])
         .does("back", "back to the allocator's runs; leases are kept"),
-    row(POOL, "o", &[pool(Pool::OpenSettings)])
-        .does("settings", "bands, quarantine, failure rate, attempts, lease holder"),
-    row(POOL, "t", &[own(Own::ToggleTarget)])
-        .does("real/simulated", "new pool on this machine or on the simulated occupancy"),
     row(POOL, "j k", &[pool(Pool::Down), pool(Pool::Up)])
         .does("select", "next, previous port; also arrows")
         .also(&[(Key::Down, pool(Pool::Down)), (Key::Up, pool(Pool::Up))]),
+    row(POOL, "E", &[pool(Pool::Reclaim)])
+        .does("end exited", "end the leases of processes that have exited"),
+    row(POOL, "o", &[pool(Pool::OpenSettings)])
+        .does("settings", "bands, quarantine, failure rate, attempts, lease holder"),
+    row(POOL, "t", &[own(Own::ToggleTarget)])
+        .does("target", "new pool on this machine or on the simulated occupancy")
+        .now(other_target),
     row(POOL, "m Enter", &[Action::ShowOnMap, Action::ShowOnMap])
         .does("on map", "show the selected port on the map"),
     row(POOL, "PgUp PgDn", &[pool(Pool::PageUp), pool(Pool::PageDown)])
         .does("", "ten ports up, down"),
     row(POOL, "Home End", &[pool(Pool::First), pool(Pool::Last)])
         .does("", "first, last port of the list"),
-    row(LAB, "Space", &[lab(Lab::RunOrPause)]).does("run/pause", "run or pause all strategies"),
-    row(LAB, ".", &[lab(Lab::Step)]).does("step", "one attempt of each strategy, then pause"),
-    row(LAB, "[ ]", &[lab(Lab::Slower), lab(Lab::Faster)]).does("speed", "slower, faster"),
-    row(LAB, "- =", &[lab(Lab::Emptier), lab(Lab::Fuller)])
-        .does("occupancy", "lower, raise the simulated occupancy"),
+    row(LAB, "Space", &[lab(Lab::RunOrPause)])
+        .does("run", "run or pause all strategies")
+        .now(|app| if app.lab().is_running() { "pause" } else { "run" }),
+    row(LAB, "d", &[lab(Lab::NextPattern)])
+        .does("distribution", "distribution of the ports in use: uniform, clustered, built")
+        .now(|app| match app.lab().next_pattern_name() {
+            Pattern::Uniform => "uniform",
+            Pattern::Clustered => "clustered",
+            Pattern::Built => "built",
+        }),
+    row(LAB, "+ -", &[lab(Lab::Fuller), lab(Lab::Emptier)])
+        .does("occupancy", "raise, lower the simulated occupancy")
+        .also(&[(Key::Char('='), lab(Lab::Fuller))]),
     row(LAB, "h l", &[go(Move::Left), go(Move::Right)])
         .does("select", "previous, next column; also arrows")
         .also(&[(Key::Left, go(Move::Left)), (Key::Right, go(Move::Right))]),
     row(LAB, "s S", &[lab(Lab::NextStrategy), lab(Lab::PreviousStrategy)])
         .does("strategy", "next, previous strategy in the selected column"),
+    row(LAB, "t", &[lab(Lab::ToggleTarget)])
+        .does("target", "switch between a simulation and real binds on this machine")
+        .now(|app| match app.lab().target() {
+            LabTarget::Machine => "simulated",
+            LabTarget::Simulated { .. } => "real",
+        }),
     row(LAB, "R", &[lab(Lab::Race)])
         .does("race", "race a competitor for a closed port, then for a port kept open"),
-    row(RACE, "R", &[lab(Lab::Race)]).does("end/again", "end the race, or start another"),
-    row(LAB, "d", &[lab(Lab::NextPattern)])
-        .does("distribution", "distribution of the ports in use: uniform, clustered, built"),
-    row(LAB, "x X", &[lab(Lab::Add), lab(Lab::Remove)]).does("columns", "add, remove a column"),
-    row(LAB, "t", &[lab(Lab::ToggleTarget)])
-        .does("real/simulated", "switch between a simulation and real binds on this machine"),
+    row(RACE, "R", &[lab(Lab::Race)]).does("race", "end the race, or start another").now(|app| {
+        if app.lab().race().is_some_and(|race| !race.is_over) {
+            "end the race"
+        } else {
+            "race again"
+        }
+    }),
+    row(LAB, "[ ]", &[lab(Lab::Slower), lab(Lab::Faster)]).does("speed", "slower, faster"),
+    row(LAB, ".", &[lab(Lab::Step)]).does("step", "one attempt of each strategy, then pause"),
+    row(LAB, "i x", &[lab(Lab::Add), lab(Lab::Remove)])
+        .does("column", "insert a column, remove the selected one"),
     row(LAB, "o", &[lab(Lab::OpenSettings)])
         .does("settings", "protocol, range, attempts, seed, remote endpoints"),
-    row(LAB, "r", &[lab(Lab::Reset)]).does("reset", "reset the figures, keep the seed"),
+    row(LAB, "Backspace", &[lab(Lab::Reset)]).does("reset", "reset the figures, keep the seed"),
     row(
         SCREENS,
         "1 2 4 5",
@@ -286,15 +374,16 @@ pub const COMMANDS: &[KeyCommand] = &[
     .does("", "Overview, Map, Allocate, Lab"),
     row(SCREENS, "Tab Shift-Tab", &[Action::NextScreen, Action::PreviousScreen])
         .does("screen", "next, previous screen"),
-    row(SCREENS, "T", &[Action::NextTheme]).does("", "next theme: dark, light, high contrast"),
-    row(SCREENS, "#", &[Action::ToggleMouse])
-        .does("", "mouse on or off: hover inspects, click selects, drag counts ports"),
+    row(SCREENS, "r", &[Action::ScanNow]).does("scan now", "scan now, also while paused"),
+    row(SCREENS, "T", &[Action::NextTheme]).does("theme", "next theme: dark, light, high contrast"),
+    row(&[Context::Map, Context::Lab], "#", &[Action::ToggleMouse])
+        .does("", "mouse on or off: click selects, drag counts ports, keys of the footer"),
     row(
         &[Context::Help],
         "Left Right Tab",
         &[Action::TurnPage(-1), Action::TurnPage(1), Action::TurnPage(1)],
     )
-    .does("page", "previous, next page: keys, states and colours, ranges")
+    .does("page", "previous, next page: this screen, keys, states and colours, ranges")
     .also(&[(Key::BackTab, Action::TurnPage(-1))]),
     row(&[Context::GoTo], "Enter", &[Action::GoTo]).does("go", "go to the entered port"),
     row(&[Context::Map, Context::Race, Context::Help, Context::GoTo], "Esc", &[Action::Close])
@@ -305,6 +394,14 @@ pub const COMMANDS: &[KeyCommand] = &[
     row(SCREENS_AND_HELP, "q", &[Action::Quit]).does("quit", "quit and release held ports"),
     row(&Context::EACH, "Ctrl-C", &[Action::Quit]).does("", "quit from any screen or dialog"),
 ];
+
+/// Names the target to which the allocator and the pool would switch.
+fn other_target(app: &App) -> &'static str {
+    match app.allocation().target() {
+        AllocatorTarget::Machine => "simulated",
+        AllocatorTarget::Simulated { .. } => "real",
+    }
+}
 
 /// Returns the action of a key in a context. None: no command has this key.
 pub fn find(context: Context, key: Key) -> Option<Action> {
@@ -321,7 +418,7 @@ pub fn here(context: Context) -> impl Iterator<Item = &'static KeyCommand> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
+    use std::collections::{HashMap, HashSet};
 
     use super::*;
 
@@ -348,6 +445,7 @@ mod tests {
             &[Action::NextLens, Action::PreviousLens, Action::NextProtocols],
             &[Action::ScrollInspector(1), Action::ScrollInspector(-1)],
             &[Action::ToggleFreeze, Action::ScanNow, Action::ShowOnMap, Action::OpenHelp],
+            &[Action::Copy],
             &[Action::Close, Action::Suspend, Action::Quit],
         ]
         .concat();
@@ -393,12 +491,44 @@ mod tests {
     fn displayed_keys_are_the_bound_keys() {
         for command in COMMANDS {
             for (key, _) in command.bindings() {
+                // `=` is `+` without Shift.
                 if let Key::Char(c) = key
-                    && c != ' '
+                    && !" =".contains(c)
                 {
                     assert!(command.keys.contains(c), "{} hides {c}", command.keys);
                 }
             }
+        }
+    }
+
+    /// Letters whose meaning depends on the screen: `h`, `j`, `k`, `l` move or select; `+` and `-`
+    /// are more and less; Space runs and pauses; `i` inserts a lease or a column; `x` releases or
+    /// removes; `P` opens and closes the pool; Enter, Tab and others are no letters.
+    #[test]
+    fn a_letter_has_one_meaning() {
+        let mut meanings: HashMap<char, HashSet<&str>> = HashMap::new();
+        for command in COMMANDS {
+            for (key, _) in command.bindings() {
+                if let Key::Char(c) = key
+                    && !"hjkl+-= ixP?".contains(c)
+                {
+                    let meaning =
+                        if command.label.is_empty() { command.help } else { command.label };
+                    meanings.entry(c).or_default().insert(meaning);
+                }
+            }
+        }
+        for (letter, meanings) in meanings {
+            assert_eq!(meanings.len(), 1, "{letter}: {meanings:?}");
+        }
+    }
+
+    #[test]
+    fn r_only_scans_and_the_keys_of_a_filter_are_free() {
+        for context in Context::EACH {
+            assert!("/nN".chars().all(|c| find(context, Key::Char(c)).is_none()), "{context:?}");
+            let scan = find(context, Key::Char('r'));
+            assert!(scan.is_none_or(|action| action == Action::ScanNow), "{context:?}");
         }
     }
 

@@ -19,6 +19,8 @@ pub enum Event {
         rows: u16,
     },
     Report(Report),
+    /// The outcome of `Effect::Copy`.
+    Copied(Copied),
     /// Time has passed, so that the durations on screen may have changed.
     Tick,
 }
@@ -62,6 +64,7 @@ impl Key {
             "PgDn" => Self::PageDown,
             "Home" => Self::Home,
             "End" => Self::End,
+            "Backspace" => Self::Backspace,
             "Ctrl-C" => Self::Ctrl('c'),
             "Ctrl-Z" => Self::Ctrl('z'),
             _ => {
@@ -71,6 +74,15 @@ impl Key {
             }
         })
     }
+}
+
+/// What was sent to the terminal's clipboard. Terminals do not report whether they accept it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Copied {
+    /// Nothing is selected.
+    Nothing,
+    /// The text was sent in full, or only its first lines.
+    Sent { title: String, is_whole: bool },
 }
 
 /// What the mouse did.
@@ -91,6 +103,8 @@ pub enum Gesture {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PointerTarget {
     Screen(Screen),
+    /// A key of the footer.
+    Key(Key),
     /// A block of the map or of the loupe.
     Ports(PortRange),
     /// A column of the lab, counted from 0.
@@ -101,9 +115,9 @@ pub enum PointerTarget {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     Ask(Request),
-    /// Turns the terminal's mouse reports on or off.
-    Mouse(bool),
     NextTheme,
+    /// Sends what is selected to the terminal's clipboard, and reports it with `Event::Copied`.
+    Copy,
     /// Restores the terminal and stops the process until `fg` (Ctrl-Z).
     Suspend,
     Quit,

@@ -11,6 +11,7 @@ use crate::{
     app::{
         allocation::{FillRatio, OccupancyCounts},
         run::{RunControl, RunPanel},
+        settings::cycle,
     },
     domain::{PortRange, Protocols, Text, port},
 };
@@ -70,11 +71,11 @@ pub struct LabOptions {
 }
 
 impl LabOptions {
-    /// The options at the start, as `AllocationOptions::exo`: UDP, the IANA dynamic ports, 100
-    /// attempts.
+    /// The options at the start, which are the defaults of `portscope lab`: TCP and UDP, the IANA
+    /// dynamic ports, 100 attempts.
     pub fn new(seed: u64, program: Option<PathBuf>) -> Self {
         Self {
-            protocols: Protocols::Udp,
+            protocols: Protocols::Both,
             range: port::IANA_DYNAMIC,
             max_attempts: 100,
             seed,
@@ -121,9 +122,8 @@ impl LabScreen {
         Self {
             options,
             is_simulated: true,
-            // Strategies differ with this pattern. With `Uniform`, most of them need the same mean
-            // number of attempts.
-            pattern: Pattern::Clustered,
+            // The default of `portscope lab`.
+            pattern: Pattern::Uniform,
             share: FillRatio::default(),
             picked: INITIAL_STRATEGIES.iter().filter_map(position).collect(),
             selected: 0,
@@ -165,6 +165,11 @@ impl LabScreen {
     /// itself.
     pub fn pattern(&self) -> Pattern {
         self.pattern
+    }
+
+    /// The distribution after the next one is selected.
+    pub fn next_pattern_name(&self) -> Pattern {
+        cycle(&Pattern::EACH, self.pattern, 1)
     }
 
     /// Occupied share of the range, 0 to 1, in the simulation or on the machine. None: the engine

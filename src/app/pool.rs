@@ -6,7 +6,7 @@ mod settings;
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{allocator::Bands, domain::Text};
+use crate::{allocator::Bands, app::settings::cycle, domain::Text};
 
 pub use crate::{
     allocator::{Lease, Priority, Quarantine, QuarantineEntry, pool::BandUse},
@@ -98,6 +98,11 @@ impl PoolScreen {
     /// The class of new leases.
     pub fn class(&self) -> Priority {
         self.class
+    }
+
+    /// The class after the next one is selected.
+    pub fn next_class(&self) -> Priority {
+        cycle(&Priority::EACH, self.class, 1)
     }
 
     /// The selected row, counted from 0. The rows are the leases by port, then the ports in

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     app::{
-        Action, App, Context, Effect, Event, Extent, Focus, Gesture, HelpPage, Key, LatestScan,
-        Lens, Map, Move, Overlay, PointerTarget, PortSelection, Screen, Size, command,
+        Action, App, Context, Copied, Effect, Event, Extent, Focus, Gesture, HelpPage, Key,
+        LatestScan, Lens, Map, Move, Overlay, PointerTarget, PortSelection, Screen, Size, command,
         lens::{Categories, CategoryInput, LensCounts, Marks, OwnerRanks, automatic_gauge},
         map::{self, MoveTarget, Zooming},
         overview::{OverviewRow, headline::Headline},
@@ -30,8 +30,19 @@ impl App {
     /// Handles an event. `at` is the time since the program's start.
     pub fn update(&mut self, at: Duration, event: Event) -> Vec<Effect> {
         self.now = self.now.max(at);
+        let effects = self.handle(event);
+        if !self.has_mouse() {
+            self.hover = None;
+        }
+        effects
+    }
+
+    fn handle(&mut self, event: Event) -> Vec<Effect> {
         match event {
-            Event::Key(key) => self.press(key),
+            Event::Key(key) => {
+                self.notice = None;
+                self.press(key)
+            }
             Event::Pasted(character) => {
                 self.paste(character);
                 Vec::new()
@@ -45,6 +56,18 @@ impl App {
                 Vec::new()
             }
             Event::Report(report) => self.receive(report),
+            Event::Copied(copied) => {
+                self.notice = Some(match copied {
+                    Copied::Nothing => "nothing is selected".to_owned(),
+                    Copied::Sent { title, is_whole: true } => {
+                        format!("sent to the terminal's clipboard: {title}")
+                    }
+                    Copied::Sent { title, is_whole: false } => {
+                        format!("sent to the terminal's clipboard: the first lines of {title}")
+                    }
+                });
+                Vec::new()
+            }
             Event::Tick => Vec::new(),
         }
     }
@@ -81,6 +104,7 @@ impl App {
             Some(PointerTarget::Screen(screen)) if gesture == Gesture::Press => {
                 return self.show(screen);
             }
+            Some(PointerTarget::Key(key)) if gesture == Gesture::Press => return self.press(key),
             Some(PointerTarget::Column(column)) if gesture == Gesture::Press => {
                 self.lab.select(column);
                 None
@@ -171,11 +195,11 @@ impl App {
             }
             Action::NextRun => self.go_to_run(RunDirection::Next),
             Action::PreviousRun => self.go_to_run(RunDirection::Previous),
+            Action::Copy => return vec![Effect::Copy],
             Action::NextTheme => return vec![Effect::NextTheme],
             Action::ToggleMouse => {
                 self.is_mouse_on = !self.is_mouse_on;
                 (self.hover, self.span) = (None, None);
-                return vec![Effect::Mouse(self.is_mouse_on)];
             }
             Action::OpenHelp => self.overlay = Overlay::Help(HelpPage::default()),
             Action::TurnPage(by) => {

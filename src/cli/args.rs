@@ -142,7 +142,7 @@ pub struct LiveArguments {
     /// Colour theme (--help lists them)
     #[arg(long, value_name = "THEME", default_value = "auto")]
     pub theme: ThemeName,
-    /// Use ASCII characters only
+    /// Use ASCII only (default in a locale without UTF-8)
     #[arg(long)]
     pub ascii: bool,
     /// Disable mouse support

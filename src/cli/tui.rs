@@ -81,7 +81,8 @@ fn options(
     seeds: [u64; 2],
 ) -> tui::TuiOptions {
     let color = depth(settings.color);
-    let whole_cells = Theme::new(color, Background::Dark, settings.ascii).needs_whole_cells();
+    let ascii = settings.ascii || !is_utf8_locale(|name| env::var(name).ok());
+    let whole_cells = Theme::new(color, Background::Dark, ascii).needs_whole_cells();
     let (background, contrast) = match settings.theme {
         ThemeName::Auto => (None, Contrast::Normal),
         ThemeName::Dark => (Some(Background::Dark), Contrast::Normal),
@@ -94,8 +95,7 @@ fn options(
         color,
         background,
         contrast,
-        ascii: settings.ascii,
-        mouse: !settings.no_mouse,
+        ascii,
         app: app::AppOptions {
             first: match (&settings.target, settings.range) {
                 (None, RangeChoice::Ephemeral) => Screen::Overview,
@@ -103,7 +103,7 @@ fn options(
             },
             glyphs: GlyphSet {
                 rows_per_line: if whole_cells { RowsPerLine::One } else { RowsPerLine::Two },
-                has_dots: !settings.ascii,
+                has_dots: !ascii,
             },
             extent,
             protocols: match settings.target.as_ref().map(Wanted::protocols) {
@@ -132,6 +132,17 @@ fn first_find(wanted: &Wanted) -> Option<Find> {
         Wanted::Endpoint(endpoint, _) => Find::Endpoint(*endpoint),
         Wanted::Process(name) => Find::Process(name.clone()),
         Wanted::Pid(pid) => Find::Pid(*pid),
+    })
+}
+
+/// Returns whether the locale's characters are UTF-8, by the first variable that is set and not
+/// empty, in the order of locale(7). True if none is set: containers and services often have none,
+/// and their terminals use UTF-8.
+fn is_utf8_locale(variable: impl Fn(&str) -> Option<String>) -> bool {
+    let mut named = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(variable);
+    named.find(|name| !name.is_empty()).is_none_or(|name| {
+        let name = name.to_lowercase();
+        name.contains("utf-8") || name.contains("utf8")
     })
 }
 

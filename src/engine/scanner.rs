@@ -86,12 +86,13 @@ impl ScanPace {
         self.cost * COST_FACTOR
     }
 
-    /// Returns the time from the start of the last scan to the start of the next; `None` while
-    /// paused.
+    /// Returns the time from the start of the last scan to the start of the next; `None`: paused,
+    /// and no scan was requested.
     fn after(&self, options: &ScanOptions) -> Option<Duration> {
         match (options.is_frozen, options.scan_now) {
-            (true, _) => None,
-            (false, true) => Some(self.interval().min(MIN_REQUESTED_INTERVAL.max(self.budget()))),
+            (true, false) => None,
+            // A request is answered also while paused.
+            (_, true) => Some(self.interval().min(MIN_REQUESTED_INTERVAL.max(self.budget()))),
             (false, false) => Some(self.interval()),
         }
     }

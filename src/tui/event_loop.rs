@@ -10,10 +10,11 @@ use std::{
 use ratatui::layout::Rect;
 
 use crate::{
-    app::{App, Effect, Event, Gesture},
+    app::{App, Copied, Effect, Event, Gesture},
     engine::{Engine, Report},
     tui::{
         canvas::Canvas,
+        clipboard,
         decoder::Input,
         fault::Fault,
         mailbox::LoopWake,
@@ -23,7 +24,7 @@ use crate::{
         watchdog::{Ending, Exit},
     },
     view,
-    view::Theme,
+    view::{Theme, copied::CopiedText},
 };
 
 /// Maximum time between two updates of the durations on screen, such as the snapshot's age.
@@ -119,7 +120,7 @@ impl EventLoop<'_> {
 
     fn point(&mut self, gesture: Gesture, column: u16, row: u16) -> Option<Exit> {
         // Mouse reports that were sent before the mouse was turned off are ignored.
-        if !self.app.is_mouse_on() {
+        if !self.app.has_mouse() {
             return None;
         }
         let (columns, rows) = self.canvas.size();
@@ -150,17 +151,39 @@ impl EventLoop<'_> {
         for effect in self.app.update(self.started.elapsed(), event) {
             match effect {
                 Effect::Ask(request) => self.engine.ask(request),
-                Effect::Mouse(reports) => {
-                    if self.terminal.set_mouse(reports, self.ending).is_err() {
-                        self.ending.call(Exit::TerminalGone);
-                    }
-                }
+                Effect::Copy => exit = exit.or(self.copy()),
                 Effect::NextTheme => self.theme = self.theme.next(),
                 Effect::Suspend => signals::ask_group_to_stop(),
                 Effect::Quit => exit = Some(Exit::Quit),
             }
         }
+        self.follow_mouse();
         exit
+    }
+
+    /// Turns the terminal's mouse reports on or off if the app now needs them or not.
+    fn follow_mouse(&self) {
+        let wanted = self.app.has_mouse();
+        if wanted != self.terminal.has_mouse()
+            && self.terminal.set_mouse(wanted, self.ending).is_err()
+        {
+            self.ending.call(Exit::TerminalGone);
+        }
+    }
+
+    /// Sends what is selected to the terminal's clipboard.
+    fn copy(&mut self) -> Option<Exit> {
+        let copied = match view::copied::text(&self.app, &self.theme) {
+            None => Copied::Nothing,
+            Some(CopiedText { title, text }) => {
+                let (sequence, is_whole) = clipboard::sequence(&text);
+                if self.terminal.send(&sequence, self.ending).is_err() {
+                    self.ending.call(Exit::TerminalGone);
+                }
+                Copied::Sent { title, is_whole }
+            }
+        };
+        self.update(Event::Copied(copied))
     }
 
     fn draw(&mut self) {

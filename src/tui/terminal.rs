@@ -134,7 +134,8 @@ impl Terminal {
         self.send(if reports { TAKE_MOUSE } else { GIVE_MOUSE }, ending)
     }
 
-    fn has_mouse(&self) -> bool {
+    /// Whether the terminal reports the mouse while the TUI uses it.
+    pub fn has_mouse(&self) -> bool {
         self.mouse.load(Ordering::SeqCst)
     }
 

@@ -77,7 +77,7 @@ fn facts(app: &App, theme: &Theme, room: usize) -> Line<'static> {
         setting.map(|text| Span::styled(format!(" {text} "), theme.badge(Role::Accent)))
     });
     // Shown only while the mouse is off, because it is on by default.
-    let mouse = (!app.is_mouse_on()).then(|| Span::styled("mouse off", theme.style(Role::Dim)));
+    let mouse = app.is_mouse_off().then(|| Span::styled("mouse off", theme.style(Role::Dim)));
     let parts = [only, lens, name, namespace, mouse, gaps, few_words, kind];
     let wordings = WORDINGS.iter().map(|wording| {
         let of = |part: &HeaderPart| parts[*part as usize].clone();

@@ -5,6 +5,7 @@ mod mark_table;
 mod marks;
 mod ranges;
 mod states;
+mod this_screen;
 
 use ratatui::{
     style::Style,
@@ -49,6 +50,7 @@ pub fn render(app: &App, page: HelpPage, surface: &mut Surface<'_>) {
     };
     let lines = cut(
         match page {
+            HelpPage::Words => this_screen::lines(&page_context),
             HelpPage::Keys => keys::lines(&page_context),
             HelpPage::States => states::lines(&page_context),
             HelpPage::Ranges => ranges::lines(&page_context),
@@ -59,7 +61,7 @@ pub fn render(app: &App, page: HelpPage, surface: &mut Surface<'_>) {
     let body = lines_of(area, 1, area.height.saturating_sub(2));
     theme.dim_area(body, surface.buffer);
     let height = lines.len() as u16 + RULES;
-    dialog::framed(block(page, theme, width), width, height, surface).lines(&lines);
+    dialog::framed(block(app, page, theme, width), width, height, surface).lines(&lines);
 }
 
 /// Cuts the page to the height; the last line then says that there is more.
@@ -74,9 +76,9 @@ fn cut(mut lines: Vec<Line<'static>>, page_context: &PageContext) -> Vec<Line<'s
     lines
 }
 
-fn block(page: HelpPage, theme: &Theme, width: u16) -> Block<'static> {
+fn block(app: &App, page: HelpPage, theme: &Theme, width: u16) -> Block<'static> {
     let room = usize::from(width.saturating_sub(2));
-    let titles = [tabs(page, theme), tab(page, page, theme).into()];
+    let titles = [tabs(app, page, theme), tab(app, page, page, theme).into()];
     let title = titles.into_iter().find(|title| title.width() <= room).unwrap_or_default();
     let hints = [" Left Right: turn page, Esc: close ", " Left Right Esc ", " Esc "];
     let hint = hints.into_iter().find(|hint| hint.len() <= room).unwrap_or_default();
@@ -88,20 +90,21 @@ fn block(page: HelpPage, theme: &Theme, width: u16) -> Block<'static> {
 }
 
 /// Returns the names of all pages, the current one marked.
-fn tabs(page: HelpPage, theme: &Theme) -> Line<'static> {
+fn tabs(app: &App, page: HelpPage, theme: &Theme) -> Line<'static> {
     let rule = Span::styled(theme.border_set().horizontal_top, theme.style(Role::Border));
     let mut line = Line::default();
     for each in HelpPage::EACH {
         line.push_span(rule.clone());
-        line.push_span(tab(each, page, theme));
+        line.push_span(tab(app, each, page, theme));
     }
     line
 }
 
-fn tab(each: HelpPage, chosen: HelpPage, theme: &Theme) -> Span<'static> {
+fn tab(app: &App, each: HelpPage, chosen: HelpPage, theme: &Theme) -> Span<'static> {
     let style =
         if each == chosen { theme.style(Role::Selected).bold() } else { theme.style(Role::Dim) };
-    Span::styled(format!(" {} ", each.name()), Style::reset().patch(style))
+    let name = if each == HelpPage::Words { this_screen::title(app) } else { each.name() };
+    Span::styled(format!(" {name} "), Style::reset().patch(style))
 }
 
 /// Returns the heading of a group of rows.

@@ -41,6 +41,8 @@ const RIGHT_WIDTH: u16 = 46;
 const PORT_LINES: usize = 14;
 /// Minimum height for one wide column: enough for the port and for all sections below it.
 const HIGH: usize = 50;
+/// Width of the text that is copied, so that few command lines are cut.
+const TEXT_WIDTH: usize = 400;
 
 /// Data from which the parts of the inspector are drawn.
 #[derive(Clone, Copy)]
@@ -82,6 +84,26 @@ pub fn render(
         let (lines, needed) = below::lines(&context);
         surface.within(area).lines(&page(&context, lines, needed, usize::from(area.height)));
     }
+}
+
+/// Returns all that is known about the port, as lines of text without a frame.
+pub fn text(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<String> {
+    let port = app.inspected();
+    let context = InspectorContext { app, scan, theme, port, block: None, width: TEXT_WIDTH };
+    let [port_lines, history_lines] = [port::lines(&context).0, port_history::lines(&context)];
+    let rows = |lines: Vec<Line<'static>>| {
+        let text = |line: Line<'static>| line.to_string().trim_end().to_owned();
+        // The first line is a title with a rule.
+        lines.into_iter().skip(1).map(text).filter(|text| !text.is_empty()).collect::<Vec<_>>()
+    };
+    let mut lines = vec![format!("port {port}")];
+    lines.extend(rows(port_lines));
+    let history_rows = rows(history_lines);
+    if !history_rows.is_empty() {
+        lines.push("history (changes between scans)".to_owned());
+        lines.extend(history_rows);
+    }
+    lines
 }
 
 /// Draws the port and its surroundings one below the other. On an area that is wide but not high,

@@ -8,7 +8,7 @@ use crate::{
         grid::{AXIS, BAR, GUTTER},
     },
     view::{
-        header, loupe, screen_views,
+        footer, header, loupe, screen_views,
         surface::{lines_of, take},
     },
 };
@@ -118,6 +118,9 @@ pub fn target_at(area: Rect, app: &App, column: u16, row: u16) -> Option<Pointer
     if areas.header.contains(at) {
         let mut tabs = header::tabs(areas.header).into_iter();
         return tabs.find(|(_, tab)| tab.contains(at)).map(|(s, _)| PointerTarget::Screen(s));
+    }
+    if areas.footer.contains(at) {
+        return footer::key_at(app, areas.footer, at).map(PointerTarget::Key);
     }
     (screen_views::view(app.screen()).hit)(app, area, &areas, at)
 }

@@ -11,7 +11,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::{
     app::RowsPerLine,
-    view::{Role, Theme},
+    view::{Role, Theme, words},
 };
 
 /// An area of the screen. Lines are written from its top; those below its end are not drawn.
@@ -63,14 +63,20 @@ impl<'a> Surface<'a> {
     /// Draws finished lines from the top of the area, as they are.
     pub fn lines<'b>(&mut self, lines: impl IntoIterator<Item = &'b Line<'b>>) {
         for (line, y) in lines.into_iter().zip(self.area.top()..self.area.bottom()) {
-            self.buffer.set_line(self.area.x, y, line, self.area.width);
+            if self.theme.ascii {
+                let spans = line.spans.iter().cloned().map(|span| ascii_only(span, true));
+                let line = Line { spans: spans.collect(), ..*line };
+                self.buffer.set_line(self.area.x, y, &line, self.area.width);
+            } else {
+                self.buffer.set_line(self.area.x, y, line, self.area.width);
+            }
         }
     }
 
     pub fn line<'b>(&mut self, spans: impl IntoIterator<Item = Span<'b>>) {
         if self.left() > 0 {
             let ascii = self.theme.ascii;
-            let line: Line = spans.into_iter().map(|span| separated(span, ascii)).collect();
+            let line: Line = spans.into_iter().map(|span| ascii_only(span, ascii)).collect();
             self.buffer.set_line(self.area.x, self.y, &line, self.area.width);
         }
         self.y = self.y.saturating_add(1);
@@ -159,10 +165,10 @@ pub fn labelled_lines(
     labels.zip(texts).map(line).collect()
 }
 
-/// Replaces `·`, which separates parts, by `-` if only ASCII is available.
-fn separated(span: Span<'_>, ascii: bool) -> Span<'_> {
-    if ascii && span.content.contains('·') {
-        Span::styled(span.content.replace('·', "-"), span.style)
+/// Replaces symbols such as `→` and `·` by ASCII if only that is available.
+fn ascii_only(span: Span<'_>, ascii: bool) -> Span<'_> {
+    if ascii && !span.content.is_ascii() {
+        Span::styled(words::ascii(&span.content), span.style)
     } else {
         span
     }

@@ -14,7 +14,7 @@ use ratatui::{
     symbols::border,
 };
 
-use crate::domain::StateClass;
+use crate::{domain::StateClass, view::words};
 use palette::Swatch;
 
 pub use depth::Depth;
@@ -193,6 +193,11 @@ impl Theme {
         } else {
             Style::new().add_modifier(Modifier::REVERSED)
         }
+    }
+
+    /// Returns one of portscope's own texts as this theme can show it: `→` as `->` in ASCII.
+    pub fn own_text(&self, text: &str) -> String {
+        if self.ascii { words::ascii(text) } else { text.to_owned() }
     }
 
     /// Returns `unicode`, or `ascii` on terminals limited to ASCII.

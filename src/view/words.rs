@@ -10,6 +10,20 @@ use crate::{
     view::Theme,
 };
 
+/// The symbols of portscope's own texts that are not ASCII, and their replacements.
+const ASCII: [(char, &str); 10] = [
+    ('→', "->"),
+    ('·', "-"),
+    ('–', "-"),
+    ('−', "-"),
+    ('×', "x"),
+    ('µ', "u"),
+    ('±', "+-"),
+    ('≤', "<="),
+    ('≥', ">="),
+    ('…', "~"),
+];
+
 /// Formats the age of a socket: `for 12s`, `seen for 3m` if the age is only a lower limit, `new`
 /// below one second. Returns `None` for a lower limit below one second.
 pub fn lasting(age: Age) -> Option<String> {
@@ -41,6 +55,11 @@ pub fn unit(unit: &Text) -> (&'static str, &str) {
     } else {
         ("container", name.strip_prefix("container ").unwrap_or(name))
     }
+}
+
+/// Replaces the symbols of portscope's own texts by ASCII: `→` by `->`. Keeps all other characters.
+pub fn ascii(text: &str) -> String {
+    ASCII.iter().fold(text.to_owned(), |text, (symbol, ascii)| text.replace(*symbol, ascii))
 }
 
 /// Cuts text to `width` columns. Cut text ends with `..` if `width` is at least 2.

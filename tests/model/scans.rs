@@ -401,3 +401,19 @@ fn stopping_an_idle_engine_takes_no_time() {
     drop(engine);
     assert!(started.elapsed() < Duration::from_millis(250), "{:?}", started.elapsed());
 }
+
+#[test]
+fn a_paused_scanner_answers_a_request_with_one_scan() {
+    let host = CountingHost::new(State::default());
+    let (reports, engine) = start(&host, SHORT, 64);
+    host.wait_for_scans(3);
+    engine.ask(Request::Freeze(true));
+    // A scan may have been in progress.
+    let is_quiet = || reports.recv_timeout(10 * SHORT).is_err();
+    assert!((0..20).any(|_| is_quiet()), "it goes on scanning");
+    let before = host.with(|state| state.scans.len());
+    engine.ask(Request::ScanNow);
+    host.wait_for_scans(before + 1);
+    assert!((0..20).any(|_| is_quiet()), "it goes on scanning");
+    assert_eq!(host.with(|state| state.scans.len()), before + 1);
+}

@@ -8,6 +8,7 @@ mod namespace;
 #[path = "../support/pty.rs"]
 mod pty;
 
+mod clipboard;
 mod pty_flow;
 mod pty_storms;
 mod restore;

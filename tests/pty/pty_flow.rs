@@ -128,7 +128,7 @@ fn keys_are_answered_while_the_allocator_runs_at_full_speed() {
             let began = Instant::now();
             session.send(key);
             session
-                .wait_for("an answer", |screen| screen.contents().contains("Keys of") == is_open);
+                .wait_for("an answer", |screen| screen.contents().contains("turn page") == is_open);
             slowest = slowest.max(began.elapsed());
         }
         eprintln!("the slowest of 20 keys was answered after {slowest:?}");
@@ -154,7 +154,7 @@ fn keys_are_answered_on_a_slow_terminal() {
         }
         session.type_unread(b"?");
         let began = Instant::now();
-        while !session.contents().contains("Keys of") {
+        while !session.contents().contains("turn page") {
             assert!(began.elapsed() < pty::TIMEOUT, "no answer\n{}", session.contents());
             slowly(&mut session);
         }
@@ -202,7 +202,7 @@ fn a_terminal_of_20_by_5_shows_the_verdict() {
 
 #[test]
 fn the_mouse_can_be_disabled_and_enabled_and_survives_a_stop() {
-    let mut session = Session::start_sized(80, 24, &[]);
+    let mut session = Session::start_sized(80, 24, &["40000"]);
     let mode = |wanted: MouseProtocolMode| {
         move |screen: &vt100::Screen| screen.mouse_protocol_mode() == wanted
     };
@@ -224,7 +224,7 @@ fn the_mouse_can_be_disabled_and_enabled_and_survives_a_stop() {
 
 #[test]
 fn the_no_mouse_option_can_be_changed_at_run_time() {
-    let mut session = Session::start_sized(80, 24, &["--no-mouse"]);
+    let mut session = Session::start_sized(80, 24, &["--no-mouse", "40000"]);
     assert_eq!(session.screen().mouse_protocol_mode(), MouseProtocolMode::None);
     session.send(b"#");
     session.wait_for("the mouse", |screen| {
@@ -276,11 +276,45 @@ fn the_wheel_zooms_and_a_click_shows_a_screen() {
         session.send(b"\x1b[<64;20;8M");
         // The second line below the header is the axis of the map.
         session.wait_for("another axis", |screen| below_header(screen)[1] != before[1]);
-        for (tab, shown) in [("4 Alloc", "real bind()"), ("2 Map", "hjkl")] {
+        for (tab, shown) in [("5 Lab", "strategy"), ("2 Map", "hjkl")] {
             let (column, row) = place_of(&session, tab);
             session.send(format!("\x1b[<0;{column};{row}M\x1b[<0;{column};{row}m").as_bytes());
             session.wait_for_text(shown);
         }
+    });
+}
+
+#[test]
+fn the_mouse_is_captured_only_on_screens_that_use_it() {
+    let mut session = Session::start_sized(80, 24, &[]);
+    let mode = |wanted: MouseProtocolMode| {
+        move |screen: &vt100::Screen| screen.mouse_protocol_mode() == wanted
+    };
+    assert!(mode(MouseProtocolMode::None)(session.screen()));
+    for (key, wanted) in [
+        (b"2", MouseProtocolMode::AnyMotion),
+        (b"4", MouseProtocolMode::None),
+        (b"5", MouseProtocolMode::AnyMotion),
+        (b"?", MouseProtocolMode::None),
+        (b"?", MouseProtocolMode::AnyMotion),
+        (b"1", MouseProtocolMode::None),
+    ] {
+        session.send(key);
+        session.wait_for("the mouse of this screen", mode(wanted));
+    }
+    session.send(b"q");
+    assert!(session.wait_for_end().status.success());
+    session.assert_given_back();
+}
+
+#[test]
+fn a_key_of_the_footer_can_be_clicked() {
+    in_new_namespace(|| {
+        let mut session = quiet_map();
+        let footer = session.screen().rows(0, 80).last().unwrap();
+        let column = footer.split_once("? help").unwrap().0.chars().count() + 4;
+        session.send(format!("\x1b[<0;{column};24M\x1b[<0;{column};24m").as_bytes());
+        session.wait_for_text("turn page");
     });
 }
 
@@ -315,10 +349,10 @@ fn a_terminal_without_background_answer_delays_the_start_only_briefly() {
     let mut session = Session::start(&[]);
     session.wait_until("the question", |session| session.count(b"\x1b]11;?") == 1);
     session.send(b"?");
-    session.wait_for_text("Keys of the overview");
+    session.wait_for_text("turn page");
     session.send(b"\x1b]11;rgb:ffff/ffff/ffff\x1b\\\x1b[?62;c");
     session.send(b"?");
-    session.wait_for("nothing typed", |screen| !screen.contents().contains("Keys of the overview"));
+    session.wait_for("nothing typed", |screen| !screen.contents().contains("turn page"));
     session.send(b"q");
     assert!(session.wait_for_end().status.success());
     session.assert_given_back();
@@ -331,10 +365,10 @@ fn the_theme_follows_the_reported_background() {
         let mut session = Session::start(&["--color", "truecolor"]);
         session.wait_until("the question", |session| session.count(b"\x1b]11;?") == 1);
         session.send(format!("?\x1b]11;rgb:{color}\x1b\\\x1b[?62;c").as_bytes());
-        session.wait_for_text("Keys of the overview");
+        session.wait_for_text("turn page");
         session.send(b"?");
         session.wait_for_frame();
-        session.wait_for("the map", |screen| !screen.contents().contains("Keys of the overview"));
+        session.wait_for("the map", |screen| !screen.contents().contains("turn page"));
         shown.push(session.screen().cell(0, 1).unwrap().bgcolor());
     }
     assert_ne!(shown[0], shown[1]);

@@ -38,10 +38,11 @@ const MAP: &[GoldenScreen] = &[
 ];
 const ALLOCATE: &[GoldenScreen] = &[("allocate-slow", slow), ("allocate-max", max)];
 const HELP: &[GoldenScreen] = &[
-    ("help-keys", |session| session.press("?")),
-    ("help-states", |session| session.press("?\t")),
-    ("help-ranges", |session| session.press("?\t\t")),
-    ("help-allocate", |session| session.press("4?")),
+    ("help-words", |session| session.press("1?")),
+    ("help-keys", |session| session.press("?\t")),
+    ("help-states", |session| session.press("?\t\t")),
+    ("help-ranges", |session| session.press("?\t\t\t")),
+    ("help-allocate", |session| session.press("4?\t")),
 ];
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use portscope::{
-    app::{Context, HelpPage, command},
+    app::{Context, HelpPage, Key, PointerTarget, command},
     domain::{Ephemeral, State, StateClass, port},
     host::simulated::SimulatedHost,
     view::{Theme, theme::letter},
@@ -18,7 +18,7 @@ const SCREENS: [(&str, Context); 5] = [
     ("1", Context::Overview),
     ("2", Context::Map),
     ("4", Context::Allocate),
-    ("4p", Context::Pool),
+    ("4P", Context::Pool),
     ("5", Context::Lab),
 ];
 
@@ -147,7 +147,7 @@ fn the_letters_of_all_lenses_or_of_the_current_one_are_explained() {
     {
         assert!(large.contains(lens), "{lens}: {large}");
     }
-    let keys = format!("ccc?{}", ">");
+    let keys = format!("ccc?{}", ">>");
     let small = whole(&Session::of(&busy(), dark(), 80, 24).press(&keys).draw());
     assert!(small.contains("age 1 <2s, 2 <10s"), "{small}");
 }
@@ -250,10 +250,10 @@ fn the_footer_of_a_small_terminal_shows_the_most_important_keys() {
         let buffer = Session::of(&busy(), dark(), 80, 24).press(keys).draw();
         line(&buffer, 0, 80, 23)
     };
-    let map = " hjkl move  + - zoom  e range  a all  c C lens  g port  ? help  q quit";
+    let map = " hjkl move  g port  + - zoom  c C lens  y copy  p TCP only  ? help  q quit";
     assert_eq!(footer("").trim_end(), map);
     let allocate = footer("4");
-    let kept = ["Space run/pause", ". step", "[ ] speed", "t real/simulated", "? help", "q quit"];
+    let kept = ["Space run", "t simulated", "[ ] speed", ". step", "? help", "q quit"];
     assert!(kept.iter().all(|label| allocate.contains(label)), "{allocate}");
 }
 
@@ -264,4 +264,96 @@ fn the_header_says_when_the_mouse_is_off() {
         line(&buffer, 0, 120, 0)
     };
     assert!(!header("").contains("mouse off") && header("#").contains("mouse off"));
+}
+
+#[test]
+fn the_first_page_is_about_the_screen_and_explains_its_words() {
+    for (screen, title, word) in [
+        ("1", "Overview", "full in"),
+        ("2", "Map", "lens"),
+        ("4", "Allocate", "refused"),
+        ("4P", "Pool", "not leased"),
+        ("5", "Lab", "predictable"),
+        ("5R", "Race", "stolen"),
+    ] {
+        for size in [(80, 23), (80, 24), (120, 40)] {
+            let keys = format!("{screen}?");
+            let buffer = Session::of(&busy(), dark(), size.0, size.1).press(&keys).draw();
+            let text = session::text(&buffer);
+            let is_shown = |wanted: &str| text.contains(wanted);
+            assert!(is_shown(title) && is_shown(word), "{screen} at {size:?}\n{text}");
+            assert!(!is_shown("more on a larger terminal"), "{screen} at {size:?}\n{text}");
+        }
+    }
+}
+
+#[test]
+fn labels_of_the_footer_say_what_the_key_will_do() {
+    let footer = |keys: &str| {
+        let buffer = Session::of(&busy(), dark(), 160, 40).press(keys).draw();
+        line(&buffer, 0, 160, 39)
+    };
+    for (keys, label) in [
+        ("4", "t simulated"),
+        ("4t", "t real"),
+        ("4", "Space run"),
+        ("4 ", "Space pause"),
+        ("2 ", "Space resume"),
+        ("2p", "p UDP only"),
+        ("5", "t real"),
+        ("5t", "t simulated"),
+        ("5", "d clustered"),
+    ] {
+        assert!(footer(keys).contains(label), "{keys}: {}", footer(keys));
+    }
+}
+
+#[test]
+fn a_click_on_the_footer_is_the_key_under_the_pointer() {
+    let session = Session::of(&busy(), dark(), 120, 40);
+    let buffer = session.draw();
+    let footer = line(&buffer, 0, 120, 39);
+    let area = Rect::new(0, 0, 120, 40);
+    let at = |text: &str, plus: u16| {
+        let column = footer.split_once(text).unwrap().0.chars().count() as u16 + plus;
+        portscope::view::layout::target_at(area, &session.app, column, 39)
+    };
+    let key = |key: char| Some(PointerTarget::Key(Key::Char(key)));
+    assert_eq!([0, 2, 5].map(|plus| at("c C lens", plus)), [key('c'), key('C'), key('c')]);
+    assert_eq!([0, 3, 6].map(|plus| at("hjkl move", plus)), [key('h'), key('l'), key('h')]);
+    assert_eq!(at("q quit", 9), None);
+}
+
+#[test]
+fn copied_text_has_no_control_characters_and_ascii_where_needed() {
+    let host = SimulatedHost::builder()
+        .process(7, "a\x1b]52;c;x\x07\u{202e}b", "run\nme", 0)
+        .tcp(([10, 0, 0, 1], 40_000), State::Established)
+        .connected_to(([10, 0, 0, 2], 443))
+        .owned_by(&[7])
+        .build();
+    for theme in [dark(), ascii()] {
+        for screen in ["1", "2g40000\n"] {
+            let session = Session::of(&host, theme.clone(), 120, 40).press(screen);
+            let copied = portscope::view::copied::text(&session.app, &theme).unwrap();
+            let is_plain = |c: char| c == '\n' || !c.is_control() && c != '\u{202e}';
+            assert!(copied.text.chars().all(is_plain), "{:?}", copied.text);
+            assert!(copied.text.contains("\\u{1b}"), "{:?}", copied.text);
+            assert!(!theme.ascii || copied.text.is_ascii(), "{:?}", copied.text);
+        }
+    }
+}
+
+#[test]
+fn ascii_screens_have_no_question_mark_instead_of_an_arrow() {
+    let host = SimulatedHost::builder()
+        .process(7, "payments", "/srv/payments", 0)
+        .fill(portscope::domain::port::LINUX_DEFAULT, 0.5, State::TimeWait, 1)
+        .build();
+    for screen in ["1", "1llll", "2", "4t", "5"] {
+        let session = Session::of(&host, ascii(), 120, 40).press(screen);
+        let text = session::text(&session.draw());
+        let body: String = text.lines().rev().skip(1).collect();
+        assert!(!body.contains('?'), "{screen}\n{text}");
+    }
 }

@@ -119,14 +119,21 @@ fn the_wheel_zooms_at_the_pointer_and_back() {
 }
 
 #[test]
-fn mouse_and_theme_keys_produce_effects() {
+fn the_mouse_is_used_on_the_map_and_the_lab_unless_it_is_off() {
     let mut app = app();
-    assert_eq!(press(&mut app, "#"), [Effect::Mouse(false)]);
-    assert_eq!(press(&mut app, "#T"), [Effect::Mouse(true), Effect::NextTheme]);
+    let used = |app: &mut App, keys: &str| {
+        press(app, keys);
+        app.has_mouse()
+    };
+    assert_eq!(["", "g"].map(|keys| used(&mut app, keys)), [true, true]);
+    update(&mut app, Event::Key(Key::Escape));
+    assert_eq!(["1", "4", "5"].map(|keys| used(&mut app, keys)), [false, false, true]);
+    assert_eq!(["2#", "5", "2#"].map(|keys| used(&mut app, keys)), [false, false, true]);
+    assert_eq!(press(&mut app, "T"), [Effect::NextTheme]);
 }
 
 #[test]
-fn help_cycles_through_three_pages() {
+fn help_cycles_through_its_pages() {
     let mut app = app();
     press(&mut app, "?");
     let mut pages = Vec::new();
@@ -135,7 +142,7 @@ fn help_cycles_through_three_pages() {
         pages.push(*page);
         update(&mut app, Event::Key(Key::Right));
     }
-    assert_eq!(pages, [HelpPage::Keys, HelpPage::States, HelpPage::Ranges, HelpPage::Keys]);
+    assert_eq!(pages, [HelpPage::Words, HelpPage::Keys, HelpPage::States, HelpPage::Ranges]);
     update(&mut app, Event::Key(Key::Escape));
     assert_eq!(app.overlay(), &Overlay::None);
 }

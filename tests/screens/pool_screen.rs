@@ -94,7 +94,7 @@ fn exhausted() -> PoolReport {
 }
 
 fn pool(theme: &Theme, (columns, rows): (u16, u16), report: &PoolReport) -> Session {
-    let mut session = Session::of(&busy(), theme.clone(), columns, rows).press("4p");
+    let mut session = Session::of(&busy(), theme.clone(), columns, rows).press("4P");
     session.update(Event::Report(Report::Pool(Arc::new(report.clone()))));
     session
 }
@@ -133,7 +133,7 @@ fn a_light_terminal_shows_the_same_words() {
 fn an_empty_pool_shows_the_key_and_an_exhausted_one_the_reason() {
     for size in SIZES {
         let screen_text = assert_pictures("empty", &pool(&dark(), size, &empty()));
-        assert!(screen_text.contains("a takes"), "{screen_text}");
+        assert!(screen_text.contains("i takes"), "{screen_text}");
         let screen_text = assert_pictures("exhausted", &pool(&dark(), size, &exhausted()));
         assert!(screen_text.contains("no port left for class low"), "{screen_text}");
     }

@@ -57,7 +57,7 @@ impl Session {
     /// Same as `scanned`, with the pool open.
     fn open() -> Self {
         let mut session = Self::scanned();
-        session.keys("p");
+        session.keys("P");
         session
     }
 
@@ -161,7 +161,7 @@ fn report(number: u64, leases: &[u16], quarantined: &[u16]) -> PoolReport {
 fn the_pool_opens_with_the_options_of_the_allocator() {
     let mut session = Session::scanned();
     assert_eq!(session.app.context(), Context::Allocate);
-    let asked = session.keys("p");
+    let asked = session.keys("P");
     let plan = opened(&asked);
     assert_eq!((plan.target, plan.protocols), (AllocatorTarget::Machine, Protocols::Udp));
     assert_eq!((plan.range, plan.seed, plan.holder), (IANA_DYNAMIC, 7, None));
@@ -169,8 +169,8 @@ fn the_pool_opens_with_the_options_of_the_allocator() {
     assert_eq!(session.app.context(), Context::Pool);
     assert_eq!(session.press(ESCAPE), []);
     assert_eq!(session.app.context(), Context::Allocate);
-    assert_eq!(session.keys("p"), [], "it is still there");
-    assert_eq!((session.keys("p"), session.app.context()), (vec![], Context::Allocate));
+    assert_eq!(session.keys("P"), [], "it is still there");
+    assert_eq!((session.keys("P"), session.app.context()), (vec![], Context::Allocate));
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn a_run_pauses_while_the_pool_is_shown() {
     let mut session = Session::scanned();
     session.keys(" ");
     assert!(session.app.allocation().is_running());
-    let effects = session.press(Key::Char('p'));
+    let effects = session.press(Key::Char('P'));
     let [Effect::Ask(Request::Allocation(Run::Pause)), Effect::Ask(Request::Pool(Ask::Open(_)))] =
         &effects[..]
     else {
@@ -190,10 +190,10 @@ fn a_run_pauses_while_the_pool_is_shown() {
 #[test]
 fn at_most_a_tenth_of_the_free_ports_is_held_on_a_shared_machine() {
     let mut session = Session::scanned();
-    assert_eq!(opened(&session.keys("p")).hold_share, 0.1);
+    assert_eq!(opened(&session.keys("P")).hold_share, 0.1);
     let mut alone = Session::new();
     alone.scan(SimulatedHost::builder().build().snapshot());
-    assert_eq!(opened(&alone.keys("p")).hold_share, 1.0);
+    assert_eq!(opened(&alone.keys("P")).hold_share, 1.0);
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn reserved_ports_are_no_candidates() {
     let mut snapshot = shared(1);
     snapshot.ephemeral = Ephemeral::new(snapshot.ephemeral.range, vec![reserved]);
     session.scan(snapshot);
-    assert_eq!(opened(&session.keys("p")).reserved, [reserved]);
+    assert_eq!(opened(&session.keys("P")).reserved, [reserved]);
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn a_range_that_is_all_reserved_is_refused_in_words() {
     let mut snapshot = shared(1);
     snapshot.ephemeral = Ephemeral::new(snapshot.ephemeral.range, vec![IANA_DYNAMIC]);
     session.scan(snapshot);
-    assert_eq!(session.keys("p"), []);
+    assert_eq!(session.keys("P"), []);
     let words = "all ports of 49152-65535 are reserved: choose another range (p, then o)";
     assert_eq!(session.notice(), words);
 }
@@ -220,9 +220,9 @@ fn a_range_that_is_all_reserved_is_refused_in_words() {
 #[test]
 fn the_pool_opens_after_the_first_scan() {
     let mut session = Session::new();
-    assert_eq!(session.keys("p"), []);
+    assert_eq!(session.keys("P"), []);
     assert_eq!(session.notice(), "no scan yet: the pool opens after the first scan");
-    assert_eq!(session.keys("a"), []);
+    assert_eq!(session.keys("i"), []);
     let asked = session.scan(shared(1));
     opened(&asked);
     assert_eq!(session.notice(), "");
@@ -233,9 +233,9 @@ fn the_pool_opens_after_the_first_scan() {
 fn leases_have_the_selected_class() {
     let mut session = Session::open();
     assert_eq!(session.app.pool().class(), Priority::Normal);
-    assert_eq!(session.keys("a"), [Ask::Take { class: Priority::Normal, count: 1 }]);
-    assert_eq!(session.keys("cA"), [Ask::Take { class: Priority::High, count: 10 }]);
-    assert_eq!(session.keys("cf"), [Ask::Take { class: Priority::Low, count: u32::MAX }]);
+    assert_eq!(session.keys("i"), [Ask::Take { class: Priority::Normal, count: 1 }]);
+    assert_eq!(session.keys("vI"), [Ask::Take { class: Priority::High, count: 10 }]);
+    assert_eq!(session.keys("vF"), [Ask::Take { class: Priority::Low, count: u32::MAX }]);
 }
 
 #[test]
@@ -252,7 +252,7 @@ fn the_selected_lease_is_released_and_the_next_one_is_selected() {
     session.report(1, &[49_999, 50_000], &[50_001, 50_002]);
     assert_eq!(session.selected(), Some(50_000), "the last lease");
     assert_eq!(session.keys("X"), [Ask::ReleaseAll]);
-    assert_eq!(session.keys("R"), [Ask::Reclaim]);
+    assert_eq!(session.keys("E"), [Ask::Reclaim]);
 }
 
 #[test]
@@ -268,7 +268,7 @@ fn a_quarantined_port_cannot_be_released() {
     assert_eq!(session.selected(), Some(50_006));
     session.report(1, &[], &[]);
     assert_eq!((session.selected(), session.app.pool().selected()), (None, 0));
-    assert_eq!((session.keys("X"), session.keys("R")), (vec![], vec![]));
+    assert_eq!((session.keys("X"), session.keys("E")), (vec![], vec![]));
 }
 
 #[test]
@@ -389,7 +389,7 @@ fn bands_larger_than_the_range_are_refused_without_a_request() {
     session.set("reserved for normal", "16384");
     assert_eq!(asked(session.press(ESCAPE)), [Ask::Close]);
     assert_eq!(session.notice(), "bands need 16,512 ports, range has 16,384: reduce them (o)");
-    assert_eq!(session.keys("a"), []);
+    assert_eq!(session.keys("i"), []);
     session.set("reserved for normal", "0");
     opened(&asked(session.press(ESCAPE)));
 }
@@ -408,13 +408,13 @@ fn each_target_has_its_own_pool() {
 #[test]
 fn the_range_of_the_runs_is_the_range_of_the_pool() {
     let mut session = Session::open();
-    session.keys("po");
+    session.keys("Po");
     session.press(Key::Down);
     session.press(Key::Down);
     session.keys("50000-50999");
     session.press(Key::Enter);
     assert_eq!(asked(session.press(ESCAPE)), [], "not before it is shown");
-    assert_eq!(opened(&session.keys("p")).range, PortRange::new(50_000, 50_999).unwrap());
+    assert_eq!(opened(&session.keys("P")).range, PortRange::new(50_000, 50_999).unwrap());
 }
 
 #[test]
@@ -424,7 +424,7 @@ fn a_failed_pool_shows_the_reason_and_the_next_key_retries() {
     session.update(Report::PoolFailed(Text::scrub("could not make a socket")));
     assert_eq!(session.notice(), "could not make a socket");
     assert!(session.app.pool().report().is_none());
-    let asked = session.keys("a");
+    let asked = session.keys("i");
     assert!(matches!(asked[..], [Ask::Open(_), Ask::Take { count: 1, .. }]), "{asked:?}");
 }
 

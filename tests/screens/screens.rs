@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use portscope::{
-    app::{Event, PointerTarget, Screen},
+    app::{Event, Key, PointerTarget, Screen},
     domain::{Gap, Text},
     engine::Report,
     host::simulated::SimulatedHost,
@@ -51,8 +51,8 @@ fn sockets_on_one_port_are_listed_as_far_as_they_fit() {
 
 #[test]
 fn help_lists_the_keys_and_the_gaps() {
-    Session::of(&busy(), dark(), 80, 24).press("?").golden("help-80x24");
-    Session::of(&busy(), ascii(), 120, 40).press("4?").golden("help-allocate-ascii-120x40");
+    Session::of(&busy(), dark(), 80, 24).press("?\t").golden("help-80x24");
+    Session::of(&busy(), ascii(), 120, 40).press("4?\t").golden("help-allocate-ascii-120x40");
 }
 
 #[test]
@@ -205,5 +205,6 @@ fn a_click_finds_the_tab_and_the_block_under_it() {
     assert_eq!(at(8, 4), Some(PointerTarget::Ports(range(34_020, 34_039))));
     // Left of the range's first port there is no target.
     assert_eq!(at(0, 4), None);
-    assert_eq!(at(40, 23), None);
+    assert_eq!(at(40, 23), Some(PointerTarget::Key(Key::Char('y'))));
+    assert_eq!(at(79, 23), None);
 }

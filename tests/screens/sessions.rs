@@ -255,7 +255,7 @@ fn an_unbound_key_has_no_effect() {
     assert_eq!(session.type_keys("24j"), []);
     assert_eq!(
         (session.0.screen(), session.0.overlay()),
-        (Screen::Map, &Overlay::Help(HelpPage::Keys))
+        (Screen::Map, &Overlay::Help(HelpPage::Words))
     );
 }
 

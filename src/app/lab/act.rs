@@ -7,9 +7,8 @@ use crate::{
     app::{
         Effect, Move,
         allocation::{FillRatio, LastScan, next_strategy},
-        lab::{LabAction, LabOptions, LabScreen, MAX_COLUMNS, Pattern, Speed},
+        lab::{LabAction, LabOptions, LabScreen, MAX_COLUMNS, Speed},
         run::{RunControl, RunRequest, RunScreen, RunState},
-        settings::cycle,
     },
     engine::{LabRequest, LabSetup, Request},
 };
@@ -125,7 +124,7 @@ impl LabScreen {
         if !self.is_simulated {
             return self.nothing_simulated();
         }
-        self.pattern = cycle(&Pattern::EACH, self.pattern, 1);
+        self.pattern = self.next_pattern_name();
         self.restart(scan)
     }
 

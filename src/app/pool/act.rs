@@ -1,12 +1,10 @@
 //! Handles user actions on the pool and creates requests to the engine. Handles no reports.
 
 use crate::{
-    allocator::Priority,
     app::{
         Effect, Key,
         allocation::{Allocation, AllocatorTarget, LastScan, OccupancyCounts},
         pool::{PoolAction, PoolPlan, PoolScreen, PoolSettingsPanel},
-        settings::cycle,
     },
     domain::{Text, notation},
     engine::{PoolRequest, Request},
@@ -34,7 +32,7 @@ impl PoolScreen {
             PoolAction::Take => return self.take(1, input),
             PoolAction::TakeTen => return self.take(10, input),
             PoolAction::TakeAll => return self.take(u32::MAX, input),
-            PoolAction::NextClass => self.class = cycle(&Priority::EACH, self.class, 1),
+            PoolAction::NextClass => self.class = self.next_class(),
             PoolAction::Up => self.selected = self.selected.saturating_sub(1),
             PoolAction::Down => self.select(self.selected + 1),
             PoolAction::PageUp => self.selected = self.selected.saturating_sub(PAGE),

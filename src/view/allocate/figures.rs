@@ -19,6 +19,8 @@ pub const ROOMY_ROWS: u16 = 6;
 /// Width of the label of `section`, and of the columns of its figures.
 const LABEL: usize = 8;
 const WIDTHS: [usize; 6] = [7, 6, 7, 6, 8, 8];
+/// Minimum number of attempts for their refused share to be shown.
+const MIN_ATTEMPTS: u64 = 100;
 /// Width of a line of `narrow`.
 const NARROW: usize = 22;
 
@@ -40,7 +42,8 @@ pub fn section(context: AllocateContext<'_>, column: &mut Surface<'_>) {
     column.text(&line("", &|row| row.0.to_owned()), Role::Dim);
     column.text(&line("measured", &|row| row.1.clone()), Role::Text);
     column.text(&line("expected", &|row| row.2.clone()), Role::Dim);
-    let each = if figures.attempts == 0 {
+    let is_simulated = matches!(allocation.target(), AllocatorTarget::Simulated { .. });
+    let each = if figures.attempts == 0 || is_simulated {
         String::new()
     } else {
         format!("{} each", attempt_time(allocation, column.theme))
@@ -166,6 +169,8 @@ fn rows(allocation: &Allocation) -> [FigureRow; 6] {
     // included.
     let collisions =
         model.map(|model| 1.0 - (1.0 - model.failure(most)) / model.expected_attempts(most));
+    // A share of a few attempts would look like a result.
+    let refused = figures.collision_rate().filter(|_| figures.attempts >= MIN_ATTEMPTS);
     let mean = |value: f64| format!("{value:.2}");
     let text = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     [
@@ -174,13 +179,15 @@ fn rows(allocation: &Allocation) -> [FigureRow; 6] {
         ("p99", measured(0.99), expected(0.99)),
         ("max", figures.most().map(notation::grouped), Some(String::new())),
         ("failed", failed.map(percent), model.map(|model| percent(model.failure(most)))),
-        ("refused", figures.collision_rate().map(percent), collisions.map(percent)),
+        ("refused", refused.map(percent), collisions.map(percent)),
     ]
     .map(|(name, measured, expected)| (name, text(measured), text(expected)))
 }
 
-/// Formats the mean time of an attempt; `-` before the first one.
+/// Formats the mean time of an attempt; `-` before the first one, and in a simulation, which has no
+/// bind() to measure.
 fn attempt_time(allocation: &Allocation, theme: &Theme) -> String {
-    let each = allocation.figures().nanoseconds_per_attempt();
+    let is_real = allocation.target() == AllocatorTarget::Machine;
+    let each = allocation.figures().nanoseconds_per_attempt().filter(|_| is_real);
     each.map_or_else(|| "-".to_owned(), |each| took(Duration::from_nanos(each), theme))
 }

@@ -5,7 +5,7 @@ use ratatui::{style::Style, text::Span};
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    app::allocation::{HolderOwner, HolderSeen, LogEntry},
+    app::allocation::{AllocatorTarget, HolderOwner, HolderSeen, LogEntry},
     domain::{Outcome, ProcessTable, notation},
     view::{
         Role, Theme,
@@ -40,8 +40,8 @@ pub fn section(context: AllocateContext<'_>, column: &mut Surface<'_>, rows: u16
     );
     column.text(&header, Role::Dim);
     for (entry, result) in entries.iter().zip(&results) {
-        let holder = holder(entry, context.processes, holder_width, column.theme);
-        let took = took(entry.attempt.took, column.theme);
+        let holder = holder(context, entry, holder_width, column.theme);
+        let took = time(context, entry, column.theme);
         let [plain, colored] = styles(context, entry, column.theme);
         let secondary = column.theme.style(Role::Dim);
         column.line([
@@ -70,7 +70,7 @@ pub fn narrow(context: AllocateContext<'_>, column: &mut Surface<'_>, rows: u16)
                 let words = [refusal.errno.to_string(), format!("errno {}", refusal.errno.0)];
                 first_fitting(&words, room, column.theme)
             }
-            Some(_) => holder(entry, context.processes, room, column.theme),
+            Some(_) => holder(context, entry, room, column.theme),
         };
         let [plain, colored] = styles(context, entry, column.theme);
         let sign = sign(entry, column.theme);
@@ -83,19 +83,23 @@ pub fn narrow(context: AllocateContext<'_>, column: &mut Surface<'_>, rows: u16)
 }
 
 /// Formats all that is known of one attempt on one line.
-pub fn detail(entry: &LogEntry, processes: &ProcessTable, theme: &Theme, width: usize) -> String {
+pub fn detail(
+    context: AllocateContext<'_>,
+    entry: &LogEntry,
+    theme: &Theme,
+    width: usize,
+) -> String {
     let port = match entry.attempt.port {
         0 => "port 0".to_owned(),
         port => port.to_string(),
     };
     let number = notation::grouped(entry.attempt.number);
     let start = format!("attempt {number} · {port} {}", result(entry, theme));
-    let took = took(entry.attempt.took, theme);
+    let took = time(context, entry, theme);
     let room = width.saturating_sub(start.width() + took.width() + 6);
-    match holder(entry, processes, room, theme) {
-        holder if holder.is_empty() => format!("{start} · {took}"),
-        holder => format!("{start} · {holder} · {took}"),
-    }
+    let holder = holder(context, entry, room, theme);
+    let parts = [start, holder, took].into_iter().filter(|part| !part.is_empty());
+    parts.collect::<Vec<_>>().join(" · ")
 }
 
 fn heading(context: AllocateContext<'_>) -> (String, String) {
@@ -149,7 +153,8 @@ fn result(entry: &LogEntry, theme: &Theme) -> String {
 /// Returns the holder of the port in at most `room` columns; empty if there is none. For processes
 /// and hidden owners, only `room` decides whether the state is included, so that all lines have the
 /// same form.
-fn holder(entry: &LogEntry, processes: &ProcessTable, room: usize, theme: &Theme) -> String {
+fn holder(context: AllocateContext<'_>, entry: &LogEntry, room: usize, theme: &Theme) -> String {
+    let processes = context.processes;
     let fit = |wordings: &[String]| first_fitting(wordings, room, theme);
     let (state, holder_owner) = match entry.holder {
         HolderSeen::NotApplicable => return String::new(),
@@ -159,6 +164,10 @@ fn holder(entry: &LogEntry, processes: &ProcessTable, room: usize, theme: &Theme
         }
         HolderSeen::Us => return fit(&["held by this run", "held here"].map(str::to_owned)),
         HolderSeen::NotSeenYet | HolderSeen::NotSeen => return fit(&["not seen".to_owned()]),
+        // The simulated sockets have processes and states only so that they look like a machine.
+        HolderSeen::Socket { .. } if is_simulated(context) => {
+            return fit(&["simulated holder", "simulated"].map(str::to_owned));
+        }
         HolderSeen::Socket { state, holder_owner } => (state, holder_owner),
     };
     let before = if room < WITH_STATE { String::new() } else { format!("{state} ") };
@@ -184,6 +193,15 @@ fn holder(entry: &LogEntry, processes: &ProcessTable, room: usize, theme: &Theme
         HolderOwner::Nobody => fit(&[format!("{state} no owner"), state.to_string()]),
         HolderOwner::NotAsked => fit(&[state.to_string()]),
     }
+}
+
+fn is_simulated(context: AllocateContext<'_>) -> bool {
+    matches!(context.allocation.target(), AllocatorTarget::Simulated { .. })
+}
+
+/// Formats how long the attempt took. Empty in a simulation, which has no bind() to measure.
+fn time(context: AllocateContext<'_>, entry: &LogEntry, theme: &Theme) -> String {
+    if is_simulated(context) { String::new() } else { took(entry.attempt.took, theme) }
 }
 
 /// Formats a process in at most `room` columns. Cuts the name first, because the pid identifies the

@@ -19,7 +19,7 @@ pub fn render(context: AllocateContext<'_>, column: &mut Surface<'_>) {
     let newest = context.allocation.log().entries().next_back();
     let attempt = newest
         .filter(|_| !is_too_fast_to_read(context.allocation))
-        .map(|newest| (log::detail(newest, context.processes, theme, width), Role::Text));
+        .map(|newest| (log::detail(context, newest, theme, width), Role::Text));
     let ending = ending(context.allocation, theme, width);
     // If there is no room for all, a notice has priority over the ending, and the ending over the
     // attempt.

@@ -5,12 +5,14 @@ mod facts;
 mod map;
 mod table;
 
+use std::collections::HashSet;
+
 use ratatui::{layout::Rect, text::Span};
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    app::pool::{PoolScreen, Priority},
-    domain::{ProcessTable, Text},
+    app::pool::{PoolReport, PoolScreen, Priority},
+    domain::{PortRange, ProcessTable, Text},
     view::{
         Role,
         allocate::{
@@ -31,6 +33,21 @@ pub struct PoolContext<'a> {
     pub pool_screen: &'a PoolScreen,
     /// Processes of the host, even if the ports are simulated, because lease holders are real.
     pub processes: &'a ProcessTable,
+}
+
+impl PoolContext<'_> {
+    /// Counts the ports that were in use at the last scan and are not the pool's. None: there was
+    /// no scan, or there are no ports.
+    fn others_in(&self, ports: Option<PortRange>, report: &PoolReport) -> Option<u32> {
+        let occupancy = self.allocate_context.scan?.occupancy;
+        let protocols = self.allocate_context.allocation.options().protocols;
+        let leased: HashSet<u16> = report.leases.iter().map(|lease| lease.port).collect();
+        let quarantined: HashSet<u16> = report.quarantined.iter().map(|entry| entry.port).collect();
+        let is_own = |port: &u16| leased.contains(port) || quarantined.contains(port);
+        let is_occupied = |port: &u16| occupancy.port(*port).is_occupied(protocols);
+        let others = ports?.ports().filter(|port| is_occupied(port) && !is_own(port));
+        Some(others.count() as u32)
+    }
 }
 
 /// Draws the screen between header and footer.
@@ -60,13 +77,13 @@ pub fn render(pool_context: PoolContext<'_>, surface: &mut Surface<'_>) {
     match areas.class {
         SizeClass::Tiny => facts::tiny(pool_screen, &mut column),
         SizeClass::Small => {
-            facts::narrow(pool_screen, &mut column);
+            facts::narrow(pool_context, &mut column);
             table::narrow(pool_context, &mut column);
         }
         SizeClass::Medium | SizeClass::Large | SizeClass::Huge => {
             facts::section(pool_context, &mut column);
             column.blank();
-            facts::bands(pool_screen, &mut column);
+            facts::bands(pool_context, &mut column);
             column.blank();
             table::section(pool_context, &mut column);
         }
@@ -112,7 +129,7 @@ fn notice(pool_screen: &PoolScreen, column: &mut Surface<'_>) {
     }
     let is_empty = pool_screen.report().is_some_and(|report| report.counts.given == 0);
     if is_empty {
-        let words = format!("a takes a lease of class {}, A takes ten", pool_screen.class().name());
+        let words = format!("i takes a lease of class {}, I takes ten", pool_screen.class().name());
         column.text(&words, Role::Dim);
     }
 }

@@ -45,7 +45,7 @@ pub fn section(context: AllocateContext<'_>, column: &mut Surface<'_>) {
     let (protocols, range) = (options.protocols.name(), options.range.to_string());
     let attempts = notation::counted(options.max_attempts, "attempt");
     let room = column.width().saturating_sub(LABEL);
-    let seeds = ["(r restarts with it)", "(r: restart)", ""]
+    let seeds = ["(Backspace restarts with it)", "(Backspace)", ""]
         .map(|again| format!("seed {} {again}", options.seed).trim_end().to_owned());
     let fits = |seed: &&String| attempts.len() + 3 + seed.len() <= room;
     let seed = seeds.iter().find(fits).map_or("", String::as_str);
@@ -88,7 +88,7 @@ fn target(context: AllocateContext<'_>) -> [&'static str; 2] {
     let machine = context.scan.map(|scan| &scan.snapshot.machine);
     match (context.allocation.target(), machine.map(|m| (m.kind, m.is_isolated))) {
         (AllocatorTarget::Simulated { .. }, _) => {
-            ["simulated (t: real; - =: occupancy)", "simulated"]
+            ["simulated (t: real; + -: occupancy)", "simulated"]
         }
         (AllocatorTarget::Machine, Some((MachineKind::Live, true))) => {
             ["this network namespace (t: simulated)", "this network namespace"]

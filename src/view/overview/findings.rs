@@ -80,7 +80,7 @@ fn lines(
 }
 
 fn folded(finding: &Finding, theme: &Theme, width: usize) -> Vec<Line<'static>> {
-    let text = words::wrapped(&finding.summary, width.saturating_sub(INDENT));
+    let text = words::wrapped(&theme.own_text(&finding.summary), width.saturating_sub(INDENT));
     let text = first_lines(&text, MAX_LINES, width.saturating_sub(INDENT));
     headed(finding, text, Style::reset(), "  ", theme)
 }
@@ -116,11 +116,11 @@ fn unfolded(
     let theme = context.theme;
     let room = width.saturating_sub(INDENT);
     let bold = Style::reset().bold();
-    let summary = words::wrapped(&finding.summary, room);
+    let summary = words::wrapped(&theme.own_text(&finding.summary), room);
     let mut lines = headed(finding, summary, bold, theme.glyph("❯ ", "> "), theme);
     let mut part = |label: &str, text: &str| {
         let label_width = "do not ".len();
-        let text = words::wrapped(text, room.saturating_sub(label_width));
+        let text = words::wrapped(&theme.own_text(text), room.saturating_sub(label_width));
         let label = format!("{:INDENT$}{label}", "");
         lines.extend(labelled_lines(&label, INDENT + label_width, text, theme));
     };

@@ -18,6 +18,8 @@ use crate::{
     },
 };
 
+/// Width of the figures of a band, with the gap before them.
+const FIGURES_WIDTH: usize = 40;
 /// Maximum width of a bar.
 const MAX_BAR_WIDTH: usize = 24;
 
@@ -33,7 +35,7 @@ pub fn section(pool_context: PoolContext<'_>, column: &mut Surface<'_>) {
     let room = column.width().saturating_sub(LABEL);
     label("holder", &table::holder(pool_context), column);
     let class = pool_screen.class();
-    label("next", &format!("class {} (c): {}", class.name(), may(class)), column);
+    label("next", &format!("class {} (v): {}", class.name(), may(class)), column);
     label("released", &quarantine_rule(pool_screen), column);
     let Some(report) = pool_screen.report() else {
         let words = if pool_screen.notice().is_some() { "no pool" } else { "opening ..." };
@@ -46,11 +48,12 @@ pub fn section(pool_context: PoolContext<'_>, column: &mut Surface<'_>) {
 }
 
 /// Draws each band with its ports and their use.
-pub fn bands(pool_screen: &PoolScreen, column: &mut Surface<'_>) {
-    let Some(report) = pool_screen.report() else { return };
+pub fn bands(pool_context: PoolContext<'_>, column: &mut Surface<'_>) {
+    let Some(report) = pool_context.pool_screen.report() else { return };
     column.rule("Bands", "a class may also use lower bands");
-    let bar_width = column.width().saturating_sub(52).min(MAX_BAR_WIDTH);
-    let head = format!("{:<7} {:<11} {:>bar_width$}  leased in quarantine   rest", "", "ports", "");
+    let bar_width = column.width().saturating_sub(FIGURES_WIDTH + 20).min(MAX_BAR_WIDTH);
+    let head = format!("{:<7} {:<11} {:>bar_width$}", "", "ports", "")
+        + "  leased quarantine not leased by others";
     column.text(&head, Role::Dim);
     for class in [Priority::High, Priority::Normal, Priority::Low] {
         let band = &report.bands[class as usize];
@@ -63,19 +66,21 @@ pub fn bands(pool_screen: &PoolScreen, column: &mut Surface<'_>) {
         let background = column.theme.color(Role::Available);
         let figures = [band.leased, band.quarantined, band.free()].map(notation::grouped);
         let [leased, quarantined, left] = figures;
+        let others = pool_context.others_in(band.ports, report);
+        let others = others.map_or_else(|| "-".to_owned(), notation::grouped);
         column.line([
             Span::styled(format!("{name:<7} "), column.theme.style(Role::Text)),
             Span::styled(format!("{ports:<11} "), column.theme.style(Role::Dim)),
             Span::styled(filled, column.theme.style(role(class)).bg(background)),
             Span::styled(free.repeat(open), column.theme.style(Role::Dim).bg(background)),
-            Span::raw(format!("  {leased:>6} {quarantined:>13} {left:>6}")),
+            Span::raw(format!("  {leased:>6} {quarantined:>10} {left:>10} {others:>9}")),
         ]);
     }
 }
 
 /// Draws the bands in a column beside a small map.
-pub fn narrow(pool_screen: &PoolScreen, column: &mut Surface<'_>) {
-    let Some(report) = pool_screen.report() else { return };
+pub fn narrow(pool_context: PoolContext<'_>, column: &mut Surface<'_>) {
+    let Some(report) = pool_context.pool_screen.report() else { return };
     for class in [Priority::High, Priority::Normal, Priority::Low] {
         let band = &report.bands[class as usize];
         let name = class.name();
@@ -86,6 +91,12 @@ pub fn narrow(pool_screen: &PoolScreen, column: &mut Surface<'_>) {
         ]);
     }
     column.text(&fitted(&[&in_quarantine(report), &attempts(report)], column.width()), Role::Dim);
+    let all = report.bands.iter().filter_map(|band| pool_context.others_in(band.ports, report));
+    let all = notation::grouped(all.sum::<u32>());
+    let others = ["in use by others", "by others"].map(|words| format!("{all} {words}"));
+    if pool_context.allocate_context.scan.is_some() {
+        column.text(&first_fitting(&others, column.width(), column.theme), Role::Dim);
+    }
 }
 
 /// Draws a few words, the most important first.

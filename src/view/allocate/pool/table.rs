@@ -29,7 +29,11 @@ pub fn section(pool_context: PoolContext<'_>, column: &mut Surface<'_>) {
     let limit = held_ports(held as u64, report.hold_limit, column.width(), &title);
     column.rule(&title, &limit);
     if report.leases.is_empty() && report.quarantined.is_empty() {
-        column.text("no leases. Keys: a leases 1, A 10, f all; c sets the class", Role::Dim);
+        let words = [
+            "no leases: i takes one, I ten, F all; v sets the class".to_owned(),
+            "no leases: i takes one, I ten, F all".to_owned(),
+        ];
+        column.text(&first_fitting(&words, column.width(), column.theme), Role::Dim);
         return;
     }
     let owner_width = column.width().saturating_sub(43);

@@ -1,0 +1,127 @@
+//! Writes the selected thing as plain text, to be copied into a ticket: a row of the Overview, or
+//! the port that the inspector describes. Does not copy it.
+
+use crate::{
+    app::{App, LatestScan, Screen, overview::OverviewRow},
+    domain::{
+        Destination, DestinationUse, Finding, OwnerKey, OwnerUse, Subject,
+        diagnosis::SubjectStatus, notation,
+    },
+    view::{Theme, inspector, words},
+};
+
+/// A piece of text, and what it is about.
+pub struct CopiedText {
+    /// What is copied, for the message: `destination 10.0.3.17:443`.
+    pub title: String,
+    pub text: String,
+}
+
+/// Returns the text of the selected thing. None: nothing is selected, or the screen has nothing
+/// to copy.
+pub fn text(app: &App, theme: &Theme) -> Option<CopiedText> {
+    let scan = app.scan()?;
+    let (title, lines) = match app.screen() {
+        Screen::Overview => {
+            let selected = app.overview().selected(scan)?;
+            row(app, scan, selected.row)?
+        }
+        Screen::Map => {
+            let port = app.inspected();
+            (format!("port {port}"), inspector::text(app, scan, theme))
+        }
+        Screen::Allocate | Screen::Lab => return None,
+    };
+    let machine = &scan.snapshot.machine.name;
+    let mut text = format!("{machine}: {}", lines.join("\n"));
+    text.push('\n');
+    if theme.ascii {
+        text = words::ascii(&text);
+    }
+    Some(CopiedText { title, text })
+}
+
+fn row(app: &App, scan: &LatestScan, row: OverviewRow) -> Option<(String, Vec<String>)> {
+    Some(match row {
+        OverviewRow::Destination(wanted) => {
+            let row = scan.analysis.destinations.iter().find(|row| row.destination == wanted)?;
+            (format!("destination {}", wanted.remote), destination(app, row))
+        }
+        OverviewRow::Owner(wanted) => {
+            let row = scan.analysis.owners.iter().find(|row| row.owner_key == wanted)?;
+            (format!("owner {}", words::owner_key(app, wanted)), owner(app, row))
+        }
+        OverviewRow::Finding(rule, about) => {
+            let mut findings = scan.diagnosis.findings.iter();
+            let finding = findings.find(|found| found.rule == rule && found.about == about)?;
+            (format!("finding {rule}"), finding_lines(finding))
+        }
+    })
+}
+
+fn destination(app: &App, row: &DestinationUse) -> Vec<String> {
+    let Destination { source, remote, .. } = row.destination;
+    let status = SubjectStatus::of_destination(row, app.trends(), app.thresholds());
+    let least = if row.left().is_exact() { "" } else { "at least " };
+    let mut lines = vec![
+        format!("{} {source} → {remote}", status.level.name()),
+        format!(
+            "{} of {} usable ports in use ({}), {least}{} left",
+            notation::grouped(row.used),
+            notation::grouped(row.capacity),
+            notation::percent_of(row.used, row.capacity),
+            notation::grouped(row.available()),
+        ),
+        format!("{} in TIME-WAIT", notation::grouped(row.time_wait)),
+    ];
+    if let Some(trend) = app.trends().of(Subject::Destination(row.destination)) {
+        let opened = notation::frequency(trend.opened_per_second);
+        lines.push(format!("opened {opened}, ports in use {}", notation::rate(trend.per_second)));
+    }
+    for &(owner_key, sockets) in row.owners.iter() {
+        let sockets = notation::counted(sockets, "socket");
+        lines.push(format!(
+            "owner {}: {sockets}{}",
+            words::owner_key(app, owner_key),
+            command(app, owner_key)
+        ));
+    }
+    lines
+}
+
+fn owner(app: &App, row: &OwnerUse) -> Vec<String> {
+    let name = words::owner_key(app, row.owner_key);
+    let figure =
+        |count: u32, noun| (count > 0).then(|| format!("{} {noun}", notation::grouped(count)));
+    let ports = notation::counted(row.ports, "ephemeral port");
+    let mut lines = vec![
+        format!("{name}{}", command(app, row.owner_key)),
+        format!("{ports}, {} on any port", notation::counted(row.sockets, "socket")),
+    ];
+    lines.extend(figure(row.close_wait, "in CLOSE-WAIT"));
+    lines.extend(figure(row.bound, "bound, neither listening nor connected"));
+    lines
+}
+
+/// Formats the command line of a process after its name; empty if it is not known.
+fn command(app: &App, owner_key: OwnerKey) -> String {
+    let OwnerKey::Process(pid) = owner_key else { return String::new() };
+    let command = app.processes().get(pid).and_then(|process| process.command.as_ref());
+    let command = command.filter(|command| !command.is_empty());
+    command.map_or_else(String::new, |command| format!(", command {command}"))
+}
+
+/// Returns the finding in full, a line for each part. Commands are copied as they are.
+fn finding_lines(finding: &Finding) -> Vec<String> {
+    let severity = finding.severity.name().to_uppercase();
+    let mut lines = vec![format!("{severity} {}", finding.summary)];
+    if !finding.meaning.is_empty() {
+        lines.push(format!("means: {}", finding.meaning));
+    }
+    lines.extend(
+        (1..).zip(&finding.advice).map(|(number, advice)| format!("do {number}: {advice}")),
+    );
+    lines.extend(finding.avoid.iter().cloned());
+    lines.push(format!("rule: {}", finding.rule));
+    lines
+}
