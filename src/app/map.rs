@@ -25,7 +25,7 @@ const LINES_BELOW: u16 = 8;
 /// Lines of header, gauges, inspector line, legend and footer. The axis is counted separately.
 const OTHER_LINES: u16 = 5;
 /// Below this size the screen is text only.
-const MIN_SIZE: Size = Size { columns: 80, rows: 24 };
+const MIN_SIZE: Size = Size { columns: 80, rows: 20 };
 
 /// Size of the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -182,7 +182,8 @@ fn advice(evidence: &Evidence<'_>, row: &DestinationUse) -> Advice {
     let (ephemeral, remote) = (&evidence.snapshot.ephemeral, row.destination.remote);
     let client = client(evidence, &row.owners);
     let waiting = row.time_wait - row.reusable;
-    let reuse = (waiting * 4 > row.used).then(|| remedies::reuse(ephemeral, &row.destination));
+    let reuse =
+        (waiting * 4 > row.used).then(|| remedies::reuse(ephemeral, &row.destination, waiting));
     let fewer: Remedy = if row.time_wait * 2 > row.used {
         remedies::reuse_connections(&client)
     } else {
@@ -271,7 +272,7 @@ impl Unclosed {
             row.destination.remote
         );
         Advice::default()
-            .now((format!("restart {name}"), restart))
+            .now((format!("frees {}: restart {name}", ports(*sockets)), restart))
             .for_good(("close sockets when read() returns 0", close))
     }
 }
