@@ -48,12 +48,12 @@ pub struct AcceptQueue {
 /// Counts the connections that arrive on listening ports. The newest scan comes last.
 #[derive(Clone, Debug, Default)]
 pub struct ListenerRates {
-    scans: VecDeque<Arrivals>,
+    scans: VecDeque<NewConnections>,
 }
 
 /// The new connections of one scan, by port.
 #[derive(Clone, Debug)]
-struct Arrivals {
+struct NewConnections {
     taken_at: Duration,
     by_port: BTreeMap<u16, u32>,
 }
@@ -100,8 +100,8 @@ impl ListenerRates {
             }
         }
         let taken_at = snapshot.taken_at;
-        self.scans.push_back(Arrivals { taken_at, by_port });
-        let is_old = |scan: &Arrivals| taken_at.saturating_sub(scan.taken_at) > WINDOW;
+        self.scans.push_back(NewConnections { taken_at, by_port });
+        let is_old = |scan: &NewConnections| taken_at.saturating_sub(scan.taken_at) > WINDOW;
         // The oldest scan only marks the start of the window.
         while self.scans.len() > 2 && self.scans.front().is_some_and(is_old) {
             self.scans.pop_front();

@@ -17,7 +17,8 @@ use crate::{
     },
     domain::{
         Destination, Finding, Forecast, LastMinute, Left, Level, Severity, Subject, Trend,
-        diagnosis::SubjectStatus, notation,
+        diagnosis::{About, SubjectStatus},
+        notation,
     },
     view::{Role, Theme, map, surface::labelled_lines, words},
 };
@@ -134,7 +135,10 @@ fn reason(scan: &LatestScan, headline: &Headline, finding: &Finding) -> String {
         };
         format!("{cause}{}", finding.meaning)
     } else {
-        let cause = if finding.cause.is_empty() { &finding.summary } else { &finding.cause };
+        // The cause of an exhausted destination does not name the process.
+        let is_named = !matches!(finding.about, About::Destination(_));
+        let has_cause = !finding.cause.is_empty() && is_named;
+        let cause = if has_cause { &finding.cause } else { &finding.summary };
         format!("{}. {}", cause.trim_end_matches('.'), finding.meaning)
     }
 }

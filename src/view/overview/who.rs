@@ -4,7 +4,8 @@ use crate::{
     app::{App, LatestScan, overview::headline::Headline},
     domain::{
         Destination, DestinationUse, OwnerKey, OwnerUse, Protocol, StateClass, Subject,
-        diagnosis::About, notation,
+        diagnosis::{About, Figure},
+        notation,
     },
     view::{Theme, words},
 };
@@ -21,7 +22,7 @@ pub fn words(
         About::Destination(destination) => of_destination(app, scan, &destination)?,
         About::Range(protocol) => of_range(app, scan, protocol),
         About::Owner(owner_key) => {
-            let mut parts = vec![words::owner_key(app, owner_key)];
+            let mut parts = vec![with_others(app, owner_key, processes(scan, headline))];
             parts.extend(facts(app, scan, owner_key));
             parts
         }
@@ -47,6 +48,25 @@ fn about(scan: &LatestScan, headline: &Headline) -> About {
     }
 }
 
+/// Names an owner and counts the others.
+fn with_others(app: &App, owner_key: OwnerKey, owners: u64) -> String {
+    let name = words::owner_key(app, owner_key);
+    match owners {
+        0 | 1 => name,
+        more => format!("{name} +{}", notation::grouped(more - 1)),
+    }
+}
+
+/// Returns the number of processes that the finding of the headline is about.
+fn processes(scan: &LatestScan, headline: &Headline) -> u64 {
+    let evidence = headline.own_finding(scan).map(|finding| finding.evidence.as_slice());
+    let count = evidence.unwrap_or_default().iter().find_map(|(name, figure)| match figure {
+        Figure::Count(count) if *name == "processes" => Some(*count),
+        _ => None,
+    });
+    count.unwrap_or(1)
+}
+
 /// Returns the process with most sockets of the destination, or the first owner if there is no
 /// process.
 pub fn main_owner(row: &DestinationUse) -> Option<OwnerKey> {
@@ -58,11 +78,7 @@ pub fn main_owner(row: &DestinationUse) -> Option<OwnerKey> {
 fn of_destination(app: &App, scan: &LatestScan, to: &Destination) -> Option<Vec<String>> {
     let row = scan.analysis.destination(to)?;
     let owner_key = main_owner(row)?;
-    let mut name = words::owner_key(app, owner_key);
-    if row.owners.len() > 1 {
-        name = format!("{name} +{}", row.owners.len() - 1);
-    }
-    let mut parts = vec![name];
+    let mut parts = vec![with_others(app, owner_key, row.owners.len() as u64)];
     let mut facts = facts(app, scan, owner_key);
     // The name of the unit is worth more than the rates.
     parts.extend((!facts.is_empty()).then(|| facts.remove(0)));
