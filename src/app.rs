@@ -22,12 +22,14 @@ use crate::{
     app::{
         allocation::{Allocation, AllocationOptions, LastScan},
         lens::{Categories, LensCounts, Marks, OwnerRanks},
-        overview::headline::Headline,
+        overview::{finding_page::FindingPage, headline::Headline},
     },
     domain::{
-        Age, Analysis, Diagnosis, Finding, Gauge, History, Monitor, Occupancy, PortRange,
-        ProcessTable, Protocol, ProtocolFamily, Protocols, ServiceNames, Snapshot, Socket, Text,
-        Thresholds, Trends, diagnosis::SubjectStatus, port,
+        Age, Analysis, Diagnosis, Finding, Gauge, History, ListenerRates, ListenerUse, Monitor,
+        Occupancy, PortRange, ProcessTable, Protocol, ProtocolFamily, Protocols, ServiceNames,
+        Snapshot, Socket, Text, Thresholds, Trends,
+        diagnosis::{About, SubjectStatus},
+        port,
     },
 };
 
@@ -71,6 +73,17 @@ pub enum Overlay {
     Help(HelpPage),
     /// The prompt for a port number, with the digits typed so far.
     GoTo(String),
+    /// A finding of the Overview in full.
+    Finding(OpenFinding),
+}
+
+/// The finding that is shown in full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenFinding {
+    /// Rule and subject of the finding.
+    key: (&'static str, About),
+    /// Index of the first line shown.
+    first: usize,
 }
 
 /// A page of the help.
@@ -125,6 +138,8 @@ pub struct LatestScan {
     pub categories: Categories,
     /// The ports of the owner in focus. None: no owner is in focus, or another lens is on.
     pub marks: Option<Marks>,
+    /// By protocol and port.
+    pub listeners: Vec<ListenerUse>,
     pub analysis: Analysis,
     pub diagnosis: Diagnosis,
     /// When the snapshot arrived, as time since the program's start.
@@ -151,6 +166,7 @@ pub struct App {
     pool: PoolScreen,
     now: Duration,
     monitor: Monitor,
+    listener_rates: ListenerRates,
     thresholds: Thresholds,
     headline: Option<Headline>,
     services: ServiceNames,
@@ -184,6 +200,7 @@ impl App {
             pool: PoolScreen::default(),
             now: Duration::ZERO,
             monitor: Monitor::default(),
+            listener_rates: ListenerRates::default(),
             thresholds: Thresholds::default(),
             headline: None,
             services: options.services,
@@ -251,6 +268,16 @@ impl App {
     /// latest scan does not have it.
     pub fn finding_age(&self, finding: &Finding) -> Option<Age> {
         self.monitor.age(finding, &self.scan()?.snapshot)
+    }
+
+    /// The page of the finding that is shown in full on a terminal of this size, and the position of
+    /// the finding in the list. None: no finding is open, or the open one is no longer reported.
+    pub fn finding_page(&self, size: Size) -> Option<(usize, FindingPage)> {
+        let Overlay::Finding(open) = &self.overlay else { return None };
+        let findings = &self.scan()?.diagnosis.findings;
+        let index = findings.iter().position(|found| (found.rule, found.about) == open.key)?;
+        let finding = &findings[index];
+        Some((index, FindingPage::of(finding, self.finding_age(finding), size, open.first)))
     }
 
     /// Rates and forecasts, computed from the scans so far.
@@ -356,6 +383,7 @@ impl App {
         match &self.overlay {
             Overlay::Help(_) => Context::Help,
             Overlay::GoTo(_) => Context::GoTo,
+            Overlay::Finding(_) => Context::Finding,
             Overlay::None => (self.screen.row().context)(self),
         }
     }

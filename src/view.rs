@@ -60,6 +60,7 @@ pub fn render(app: &App, theme: &Theme, frame: &mut Frame) {
             footer::render(app, &mut surface.within(areas.footer));
         }
     }
+    overview::render_page(app, &mut surface);
     if let Overlay::Help(page) = *app.overlay() {
         help::render(app, page, &mut surface);
     }

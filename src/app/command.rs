@@ -43,6 +43,8 @@ pub enum Action {
     ShowOnMap,
     /// Sends the selected row, or what the inspector says of the port, to the terminal's clipboard.
     Copy,
+    /// Opens the selected row of the Overview.
+    OpenRow,
     OpenHelp,
     /// Turns this number of help pages forward, or back if it is negative.
     TurnPage(isize),
@@ -63,6 +65,8 @@ pub enum Context {
     Help,
     /// The prompt for a port number is open.
     GoTo,
+    /// A finding is shown in full.
+    Finding,
     /// A panel of the Allocate or Lab screen is open.
     Panel,
     /// The Lab screen shows a race.
@@ -72,13 +76,14 @@ pub enum Context {
 }
 
 impl Context {
-    pub const EACH: [Self; 9] = [
+    pub const EACH: [Self; 10] = [
         Self::Overview,
         Self::Map,
         Self::Allocate,
         Self::Lab,
         Self::Help,
         Self::GoTo,
+        Self::Finding,
         Self::Panel,
         Self::Race,
         Self::Pool,
@@ -162,6 +167,7 @@ impl KeyCommand {
 }
 
 const OVERVIEW: &[Context] = &[Context::Overview];
+const FINDING: &[Context] = &[Context::Finding];
 const MAP: &[Context] = &[Context::Map];
 const LISTS_AND_MAP: &[Context] = &[Context::Overview, Context::Map];
 const ALLOCATE: &[Context] = &[Context::Allocate];
@@ -176,6 +182,7 @@ const SCREENS: &[Context] = &[
     Context::Race,
     Context::Pool,
 ];
+/// Where `q` quits.
 const SCREENS_AND_HELP: &[Context] = &[
     Context::Overview,
     Context::Map,
@@ -184,6 +191,7 @@ const SCREENS_AND_HELP: &[Context] = &[
     Context::Race,
     Context::Pool,
     Context::Help,
+    Context::Finding,
 ];
 
 const fn go(movement: Move) -> Action {
@@ -211,11 +219,22 @@ pub const COMMANDS: &[KeyCommand] = &[
     row(OVERVIEW, "j k", &[go(Move::Down), go(Move::Up)])
         .does("select", "next, previous row across all lists; also arrows")
         .also(&[(Key::Down, go(Move::Down)), (Key::Up, go(Move::Up))]),
-    row(OVERVIEW, "Enter m", &[Action::ShowOnMap, Action::ShowOnMap])
-        .does("on map", "show the selected row's ports on the map; Esc returns"),
     row(OVERVIEW, "h l", &[go(Move::Left), go(Move::Right)])
-        .does("list", "previous, next list: destinations, owners, findings")
+        .does("list", "previous, next list: destinations, listening, owners, findings")
         .also(&[(Key::Left, go(Move::Left)), (Key::Right, go(Move::Right))]),
+    row(OVERVIEW, "Enter", &[Action::OpenRow])
+        .does("open", "show the selected finding in full, or the row's ports on the map"),
+    row(OVERVIEW, "m", &[Action::ShowOnMap])
+        .does("on map", "show the selected row's ports on the map; Esc returns"),
+    row(FINDING, "j k", &[go(Move::Down), go(Move::Up)])
+        .does("scroll", "scroll the finding; also arrows")
+        .also(&[(Key::Down, go(Move::Down)), (Key::Up, go(Move::Up))]),
+    row(FINDING, "PgUp PgDn", &[go(Move::PageUp), go(Move::PageDown)])
+        .does("page", "a page up, down"),
+    row(FINDING, "Home End", &[go(Move::First), go(Move::Last)]).does("", "first, last line"),
+    row(FINDING, "m", &[Action::ShowOnMap])
+        .does("on map", "show the ports of the finding on the map"),
+    row(FINDING, "Esc Enter", &[Action::Close, Action::Close]).does("back", "back to the Overview"),
     row(OVERVIEW, "PgUp PgDn", &[go(Move::PageUp), go(Move::PageDown)])
         .does("", "ten rows up, down")
         .also(&[(Key::ShiftUp, go(Move::FarUp)), (Key::ShiftDown, go(Move::FarDown))]),
@@ -446,6 +465,7 @@ mod tests {
             &[Action::ScrollInspector(1), Action::ScrollInspector(-1)],
             &[Action::ToggleFreeze, Action::ScanNow, Action::ShowOnMap, Action::OpenHelp],
             &[Action::Copy],
+            &[Action::OpenRow],
             &[Action::Close, Action::Suspend, Action::Quit],
         ]
         .concat();

@@ -27,7 +27,7 @@ const OTHER_LINES: u16 = 5;
 /// Minimum number of lines of an inspector below the map: owner, sockets, command, and the rest.
 const INSPECTOR_LINES: u16 = 4;
 /// Below this size the screen is text only.
-const MIN_SIZE: Size = Size { columns: 80, rows: 24 };
+const MIN_SIZE: Size = Size { columns: 80, rows: 20 };
 
 /// Size of the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     app::{
         Action, App, Context, Copied, Effect, Event, Extent, Focus, Gesture, HelpPage, Key,
-        LatestScan, Lens, Map, Move, Overlay, PointerTarget, PortSelection, Screen, Size, command,
+        LatestScan, Lens, Map, Move, OpenFinding, Overlay, PointerTarget, PortSelection, Screen,
+        Size, command,
         lens::{Categories, CategoryInput, LensCounts, Marks, OwnerRanks, automatic_gauge},
         map::{self, MoveTarget, Zooming},
         overview::{OverviewRow, headline::Headline},
@@ -156,7 +157,7 @@ impl App {
             Action::Show(screen) => return self.show(screen),
             Action::NextScreen => return self.show(cycle(&Screen::EACH, self.screen, 1)),
             Action::PreviousScreen => return self.show(cycle(&Screen::EACH, self.screen, -1)),
-            Action::Move(movement) => (self.screen.row().go)(self, movement),
+            Action::Move(movement) => self.go(movement),
             Action::FitEphemeral => self.fit(Extent::Ephemeral),
             Action::FitAll => self.fit(Extent::All),
             Action::OpenGoTo => self.overlay = Overlay::GoTo(String::new()),
@@ -186,7 +187,11 @@ impl App {
             Action::Lab(action) => {
                 return self.lab.act(action, self.scan.as_ref().map(LatestScan::last));
             }
-            Action::ShowOnMap => return (self.screen.row().show_on_map)(self),
+            Action::ShowOnMap => {
+                self.overlay = Overlay::None;
+                return (self.screen.row().show_on_map)(self);
+            }
+            Action::OpenRow => return self.open_row(),
             Action::Zoom(zooming) => self.zoom(zooming),
             Action::ToggleResolution => {
                 (self.hover, self.span) = (None, None);
@@ -247,6 +252,28 @@ impl App {
         Vec::new()
     }
 
+    /// Moves the position on the page of a finding if one is open, or else on the screen.
+    fn go(&mut self, movement: Move) {
+        let first = self.finding_page(self.size).map(|(_, page)| page.after(movement));
+        match &mut self.overlay {
+            Overlay::Finding(open) => open.first = first.unwrap_or_default(),
+            _ => (self.screen.row().go)(self, movement),
+        }
+    }
+
+    /// Opens the selected finding of the Overview in full, or shows the selected row of another list
+    /// on the map.
+    fn open_row(&mut self) -> Vec<Effect> {
+        let selected = self.scan.as_ref().and_then(|scan| self.overview.selected(scan));
+        match selected.map(|selected| selected.row) {
+            Some(OverviewRow::Finding(rule, about)) => {
+                self.overlay = Overlay::Finding(OpenFinding { key: (rule, about), first: 0 });
+                Vec::new()
+            }
+            _ => (self.screen.row().show_on_map)(self),
+        }
+    }
+
     /// Shows on the map what the selected row of the Overview is about.
     pub(super) fn show_selected(&mut self) {
         let Some(scan) = &self.scan else { return };
@@ -254,6 +281,7 @@ impl App {
         let about = match selected.row {
             OverviewRow::Destination(destination) => About::Destination(destination),
             OverviewRow::Owner(owner_key) => About::Owner(owner_key),
+            OverviewRow::Listener(key) => About::Port(key.protocol, key.port),
             OverviewRow::Finding(_, about) => about,
         };
         let (focus, port) = match about {
@@ -327,6 +355,7 @@ impl App {
         }
         let is_first = self.scan.is_none();
         let occupancy = Occupancy::count(&snapshot);
+        let analysis = self.monitor.observe(&snapshot);
         let scan = LatestScan {
             gauges: ProtocolFamily::EACH
                 .map(|family| automatic_gauge(&occupancy, family, &snapshot.ephemeral)),
@@ -335,7 +364,8 @@ impl App {
             owners: OwnerRanks::default(),
             categories: Categories::default(),
             marks: None,
-            analysis: self.monitor.observe(&snapshot),
+            listeners: self.listener_rates.observe(&snapshot, self.monitor.history()),
+            analysis,
             diagnosis: Diagnosis::default(),
             arrived: self.now,
             snapshot,
@@ -366,7 +396,6 @@ impl App {
         let Some(scan) = &mut self.scan else { return };
         let LatestScan { snapshot, analysis, .. } = &*scan;
         scan.diagnosis = self.monitor.diagnose(snapshot, analysis, &self.processes, thresholds);
-        self.overview.follow(scan);
         self.headline = Some(Headline::after(
             self.headline.as_ref(),
             self.now,
@@ -374,6 +403,8 @@ impl App {
             self.monitor.trends(),
             thresholds,
         ));
+        let is_bad = self.headline.is_some_and(|headline| headline.is_bad);
+        self.overview.follow(scan, is_bad);
     }
 
     fn show(&mut self, screen: Screen) -> Vec<Effect> {

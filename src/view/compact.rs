@@ -11,6 +11,8 @@ use crate::{
 
 /// Minimum width, in columns, for the reason and the advice of a finding.
 const LEAST_TEXT: usize = 30;
+/// Maximum number of lines for the owner, the reason and the advice.
+const MAX_EXPLANATION: usize = 7;
 
 pub fn render(app: &App, surface: &mut Surface<'_>) {
     let area = surface.area;
@@ -36,22 +38,30 @@ fn lines_of(app: &App, theme: &Theme, room: usize, height: usize) -> Vec<Vec<Lin
         None => ports_in_use(app, scan),
     };
     let mut lines = vec![title(app, theme), first];
-    lines.extend(scan.gauges.iter().map(|gauge| vec![gauges::line(gauge, theme)]));
+    let gauges = |all: &LatestScan| -> Vec<Vec<Line<'static>>> {
+        all.gauges.iter().map(|gauge| vec![gauges::line(gauge, theme)]).collect()
+    };
     let larger = if headline.is_some() {
-        let left = height.saturating_sub(lines.len() + 1);
+        let left = height.saturating_sub(lines.len());
         if room >= LEAST_TEXT && left > 0 {
             // Leaves out the blank lines, which keep the advice in its place on the Overview.
-            let explanation = overview::explanation(app, theme, room, left).into_iter().take(left);
+            let most = left.min(MAX_EXPLANATION);
+            let explanation = overview::explanation(app, theme, room, most).into_iter().take(most);
             let filled = explanation.filter(|line| !line.to_string().trim().is_empty());
             lines.extend(filled.map(|line| vec![line]));
         }
-        ["enlarge to 80x24 for lists and map", "80x24 shows more"]
+        lines.extend(overview::compact_rows(app, theme, room));
+        if room < LEAST_TEXT || lines.len() < height {
+            lines.extend(gauges(scan));
+        }
+        ["enlarge to 80x20 for lists and map", "80x20 shows more"]
     } else {
+        lines.extend(gauges(scan));
         lines.push(match app.not_found() {
             Some(find) => vec![Line::raw(words::shorten(&words::not_found(app, scan, find), room))],
             None => port_under_cursor(app, scan),
         });
-        ["enlarge to 80x24 for the map", "map needs 80x24"]
+        ["enlarge to 80x20 for the map", "map needs 80x20"]
     };
     lines.push(Vec::from(larger.map(|words| Line::styled(words, theme.style(Role::Dim)))));
     lines

@@ -7,7 +7,7 @@ use crate::{
         Destination, DestinationUse, Finding, OwnerKey, OwnerUse, Subject,
         diagnosis::SubjectStatus, notation,
     },
-    view::{Theme, inspector, words},
+    view::{Theme, inspector, overview, words},
 };
 
 /// A piece of text, and what it is about.
@@ -46,6 +46,14 @@ fn row(app: &App, scan: &LatestScan, row: OverviewRow) -> Option<(String, Vec<St
         OverviewRow::Destination(wanted) => {
             let row = scan.analysis.destinations.iter().find(|row| row.destination == wanted)?;
             (format!("destination {}", wanted.remote), destination(app, row))
+        }
+        OverviewRow::Listener(wanted) => {
+            let row = scan.listeners.iter().find(|row| row.key == wanted)?;
+            let [port, address, queue, owner] = overview::listener(app, row);
+            let command = command(app, wanted.owner_key);
+            let mut lines = vec![format!("{port} on {address}: {owner}{command}")];
+            lines.extend((!queue.is_empty()).then(|| format!("accept queue {queue}")));
+            (format!("listener {port}"), lines)
         }
         OverviewRow::Owner(wanted) => {
             let row = scan.analysis.owners.iter().find(|row| row.owner_key == wanted)?;

@@ -2,28 +2,35 @@
 //! are.
 
 mod areas;
+mod compact_rows;
 mod destinations;
 mod findings;
 mod graphs;
 mod list;
+mod listening;
 mod minimap;
 mod owners;
+mod page;
 mod ranges;
 mod rule;
 mod verdict;
+mod who;
 
 use crate::{
     app::{
         App, LatestScan,
         overview::{OverviewList, Selected, headline::Headline},
     },
-    domain::{Destination, diagnosis::SubjectStatus},
+    domain::{Destination, PortRange, diagnosis::SubjectStatus},
     view::{
         Theme, map,
         surface::{Surface, indented},
     },
 };
 
+pub use compact_rows::compact_rows;
+pub use listening::parts as listener;
+pub use page::render as render_page;
 pub use verdict::{badge, explanation, headline, whole_words};
 
 /// Data from which each part of the screen is drawn.
@@ -49,12 +56,13 @@ pub fn render(app: &App, surface: &mut Surface<'_>) {
     let selected = app.overview().selected(scan);
     let (verdict, sources) = (headline.subject_status, destinations::sources(scan));
     let context = OverviewContext { app, scan, theme, headline, verdict, selected, sources };
-    let lines = areas::verdict_lines(areas::size_class(area), headline.is_bad);
+    let lines = areas::verdict_lines(headline.is_bad);
     let verdict = verdict::lines(&context, area.width, lines);
     let areas = areas::OverviewAreas::within(&context, area, lines);
     surface.within(indented(areas.verdict)).lines(&verdict);
     ranges::render(&context, &mut surface.within(areas.ranges));
     destinations::render(&context, &mut surface.within(areas.destinations));
+    listening::render(&context, &mut surface.within(areas.listening));
     owners::render(&context, &mut surface.within(areas.owners));
     findings::render(&context, &mut surface.within(areas.findings));
     minimap::render(&context, &mut surface.within(areas.map));
@@ -63,6 +71,15 @@ pub fn render(app: &App, surface: &mut Surface<'_>) {
 }
 
 impl OverviewContext<'_> {
+    /// Returns the list with the selected row; the first list if there are no rows.
+    fn overview_list(&self) -> OverviewList {
+        self.selected.map_or(self.app.overview().order()[0], |selected| selected.list)
+    }
+
+    fn range(&self) -> PortRange {
+        self.scan.snapshot.ephemeral.range
+    }
+
     /// Returns the selected row of a list. None: another list has it.
     fn selected_index(&self, list: OverviewList) -> Option<usize> {
         self.selected.filter(|selected| selected.list == list).map(|selected| selected.index)

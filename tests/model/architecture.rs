@@ -132,6 +132,7 @@ fn name(context: Context) -> &'static str {
         Context::Lab => "Lab",
         Context::Help => "help",
         Context::GoTo => "go to",
+        Context::Finding => "finding",
         Context::Panel => "panel",
         Context::Race => "race",
         Context::Pool => "pool",

@@ -98,8 +98,8 @@ fn the_screen_shows_failing_or_exhausted_whenever_connect_fails() {
             let words = screen.contents();
             let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
             words.contains("connect() fails intermittently with EADDRNOTAVAIL (\"Cannot ")
-                && words.contains("no port was left at ")
-                && words.contains(" scans, most recently ")
+                && words.contains("requested address\")")
+                && words.contains("left, full at ")
         });
         session.send(b"q");
         assert!(session.wait_for_end().status.success());

@@ -11,17 +11,26 @@ pub(super) struct Remedy {
     /// The item in a few words; empty if there is no short form.
     step: String,
     full: String,
+    /// The command in `full`; empty if there is none.
+    command: String,
 }
 
 impl<T: Into<String>> From<(T, String)> for Remedy {
     fn from((step, full): (T, String)) -> Self {
-        Self { step: step.into(), full }
+        Self { step: step.into(), full, command: String::new() }
+    }
+}
+
+impl Remedy {
+    /// Sets the command that `full` contains.
+    pub(super) fn command(self, command: impl Into<String>) -> Self {
+        Self { command: command.into(), ..self }
     }
 }
 
 impl From<String> for Remedy {
     fn from(full: String) -> Self {
-        Self { step: String::new(), full }
+        Self { step: String::new(), full, command: String::new() }
     }
 }
 
@@ -59,9 +68,9 @@ impl Advice {
 
     /// Adds a change of sysctls, and how to keep it.
     pub(super) fn change(mut self, change: Option<SysctlChange>) -> Self {
-        let Some(SysctlChange { step, command, lines }) = change else { return self };
+        let Some(SysctlChange { step, full, command, lines }) = change else { return self };
         self.settings.extend(lines);
-        self.now((step, command))
+        self.now(Remedy::from((step, full)).command(command))
     }
 
     /// Adds a setting to the last item, which says how to keep the settings after a reboot.
@@ -70,21 +79,22 @@ impl Advice {
         self
     }
 
-    /// Returns the items in a few words, and all items in full. Those in full start with `now:` or
-    /// `for good:` if there are both kinds.
-    pub(super) fn into_words(self) -> (Vec<String>, Vec<String>) {
+    /// Returns the items in a few words, all items in full, and the command of each of the latter.
+    /// Those in full start with `now:` or `for good:` if there are both kinds.
+    pub(super) fn into_words(self) -> [Vec<String>; 3] {
         let Self { now, mut for_good, settings } = self;
         for_good.extend(kept(&settings).map(Remedy::from));
         let marks =
             if now.is_empty() || for_good.is_empty() { ["", ""] } else { ["now: ", "for good: "] };
-        let (mut steps, mut advice) = (Vec::new(), Vec::new());
+        let [mut steps, mut advice, mut commands] = [const { Vec::new() }; 3];
         for (mark, remedies) in marks.into_iter().zip([now, for_good]) {
-            for Remedy { step, full } in remedies {
+            for Remedy { step, full, command } in remedies {
                 steps.extend((!step.is_empty()).then_some(step));
                 advice.push(format!("{mark}{full}"));
+                commands.push(command);
             }
         }
-        (steps, advice)
+        [steps, advice, commands]
     }
 }
 

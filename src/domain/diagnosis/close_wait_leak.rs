@@ -3,7 +3,7 @@
 use crate::domain::{
     Endpoint, Evidence, Finding, OwnerKey, OwnerUse, Protocol, Severity, Socket, State,
     diagnosis::{About, Advice, OwnerGroup, groups},
-    notation::grouped,
+    notation::{counted, grouped},
     socket::canonical,
 };
 
@@ -32,8 +32,12 @@ fn of(evidence: &Evidence<'_>, group: &OwnerGroup<&OwnerUse>) -> Finding {
          (the usual cause in HTTP clients: a response body that is not read to its end, or not \
          closed)"
     );
+    let step = match ends.on_own_port {
+        0 => format!("restart {program}"),
+        own => format!("frees {}: restart {program}", counted(own, "port")),
+    };
     let advice = Advice::default()
-        .now((format!("restart {program}"), restart))
+        .now((step, restart))
         .for_good(("close sockets when read() returns 0", close));
     Finding::new(Severity::Warning, About::Owner(group.first()), summary(group, &ends))
         .cause(format!("{program} does not call close()"))

@@ -8,7 +8,7 @@ use crate::domain::{
         About, Advice, Figure, MAX_FINDINGS, Remedy,
         remedies::{self, AVOID_FIN_TIMEOUT},
         verdict::{SubjectStatus, rows_to_judge},
-        wording::{self, Call, client, left, main_owner, owner_key, ports, used_by},
+        wording::{self, Call, client, left, owner_key, ports, used_by},
     },
     ephemeral::TupleReuse,
     notation::{counted, grouped, percent},
@@ -32,7 +32,7 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<Finding> {
     let unclosed = Unclosed::of(evidence, row);
     let (cause, advice) = match &unclosed {
         Some(unclosed) => (unclosed.cause(), unclosed.advice(row)),
-        None => (cause(evidence, row, &subject_status), advice(evidence, row)),
+        None => (cause(evidence, row), advice(evidence, row)),
     };
     let summary = summary(evidence, row, &subject_status);
     let finding = Finding::new(level.severity(), About::Destination(row.destination), summary)
@@ -182,7 +182,8 @@ fn advice(evidence: &Evidence<'_>, row: &DestinationUse) -> Advice {
     let (ephemeral, remote) = (&evidence.snapshot.ephemeral, row.destination.remote);
     let client = client(evidence, &row.owners);
     let waiting = row.time_wait - row.reusable;
-    let reuse = (waiting * 4 > row.used).then(|| remedies::reuse(ephemeral, &row.destination));
+    let reuse =
+        (waiting * 4 > row.used).then(|| remedies::reuse(ephemeral, &row.destination, waiting));
     let fewer: Remedy = if row.time_wait * 2 > row.used {
         remedies::reuse_connections(&client)
     } else {
@@ -205,13 +206,8 @@ fn advice(evidence: &Evidence<'_>, row: &DestinationUse) -> Advice {
         .for_good(("add a source address", address))
 }
 
-fn cause(evidence: &Evidence<'_>, row: &DestinationUse, subject_status: &SubjectStatus) -> String {
-    let main_owner = main_owner(evidence, &row.owners);
-    let opened = subject_status
-        .trend
-        .map(|trend| trend.opened_per_second.round() as u64)
-        .filter(|&opened| opened > 0)
-        .map(|opened| format!("{main_owner} opens {}/s", grouped(opened)));
+/// Returns the connections, and who holds them unless it is a single process: the screen names it.
+fn cause(evidence: &Evidence<'_>, row: &DestinationUse) -> String {
     let connections = match (row.used - row.time_wait, row.time_wait) {
         (open, 0) => counted(open, "connection"),
         (0, time_wait) => format!("{} in TIME-WAIT", counted(time_wait, "connection")),
@@ -222,11 +218,7 @@ fn cause(evidence: &Evidence<'_>, row: &DestinationUse, subject_status: &Subject
     let by = used_by(evidence, row);
     // `the client` if no process is known.
     let is_by_process = by == format!("by {}", client(evidence, &row.owners));
-    match opened {
-        Some(opened) => format!("{connections}; {opened}"),
-        None if is_by_process && row.time_wait == 0 => format!("{main_owner} holds {connections}"),
-        None => format!("{connections}, {by}"),
-    }
+    if is_by_process { connections } else { format!("{connections}, {by}") }
 }
 
 /// Sockets in CLOSE-WAIT that use most ports of a destination.
@@ -271,7 +263,7 @@ impl Unclosed {
             row.destination.remote
         );
         Advice::default()
-            .now((format!("restart {name}"), restart))
+            .now((format!("frees {}: restart {name}", ports(*sockets)), restart))
             .for_good(("close sockets when read() returns 0", close))
     }
 }

@@ -141,6 +141,9 @@ pub struct Finding {
     /// What to do, as exact commands or code changes. What helps at once comes first. If there are
     /// both kinds, each item starts with `now:` or `for good:`.
     pub advice: Vec<String>,
+    /// The command that the item of `advice` with the same index contains; empty if it contains
+    /// none.
+    pub commands: Vec<String>,
     /// What not to do, and why. Each item starts with `do not`.
     pub avoid: Vec<String>,
 }
@@ -197,7 +200,7 @@ impl Finding {
     }
 
     pub(super) fn advice(mut self, advice: Advice) -> Self {
-        (self.steps, self.advice) = advice.into_words();
+        [self.steps, self.advice, self.commands] = advice.into_words();
         self
     }
 

@@ -3,7 +3,7 @@
 use crate::domain::{
     Evidence, Finding, PortRange, Protocol, Severity, Socket,
     diagnosis::{
-        About, Advice,
+        About, Advice, Remedy,
         reservation::{self, list, single},
         service_ports::services,
         wording::process,
@@ -55,7 +55,8 @@ fn advice(range: PortRange, is_one: bool, command: &str) -> Advice {
     } else {
         format!("move the services to ports below {}", range.first())
     };
-    let advice = Advice::default().now((steps[0], reserve)).for_good((steps[1], moved));
+    let reserve = Remedy::from((steps[0], reserve)).command(command);
+    let advice = Advice::default().now(reserve).for_good((steps[1], moved));
     reservation::keep(advice, command)
 }
 

@@ -52,12 +52,11 @@ fn change(evidence: &Evidence<'_>) -> SysctlChange {
 }
 
 fn set_to(ports: &str, what: &str) -> SysctlChange {
+    let command = format!("sysctl -w net.ipv4.ip_local_port_range=\"{ports}\"");
     SysctlChange {
-        step: format!("set ip_local_port_range to {ports}"),
-        command: format!(
-            "{what}: sysctl -w net.ipv4.ip_local_port_range=\"{ports}\" (takes effect at once, in \
-             this network namespace)"
-        ),
+        step: command.clone(),
+        full: format!("{what}: {command} (takes effect at once, in this network namespace)"),
+        command,
         lines: vec![format!("net.ipv4.ip_local_port_range = {ports}")],
     }
 }

@@ -3,7 +3,7 @@
 use crate::domain::{
     Destination, DestinationUse, Drain, Ephemeral, Evidence, Level, OwnerKey, PortRange, Snapshot,
     diagnosis::{Remedy, service_ports::services, verdict::rows_to_judge},
-    notation::{age, grouped, rounded},
+    notation::{age, counted, grouped, rounded},
     port::LINUX_DEFAULT,
 };
 
@@ -15,9 +15,10 @@ const ABOVE_SERVICES: u16 = 10_240;
 
 /// A change of sysctls, for `Advice::change`.
 pub(super) struct SysctlChange {
-    /// The change in a few words: `set tcp_tw_reuse to 1`.
+    /// The effect and the command: `+27,064 ports: sysctl -w …`.
     pub step: String,
-    /// The command and its effect.
+    /// What the command does, the command, and what to know about it.
+    pub full: String,
     pub command: String,
     /// The settings to keep after a reboot.
     pub lines: Vec<String>,
@@ -40,15 +41,22 @@ pub(super) fn wider_range(evidence: &Evidence<'_>) -> Option<SysctlChange> {
     let usable = range.len() - ephemeral.reserved_in(range);
     let is_at_risk = |port: u16| range.contains(port) && !ephemeral.is_reserved(port);
     let has_services = !services(evidence, is_at_risk).is_empty();
-    let reserve = if has_services { "reserve service ports, then " } else { "" };
+    let more = grouped(usable.saturating_sub(ephemeral.automatic_capacity()));
+    let command = format!("sysctl -w net.ipv4.ip_local_port_range=\"{first} 65535\"");
+    let step = if has_services {
+        format!("+{more} ports: reserve service ports, then widen the range")
+    } else {
+        format!("+{more} ports: {command}")
+    };
     Some(SysctlChange {
-        step: format!("{reserve}widen ip_local_port_range to {first} 65535"),
-        command: format!(
+        step,
+        full: format!(
             "reserve the ports of {range} that services use (net.ipv4.ip_local_reserved_ports), \
-             then widen the range: sysctl -w net.ipv4.ip_local_port_range=\"{first} 65535\" ({} \
-             ports; takes effect at once, in this network namespace)",
+             then widen the range: {command} ({} ports; takes effect at once, in this network \
+             namespace)",
             grouped(usable)
         ),
+        command,
         lines: vec![
             format!("net.ipv4.ip_local_port_range = {first} 65535"),
             "the new value of net.ipv4.ip_local_reserved_ports".to_owned(),
@@ -93,9 +101,9 @@ pub(super) fn range_above_services(evidence: &Evidence<'_>) -> String {
     format!("{ABOVE_SERVICES} {last}")
 }
 
-/// Returns the settings that let connect() to this destination reuse ports in TIME-WAIT. None: they
-/// are all set.
-pub(super) fn reuse(ephemeral: &Ephemeral, to: &Destination) -> Option<SysctlChange> {
+/// Returns the settings that let connect() to this destination reuse ports in TIME-WAIT, of which
+/// there are `waiting`. None: they are all set.
+pub(super) fn reuse(ephemeral: &Ephemeral, to: &Destination, waiting: u32) -> Option<SysctlChange> {
     let is_on = match ephemeral.tw_reuse {
         Some(1) => true,
         Some(2) => to.is_loopback(),
@@ -112,15 +120,17 @@ pub(super) fn reuse(ephemeral: &Ephemeral, to: &Destination) -> Option<SysctlCha
         return None;
     }
     let assignments: Vec<String> = names.iter().map(|name| format!("net.ipv4.{name}=1")).collect();
+    let command = format!("sysctl -w {}", assignments.join(" "));
     let peer = if to.is_local() { "" } else { "; the peer must send timestamps" };
     Some(SysctlChange {
-        step: format!("set {} to 1", names.join(" and ")),
-        command: format!(
-            "let connect() reuse ports in TIME-WAIT, each {}: sysctl -w {} (ports chosen \
-             by bind() cannot be reused{peer})",
+        // Some ports may have been chosen by bind(), so the effect is an upper bound.
+        step: format!("frees up to {}: {command}", counted(waiting, "port")),
+        full: format!(
+            "let connect() reuse ports in TIME-WAIT, each {}: {command} (ports chosen by bind() \
+             cannot be reused{peer})",
             reuse_delay(ephemeral),
-            assignments.join(" ")
         ),
+        command,
         lines: names.iter().map(|name| format!("net.ipv4.{name} = 1")).collect(),
     })
 }
@@ -155,7 +165,8 @@ pub(super) fn find_client(row: &DestinationUse) -> Option<Remedy> {
         "find the client: run {command} as root while the client has connections open (no \
          process holds a socket in TIME-WAIT)"
     );
-    Some((format!("find the client: {command}"), full).into())
+    let step = format!("find the client: {command}");
+    Some(Remedy::from((step, full)).command(command))
 }
 
 /// Returns the seconds until half of `time_wait` ports are free if no connection is added.

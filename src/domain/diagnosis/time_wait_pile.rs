@@ -3,7 +3,7 @@
 use crate::domain::{
     DestinationUse, Drain, Evidence, Finding, Protocol, Severity,
     diagnosis::{
-        About, Advice, Figure,
+        About, Advice, Figure, SysctlChange,
         remedies::{self, AVOID_FIN_TIMEOUT, half_free_in},
         wording::{client, used_by},
     },
@@ -33,7 +33,10 @@ fn of_destination(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
     let remote = row.destination.remote;
     let client = client(evidence, &row.owners);
     let waits = row.reusable < row.time_wait;
-    let setting = waits.then(|| remedies::reuse(&evidence.snapshot.ephemeral, &row.destination));
+    let setting = waits.then(|| {
+        let waiting = row.time_wait - row.reusable;
+        remedies::reuse(&evidence.snapshot.ephemeral, &row.destination, waiting)
+    });
     let advice = Advice::default()
         .change(setting.flatten())
         .now_if(remedies::find_client(row))
@@ -137,8 +140,10 @@ fn of_range(evidence: &Evidence<'_>) -> Option<Finding> {
     // Advises the sysctls that help the destination with most ports in TIME-WAIT.
     let rows = evidence.analysis.destinations.iter().filter(|row| row.time_wait > 0);
     let any = rows.clone().max_by_key(|row| row.time_wait)?;
+    // The setting frees ports of single destinations, not of the range.
+    let setting = remedies::reuse(&evidence.snapshot.ephemeral, &any.destination, any.time_wait);
     let advice = Advice::default()
-        .change(remedies::reuse(&evidence.snapshot.ephemeral, &any.destination))
+        .change(setting.map(|change| SysctlChange { step: change.command.clone(), ..change }))
         .for_good(remedies::reuse_connections("the clients"));
     let summary = format!(
         "TCP: {} of {} ports ({}) have only connections in TIME-WAIT, to {}{}",

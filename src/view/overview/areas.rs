@@ -2,7 +2,7 @@
 
 use ratatui::layout::Rect;
 
-use super::OverviewContext;
+use super::{OverviewContext, findings, minimap, ranges};
 use crate::{
     app::overview::OverviewList,
     view::{size_class::SizeClass, surface::take},
@@ -11,28 +11,24 @@ use crate::{
 /// Minimum sizes (columns, lines) of the body, without header and footer, by size class. From
 /// `Medium` on, there are two columns.
 const LIMITS: [(u16, u16); 4] = [(0, 0), (110, 34), (150, 44), (190, 54)];
-/// Height of the ranges: a rule and one line per protocol and family.
-const RANGES: u16 = 5;
 /// Height of the head of a table: a rule and the column titles.
 const HEAD: u16 = 2;
 /// Minimum height of the map: a rule, the axis and three lines of blocks.
 const MIN_MAP_LINES: u16 = 5;
+/// Minimum height of the findings below another list: a rule and one finding.
+const MIN_FINDING_LINES: u16 = 3;
 const BETWEEN: u16 = 2;
-/// Minimum number of rows reserved for the owners; fewer if there are fewer owners.
+/// Number of rows that each list gets before another one gets more.
 const MIN_ROWS: u16 = 3;
 
 pub fn size_class(area: Rect) -> SizeClass {
     SizeClass::of(area, LIMITS)
 }
 
-/// Returns the number of lines for the verdict, which has the headline, the reason and the advice.
-/// If `is_bad`, the verdict gets more lines, and the map fewer.
-pub fn verdict_lines(class: SizeClass, is_bad: bool) -> u16 {
-    match (class, is_bad) {
-        (_, false) => 3,
-        (SizeClass::Tiny | SizeClass::Small, true) => 6,
-        (_, true) => 5,
-    }
+/// Returns the number of lines for the verdict. If `is_bad`: the headline, the owner, two lines for
+/// the reason and two for the advice; otherwise the headline, a note and its advice.
+pub fn verdict_lines(is_bad: bool) -> u16 {
+    if is_bad { 6 } else { 3 }
 }
 
 /// Returns the width of the column with the map.
@@ -47,6 +43,7 @@ fn left_width(class: SizeClass, width: u16) -> u16 {
     }
 }
 
+/// Returns the height of the graphs, with title and axis. More would show no more.
 fn graph_lines(class: SizeClass) -> u16 {
     match class {
         SizeClass::Tiny | SizeClass::Small => 0,
@@ -62,6 +59,7 @@ pub struct OverviewAreas {
     pub verdict: Rect,
     pub ranges: Rect,
     pub destinations: Rect,
+    pub listening: Rect,
     pub owners: Rect,
     pub findings: Rect,
     pub map: Rect,
@@ -81,7 +79,7 @@ impl OverviewAreas {
         take(&mut free, u16::from(has_blank_lines));
         areas.verdict = take(&mut free, verdict);
         take(&mut free, u16::from(has_blank_lines));
-        areas.ranges = take(&mut free, RANGES);
+        areas.ranges = take(&mut free, ranges::height(context, area.width));
         take(&mut free, u16::from(class > SizeClass::Small));
         if class <= SizeClass::Small {
             areas.one_column(context, free);
@@ -91,58 +89,83 @@ impl OverviewAreas {
         areas
     }
 
-    /// Places the list with the selected row. The map gets the remaining lines.
-    fn one_column(&mut self, context: &OverviewContext<'_>, free: Rect) {
-        let mut free = free;
-        let list = context.selected.map(|selected| selected.list).unwrap_or_default();
-        let rows = match list {
-            OverviewList::Findings => free.height,
-            list => HEAD + rows(context, list).max(1).min(free.height / 2),
-        };
-        let spare = free.height.saturating_sub(rows);
-        let height = if spare < MIN_MAP_LINES { free.height } else { rows };
-        let part = take(&mut free, height);
-        *match list {
+    fn list(&mut self, list: OverviewList) -> &mut Rect {
+        match list {
             OverviewList::Destinations => &mut self.destinations,
+            OverviewList::Listening => &mut self.listening,
             OverviewList::Owners => &mut self.owners,
             OverviewList::Findings => &mut self.findings,
-        } = part;
-        self.map = free;
+        }
     }
 
-    /// Puts the map and the findings at the left, the lists and the graphs at the right.
+    /// Places the list with the selected row. The map or, where it is not drawn, the findings get
+    /// the remaining lines.
+    fn one_column(&mut self, context: &OverviewContext<'_>, free: Rect) {
+        let mut free = free;
+        let list = context.overview_list();
+        let rows = match list {
+            OverviewList::Findings => free.height,
+            // One more line for the details of the selected row.
+            OverviewList::Listening => HEAD + 1 + rows(context, list).clamp(1, free.height / 2),
+            list => HEAD + rows(context, list).max(1).min(free.height / 2),
+        };
+        let spare = Rect { height: free.height.saturating_sub(rows), ..free };
+        let has_map = spare.height >= MIN_MAP_LINES && minimap::height(context, spare).is_some();
+        let has_findings = !has_map
+            && spare.height >= MIN_FINDING_LINES
+            && self::rows(context, OverviewList::Findings) > 0;
+        let height = if has_map || has_findings { rows } else { free.height };
+        *self.list(list) = take(&mut free, height);
+        if has_map {
+            let map = minimap::height(context, free).unwrap_or_default();
+            self.map = take(&mut free, map);
+        }
+        let findings = self::rows(context, OverviewList::Findings);
+        let has_rest = has_map && free.height >= MIN_FINDING_LINES && findings > 0;
+        if has_rest || has_findings {
+            self.findings = free;
+        }
+    }
+
+    /// Puts the map and the findings at the left, the lists and the graphs at the right. The
+    /// findings get the lines that the map does not need.
     fn two_columns(&mut self, context: &OverviewContext<'_>, class: SizeClass, free: Rect) {
         let width = left_width(class, free.width);
         let mut left = Rect { width, ..free };
         let right =
             Rect { x: free.x + width + BETWEEN, width: free.width - width - BETWEEN, ..free };
         self.lists(context, class, right);
-        let is_selected = context.selected.is_some_and(|s| s.list == OverviewList::Findings);
-        let findings = rows(context, OverviewList::Findings);
-        let most = if is_selected { left.height } else { left.height * 2 / 5 };
-        // The findings need two lines each, and one for the rule.
-        let height = if findings == 0 { 0 } else { (1 + 2 * findings).min(most) };
-        let height = if is_selected { left.height } else { height };
-        let map = left.height - height;
-        self.map = take(&mut left, if map >= MIN_MAP_LINES { map } else { 0 });
+        let is_selected = context.overview_list() == OverviewList::Findings;
+        let least = findings::height(context, width).min(left.height * 2 / 5);
+        let room = Rect { height: left.height - least, ..left };
+        let map = minimap::height(context, room).filter(|_| !is_selected).unwrap_or_default();
+        self.map = take(&mut left, if map >= MIN_MAP_LINES { map.min(room.height) } else { 0 });
+        let has_blank_line = left.height > least && !self.map.is_empty();
+        take(&mut left, u16::from(has_blank_line));
         self.findings = left;
     }
 
     fn lists(&mut self, context: &OverviewContext<'_>, class: SizeClass, right: Rect) {
         let mut free = right;
-        let graphs = graph_lines(class).min(free.height / 2);
-        let lists = free.height - graphs - 1;
-        let [wanted, others] =
-            [OverviewList::Destinations, OverviewList::Owners].map(|list| rows(context, list));
-        let room = lists.saturating_sub(2 * HEAD + 1);
-        let least = (room / 2).max(MIN_ROWS);
-        let first = wanted.max(1).min(room.saturating_sub(others.max(1).min(least)));
-        self.destinations = take(&mut free, HEAD + first);
-        take(&mut free, 1);
-        let second = others.max(1).min(room.saturating_sub(first));
-        self.owners = take(&mut free, HEAD + second);
-        take(&mut free, 1);
-        free.height = free.height.min(2 * graph_lines(class));
+        let lists = context.app.overview().order().map(|list| (list, rows(context, list)));
+        let lists: Vec<_> =
+            lists.into_iter().filter(|(list, _)| *list != OverviewList::Findings).collect();
+        let heads = lists.len() as u16 * (HEAD + 1);
+        let graphs = graph_lines(class).min((free.height.saturating_sub(heads)) / 2);
+        let mut room = free.height.saturating_sub(graphs + heads);
+        let mut heights = vec![0; lists.len()];
+        for most in [MIN_ROWS, u16::MAX] {
+            for (height, (_, wanted)) in heights.iter_mut().zip(&lists) {
+                let more = (*wanted).max(1).min(most).saturating_sub(*height).min(room);
+                *height += more;
+                room -= more;
+            }
+        }
+        for (height, (list, _)) in heights.into_iter().zip(lists) {
+            *self.list(list) = take(&mut free, HEAD + height);
+            take(&mut free, 1);
+        }
+        free.height = free.height.min(graph_lines(class));
         let half = (free.width - BETWEEN) / 2;
         self.drain = Rect { width: half, ..free };
         self.usage =

@@ -10,12 +10,11 @@ use super::{
     areas::size_class,
     list::{ListColumn, ListTable},
     verdict::{in_time, is_near, level_role, rate},
+    who,
 };
 use crate::{
-    app::{LatestScan, overview::OverviewList},
-    domain::{
-        DestinationUse, Level, OwnerKey, StateClass, Subject, diagnosis::SubjectStatus, notation,
-    },
+    app::{App, LatestScan, overview::OverviewList},
+    domain::{DestinationUse, Level, StateClass, Subject, diagnosis::SubjectStatus, notation},
     view::{
         Role, Theme, gauges,
         size_class::SizeClass,
@@ -29,7 +28,9 @@ use crate::{
 const MAX_DESTINATION_WIDTH: usize = 34;
 const MAX_PAIR_WIDTH: usize = 60;
 const MAX_BAR_WIDTH: u16 = 40;
-const MAX_OWNER_WIDTH: u16 = 26;
+/// Width of the columns that are never dropped, besides name and owner: mark, share, ports left,
+/// and the gaps between them.
+const OTHERS_WIDTH: usize = 22;
 
 pub fn sources(scan: &LatestScan) -> usize {
     let sources = scan.analysis.destinations.iter().map(|row| row.destination.source);
@@ -49,9 +50,17 @@ pub fn render(context: &OverviewContext<'_>, surface: &mut Surface<'_>) {
         rows: &context.scan.analysis.destinations,
         notes,
         empty: "no TCP connection to any destination",
+        detail: None,
         columns,
     };
     table.render(context, surface);
+}
+
+/// Returns the destination, its share, the ports left and the owner, for terminals too small for a
+/// table.
+pub fn parts(app: &App, row: &DestinationUse, theme: &Theme) -> [String; 4] {
+    let left = format!("{} left", left(row, theme));
+    [row.destination.remote.to_string(), share(row), left, owner(app, row)]
 }
 
 fn columns<'a>(
@@ -61,8 +70,6 @@ fn columns<'a>(
 ) -> Vec<ListColumn<'a, DestinationUse>> {
     let names = rows.iter().map(|row| context.destination(&row.destination).width()).max();
     let longest = if context.sources > 1 { MAX_PAIR_WIDTH } else { MAX_DESTINATION_WIDTH };
-    let name =
-        names.unwrap_or_default().clamp("destination".len(), longest.min(usize::from(width) / 2));
     // A cell that is wider than its column would move the cells at its right.
     let widest = |least: u16, text: &dyn Fn(&DestinationUse) -> String| {
         rows.iter().map(|row| text(row).width() as u16).fold(least, u16::max)
@@ -70,7 +77,11 @@ fn columns<'a>(
     let trend =
         |row: &DestinationUse| context.app.trends().of(Subject::Destination(row.destination));
     let rate_width = widest(7, &|row| rate(trend(row), context.theme));
-    let owner_width = widest(5, &|row| owner(context, row)).min(MAX_OWNER_WIDTH);
+    // The owner is never cut.
+    let owner_width = widest(5, &|row| owner(context.app, row));
+    let room = usize::from(width.saturating_sub(owner_width)).saturating_sub(OTHERS_WIDTH);
+    let least = "destination".len();
+    let name = names.unwrap_or_default().clamp(least, longest.min(room).max(least));
     vec![
         TableColumn::left("destination", name as u16, 0, |context, row, width| {
             plain(words::shorten(&context.destination(&row.destination), width))
@@ -88,8 +99,8 @@ fn columns<'a>(
             dim(rate(status(context, row).trend, context.theme), context.theme)
         }),
         TableColumn::right("full in", 7, 1, full_in),
-        TableColumn::left("owner", owner_width, 2, |context, row, width| {
-            dim(words::shorten(&owner(context, row), width), context.theme)
+        TableColumn::left("owner", owner_width, 0, |context, row, width| {
+            dim(words::shorten(&owner(context.app, row), width), context.theme)
         }),
     ]
 }
@@ -138,11 +149,9 @@ fn bar(context: &OverviewContext<'_>, row: &DestinationUse, width: usize) -> Vec
 
 /// Names one owner and counts the others in `DestinationUse::owners`. Names the process with the
 /// most sockets or, without a process, the first owner.
-fn owner(context: &OverviewContext<'_>, row: &DestinationUse) -> String {
-    let process =
-        row.owners.iter().find(|(owner_key, _)| matches!(owner_key, OwnerKey::Process(_)));
-    let Some(&(owner_key, _)) = process.or(row.owners.first()) else { return String::new() };
-    let name = words::owner_key_name(context.app, owner_key);
+fn owner(app: &App, row: &DestinationUse) -> String {
+    let Some(owner_key) = who::main_owner(row) else { return String::new() };
+    let name = words::owner_key(app, owner_key);
     match row.owners.len() {
         1 => name,
         more => format!("{name} +{}", more - 1),

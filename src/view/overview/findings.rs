@@ -1,18 +1,20 @@
 //! Draws the findings of the rules, most severe first, and the selected finding in full. Does not
 //! apply the rules.
 
+use std::collections::VecDeque;
+
 use ratatui::{
     style::Style,
     text::{Line, Span},
 };
 
-use super::{OverviewContext, rule, verdict::first_lines};
+use super::{OverviewContext, page, rule, verdict::first_lines};
 use crate::{
-    app::overview::OverviewList,
-    domain::{Age, Finding, Severity, notation},
+    app::overview::{OverviewList, finding_page},
+    domain::{Finding, Severity},
     view::{
         Role, Theme,
-        surface::{Surface, below, labelled_lines},
+        surface::{Surface, below},
         table, words,
     },
 };
@@ -31,8 +33,12 @@ pub fn render(context: &OverviewContext<'_>, surface: &mut Surface<'_>) {
     let selected = context.selected_index(OverviewList::Findings);
     let [width, height] = [body.width, body.height].map(usize::from);
     let (lines, window) = lines(context, selected, width, height);
-    let notes: Vec<String> = table::shown_of(&window, findings.len()).into_iter().collect();
-    rule::draw_list(context, OverviewList::Findings, &notes, surface);
+    let shown = table::shown_of(&window, findings.len());
+    if context.overview_list() == OverviewList::Findings {
+        rule::draw_list(context, OverviewList::Findings, shown, Vec::new(), surface);
+    } else {
+        rule::draw("Findings", &shown.into_iter().collect::<Vec<_>>(), surface);
+    }
     let mut surface = surface.within(body);
     surface.lines(&lines);
     if findings.is_empty() {
@@ -40,8 +46,18 @@ pub fn render(context: &OverviewContext<'_>, surface: &mut Surface<'_>) {
     }
 }
 
+/// How much of a finding is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum FindingDetail {
+    /// At most `MAX_LINES` lines of the summary.
+    Folded,
+    Summary,
+    All,
+}
+
 /// Returns the lines of the selected finding in full and of as many neighbours as fit, and the
-/// range of the findings shown.
+/// range of the findings shown. If lines are left, the neighbours are shown in full too, the first
+/// one first.
 fn lines(
     context: &OverviewContext<'_>,
     selected: Option<usize>,
@@ -49,39 +65,63 @@ fn lines(
     height: usize,
 ) -> (Vec<Line<'static>>, std::ops::Range<usize>) {
     let findings = &context.scan.diagnosis.findings;
-    let entry = |index: usize| match selected {
-        Some(at) if at == index => unfolded(&findings[index], context, width, height),
-        _ => folded(&findings[index], context.theme, width),
+    let entry = |index: usize, detail: FindingDetail| match selected {
+        Some(at) if at == index => unfolded(&findings[index], context, width, height, true),
+        _ => match detail {
+            FindingDetail::Folded => folded(&findings[index], context.theme, width, MAX_LINES),
+            FindingDetail::Summary => folded(&findings[index], context.theme, width, usize::MAX),
+            FindingDetail::All => unfolded(&findings[index], context, width, usize::MAX, false),
+        },
     };
     let first = selected.unwrap_or_default();
     if first >= findings.len() {
         return (Vec::new(), 0..0);
     }
-    let mut lines = entry(first);
-    let (mut start, mut end) = (first, first + 1);
-    while end < findings.len() {
-        let next = entry(end);
-        if lines.len() + next.len() > height {
-            break;
+    let mut entries = VecDeque::from([entry(first, FindingDetail::Folded)]);
+    let mut free = height.saturating_sub(entries[0].len());
+    let mut shown = first..first + 1;
+    let later = (first + 1..findings.len()).map(|index| (index, true));
+    let earlier = (0..first).rev().map(|index| (index, false));
+    for (index, is_later) in later.chain(earlier) {
+        let next = entry(index, FindingDetail::Folded);
+        let is_neighbour = index == shown.end || index + 1 == shown.start;
+        if !is_neighbour || next.len() > free {
+            continue;
         }
-        lines.extend(next);
-        end += 1;
-    }
-    while start > 0 {
-        let mut before = entry(start - 1);
-        if lines.len() + before.len() > height {
-            break;
+        free -= next.len();
+        if is_later {
+            entries.push_back(next);
+            shown.end += 1;
+        } else {
+            entries.push_front(next);
+            shown.start -= 1;
         }
-        before.append(&mut lines);
-        lines = before;
-        start -= 1;
     }
-    (lines, start..end)
+    for detail in [FindingDetail::Summary, FindingDetail::All] {
+        for (index, lines) in shown.clone().zip(&mut entries) {
+            let longer = entry(index, detail);
+            let more = longer.len().saturating_sub(lines.len());
+            if more <= free {
+                free -= more;
+                *lines = longer;
+            }
+        }
+    }
+    (entries.into_iter().flatten().collect(), shown)
 }
 
-fn folded(finding: &Finding, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+/// Returns the number of lines that all findings need with their full summaries, and the rule.
+pub fn height(context: &OverviewContext<'_>, width: u16) -> u16 {
+    let findings = &context.scan.diagnosis.findings;
+    let width = usize::from(width).saturating_sub(INDENT);
+    let lines = findings.iter().map(|finding| words::wrapped(&finding.summary, width).len());
+    let lines: usize = lines.sum();
+    if lines == 0 { 0 } else { u16::try_from(lines + 1).unwrap_or(u16::MAX) }
+}
+
+fn folded(finding: &Finding, theme: &Theme, width: usize, most: usize) -> Vec<Line<'static>> {
     let text = words::wrapped(&theme.own_text(&finding.summary), width.saturating_sub(INDENT));
-    let text = first_lines(&text, MAX_LINES, width.saturating_sub(INDENT));
+    let text = first_lines(&text, most, width.saturating_sub(INDENT));
     headed(finding, text, Style::reset(), "  ", theme)
 }
 
@@ -112,35 +152,18 @@ fn unfolded(
     context: &OverviewContext<'_>,
     width: usize,
     height: usize,
+    is_selected: bool,
 ) -> Vec<Line<'static>> {
     let theme = context.theme;
     let room = width.saturating_sub(INDENT);
     let bold = Style::reset().bold();
+    let mark = if is_selected { theme.glyph("❯ ", "> ") } else { "  " };
     let summary = words::wrapped(&theme.own_text(&finding.summary), room);
-    let mut lines = headed(finding, summary, bold, theme.glyph("❯ ", "> "), theme);
-    let mut part = |label: &str, text: &str| {
-        let label_width = "do not ".len();
-        let text = words::wrapped(&theme.own_text(text), room.saturating_sub(label_width));
-        let label = format!("{:INDENT$}{label}", "");
-        lines.extend(labelled_lines(&label, INDENT + label_width, text, theme));
-    };
-    if let Some(age) = context.app.finding_age(finding) {
-        part("since", &since(age));
-    }
-    part("means", &finding.meaning);
-    for (number, advice) in (1..).zip(&finding.advice) {
-        part(if number == 1 { "do" } else { "" }, &format!("{number} {advice}"));
-    }
-    let mut previous = "";
-    for text in &finding.avoid {
-        let (label, text) = match text.strip_prefix("do not ") {
-            Some(rest) => ("do not", rest),
-            None => ("note", text.as_str()),
-        };
-        part(if label == previous { "" } else { label }, text);
-        previous = label;
-    }
-    part("rule", finding.rule);
+    let mut lines = headed(finding, summary, bold, mark, theme);
+    // The age of a finding that is not selected would change with each scan.
+    let age = context.app.finding_age(finding).filter(|_| is_selected);
+    let body = finding_page::body(finding, age, room);
+    lines.extend(body.iter().map(|line| page::line(line, INDENT, theme)));
     if lines.len() > height {
         lines.truncate(height.saturating_sub(1));
         lines.push(Line::styled(format!("{:INDENT$}{}", "", more(room)), theme.style(Role::Warn)));
@@ -148,23 +171,14 @@ fn unfolded(
     lines
 }
 
-/// Formats since when a finding has been found without interruption.
-fn since(age: Age) -> String {
-    match age {
-        Age::Exactly(age) => format!("{} ago", notation::duration(age)),
-        Age::AtLeast(age) => format!("before the first scan ({} ago)", notation::duration(age)),
-    }
-}
-
 /// Returns the longest text that fits and says where the rest of a finding is.
 fn more(width: usize) -> &'static str {
-    let texts =
-        ["more on a larger terminal or in portscope diagnose", "more in portscope diagnose", ".."];
+    let texts = ["more: Enter shows all of it", "Enter: all", ".."];
     texts.into_iter().find(|text| text.len() <= width).unwrap_or_default()
 }
 
 /// Returns the glyph and the colour of a severity; the glyph makes it readable without colour.
-fn glyph(severity: Severity, theme: &Theme) -> (&'static str, Role) {
+pub fn glyph(severity: Severity, theme: &Theme) -> (&'static str, Role) {
     match severity {
         Severity::Critical => ("!!", Role::Critical),
         Severity::Warning => ("!", Role::Warn),

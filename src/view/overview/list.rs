@@ -1,6 +1,8 @@
 //! Draws a list of the Overview: a horizontal rule with its title, and a table below. The lists
 //! define their columns.
 
+use ratatui::text::Line;
+
 use super::{OverviewContext, rule};
 use crate::{
     app::overview::OverviewList,
@@ -14,6 +16,9 @@ use crate::{
 /// A column of a list with rows of type `R`.
 pub type ListColumn<'a, R> = TableColumn<OverviewContext<'a>, R>;
 
+/// Returns a line of at most this width about a row.
+type DrawDetail<'a, R> = fn(&OverviewContext<'a>, &R, usize) -> Line<'static>;
+
 /// A list and its rows, which are drawn only if they are visible.
 pub struct ListTable<'a, R> {
     pub list: OverviewList,
@@ -21,6 +26,9 @@ pub struct ListTable<'a, R> {
     pub notes: Vec<String>,
     /// Shown instead of the rows if there are none.
     pub empty: &'static str,
+    /// Drawn below the rows for the selected row, if all rows and this line fit. None: the list has
+    /// no such line.
+    pub detail: Option<DrawDetail<'a, R>>,
     /// Returns the columns for these visible rows and this width.
     pub columns: fn(&OverviewContext<'a>, &[R], u16) -> Vec<ListColumn<'a, R>>,
 }
@@ -35,8 +43,7 @@ impl<'a, R> ListTable<'a, R> {
         let room = usize::from(below(area, 1 + table::HEAD).height);
         let window = table::window(self.rows.len(), selected, room);
         let shown = table::shown_of(&window, self.rows.len());
-        let notes: Vec<String> = shown.into_iter().chain(self.notes).collect();
-        rule::draw_list(context, self.list, &notes, surface);
+        rule::draw_list(context, self.list, shown, self.notes, surface);
         let mut surface = surface.within(below(area, 1));
         if self.rows.is_empty() {
             surface.put(area.x + 2, area.y + 1, self.empty, context.theme.style(Role::Dim));
@@ -46,5 +53,11 @@ impl<'a, R> ListTable<'a, R> {
         let visible = &self.rows[window];
         let columns = (self.columns)(context, visible, area.width);
         table::draw(context, columns, visible, selected, &mut surface);
+        let selected = selected.and_then(|at| visible.get(at));
+        if let Some((detail, row)) = self.detail.zip(selected).filter(|_| visible.len() < room) {
+            let line = detail(context, row, usize::from(area.width));
+            let at = below(area, 1 + table::HEAD + visible.len() as u16);
+            surface.within(at).lines([&line]);
+        }
     }
 }

@@ -16,15 +16,27 @@ use crate::{
     },
 };
 
-pub fn render(context: &OverviewContext<'_>, surface: &mut Surface<'_>) {
-    let area = surface.area;
-    let range = context.scan.snapshot.ephemeral.range;
+/// Returns the number of lines that the map needs in this area, with its title and legend. None:
+/// the map does not fit.
+pub fn height(context: &OverviewContext<'_>, area: Rect) -> Option<u16> {
     let legend = legend(context, area);
-    let room = Room {
+    let grid = context.app.map().minimap(context.range(), room(area, &legend))?;
+    Some(1 + AXIS + grid.lines() + legend.len() as u16)
+}
+
+/// Returns the room for the blocks.
+fn room(area: Rect, legend: &[Line<'_>]) -> Room {
+    Room {
         columns: area.width.saturating_sub(GUTTER + BAR),
         lines: area.height.saturating_sub(1 + AXIS + legend.len() as u16),
-    };
-    let Some(grid) = context.app.map().minimap(range, room) else { return };
+    }
+}
+
+pub fn render(context: &OverviewContext<'_>, surface: &mut Surface<'_>) {
+    let area = surface.area;
+    let range = context.range();
+    let legend = legend(context, area);
+    let Some(grid) = context.app.map().minimap(range, room(area, &legend)) else { return };
     let theme = context.theme;
     let notes = ["2: full map".to_owned(), map::block_size(&grid)];
     rule::draw("Map of the range", &notes, surface);

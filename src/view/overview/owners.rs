@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     app::overview::OverviewList,
-    domain::{OwnerKey, OwnerUse, StateClass, notation},
+    domain::{OwnerUse, StateClass, notation},
     view::{
         gauges,
         surface::Surface,
@@ -17,7 +17,6 @@ use crate::{
     },
 };
 
-const MAX_NAME_WIDTH: usize = 24;
 const MAX_BAR_WIDTH: u16 = 40;
 
 pub fn render(context: &OverviewContext<'_>, surface: &mut Surface<'_>) {
@@ -26,6 +25,7 @@ pub fn render(context: &OverviewContext<'_>, surface: &mut Surface<'_>) {
         rows: &context.scan.analysis.owners,
         notes: vec!["ephemeral ports in use".to_owned()],
         empty: "no ephemeral port is in use",
+        detail: None,
         columns,
     };
     table.render(context, surface);
@@ -36,16 +36,11 @@ fn columns<'a>(
     rows: &[OwnerUse],
     _: u16,
 ) -> Vec<ListColumn<'a, OwnerUse>> {
-    let names =
-        rows.iter().map(|row| words::owner_key_name(context.app, row.owner_key).width()).max();
-    let name = names.unwrap_or_default().clamp("owner".len(), MAX_NAME_WIDTH) as u16;
+    let names = rows.iter().map(|row| words::owner_key(context.app, row.owner_key).width());
+    let name = names.fold("owner".len(), usize::max) as u16;
     vec![
         TableColumn::left("owner", name, 0, |context, row, width| {
-            plain(words::shorten(&words::owner_key_name(context.app, row.owner_key), width))
-        }),
-        TableColumn::right("pid", 7, 3, |context, row, _| match row.owner_key {
-            OwnerKey::Process(pid) => dim(pid.to_string(), context.theme),
-            _ => Vec::new(),
+            plain(words::shorten(&words::owner_key(context.app, row.owner_key), width))
         }),
         TableColumn::left(
             "by state",

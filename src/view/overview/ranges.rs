@@ -12,6 +12,7 @@ use crate::{
     view::{
         Role, gauges,
         surface::{Surface, below},
+        words,
     },
 };
 
@@ -39,9 +40,62 @@ pub fn render(context: &OverviewContext<'_>, surface: &mut Surface<'_>) {
     }
     rule::draw("Ephemeral range: local ports in use", &notes, surface);
     let columns = Columns::within(surface.area.width);
-    let gauges = context.scan.gauges.iter();
-    let lines: Vec<Line<'_>> = gauges.map(|gauge| line(context, gauge, &columns)).collect();
+    let (large, small) = by_size(context);
+    let mut lines: Vec<Line<'_>> =
+        large.iter().map(|gauge| line(context, gauge, &columns)).collect();
+    let words = small_gauges(&small);
+    lines.extend(
+        words::rows(&words, context.theme.glyph(" · ", " - "), surface.width().saturating_sub(2))
+            .into_iter()
+            .map(|words| Line::styled(format!(" {words}"), context.theme.style(Role::Dim))),
+    );
     surface.within(below(surface.area, 1)).lines(&lines);
+}
+
+/// Returns the height: a rule, a line for each large gauge, and a line for all small ones.
+pub fn height(context: &OverviewContext<'_>, width: u16) -> u16 {
+    let (large, small) = by_size(context);
+    let words = small_gauges(&small);
+    let room = usize::from(width.saturating_sub(2));
+    let small = if words.is_empty() { 0 } else { words::rows(&words, " - ", room).len() };
+    (1 + large.len() + small) as u16
+}
+
+/// Share from which a gauge has its own line.
+const MIN_SHARE: f64 = 0.01;
+
+/// Returns the gauges with a line of their own, and those that share a line: they used less than
+/// `MIN_SHARE` of their ports since the first scan. TCP over IPv4 always has its own line.
+fn by_size<'a>(context: &OverviewContext<'a>) -> (Vec<&'a Gauge>, Vec<&'a Gauge>) {
+    context.scan.gauges.iter().partition(|gauge| {
+        let subject = Subject::ProtocolFamily(gauge.protocol_family);
+        let series = context.app.trends().series(subject);
+        let most = series.iter().map(|&(_, ports)| ports).max().unwrap_or_default();
+        let most = most.max(gauge.occupied);
+        gauge.protocol_family == ProtocolFamily::Tcp4
+            || f64::from(most) >= f64::from(gauge.size) * MIN_SHARE && most > 0
+    })
+}
+
+/// Formats the gauges that share a line, those without a port in use together: `UDP IPv4 0.5 % (150)`,
+/// `TCP IPv6, UDP IPv6 0 %`.
+fn small_gauges(gauges: &[&Gauge]) -> Vec<String> {
+    let (used, unused): (Vec<&Gauge>, Vec<&Gauge>) =
+        gauges.iter().partition(|gauge| gauge.occupied > 0);
+    let mut parts: Vec<String> = used
+        .into_iter()
+        .map(|gauge| {
+            let share = notation::percent_of(gauge.occupied, gauge.size);
+            let ports = notation::grouped(gauge.occupied);
+            format!("{} {share} ({ports})", gauge.protocol_family.name())
+        })
+        .collect();
+    let names: Vec<&str> = unused.iter().map(|gauge| gauge.protocol_family.name()).collect();
+    if let Some(first) = unused.first() {
+        let share = notation::percent_of(first.occupied, first.size);
+        parts.push(format!("{} {share}", names.join(", ")));
+    }
+    parts
 }
 
 /// Columns that are shown in addition to name and figures. A width is 0 if there is no room.

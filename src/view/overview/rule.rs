@@ -19,21 +19,37 @@ pub fn draw(title: &str, notes: &[String], surface: &mut Surface<'_>) {
     draw_line(vec![title], notes, surface);
 }
 
-/// Draws the rule of a list. On terminals with room for only one list, it has the names of all
-/// lists and marks the list that is shown.
+/// Draws the rule of a list. `position`: which rows are shown; None: all. On terminals with room for
+/// only one list, the rule has the names of all lists and marks the list that is shown. Names that
+/// leave no room for the position are dropped from the right.
 pub fn draw_list(
     context: &OverviewContext<'_>,
     shown: OverviewList,
-    notes: &[String],
+    position: Option<String>,
+    notes: Vec<String>,
     surface: &mut Surface<'_>,
 ) {
+    let room = surface.width().saturating_sub(position.as_ref().map_or(2, |text| text.width() + 5));
+    let notes: Vec<String> = position.into_iter().chain(notes).collect();
     if size_class(surface.buffer.area) > SizeClass::Small {
-        return draw(shown.name(), notes, surface);
+        return draw(shown.name(), &notes, surface);
+    }
+    let lists = context.app.overview().order();
+    let text = |list: OverviewList| {
+        let count = notation::grouped(list.len(context.scan) as u64);
+        format!(" {} {count} ", list.name())
+    };
+    let mut names: Vec<_> = lists.map(|list| (list, text(list))).into();
+    let width = |names: &[(OverviewList, String)]| {
+        names.iter().map(|(_, text)| text.width() + 1).sum::<usize>()
+    };
+    while width(&names) > room
+        && let Some(dropped) = names.iter().rposition(|&(list, _)| list != shown)
+    {
+        names.remove(dropped);
     }
     let mut spans = Vec::new();
-    for list in OverviewList::EACH {
-        let count = notation::grouped(list.len(context.scan) as u64);
-        let text = format!(" {} {count} ", list.name());
+    for (list, text) in names {
         let style = if list == shown {
             Style::reset().bold()
         } else {
@@ -44,7 +60,7 @@ pub fn draw_list(
         spans.push(Span::styled(line, context.theme.style(Role::Border)));
     }
     spans.pop();
-    draw_line(spans, notes, surface);
+    draw_line(spans, &notes, surface);
 }
 
 fn draw_line(titles: Vec<Span<'static>>, notes: &[String], surface: &mut Surface<'_>) {

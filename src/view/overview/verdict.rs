@@ -9,7 +9,7 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
-use super::OverviewContext;
+use super::{OverviewContext, who};
 use crate::{
     app::{
         App, LatestScan,
@@ -17,7 +17,8 @@ use crate::{
     },
     domain::{
         Destination, Finding, Forecast, LastMinute, Left, Level, Severity, Subject, Trend,
-        diagnosis::SubjectStatus, notation,
+        diagnosis::{About, SubjectStatus},
+        notation,
     },
     view::{Role, Theme, map, surface::labelled_lines, words},
 };
@@ -45,10 +46,10 @@ pub fn lines(context: &OverviewContext<'_>, width: u16, height: u16) -> Vec<Line
     lines
 }
 
-/// Returns the lines `why` and `do`: the reason and the advice of the finding that explains the
-/// headline. A finding of severity `Notice` has `note` instead of `why`; without a finding there is
-/// only a `note`. With a finding, the reason is filled up with blank lines, so that `do` does not
-/// move when the reason gets shorter. Cuts no word.
+/// Returns the lines `who`, `why` and `do`: the owner, the reason and the advice of the finding that
+/// explains the headline. A finding of severity `Notice` has `note` instead of `why`, and no `who`;
+/// without a finding there is only a `note`. Each part has the same lines whatever its text is, so
+/// that nothing moves when a text gets shorter. Cuts no word.
 pub fn explanation(app: &App, theme: &Theme, width: usize, height: usize) -> Vec<Line<'static>> {
     let (Some(scan), Some(headline)) = (app.scan(), app.headline()) else { return Vec::new() };
     let width = width.saturating_sub(LABEL);
@@ -56,78 +57,116 @@ pub fn explanation(app: &App, theme: &Theme, width: usize, height: usize) -> Vec
         let note = words::wrapped(&quiet(scan), width);
         return labelled_lines("note", LABEL, first_lines(&note, height, width), theme);
     };
-    let is_note = finding.severity == Severity::Notice;
-    let reason = words::wrapped(&reason(app, scan, headline, finding), width);
-    // If the reason of a note fits, the advice gets only the remaining lines, so that the note is
-    // complete.
-    let most = match height.checked_sub(reason.len()) {
-        Some(others) if is_note => others,
-        _ => (height / 2).max(1),
-    };
-    let todo = advice(finding, width, most);
-    let left = height.saturating_sub(todo.len()).max(1);
-    let mut reason = first_lines(&reason, left, width);
-    reason.resize(left, String::new());
-    let label = if is_note { "note" } else { "why" };
-    let mut lines = labelled_lines(label, LABEL, reason, theme);
+    let reason = reason(scan, headline, finding);
+    if finding.severity == Severity::Notice {
+        return note(&reason, finding, theme, width, height);
+    }
+    let who = who::words(app, scan, headline, theme, width).filter(|_| height >= MIN_HEIGHT_OF_WHO);
+    let mut lines = labelled_lines("who", LABEL, who, theme);
+    let left = height.saturating_sub(lines.len());
+    let todo = advice(finding, width, (left / 2).clamp(1, MAX_ADVICE_LINES));
+    let most = left.saturating_sub((left / 2).min(MAX_ADVICE_LINES).max(todo.len())).max(1);
+    let mut reason = whole_sentences(&reason, most, width);
+    reason.resize(most, String::new());
+    lines.extend(labelled_lines("why", LABEL, reason, theme));
     lines.extend(labelled_lines("do", LABEL, todo, theme));
     lines
 }
 
+/// Minimum number of lines for the line `who`: it, the reason and the advice.
+const MIN_HEIGHT_OF_WHO: usize = 3;
+const MAX_ADVICE_LINES: usize = 2;
+
+/// Returns the lines of a finding of severity `Notice`. If the reason fits, the advice gets only the
+/// remaining lines.
+fn note(
+    reason: &str,
+    finding: &Finding,
+    theme: &Theme,
+    width: usize,
+    height: usize,
+) -> Vec<Line<'static>> {
+    let reason = words::wrapped(reason, width);
+    let most = height.checked_sub(reason.len()).unwrap_or((height / 2).max(1));
+    let todo = advice(finding, width, most);
+    let left = height.saturating_sub(todo.len()).max(1);
+    let mut reason = first_lines(&reason, left, width);
+    reason.resize(left, String::new());
+    let mut lines = labelled_lines("note", LABEL, reason, theme);
+    lines.extend(labelled_lines("do", LABEL, todo, theme));
+    lines
+}
+
+/// Returns the first sentences that fit in full. If not even the first one fits, cuts it. The text
+/// of an error is not cut: if it would be, what follows it in its sentence is left out, or the
+/// sentences before it.
+fn whole_sentences(text: &str, most: usize, width: usize) -> Vec<String> {
+    let error = text.find(ERROR_TEXT);
+    let sentences = text.match_indices(". ").map(|(at, _)| at + 1);
+    let parts = text.match_indices(": ").map(|(at, _)| at);
+    let parts = parts.filter(|&at| error.is_some_and(|error| error < at));
+    let starts = std::iter::once(0).chain(sentences.clone().map(|end| end + 1));
+    let mut ends: Vec<usize> = sentences.chain(parts).chain([text.len()]).collect();
+    ends.sort_unstable_by(|a, b| b.cmp(a));
+    for start in starts {
+        let candidates = ends.iter().filter_map(|&end| text.get(start..end));
+        let has_error = |part: &&str| error.is_none() || part.contains(ERROR_TEXT);
+        let mut lines = candidates.filter(has_error).map(|part| words::wrapped(part, width));
+        if let Some(lines) = lines.find(|lines| lines.len() <= most) {
+            return lines;
+        }
+    }
+    first_lines(&words::wrapped(text, width), most, width)
+}
+
+/// The text for which people search.
+const ERROR_TEXT: &str = "\"Cannot assign requested address\"";
+
 /// Returns the cause and the meaning of the finding. Omits what the headline already says.
-fn reason(app: &App, scan: &LatestScan, headline: &Headline, finding: &Finding) -> String {
+fn reason(scan: &LatestScan, headline: &Headline, finding: &Finding) -> String {
     let subject = headline.subject_status.subject;
     if headline.own_finding(scan).is_some() {
         finding.meaning.clone()
     } else if is_about(finding, subject) {
         // The summary would only repeat the headline.
         let cause = match finding.cause.as_str() {
-            "" => main_owner(app, scan, subject).unwrap_or_default(),
+            "" => String::new(),
             cause => format!("{cause}. "),
         };
         format!("{cause}{}", finding.meaning)
     } else {
-        let cause = if finding.cause.is_empty() { &finding.summary } else { &finding.cause };
+        // The cause of an exhausted destination does not name the process.
+        let is_named = !matches!(finding.about, About::Destination(_));
+        let has_cause = !finding.cause.is_empty() && is_named;
+        let cause = if has_cause { &finding.cause } else { &finding.summary };
         format!("{}. {}", cause.trim_end_matches('.'), finding.meaning)
     }
-}
-
-/// Returns a sentence about the owner with most sockets to the destination. None: the subject is no
-/// destination, or has no owner.
-fn main_owner(app: &App, scan: &LatestScan, subject: Subject) -> Option<String> {
-    let Subject::Destination(destination) = subject else { return None };
-    let row = scan.analysis.destination(&destination)?;
-    let &(owner_key, ports) = row.owners.first()?;
-    let [ports, used] = [ports, row.used].map(notation::grouped);
-    let part = if ports == used { "all of them".to_owned() } else { format!("{ports} of {used}") };
-    Some(format!("{} uses {part}. ", words::owner_key(app, owner_key)))
 }
 
 /// Width of a label and the gap after it.
 const LABEL: usize = 6;
 
-/// Numbers the steps or, without steps, the advice, and joins as many as fit in full. If not even
-/// the first one fits, cuts it.
+/// Numbers the steps or, without steps, the advice, and puts as many of them on the lines as fit. A
+/// step that fits on a line is not wrapped, so that its command can be copied. If not even the first
+/// step fits, cuts it.
 fn advice(finding: &Finding, width: usize, height: usize) -> Vec<String> {
     let steps = if finding.steps.is_empty() { &finding.advice } else { &finding.steps };
-    let numbered: Vec<String> =
-        (1..).zip(steps).map(|(number, text)| format!("{number} {text}")).collect();
-    let Some(first) = numbered.first() else { return Vec::new() };
-    let alone = words::wrapped(first, width);
-    if alone.len() > height {
-        return first_lines(&alone, height, width);
-    }
-    let mut kept = alone;
-    let mut text = first.clone();
-    for next in &numbered[1..] {
-        let longer = format!("{text}  {next}");
-        let lines = words::wrapped(&longer, width);
-        if lines.len() > height {
-            break;
+    let mut lines: Vec<String> = Vec::new();
+    for (number, step) in (1..).zip(steps) {
+        let step = format!("{number} {step}");
+        let alone = words::wrapped(&step, width);
+        let left = height.saturating_sub(lines.len());
+        match lines.last_mut() {
+            Some(last) if last.width() + 2 + step.width() <= width => {
+                last.push_str("  ");
+                last.push_str(&step);
+            }
+            None if alone.len() > left => return first_lines(&alone, left, width),
+            _ if alone.len() <= left => lines.extend(alone),
+            _ => {}
         }
-        (kept, text) = (lines, longer);
     }
-    kept
+    lines
 }
 
 /// Returns the first lines; the last one ends with `..` if lines were left out.

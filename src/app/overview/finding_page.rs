@@ -1,0 +1,141 @@
+//! The text of a finding in full, in lines, and the position in it. Does not draw.
+
+use crate::{
+    app::{Move, Size},
+    domain::{Age, Finding, notation, wrap::wrapped},
+};
+
+/// Lines of the terminal that the page does not use: header, rule, footer.
+const OTHER_LINES: u16 = 3;
+/// Columns at the left of the text, for the labels.
+pub const LABEL_WIDTH: usize = 7;
+/// Columns before the first label and at the right.
+const MARGIN: u16 = 2;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FindingText {
+    Summary,
+    Plain,
+    /// A line to copy. Not wrapped if it fits the whole width.
+    Command,
+}
+
+/// A line of a finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FindingLine {
+    /// Empty for all lines of a part but the first.
+    pub label: &'static str,
+    pub text: String,
+    pub kind: FindingText,
+}
+
+/// The lines of a finding, without its summary.
+pub fn body(finding: &Finding, age: Option<Age>, width: usize) -> Vec<FindingLine> {
+    let mut page = FindingLines { lines: Vec::new(), width };
+    if let Some(age) = age {
+        page.part("since", &since(age));
+    }
+    page.part("means", &finding.meaning);
+    for (index, advice) in finding.advice.iter().enumerate() {
+        let label = if index == 0 { "do" } else { "" };
+        let command = finding.commands.get(index).map(String::as_str).unwrap_or_default();
+        page.advice(label, &format!("{} {advice}", index + 1), command);
+    }
+    let mut previous = "";
+    for text in &finding.avoid {
+        let (label, text) = match text.strip_prefix("do not ") {
+            Some(rest) => ("do not", rest),
+            None => ("note", text.as_str()),
+        };
+        page.part(if label == previous { "" } else { label }, text);
+        previous = label;
+    }
+    page.part("rule", finding.rule);
+    page.lines
+}
+
+/// All lines of a finding on a page of this width.
+fn page(finding: &Finding, age: Option<Age>, width: usize) -> Vec<FindingLine> {
+    let summary = wrapped(&finding.summary, width);
+    let mut lines: Vec<FindingLine> = summary
+        .into_iter()
+        .map(|text| FindingLine { label: "", text, kind: FindingText::Summary })
+        .collect();
+    lines.push(FindingLine { label: "", text: String::new(), kind: FindingText::Plain });
+    lines.extend(body(finding, age, width));
+    lines
+}
+
+/// The lines of a part of a page that a terminal of a size shows.
+pub struct FindingPage {
+    pub lines: Vec<FindingLine>,
+    /// Index of the first line shown.
+    pub first: usize,
+    /// Number of lines that fit.
+    pub height: usize,
+}
+
+impl FindingPage {
+    /// `first` may be too high, because the terminal has become larger.
+    pub fn of(finding: &Finding, age: Option<Age>, size: Size, first: usize) -> Self {
+        let width = usize::from(size.columns.saturating_sub(2 * MARGIN));
+        let lines = page(finding, age, width);
+        let height = usize::from(size.rows.saturating_sub(OTHER_LINES));
+        let first = first.min(lines.len().saturating_sub(height));
+        Self { lines, first, height }
+    }
+
+    /// Returns the first line shown after a movement.
+    pub fn after(&self, movement: Move) -> usize {
+        let most = self.lines.len().saturating_sub(self.height);
+        let page = self.height.saturating_sub(1).max(1);
+        let first = match movement {
+            Move::Up => self.first.saturating_sub(1),
+            Move::Down => self.first + 1,
+            Move::PageUp | Move::FarUp => self.first.saturating_sub(page),
+            Move::PageDown | Move::FarDown => self.first + page,
+            Move::First => 0,
+            Move::Last => most,
+            _ => self.first,
+        };
+        first.min(most)
+    }
+}
+
+struct FindingLines {
+    lines: Vec<FindingLine>,
+    width: usize,
+}
+
+impl FindingLines {
+    fn part(&mut self, label: &'static str, text: &str) {
+        let labels = std::iter::once(label).chain(std::iter::repeat(""));
+        let texts = wrapped(text, self.width.saturating_sub(LABEL_WIDTH));
+        let line = |(label, text)| FindingLine { label, text, kind: FindingText::Plain };
+        self.lines.extend(labels.zip(texts).map(line));
+    }
+
+    /// Adds advice, with its command on a line of its own.
+    fn advice(&mut self, label: &'static str, text: &str, command: &str) {
+        let parts = if command.is_empty() { None } else { text.split_once(command) };
+        let Some((before, after)) = parts else { return self.part(label, text) };
+        self.part(label, before.trim_end());
+        let room = self.width.saturating_sub("$ ".len());
+        let lines = wrapped(command, room.max(1)).into_iter().enumerate();
+        self.lines.extend(lines.map(|(index, line)| {
+            let text = if index == 0 { format!("$ {line}") } else { line };
+            FindingLine { label: "", text, kind: FindingText::Command }
+        }));
+        if !after.trim().is_empty() {
+            self.part("", after.trim_start());
+        }
+    }
+}
+
+/// Formats since when a finding has been found without interruption.
+fn since(age: Age) -> String {
+    match age {
+        Age::Exactly(age) => format!("{} ago", notation::duration(age)),
+        Age::AtLeast(age) => format!("before the first scan ({} ago)", notation::duration(age)),
+    }
+}

@@ -1,0 +1,128 @@
+//! Names the owner that the headline is about, and what is known of it. Does not draw.
+
+use crate::{
+    app::{App, LatestScan, overview::headline::Headline},
+    domain::{
+        Destination, DestinationUse, OwnerKey, OwnerUse, Protocol, StateClass, Subject,
+        diagnosis::{About, Figure},
+        notation,
+    },
+    view::{Theme, words},
+};
+
+/// Returns the owner with as many facts as fit. None: the headline is about no owner.
+pub fn words(
+    app: &App,
+    scan: &LatestScan,
+    headline: &Headline,
+    theme: &Theme,
+    width: usize,
+) -> Option<String> {
+    let parts = match about(scan, headline) {
+        About::Destination(destination) => of_destination(app, scan, &destination)?,
+        About::Range(protocol) => of_range(app, scan, protocol),
+        About::Owner(owner_key) => {
+            let mut parts = vec![with_others(app, owner_key, processes(scan, headline))];
+            parts.extend(facts(app, scan, owner_key));
+            parts
+        }
+        About::Port(protocol, port) => {
+            let socket = scan.snapshot.on_port(protocol, port).first()?;
+            let owner_key = OwnerKey::of(&scan.snapshot, socket);
+            let mut parts = vec![words::owner_key(app, owner_key)];
+            parts.extend(facts(app, scan, owner_key));
+            parts
+        }
+        About::Machine => return None,
+    };
+    let text = words::fitted(&parts, theme.glyph(" · ", " - "), width);
+    (!text.is_empty()).then(|| words::shorten(&text, width))
+}
+
+fn about(scan: &LatestScan, headline: &Headline) -> About {
+    match (headline.own_finding(scan), headline.subject_status.subject) {
+        (Some(finding), _) => finding.about,
+        (None, Subject::Destination(destination)) => About::Destination(destination),
+        (None, Subject::Range(protocol)) => About::Range(protocol),
+        (None, Subject::ProtocolFamily(family)) => About::Range(family.protocol()),
+    }
+}
+
+/// Names an owner and counts the others.
+fn with_others(app: &App, owner_key: OwnerKey, owners: u64) -> String {
+    let name = words::owner_key(app, owner_key);
+    match owners {
+        0 | 1 => name,
+        more => format!("{name} +{}", notation::grouped(more - 1)),
+    }
+}
+
+/// Returns the number of processes that the finding of the headline is about.
+fn processes(scan: &LatestScan, headline: &Headline) -> u64 {
+    let evidence = headline.own_finding(scan).map(|finding| finding.evidence.as_slice());
+    let count = evidence.unwrap_or_default().iter().find_map(|(name, figure)| match figure {
+        Figure::Count(count) if *name == "processes" => Some(*count),
+        _ => None,
+    });
+    count.unwrap_or(1)
+}
+
+/// Returns the process with most sockets of the destination, or the first owner if there is no
+/// process.
+pub fn main_owner(row: &DestinationUse) -> Option<OwnerKey> {
+    let is_process = |(owner_key, _): &&(OwnerKey, u32)| matches!(owner_key, OwnerKey::Process(_));
+    let process = row.owners.iter().find(is_process);
+    process.or(row.owners.first()).map(|&(owner_key, _)| owner_key)
+}
+
+fn of_destination(app: &App, scan: &LatestScan, to: &Destination) -> Option<Vec<String>> {
+    let row = scan.analysis.destination(to)?;
+    let owner_key = main_owner(row)?;
+    let mut parts = vec![with_others(app, owner_key, row.owners.len() as u64)];
+    let mut facts = facts(app, scan, owner_key);
+    // The name of the unit is worth more than the rates.
+    parts.extend((!facts.is_empty()).then(|| facts.remove(0)));
+    if let Some(trend) = app.trends().of(Subject::Destination(*to)) {
+        let opens = notation::frequency(trend.opened_per_second);
+        // Each port that is opened and does not add to those in use replaces one that got free.
+        let frees = notation::frequency((trend.opened_per_second - trend.per_second).max(0.0));
+        parts.push(format!("opens {opens}, frees {frees}"));
+    }
+    parts.extend(facts);
+    Some(parts)
+}
+
+/// Returns the owners with most ports of the range, with the number of their ports.
+fn of_range(app: &App, scan: &LatestScan, protocol: Protocol) -> Vec<String> {
+    let of_protocol = |row: &OwnerUse| {
+        let udp = row.by_class[StateClass::Udp as usize];
+        match protocol {
+            Protocol::Tcp => row.ports - udp,
+            Protocol::Udp => udp,
+        }
+    };
+    let rows = scan.analysis.owners.iter();
+    let mut rows: Vec<_> = rows.map(|row| (of_protocol(row), row.owner_key)).collect();
+    rows.retain(|&(ports, _)| ports > 0);
+    rows.sort_by_key(|&(ports, _)| std::cmp::Reverse(ports));
+    rows.into_iter()
+        .map(|(ports, owner_key)| {
+            let name = words::owner_key(app, owner_key);
+            format!("{name} {}", notation::counted(ports, "port"))
+        })
+        .collect()
+}
+
+/// Returns what is known of a process, what is worth most first: its unit or container, its user,
+/// its command.
+fn facts(app: &App, scan: &LatestScan, owner_key: OwnerKey) -> Vec<String> {
+    let OwnerKey::Process(pid) = owner_key else { return Vec::new() };
+    let Some(process) = app.processes().get(pid) else { return Vec::new() };
+    let unit = process.unit.as_ref().map(|unit| {
+        let (label, name) = words::unit(unit);
+        format!("{label} {name}")
+    });
+    let user = process.uid.map(|uid| format!("user {}", words::user(&scan.snapshot, uid)));
+    let command = process.command.as_ref().map(ToString::to_string);
+    [unit, user, command].into_iter().flatten().collect()
+}
