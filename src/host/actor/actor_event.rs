@@ -12,8 +12,8 @@ pub enum ActorEvent {
     /// It opened a socket on its own `port`, or accepted a connection from the peer's `port`, while
     /// it held `held` others.
     Opened { port: u16, held: u32 },
-    /// The kernel refused a call for this port, which the actor does not hold; 0: the kernel was to
-    /// choose the port.
+    /// The kernel refused a call for this port, which the actor itself may hold; 0: the kernel was
+    /// to choose the port.
     Refused { port: u16, errno: Errno },
 }
 

@@ -64,7 +64,6 @@ pub struct SocketActor<'a> {
 
 struct ActorSocket {
     release: Option<Instant>,
-    port: u16,
     _socket: OwnedFd,
 }
 
@@ -178,10 +177,7 @@ impl<'a> SocketActor<'a> {
                 }
                 Ok(socket) => return self.keep(port, socket),
                 Err(errno) => {
-                    let is_own = port != 0 && self.held.values().any(|held| held.port == port);
-                    if errno != Errno::ADDRINUSE || !is_own {
-                        self.report(ActorEvent::Refused { port, errno: errno.into() });
-                    }
+                    self.report(ActorEvent::Refused { port, errno: errno.into() });
                     if errno != Errno::ADDRINUSE {
                         break;
                     }
@@ -231,7 +227,7 @@ impl<'a> SocketActor<'a> {
             HoldTime::Forever => None,
         };
         self.report(ActorEvent::Opened { port, held: self.held.len() as u32 });
-        self.held.insert(self.count, ActorSocket { release, port, _socket: socket });
+        self.held.insert(self.count, ActorSocket { release, _socket: socket });
         self.count += 1;
         Ok(())
     }
