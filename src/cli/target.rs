@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    cli::{range, settings::BadInput, value::is_number},
+    cli::{args::COMMANDS, range, settings::BadInput, value::is_number},
     domain::{
         Endpoint, PortRange, ProcessTable, Protocol, Protocols, Socket, Text, socket::canonical,
     },
@@ -82,12 +82,17 @@ pub fn parse_port_or_name(typed: &OsStr) -> Result<Wanted, BadInput> {
 /// Joins the words `pid` and `N`, so that they are one argument of the program, of `scan` or of
 /// `explain`.
 pub fn join_pid(mut arguments: Vec<OsString>) -> Vec<OsString> {
-    let is_command = arguments.get(1).is_some_and(|word| word == "scan" || word == "explain");
+    // The values of these options are not a process.
+    let is_value = |word: &OsString| ["--netns", "--output"].iter().any(|&option| word == option);
+    let takes_none = |word: &OsString| {
+        COMMANDS.iter().any(|&command| word == command && command != "scan" && command != "explain")
+    };
     let is_pid = |at: &usize| {
         let number = arguments.get(at + 1).and_then(|word| word.to_str());
-        arguments[*at] == PID && number.is_some_and(is_number)
+        arguments[*at] == PID && number.is_some_and(is_number) && !is_value(&arguments[at - 1])
     };
-    let places = if is_command { 2..arguments.len() } else { 1..arguments.len().min(2) };
+    let is_free = !arguments.iter().any(takes_none);
+    let places = if is_free { 1..arguments.len() } else { 0..0 };
     if let Some(at) = places.into_iter().find(is_pid) {
         let number = arguments.remove(at + 1);
         arguments[at].push(" ");
@@ -258,6 +263,8 @@ mod tests {
         for (typed, joined) in [
             ("pid 8", vec!["pid 8"]),
             ("pid 8 --ascii", vec!["pid 8", "--ascii"]),
+            ("--theme dark pid 8", vec!["--theme", "dark", "pid 8"]),
+            ("scan --netns pid 8", vec!["scan", "--netns", "pid", "8"]),
             ("scan -t pid 8", vec!["scan", "-t", "pid 8"]),
             ("explain pid 8 --why", vec!["explain", "pid 8", "--why"]),
             ("pid x", vec!["pid", "x"]),

@@ -11,12 +11,19 @@ use serde_json::Value;
 
 use crate::{
     namespace::in_new_namespace,
-    processes::{self, Sleeper, alone},
+    processes::{Sleeper, alone},
 };
 
+/// Runs the program. No other test starts a process meanwhile.
 fn run(typed: &str) -> Output {
+    let _alone = alone();
+    run_beside(typed)
+}
+
+/// Runs the program while the caller holds `alone`.
+fn run_beside(typed: &str) -> Output {
     let mut program = Command::new(env!("CARGO_BIN_EXE_portscope"));
-    processes::output_of(program.args(typed.split_whitespace()))
+    program.args(typed.split_whitespace()).output().unwrap()
 }
 
 fn stdout(output: &Output) -> &str {
@@ -25,7 +32,11 @@ fn stdout(output: &Output) -> &str {
 
 /// Returns the output with each run of white space as one space.
 fn words(typed: &str) -> String {
-    stdout(&run(typed)).split_whitespace().collect::<Vec<_>>().join(" ")
+    in_one_line(&run(typed))
+}
+
+fn in_one_line(output: &Output) -> String {
+    stdout(output).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn json(typed: &str) -> Value {
@@ -40,7 +51,7 @@ fn answer_names_the_process_and_the_command_that_frees_the_port() {
         let holder = Sleeper::holding(&listener);
         drop(listener);
         let pid = holder.pid();
-        let text = words("explain 8080 --protocol tcp");
+        let text = in_one_line(&run_beside("explain 8080 --protocol tcp"));
         let first = format!(
             "TCP 8080 (registered for http-alt) is held by sleep[{pid}] (LISTEN on 127.0.0.1:8080, \
              user root)."
@@ -64,13 +75,14 @@ fn answer_names_the_process_and_the_command_that_frees_the_port() {
             assert!(text.contains(expected), "{expected:?} is not in {text}");
         }
         assert!(!text.contains("A bind() to"), "{text}");
-        let explained = json("explain 8080 --protocol tcp");
+        let output = run_beside("explain 8080 --protocol tcp --json");
+        let explained: Value = serde_json::from_slice(&output.stdout).unwrap();
         let tcp = &explained["protocols"][0];
         assert_eq!(tcp["free_with"], serde_json::json!([format!("kill {pid}")]));
-        let killed = Command::new("kill").arg(&pid).status().unwrap();
+        let killed = Command::new("kill").arg(pid.to_string()).status().unwrap();
         assert!(killed.success());
         drop(holder);
-        assert_eq!(run("explain 8080 --protocol tcp").status.code(), Some(1));
+        assert_eq!(run_beside("explain 8080 --protocol tcp").status.code(), Some(1));
     });
 }
 
