@@ -18,7 +18,7 @@ use portscope::{
     engine::{AllocationRequest, AllocatorTarget, Outbox, Report, Setup, allocation::spawn},
     host::{Host as _, linux::LinuxHost},
     report::{
-        Explanation, Scan,
+        Explanation, Page, PageStyle, Scan,
         explain::{BindRow, ProtocolPort, Reasons},
     },
 };
@@ -438,7 +438,8 @@ fn port_without_a_listed_socket_is_not_called_free() {
         let scan = Scan { snapshot: &snapshot, processes: &processes };
         let explanation = [Explanation { scan, port: 41_000, sides: &[side], publications: &None }];
         let mut text = Vec::new();
-        portscope::report::explain::text::write(&explanation, Reasons::Shown, 0, &mut text)
+        let mut page = Page::new(&mut text, PageStyle::default());
+        portscope::report::explain::text::write(&explanation, Reasons::Shown, 0, &mut page)
             .unwrap();
         let words = String::from_utf8(text).unwrap();
         let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
