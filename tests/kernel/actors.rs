@@ -230,7 +230,7 @@ fn all_ports_of_a_range_are_bound_in_random_order() {
                 Refused { port, errno } => {
                     assert!(order.contains(&port) && errno == Errno::EADDRINUSE);
                 }
-                event => panic!("{event:?}"),
+                event @ Up { .. } => panic!("{event:?}"),
             }
         }
         assert!(!order.is_sorted(), "{order:?}");
