@@ -731,3 +731,35 @@ fn the_overview_from_80x20_to_200x60() {
         assert_golden(&named(name, "nocolor", M, "text"), &bare);
     }
 }
+
+#[test]
+fn the_advice_names_its_effect_and_its_command_on_one_line() {
+    let ports = range(40_000, 40_063);
+    let mut ephemeral = Ephemeral::new(ports, Vec::new());
+    ephemeral.tw_reuse = Some(0);
+    let mut machine = SimulatedHost::builder().ephemeral(ephemeral).process(
+        4121,
+        "payments-api",
+        "/srv/payments",
+        1000,
+    );
+    for (number, port) in order().enumerate() {
+        let local = ([10, 0, 0, 7], 40_000 + port);
+        machine = if number < 30 {
+            let socket = machine.tcp(local, State::Established);
+            socket.connected_to(([10, 0, 3, 17], 443)).owned_by(&[4121])
+        } else {
+            machine.tcp(local, State::TimeWait).connected_to(([10, 0, 3, 17], 443))
+        };
+    }
+    let host = machine.build();
+    for size in COMPLETE {
+        let seen = shown(&on(&host, dark(), size));
+        let advice = " do    1 frees up to 34 ports: sysctl -w net.ipv4.tcp_tw_reuse=1";
+        assert!(seen.contains(advice), "{seen}");
+        assert!(
+            seen.contains("2 +55,232 ports: sysctl -w net.ipv4.ip_local_port_range="),
+            "{seen}"
+        );
+    }
+}

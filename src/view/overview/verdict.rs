@@ -105,7 +105,9 @@ fn whole_sentences(text: &str, most: usize, width: usize) -> Vec<String> {
     let sentences = text.match_indices(". ").map(|(at, _)| at + 1);
     let parts = text.match_indices(": ").map(|(at, _)| at);
     let parts = parts.filter(|&at| error.is_some_and(|error| error < at));
-    let starts = std::iter::once(0).chain(sentences.clone().map(|end| end + 1));
+    // Without an error, the first sentence is the most important one.
+    let later = sentences.clone().map(|end| end + 1).filter(|_| error.is_some());
+    let starts = std::iter::once(0).chain(later);
     let mut ends: Vec<usize> = sentences.chain(parts).chain([text.len()]).collect();
     ends.sort_unstable_by(|a, b| b.cmp(a));
     for start in starts {
