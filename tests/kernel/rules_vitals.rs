@@ -508,5 +508,14 @@ fn wait_until_asleep(pid: u32) {
 
 fn named(pid: u32, name: &str) -> Process {
     let name = Text::scrub(name);
-    Process { pid, command: Some(name.clone()), name, uid: None, started: None, unit: None }
+    Process {
+        pid,
+        command: Some(name.clone()),
+        name,
+        uid: None,
+        started: None,
+        unit: None,
+        directory: None,
+        parent: None,
+    }
 }

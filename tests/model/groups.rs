@@ -22,6 +22,8 @@ fn findings(rule: &str, workers: &[Worker<'_>], snapshot: &Snapshot) -> Vec<Find
             uid: None,
             started: None,
             unit: unit.map(Text::scrub),
+            directory: None,
+            parent: None,
         });
     }
     let diagnosis = diagnose(&Evidence {
