@@ -67,7 +67,7 @@ fn answer_names_the_process_and_the_command_that_frees_the_port() {
             &format!(
                 "- To free it: sleep[{pid}] must exit; the port is then free at once. $ kill {pid}"
             ),
-            "- Can I bind it? NO OPTION SO_REUSEADDR SO_REUSEPORT 0.0.0.0 no no no",
+            "- Can I bind it? NO OPTION SO_REUSEADDR SO_REUSEPORT 0.0.0.0 no no ",
             "::1 yes yes yes",
             "- A connect() to a new destination cannot get this port",
             "Port 8080 is a registered port",

@@ -166,8 +166,9 @@ fn an_unknown_start_time_is_omitted() {
         assert!(started(&usual).as_str().unwrap().starts_with("20"));
         let Some(without) = run_without("/proc/stat", &explain) else { return };
         assert_eq!(started(&without), Value::Null);
-        let reported = run_without("/proc/stat", &["explain", "8080"]).unwrap();
+        let reported = run_without("/proc/stat", &["explain", "8080", "--why"]).unwrap();
         let reported = text(&reported.stdout);
+        assert!(reported.contains("; start unknown; "), "{reported}");
         assert!(!reported.contains("Started: "), "{reported}");
         assert!(reported.contains("Open since: unknown"), "{reported}");
     });
