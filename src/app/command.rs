@@ -239,16 +239,22 @@ pub const COMMANDS: &[KeyCommand] = &[
         .does("", "ten rows up, down")
         .also(&[(Key::ShiftUp, go(Move::FarUp)), (Key::ShiftDown, go(Move::FarDown))]),
     row(OVERVIEW, "Home End", &[go(Move::First), go(Move::Last)]).does("", "first, last row"),
-    row(MAP, "hjkl", &[]).does("move", "move by a block or a row; also arrows").also(&[
-        (Key::Char('h'), go(Move::Left)),
-        (Key::Char('j'), go(Move::Down)),
-        (Key::Char('k'), go(Move::Up)),
-        (Key::Char('l'), go(Move::Right)),
-        (Key::Left, go(Move::Left)),
-        (Key::Down, go(Move::Down)),
-        (Key::Up, go(Move::Up)),
-        (Key::Right, go(Move::Right)),
-    ]),
+    row(MAP, "hjkl", &[])
+        .does("move", "move by a block or a row, with Shift by ten; also arrows")
+        .also(&[
+            (Key::Char('h'), go(Move::Left)),
+            (Key::Char('j'), go(Move::Down)),
+            (Key::Char('k'), go(Move::Up)),
+            (Key::Char('l'), go(Move::Right)),
+            (Key::Left, go(Move::Left)),
+            (Key::Down, go(Move::Down)),
+            (Key::Up, go(Move::Up)),
+            (Key::Right, go(Move::Right)),
+            (Key::ShiftLeft, go(Move::FarLeft)),
+            (Key::ShiftRight, go(Move::FarRight)),
+            (Key::ShiftUp, go(Move::FarUp)),
+            (Key::ShiftDown, go(Move::FarDown)),
+        ]),
     row(MAP, "g", &[Action::OpenGoTo]).does("port", "go to a port: digits, then Enter"),
     row(MAP, "+ -", &[Action::Zoom(Zooming::In), Action::Zoom(Zooming::Out)])
         .does("zoom", "zoom at the cursor, up to one port per block; also the wheel")
@@ -278,14 +284,12 @@ pub const COMMANDS: &[KeyCommand] = &[
         .does("one port", "previous, next port"),
     row(MAP, "J K", &[Action::ScrollInspector(1), Action::ScrollInspector(-1)])
         .does("inspector", "next, previous lines of the inspector"),
-    row(MAP, "Shift+arrows", &[]).does("", "move by ten").also(&[
-        (Key::ShiftLeft, go(Move::FarLeft)),
-        (Key::ShiftRight, go(Move::FarRight)),
-        (Key::ShiftUp, go(Move::FarUp)),
-        (Key::ShiftDown, go(Move::FarDown)),
-    ]),
-    row(MAP, "PgUp PgDn", &[go(Move::PageUp), go(Move::PageDown)]).does("", "move by half the map"),
-    row(MAP, "Home End", &[go(Move::First), go(Move::Last)]).does("", "first, last port"),
+    row(
+        MAP,
+        "PgUp PgDn Home End",
+        &[go(Move::PageUp), go(Move::PageDown), go(Move::First), go(Move::Last)],
+    )
+    .does("", "half the map up, down; first, last port"),
     row(ALLOCATE, "Space", &[own(Own::RunOrPause)])
         .does("run", "run or pause")
         .now(|app| if app.allocation().is_running() { "pause" } else { "run" }),

@@ -18,7 +18,7 @@ use crate::{
         self, Health, Scan, Status,
         diagnose::{
             prometheus::{Cost, DiagnoseRun, MARK},
-            text::{self, FindingDetail},
+            text::{self, ReportedFindings},
         },
     },
 };
@@ -34,7 +34,8 @@ pub fn run(settings: &DiagnoseArguments) -> anyhow::Result<CommandEnd> {
     let mark = (settings.format == DiagnoseFormat::Prometheus).then_some(MARK);
     let output = settings.output.as_deref();
     let color = settings.color.when;
-    let detail = if settings.all { FindingDetail::AllInFull } else { FindingDetail::FirstInFull };
+    let detail =
+        if settings.all { ReportedFindings::AllInFull } else { ReportedFindings::FirstInFull };
     let written =
         output::write_marked_page(output, color, mark, |out| match (settings.format, unseen) {
             (DiagnoseFormat::Text, None) => text::write(&healths[0], detail, out),

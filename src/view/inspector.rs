@@ -93,12 +93,12 @@ pub fn text(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<String> {
     let [port_lines, history_lines] = [port::lines(&context).0, port_history::lines(&context)];
     let rows = |lines: Vec<Line<'static>>| {
         let text = |line: Line<'static>| line.to_string().trim_end().to_owned();
-        // The first line is a title with a rule.
-        lines.into_iter().skip(1).map(text).filter(|text| !text.is_empty()).collect::<Vec<_>>()
+        lines.into_iter().map(text).filter(|text| !text.is_empty()).collect::<Vec<_>>()
     };
     let mut lines = vec![format!("port {port}")];
     lines.extend(rows(port_lines));
-    let history_rows = rows(history_lines);
+    // The first line is a title with a rule.
+    let history_rows = rows(history_lines.into_iter().skip(1).collect());
     if !history_rows.is_empty() {
         lines.push("history (changes between scans)".to_owned());
         lines.extend(history_rows);

@@ -14,7 +14,7 @@ use portscope::{
     domain::{Diagnosis, Gap, Protocols, Table, Thresholds},
     engine::sample::Sample,
     host::simulated::SimulatedHost,
-    report::{self, Health, Scan, Status, diagnose::text::FindingDetail},
+    report::{self, Health, Scan, Status, diagnose::text::ReportedFindings},
 };
 use serde_json::Value;
 
@@ -218,7 +218,7 @@ fn sockets_that_could_not_be_listed_make_an_ok_unknown() {
         assert_eq!(health.status(), status, "{protocols:?}");
         let mut text = Vec::new();
         let mut page = report::Page::new(&mut text, report::PageStyle::default());
-        report::diagnose::text::write(&health, FindingDetail::FirstInFull, &mut page).unwrap();
+        report::diagnose::text::write(&health, ReportedFindings::FirstInFull, &mut page).unwrap();
         let reported = String::from_utf8(text).unwrap();
         let is_reported = reported
             .starts_with("UNKNOWN  sockets missing: the UDP over IPv4 table cannot be read (");

@@ -12,7 +12,7 @@ use portscope::{
     host::simulated::SimulatedHost,
     report::{
         self, Health, Page, PageStyle, Scan,
-        diagnose::text::FindingDetail::{self, AllInFull, FirstInFull},
+        diagnose::text::ReportedFindings::{self, AllInFull, FirstInFull},
     },
 };
 
@@ -78,7 +78,7 @@ fn sample() -> Sample {
     Sample::take(&payments(), Protocols::Both, Duration::ZERO).unwrap()
 }
 
-fn diagnosed(sample: &Sample, detail: FindingDetail, style: PageStyle) -> String {
+fn diagnosed(sample: &Sample, detail: ReportedFindings, style: PageStyle) -> String {
     written(sample, style, |health, page| report::diagnose::text::write(health, detail, page))
 }
 
@@ -251,7 +251,8 @@ fn text_is_ascii_in_a_locale_that_is_not_utf8_and_json_is_unchanged() {
                     output.stdout.is_ascii() && output.stderr.is_ascii(),
                     "{command}: {output:?}"
                 );
-                assert!(!output.stdout.contains(&b'?'), "{command}: {output:?}");
+                let replaced = text(&output).replace("Can I bind it?", "");
+                assert!(!replaced.contains('?'), "{command}: {output:?}");
             }
         }
         let json = |locale| {

@@ -33,13 +33,13 @@ const INDENT: &str = "          ";
 
 /// How much of the findings is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FindingDetail {
+pub enum ReportedFindings {
     /// The first finding in full, and the summaries of the others.
     FirstInFull,
     AllInFull,
 }
 
-pub fn write(health: &Health<'_>, detail: FindingDetail, page: &mut Page<'_>) -> io::Result<()> {
+pub fn write(health: &Health<'_>, detail: ReportedFindings, page: &mut Page<'_>) -> io::Result<()> {
     write_verdict(health, page)?;
     if health.status() == Status::Ok {
         paragraph::write("    ", &room(health), page)?;
@@ -57,7 +57,7 @@ pub fn write(health: &Health<'_>, detail: FindingDetail, page: &mut Page<'_>) ->
 /// Writes one network namespace after the other, each under a line with its name.
 pub fn write_each(
     healths: &[Health<'_>],
-    detail: FindingDetail,
+    detail: ReportedFindings,
     page: &mut Page<'_>,
 ) -> io::Result<()> {
     text::write_each(
@@ -290,7 +290,7 @@ fn owners(health: &Health<'_>, row: &DestinationUse) -> String {
 /// Writes the findings; first the one that the verdict is about, without its summary.
 fn write_findings(
     health: &Health<'_>,
-    detail: FindingDetail,
+    detail: ReportedFindings,
     page: &mut Page<'_>,
 ) -> io::Result<()> {
     let findings = &health.diagnosis.findings;
@@ -300,7 +300,7 @@ fn write_findings(
     let mut is_first = true;
     let mut shortened = 0u32;
     for finding in verdict.into_iter().chain(others) {
-        if is_first || detail == FindingDetail::AllInFull {
+        if is_first || detail == ReportedFindings::AllInFull {
             writeln!(page)?;
             let is_verdict = is_first && verdict.is_some();
             write_finding(finding, is_verdict, page)?;

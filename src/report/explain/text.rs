@@ -252,9 +252,10 @@ impl HolderGroup<'_> {
 
     fn what(&self, scan: Scan<'_>) -> String {
         let Socket { state, remote, .. } = self.first;
-        let mut locals = vec![scan.snapshot.interfaces.local(self.first).to_string()];
-        let others = self.others.iter();
-        locals.extend(others.map(|other| scan.snapshot.interfaces.local(other).to_string()));
+        let mut sockets: Vec<&Socket> = self.others.iter().copied().chain([self.first]).collect();
+        sockets.sort_by_key(|socket| socket.local);
+        let local = |socket: &Socket| scan.snapshot.interfaces.local(socket).to_string();
+        let locals: Vec<String> = sockets.into_iter().map(local).collect();
         let local = joined(locals, "and");
         // For a hidden process, `holder` already names the user.
         let is_hidden = scan.snapshot.owner(self.first) == Owner::Hidden;
