@@ -240,7 +240,7 @@ pub const COMMANDS: &[KeyCommand] = &[
         .also(&[(Key::ShiftUp, go(Move::FarUp)), (Key::ShiftDown, go(Move::FarDown))]),
     row(OVERVIEW, "Home End", &[go(Move::First), go(Move::Last)]).does("", "first, last row"),
     row(MAP, "hjkl", &[])
-        .does("move", "move by a block or a row, with Shift by ten; also arrows")
+        .does("move", "move; Shift: ten; also arrows")
         .also(&[
             (Key::Char('h'), go(Move::Left)),
             (Key::Char('j'), go(Move::Down)),
@@ -257,12 +257,12 @@ pub const COMMANDS: &[KeyCommand] = &[
         ]),
     row(MAP, "g", &[Action::OpenGoTo]).does("port", "go to a port: digits, then Enter"),
     row(MAP, "+ -", &[Action::Zoom(Zooming::In), Action::Zoom(Zooming::Out)])
-        .does("zoom", "zoom at the cursor, up to one port per block; also the wheel")
+        .does("zoom", "zoom at the cursor; also wheel")
         .also(&[(Key::Char('='), Action::Zoom(Zooming::In))]),
     row(MAP, "c C", &[Action::NextLens, Action::PreviousLens])
         .does("lens", "next, previous lens (what the colours show)"),
     row(LISTS_AND_MAP, "y", &[Action::Copy])
-        .does("copy", "copy the selected row or port to the terminal's clipboard (OSC 52)"),
+        .does("copy", "copy the selected row or port to the terminal's clipboard"),
     row(MAP, "p", &[Action::NextProtocols]).does("protocol", "TCP, UDP or both").now(
         |app| match app.map().protocols {
             Protocols::Both => "TCP only",
@@ -271,9 +271,9 @@ pub const COMMANDS: &[KeyCommand] = &[
         },
     ),
     row(MAP, "w b", &[Action::NextRun, Action::PreviousRun])
-        .does("next in use", "next, previous run of ports in use"),
-    row(MAP, "a", &[Action::FitAll]).does("all", "show all ports"),
-    row(MAP, "e", &[Action::FitEphemeral]).does("range", "show the ephemeral range"),
+        .does("next in use", "next, previous ports in use"),
+    row(MAP, "a e", &[Action::FitAll, Action::FitEphemeral])
+        .does("all, range", "all ports, the ephemeral range"),
     row(MAP, "f", &[Action::ToggleResolution])
         .does("dots", "dots or blocks; if dots do not fit, the legend says so")
         .now(|app| if app.shows_dots() { "blocks" } else { "dots" }),
@@ -283,13 +283,10 @@ pub const COMMANDS: &[KeyCommand] = &[
     row(MAP, "< >", &[go(Move::PreviousPort), go(Move::NextPort)])
         .does("one port", "previous, next port"),
     row(MAP, "J K", &[Action::ScrollInspector(1), Action::ScrollInspector(-1)])
-        .does("inspector", "next, previous lines of the inspector"),
-    row(
-        MAP,
-        "PgUp PgDn Home End",
-        &[go(Move::PageUp), go(Move::PageDown), go(Move::First), go(Move::Last)],
-    )
-    .does("", "half the map up, down; first, last port"),
+        .does("inspector", "next, previous inspector lines"),
+    row(MAP, "PgUp PgDn", &[go(Move::PageUp), go(Move::PageDown)])
+        .does("", "half the map; Home, End: to the ends")
+        .also(&[(Key::Home, go(Move::First)), (Key::End, go(Move::Last))]),
     row(ALLOCATE, "Space", &[own(Own::RunOrPause)])
         .does("run", "run or pause")
         .now(|app| if app.allocation().is_running() { "pause" } else { "run" }),
@@ -400,7 +397,7 @@ pub const COMMANDS: &[KeyCommand] = &[
     row(SCREENS, "r", &[Action::ScanNow]).does("scan now", "scan now, also while paused"),
     row(SCREENS, "T", &[Action::NextTheme]).does("theme", "next theme: dark, light, high contrast"),
     row(&[Context::Map, Context::Lab], "#", &[Action::ToggleMouse])
-        .does("", "mouse on or off: click selects, drag counts ports, keys of the footer"),
+        .does("", "mouse on or off: click selects, drag counts ports"),
     row(
         &[Context::Help],
         "Left Right Tab",

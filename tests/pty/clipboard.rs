@@ -61,7 +61,8 @@ fn the_selected_row_or_port_is_sent_to_the_clipboard() {
 
         session.send(b"1");
         session.wait_for_text("Destinations");
-        let destination = copied(&mut session, b"y");
+        // The list of listeners comes first.
+        let destination = copied(&mut session, b"ly");
         assert!(destination.contains("127.0.0.1 → 127.0.0.1:40100\n1 of "), "{destination}");
         assert!(destination.contains(": 1 socket"), "{destination}");
 

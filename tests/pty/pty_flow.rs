@@ -242,9 +242,10 @@ fn place_of(session: &Session, text: &str) -> (usize, usize) {
     (before.chars().count() + 2, 1)
 }
 
-/// Returns all lines except the first one, which shows the age.
+/// Returns all lines except the first one, which shows the age. Blanks at the end do not count: some
+/// are written, others erased.
 fn below_header(screen: &vt100::Screen) -> Vec<String> {
-    screen.rows(0, 80).skip(1).collect()
+    screen.rows(0, 80).skip(1).map(|row| row.trim_end().to_owned()).collect()
 }
 
 /// Starts a session on the map, which does not change by itself.
