@@ -239,22 +239,20 @@ pub const COMMANDS: &[KeyCommand] = &[
         .does("", "ten rows up, down")
         .also(&[(Key::ShiftUp, go(Move::FarUp)), (Key::ShiftDown, go(Move::FarDown))]),
     row(OVERVIEW, "Home End", &[go(Move::First), go(Move::Last)]).does("", "first, last row"),
-    row(MAP, "hjkl", &[])
-        .does("move", "move; Shift: ten; also arrows")
-        .also(&[
-            (Key::Char('h'), go(Move::Left)),
-            (Key::Char('j'), go(Move::Down)),
-            (Key::Char('k'), go(Move::Up)),
-            (Key::Char('l'), go(Move::Right)),
-            (Key::Left, go(Move::Left)),
-            (Key::Down, go(Move::Down)),
-            (Key::Up, go(Move::Up)),
-            (Key::Right, go(Move::Right)),
-            (Key::ShiftLeft, go(Move::FarLeft)),
-            (Key::ShiftRight, go(Move::FarRight)),
-            (Key::ShiftUp, go(Move::FarUp)),
-            (Key::ShiftDown, go(Move::FarDown)),
-        ]),
+    row(MAP, "hjkl", &[]).does("move", "move; Shift: ten; also arrows").also(&[
+        (Key::Char('h'), go(Move::Left)),
+        (Key::Char('j'), go(Move::Down)),
+        (Key::Char('k'), go(Move::Up)),
+        (Key::Char('l'), go(Move::Right)),
+        (Key::Left, go(Move::Left)),
+        (Key::Down, go(Move::Down)),
+        (Key::Up, go(Move::Up)),
+        (Key::Right, go(Move::Right)),
+        (Key::ShiftLeft, go(Move::FarLeft)),
+        (Key::ShiftRight, go(Move::FarRight)),
+        (Key::ShiftUp, go(Move::FarUp)),
+        (Key::ShiftDown, go(Move::FarDown)),
+    ]),
     row(MAP, "g", &[Action::OpenGoTo]).does("port", "go to a port: digits, then Enter"),
     row(MAP, "+ -", &[Action::Zoom(Zooming::In), Action::Zoom(Zooming::Out)])
         .does("zoom", "zoom at the cursor; also wheel")

@@ -96,7 +96,7 @@ fn argument_selects_ports_or_an_endpoint_or_a_process() {
             ("127.0.0.1:8080", set(&[TCP, SERVER, CLIENT])),
             (name, all.clone()),
             (&name.to_uppercase(), all.clone()),
-            (&format!("-l {}", &name[..3]), set(&[TCP, UDP])),
+            (&format!("-l {}", name.split_at(3).0), set(&[TCP, UDP])),
             (&format!("pid {pid}"), all),
             (&format!("-u pid {pid}"), set(&[UDP])),
         ] {
@@ -111,7 +111,7 @@ fn unknown_process_is_reported_with_exit_code_1() {
     with_sockets(|| {
         let name = fs::read_to_string("/proc/self/comm").unwrap();
         let name = name.trim_end();
-        let wrong = format!("{}x", &name[..name.len() - 1]);
+        let wrong = format!("{}x", name.split_at(name.len() - 1).0);
         let output = run(&format!("scan {wrong}"));
         assert_eq!(output.status.code(), Some(1));
         let message = format!("process named '{wrong}' has a socket; nearest: {name}\n");
