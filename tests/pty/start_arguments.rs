@@ -42,7 +42,7 @@ fn process_is_found_in_any_case_by_a_prefix_or_by_its_pid() {
         let name = own_name();
         let ports = "2 ports: 8080, 9090";
         let pid = std::process::id().to_string();
-        for argument in [&name, &name.to_uppercase(), &name[..name.len() - 1]] {
+        for argument in [&*name, &name.to_uppercase(), name.split_at(name.len() - 1).0] {
             shows(&[argument], ports);
         }
         shows(&["pid", &pid], ports);
@@ -55,8 +55,9 @@ fn unknown_process_is_reported_with_similar_names() {
     in_new_namespace(|| {
         let _listener = TcpListener::bind("127.0.0.1:8080").unwrap();
         let name = own_name();
-        let wrong = format!("{}x", &name[..name.len() - 1]);
-        let similar = format!("process named '{wrong}' has a socket; nearest: {}", &name[..4]);
+        let wrong = format!("{}x", name.split_at(name.len() - 1).0);
+        let similar =
+            format!("process named '{wrong}' has a socket; nearest: {}", name.split_at(4).0);
         shows(&[&wrong], &similar);
         shows(&["pid", "4194303"], "pid 4194303 has no");
         // Also where the terminal is too small for the map.
