@@ -41,14 +41,12 @@ pub fn body(finding: &Finding, age: Option<Age>, width: usize) -> Vec<FindingLin
         let command = finding.commands.get(index).map(String::as_str).unwrap_or_default();
         page.advice(label, &format!("{} {advice}", index + 1), command);
     }
-    let mut previous = "";
     for text in &finding.avoid {
         let (label, text) = match text.strip_prefix("do not ") {
             Some(rest) => ("do not", rest),
             None => ("note", text.as_str()),
         };
-        page.part(if label == previous { "" } else { label }, text);
-        previous = label;
+        page.part(label, text);
     }
     page.part("rule", finding.rule);
     page.lines
