@@ -465,17 +465,20 @@ fn vitals_match_the_kernel() {
     in_new_namespace(|| {
         set_sysctl("tcp_max_tw_buckets", "77");
         let _alone = alone();
-        let _listener = listener(1);
+        let held: OwnedFd = UdpSocket::bind(("127.0.0.1", 0)).unwrap().into();
+        let child = Sleeper::holding(&held);
+        wait_until_asleep(child.pid());
         let mut vitals_scanner = VitalsScanner::new();
         let vitals = &vitals_scanner.scan(OwnerDepth::Full).snapshot.vitals;
         assert_eq!(vitals.max_time_wait, Some(77));
         assert_eq!((vitals.time_wait, vitals.time_wait_overflow), (Some(0), Some(0)));
         assert_eq!((vitals.listen_overflows, vitals.listen_drops), (Some(0), Some(0)));
         assert!(vitals.orphans.is_some() && vitals.orphans_killed.is_some());
-        let own = vitals.descriptors.iter().find(|row| row.pid == std::process::id()).unwrap();
+        let row = vitals.descriptors.iter().find(|row| row.pid == child.pid()).unwrap();
         let limit = rustix::process::getrlimit(Resource::Nofile).current;
-        assert_eq!(own.limit, limit.unwrap_or(u64::MAX));
-        assert!(own.open > 3);
+        assert_eq!(row.limit, limit.unwrap_or(u64::MAX), "inherited");
+        let open = fs::read_dir(format!("/proc/{}/fd", child.pid())).unwrap().count();
+        assert_eq!(row.open as usize, open);
         if let Some(table) = &vitals.conntrack {
             assert_eq!((table.count, table.insert_failed), (0, 0), "nothing is tracked here");
             assert_eq!(table.translated, Some(Vec::new()));
