@@ -2,19 +2,19 @@
 
 mod backlog;
 mod departed;
+mod held_inodes;
 #[cfg(test)]
 mod tests;
 
 use crate::domain::{Errno, Gap, Holder, Snapshot, Socket, gap::MissingPrivilege, owner::Span};
 
 use self::backlog::Backlog;
-pub use self::departed::Departed;
+pub use self::{departed::Departed, held_inodes::HeldInodes};
 
 /// The result of a walk over the processes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Holders {
-    /// (socket inode, pid), ascending, without duplicates.
-    pub pairs: Vec<(u32, u32)>,
+    pub held: HeldInodes,
     /// Processes with at least one descriptor that portscope has no permission to see.
     pub unreadable: Vec<UnreadableProcess>,
     /// Whether `/proc` omits other users' processes (`hidepid=`).
@@ -50,11 +50,11 @@ pub struct UnreadThreads {
 impl Holders {
     /// Clears the result for the next walk; keeps the buffers.
     pub fn clear(&mut self) {
-        let Self { mut pairs, mut unreadable, mut undecided, .. } = std::mem::take(self);
-        pairs.clear();
+        let Self { mut held, mut unreadable, mut undecided, .. } = std::mem::take(self);
+        held.clear();
         unreadable.clear();
         undecided.clear();
-        *self = Self { pairs, unreadable, undecided, ..Self::default() };
+        *self = Self { held, unreadable, undecided, ..Self::default() };
     }
 
     /// Returns whether every descriptor table of the machine was read.
@@ -85,15 +85,15 @@ pub struct UnreadableProcess {
 pub fn attribute(snapshot: &mut Snapshot, holders: &Holders) {
     let Snapshot { sockets, pids, gaps, .. } = snapshot;
     let unreadable_holders = UnreadableHolders::of(holders);
-    let mut spans = Spans { pairs: &holders.pairs, known: vec![None; holders.pairs.len()], pids };
+    let mut pool = PidPool { pids, last: None };
     let mut backlog = Backlog::default();
     for port in sockets.chunk_by_mut(Socket::shares_port) {
         let mut has_backlog = false;
         for socket in port.iter_mut() {
             has_backlog |= socket.is_in_backlog();
-            socket.holder = match socket.inode.map(|inode| (inode, spans.of(inode))) {
-                Some((_, Some(span))) => Holder::Process(span),
-                Some((inode, None)) if holders.undecided.binary_search(&inode).is_ok() => {
+            socket.holder = match socket.inode.map(|inode| (inode, holders.held.pids(inode))) {
+                Some((_, pids @ [_, ..])) => Holder::Process(pool.span(pids)),
+                Some((inode, _)) if holders.undecided.binary_search(&inode).is_ok() => {
                     Holder::Unresolved
                 }
                 Some(_) if unreadable_holders.may_hold(socket) => Holder::Hidden,
@@ -104,7 +104,7 @@ pub fn attribute(snapshot: &mut Snapshot, holders: &Holders) {
             };
         }
         if has_backlog {
-            backlog.assign(port, spans.pids);
+            backlog.assign(port, pool.pids);
         }
     }
     let hidden = sockets.iter().filter(|s| s.holder == Holder::Hidden).count() as u32;
@@ -134,23 +134,23 @@ fn gap(holders: &Holders, sockets: u32) -> Option<Gap> {
     })
 }
 
-/// Appends the pids of each requested inode to the snapshot's pool, once per inode.
-struct Spans<'a> {
-    pairs: &'a [(u32, u32)],
-    /// The spans appended so far, indexed by the position of the inode's first pair.
-    known: Vec<Option<Span>>,
+/// The pids that were added to the snapshot so far, and the span that was used last.
+struct PidPool<'a> {
     pids: &'a mut Vec<u32>,
+    last: Option<Span>,
 }
 
-impl Spans<'_> {
-    fn of(&mut self, inode: u32) -> Option<Span> {
-        let start = self.pairs.partition_point(|&(held, _)| held < inode);
-        let pids = || {
-            let of_inode = self.pairs[start..].iter().take_while(|&&(held, _)| held == inode);
-            of_inode.map(|&(_, pid)| pid)
+impl PidPool<'_> {
+    /// Returns a span for `pids`. Reuses the last one: neighbouring sockets often have the same
+    /// process.
+    fn span(&mut self, pids: &[u32]) -> Span {
+        let is_same = |last: &Span| self.pids[backlog::range(*last)] == *pids;
+        let span = match self.last.filter(is_same) {
+            Some(last) => last,
+            None => append(self.pids, pids.iter().copied()),
         };
-        pids().next()?;
-        Some(*self.known[start].get_or_insert_with(|| append(self.pids, pids())))
+        self.last = Some(span);
+        span
     }
 }
 

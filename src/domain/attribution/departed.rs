@@ -3,9 +3,9 @@
 
 use std::num::NonZeroU64;
 
-use crate::domain::{Holder, Protocol, Snapshot, Socket, history::endpoints, owner::Span};
+use crate::domain::{Holder, Protocol, Snapshot, Socket, history::endpoints};
 
-use super::append;
+use super::{PidPool, append};
 
 /// The processes that held each socket of the latest attributed snapshot: 24 bytes per socket.
 #[derive(Clone, Debug, Default)]
@@ -42,7 +42,7 @@ impl Departed {
     /// that held the socket, then stores this snapshot, which must be sorted and attributed.
     pub fn restore_owners(&mut self, snapshot: &mut Snapshot) {
         let Snapshot { sockets, pids, .. } = snapshot;
-        let mut reported = Reported { pids, last: None };
+        let mut pool = PidPool { pids, last: None };
         let mut from = 0;
         for port in sockets.chunk_by_mut(Socket::shares_port) {
             let at = port[0].protocol_port();
@@ -50,7 +50,7 @@ impl Departed {
             let same =
                 self.known[from..].iter().take_while(|held| held.protocol_port() == at).count();
             if same > 0 {
-                self.recall_port(port, from..from + same, &mut reported);
+                self.recall_port(port, from..from + same, &mut pool);
             }
             from += same;
         }
@@ -61,7 +61,7 @@ impl Departed {
         &mut self,
         port: &mut [Socket],
         known: std::ops::Range<usize>,
-        reported: &mut Reported,
+        pool: &mut PidPool,
     ) {
         let held = &self.known[known];
         let mut is_indexed = false;
@@ -76,7 +76,7 @@ impl Departed {
                 found = by_endpoints(held, &self.by_endpoints, socket);
             }
             if let Some(found) = found {
-                socket.holder = Holder::Departed(reported.span(found.pids(&self.shared)));
+                socket.holder = Holder::Departed(pool.span(found.pids(&self.shared)));
             }
         }
     }
@@ -131,26 +131,6 @@ impl HeldSocket {
             1 => std::slice::from_ref(&self.pid),
             count => shared.get(first..first + usize::from(count)).unwrap_or_default(),
         }
-    }
-}
-
-/// The pids that were added to the snapshot so far, and the span that was used last.
-struct Reported<'a> {
-    pids: &'a mut Vec<u32>,
-    last: Option<Span>,
-}
-
-impl Reported<'_> {
-    /// Returns a span for `pids`. Reuses the last one: neighbouring sockets often have the same
-    /// process.
-    fn span(&mut self, pids: &[u32]) -> Span {
-        let is_same = |last: &Span| self.pids[super::backlog::range(*last)] == *pids;
-        let span = match self.last.filter(is_same) {
-            Some(last) => last,
-            None => append(self.pids, pids.iter().copied()),
-        };
-        self.last = Some(span);
-        span
     }
 }
 

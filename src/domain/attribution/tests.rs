@@ -38,7 +38,7 @@ fn attributed(sockets: &[Socket], holders: &Holders) -> Snapshot {
 }
 
 fn holding(pairs: &[(u32, u32)]) -> Holders {
-    Holders { pairs: pairs.to_vec(), ..Holders::default() }
+    Holders { held: pairs.iter().copied().collect(), ..Holders::default() }
 }
 
 fn unreadable_by(uid: Option<u32>) -> Holders {
@@ -124,7 +124,7 @@ fn hidden_owners_are_counted_in_a_gap() {
 
 #[test]
 fn an_unreadable_process_is_no_gap_if_every_socket_has_a_holder() {
-    let holders = Holders { pairs: vec![(7, 20)], ..unreadable_by(Some(0)) };
+    let holders = Holders { held: [(7, 20)].into_iter().collect(), ..unreadable_by(Some(0)) };
     assert!(attributed(&[listener("0.0.0.0", 7)], &holders).is_complete());
 }
 

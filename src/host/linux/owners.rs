@@ -151,7 +151,7 @@ impl OwnerFinder {
         self.holders.hides_namespaces = pid_namespace::hides_processes(&proc);
         let hides = hidepid::hides_processes(&proc);
         let walked = self.walk_processes(&proc);
-        self.sort_pairs();
+        self.holders.held.add(&mut self.found.pairs);
         walked?;
         self.holders.hides_processes = hides?;
         Ok(proc)
@@ -211,20 +211,8 @@ impl OwnerFinder {
         search.run(proc)?;
         let unread = search.unread();
         rings::read(proc, &mut self.found);
-        self.sort_pairs();
+        self.holders.held.add(&mut self.found.pairs);
         Ok(unread)
-    }
-
-    /// Moves the pairs found to `holders`, sorted and without duplicates.
-    fn sort_pairs(&mut self) {
-        let Self { holders: Holders { pairs, .. }, found, .. } = self;
-        if pairs.is_empty() {
-            std::mem::swap(pairs, &mut found.pairs);
-        } else {
-            pairs.append(&mut found.pairs);
-        }
-        pairs.sort_unstable();
-        pairs.dedup();
     }
 
     /// Assigns each inode that the walk did not find to `not_found` or `undecided`; none if the
@@ -262,8 +250,7 @@ impl OwnerFinder {
     }
 
     fn holds(&self, inode: u32) -> bool {
-        let at = self.holders.pairs.partition_point(|&(held, _)| held < inode);
-        self.holders.pairs.get(at).is_some_and(|&(held, _)| held == inode)
+        self.holders.held.contains(inode)
     }
 
     fn unmapped_uid(&self) -> Option<u32> {

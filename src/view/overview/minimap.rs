@@ -67,6 +67,9 @@ const MIN_HEIGHT_WITH_LEGEND: u16 = 12;
 /// Returns the legend: a blank line, then the states that occur, each with its number of ports.
 /// Returns no lines if the map needs the room.
 fn legend(context: &OverviewContext<'_>, area: Rect) -> Vec<Line<'static>> {
+    if area.height < MIN_HEIGHT_WITH_LEGEND {
+        return Vec::new();
+    }
     let ephemeral = &context.scan.snapshot.ephemeral;
     let lens_counts =
         LensCounts::count(ephemeral.range, &context.scan.occupancy, Protocols::Both, ephemeral);
