@@ -115,6 +115,19 @@ fn a_listening_port_is_unusable_for_all_destinations() {
 }
 
 #[test]
+fn ports_without_a_socket_are_left_however_uncertain_the_others_are() {
+    // The order of the TIME-WAIT ports of another destination does not show how they were chosen,
+    // so some of them count as uncertain although it is unknown which.
+    let other = Endpoint { port: 9000, ..SERVER };
+    let closed = even(40_000, 40_089).chain(odd(40_000, 40_009));
+    let closed = closed.map(|port| Socket { remote: Some(other), ..tcp(port, State::TimeWait) });
+    let sockets: Vec<Socket> = clients(even(40_000, 40_039)).into_iter().chain(closed).collect();
+    let analysis = Analysis::of(&snapshot(hundred(), &sockets));
+    let row = analysis.destination(&Destination::of(&sockets[0]).unwrap()).unwrap();
+    assert_eq!((row.used, row.left()), (20, Left::new(50, 80)));
+}
+
+#[test]
 fn time_wait_reuse_follows_tcp_tw_reuse() {
     let old = tcp(40_000, State::TimeWait);
     let young = Socket { expires_ms: Some(58_981), ..tcp(40_002, State::TimeWait) };
@@ -493,6 +506,8 @@ proptest! {
         for row in &mut rows {
             prop_assert!(row.surely_reusable <= row.reusable && row.uncertain <= uncertain);
             prop_assert!(row.left().least <= row.left().most);
+            let unused = tcp.size - tcp.occupied;
+            prop_assert!(row.left().least + row.unlisted + row.may_miss >= unused);
             (row.surely_reusable, row.uncertain) = (0, 0);
         }
         rows.sort_by_key(|row| row.destination);

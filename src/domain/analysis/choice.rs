@@ -88,14 +88,17 @@ impl PortChoice<'_> {
                 destinations.row_of(client.pair).usage.surely_reusable += 1;
             }
         }
-        let hidden = groups.iter().map(ConnectionGroup::hidden).sum();
+        let RangeUse { occupied, unconnectable, numbered, .. } = *self.range;
+        let connected = occupied - unconnectable - numbered;
+        let hidden: u32 = groups.iter().map(ConnectionGroup::hidden).sum();
+        let hidden = hidden.min(connected - uncertain.len());
         for (pair, &group) in (0..).zip(&group_of) {
             let group = &groups[group as usize];
             if !group.is_of_owner {
                 destinations.row_of(pair).hidden += group.hidden();
             }
         }
-        destinations.add_uncertain(uncertain.len() + hidden);
+        destinations.add_uncertain(uncertain.len() + hidden, connected);
         (uncertain, hidden)
     }
 

@@ -162,11 +162,13 @@ impl<'a> Destinations<'a> {
     }
 
     /// Sets the number of uncertain ports of each destination. `ports` is their number in the whole
-    /// range. Subtracts those that the destination uses: they are counted as used already. The
-    /// ports counted in `hidden` are not surely reusable.
-    pub fn add_uncertain(&mut self, ports: u32) {
-        for DestinationEntry { usage, uncertain, hidden, .. } in &mut self.rows {
-            usage.uncertain = ports.saturating_sub(*uncertain + *hidden);
+    /// range, out of `connected` ports that connections use, without `Analysis::numbered`.
+    /// Subtracts those that the destination uses: they are counted as used already. The ports
+    /// counted in `hidden` are not surely reusable.
+    pub fn add_uncertain(&mut self, ports: u32, connected: u32) {
+        for DestinationEntry { usage, uncertain, hidden, numbered, .. } in &mut self.rows {
+            let of_others = connected - (usage.used - *numbered);
+            usage.uncertain = ports.saturating_sub(*uncertain + *hidden).min(of_others);
             usage.surely_reusable = usage.surely_reusable.saturating_sub(*hidden);
         }
     }
