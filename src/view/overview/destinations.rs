@@ -60,7 +60,7 @@ pub fn render(context: &OverviewContext<'_>, surface: &mut Surface<'_>) {
 /// table.
 pub fn parts(app: &App, row: &DestinationUse, theme: &Theme) -> [String; 4] {
     let left = format!("{} left", left(row, theme));
-    [row.destination.remote.to_string(), share(row), left, owner(app, row)]
+    [row.destination.remote.to_string(), share(row), left, who::owners(app, row)]
 }
 
 fn columns<'a>(
@@ -78,7 +78,7 @@ fn columns<'a>(
         |row: &DestinationUse| context.app.trends().of(Subject::Destination(row.destination));
     let rate_width = widest(7, &|row| rate(trend(row), context.theme));
     // The owner is never cut.
-    let owner_width = widest(5, &|row| owner(context.app, row));
+    let owner_width = widest(5, &|row| who::owners(context.app, row));
     let room = usize::from(width.saturating_sub(owner_width)).saturating_sub(OTHERS_WIDTH);
     let least = "destination".len();
     let name = names.unwrap_or_default().clamp(least, longest.min(room).max(least));
@@ -100,7 +100,7 @@ fn columns<'a>(
         }),
         TableColumn::right("full in", 7, 1, full_in),
         TableColumn::left("owner", owner_width, 0, |context, row, width| {
-            dim(words::shorten(&owner(context.app, row), width), context.theme)
+            dim(words::shorten(&who::owners(context.app, row), width), context.theme)
         }),
     ]
 }
@@ -145,15 +145,4 @@ fn bar(context: &OverviewContext<'_>, row: &DestinationUse, width: usize) -> Vec
     by_class[StateClass::TimeWait as usize] = row.time_wait.saturating_sub(row.reusable);
     by_class[StateClass::Established as usize] = row.used.saturating_sub(row.time_wait);
     gauges::stacked(&by_class, row.capacity, Role::Class, context.theme, width)
-}
-
-/// Names one owner and counts the others in `DestinationUse::owners`. Names the process with the
-/// most sockets or, without a process, the first owner.
-fn owner(app: &App, row: &DestinationUse) -> String {
-    let Some(owner_key) = who::main_owner(row) else { return String::new() };
-    let name = words::owner_key(app, owner_key);
-    match row.owners.len() {
-        1 => name,
-        more => format!("{name} +{}", more - 1),
-    }
 }

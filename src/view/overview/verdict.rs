@@ -61,7 +61,7 @@ pub fn explanation(app: &App, theme: &Theme, width: usize, height: usize) -> Vec
     if finding.severity == Severity::Notice {
         return note(&reason, finding, theme, width, height);
     }
-    let who = who::words(app, scan, headline, theme, width).filter(|_| height >= MIN_HEIGHT_OF_WHO);
+    let who = who::words(app, scan, headline, width).filter(|_| height >= MIN_HEIGHT_OF_WHO);
     let mut lines = labelled_lines("who", LABEL, who, theme);
     let left = height.saturating_sub(lines.len());
     let todo = advice(finding, width, (left / 2).clamp(1, MAX_ADVICE_LINES));
