@@ -1,5 +1,5 @@
 //! Draws the Overview and the Map as text on terminals that are too small for them. The shortest
-//! text is the share of ports in use, or the severity of a finding. No word is cut.
+//! text is the share of ports in use, or the severity of a finding. Cuts only names.
 
 use ratatui::text::{Line, Span};
 
@@ -50,7 +50,7 @@ fn lines_of(app: &App, theme: &Theme, room: usize, height: usize) -> Vec<Vec<Lin
             let filled = explanation.filter(|line| !line.to_string().trim().is_empty());
             lines.extend(filled.map(|line| vec![line]));
         }
-        lines.extend(overview::compact_rows(app, theme, room));
+        lines.extend(overview::compact_rows(app, theme, room, height));
         if room < LEAST_TEXT || lines.len() < height {
             lines.extend(gauges(scan));
         }

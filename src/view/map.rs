@@ -224,6 +224,9 @@ fn owner(app: &App, scan: &LatestScan, port: u16) -> String {
 /// Draws the facts that fit into the column beside a narrow map.
 fn facts(app: &App, scan: &LatestScan, grid: &Grid, surface: &mut Surface<'_>) {
     let (theme, area) = (surface.theme, surface.area);
+    if area.is_empty() {
+        return;
+    }
     let lens_counts = &scan.lens_counts;
     let dim = theme.style(Role::Dim);
     let plain = Style::reset();

@@ -1,5 +1,5 @@
-//! Draws the Overview: the verdict with its reason and advice, and how full ranges and destinations
-//! are.
+//! Draws the Overview: the verdict with its reason and advice, how full the ranges are, and the
+//! lists of destinations, listeners, owners and findings.
 
 mod areas;
 mod compact_rows;
@@ -19,9 +19,10 @@ mod who;
 use crate::{
     app::{
         App, LatestScan,
+        lens::LensCounts,
         overview::{OverviewList, Selected, headline::Headline},
     },
-    domain::{Destination, PortRange, diagnosis::SubjectStatus},
+    domain::{Destination, PortRange, Protocols, diagnosis::SubjectStatus},
     view::{
         Theme, map,
         surface::{Surface, indented},
@@ -45,6 +46,8 @@ struct OverviewContext<'a> {
     selected: Option<Selected>,
     /// Number of distinct source addresses of the destinations.
     sources: usize,
+    /// Counts of the ephemeral range, for the small map.
+    counts: LensCounts,
 }
 
 pub fn render(app: &App, surface: &mut Surface<'_>) {
@@ -55,7 +58,10 @@ pub fn render(app: &App, surface: &mut Surface<'_>) {
     };
     let selected = app.overview().selected(scan);
     let (verdict, sources) = (headline.subject_status, destinations::sources(scan));
-    let context = OverviewContext { app, scan, theme, headline, verdict, selected, sources };
+    let ephemeral = &scan.snapshot.ephemeral;
+    let counts = LensCounts::count(ephemeral.range, &scan.occupancy, Protocols::Both, ephemeral);
+    let context =
+        OverviewContext { app, scan, theme, headline, verdict, selected, sources, counts };
     let lines = areas::verdict_lines(headline.is_bad);
     let verdict = verdict::lines(&context, area.width, lines);
     let areas = areas::OverviewAreas::within(&context, area, lines);
