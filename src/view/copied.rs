@@ -2,7 +2,13 @@
 //! the port that the inspector describes. Does not copy it.
 
 use crate::{
-    app::{App, LatestScan, Screen, overview::OverviewRow},
+    app::{
+        App, LatestScan, Screen,
+        overview::{
+            OverviewRow,
+            finding_page::{self, FindingLine},
+        },
+    },
     domain::{
         Destination, DestinationUse, Finding, OwnerKey, OwnerUse, Subject,
         diagnosis::SubjectStatus, notation,
@@ -61,8 +67,8 @@ fn row(app: &App, scan: &LatestScan, row: OverviewRow) -> Option<(String, Vec<St
         }
         OverviewRow::Finding(rule, about) => {
             let mut findings = scan.diagnosis.findings.iter();
-            let finding = findings.find(|found| found.rule == rule && found.about == about)?;
-            (format!("finding {rule}"), finding_lines(finding))
+            let found = findings.find(|found| found.rule == rule && found.about == about)?;
+            (format!("finding {rule}"), finding(app, found))
         }
     })
 }
@@ -119,17 +125,14 @@ fn command(app: &App, owner_key: OwnerKey) -> String {
     command.map_or_else(String::new, |command| format!(", command {command}"))
 }
 
-/// Returns the finding in full, a line for each part. Commands are copied as they are.
-fn finding_lines(finding: &Finding) -> Vec<String> {
+/// Returns the finding as its page shows it, a line for each part and for each command.
+fn finding(app: &App, finding: &Finding) -> Vec<String> {
     let severity = finding.severity.name().to_uppercase();
-    let mut lines = vec![format!("{severity} {}", finding.summary)];
-    if !finding.meaning.is_empty() {
-        lines.push(format!("means: {}", finding.meaning));
-    }
-    lines.extend(
-        (1..).zip(&finding.advice).map(|(number, advice)| format!("do {number}: {advice}")),
-    );
-    lines.extend(finding.avoid.iter().cloned());
-    lines.push(format!("rule: {}", finding.rule));
-    lines
+    let line = |line: FindingLine| match line.label {
+        "" => line.text,
+        label => format!("{label}: {}", line.text),
+    };
+    let body = finding_page::body(finding, app.finding_age(finding), usize::MAX);
+    let summary = format!("{severity} {}", finding.summary);
+    std::iter::once(summary).chain(body.into_iter().map(line)).collect()
 }
