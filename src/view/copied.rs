@@ -5,7 +5,7 @@ use crate::{
     app::{
         App, LatestScan, Screen,
         overview::{
-            OverviewRow,
+            OverviewRow, Selected,
             finding_page::{self, FindingLine},
         },
     },
@@ -28,10 +28,7 @@ pub struct CopiedText {
 pub fn text(app: &App, theme: &Theme) -> Option<CopiedText> {
     let scan = app.scan()?;
     let (title, lines) = match app.screen() {
-        Screen::Overview => {
-            let selected = app.overview().selected(scan)?;
-            row(app, scan, selected.row)?
-        }
+        Screen::Overview => row(app, scan, app.overview().selected(scan)?)?,
         Screen::Map => {
             let port = app.inspected();
             (format!("port {port}"), inspector::text(app, scan, theme))
@@ -47,14 +44,15 @@ pub fn text(app: &App, theme: &Theme) -> Option<CopiedText> {
     Some(CopiedText { title, text })
 }
 
-fn row(app: &App, scan: &LatestScan, row: OverviewRow) -> Option<(String, Vec<String>)> {
+fn row(app: &App, scan: &LatestScan, selected: Selected) -> Option<(String, Vec<String>)> {
+    let Selected { row, index, .. } = selected;
     Some(match row {
         OverviewRow::Destination(wanted) => {
-            let row = scan.analysis.destinations.iter().find(|row| row.destination == wanted)?;
+            let row = scan.analysis.destinations.get(index)?;
             (format!("destination {}", wanted.remote), destination(app, row))
         }
         OverviewRow::Listener(wanted) => {
-            let row = scan.listeners.iter().find(|row| row.key == wanted)?;
+            let row = scan.listeners.get(index)?;
             let [port, address, queue, owner] = overview::listener(app, row);
             let command = command(app, wanted.owner_key);
             let mut lines = vec![format!("{port} on {address}: {owner}{command}")];
@@ -62,13 +60,12 @@ fn row(app: &App, scan: &LatestScan, row: OverviewRow) -> Option<(String, Vec<St
             (format!("listener {port}"), lines)
         }
         OverviewRow::Owner(wanted) => {
-            let row = scan.analysis.owners.iter().find(|row| row.owner_key == wanted)?;
+            let row = scan.analysis.owners.get(index)?;
             (format!("owner {}", words::owner_key(app, wanted)), owner(app, row))
         }
-        OverviewRow::Finding(rule, about) => {
-            let mut findings = scan.diagnosis.findings.iter();
-            let found = findings.find(|found| found.rule == rule && found.about == about)?;
-            (format!("finding {rule}"), finding(app, found))
+        OverviewRow::Finding(rule, _) => {
+            let row = scan.diagnosis.findings.get(index)?;
+            (format!("finding {rule}"), finding(app, row))
         }
     })
 }

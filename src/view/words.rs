@@ -158,9 +158,9 @@ pub fn owner(app: &App, snapshot: &Snapshot, socket: &Socket) -> Vec<String> {
             owners
         }
         Owner::Hidden => vec![hidden(snapshot).to_owned()],
-        Owner::Nobody => vec!["none visible".to_owned()],
-        Owner::Unresolved => vec!["just opened or closed".to_owned()],
-        Owner::NotAsked => vec!["not looked up".to_owned()],
+        Owner::Nobody | Owner::Unresolved | Owner::NotAsked => {
+            vec![owner_key(app, OwnerKey::of(snapshot, socket))]
+        }
     }
 }
 

@@ -133,7 +133,8 @@ fn omitted_lines_are_counted() {
 fn a_port_with_two_owners_is_complete_before_its_neighbours_are_shown() {
     let inspector = at(49_152, 120, 40);
     assert!(!inspector.contains("scroll"), "{inspector}");
-    for words in ["unit      log-shipper.service", "[4121] /srv/payments", "10.0.3.17:443, for 2m"] {
+    for words in ["unit      log-shipper.service", "[4121] /srv/payments", "10.0.3.17:443, for 2m"]
+    {
         assert!(inspector.contains(words), "{inspector}");
     }
 }

@@ -76,7 +76,7 @@ fn columns<'a>(
     };
     let trend =
         |row: &DestinationUse| context.app.trends().of(Subject::Destination(row.destination));
-    let rate_width = widest(7, &|row| rate(trend(row), context.theme));
+    let rate_width = widest(7, &|row| rate(trend(row)));
     // The owner is never cut.
     let owner_width = widest(5, &|row| who::owners(context.app, row));
     let room = usize::from(width.saturating_sub(owner_width)).saturating_sub(OTHERS_WIDTH);
@@ -96,7 +96,7 @@ fn columns<'a>(
             dim(notation::grouped(row.time_wait), context.theme)
         }),
         TableColumn::right("rate", rate_width, 4, |context, row, _| {
-            dim(rate(status(context, row).trend, context.theme), context.theme)
+            dim(rate(status(context, row).trend), context.theme)
         }),
         TableColumn::right("full in", 7, 1, full_in),
         TableColumn::left("owner", owner_width, 0, |context, row, width| {
@@ -123,7 +123,7 @@ fn full_in(context: &OverviewContext<'_>, row: &DestinationUse, _: usize) -> Vec
     match status.forecast.filter(is_near) {
         _ if status.available == 0 || status.level == Level::Failing => dim("now", theme),
         Some(forecast) => dim(in_time(forecast.seconds), theme),
-        None => dim(theme.glyph("–", "-"), theme),
+        None => dim("–", theme),
     }
 }
 

@@ -131,7 +131,7 @@ fn line(context: &OverviewContext<'_>, gauge: &Gauge, columns: &Columns) -> Line
     let level = context.app.thresholds().level(gauge.share(), left, None);
     line.push_span(Span::styled(format!("{share:>8}"), theme.style(level_role(level))));
     line.push_span(format!("{:>8}", notation::grouped(gauge.occupied)));
-    line.push_span(Span::styled(format!("{:>10}", rate(trend, theme)), theme.style(Role::Dim)));
+    line.push_span(Span::styled(format!("{:>10}", rate(trend)), theme.style(Role::Dim)));
     if columns.has_half {
         line.push_span(half(context, gauge));
     }

@@ -247,7 +247,7 @@ pub fn headline(subject_status: &SubjectStatus, sources: usize, theme: &Theme) -
             share,
         ];
     }
-    let (rate, [end, brief]) = (pace(subject_status, theme), endings(subject_status, theme));
+    let (rate, [end, brief]) = (pace(subject_status), endings(subject_status, theme));
     vec![
         format!("{subject} uses {used} of {size} {ports} ({share}){rate}{end}"),
         format!("{subject} uses {used} of {size} {ports} ({share}){end}"),
@@ -298,14 +298,14 @@ fn both(name: &str) -> (String, String, &'static str) {
 
 /// Formats the rate of change; empty if it is unknown or if no port is left. For `Failing` (full at
 /// some of the last scans), formats the rate at which ports are opened instead.
-fn pace(subject_status: &SubjectStatus, theme: &Theme) -> String {
+fn pace(subject_status: &SubjectStatus) -> String {
     match subject_status.trend {
         None => String::new(),
         Some(_) if subject_status.left.most == 0 => String::new(),
         Some(trend) if subject_status.level == Level::Failing => {
             format!(", opens {}", notation::frequency(trend.opened_per_second))
         }
-        trend => format!(", {}", rate(trend, theme)),
+        trend => format!(", {}", rate(trend)),
     }
 }
 
@@ -344,6 +344,6 @@ pub fn in_time(seconds: f64) -> String {
 }
 
 /// Formats a trend; `–` if it is not known yet.
-pub fn rate(trend: Option<Trend>, theme: &Theme) -> String {
-    trend.map_or_else(|| theme.glyph("–", "-").to_owned(), |trend| notation::rate(trend.per_second))
+pub fn rate(trend: Option<Trend>) -> String {
+    trend.map_or_else(|| "–".to_owned(), |trend| notation::rate(trend.per_second))
 }
