@@ -58,7 +58,9 @@ fn lines_of(app: &App, theme: &Theme, room: usize, height: usize) -> Vec<Vec<Lin
     } else {
         lines.extend(gauges(scan));
         lines.push(match app.not_found() {
-            Some(find) => vec![Line::raw(words::shorten(&words::not_found(app, scan, find), room))],
+            Some(find) => {
+                vec![Line::raw(words::whole_words(&words::not_found(app, scan, find), room))]
+            }
             None => port_under_cursor(app, scan),
         });
         ["enlarge to 80x20 for the map", "map needs 80x20"]
@@ -128,7 +130,7 @@ fn verdict(
     let (badge, role) = overview::badge(own, headline.subject_status.level);
     let texts = match own {
         Some(finding) => {
-            vec![overview::whole_words(&finding.summary, room.saturating_sub(badge.len() + 2))]
+            vec![words::whole_words(&finding.summary, room.saturating_sub(badge.len() + 2))]
         }
         None => overview::headline(&headline.subject_status, 1, theme),
     };

@@ -32,7 +32,7 @@ use crate::{
 pub use compact_rows::compact_rows;
 pub use listening::parts as listener;
 pub use page::render as render_page;
-pub use verdict::{badge, explanation, headline, whole_words};
+pub use verdict::{badge, explanation, headline};
 
 /// Data from which each part of the screen is drawn.
 #[derive(Clone, Copy)]

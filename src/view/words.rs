@@ -68,6 +68,23 @@ pub fn shorten(text: &str, width: usize) -> String {
     cut
 }
 
+/// Returns the first lines; the last one ends with `..` if lines were left out.
+pub fn first_lines(lines: &[String], most: usize, width: usize) -> Vec<String> {
+    let mut kept: Vec<String> = lines.iter().take(most).cloned().collect();
+    if let Some(last) = kept.last_mut().filter(|_| lines.len() > most) {
+        while last.width() + 3 > width && last.contains(' ') {
+            last.truncate(last.rfind(' ').unwrap_or_default());
+        }
+        last.push_str(" ..");
+    }
+    kept
+}
+
+/// Shortens a text to the whole words that fit on one line. Text that is cut ends with ` ..`.
+pub fn whole_words(text: &str, width: usize) -> String {
+    first_lines(&wrapped(text, width), 1, width).pop().unwrap_or_default()
+}
+
 /// Joins the first `parts` that fit on one line; cuts none of them. Returns the first part even if
 /// it is wider than `width`.
 pub fn fitted(parts: &[String], separator: &str, width: usize) -> String {

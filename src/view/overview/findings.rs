@@ -8,7 +8,7 @@ use ratatui::{
     text::{Line, Span},
 };
 
-use super::{OverviewContext, page, rule, verdict::first_lines};
+use super::{OverviewContext, page, rule};
 use crate::{
     app::overview::{OverviewList, finding_page},
     domain::{Finding, Severity},
@@ -110,7 +110,7 @@ pub fn height(context: &OverviewContext<'_>, width: u16) -> u16 {
 
 fn folded(finding: &Finding, theme: &Theme, width: usize, most: usize) -> Vec<Line<'static>> {
     let text = words::wrapped(&theme.own_text(&finding.summary), width.saturating_sub(INDENT));
-    let text = first_lines(&text, most, width.saturating_sub(INDENT));
+    let text = words::first_lines(&text, most, width.saturating_sub(INDENT));
     headed(finding, text, Style::reset(), "  ", theme)
 }
 
