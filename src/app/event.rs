@@ -1,4 +1,4 @@
-//! The input and output types of `App::update`. No behaviour.
+//! The input and output types of `App::update`, and the names of the keys.
 
 use crate::{
     app::Screen,

@@ -27,6 +27,53 @@ pub struct SettingField<S> {
     pub turn: fn(&mut S, isize, Option<PortRange>),
 }
 
+/// The fields that the runs of Allocate and Lab have in common, between those that only one of them
+/// has: `run_fields![FIELDS; FIELDS]`.
+macro_rules! run_fields {
+    ($($before:expr),* $(,)?; $($after:expr),* $(,)?) => {
+        &[
+            $($before,)*
+            SettingField {
+                name: "protocol",
+                value: |options| options.protocols.name().to_owned(),
+                accepts: settings::accepts_nothing,
+                read: |_, _| Ok(()),
+                turn: |options, by, _| {
+                    options.protocols =
+                        settings::cycle(&settings::PROTOCOLS, options.protocols, by);
+                },
+            },
+            SettingField {
+                name: "range",
+                value: |options| options.range.to_string(),
+                accepts: settings::accepts_range,
+                read: |options, typed| settings::read_range(typed, &mut options.range),
+                turn: |options, by, ephemeral| {
+                    settings::turn_range(&mut options.range, by, ephemeral);
+                },
+            },
+            SettingField {
+                name: "attempts",
+                value: |options| options.max_attempts.to_string(),
+                accepts: settings::accepts_digits,
+                read: |options, typed| settings::read_attempts(typed, &mut options.max_attempts),
+                turn: |options, by, _| {
+                    settings::step(&settings::ATTEMPTS, &mut options.max_attempts, by);
+                },
+            },
+            SettingField {
+                name: "seed",
+                value: |options| options.seed.to_string(),
+                accepts: settings::accepts_digits,
+                read: |options, typed| settings::read_seed(typed, &mut options.seed),
+                turn: |options, by, _| options.seed = options.seed.wrapping_add_signed(by as i64),
+            },
+            $($after,)*
+        ]
+    };
+}
+pub(super) use run_fields;
+
 /// A field as the panel shows it now.
 pub struct SettingRow<'a> {
     pub name: &'static str,

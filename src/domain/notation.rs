@@ -78,21 +78,29 @@ pub fn ascii(text: &str) -> Cow<'_, str> {
     }
     let mut ascii = String::with_capacity(text.len() + 8);
     for character in text.chars() {
-        match character {
-            c if c.is_ascii() => ascii.push(c),
-            '→' => ascii.push_str("->"),
-            '·' | '–' | '−' => ascii.push('-'),
-            '×' => ascii.push('x'),
-            '±' => ascii.push_str("+-"),
-            '≈' => ascii.push('~'),
-            '≤' => ascii.push_str("<="),
-            '≥' => ascii.push_str(">="),
-            'µ' => ascii.push('u'),
-            '…' => ascii.push_str("..."),
-            c => ascii.extend(c.escape_unicode()),
+        match in_ascii(character) {
+            Some(replacement) => ascii.push_str(replacement),
+            None if character.is_ascii() => ascii.push(character),
+            None => ascii.extend(character.escape_unicode()),
         }
     }
     ascii.into()
+}
+
+/// Returns the replacement of a symbol that is not in ASCII: `->` for `→`. None: it has none.
+pub fn in_ascii(symbol: char) -> Option<&'static str> {
+    Some(match symbol {
+        '→' => "->",
+        '·' | '–' | '−' => "-",
+        '×' => "x",
+        '±' => "+-",
+        '≈' => "~",
+        '≤' => "<=",
+        '≥' => ">=",
+        'µ' => "u",
+        '…' => "...",
+        _ => return None,
+    })
 }
 
 /// Formats a duration, rounded down to its two largest units: `7s`, `1m 12s`, `3h 10m`, `2d 04h`.

@@ -8,8 +8,9 @@ const MAX_TEXT: usize = 65_536;
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// Returns the sequence that sets the clipboard to this text, and whether it contains all lines; if
-/// not, it contains the first ones, as far as `MAX_TEXT` has room for them. Control characters other than the line feed
-/// are left out, because they would act on the program that the text is pasted into.
+/// not, it contains the first ones, as far as `MAX_TEXT` has room for them. Control characters other
+/// than the line feed are left out, because they would act on the program that the text is pasted
+/// into.
 pub(super) fn sequence(text: &str) -> (Vec<u8>, bool) {
     let (mut kept, mut is_whole) = (String::new(), true);
     for line in text.split_inclusive('\n') {

@@ -28,6 +28,7 @@ use crate::{
 use areas::AllocateAreas;
 use map::AttemptMap;
 use pool::PoolContext;
+pub(super) use title::target_wordings;
 
 /// Maximum number of lines of the log. Redrawing more lines would send too much over ssh.
 const MAX_LOG_LINES: u16 = 16;

@@ -13,16 +13,24 @@ use crate::{
 pub const EIGHTHS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// Draws a bar in the column `x` that fills `share` (0 to 1) of the surface's height. It is empty
-/// only if the share is 0.
-pub fn vertical(share: f64, x: u16, style: Style, surface: &mut Surface<'_>) {
+/// only if the share is 0. `mark` fills whole cells; None: the bar ends at an eighth of a cell.
+pub fn vertical(share: f64, x: u16, mark: Option<char>, style: Style, surface: &mut Surface<'_>) {
     let least = if share > 0.0 { 1.0 } else { 0.0 };
     let eighths = (share * f64::from(surface.area.height) * 8.0).round().max(least);
     for line in 0..surface.area.height {
         let here = (eighths - f64::from(line) * 8.0).clamp(0.0, 8.0) as usize;
-        let glyph = if surface.theme.ascii && here > 0 { '#' } else { EIGHTHS[here] };
+        if here == 0 {
+            break;
+        }
+        let glyph = mark.unwrap_or(EIGHTHS[here]);
         let y = surface.area.bottom() - 1 - line;
         surface.put(x, y, glyph.encode_utf8(&mut [0; 4]), style);
     }
+}
+
+/// Returns what fills the cells of a bar if the terminal has no blocks.
+pub fn ascii_mark(theme: &Theme) -> Option<char> {
+    theme.ascii.then_some('#')
 }
 
 /// Returns the line of the mark at the top of a bar that fills `share` (0 to 1) of the area's

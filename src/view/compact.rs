@@ -1,5 +1,5 @@
 //! Draws the Overview and the Map as text on terminals that are too small for them. The shortest
-//! text is the share of ports in use, or the severity of a finding. No word is cut.
+//! text is the share of ports in use, or the severity of a finding. Cuts only names.
 
 use ratatui::text::{Line, Span};
 
@@ -50,7 +50,7 @@ fn lines_of(app: &App, theme: &Theme, room: usize, height: usize) -> Vec<Vec<Lin
             let filled = explanation.filter(|line| !line.to_string().trim().is_empty());
             lines.extend(filled.map(|line| vec![line]));
         }
-        lines.extend(overview::compact_rows(app, theme, room));
+        lines.extend(overview::compact_rows(app, theme, room, height));
         if room < LEAST_TEXT || lines.len() < height {
             lines.extend(gauges(scan));
         }
@@ -58,7 +58,9 @@ fn lines_of(app: &App, theme: &Theme, room: usize, height: usize) -> Vec<Vec<Lin
     } else {
         lines.extend(gauges(scan));
         lines.push(match app.not_found() {
-            Some(find) => vec![Line::raw(words::shorten(&words::not_found(app, scan, find), room))],
+            Some(find) => {
+                vec![Line::raw(words::whole_words(&words::not_found(app, scan, find), room))]
+            }
             None => port_under_cursor(app, scan),
         });
         ["enlarge to 80x20 for the map", "map needs 80x20"]
@@ -128,7 +130,7 @@ fn verdict(
     let (badge, role) = overview::badge(own, headline.subject_status.level);
     let texts = match own {
         Some(finding) => {
-            vec![overview::whole_words(&finding.summary, room.saturating_sub(badge.len() + 2))]
+            vec![words::whole_words(&finding.summary, room.saturating_sub(badge.len() + 2))]
         }
         None => overview::headline(&headline.subject_status, 1, theme),
     };

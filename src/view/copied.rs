@@ -2,7 +2,13 @@
 //! the port that the inspector describes. Does not copy it.
 
 use crate::{
-    app::{App, LatestScan, Screen, overview::OverviewRow},
+    app::{
+        App, LatestScan, Screen,
+        overview::{
+            OverviewRow, Selected,
+            finding_page::{self, FindingLine},
+        },
+    },
     domain::{
         Destination, DestinationUse, Finding, OwnerKey, OwnerUse, Subject,
         diagnosis::SubjectStatus, notation,
@@ -22,10 +28,7 @@ pub struct CopiedText {
 pub fn text(app: &App, theme: &Theme) -> Option<CopiedText> {
     let scan = app.scan()?;
     let (title, lines) = match app.screen() {
-        Screen::Overview => {
-            let selected = app.overview().selected(scan)?;
-            row(app, scan, selected.row)?
-        }
+        Screen::Overview => row(app, scan, app.overview().selected(scan)?)?,
         Screen::Map => {
             let port = app.inspected();
             (format!("port {port}"), inspector::text(app, scan, theme))
@@ -41,14 +44,15 @@ pub fn text(app: &App, theme: &Theme) -> Option<CopiedText> {
     Some(CopiedText { title, text })
 }
 
-fn row(app: &App, scan: &LatestScan, row: OverviewRow) -> Option<(String, Vec<String>)> {
+fn row(app: &App, scan: &LatestScan, selected: Selected) -> Option<(String, Vec<String>)> {
+    let Selected { row, index, .. } = selected;
     Some(match row {
         OverviewRow::Destination(wanted) => {
-            let row = scan.analysis.destinations.iter().find(|row| row.destination == wanted)?;
+            let row = scan.analysis.destinations.get(index)?;
             (format!("destination {}", wanted.remote), destination(app, row))
         }
         OverviewRow::Listener(wanted) => {
-            let row = scan.listeners.iter().find(|row| row.key == wanted)?;
+            let row = scan.listeners.get(index)?;
             let [port, address, queue, owner] = overview::listener(app, row);
             let command = command(app, wanted.owner_key);
             let mut lines = vec![format!("{port} on {address}: {owner}{command}")];
@@ -56,13 +60,12 @@ fn row(app: &App, scan: &LatestScan, row: OverviewRow) -> Option<(String, Vec<St
             (format!("listener {port}"), lines)
         }
         OverviewRow::Owner(wanted) => {
-            let row = scan.analysis.owners.iter().find(|row| row.owner_key == wanted)?;
+            let row = scan.analysis.owners.get(index)?;
             (format!("owner {}", words::owner_key(app, wanted)), owner(app, row))
         }
-        OverviewRow::Finding(rule, about) => {
-            let mut findings = scan.diagnosis.findings.iter();
-            let finding = findings.find(|found| found.rule == rule && found.about == about)?;
-            (format!("finding {rule}"), finding_lines(finding))
+        OverviewRow::Finding(rule, _) => {
+            let row = scan.diagnosis.findings.get(index)?;
+            (format!("finding {rule}"), finding(app, row))
         }
     })
 }
@@ -119,17 +122,14 @@ fn command(app: &App, owner_key: OwnerKey) -> String {
     command.map_or_else(String::new, |command| format!(", command {command}"))
 }
 
-/// Returns the finding in full, a line for each part. Commands are copied as they are.
-fn finding_lines(finding: &Finding) -> Vec<String> {
+/// Returns the finding as its page shows it, a line for each part and for each command.
+fn finding(app: &App, finding: &Finding) -> Vec<String> {
     let severity = finding.severity.name().to_uppercase();
-    let mut lines = vec![format!("{severity} {}", finding.summary)];
-    if !finding.meaning.is_empty() {
-        lines.push(format!("means: {}", finding.meaning));
-    }
-    lines.extend(
-        (1..).zip(&finding.advice).map(|(number, advice)| format!("do {number}: {advice}")),
-    );
-    lines.extend(finding.avoid.iter().cloned());
-    lines.push(format!("rule: {}", finding.rule));
-    lines
+    let line = |line: FindingLine| match line.label {
+        "" => line.text,
+        label => format!("{label}: {}", line.text),
+    };
+    let body = finding_page::body(finding, app.finding_age(finding), usize::MAX);
+    let summary = format!("{severity} {}", finding.summary);
+    std::iter::once(summary).chain(body.into_iter().map(line)).collect()
 }

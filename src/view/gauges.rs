@@ -114,9 +114,9 @@ pub fn stacked(
             None if theme.has_color() => (' ', free),
             None => (theme.glyph('·', '.'), Style::new()),
         };
-        Span::styled(symbol.to_string(), style)
+        (symbol, style)
     };
-    cells(by_class, size, width).into_iter().enumerate().map(cell).collect()
+    spans(cells(by_class, size, width).into_iter().enumerate().map(cell))
 }
 
 /// Returns a bar like [`stacked`], but without background and ticks, so that bars can be compared
@@ -130,11 +130,23 @@ pub fn parts(
     let cell = |class: Option<StateClass>| match class {
         Some(class) => {
             let symbol = if theme.needs_whole_cells() { letter(class) } else { '█' };
-            Span::styled(symbol.to_string(), theme.style(Role::Class(class)))
+            (symbol, theme.style(Role::Class(class)))
         }
-        None => Span::raw(" "),
+        None => (' ', Style::new()),
     };
-    cells(by_class, size, width).into_iter().map(cell).collect()
+    spans(cells(by_class, size, width).into_iter().map(cell))
+}
+
+/// Returns a span for each run of cells of one style.
+fn spans(cells: impl Iterator<Item = (char, Style)>) -> Vec<Span<'static>> {
+    let mut spans: Vec<Span<'static>> = Vec::new();
+    for (symbol, style) in cells {
+        match spans.last_mut() {
+            Some(last) if last.style == style => last.content.to_mut().push(symbol),
+            _ => spans.push(Span::styled(symbol.to_string(), style)),
+        }
+    }
+    spans
 }
 
 /// Returns the state class of each cell. None: the cell is empty. If all parts round to zero cells,

@@ -132,12 +132,14 @@ fn map_settings(app: &App) -> [Option<String>; 2] {
     [only, lens]
 }
 
+/// Joins the parts with ` · `. A badge brings a blank of its own.
 fn joined(parts: impl Iterator<Item = Span<'static>>, theme: &Theme) -> Line<'static> {
-    let dot = Span::styled(" · ", theme.style(Role::Faint));
     let mut line = Line::default();
     for part in parts {
-        if !line.spans.is_empty() {
-            line.push_span(dot.clone());
+        if let Some(last) = line.spans.last() {
+            let before = if last.content.ends_with(' ') { "" } else { " " };
+            let after = if part.content.starts_with(' ') { "" } else { " " };
+            line.push_span(Span::styled(format!("{before}·{after}"), theme.style(Role::Faint)));
         }
         line.push_span(part);
     }

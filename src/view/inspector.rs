@@ -115,56 +115,85 @@ fn columns(context: InspectorContext<'_>, has_families: bool, surface: &mut Surf
         let width = RIGHT_WIDTH.min((area.width - COLUMN_GAP) / 2);
         let left = Rect { width: area.width - COLUMN_GAP - width, ..area };
         let right = Rect { x: left.right() + COLUMN_GAP, width, ..area };
-        surface.within(left).lines(&about_port(&context.as_wide_as(left), height));
+        let context = context.as_wide_as(left);
+        surface.within(left).lines(&PortLines::of(&context).page(&context, height));
         let range_lines = range_and_neighbours(&context.as_wide_as(right), has_families, height);
         surface.within(right).lines(&range_lines);
     } else {
         let narrow = Rect { width: area.width.min(WIDE), ..area };
         let context = context.as_wide_as(area);
+        let port_lines = PortLines::of(&context);
+        // The sections below the port get only lines that it does not need.
+        let least = PORT_LINES.max(port_lines.head.len() + port_lines.needed);
         let mut range_lines = range_and_neighbours(
             &context.as_wide_as(narrow),
             has_families,
-            height.saturating_sub(PORT_LINES + 1),
+            height.saturating_sub(least + 1),
         );
         if !range_lines.is_empty() {
             range_lines.insert(0, Line::default());
         }
         let top = Rect { height: area.height.saturating_sub(range_lines.len() as u16), ..area };
-        surface.within(top).lines(&about_port(&context, usize::from(top.height)));
+        surface.within(top).lines(&port_lines.page(&context, usize::from(top.height)));
         let bottom = Rect { y: top.bottom(), height: area.height - top.height, ..area };
         surface.within(bottom).lines(&range_lines);
     }
 }
 
-/// Returns the lines of the selected span, the port and its history.
-fn about_port(context: &InspectorContext<'_>, room: usize) -> Vec<Line<'static>> {
-    let mut lines = range::span_lines(context);
-    if !lines.is_empty() {
-        lines.push(Line::default());
+/// What is known about the port.
+struct PortLines {
+    /// The selected span, and the title of the port.
+    head: Vec<Line<'static>>,
+    /// The port and its history.
+    lines: Vec<Line<'static>>,
+    /// How many of `lines` must not be left out.
+    needed: usize,
+}
+
+impl PortLines {
+    fn of(context: &InspectorContext<'_>) -> Self {
+        let mut head = range::span_lines(context);
+        if !head.is_empty() {
+            head.push(Line::default());
+        }
+        head.push(port::title(context));
+        let (mut lines, needed) = port::lines(context);
+        let history_lines = port_history::lines(context);
+        if !history_lines.is_empty() {
+            lines.push(Line::default());
+            lines.extend(history_lines);
+        }
+        Self { head, lines, needed }
     }
-    lines.push(port::title(context));
-    let (mut port_lines, needed) = port::lines(context);
-    let history_lines = port_history::lines(context);
-    if !history_lines.is_empty() {
-        port_lines.push(Line::default());
-        port_lines.extend(history_lines);
+
+    /// Returns the head and the current page of the lines, `room` lines in all.
+    fn page(self, context: &InspectorContext<'_>, room: usize) -> Vec<Line<'static>> {
+        let Self { mut head, lines, needed } = self;
+        let room = room.saturating_sub(head.len());
+        head.extend(page(context, lines, needed, room));
+        head
     }
-    let room = room.saturating_sub(lines.len());
-    lines.extend(page(context, port_lines, needed, room));
-    lines
 }
 
 /// Returns the lines of the current page. The first page has no number if the `needed` first lines
-/// fit; the others end with the numbers of their lines.
+/// fit; the others show the numbers of their lines, behind the last one if all pages have room there,
+/// else below.
 fn page(
     context: &InspectorContext<'_>,
     mut lines: Vec<Line<'static>>,
     needed: usize,
     room: usize,
 ) -> Vec<Line<'static>> {
-    let each = room.saturating_sub(1).max(1);
-    let first_page = if needed <= room { room.max(1) } else { each };
     let all = lines.len();
+    let numbers = |start: usize, end| {
+        context.dim(format!(" lines {}-{end} of {all} · J K scroll", start + 1))
+    };
+    let room_behind =
+        |line: &Line<'_>| context.width.checked_sub(line.width() + numbers(all, all).width());
+    let is_behind =
+        lines.chunks(room.max(1)).all(|page| page.last().and_then(room_behind).is_some());
+    let each = room.saturating_sub(usize::from(!is_behind)).max(1);
+    let first_page = if needed <= room { room.max(1) } else { each };
     let pages = 1 + all.saturating_sub(first_page).div_ceil(each);
     let number = context.app.inspector_page().rem_euclid(pages.cast_signed()) as usize;
     let (start, length) = match number {
@@ -174,7 +203,15 @@ fn page(
     let end = all.min(start + length);
     let mut page: Vec<_> = lines.drain(start..end).collect();
     if room > 1 && pages > 1 && (number > 0 || needed > room) {
-        page.push(context.dim(format!(" lines {}-{end} of {all} · J K scroll", start + 1)));
+        let numbers = numbers(start, end);
+        match page.last_mut().filter(|_| is_behind) {
+            Some(last) => {
+                let width = context.width - numbers.width() - last.width();
+                last.push_span(Span::raw(" ".repeat(width)));
+                last.push_span(Span::styled(numbers.to_string(), numbers.style));
+            }
+            None => page.push(numbers),
+        }
     }
     page.truncate(room);
     page

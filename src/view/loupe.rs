@@ -52,7 +52,7 @@ pub fn render(app: &App, plan: &Plan, map: &Heatmap<'_>, surface: &mut Surface<'
     let Some(lines) = area.height.checked_sub(1) else { return };
     let Some(grid) = grid(app, plan, lines) else { return };
     let title = format!(" Loupe {} ", grid.range());
-    let what = theme.glyph("· 1 port/block ", "- 1 port/block ");
+    let what = "· 1 port/block ";
     let used = title.len() + what.chars().count() + 1;
     let rule = theme.glyph("─", "-").repeat(usize::from(area.width).saturating_sub(used + 1));
     let line = Line::from(vec![

@@ -93,13 +93,13 @@ fn strip(app: &App, scan: &LatestScan, grid: &Grid, areas: &FrameAreas, surface:
     let room = usize::from(area.width.saturating_sub(2));
     if let Some(why) = app.failure() {
         let parts = [why.to_string(), "showing older data".to_owned()];
-        let text = words::shorten(&words::fitted(&parts, "; ", room), room);
+        let text = words::whole_words(&words::fitted(&parts, "; ", room), room);
         surface.put(area.x + 1, area.y, &text, theme.style(Role::Critical));
     } else if let Some(find) = app.not_found() {
-        let text = words::shorten(&words::not_found(app, scan, find), room);
+        let text = words::whole_words(&words::not_found(app, scan, find), room);
         surface.put(area.x + 1, area.y, &text, theme.style(Role::Warn));
     } else if let Some(found) = app.found() {
-        let text = words::shorten(&found_ports(app, found), room);
+        let text = words::whole_words(&found_ports(app, found), room);
         surface.put(area.x + 1, area.y, &text, theme.style(Role::Text));
     } else if !areas.gauges.is_empty() || areas.has_inspector_beside {
         let line = title(app, scan, theme, grid, usize::from(area.width));
@@ -224,6 +224,9 @@ fn owner(app: &App, scan: &LatestScan, port: u16) -> String {
 /// Draws the facts that fit into the column beside a narrow map.
 fn facts(app: &App, scan: &LatestScan, grid: &Grid, surface: &mut Surface<'_>) {
     let (theme, area) = (surface.theme, surface.area);
+    if area.is_empty() {
+        return;
+    }
     let lens_counts = &scan.lens_counts;
     let dim = theme.style(Role::Dim);
     let plain = Style::reset();

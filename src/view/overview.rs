@@ -1,5 +1,5 @@
-//! Draws the Overview: the verdict with its reason and advice, and how full ranges and destinations
-//! are.
+//! Draws the Overview: the verdict with its reason and advice, how full the ranges are, and the
+//! lists of destinations, listeners, owners and findings.
 
 mod areas;
 mod compact_rows;
@@ -16,12 +16,15 @@ mod rule;
 mod verdict;
 mod who;
 
+use std::cell::OnceCell;
+
 use crate::{
     app::{
         App, LatestScan,
+        lens::LensCounts,
         overview::{OverviewList, Selected, headline::Headline},
     },
-    domain::{Destination, PortRange, diagnosis::SubjectStatus},
+    domain::{Destination, PortRange, Protocols, diagnosis::SubjectStatus},
     view::{
         Theme, map,
         surface::{Surface, indented},
@@ -31,7 +34,7 @@ use crate::{
 pub use compact_rows::compact_rows;
 pub use listening::parts as listener;
 pub use page::render as render_page;
-pub use verdict::{badge, explanation, headline, whole_words};
+pub use verdict::{badge, explanation, headline};
 
 /// Data from which each part of the screen is drawn.
 #[derive(Clone, Copy)]
@@ -45,6 +48,8 @@ struct OverviewContext<'a> {
     selected: Option<Selected>,
     /// Number of distinct source addresses of the destinations.
     sources: usize,
+    /// See `OverviewContext::counts`.
+    counts: &'a OnceCell<LensCounts>,
 }
 
 pub fn render(app: &App, surface: &mut Surface<'_>) {
@@ -55,7 +60,9 @@ pub fn render(app: &App, surface: &mut Surface<'_>) {
     };
     let selected = app.overview().selected(scan);
     let (verdict, sources) = (headline.subject_status, destinations::sources(scan));
-    let context = OverviewContext { app, scan, theme, headline, verdict, selected, sources };
+    let counts = &OnceCell::new();
+    let context =
+        OverviewContext { app, scan, theme, headline, verdict, selected, sources, counts };
     let lines = areas::verdict_lines(headline.is_bad);
     let verdict = verdict::lines(&context, area.width, lines);
     let areas = areas::OverviewAreas::within(&context, area, lines);
@@ -78,6 +85,15 @@ impl OverviewContext<'_> {
 
     fn range(&self) -> PortRange {
         self.scan.snapshot.ephemeral.range
+    }
+
+    /// Returns the counts of the ephemeral range. Counts it at the first call, because only large
+    /// screens have the small map.
+    fn counts(&self) -> &LensCounts {
+        let ephemeral = &self.scan.snapshot.ephemeral;
+        self.counts.get_or_init(|| {
+            LensCounts::count(ephemeral.range, &self.scan.occupancy, Protocols::Both, ephemeral)
+        })
     }
 
     /// Returns the selected row of a list. None: another list has it.

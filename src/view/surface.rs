@@ -176,16 +176,11 @@ fn ascii_only(span: Span<'_>, ascii: bool) -> Span<'_> {
 
 /// Joins with ` · ` the first parts that fit in full into `width` columns; skips empty ones.
 pub fn fitted(parts: &[&str], width: usize) -> String {
-    let mut line = String::new();
-    for part in parts.iter().filter(|part| !part.is_empty()) {
-        let separator = if line.is_empty() { "" } else { " · " };
-        if line.width() + separator.width() + part.width() > width {
-            break;
-        }
-        line.push_str(separator);
-        line.push_str(part);
-    }
-    line
+    let parts = parts.iter().filter(|part| !part.is_empty());
+    let parts: Vec<String> = parts.map(|&part| part.to_owned()).collect();
+    Some(words::fitted(&parts, " · ", width))
+        .filter(|line| line.width() <= width)
+        .unwrap_or_default()
 }
 
 /// Returns the first parts that fit into `width` columns; cuts none of them.

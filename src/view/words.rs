@@ -1,28 +1,11 @@
 //! Formats times and owners for the screens, and cuts and wraps text. Does not draw.
 
-use std::time::Duration;
-
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::{
     app::{App, Find, LatestScan},
     domain::{Age, Gap, Owner, OwnerKey, Snapshot, Socket, State, Text, Timer, notation},
-    view::Theme,
 };
-
-/// The symbols of portscope's own texts that are not ASCII, and their replacements.
-const ASCII: [(char, &str); 10] = [
-    ('→', "->"),
-    ('·', "-"),
-    ('–', "-"),
-    ('−', "-"),
-    ('×', "x"),
-    ('µ', "u"),
-    ('±', "+-"),
-    ('≤', "<="),
-    ('≥', ">="),
-    ('…', "~"),
-];
 
 pub use crate::domain::wrap::{pieces, wrapped};
 
@@ -42,11 +25,6 @@ pub fn of(part: impl Into<u64>, whole: impl Into<u64>) -> String {
     format!("{} of {}", notation::grouped(part), notation::grouped(whole))
 }
 
-/// Formats a measured time, with `u` for `µ` if only ASCII is available.
-pub fn took(time: Duration, theme: &Theme) -> String {
-    notation::elapsed(time).replace('µ', theme.glyph("µ", "u"))
-}
-
 /// Returns the label and name of a systemd unit or container: `unit nginx.service`, `container
 /// docker 3f2a…`.
 pub fn unit(unit: &Text) -> (&'static str, &str) {
@@ -61,7 +39,14 @@ pub fn unit(unit: &Text) -> (&'static str, &str) {
 
 /// Replaces the symbols of portscope's own texts by ASCII: `→` by `->`. Keeps all other characters.
 pub fn ascii(text: &str) -> String {
-    ASCII.iter().fold(text.to_owned(), |text, (symbol, ascii)| text.replace(*symbol, ascii))
+    let mut ascii = String::with_capacity(text.len());
+    for character in text.chars() {
+        match notation::in_ascii(character) {
+            Some(replacement) => ascii.push_str(replacement),
+            None => ascii.push(character),
+        }
+    }
+    ascii
 }
 
 /// Cuts text to `width` columns. Cut text ends with `..` if `width` is at least 2.
@@ -81,6 +66,23 @@ pub fn shorten(text: &str, width: usize) -> String {
         .collect();
     cut.push_str(if width >= 2 { ".." } else { "" });
     cut
+}
+
+/// Returns the first lines; the last one ends with `..` if lines were left out.
+pub fn first_lines(lines: &[String], most: usize, width: usize) -> Vec<String> {
+    let mut kept: Vec<String> = lines.iter().take(most).cloned().collect();
+    if let Some(last) = kept.last_mut().filter(|_| lines.len() > most) {
+        while last.width() + 3 > width && last.contains(' ') {
+            last.truncate(last.rfind(' ').unwrap_or_default());
+        }
+        last.push_str(" ..");
+    }
+    kept
+}
+
+/// Shortens a text to the whole words that fit on one line. Text that is cut ends with ` ..`.
+pub fn whole_words(text: &str, width: usize) -> String {
+    first_lines(&wrapped(text, width), 1, width).pop().unwrap_or_default()
 }
 
 /// Joins the first `parts` that fit on one line; cuts none of them. Returns the first part even if
@@ -120,28 +122,15 @@ pub fn listed(parts: &[String], width: usize) -> Vec<String> {
 
 /// Formats a process: `chrome[4121] alice`, or `pid 4121` if it was not read.
 pub fn process(app: &App, snapshot: &Snapshot, pid: u32) -> String {
-    let Some(process) = app.processes().get(pid) else { return format!("pid {pid}") };
-    let user = process.uid.map(|uid| user(snapshot, uid)).unwrap_or_default();
-    format!("{}[{pid}] {user}", process.name).trim_end().to_owned()
+    let uid = app.processes().get(pid).and_then(|process| process.uid);
+    let user = uid.map_or_else(String::new, |uid| format!(" {}", user(snapshot, uid)));
+    format!("{}{user}", app.processes().named(pid))
 }
 
 /// Formats the owner of sockets: `payments-api[4121]`, `hidden, alice`, `kernel`.
 pub fn owner_key(app: &App, owner_key: OwnerKey) -> String {
     match owner_key {
-        OwnerKey::Process(pid) if app.processes().get(pid).is_some() => {
-            format!("{}[{pid}]", owner_key_name(app, owner_key))
-        }
-        _ => owner_key_name(app, owner_key),
-    }
-}
-
-/// Like [`owner_key`], without the pid if the name is known.
-pub fn owner_key_name(app: &App, owner_key: OwnerKey) -> String {
-    match owner_key {
-        OwnerKey::Process(pid) => match app.processes().get(pid) {
-            Some(process) => process.name.to_string(),
-            None => format!("pid {pid}"),
-        },
+        OwnerKey::Process(pid) => app.processes().named(pid).to_string(),
         OwnerKey::Hidden(uid) => match (uid, app.scan()) {
             (Some(uid), Some(scan)) => format!("hidden, {}", user(&scan.snapshot, uid)),
             _ => "hidden".to_owned(),
@@ -186,9 +175,9 @@ pub fn owner(app: &App, snapshot: &Snapshot, socket: &Socket) -> Vec<String> {
             owners
         }
         Owner::Hidden => vec![hidden(snapshot).to_owned()],
-        Owner::Nobody => vec!["none visible".to_owned()],
-        Owner::Unresolved => vec!["just opened or closed".to_owned()],
-        Owner::NotAsked => vec!["not looked up".to_owned()],
+        Owner::Nobody | Owner::Unresolved | Owner::NotAsked => {
+            vec![owner_key(app, OwnerKey::of(snapshot, socket))]
+        }
     }
 }
 
@@ -203,10 +192,15 @@ fn hidden(snapshot: &Snapshot) -> &'static str {
 
 /// Formats the owners like [`owner`], on one line.
 pub fn owner_line(app: &App, snapshot: &Snapshot, socket: &Socket) -> String {
-    let mut owners = owner(app, snapshot, socket);
-    match owners.len() {
-        0 | 1 => owners.pop().unwrap_or_default(),
-        more => format!("{} +{}", owners.swap_remove(0), more - 1),
+    let owners = owner(app, snapshot, socket);
+    with_others(owners.first().cloned().unwrap_or_default(), owners.len() as u64)
+}
+
+/// Adds to a name the number of the others: `nginx[812] +4`. `all` includes the named one.
+pub fn with_others(name: String, all: u64) -> String {
+    match all {
+        0 | 1 => name,
+        more => format!("{name} +{}", notation::grouped(more - 1)),
     }
 }
 
@@ -232,6 +226,8 @@ pub fn seconds_left(socket: &Socket) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

@@ -72,7 +72,7 @@ fn the_selected_row_or_port_is_sent_to_the_clipboard() {
             !session.contents().contains("clipboard: ")
         });
         let finding = copied(&mut session, b"y");
-        for part in ["rule: listener-in-range\n", "do 1: ", "sysctl -w "] {
+        for part in ["rule: listener-in-range\n", "do: 1 ", "sysctl -w "] {
             assert!(finding.contains(part), "{part} is not in\n{finding}");
         }
         session.send(b"q");

@@ -122,11 +122,21 @@ fn the_inspector_below_the_map() {
 
 #[test]
 fn omitted_lines_are_counted() {
-    let inspector = at(49_152, 120, 40);
-    assert!(inspector.contains("\n│  lines 1-12 of 22 · J K scroll\n"), "{inspector}");
+    let inspector = at(49_152, 80, 24);
+    assert!(inspector.ends_with("\n lines 1-3 of 11 · J K scroll"), "{inspector}");
     let below = at(49_152, 109, 50);
     assert!(!below.contains("scroll"), "{below}");
     golden("below-109x50", &below);
+}
+
+#[test]
+fn a_port_with_two_owners_is_complete_before_its_neighbours_are_shown() {
+    let inspector = at(49_152, 120, 40);
+    assert!(!inspector.contains("scroll"), "{inspector}");
+    for words in ["unit      log-shipper.service", "[4121] /srv/payments", "10.0.3.17:443, for 2m"]
+    {
+        assert!(inspector.contains(words), "{inspector}");
+    }
 }
 
 #[test]

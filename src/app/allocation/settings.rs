@@ -4,7 +4,7 @@ use crate::{
     allocator::ALLOCATORS,
     app::{
         allocation::AllocationOptions,
-        settings::{self, ATTEMPTS, EditableSettings, PROTOCOLS, SettingField, cycle, step},
+        settings::{self, EditableSettings, SettingField, run_fields},
     },
     domain::LocalAddress,
 };
@@ -13,7 +13,7 @@ use crate::{
 const ALL: &str = "all";
 
 impl EditableSettings for AllocationOptions {
-    const FIELDS: &'static [SettingField<Self>] = &[
+    const FIELDS: &'static [SettingField<Self>] = run_fields![
         SettingField {
             name: "strategy",
             value: |options| ALLOCATORS[options.strategy].name.to_owned(),
@@ -21,34 +21,7 @@ impl EditableSettings for AllocationOptions {
             read: |_, _| Ok(()),
             turn: |options, by, _| options.strategy = next_strategy(options.strategy, by),
         },
-        SettingField {
-            name: "protocol",
-            value: |options| options.protocols.name().to_owned(),
-            accepts: settings::accepts_nothing,
-            read: |_, _| Ok(()),
-            turn: |options, by, _| options.protocols = cycle(&PROTOCOLS, options.protocols, by),
-        },
-        SettingField {
-            name: "range",
-            value: |options| options.range.to_string(),
-            accepts: settings::accepts_range,
-            read: |options, typed| settings::read_range(typed, &mut options.range),
-            turn: |options, by, ephemeral| settings::turn_range(&mut options.range, by, ephemeral),
-        },
-        SettingField {
-            name: "attempts",
-            value: |options| options.max_attempts.to_string(),
-            accepts: settings::accepts_digits,
-            read: |options, typed| settings::read_attempts(typed, &mut options.max_attempts),
-            turn: |options, by, _| step(&ATTEMPTS, &mut options.max_attempts, by),
-        },
-        SettingField {
-            name: "seed",
-            value: |options| options.seed.to_string(),
-            accepts: settings::accepts_digits,
-            read: |options, typed| settings::read_seed(typed, &mut options.seed),
-            turn: |options, by, _| options.seed = options.seed.wrapping_add_signed(by as i64),
-        },
+        ;
         SettingField {
             name: "address",
             value: |options| {

@@ -6,10 +6,9 @@ use crate::{
     app::allocation::{Allocation, AllocatorTarget, Model, Reached},
     domain::notation::{self, percent},
     view::{
-        Role, Theme,
+        Role,
         allocate::AllocateContext,
         surface::{Surface, first_fitting, fitted},
-        words::took,
     },
 };
 
@@ -46,11 +45,11 @@ pub fn section(context: AllocateContext<'_>, column: &mut Surface<'_>) {
     let each = if figures.attempts == 0 || is_simulated {
         String::new()
     } else {
-        format!("{} each", attempt_time(allocation, column.theme))
+        format!("{} each", attempt_time(allocation))
     };
     let attempts = notation::counted(figures.attempts, "attempt");
     let rate = rate(context).map_or_else(String::new, |rate| format!("{rate}/s"));
-    let parts = [attempts, rate, each, snapshots(allocation, column.theme)];
+    let parts = [attempts, rate, each, snapshots(allocation)];
     column.text(&fitted(&parts.each_ref().map(String::as_str), column.width()), Role::Text);
     let words = model_words(allocation);
     column.text(&first_fitting(&words, column.width(), column.theme), Role::Dim);
@@ -88,10 +87,10 @@ fn model_words(allocation: &Allocation) -> Vec<String> {
 
 /// Formats the number of snapshots that the strategy took, and the mean time of one. Empty: it took
 /// none.
-fn snapshots(allocation: &Allocation, theme: &Theme) -> String {
+fn snapshots(allocation: &Allocation) -> String {
     let count = notation::counted(allocation.figures().snapshots.0, "snapshot");
     snapshot_time(allocation)
-        .map_or_else(String::new, |each| format!("{count}, {} each", took(each, theme)))
+        .map_or_else(String::new, |each| format!("{count}, {} each", notation::elapsed(each)))
 }
 
 fn snapshot_time(allocation: &Allocation) -> Option<Duration> {
@@ -111,7 +110,7 @@ pub fn narrow(context: AllocateContext<'_>, column: &mut Surface<'_>) {
     column.rule("Totals", "");
     let pace = match rate(context) {
         Some(rate) => ("rate", format!("{rate}/s")),
-        None => ("per attempt", attempt_time(allocation, column.theme)),
+        None => ("per attempt", attempt_time(allocation)),
     };
     for (label, value) in [
         ("allocated", notation::grouped(figures.successes)),
@@ -127,7 +126,7 @@ pub fn narrow(context: AllocateContext<'_>, column: &mut Surface<'_>) {
         let (count, _) = figures.snapshots;
         let value = match snapshot_time(allocation) {
             Some(each) => {
-                format!("{} x {}", notation::grouped(count), took(each, column.theme))
+                format!("{} x {}", notation::grouped(count), notation::elapsed(each))
             }
             None => "-".to_owned(),
         };
@@ -186,8 +185,8 @@ fn rows(allocation: &Allocation) -> [FigureRow; 6] {
 
 /// Formats the mean time of an attempt; `-` before the first one, and in a simulation, which has no
 /// bind() to measure.
-fn attempt_time(allocation: &Allocation, theme: &Theme) -> String {
+fn attempt_time(allocation: &Allocation) -> String {
     let is_real = allocation.target() == AllocatorTarget::Machine;
     let each = allocation.figures().nanoseconds_per_attempt().filter(|_| is_real);
-    each.map_or_else(|| "-".to_owned(), |each| took(Duration::from_nanos(each), theme))
+    each.map_or_else(|| "-".to_owned(), |each| notation::elapsed(Duration::from_nanos(each)))
 }

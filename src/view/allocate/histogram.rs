@@ -42,7 +42,7 @@ pub fn section(allocation: &Allocation, column: &mut Surface<'_>) {
         let x = plot.x + 2 * index as u16;
         let role = if index == 0 && bins.width == 1 { Role::Ok } else { Role::Collision };
         let style = surface.theme.style(role);
-        bars::vertical(measured / highest, x, style, &mut surface);
+        bars::vertical(measured / highest, x, bars::ascii_mark(surface.theme), style, &mut surface);
         if let Some(y) = bars::mark_line(model / highest, plot) {
             let style = surface.theme.style(Role::Text);
             surface.put(x + 1, y, surface.theme.glyph("◇", "o"), style);

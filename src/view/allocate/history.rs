@@ -31,7 +31,8 @@ pub fn render(allocation: &Allocation, column: &mut Surface<'_>) {
     for (x, end) in (plot.x..).zip(ends) {
         let role = if end.port.is_some() { Role::Collision } else { Role::Critical };
         let share = f64::from(end.attempts) / scale.most();
-        bars::vertical(share, x, theme.style(role), &mut column.within(plot));
+        let mark = bars::ascii_mark(theme);
+        bars::vertical(share, x, mark, theme.style(role), &mut column.within(plot));
         if end.port.is_none() {
             let style = theme.badge(Role::Critical);
             column.within(plot).put(x, plot.y, theme.glyph("✗", "x"), style);

@@ -11,7 +11,6 @@ use crate::{
         Role, Theme,
         allocate::{AllocateContext, page},
         surface::{Surface, first_fitting},
-        words::took,
     },
 };
 
@@ -41,7 +40,7 @@ pub fn section(context: AllocateContext<'_>, column: &mut Surface<'_>, rows: u16
     column.text(&header, Role::Dim);
     for (entry, result) in entries.iter().zip(&results) {
         let holder = holder(context, entry, holder_width, column.theme);
-        let took = time(context, entry, column.theme);
+        let took = time(context, entry);
         let [plain, colored] = styles(context, entry, column.theme);
         let secondary = column.theme.style(Role::Dim);
         column.line([
@@ -95,7 +94,7 @@ pub fn detail(
     };
     let number = notation::grouped(entry.attempt.number);
     let start = format!("attempt {number} · {port} {}", result(entry, theme));
-    let took = time(context, entry, theme);
+    let took = time(context, entry);
     let room = width.saturating_sub(start.width() + took.width() + 6);
     let holder = holder(context, entry, room, theme);
     let parts = [start, holder, took].into_iter().filter(|part| !part.is_empty());
@@ -200,8 +199,8 @@ fn is_simulated(context: AllocateContext<'_>) -> bool {
 }
 
 /// Formats how long the attempt took. Empty in a simulation, which has no bind() to measure.
-fn time(context: AllocateContext<'_>, entry: &LogEntry, theme: &Theme) -> String {
-    if is_simulated(context) { String::new() } else { took(entry.attempt.took, theme) }
+fn time(context: AllocateContext<'_>, entry: &LogEntry) -> String {
+    if is_simulated(context) { String::new() } else { notation::elapsed(entry.attempt.took) }
 }
 
 /// Formats a process in at most `room` columns. Cuts the name first, because the pid identifies the

@@ -60,11 +60,11 @@ const MAP: ScreenWords = ScreenWords {
         ("brackets", "thick: the ephemeral range; thin: IANA's dynamic range"),
         ("bar, number", "at the right of a row: how many of its ports are in use"),
         ("lens", "the question that the colours answer: state, owner, protocol, age and others"),
-        ("available", "in the ephemeral range, not reserved, without a socket"),
+        ("free", "in the ephemeral range, not reserved, without a socket"),
         ("reserved", "in ip_local_reserved_ports: only an explicit bind() gets it"),
         ("BOUND", "bound, neither listening nor connected"),
         ("backlog", "a connection that the listening process has not accepted yet"),
-        ("for at least", "the socket was open before the first scan"),
+        ("seen for", "the socket was open before the first scan"),
     ],
 };
 const ALLOCATE: ScreenWords = ScreenWords {

@@ -42,8 +42,10 @@ pub fn lines(context: &InspectorContext<'_>) -> (Vec<Line<'static>>, usize) {
     }
     let needed = lines.len() + detail_rows(context, last).count();
     lines.extend(detail_rows(context, &[last, &port::facts(context)].concat()));
-    let history_lines =
-        port_history::lines(&InspectorContext { width: context.width - INDENT, ..*context });
+    let history_lines = port_history::lines(&InspectorContext {
+        width: context.width.saturating_sub(INDENT),
+        ..*context
+    });
     if history_lines.len() > 1 {
         lines.push(context.dim("  history of this port, in snapshots"));
         lines.extend(history_lines.into_iter().skip(1).map(indented));

@@ -201,14 +201,13 @@ fn processes(context: &InspectorContext<'_>, pids: &[u32]) -> Vec<String> {
     let shown = &pids[..pids.len().min(NAMED_PROCESSES)];
     let name = |run: &[u32]| {
         let (first, others) = run.split_first()?;
-        let process = table.get(*first);
-        let mut text = process.map_or(format!("pid {first}"), |p| format!("{}[{first}]", p.name));
+        let mut text = table.named(*first).to_string();
         for pid in others {
             // Writing to a String cannot fail.
             let _ = write!(text, " [{pid}]");
         }
-        if let Some(uid) = process.and_then(|process| process.uid) {
-            text = format!("{text} {}", words::user(&context.scan.snapshot, uid));
+        if let Some(uid) = table.get(*first).and_then(|process| process.uid) {
+            let _ = write!(text, " {}", words::user(&context.scan.snapshot, uid));
         }
         Some(text)
     };

@@ -73,7 +73,7 @@ fn rule(entries: &[LabColumn<'_>], surface: &mut Surface<'_>) {
     let border = theme.style(Role::Border);
     let dash = theme.glyph("─", "-");
     let mut line = Line::from(Span::styled(" Mean attempts by occupancy ", Style::new().bold()));
-    let right = theme.glyph(" log scale · dots: expected ", " log scale - dots: expected ");
+    let right = " log scale · dots: expected ";
     for entry in entries {
         let name = format!(" {}  ", entry.row.name);
         if line.width() + 1 + name.len() + right.len() + 2 > usize::from(area.width) {

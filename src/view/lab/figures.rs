@@ -58,12 +58,7 @@ fn label(label: &str, theme: &Theme) -> Span<'static> {
 fn line(name: &str, wordings: &[String], role: Role, column: &mut Surface<'_>) {
     let room = column.width().saturating_sub(LABEL);
     let words = wordings.iter().find(|words| words.chars().count() <= room);
-    let words = words.map_or("", String::as_str);
-    let words = if column.theme.ascii {
-        words.replace('µ', "u").replace('−', "-").replace('≤', "<=")
-    } else {
-        words.to_owned()
-    };
+    let words = words.cloned().unwrap_or_default();
     let style = column.theme.style(role);
     column.line([label(name, column.theme), Span::styled(words, style)]);
 }

@@ -87,7 +87,8 @@ pub fn render(entry: &LabColumn<'_>, scale: &HistogramScale, surface: &mut Surfa
     let plot = Rect { height: area.height - 1, width: scale.bins.min(area.width), ..area };
     let style = theme.style(entry.role());
     for (x, share) in (plot.x..).zip(scale.measured(figures)) {
-        bars::vertical(share / scale.highest, x, style, &mut surface.within(plot));
+        let mark = bars::ascii_mark(theme);
+        bars::vertical(share / scale.highest, x, mark, style, &mut surface.within(plot));
     }
     if let Some(model) = scale.model(figures) {
         diamonds(&model, scale, &mut surface.within(plot));

@@ -143,14 +143,9 @@ fn meaning(race: &RaceReport) -> String {
     }
 }
 
-/// Writes text, wrapped between words. If only ASCII is available, replaces `±` and `µ`.
+/// Writes text, wrapped between words.
 fn paragraph(text: &str, role: Role, column: &mut Surface<'_>) {
-    let text = if column.theme.ascii {
-        text.replace('±', "+-").replace('µ', "u")
-    } else {
-        text.to_owned()
-    };
-    for line in words::wrapped(&text, column.width()) {
+    for line in words::wrapped(&column.theme.own_text(text), column.width()) {
         column.text(&line, role);
     }
 }

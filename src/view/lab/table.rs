@@ -7,13 +7,13 @@ use crate::{
     app::{LabScreen, lab::StrategyFigures},
     domain::{Text, notation},
     view::{
-        Role, Theme,
+        Role,
         lab::{
             LabColumn,
             figures::{failure_role, guess_role, known, mean_role, number, quantile},
         },
         surface::{Surface, fitted},
-        words::{took, wrapped},
+        words::wrapped,
     },
 };
 
@@ -30,8 +30,7 @@ pub fn render(lab: &LabScreen, entries: &[LabColumn<'_>], column: &mut Surface<'
     }
     let dim = column.theme.style(Role::Dim);
     let is_wide = column.width() >= WIDE;
-    let rows: Vec<Vec<Cell>> =
-        entries.iter().map(|entry| cells(lab, entry, is_wide, column.theme)).collect();
+    let rows: Vec<Vec<Cell>> = entries.iter().map(|entry| cells(lab, entry, is_wide)).collect();
     // Figures that do not fit are left out, from the right.
     let mut used = NAME;
     let fits = |cell: &&Cell| {
@@ -67,7 +66,7 @@ fn line(entry: &LabColumn<'_>, cells: &[Cell], column: &mut Surface<'_>) {
     column.line(spans);
 }
 
-fn cells(lab: &LabScreen, entry: &LabColumn<'_>, is_wide: bool, theme: &Theme) -> Vec<Cell> {
+fn cells(lab: &LabScreen, entry: &LabColumn<'_>, is_wide: bool) -> Vec<Cell> {
     let none = || "-".to_owned();
     let figures = entry.figures();
     let expected = figures.and_then(|figures| figures.expected);
@@ -80,7 +79,7 @@ fn cells(lab: &LabScreen, entry: &LabColumn<'_>, is_wide: bool, theme: &Theme) -
     let failure = expected.map_or_else(none, |model| notation::fine_percent(model.failure_rate));
     let known = figures.and_then(|figures| known(lab, &figures.predictability));
     let time = figures.and_then(StrategyFigures::time_of_success);
-    let time = time.map_or_else(none, |time| took(time, theme));
+    let time = time.map_or_else(none, notation::elapsed);
     let [(model_name, model_width), (failure_name, failure_width), (time_name, time_width)] =
         if is_wide {
             [("expected", 9), ("expected", 10), ("time/success", 13)]

@@ -9,11 +9,14 @@ use ratatui::{
 use crate::{
     app::{
         App, LabScreen,
+        allocation::AllocatorTarget,
         lab::{LabTarget, Pattern},
     },
-    domain::{MachineKind, notation},
+    domain::notation,
     view::{
-        Role, speeds,
+        Role,
+        allocate::target_wordings,
+        speeds,
         surface::{Surface, fitted, lines_of},
         words,
     },
@@ -55,23 +58,17 @@ pub fn render(app: &App, line: &mut Surface<'_>) {
 /// Describes where ports are bound. Describes a simulation at length only if `is_wide`, so that the
 /// other parts of the line have room.
 fn target_words(app: &App, is_wide: bool) -> String {
-    let machine = app.scan().map(|scan| &scan.snapshot.machine);
-    let words = match (app.lab().target(), machine.map(|m| (m.kind, m.is_isolated))) {
-        (LabTarget::Simulated { pattern: Pattern::Built, .. }, _) if is_wide => {
-            "simulated, filled by the strategy"
+    match app.lab().target() {
+        LabTarget::Simulated { pattern: Pattern::Built, .. } if is_wide => {
+            "simulated, filled by the strategy".to_owned()
         }
-        (LabTarget::Simulated { pattern, .. }, _) => {
-            return format!("simulated, {}", pattern.name());
+        LabTarget::Simulated { pattern, .. } => format!("simulated, {}", pattern.name()),
+        LabTarget::Machine => {
+            let wordings = target_wordings(AllocatorTarget::Machine, app.last_scan());
+            let longest = wordings.into_iter().next();
+            longest.unwrap_or_else(|| "this machine, not scanned yet".to_owned())
         }
-        (LabTarget::Machine, None) => "this machine, not scanned yet",
-        (LabTarget::Machine, Some((MachineKind::Live, false))) => "real bind() on this machine",
-        (LabTarget::Machine, Some((MachineKind::Live, true))) => {
-            "real bind() in this network namespace"
-        }
-        (LabTarget::Machine, Some((MachineKind::Simulated, _))) => "simulated machine",
-        (LabTarget::Machine, Some((MachineKind::Recorded, _))) => "recording: no real bind()",
-    };
-    words.to_owned()
+    }
 }
 
 /// Formats the occupancy: `90.0 % of 16,384 ports used`.

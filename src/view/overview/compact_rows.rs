@@ -8,14 +8,14 @@ use crate::{
     view::{Theme, words},
 };
 
-/// Returns the wordings of each row of the first list, longest first: the destinations if something
-/// is short, else the listeners. The owner is in all of them that have room for it.
-pub fn compact_rows(app: &App, theme: &Theme, room: usize) -> Vec<Vec<Line<'static>>> {
+/// Returns the wordings of the first `most` rows of the first list, longest first: the destinations
+/// if something is short, else the listeners. The owner is in all of them that have room for it.
+pub fn compact_rows(app: &App, theme: &Theme, room: usize, most: usize) -> Vec<Vec<Line<'static>>> {
     let Some(scan) = app.scan() else { return Vec::new() };
     let rows: Vec<[String; 4]> = if app.overview().order()[0] == OverviewList::Listening {
-        scan.listeners.iter().map(|row| listening::parts(app, row)).collect()
+        scan.listeners.iter().take(most).map(|row| listening::parts(app, row)).collect()
     } else {
-        let rows = scan.analysis.destinations.iter();
+        let rows = scan.analysis.destinations.iter().take(most);
         rows.map(|row| destinations::parts(app, row, theme)).collect()
     };
     let wordings = |[name, second, third, owner]: &[String; 4]| {

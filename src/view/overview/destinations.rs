@@ -60,7 +60,7 @@ pub fn render(context: &OverviewContext<'_>, surface: &mut Surface<'_>) {
 /// table.
 pub fn parts(app: &App, row: &DestinationUse, theme: &Theme) -> [String; 4] {
     let left = format!("{} left", left(row, theme));
-    [row.destination.remote.to_string(), share(row), left, owner(app, row)]
+    [row.destination.remote.to_string(), share(row), left, who::owners(app, row)]
 }
 
 fn columns<'a>(
@@ -76,9 +76,9 @@ fn columns<'a>(
     };
     let trend =
         |row: &DestinationUse| context.app.trends().of(Subject::Destination(row.destination));
-    let rate_width = widest(7, &|row| rate(trend(row), context.theme));
+    let rate_width = widest(7, &|row| rate(trend(row)));
     // The owner is never cut.
-    let owner_width = widest(5, &|row| owner(context.app, row));
+    let owner_width = widest(5, &|row| who::owners(context.app, row));
     let room = usize::from(width.saturating_sub(owner_width)).saturating_sub(OTHERS_WIDTH);
     let least = "destination".len();
     let name = names.unwrap_or_default().clamp(least, longest.min(room).max(least));
@@ -96,11 +96,11 @@ fn columns<'a>(
             dim(notation::grouped(row.time_wait), context.theme)
         }),
         TableColumn::right("rate", rate_width, 4, |context, row, _| {
-            dim(rate(status(context, row).trend, context.theme), context.theme)
+            dim(rate(status(context, row).trend), context.theme)
         }),
         TableColumn::right("full in", 7, 1, full_in),
         TableColumn::left("owner", owner_width, 0, |context, row, width| {
-            dim(words::shorten(&owner(context.app, row), width), context.theme)
+            dim(words::shorten(&who::owners(context.app, row), width), context.theme)
         }),
     ]
 }
@@ -123,7 +123,7 @@ fn full_in(context: &OverviewContext<'_>, row: &DestinationUse, _: usize) -> Vec
     match status.forecast.filter(is_near) {
         _ if status.available == 0 || status.level == Level::Failing => dim("now", theme),
         Some(forecast) => dim(in_time(forecast.seconds), theme),
-        None => dim(theme.glyph("–", "-"), theme),
+        None => dim("–", theme),
     }
 }
 
@@ -145,15 +145,4 @@ fn bar(context: &OverviewContext<'_>, row: &DestinationUse, width: usize) -> Vec
     by_class[StateClass::TimeWait as usize] = row.time_wait.saturating_sub(row.reusable);
     by_class[StateClass::Established as usize] = row.used.saturating_sub(row.time_wait);
     gauges::stacked(&by_class, row.capacity, Role::Class, context.theme, width)
-}
-
-/// Names one owner and counts the others in `DestinationUse::owners`. Names the process with the
-/// most sockets or, without a process, the first owner.
-fn owner(app: &App, row: &DestinationUse) -> String {
-    let Some(owner_key) = who::main_owner(row) else { return String::new() };
-    let name = words::owner_key(app, owner_key);
-    match row.owners.len() {
-        1 => name,
-        more => format!("{name} +{}", more - 1),
-    }
 }

@@ -8,7 +8,7 @@ use ratatui::{
     text::{Line, Span},
 };
 
-use super::{OverviewContext, page, rule, verdict::first_lines};
+use super::{OverviewContext, page, rule};
 use crate::{
     app::overview::{OverviewList, finding_page},
     domain::{Finding, Severity},
@@ -46,15 +46,6 @@ pub fn render(context: &OverviewContext<'_>, surface: &mut Surface<'_>) {
     }
 }
 
-/// How much of a finding is shown.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum FindingDetail {
-    /// At most `MAX_LINES` lines of the summary.
-    Folded,
-    Summary,
-    All,
-}
-
 /// Returns the lines of the selected finding in full and of as many neighbours as fit, and the
 /// range of the findings shown. If lines are left, the neighbours are shown in full too, the first
 /// one first.
@@ -65,25 +56,23 @@ fn lines(
     height: usize,
 ) -> (Vec<Line<'static>>, std::ops::Range<usize>) {
     let findings = &context.scan.diagnosis.findings;
-    let entry = |index: usize, detail: FindingDetail| match selected {
-        Some(at) if at == index => unfolded(&findings[index], context, width, height, true),
-        _ => match detail {
-            FindingDetail::Folded => folded(&findings[index], context.theme, width, MAX_LINES),
-            FindingDetail::Summary => folded(&findings[index], context.theme, width, usize::MAX),
-            FindingDetail::All => unfolded(&findings[index], context, width, usize::MAX, false),
-        },
+    // `most`: lines of a summary that is not selected; None: the finding in full.
+    let entry = |index: usize, most: Option<usize>| match most {
+        _ if selected == Some(index) => unfolded(&findings[index], context, width, height, true),
+        Some(most) => folded(&findings[index], context.theme, width, most),
+        None => unfolded(&findings[index], context, width, usize::MAX, false),
     };
     let first = selected.unwrap_or_default();
     if first >= findings.len() {
         return (Vec::new(), 0..0);
     }
-    let mut entries = VecDeque::from([entry(first, FindingDetail::Folded)]);
+    let mut entries = VecDeque::from([entry(first, Some(MAX_LINES))]);
     let mut free = height.saturating_sub(entries[0].len());
     let mut shown = first..first + 1;
     let later = (first + 1..findings.len()).map(|index| (index, true));
     let earlier = (0..first).rev().map(|index| (index, false));
     for (index, is_later) in later.chain(earlier) {
-        let next = entry(index, FindingDetail::Folded);
+        let next = entry(index, Some(MAX_LINES));
         let is_neighbour = index == shown.end || index + 1 == shown.start;
         if !is_neighbour || next.len() > free {
             continue;
@@ -97,9 +86,9 @@ fn lines(
             shown.start -= 1;
         }
     }
-    for detail in [FindingDetail::Summary, FindingDetail::All] {
+    for most in [Some(usize::MAX), None] {
         for (index, lines) in shown.clone().zip(&mut entries) {
-            let longer = entry(index, detail);
+            let longer = entry(index, most);
             let more = longer.len().saturating_sub(lines.len());
             if more <= free {
                 free -= more;
@@ -121,7 +110,7 @@ pub fn height(context: &OverviewContext<'_>, width: u16) -> u16 {
 
 fn folded(finding: &Finding, theme: &Theme, width: usize, most: usize) -> Vec<Line<'static>> {
     let text = words::wrapped(&theme.own_text(&finding.summary), width.saturating_sub(INDENT));
-    let text = first_lines(&text, most, width.saturating_sub(INDENT));
+    let text = words::first_lines(&text, most, width.saturating_sub(INDENT));
     headed(finding, text, Style::reset(), "  ", theme)
 }
 

@@ -9,7 +9,7 @@ use crate::{
     domain::{Drain, Level, Protocol, StateClass, Subject, diagnosis::SubjectStatus, notation},
     view::{
         Role, Theme,
-        bars::EIGHTHS,
+        bars::{self, EIGHTHS},
         map,
         surface::{Surface, indented},
         theme::letter,
@@ -74,7 +74,7 @@ pub fn drain(context: &OverviewContext<'_>, surface: &mut Surface<'_>) {
     let values: Vec<u32> = (0..plot.width).map(each).collect();
     let most = freed.iter().copied().max().unwrap_or_default().max(1);
     let role = Role::Class(StateClass::TimeWait);
-    bars(&values, most, (role, letter(StateClass::TimeWait)), &mut surface.within(plot));
+    draw_bars(&values, most, (role, letter(StateClass::TimeWait)), &mut surface.within(plot));
     let peak = format!("peak {}/s", notation::grouped(most));
     axis(["now", &peak, "in 60s"], plot, surface);
 }
@@ -92,21 +92,12 @@ fn drain_title(ports: u32, room: usize) -> String {
 
 /// Draws a bar per value. `mark` is the colour of the bars, and the letter that replaces them if
 /// only whole cells can be drawn.
-fn bars(values: &[u32], most: u32, mark: (Role, char), surface: &mut Surface<'_>) {
-    let (theme, area) = (surface.theme, surface.area);
-    let eighths = u32::from(area.height) * 8;
-    for (&value, x) in values.iter().zip(area.left()..area.right()) {
-        let scaled = f64::from(value) / f64::from(most.max(1)) * f64::from(eighths);
-        let height = (scaled.round() as u32).max(u32::from(value > 0)).min(eighths);
-        for line in 0..area.height {
-            let part = height.saturating_sub(u32::from(line) * 8).min(8);
-            if part == 0 {
-                break;
-            }
-            let glyph = if theme.needs_whole_cells() { mark.1 } else { EIGHTHS[part as usize] };
-            let cell = &mut surface.buffer[(x, area.bottom() - 1 - line)];
-            cell.set_char(glyph).set_style(theme.style(mark.0));
-        }
+fn draw_bars(values: &[u32], most: u32, mark: (Role, char), surface: &mut Surface<'_>) {
+    let letter = surface.theme.needs_whole_cells().then_some(mark.1);
+    let style = surface.theme.style(mark.0);
+    for (&value, x) in values.iter().zip(surface.area.left()..) {
+        let share = (f64::from(value) / f64::from(most.max(1))).min(1.0);
+        bars::vertical(share, x, letter, style, surface);
     }
 }
 
@@ -157,7 +148,7 @@ pub fn usage(context: &OverviewContext<'_>, surface: &mut Surface<'_>) {
         role => role,
     };
     let values = columns(&series, usize::from(past_area.width));
-    bars(&values, subject_status.size, (role, '#'), &mut surface.within(past_area));
+    draw_bars(&values, subject_status.size, (role, '#'), &mut surface.within(past_area));
     draw_full_line(&mut surface.within(plot));
     let seconds_each = series[0].0.as_secs_f64() / f64::from(past_area.width.max(1));
     forecast(subject_status, seconds_each, &mut surface.within(forecast_area));

@@ -7,6 +7,7 @@ use unicode_width::UnicodeWidthStr;
 use super::{
     OverviewContext,
     list::{ListColumn, ListTable},
+    who,
 };
 use crate::{
     app::{App, overview::OverviewList},
@@ -95,11 +96,7 @@ fn address(row: &ListenerUse) -> String {
 }
 
 fn owner(app: &App, row: &ListenerUse) -> String {
-    let name = words::owner_key(app, row.key.owner_key);
-    match row.processes {
-        0 | 1 => name,
-        more => format!("{name} +{}", more - 1),
-    }
+    words::with_others(words::owner_key(app, row.key.owner_key), row.processes as u64)
 }
 
 fn process<'a>(context: &OverviewContext<'a>, row: &ListenerUse) -> Option<&'a Process> {
@@ -125,16 +122,9 @@ fn queue(row: &ListenerUse) -> String {
 
 /// Returns the line below the rows: what is known of the selected listener and has no column.
 fn detail(context: &OverviewContext<'_>, row: &ListenerUse, width: usize) -> Line<'static> {
-    let mut parts = Vec::new();
-    if let Some(process) = process(context, row) {
-        parts.extend(process.command.as_ref().map(ToString::to_string));
-        let user = process.uid.map(|uid| words::user(&context.scan.snapshot, uid));
-        parts.extend(user.map(|user| format!("user {user}")));
-        parts.extend(process.unit.as_ref().map(|unit| {
-            let (label, name) = words::unit(unit);
-            format!("{label} {name}")
-        }));
-    }
+    let mut parts = who::facts(context.app, context.scan, row.key.owner_key);
+    // The command first: the name of the owner already hints at its unit.
+    parts.reverse();
     if let Some(Age::Exactly(age)) = row.age {
         parts.push(format!("listens for {}", notation::rounded(age.as_secs_f64())));
     }
@@ -142,8 +132,7 @@ fn detail(context: &OverviewContext<'_>, row: &ListenerUse, width: usize) -> Lin
         let addresses: Vec<String> = row.addresses.iter().map(ToString::to_string).collect();
         parts.push(addresses.join(", "));
     }
-    let separator = context.theme.glyph(" · ", " - ");
     let room = width.saturating_sub(4);
-    let text = words::shorten(&words::fitted(&parts, separator, room), room);
+    let text = words::shorten(&words::fitted(&parts, " · ", room), room);
     Line::styled(format!("    {text}"), context.theme.style(Role::Dim))
 }

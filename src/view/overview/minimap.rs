@@ -4,10 +4,7 @@ use ratatui::{layout::Rect, text::Line};
 
 use super::{OverviewContext, rule};
 use crate::{
-    app::{
-        grid::{AXIS, BAR, GUTTER, Room},
-        lens::LensCounts,
-    },
+    app::grid::{AXIS, BAR, GUTTER, Room},
     domain::{PortRange, Protocols},
     view::{
         heatmap::{GlyphMeaning, Heatmap, Pointed, occupied},
@@ -70,12 +67,9 @@ fn legend(context: &OverviewContext<'_>, area: Rect) -> Vec<Line<'static>> {
     if area.height < MIN_HEIGHT_WITH_LEGEND {
         return Vec::new();
     }
-    let ephemeral = &context.scan.snapshot.ephemeral;
-    let lens_counts =
-        LensCounts::count(ephemeral.range, &context.scan.occupancy, Protocols::Both, ephemeral);
     let width = usize::from(area.width.saturating_sub(1));
     let mut lines = vec![Line::default()];
-    lines.extend(legend::class_lines(&lens_counts, context.theme, width));
+    lines.extend(legend::class_lines(context.counts(), context.theme, width));
     let is_roomy = area.height >= MIN_HEIGHT_WITH_LEGEND + lines.len() as u16;
     if is_roomy { lines } else { Vec::new() }
 }

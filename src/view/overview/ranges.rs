@@ -45,7 +45,7 @@ pub fn render(context: &OverviewContext<'_>, surface: &mut Surface<'_>) {
         large.iter().map(|gauge| line(context, gauge, &columns)).collect();
     let words = small_gauges(&small);
     lines.extend(
-        words::rows(&words, context.theme.glyph(" · ", " - "), surface.width().saturating_sub(2))
+        words::rows(&words, " · ", surface.width().saturating_sub(2))
             .into_iter()
             .map(|words| Line::styled(format!(" {words}"), context.theme.style(Role::Dim))),
     );
@@ -57,7 +57,7 @@ pub fn height(context: &OverviewContext<'_>, width: u16) -> u16 {
     let (large, small) = by_size(context);
     let words = small_gauges(&small);
     let room = usize::from(width.saturating_sub(2));
-    let small = if words.is_empty() { 0 } else { words::rows(&words, " - ", room).len() };
+    let small = if words.is_empty() { 0 } else { words::rows(&words, " · ", room).len() };
     (1 + large.len() + small) as u16
 }
 
@@ -131,7 +131,7 @@ fn line(context: &OverviewContext<'_>, gauge: &Gauge, columns: &Columns) -> Line
     let level = context.app.thresholds().level(gauge.share(), left, None);
     line.push_span(Span::styled(format!("{share:>8}"), theme.style(level_role(level))));
     line.push_span(format!("{:>8}", notation::grouped(gauge.occupied)));
-    line.push_span(Span::styled(format!("{:>10}", rate(trend, theme)), theme.style(Role::Dim)));
+    line.push_span(Span::styled(format!("{:>10}", rate(trend)), theme.style(Role::Dim)));
     if columns.has_half {
         line.push_span(half(context, gauge));
     }

@@ -36,7 +36,7 @@ pub fn lines(context: &OverviewContext<'_>, width: u16, height: u16) -> Vec<Line
     let badge = Span::styled(format!(" {marks}{badge} "), context.theme.badge(role).bold());
     let room = width.saturating_sub(badge.width() + 2);
     let text = match own {
-        Some(finding) => whole_words(&finding.summary, room),
+        Some(finding) => words::whole_words(&finding.summary, room),
         None => fitting(&context.verdict, context.sources, context.theme, room),
     };
     let bold = Style::reset().bold();
@@ -55,13 +55,13 @@ pub fn explanation(app: &App, theme: &Theme, width: usize, height: usize) -> Vec
     let width = width.saturating_sub(LABEL);
     let Some(finding) = headline.why(scan) else {
         let note = words::wrapped(&quiet(scan), width);
-        return labelled_lines("note", LABEL, first_lines(&note, height, width), theme);
+        return labelled_lines("note", LABEL, words::first_lines(&note, height, width), theme);
     };
     let reason = reason(scan, headline, finding);
     if finding.severity == Severity::Notice {
         return note(&reason, finding, theme, width, height);
     }
-    let who = who::words(app, scan, headline, theme, width).filter(|_| height >= MIN_HEIGHT_OF_WHO);
+    let who = who::words(app, scan, headline, width).filter(|_| height >= MIN_HEIGHT_OF_WHO);
     let mut lines = labelled_lines("who", LABEL, who, theme);
     let left = height.saturating_sub(lines.len());
     let todo = advice(finding, width, (left / 2).clamp(1, MAX_ADVICE_LINES));
@@ -90,7 +90,7 @@ fn note(
     let most = height.checked_sub(reason.len()).unwrap_or((height / 2).max(1));
     let todo = advice(finding, width, most);
     let left = height.saturating_sub(todo.len()).max(1);
-    let mut reason = first_lines(&reason, left, width);
+    let mut reason = words::first_lines(&reason, left, width);
     reason.resize(left, String::new());
     let mut lines = labelled_lines("note", LABEL, reason, theme);
     lines.extend(labelled_lines("do", LABEL, todo, theme));
@@ -118,7 +118,7 @@ fn whole_sentences(text: &str, most: usize, width: usize) -> Vec<String> {
             return lines;
         }
     }
-    first_lines(&words::wrapped(text, width), most, width)
+    words::first_lines(&words::wrapped(text, width), most, width)
 }
 
 /// The text for which people search.
@@ -163,29 +163,12 @@ fn advice(finding: &Finding, width: usize, height: usize) -> Vec<String> {
                 last.push_str("  ");
                 last.push_str(&step);
             }
-            None if alone.len() > left => return first_lines(&alone, left, width),
+            None if alone.len() > left => return words::first_lines(&alone, left, width),
             _ if alone.len() <= left => lines.extend(alone),
             _ => {}
         }
     }
     lines
-}
-
-/// Returns the first lines; the last one ends with `..` if lines were left out.
-pub fn first_lines(lines: &[String], most: usize, width: usize) -> Vec<String> {
-    let mut kept: Vec<String> = lines.iter().take(most).cloned().collect();
-    if let Some(last) = kept.last_mut().filter(|_| lines.len() > most) {
-        while last.width() + 3 > width && last.contains(' ') {
-            last.truncate(last.rfind(' ').unwrap_or_default());
-        }
-        last.push_str(" ..");
-    }
-    kept
-}
-
-/// Shortens a text to the whole words that fit on one line.
-pub fn whole_words(text: &str, width: usize) -> String {
-    first_lines(&words::wrapped(text, width), 1, width).pop().unwrap_or_default()
 }
 
 /// Returns the note that is shown if no finding explains the headline.
@@ -247,7 +230,7 @@ pub fn headline(subject_status: &SubjectStatus, sources: usize, theme: &Theme) -
             share,
         ];
     }
-    let (rate, [end, brief]) = (pace(subject_status, theme), endings(subject_status, theme));
+    let (rate, [end, brief]) = (pace(subject_status), endings(subject_status, theme));
     vec![
         format!("{subject} uses {used} of {size} {ports} ({share}){rate}{end}"),
         format!("{subject} uses {used} of {size} {ports} ({share}){end}"),
@@ -298,14 +281,14 @@ fn both(name: &str) -> (String, String, &'static str) {
 
 /// Formats the rate of change; empty if it is unknown or if no port is left. For `Failing` (full at
 /// some of the last scans), formats the rate at which ports are opened instead.
-fn pace(subject_status: &SubjectStatus, theme: &Theme) -> String {
+fn pace(subject_status: &SubjectStatus) -> String {
     match subject_status.trend {
         None => String::new(),
         Some(_) if subject_status.left.most == 0 => String::new(),
         Some(trend) if subject_status.level == Level::Failing => {
             format!(", opens {}", notation::frequency(trend.opened_per_second))
         }
-        trend => format!(", {}", rate(trend, theme)),
+        trend => format!(", {}", rate(trend)),
     }
 }
 
@@ -344,6 +327,6 @@ pub fn in_time(seconds: f64) -> String {
 }
 
 /// Formats a trend; `–` if it is not known yet.
-pub fn rate(trend: Option<Trend>, theme: &Theme) -> String {
-    trend.map_or_else(|| theme.glyph("–", "-").to_owned(), |trend| notation::rate(trend.per_second))
+pub fn rate(trend: Option<Trend>) -> String {
+    trend.map_or_else(|| "–".to_owned(), |trend| notation::rate(trend.per_second))
 }

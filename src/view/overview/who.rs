@@ -7,22 +7,20 @@ use crate::{
         diagnosis::{About, Figure},
         notation,
     },
-    view::{Theme, words},
+    view::words,
 };
 
+/// Maximum number of owners of a range that are named: more than fit on a line.
+const NAMED_OWNERS: usize = 20;
+
 /// Returns the owner with as many facts as fit. None: the headline is about no owner.
-pub fn words(
-    app: &App,
-    scan: &LatestScan,
-    headline: &Headline,
-    theme: &Theme,
-    width: usize,
-) -> Option<String> {
+pub fn words(app: &App, scan: &LatestScan, headline: &Headline, width: usize) -> Option<String> {
     let parts = match about(scan, headline) {
         About::Destination(destination) => of_destination(app, scan, &destination)?,
         About::Range(protocol) => of_range(app, scan, protocol),
         About::Owner(owner_key) => {
-            let mut parts = vec![with_others(app, owner_key, processes(scan, headline))];
+            let name = words::owner_key(app, owner_key);
+            let mut parts = vec![words::with_others(name, processes(scan, headline))];
             parts.extend(facts(app, scan, owner_key));
             parts
         }
@@ -35,7 +33,7 @@ pub fn words(
         }
         About::Machine => return None,
     };
-    let text = words::fitted(&parts, theme.glyph(" · ", " - "), width);
+    let text = words::fitted(&parts, " · ", width);
     (!text.is_empty()).then(|| words::shorten(&text, width))
 }
 
@@ -45,15 +43,6 @@ fn about(scan: &LatestScan, headline: &Headline) -> About {
         (None, Subject::Destination(destination)) => About::Destination(destination),
         (None, Subject::Range(protocol)) => About::Range(protocol),
         (None, Subject::ProtocolFamily(family)) => About::Range(family.protocol()),
-    }
-}
-
-/// Names an owner and counts the others.
-fn with_others(app: &App, owner_key: OwnerKey, owners: u64) -> String {
-    let name = words::owner_key(app, owner_key);
-    match owners {
-        0 | 1 => name,
-        more => format!("{name} +{}", notation::grouped(more - 1)),
     }
 }
 
@@ -67,9 +56,15 @@ fn processes(scan: &LatestScan, headline: &Headline) -> u64 {
     count.unwrap_or(1)
 }
 
+/// Names the main owner of the destination and counts the others; empty if it has none.
+pub fn owners(app: &App, row: &DestinationUse) -> String {
+    let name = main_owner(row).map(|owner_key| words::owner_key(app, owner_key));
+    words::with_others(name.unwrap_or_default(), row.owners.len() as u64)
+}
+
 /// Returns the process with most sockets of the destination, or the first owner if there is no
 /// process.
-pub fn main_owner(row: &DestinationUse) -> Option<OwnerKey> {
+fn main_owner(row: &DestinationUse) -> Option<OwnerKey> {
     let is_process = |(owner_key, _): &&(OwnerKey, u32)| matches!(owner_key, OwnerKey::Process(_));
     let process = row.owners.iter().find(is_process);
     process.or(row.owners.first()).map(|&(owner_key, _)| owner_key)
@@ -77,11 +72,10 @@ pub fn main_owner(row: &DestinationUse) -> Option<OwnerKey> {
 
 fn of_destination(app: &App, scan: &LatestScan, to: &Destination) -> Option<Vec<String>> {
     let row = scan.analysis.destination(to)?;
-    let owner_key = main_owner(row)?;
-    let mut parts = vec![with_others(app, owner_key, row.owners.len() as u64)];
-    let mut facts = facts(app, scan, owner_key);
+    let mut parts = vec![owners(app, row)];
+    let mut facts = facts(app, scan, main_owner(row)?).into_iter();
     // The name of the unit is worth more than the rates.
-    parts.extend((!facts.is_empty()).then(|| facts.remove(0)));
+    parts.extend(facts.next());
     if let Some(trend) = app.trends().of(Subject::Destination(*to)) {
         let opens = notation::frequency(trend.opened_per_second);
         // Each port that is opened and does not add to those in use replaces one that got free.
@@ -106,6 +100,7 @@ fn of_range(app: &App, scan: &LatestScan, protocol: Protocol) -> Vec<String> {
     rows.retain(|&(ports, _)| ports > 0);
     rows.sort_by_key(|&(ports, _)| std::cmp::Reverse(ports));
     rows.into_iter()
+        .take(NAMED_OWNERS)
         .map(|(ports, owner_key)| {
             let name = words::owner_key(app, owner_key);
             format!("{name} {}", notation::counted(ports, "port"))
@@ -115,7 +110,7 @@ fn of_range(app: &App, scan: &LatestScan, protocol: Protocol) -> Vec<String> {
 
 /// Returns what is known of a process, what is worth most first: its unit or container, its user,
 /// its command.
-fn facts(app: &App, scan: &LatestScan, owner_key: OwnerKey) -> Vec<String> {
+pub fn facts(app: &App, scan: &LatestScan, owner_key: OwnerKey) -> Vec<String> {
     let OwnerKey::Process(pid) = owner_key else { return Vec::new() };
     let Some(process) = app.processes().get(pid) else { return Vec::new() };
     let unit = process.unit.as_ref().map(|unit| {
