@@ -1,5 +1,5 @@
-//! The table of the screens: what keys mean there, and what happens when a screen is opened or
-//! left, or when something that it has open is closed. Does not draw.
+//! The table of the screens: what keys mean there, and what happens when a screen is left,
+//! or when something that it has open is closed. Does not draw.
 
 use crate::app::{
     App, Context, Effect, Key, LatestScan, Move,
@@ -38,7 +38,6 @@ pub(super) struct ScreenRow {
     /// Closes what the screen itself has open, such as the pool. None: nothing was closed, and the
     /// caller closes something else. The Lab never returns None.
     pub close: fn(&mut App) -> Option<Vec<Effect>>,
-    pub enter: fn(&mut App) -> Vec<Effect>,
     pub leave: fn(&mut App) -> Vec<Effect>,
     /// Whether the screen shows only a sample of a run that is too fast to be shown in full.
     pub is_sampled: fn(&App) -> bool,
@@ -54,7 +53,6 @@ impl ScreenRow {
             go: App::move_cursor,
             show_on_map: |_| Vec::new(),
             close: |_| None,
-            enter: |_| Vec::new(),
             leave: |_| Vec::new(),
             is_sampled: |_| false,
         }
@@ -102,7 +100,6 @@ const SCREENS: [ScreenRow; Screen::EACH.len()] = [
         paste: |app, character| app.lab.paste(character),
         go: |app, movement| app.lab.go(movement),
         close: |app| Some(app.lab.close()),
-        enter: |app| app.lab.enter(app.scan.as_ref().map(LatestScan::last)),
         leave: |app| app.lab.leave(),
         is_sampled: |app| app.lab.is_sampled(),
         ..ScreenRow::of(lab_context)

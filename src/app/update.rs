@@ -413,9 +413,7 @@ impl App {
         if screen == left {
             return Vec::new();
         }
-        let mut effects = (left.row().leave)(self);
-        effects.extend((screen.row().enter)(self));
-        effects
+        (left.row().leave)(self)
     }
 
     pub(super) fn show_port(&mut self, port: Option<u16>) -> Vec<Effect> {
