@@ -34,6 +34,8 @@ pub(super) struct ScreenRow {
     /// Adds a pasted character to an open panel.
     pub paste: fn(&mut App, char),
     pub go: fn(&mut App, Move),
+    /// Handles a click on a row of an open panel or of the pool.
+    pub click: fn(&mut App, usize),
     pub show_on_map: fn(&mut App) -> Vec<Effect>,
     /// Closes what the screen itself has open, such as the pool. None: nothing was closed, and the
     /// caller closes something else. The Lab never returns None.
@@ -51,6 +53,7 @@ impl ScreenRow {
             press: |_, _| Vec::new(),
             paste: |_, _| {},
             go: App::move_cursor,
+            click: |_, _| {},
             show_on_map: |_| Vec::new(),
             close: |_| None,
             leave: |_| Vec::new(),
@@ -83,6 +86,13 @@ const SCREENS: [ScreenRow; Screen::EACH.len()] = [
                 app.allocation.paste(character);
             }
         },
+        click: |app, row| {
+            if app.pool.is_open() {
+                app.pool.click(row);
+            } else {
+                app.allocation.click_in_panel(row);
+            }
+        },
         show_on_map: |app| {
             let last = app.allocation.last().and_then(|finished| finished.port);
             app.show_port(if app.pool.is_open() { app.pool.selected_port() } else { last })
@@ -99,6 +109,7 @@ const SCREENS: [ScreenRow; Screen::EACH.len()] = [
         press: |app, key| app.lab.press_in_panel(key, app.scan.as_ref().map(LatestScan::last)),
         paste: |app, character| app.lab.paste(character),
         go: |app, movement| app.lab.go(movement),
+        click: |app, row| app.lab.click_in_panel(row),
         close: |app| Some(app.lab.close()),
         leave: |app| app.lab.leave(),
         is_sampled: |app| app.lab.is_sampled(),
