@@ -12,23 +12,24 @@ pub struct ListenerSeries(VecDeque<ListenerScan>);
 
 #[derive(Clone, Debug)]
 struct ListenerScan {
-    taken_at: Duration,
+    arrived: Duration,
     /// Connections in ten seconds, by listener in ascending order. Contains no zeros.
     rates: Vec<(ListenerKey, u32)>,
 }
 
 impl ListenerSeries {
-    /// Adds a scan. `listeners` are in ascending order of their keys.
-    pub(super) fn observe(&mut self, taken_at: Duration, listeners: &[ListenerUse]) {
+    /// Adds a scan that arrived this time after the program's start. `listeners` are in ascending
+    /// order of their keys.
+    pub(super) fn observe(&mut self, arrived: Duration, listeners: &[ListenerUse]) {
         let rate = |row: &ListenerUse| {
             let rate = (row.connections_per_second? * 10.0).round() as u32;
             (rate > 0).then_some((row.key, rate))
         };
         self.0.push_back(ListenerScan {
-            taken_at,
+            arrived,
             rates: listeners.iter().filter_map(rate).collect(),
         });
-        while self.0.front().is_some_and(|scan| taken_at.saturating_sub(scan.taken_at) > LENGTH) {
+        while self.0.front().is_some_and(|scan| arrived.saturating_sub(scan.arrived) > LENGTH) {
             self.0.pop_front();
         }
     }
@@ -36,12 +37,12 @@ impl ListenerSeries {
     /// Returns the connections of a listener in ten seconds, each with the time before the latest
     /// scan.
     pub fn of(&self, key: ListenerKey) -> Vec<(Duration, u32)> {
-        let last = self.0.back().map_or(Duration::ZERO, |scan| scan.taken_at);
+        let last = self.0.back().map_or(Duration::ZERO, |scan| scan.arrived);
         let rate = |scan: &ListenerScan| {
             let found = scan.rates.binary_search_by_key(&key, |&(key, _)| key);
             found.map_or(0, |at| scan.rates[at].1)
         };
-        self.0.iter().map(|scan| (last.saturating_sub(scan.taken_at), rate(scan))).collect()
+        self.0.iter().map(|scan| (last.saturating_sub(scan.arrived), rate(scan))).collect()
     }
 
     /// Returns the highest rate of all listeners.

@@ -403,7 +403,7 @@ impl App {
             arrived: self.now,
             snapshot,
         };
-        self.listener_series.observe(scan.snapshot.taken_at, &scan.listeners);
+        self.listener_series.observe(self.now, &scan.listeners);
         self.allocation.observe(scan.last());
         let mut effects = Vec::new();
         if is_first {

@@ -16,12 +16,12 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::{
     app::{
-        App, RowsPerLine,
+        App,
         pool::{PoolReport, PoolScreen, Priority},
     },
     domain::{PortRange, ProcessTable, Text},
     view::{
-        Background, Depth, Role, Theme,
+        Role, Theme,
         allocate::{
             self, AllocateAreas, AllocateContext,
             title::{self, target_role, target_wordings},
@@ -91,14 +91,11 @@ pub fn render(pool_context: PoolContext<'_>, surface: &mut Surface<'_>) {
 
 /// Returns the row of the table at this position, counted from 0. None: no row is there.
 pub fn row_at(app: &App, area: Rect, at: Position) -> Option<usize> {
-    // The places of the rows follow from what is drawn above them.
-    let theme = match app.map().rows_per_line() {
-        RowsPerLine::One => Theme::MONOCHROME,
-        RowsPerLine::Two => Theme::new(Depth::True, Background::Dark, false),
-    };
+    // The places of the rows follow from what is drawn above them. The theme does not change them.
     let mut buffer = Buffer::empty(area);
-    let mut surface = Surface::new(&theme, area, &mut buffer);
-    let (mut areas, _) = allocate::areas(app.allocation(), &surface);
+    let mut surface = Surface::new(&Theme::MONOCHROME, area, &mut buffer);
+    let range = app.allocation().options().range;
+    let (mut areas, _) = AllocateAreas::within(area, range, app.map().rows_per_line());
     if areas.class == SizeClass::Small {
         areas.put_legend_above_outcome();
     }
