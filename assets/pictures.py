@@ -85,7 +85,7 @@ PICTURES = [
             [*STARTED, Press("4", 0.6), Press("P"), Press("I", 0.6), Press("v"), Press("i i", 0.6), Press("v"),
              Press("i i", 0.6), Press("x", 2)], scene="quiet"),
     Picture("lab.png", 160, 48, "strategies side by side at 90 %, measured beside expected",
-            [*STARTED, Press("5", 6)], scene="quiet"),
+            [*STARTED, Press("5 Space", 6)], scene="quiet"),
     Picture("allocate.gif", 100, 30, "the same at 4, 20 and 1,000 attempts a second, and at full speed",
             [*STARTED, *SIMULATED, Press("Space", 0), Film(6), Press("]", 0), Film(2),
              Press("]", 0), Film(2), Press("]", 0), Film(1.5)]),

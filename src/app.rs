@@ -8,6 +8,7 @@ pub mod focus;
 pub mod grid;
 pub mod lab;
 pub mod lens;
+mod listener_series;
 pub mod map;
 pub mod overview;
 pub mod pool;
@@ -22,6 +23,7 @@ use crate::{
     app::{
         allocation::{Allocation, AllocationOptions, LastScan},
         lens::{Categories, LensCounts, Marks, OwnerRanks},
+        listener_series::ListenerSeries,
         overview::{finding_page::FindingPage, headline::Headline},
     },
     domain::{
@@ -35,7 +37,7 @@ use crate::{
 
 pub use command::{Action, COMMANDS, Context, KeyCommand};
 pub use event::{Copied, Effect, Event, Gesture, Key, PointerTarget};
-pub use find::{Find, FoundProcesses};
+pub use find::{Find, FoundProcesses, NameChoice};
 pub use focus::Focus;
 pub use grid::{Grid, GridBlock, Resolution, RowsPerLine};
 pub use lab::{LabOptions, LabScreen};
@@ -75,6 +77,8 @@ pub enum Overlay {
     GoTo(String),
     /// A finding of the Overview in full.
     Finding(OpenFinding),
+    /// The names nearest to the one on the command line, which no process has.
+    Names(NameChoice),
 }
 
 /// The finding that is shown in full.
@@ -161,12 +165,15 @@ pub struct App {
     is_frozen: bool,
     find: Option<Find>,
     found: Option<FoundProcesses>,
+    /// Whether the list of nearest names was opened; it opens once.
+    were_names_offered: bool,
     allocation: Allocation,
     lab: LabScreen,
     pool: PoolScreen,
     now: Duration,
     monitor: Monitor,
     listener_rates: ListenerRates,
+    listener_series: ListenerSeries,
     thresholds: Thresholds,
     headline: Option<Headline>,
     services: ServiceNames,
@@ -195,12 +202,14 @@ impl App {
             is_frozen: false,
             find: options.find,
             found: None,
+            were_names_offered: false,
             allocation: Allocation::new(&options.allocation, options.motion),
             lab: LabScreen::new(options.lab),
             pool: PoolScreen::default(),
             now: Duration::ZERO,
             monitor: Monitor::default(),
             listener_rates: ListenerRates::default(),
+            listener_series: ListenerSeries::default(),
             thresholds: Thresholds::default(),
             headline: None,
             services: options.services,
@@ -295,6 +304,16 @@ impl App {
         self.headline.as_ref()
     }
 
+    /// The finding that explains the headline. None: there is none, see `Headline::why`.
+    pub fn reason(&self) -> Option<&Finding> {
+        self.headline.as_ref()?.why(self.scan.as_ref()?)
+    }
+
+    /// The connections per second of each listener over the last minute.
+    pub fn listener_series(&self) -> &ListenerSeries {
+        &self.listener_series
+    }
+
     /// The state of the range or destination that the headline is about, see
     /// `Headline::subject_status`. A headline may stay for up to ten seconds after another range or
     /// destination has become the worst. None before the first scan.
@@ -384,6 +403,7 @@ impl App {
             Overlay::Help(_) => Context::Help,
             Overlay::GoTo(_) => Context::GoTo,
             Overlay::Finding(_) => Context::Finding,
+            Overlay::Names(_) => Context::Names,
             Overlay::None => (self.screen.row().context)(self),
         }
     }

@@ -47,13 +47,13 @@ pub fn render(app: &App, theme: &Theme, frame: &mut Frame) {
     let mut surface = Surface::new(theme, area, frame.buffer_mut());
     let size = Size { columns: area.width, rows: area.height };
     let view = screen_views::view(app.screen());
+    let areas = layout::areas(area, app);
     if let Some(render_text) = view.render_text.filter(|_| size.is_text_only()) {
         let has_footer = area.height >= 4 && area.width >= 20;
         let [text, footer] = Layout::vertical([Fill(1), Length(u16::from(has_footer))]).areas(area);
         render_text(app, &mut surface.within(text));
         footer::render(app, &mut surface.within(footer));
     } else {
-        let areas = layout::areas(area, app);
         header::render(app, &mut surface.within(areas.header));
         (view.render)(app, &areas, &mut surface);
         if area.height > 1 {
@@ -61,8 +61,13 @@ pub fn render(app: &App, theme: &Theme, frame: &mut Frame) {
         }
     }
     overview::render_page(app, &mut surface);
-    if let Overlay::Help(page) = *app.overlay() {
-        help::render(app, page, &mut surface);
+    match app.overlay() {
+        Overlay::Help(page) => help::render(app, *page, &mut surface),
+        Overlay::Names(choice) => {
+            surface.theme.dim_area(areas.body, surface.buffer);
+            dialog::names(choice, &mut surface.within(areas.body));
+        }
+        _ => {}
     }
     if theme.ascii {
         replace_non_ascii(surface.buffer);

@@ -45,6 +45,10 @@ pub enum Action {
     Copy,
     /// Opens the selected row of the Overview.
     OpenRow,
+    /// Opens the finding that explains the verdict of the Overview.
+    OpenReason,
+    /// Looks for the selected name in place of the one on the command line.
+    ChooseName,
     OpenHelp,
     /// Turns this number of help pages forward, or back if it is negative.
     TurnPage(isize),
@@ -67,6 +71,8 @@ pub enum Context {
     GoTo,
     /// A finding is shown in full.
     Finding,
+    /// The list of names nearest to the one on the command line is open.
+    Names,
     /// A panel of the Allocate or Lab screen is open.
     Panel,
     /// The Lab screen shows a race.
@@ -76,7 +82,7 @@ pub enum Context {
 }
 
 impl Context {
-    pub const EACH: [Self; 10] = [
+    pub const EACH: [Self; 11] = [
         Self::Overview,
         Self::Map,
         Self::Allocate,
@@ -84,6 +90,7 @@ impl Context {
         Self::Help,
         Self::GoTo,
         Self::Finding,
+        Self::Names,
         Self::Panel,
         Self::Race,
         Self::Pool,
@@ -92,7 +99,7 @@ impl Context {
     /// Whether the mouse does more here than switch screens. Elsewhere the terminal keeps it, so
     /// that text can be selected.
     pub fn uses_mouse(self) -> bool {
-        matches!(self, Self::Map | Self::GoTo | Self::Lab)
+        matches!(self, Self::Map | Self::GoTo | Self::Names | Self::Lab | Self::Panel | Self::Pool)
     }
 }
 
@@ -168,6 +175,7 @@ impl KeyCommand {
 
 const OVERVIEW: &[Context] = &[Context::Overview];
 const FINDING: &[Context] = &[Context::Finding];
+const NAMES: &[Context] = &[Context::Names];
 const MAP: &[Context] = &[Context::Map];
 const LISTS_AND_MAP: &[Context] = &[Context::Overview, Context::Map];
 const ALLOCATE: &[Context] = &[Context::Allocate];
@@ -192,6 +200,7 @@ const SCREENS_AND_HELP: &[Context] = &[
     Context::Pool,
     Context::Help,
     Context::Finding,
+    Context::Names,
 ];
 
 const fn go(movement: Move) -> Action {
@@ -224,8 +233,9 @@ pub const COMMANDS: &[KeyCommand] = &[
         .also(&[(Key::Left, go(Move::Left)), (Key::Right, go(Move::Right))]),
     row(OVERVIEW, "Enter", &[Action::OpenRow])
         .does("open", "show the selected finding in full, or the row's ports on the map"),
-    row(OVERVIEW, "m", &[Action::ShowOnMap])
-        .does("on map", "show the selected row's ports on the map; Esc returns"),
+    row(OVERVIEW, "!", &[Action::OpenReason])
+        .does("why", "show the finding behind the verdict in full")
+        .now(|app| if app.reason().is_some() { "why" } else { "" }),
     row(FINDING, "j k", &[go(Move::Down), go(Move::Up)])
         .does("scroll", "scroll the finding; also arrows")
         .also(&[(Key::Down, go(Move::Down)), (Key::Up, go(Move::Up))]),
@@ -277,7 +287,9 @@ pub const COMMANDS: &[KeyCommand] = &[
         .now(|app| if app.shows_dots() { "blocks" } else { "dots" }),
     row(LISTS_AND_MAP, "Space", &[Action::ToggleFreeze])
         .does("pause", "pause or resume the view")
-        .now(|app| if app.is_frozen() { "resume" } else { "pause" }),
+        .now(|app| if app.is_frozen() { RESUME } else { "pause" }),
+    row(OVERVIEW, "m", &[Action::ShowOnMap])
+        .does("on map", "show the selected row's ports on the map; Esc returns"),
     row(MAP, "< >", &[go(Move::PreviousPort), go(Move::NextPort)])
         .does("one port", "previous, next port"),
     row(MAP, "J K", &[Action::ScrollInspector(1), Action::ScrollInspector(-1)])
@@ -394,7 +406,7 @@ pub const COMMANDS: &[KeyCommand] = &[
         .does("screen", "next, previous screen"),
     row(SCREENS, "r", &[Action::ScanNow]).does("scan now", "scan now, also while paused"),
     row(SCREENS, "T", &[Action::NextTheme]).does("theme", "next theme: dark, light, high contrast"),
-    row(&[Context::Map, Context::Lab], "#", &[Action::ToggleMouse])
+    row(&[Context::Map, Context::Pool, Context::Lab], "#", &[Action::ToggleMouse])
         .does("", "mouse on or off: click selects, drag counts ports"),
     row(
         &[Context::Help],
@@ -404,14 +416,25 @@ pub const COMMANDS: &[KeyCommand] = &[
     .does("page", "previous, next page: this screen, keys, states and colours, ranges")
     .also(&[(Key::BackTab, Action::TurnPage(-1))]),
     row(&[Context::GoTo], "Enter", &[Action::GoTo]).does("go", "go to the entered port"),
-    row(&[Context::Map, Context::Race, Context::Help, Context::GoTo], "Esc", &[Action::Close])
-        .does("", "close or go back; never quits"),
+    row(NAMES, "j k", &[go(Move::Down), go(Move::Up)])
+        .does("", "next, previous name; also arrows")
+        .also(&[(Key::Down, go(Move::Down)), (Key::Up, go(Move::Up))]),
+    row(NAMES, "Enter", &[Action::ChooseName]).does("", "show the ports of this process"),
+    row(
+        &[Context::Map, Context::Race, Context::Help, Context::GoTo, Context::Names],
+        "Esc",
+        &[Action::Close],
+    )
+    .does("", "close or go back; never quits"),
     row(&Context::EACH, "Ctrl-Z", &[Action::Suspend]).does("", "suspend; `fg` resumes"),
     row(SCREENS, "?", &[Action::OpenHelp]).does("help", "open this help"),
     row(&[Context::Help], "?", &[Action::Close]).does("", "close the help"),
     row(SCREENS_AND_HELP, "q", &[Action::Quit]).does("quit", "quit and release held ports"),
     row(&Context::EACH, "Ctrl-C", &[Action::Quit]).does("", "quit from any screen or dialog"),
 ];
+
+/// Label of the key that ends a pause.
+pub const RESUME: &str = "resume";
 
 /// Names the target to which the allocator and the pool would switch.
 fn other_target(app: &App) -> &'static str {
@@ -464,7 +487,7 @@ mod tests {
             &[Action::ScrollInspector(1), Action::ScrollInspector(-1)],
             &[Action::ToggleFreeze, Action::ScanNow, Action::ShowOnMap, Action::OpenHelp],
             &[Action::Copy],
-            &[Action::OpenRow],
+            &[Action::OpenRow, Action::OpenReason, Action::ChooseName],
             &[Action::Close, Action::Suspend, Action::Quit],
         ]
         .concat();

@@ -109,6 +109,8 @@ pub enum PointerTarget {
     Ports(PortRange),
     /// A column of the lab, counted from 0.
     Column(usize),
+    /// A row of the open list or panel, or of the pool, counted from 0.
+    Row(usize),
 }
 
 /// What the event loop must do after an update.

@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    app::{App, Focus, Lens},
+    app::{App, Focus, Lens, Move, Overlay, Screen},
     domain::{
-        Analysis, Destination, Endpoint, ProcessTable, Protocol, Snapshot, State, socket::canonical,
+        Analysis, Destination, Endpoint, ProcessTable, Protocol, Snapshot, State, Text,
+        socket::canonical,
     },
 };
 
@@ -30,6 +31,28 @@ pub struct FoundProcesses {
     pub pids: Vec<u32>,
     /// The local ports of their sockets, ascending, at least one.
     pub ports: Vec<u16>,
+}
+
+/// The list of names nearest to the one on the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameChoice {
+    /// The most similar first, at least one.
+    pub names: Vec<Text>,
+    /// Index of the selected name.
+    pub selected: usize,
+}
+
+impl NameChoice {
+    pub(super) fn go(&mut self, movement: Move) {
+        self.select(match movement {
+            Move::Up => self.selected.saturating_sub(1),
+            _ => self.selected + 1,
+        });
+    }
+
+    pub(super) fn select(&mut self, row: usize) {
+        self.selected = row.min(self.names.len() - 1);
+    }
 }
 
 impl App {
@@ -63,7 +86,11 @@ impl App {
             }
             Some(Find::Process(name)) => {
                 let pids = self.processes.pids_named(&name);
-                self.show_processes(FoundProcesses::of(pids, &scan.snapshot));
+                let found = FoundProcesses::of(pids, &scan.snapshot);
+                if found.is_none() {
+                    self.offer_names(&name);
+                }
+                self.show_processes(found);
             }
             Some(Find::Pid(pid)) => {
                 self.show_processes(FoundProcesses::of(vec![pid], &scan.snapshot));
@@ -91,8 +118,40 @@ impl App {
     fn show_processes(&mut self, found: Option<FoundProcesses>) {
         let Some(found) = found else { return };
         let Some(&first) = found.ports.first() else { return };
+        if matches!(self.overlay, Overlay::Names(_)) {
+            self.overlay = Overlay::None;
+        }
         self.go_to(first);
         self.found = Some(found).filter(|found| found.ports.len() > 1);
+    }
+
+    /// Opens the list of names nearest to this one, if there are any and it was not open before.
+    /// Updates the open list, because processes become known one after another.
+    fn offer_names(&mut self, typed: &str) {
+        let names: Vec<Text> = self.processes.nearest_names(typed).into_iter().cloned().collect();
+        if names.is_empty() {
+            return;
+        }
+        match &mut self.overlay {
+            Overlay::Names(choice) => {
+                let selected = names.iter().position(|name| *name == choice.names[choice.selected]);
+                *choice = NameChoice { names, selected: selected.unwrap_or_default() };
+            }
+            Overlay::None if self.screen == Screen::Map && !self.were_names_offered => {
+                self.were_names_offered = true;
+                self.overlay = Overlay::Names(NameChoice { names, selected: 0 });
+            }
+            _ => {}
+        }
+    }
+
+    /// Looks for the selected name in place of the one on the command line.
+    pub(super) fn choose_name(&mut self) {
+        if let Overlay::Names(choice) = std::mem::take(&mut self.overlay) {
+            let name = choice.names.get(choice.selected);
+            self.find = name.map(|name| Find::Process(name.to_string()));
+            self.select_found();
+        }
     }
 
     /// Looks again for the ports of the processes that were found.

@@ -105,9 +105,6 @@ pub struct LabScreen {
     selected: usize,
     /// The speed after a switch between machine and simulation.
     other_speed: Speed,
-    /// Whether the screen was opened before. The simulation starts by itself only at the first
-    /// visit.
-    was_visited: bool,
     run: RunControl<LabOptions>,
     report: Option<Arc<LabReport>>,
     /// Covers the lab and has its own keys; None: no race is shown.
@@ -128,7 +125,6 @@ impl LabScreen {
             picked: INITIAL_STRATEGIES.iter().filter_map(position).collect(),
             selected: 0,
             other_speed: Speed::Four,
-            was_visited: false,
             run: RunControl::new(Speed::Max),
             report: None,
             race: None,

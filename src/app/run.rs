@@ -126,6 +126,13 @@ pub(super) trait RunScreen {
         }
     }
 
+    /// Handles a click on a row of the settings, if they are open.
+    fn click_in_panel(&mut self, row: usize) {
+        if let Some(RunPanel::Settings(panel)) = &mut self.control().panel {
+            panel.click(row);
+        }
+    }
+
     /// Handles a key while a panel is open; does nothing otherwise.
     fn press_in_panel(&mut self, key: Key, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         match &mut self.control().panel {

@@ -1,5 +1,5 @@
-//! The table of the screens: what keys mean there, and what happens when a screen is opened or
-//! left, or when something that it has open is closed. Does not draw.
+//! The table of the screens: what keys mean there, and what happens when a screen is left,
+//! or when something that it has open is closed. Does not draw.
 
 use crate::app::{
     App, Context, Effect, Key, LatestScan, Move,
@@ -34,11 +34,12 @@ pub(super) struct ScreenRow {
     /// Adds a pasted character to an open panel.
     pub paste: fn(&mut App, char),
     pub go: fn(&mut App, Move),
+    /// Handles a click on a row of an open panel or of the pool.
+    pub click: fn(&mut App, usize),
     pub show_on_map: fn(&mut App) -> Vec<Effect>,
     /// Closes what the screen itself has open, such as the pool. None: nothing was closed, and the
     /// caller closes something else. The Lab never returns None.
     pub close: fn(&mut App) -> Option<Vec<Effect>>,
-    pub enter: fn(&mut App) -> Vec<Effect>,
     pub leave: fn(&mut App) -> Vec<Effect>,
     /// Whether the screen shows only a sample of a run that is too fast to be shown in full.
     pub is_sampled: fn(&App) -> bool,
@@ -52,9 +53,9 @@ impl ScreenRow {
             press: |_, _| Vec::new(),
             paste: |_, _| {},
             go: App::move_cursor,
+            click: |_, _| {},
             show_on_map: |_| Vec::new(),
             close: |_| None,
-            enter: |_| Vec::new(),
             leave: |_| Vec::new(),
             is_sampled: |_| false,
         }
@@ -85,6 +86,13 @@ const SCREENS: [ScreenRow; Screen::EACH.len()] = [
                 app.allocation.paste(character);
             }
         },
+        click: |app, row| {
+            if app.pool.is_open() {
+                app.pool.click(row);
+            } else {
+                app.allocation.click_in_panel(row);
+            }
+        },
         show_on_map: |app| {
             let last = app.allocation.last().and_then(|finished| finished.port);
             app.show_port(if app.pool.is_open() { app.pool.selected_port() } else { last })
@@ -101,8 +109,8 @@ const SCREENS: [ScreenRow; Screen::EACH.len()] = [
         press: |app, key| app.lab.press_in_panel(key, app.scan.as_ref().map(LatestScan::last)),
         paste: |app, character| app.lab.paste(character),
         go: |app, movement| app.lab.go(movement),
+        click: |app, row| app.lab.click_in_panel(row),
         close: |app| Some(app.lab.close()),
-        enter: |app| app.lab.enter(app.scan.as_ref().map(LatestScan::last)),
         leave: |app| app.lab.leave(),
         is_sampled: |app| app.lab.is_sampled(),
         ..ScreenRow::of(lab_context)

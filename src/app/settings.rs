@@ -157,6 +157,15 @@ impl<S: EditableSettings> SettingsPanel<S> {
         }
     }
 
+    /// Selects the field in a row; of the selected field, selects the next value.
+    pub(super) fn click(&mut self, row: usize) {
+        if row == self.field && self.typed.is_none() {
+            self.cycle(1);
+        } else if row < S::FIELDS.len() && self.accept() {
+            self.field = row;
+        }
+    }
+
     fn discard_typed(&mut self) {
         (self.typed, self.error) = (None, None);
     }

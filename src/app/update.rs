@@ -101,6 +101,14 @@ impl App {
 
     fn point(&mut self, gesture: Gesture, target: Option<PointerTarget>) -> Vec<Effect> {
         let ports = match target {
+            Some(PointerTarget::Row(row)) => {
+                return match gesture {
+                    Gesture::Press => self.click(row),
+                    Gesture::WheelUp => self.press(Key::Up),
+                    Gesture::WheelDown => self.press(Key::Down),
+                    _ => Vec::new(),
+                };
+            }
             _ if self.overlay != Overlay::None => None,
             Some(PointerTarget::Screen(screen)) if gesture == Gesture::Press => {
                 return self.show(screen);
@@ -127,6 +135,17 @@ impl App {
             (Gesture::WheelUp, Some(block)) => self.zoom_at(block, Zooming::In),
             (Gesture::WheelDown, Some(block)) => self.zoom_at(block, Zooming::Out),
             _ => {}
+        }
+        Vec::new()
+    }
+
+    /// Handles a click on a row of the open list or panel, or of the pool.
+    fn click(&mut self, row: usize) -> Vec<Effect> {
+        if let Overlay::Names(choice) = &mut self.overlay {
+            choice.select(row);
+            self.choose_name();
+        } else {
+            (self.screen.row().click)(self, row);
         }
         Vec::new()
     }
@@ -192,6 +211,8 @@ impl App {
                 return (self.screen.row().show_on_map)(self);
             }
             Action::OpenRow => return self.open_row(),
+            Action::OpenReason => self.open_reason(),
+            Action::ChooseName => self.choose_name(),
             Action::Zoom(zooming) => self.zoom(zooming),
             Action::ToggleResolution => {
                 (self.hover, self.span) = (None, None);
@@ -257,6 +278,7 @@ impl App {
         let first = self.finding_page(self.size).map(|(_, page)| page.after(movement));
         match &mut self.overlay {
             Overlay::Finding(open) => open.first = first.unwrap_or_default(),
+            Overlay::Names(choice) => choice.go(movement),
             _ => (self.screen.row().go)(self, movement),
         }
     }
@@ -267,11 +289,22 @@ impl App {
         let selected = self.scan.as_ref().and_then(|scan| self.overview.selected(scan));
         match selected.map(|selected| selected.row) {
             Some(OverviewRow::Finding(rule, about)) => {
-                self.overlay = Overlay::Finding(OpenFinding { key: (rule, about), first: 0 });
+                self.open_finding((rule, about));
                 Vec::new()
             }
             _ => (self.screen.row().show_on_map)(self),
         }
+    }
+
+    fn open_reason(&mut self) {
+        match self.reason().map(|finding| (finding.rule, finding.about)) {
+            Some(key) => self.open_finding(key),
+            None => self.notice = Some("no finding".to_owned()),
+        }
+    }
+
+    fn open_finding(&mut self, key: (&'static str, About)) {
+        self.overlay = Overlay::Finding(OpenFinding { key, first: 0 });
     }
 
     /// Shows on the map what the selected row of the Overview is about.
@@ -370,6 +403,7 @@ impl App {
             arrived: self.now,
             snapshot,
         };
+        self.listener_series.observe(self.now, &scan.listeners);
         self.allocation.observe(scan.last());
         let mut effects = Vec::new();
         if is_first {
@@ -413,9 +447,7 @@ impl App {
         if screen == left {
             return Vec::new();
         }
-        let mut effects = (left.row().leave)(self);
-        effects.extend((screen.row().enter)(self));
-        effects
+        (left.row().leave)(self)
     }
 
     pub(super) fn show_port(&mut self, port: Option<u16>) -> Vec<Effect> {

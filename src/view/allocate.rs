@@ -17,6 +17,8 @@ mod title;
 
 use std::time::Duration;
 
+use ratatui::layout::{Position, Rect};
+
 use crate::{
     app::{
         App, Grid,
@@ -46,22 +48,37 @@ pub struct AllocateContext<'a> {
     pub now: Duration,
 }
 
+impl<'a> AllocateContext<'a> {
+    fn of(app: &'a App) -> Self {
+        let allocation = app.allocation();
+        Self {
+            allocation,
+            scan: allocation.scan(app.last_scan()),
+            processes: allocation.processes(app.processes()),
+            now: app.now(),
+        }
+    }
+}
+
 /// Draws the pool if it is open, else the runs.
 pub fn render_app(app: &App, surface: &mut Surface<'_>) {
-    let allocation = app.allocation();
-    let context = AllocateContext {
-        allocation,
-        scan: allocation.scan(app.last_scan()),
-        processes: allocation.processes(app.processes()),
-        now: app.now(),
-    };
     if app.pool().is_open() {
-        let (pool_screen, processes) = (app.pool(), app.processes());
-        let context = PoolContext { allocate_context: context, pool_screen, processes };
-        pool::render(context, surface);
+        pool::render(PoolContext::of(app), surface);
     } else {
-        render(context, surface);
+        render(AllocateContext::of(app), surface);
     }
+}
+
+/// Returns the row of the open settings or of the pool's table at this position. None: no row is
+/// there.
+pub fn row_at(app: &App, area: Rect, at: Position) -> Option<usize> {
+    let fields = match (app.pool().is_open(), app.pool().panel(), app.allocation().panel()) {
+        (true, Some(panel), _) => panel.rows().count(),
+        (true, None, _) => return pool::row_at(app, area, at),
+        (false, _, Some(ActivePanel::Settings(panel))) => panel.rows().count(),
+        (false, ..) => return None,
+    };
+    dialog::row_at(fields, area, at)
 }
 
 /// Draws the runs between header and footer.

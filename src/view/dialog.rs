@@ -1,14 +1,15 @@
-//! Draws boxes over a screen: a panel of settings, and the question before a high speed. The app
-//! handles their keys.
+//! Draws boxes over a screen: a panel of settings, a list of names, and the question before a high
+//! speed. The app handles their keys.
 
 use ratatui::{
-    layout::Rect,
+    layout::{Position, Rect},
     text::Span,
     widgets::{Block, Clear, Widget},
 };
 
 use crate::{
     app::{
+        NameChoice,
         allocation::Speed,
         settings::{EditableSettings, SettingRow, SettingsPanel},
     },
@@ -19,8 +20,8 @@ use crate::{
 };
 
 const WIDTH: u16 = 66;
-/// Lines of a settings panel besides its fields: the frame, a blank line, the note, the keys.
-const AROUND_FIELDS: u16 = 5;
+/// Lines of a list besides its rows: the frame, a blank line, the note, the keys.
+const AROUND_ROWS: u16 = 5;
 
 /// Draws all fields, then the error in the typed value or, without an error, `note`, then the keys.
 /// `names` is the minimum width of the names, including a gap.
@@ -32,21 +33,14 @@ pub fn settings<S: EditableSettings>(
     surface: &mut Surface<'_>,
 ) {
     let rows: Vec<SettingRow<'_>> = panel.rows().collect();
-    let mut column = open(title, rows.len() as u16 + AROUND_FIELDS, surface);
-    let theme = column.theme;
     let names = rows.iter().map(|row| row.name.len() + 1).max().unwrap_or(0).max(names);
-    for SettingRow { name, value, typed, is_selected } in &rows {
-        let pointer = if *is_selected { theme.glyph("❯", ">") } else { " " };
-        let style = theme.style(if *is_selected { Role::Selected } else { Role::Text });
+    let text = |SettingRow { name, value, typed, .. }: &SettingRow<'_>| {
         let value = typed.map_or_else(|| value.clone(), |typed| format!("{typed}_"));
-        let room = column.width().saturating_sub(2 + names);
-        column.line([Span::styled(format!("{pointer} {name:<names$}{value:<room$}"), style)]);
-    }
-    column.blank();
-    match panel.error() {
-        Some(error) => column.text(error, Role::Critical),
-        None => column.text(note, Role::Dim),
-    }
+        format!("{name:<names$}{value}")
+    };
+    let texts: Vec<String> = rows.iter().map(text).collect();
+    let selected = rows.iter().position(|row| row.is_selected);
+    let note = panel.error().map_or((note, Role::Dim), |error| (error, Role::Critical));
     let is_typing = rows.iter().any(|row| row.typed.is_some());
     let keys: &[(&str, &str)] = if is_typing {
         &[("Enter", "apply"), ("Esc", "cancel")]
@@ -58,7 +52,47 @@ pub fn settings<S: EditableSettings>(
             ("Esc", "close"),
         ]
     };
+    list(title, &texts, selected, note, keys, surface);
+}
+
+/// Draws the names nearest to the one on the command line.
+pub fn names(choice: &NameChoice, surface: &mut Surface<'_>) {
+    let texts: Vec<String> = choice.names.iter().map(ToString::to_string).collect();
+    let note = ("The most similar names of processes with sockets", Role::Dim);
+    let keys = [("Up Down", "name"), ("Enter", "show its ports"), ("Esc", "none of them")];
+    let title = "No process has this name: which one?";
+    list(title, &texts, Some(choice.selected), note, &keys, surface);
+}
+
+/// Draws rows, of which one may be selected, a note and the keys.
+fn list(
+    title: &str,
+    rows: &[String],
+    selected: Option<usize>,
+    (note, role): (&str, Role),
+    keys: &[(&str, &str)],
+    surface: &mut Surface<'_>,
+) {
+    let mut column = open(title, rows.len() as u16 + AROUND_ROWS, surface);
+    let theme = column.theme;
+    let room = column.width().saturating_sub(2);
+    for (index, text) in rows.iter().enumerate() {
+        let is_selected = selected == Some(index);
+        let pointer = if is_selected { theme.glyph("❯", ">") } else { " " };
+        let style = theme.style(if is_selected { Role::Selected } else { Role::Text });
+        column.line([Span::styled(format!("{pointer} {text:<room$}"), style)]);
+    }
+    column.blank();
+    column.text(note, role);
     hints(keys, &mut column);
+}
+
+/// Returns the row at this position of a list of `rows` rows in the middle of the area. None: no row
+/// is there.
+pub fn row_at(rows: usize, area: Rect, at: Position) -> Option<usize> {
+    let outer = centered(width(area), rows as u16 + AROUND_ROWS, area);
+    let row = usize::from(at.y.checked_sub(outer.y + 1)?);
+    (outer.contains(at) && row < rows).then_some(row)
 }
 
 /// Asks whether to use a speed that may disturb other users of the host's ports.
@@ -92,14 +126,25 @@ pub fn hints(keys: &[(&str, &str)], column: &mut Surface<'_>) {
 /// Draws an empty box of `height` lines, frame included, in the middle of the surface. Returns its
 /// inside.
 pub fn open<'a>(title: &str, height: u16, surface: &'a mut Surface<'_>) -> Surface<'a> {
-    let (theme, columns) = (surface.theme, surface.area.width);
-    // On a narrow terminal only parts of words would be visible beside the box.
-    let width = if columns < 100 { columns } else { WIDTH };
+    let (theme, width) = (surface.theme, width(surface.area));
     let block = Block::bordered()
         .border_set(theme.border_set())
         .border_style(theme.style(Role::Accent))
         .title(format!(" {title} "));
     framed(block, width, height, surface)
+}
+
+/// Returns the width of a box. On a narrow terminal only parts of words would be visible beside it.
+fn width(area: Rect) -> u16 {
+    if area.width < 100 { area.width } else { WIDTH }
+}
+
+/// Returns a rectangle in the middle of the area.
+fn centered(width: u16, height: u16, area: Rect) -> Rect {
+    let height = height.min(area.height);
+    let x = area.x + (area.width - width) / 2;
+    let y = area.y + (area.height - height) / 2;
+    Rect { x, y, width, height }
 }
 
 /// Clears a box in the middle of the surface and draws its frame. Returns its inside.
@@ -109,11 +154,7 @@ pub fn framed<'a>(
     height: u16,
     surface: &'a mut Surface<'_>,
 ) -> Surface<'a> {
-    let area = surface.area;
-    let height = height.min(area.height);
-    let x = area.x + (area.width - width) / 2;
-    let y = area.y + (area.height - height) / 2;
-    let outer = Rect { x, y, width, height };
+    let outer = centered(width, height, surface.area);
     Clear.render(outer, surface.buffer);
     let inside = block.inner(outer);
     block.render(outer, surface.buffer);

@@ -67,17 +67,18 @@ pub fn key_style(theme: &Theme) -> ratatui::style::Style {
     theme.style(Role::Accent).bold()
 }
 
-/// Returns the commands that fit into `room` columns. Drops commands from the right, but help and
-/// quit only after all others.
+/// Returns the commands that fit into `room` columns. Drops commands from the right, but help, quit
+/// and the end of a pause only after all others.
 fn fitting(app: &App, room: usize) -> Vec<&'static KeyCommand> {
     let mut commands: Vec<_> =
-        command::here(app.context()).filter(|command| !command.label.is_empty()).collect();
+        command::here(app.context()).filter(|command| !command.label(app).is_empty()).collect();
     while commands.iter().map(|c| width_of(c, app)).sum::<usize>() > room + GAP
         && !commands.is_empty()
     {
-        let dropped =
-            if commands.len() > KEPT_COMMANDS { commands.len() - 1 - KEPT_COMMANDS } else { 0 };
-        commands.remove(dropped);
+        let others = commands.len().saturating_sub(KEPT_COMMANDS);
+        let ends_pause = |command: &&KeyCommand| command.label(app) == command::RESUME;
+        let dropped = commands[..others].iter().rposition(|command| !ends_pause(command));
+        commands.remove(dropped.unwrap_or(0));
     }
     commands
 }

@@ -15,7 +15,7 @@ use ratatui::layout::{Position, Rect};
 
 use crate::{
     app::{
-        App, LabScreen,
+        App, LabScreen, PointerTarget,
         lab::{AllocatorRow, LabPanel, StrategyFigures, StrategyReport},
     },
     view::{Role, Theme, dialog, surface::Surface},
@@ -80,9 +80,16 @@ pub fn render(app: &App, surface: &mut Surface<'_>) {
     }
 }
 
-/// Returns the column, counted from 0, of the strategy whose panel or table row is at this
-/// position. None: there is none.
-pub fn column_at(lab: &LabScreen, area: Rect, at: Position) -> Option<usize> {
+/// Returns what a click on this position selects: a row of the open settings, or the strategy whose
+/// panel or table row is there. None: nothing.
+pub fn hit(lab: &LabScreen, area: Rect, at: Position) -> Option<PointerTarget> {
+    if let Some(LabPanel::Settings(panel)) = lab.panel() {
+        return dialog::row_at(panel.rows().count(), area, at).map(PointerTarget::Row);
+    }
+    column_at(lab, area, at).map(PointerTarget::Column)
+}
+
+fn column_at(lab: &LabScreen, area: Rect, at: Position) -> Option<usize> {
     let areas = LabAreas::within(area, lab.picked().len(), lab.selected());
     if areas.table.contains(at) {
         // The first line has the names of the figures.

@@ -4,11 +4,11 @@ use ratatui::layout::{Position, Rect};
 
 use crate::{
     app::{
-        App, InspectorPlace, Plan, PointerTarget, Size,
+        App, InspectorPlace, Overlay, Plan, PointerTarget, Size,
         grid::{AXIS, BAR, GUTTER},
     },
     view::{
-        footer, header, loupe, screen_views,
+        dialog, footer, header, loupe, screen_views,
         surface::{lines_of, take},
     },
 };
@@ -121,6 +121,9 @@ pub fn target_at(area: Rect, app: &App, column: u16, row: u16) -> Option<Pointer
     }
     if areas.footer.contains(at) {
         return footer::key_at(app, areas.footer, at).map(PointerTarget::Key);
+    }
+    if let Overlay::Names(choice) = app.overlay() {
+        return dialog::row_at(choice.names.len(), areas.body, at).map(PointerTarget::Row);
     }
     (screen_views::view(app.screen()).hit)(app, area, &areas, at)
 }

@@ -37,15 +37,13 @@ const VIEWS: [ScreenView; Screen::EACH.len()] = [
         tab: [" 4 Allocate ", " 4 Alloc "],
         render: |app, areas, surface| allocate::render_app(app, &mut surface.within(areas.body)),
         render_text: None,
-        hit: |_, _, _, _| None,
+        hit: |app, _, areas, at| allocate::row_at(app, areas.body, at).map(PointerTarget::Row),
     },
     ScreenView {
         tab: [" 5 Lab ", " 5 Lab "],
         render: |app, areas, surface| lab::render(app, &mut surface.within(areas.body)),
         render_text: Some(lab::render),
-        hit: |app, _, areas, at| {
-            lab::column_at(app.lab(), areas.body, at).map(PointerTarget::Column)
-        },
+        hit: |app, _, areas, at| lab::hit(app.lab(), areas.body, at),
     },
 ];
 

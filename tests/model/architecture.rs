@@ -133,6 +133,7 @@ fn name(context: Context) -> &'static str {
         Context::Help => "help",
         Context::GoTo => "go to",
         Context::Finding => "finding",
+        Context::Names => "names",
         Context::Panel => "panel",
         Context::Race => "race",
         Context::Pool => "pool",

@@ -295,6 +295,10 @@ fn the_mouse_is_captured_only_on_screens_that_use_it() {
     for (key, wanted) in [
         (b"2", MouseProtocolMode::AnyMotion),
         (b"4", MouseProtocolMode::None),
+        (b"o", MouseProtocolMode::AnyMotion),
+        (b"o", MouseProtocolMode::None),
+        (b"P", MouseProtocolMode::AnyMotion),
+        (b"P", MouseProtocolMode::None),
         (b"5", MouseProtocolMode::AnyMotion),
         (b"?", MouseProtocolMode::None),
         (b"?", MouseProtocolMode::AnyMotion),

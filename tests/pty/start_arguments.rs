@@ -60,6 +60,15 @@ fn unknown_process_is_reported_with_similar_names() {
             format!("process named '{wrong}' has a socket; nearest: {}", name.split_at(4).0);
         shows(&[&wrong], &similar);
         shows(&["pid", "4194303"], "pid 4194303 has no");
+        // The names can be chosen, and nothing is offered if no name is similar.
+        let mut session = Session::start_sized(120, 40, &[&wrong]);
+        session.wait_for_text("which one?");
+        session.send(b"\r");
+        session.wait_for_text("Port 8080 ");
+        assert!(!session.screen().contents().contains("which one?"));
+        let mut session = Session::start_sized(120, 40, &["zzzzzzzz"]);
+        session.wait_for_text("process named 'zzzzzzzz' has a socket");
+        assert!(!session.screen().contents().contains("which one?"));
         // Also where the terminal is too small for the map.
         let mut small = Session::start_sized(79, 23, &[&wrong]);
         small.wait_for_text(&format!("nearest: {name}"));

@@ -252,6 +252,9 @@ fn the_footer_of_a_small_terminal_shows_the_most_important_keys() {
     };
     let map = " hjkl move  g port  + - zoom  c C lens  y copy  p TCP only  ? help  q quit";
     assert_eq!(footer("").trim_end(), map);
+    let paused = " hjkl move  g port  + - zoom  c C lens  y copy  Space resume  ? help  q quit";
+    assert_eq!(footer(" ").trim_end(), paused);
+    assert!(footer("1 ").contains("Space resume  ? help  q quit"), "{}", footer("1 "));
     let allocate = footer("4");
     let kept = ["Space run", "t simulated", "[ ] speed", ". step", "? help", "q quit"];
     assert!(kept.iter().all(|label| allocate.contains(label)), "{allocate}");

@@ -74,10 +74,10 @@ fn report(names: &[&str], pattern: Pattern, share: f64, runs: u64) -> LabReport 
 
 const FIRST: [&str; 4] = ["random", "sequential", "linux-connect", "double-hash"];
 
-/// Opens the Lab screen: four strategies on a clustered occupancy of 90 %, where they differ, at full
-/// speed.
+/// Opens and starts the lab: four strategies on a clustered occupancy of 90 %, where they differ, at
+/// full speed.
 fn lab(theme: &Theme, (columns, rows): (u16, u16)) -> Session {
-    Session::of(&busy(), theme.clone(), columns, rows).press("5d")
+    Session::of(&busy(), theme.clone(), columns, rows).press("5 d")
 }
 
 fn show_report(session: &mut Session, report: &LabReport) {
@@ -185,9 +185,18 @@ fn a_built_occupancy_is_shown_per_strategy() {
 }
 
 #[test]
-fn before_the_first_report_the_screen_shows_nothing_measured_yet() {
-    let screen_text = assert_pictures("idle", &lab(&dark(), (120, 40)));
-    assert!(screen_text.contains("nothing measured yet"), "{screen_text}");
+fn the_lab_waits_for_space() {
+    for (columns, rows) in SIZES {
+        let session = Session::of(&busy(), dark(), columns, rows).press("5");
+        let screen_text = text(&session.draw());
+        assert!(screen_text.contains(" Space run  "), "{screen_text}");
+        assert!(screen_text.contains(" · paused · "), "{screen_text}");
+    }
+    let session = Session::of(&busy(), dark(), 120, 40).press("5");
+    let screen_text = assert_pictures("idle", &session);
+    assert!(screen_text.contains("Space starts the lab"), "{screen_text}");
+    let running = text(&session.press(" ").draw());
+    assert!(running.contains("nothing measured yet ") && running.contains(" Space pause "));
 }
 
 fn race() -> RaceReport {

@@ -43,11 +43,11 @@ impl Session {
         Self { app, asked: Vec::new() }
     }
 
-    /// Opens the Lab screen on a machine that other processes use.
+    /// Opens the Lab screen on a machine that other processes use, and starts the simulation.
     fn open() -> Self {
         let mut session = Self::new();
         session.scanned(shared());
-        session.keys("5");
+        session.keys("5 ");
         session
     }
 
@@ -148,10 +148,12 @@ fn row(name: &str) -> &'static AllocatorRow {
 }
 
 #[test]
-fn only_the_first_visit_starts_the_simulation() {
+fn the_simulation_starts_with_space_and_not_by_itself() {
     let mut session = Session::new();
     session.scanned(shared());
-    let asked = session.keys("5");
+    assert_eq!(session.keys("5"), []);
+    assert!(!session.lab().is_running());
+    let asked = session.press(SPACE);
     let [Ask::Prepare(setup), Ask::Speed(Speed::Max), Ask::Run] = &asked[..] else {
         panic!("{asked:?}");
     };
@@ -172,7 +174,7 @@ fn tab_and_the_screen_number_open_the_lab() {
     let mut session = Session::new();
     session.scanned(shared());
     session.keys("4");
-    assert!(session.press(Key::Tab).contains(&Ask::Run));
+    assert_eq!(session.press(Key::Tab), []);
     assert_eq!(session.app.context(), Context::Lab);
 }
 
@@ -197,7 +199,7 @@ fn space_makes_one_attempt_per_strategy_at_the_slowest_speed() {
 }
 
 #[test]
-fn a_real_run_waits_for_a_key_and_a_simulation_keeps_its_speed() {
+fn machine_and_simulation_wait_for_a_key_and_keep_their_speeds() {
     let mut session = Session::open();
     let asked = session.keys("t");
     assert_eq!((setup(&asked).target, asked.len()), (LabTarget::Machine, 2));
@@ -209,7 +211,8 @@ fn a_real_run_waits_for_a_key_and_a_simulation_keeps_its_speed() {
     assert_eq!(session.press(SPACE), [Ask::Run]);
     let asked = session.keys("t");
     assert!(matches!(setup(&asked).target, LabTarget::Simulated { .. }));
-    assert_eq!(asked[1..], [Ask::Speed(Speed::Max), Ask::Run]);
+    assert_eq!(asked[1..], [Ask::Speed(Speed::Max)]);
+    assert!(!session.lab().is_running());
 }
 
 #[test]
@@ -223,7 +226,7 @@ fn leaving_the_screen_pauses_a_run_on_the_machine() {
 #[test]
 fn nothing_runs_on_the_machine_before_the_first_scan() {
     let mut session = Session::new();
-    session.keys("5");
+    session.keys("5 ");
     session.report(14_746);
     assert_eq!(session.keys("t"), [Ask::Pause]);
     assert!(session.notice().contains("no scan yet"));
@@ -241,16 +244,16 @@ fn reserved_ports_that_become_known_late_are_excluded() {
     let reserved = PortRange::new(50_000, 50_383).unwrap();
     let mut session = Session::new();
     session.scanned(reserving(reserved));
-    assert_eq!(setup(&session.keys("5")).reserved, [reserved]);
+    assert_eq!(setup(&session.keys("5 ")).reserved, [reserved]);
 
     let mut session = Session::new();
-    assert_eq!(setup(&session.keys("5")).reserved, []);
+    assert_eq!(setup(&session.keys("5 ")).reserved, []);
     let asked = session.scanned(reserving(reserved));
     assert_eq!(setup(&asked).reserved, [reserved]);
     assert_eq!(asked.last(), Some(&Ask::Run));
 
     let mut session = Session::new();
-    session.keys("5");
+    session.keys("5 ");
     assert_eq!(session.scanned(shared()), []);
 }
 

@@ -119,7 +119,7 @@ fn the_wheel_zooms_at_the_pointer_and_back() {
 }
 
 #[test]
-fn the_mouse_is_used_on_the_map_and_the_lab_unless_it_is_off() {
+fn the_mouse_is_used_where_rows_or_blocks_can_be_clicked_unless_it_is_off() {
     let mut app = app();
     let used = |app: &mut App, keys: &str| {
         press(app, keys);
@@ -128,6 +128,7 @@ fn the_mouse_is_used_on_the_map_and_the_lab_unless_it_is_off() {
     assert_eq!(["", "g"].map(|keys| used(&mut app, keys)), [true, true]);
     update(&mut app, Event::Key(Key::Escape));
     assert_eq!(["1", "4", "5"].map(|keys| used(&mut app, keys)), [false, false, true]);
+    assert_eq!(["4o", "o", "P", "P"].map(|keys| used(&mut app, keys)), [true, false, true, false]);
     assert_eq!(["2#", "5", "2#"].map(|keys| used(&mut app, keys)), [false, false, true]);
     assert_eq!(press(&mut app, "T"), [Effect::NextTheme]);
 }

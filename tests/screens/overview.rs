@@ -101,7 +101,11 @@ fn shown(session: &Session) -> String {
 
 /// Shows seven scans of a load that grows by `step` ports per second.
 fn growing(size: (u16, u16), step: u16) -> Session {
-    let mut session = on(&small(10, 5), dark(), size);
+    growing_by(step, dark(), size)
+}
+
+fn growing_by(step: u16, theme: Theme, size: (u16, u16)) -> Session {
+    let mut session = on(&small(10, 5), theme, size);
     for second in 1..8 {
         scan(&mut session, &small(10 + second * step, 5), 1 + u64::from(second));
     }
@@ -454,18 +458,17 @@ fn small_terminals_show_the_verdict_as_text() {
     }
 }
 
+/// Shows a destination whose ports run out within seven scans.
+fn exhausted(theme: Theme, size: (u16, u16)) -> Session {
+    growing_by(8, theme, size)
+}
+
 /// The name of a screen, and the function that opens it.
 type OverviewScreen = (&'static str, fn(Theme, (u16, u16)) -> Session);
 
 const SCENES: [OverviewScreen; 4] = [
     ("overview-busy", |theme, size| on(&busy(), theme, size)),
-    ("overview-exhausted", |theme, size| {
-        let mut session = on(&small(10, 5), theme, size);
-        for second in 1..8 {
-            scan(&mut session, &small(10 + 8 * second, 5), 1 + u64::from(second));
-        }
-        session
-    }),
+    ("overview-exhausted", exhausted),
     ("overview-finding", |theme, size| on(&busy(), theme, size).press("ll")),
     ("overview-connect", |theme, size| on(&busy(), theme, size).press("\n")),
 ];
@@ -590,28 +593,64 @@ fn below_80x20_the_verdict_comes_first_and_rows_follow() {
 }
 
 #[test]
-fn no_owner_is_cut_from_80x20_up() {
-    for columns in [80, 90, 100, 109, 110, 120, 160, 200] {
-        for rows in [20, 23, 24, 30, 40, 60] {
-            for keys in ["", "l", "ll"] {
-                for host in [healthy(), busy(), small(64, 20)] {
-                    let seen = shown(&on(&host, dark(), (columns, rows)).press(keys));
-                    let is_cut = |line: &&str| {
-                        ["nginx[", "payments-api[", "log-shipper[", "python3["].iter().any(|name| {
-                            line.match_indices(name).any(|(at, _)| {
-                                let (_, rest) = line.split_at(at + name.len());
-                                let digits = rest.trim_start_matches(|c: char| c.is_ascii_digit());
-                                !digits.starts_with(']')
-                            })
-                        })
-                    };
-                    let cut = seen.lines().find(is_cut);
-                    assert!(cut.is_none(), "{columns}x{rows} {keys} {cut:?}\n{seen}");
-                }
+fn no_owner_is_cut_from_80x20_to_200x60() {
+    let widths = (80..=200).flat_map(|columns| [20, 24, 36, 46, 60].map(|rows| (columns, rows)));
+    let heights = (20..=60).flat_map(|rows| [80, 110, 200].map(|columns| (columns, rows)));
+    let all: BTreeSet<(u16, u16)> = widths.chain(heights).collect();
+    let some = all.iter().copied().filter(|(columns, _)| columns % 10 == 0).collect();
+    for (name, overview_screen) in WORLDS {
+        for (keys, sizes) in [("", &all), ("l", &some), ("ll", &some)] {
+            let mut session = overview_screen(dark(), S).press(keys);
+            for &(columns, rows) in sizes {
+                (session.columns, session.rows) = (columns, rows);
+                session.update(Event::Resized { columns, rows });
+                let seen = shown(&session);
+                let cut = seen.lines().find(|line| has_cut_owner(line));
+                assert!(cut.is_none(), "{name} {columns}x{rows} {keys} {cut:?}\n{seen}");
             }
         }
     }
 }
+
+/// Returns whether the line has the name of a process without all of its pid.
+fn has_cut_owner(line: &str) -> bool {
+    ["nginx[", "payments-api[", "log-shipper[", "python3[", "redis-server[", "php-fpm["].iter().any(
+        |name| {
+            line.match_indices(name).any(|(at, _)| {
+                let (_, rest) = line.split_at(at + name.len());
+                !rest.trim_start_matches(|c: char| c.is_ascii_digit()).starts_with(']')
+            })
+        },
+    )
+}
+
+/// Returns a machine without the right to see owners, on which a destination is almost full.
+fn without_rights() -> SimulatedHost {
+    let mut machine = SimulatedHost::builder()
+        .ephemeral(Ephemeral::new(range(40_000, 40_063), Vec::new()))
+        .tcp(([0, 0, 0, 0], 80), State::Listen)
+        .hidden()
+        .gap(Gap::OwnersHidden { sockets: 61, processes: 3 });
+    for port in order().take(60) {
+        machine = machine
+            .tcp(([10, 0, 0, 7], 40_000 + port), State::Established)
+            .connected_to(([10, 0, 3, 17], 443))
+            .hidden();
+    }
+    machine.build()
+}
+
+/// The states of a machine that the screen must show completely.
+const WORLDS: [OverviewScreen; 8] = [
+    ("overview-healthy", |theme, size| on(&healthy(), theme, size)),
+    ("overview-trouble", |theme, size| growing_by(6, theme, size)),
+    ("overview-failing", failing),
+    ("overview-exhausted", exhausted),
+    ("overview-leaks", |theme, size| on(&leaking(), theme, size)),
+    ("overview-no-rights", |theme, size| on(&without_rights(), theme, size)),
+    ("overview-busy", |theme, size| on(&busy(), theme, size)),
+    ("overview-full-finding", |theme, size| on(&busy(), theme, size).press("lll\n")),
+];
 
 #[test]
 fn listeners_are_merged_by_owner_and_come_first_when_nothing_is_short() {
@@ -653,6 +692,72 @@ fn the_rate_of_a_listener_counts_connections_that_arrived_while_the_program_ran(
     assert_eq!(rate(&session), Some(6.0));
     scan(&mut session, &with(10), 3);
     assert_eq!(rate(&session), Some(3.0));
+}
+
+#[test]
+fn connections_per_second_are_shown_over_time_where_the_list_is_wide() {
+    let with = |connections: u16| {
+        let mut machine = SimulatedHost::builder()
+            .process(7, "redis-server", "redis-server", 0)
+            .tcp(([127, 0, 0, 1], 6379), State::Listen)
+            .owned_by(&[7])
+            .tcp(([127, 0, 0, 1], 8080), State::Listen)
+            .owned_by(&[7]);
+        for port in 0..connections {
+            machine = machine
+                .tcp(([127, 0, 0, 1], 6379), State::Established)
+                .connected_to(([127, 0, 0, 1], 50_000 + port))
+                .owned_by(&[7]);
+        }
+        machine.build()
+    };
+    let mut session = on(&with(4), dark(), (100, 30));
+    // Four connections arrive in the first second, and none later.
+    for number in 2..9 {
+        scan(&mut session, &with(8), number);
+    }
+    let row = |session: &Session, port: &str| {
+        shown(session).lines().find(|line| line.contains(port)).unwrap().trim_end().to_owned()
+    };
+    assert!(shown(&session).contains("connects  over time"), "{}", shown(&session));
+    assert!(
+        row(&session, "tcp 6379").ends_with("  ██▄▄▃▃▃▂▂▂▂▂▂▂"),
+        "{}",
+        row(&session, "tcp 6379")
+    );
+    assert!(row(&session, "tcp 8080").ends_with("0/s"), "{}", row(&session, "tcp 8080"));
+    for (columns, rows) in [S, M, (99, 30)] {
+        (session.columns, session.rows) = (columns, rows);
+        session.update(Event::Resized { columns, rows });
+        assert!(!shown(&session).contains("over time"), "{}", shown(&session));
+    }
+    let plain = on(&with(4), ascii(), (100, 30));
+    assert!(!shown(&plain).contains("over time"), "{}", shown(&plain));
+}
+
+#[test]
+fn a_key_opens_the_finding_behind_the_verdict() {
+    for size in COMPLETE {
+        let session = failing(dark(), size);
+        assert!(shown(&session).contains("! why  "), "{}", shown(&session));
+        let reason = session.app.reason().unwrap().rule;
+        let session = session.press("j!");
+        assert_eq!(session.app.context(), Context::Finding);
+        let rule = format!("rule   {reason}");
+        let end = session.press("jjjjjjjjjjjjjjjjjjjjjjjj");
+        assert!(shown(&end).contains(&rule), "{rule}\n{}", shown(&end));
+        // The selection stays where it was.
+        let back = end.press("^");
+        assert_eq!(
+            (back.app.context(), selected(&back)),
+            (Context::Overview, OverviewRow::Destination(redis()))
+        );
+        let session = on(&healthy(), dark(), size);
+        assert!(!shown(&session).contains("! why"), "{}", shown(&session));
+        let session = session.press("!");
+        assert_eq!(session.app.context(), Context::Overview);
+        assert_eq!(session.app.notice(), Some("no finding"));
+    }
 }
 
 #[test]
@@ -714,13 +819,7 @@ fn leaking() -> SimulatedHost {
 
 #[test]
 fn the_overview_from_80x20_to_200x60() {
-    let scenes: [OverviewScreen; 4] = [
-        ("overview-healthy", |theme, size| on(&healthy(), theme, size)),
-        ("overview-failing", failing),
-        ("overview-leaks", |theme, size| on(&leaking(), theme, size)),
-        ("overview-full-finding", |theme, size| on(&busy(), theme, size).press("lll\n")),
-    ];
-    for (name, overview_screen) in scenes {
+    for (name, overview_screen) in WORLDS {
         for size in COMPLETE {
             assert_golden(
                 &named(name, "dark", size, "text"),

@@ -6,11 +6,12 @@ use portscope::{
     allocator::{
         Attempt, Lease, LeaseHolder, PoolCounts, Priority, QuarantineEntry, pool::BandUse,
     },
-    app::Event,
+    app::{Event, Gesture, Key},
     domain::{Errno, PortRange, Protocol, Refusal, Text},
     engine::{PoolReport, Report},
-    view::Theme,
+    view::{Theme, layout},
 };
+use ratatui::layout::Rect;
 
 use crate::{
     session::{Session, ascii, busy, dark, light, text},
@@ -145,6 +146,72 @@ fn the_selected_row_is_visible_in_a_long_table() {
     session = session.press("jjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjj");
     let screen_text = text(&session.draw());
     assert!(screen_text.lines().any(|line| line.contains("❯ 49448")), "{screen_text}");
+}
+
+/// Returns the first place of the text on the screen.
+fn place_of(session: &Session, words: &str) -> (u16, u16) {
+    let screen_text = text(&session.draw());
+    let at = |line: &str| line.split_once(words).map(|(before, _)| before.chars().count() as u16);
+    let found = (0..).zip(screen_text.lines()).find_map(|(y, line)| Some((at(line)?, y)));
+    found.unwrap_or_else(|| panic!("{words}\n{screen_text}"))
+}
+
+fn mouse(session: &mut Session, gesture: Gesture, (x, y): (u16, u16)) {
+    let area = Rect::new(0, 0, session.columns, session.rows);
+    let target = layout::target_at(area, &session.app, x, y);
+    session.update(Event::Mouse(gesture, target));
+}
+
+#[test]
+fn a_click_selects_the_row_of_the_table_and_the_wheel_moves() {
+    for theme in [dark(), Theme::MONOCHROME] {
+        for size in [(80, 20), (80, 24), (100, 30), (120, 40), (160, 48), (200, 60)] {
+            let mut session = pool(&theme, size, &some());
+            for port in [55_555, 58_000, 49_160] {
+                let at = place_of(&session, &format!(" {port}  "));
+                mouse(&mut session, Gesture::Press, at);
+                assert_eq!(session.app.pool().selected_port(), Some(port), "{size:?}");
+            }
+            let at = place_of(&session, " 49160  ");
+            mouse(&mut session, Gesture::WheelDown, at);
+            assert_eq!(session.app.pool().selected_port(), Some(51_000));
+            mouse(&mut session, Gesture::Press, (at.0, at.1 - 1));
+            assert_eq!(session.app.pool().selected_port(), Some(51_000), "a title is no row");
+            // Further down in a long list.
+            let mut session = pool(&theme, size, &exhausted());
+            for _ in 0..100 {
+                session.update(Event::Key(Key::Down));
+            }
+            let at = place_of(&session, " 49509  ");
+            mouse(&mut session, Gesture::Press, at);
+            assert_eq!(session.app.pool().selected_port(), Some(49_509), "{size:?}");
+        }
+    }
+}
+
+#[test]
+fn a_click_selects_a_field_of_the_settings_and_then_its_next_value() {
+    for (keys, fields, field) in [
+        ("4o", ["seed", "strategy"], "protocol"),
+        ("4Po", ["holder", "reserved for high"], "quarantine by"),
+        ("5o", ["remotes", "protocol"], "seed"),
+    ] {
+        for size in [(80, 20), (80, 24), (120, 40), (200, 60)] {
+            let mut session = Session::of(&busy(), dark(), size.0, size.1).press(keys);
+            assert!(session.app.has_mouse());
+            for name in fields.into_iter().chain([field]) {
+                let at = place_of(&session, &format!("│   {name} "));
+                mouse(&mut session, Gesture::Press, at);
+                let selected = place_of(&session, &format!("│ ❯ {name} "));
+                assert_eq!(selected.1, at.1, "{keys} {name} {size:?}");
+            }
+            let at = place_of(&session, &format!("│ ❯ {field} "));
+            let before = text(&session.draw());
+            mouse(&mut session, Gesture::Press, at);
+            assert_ne!(before, text(&session.draw()), "{keys} {size:?}");
+            place_of(&session, &format!("│ ❯ {field} "));
+        }
+    }
 }
 
 #[test]

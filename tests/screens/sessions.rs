@@ -7,7 +7,7 @@ use portscope::{
         App, AppOptions, Context, Effect, Event, Extent, Find, Gesture, GlyphSet, HelpPage, Key,
         Lens, Overlay, PointerTarget, RowsPerLine, Screen, allocation::AllocationOptions,
     },
-    domain::{PortRange, ProcessTable, Protocols, Snapshot, State, Text},
+    domain::{PortRange, Process, ProcessTable, Protocols, Snapshot, State, Text},
     engine::{AllocationRequest, Report, Request},
     host::{Host, simulated::SimulatedHost},
 };
@@ -163,6 +163,76 @@ fn the_process_argument_is_selected_once_described() {
     session.press(Key::Home);
     session.update(Event::Report(Report::Described(Arc::new(table))));
     assert_eq!(session.cursor(), 32_768, "it is looked for once");
+}
+
+/// Starts a session that looks for a process, and reports the processes with these pids.
+fn looking_for(name: &str, pids: &[u32]) -> (Session, ProcessTable) {
+    let mut session = Session::new(Some(Find::Process(name.to_owned())));
+    let host = machine();
+    let snapshot = host.snapshot();
+    let all: ProcessTable = host.describer().describe(&snapshot.pids).into_iter().collect();
+    session.scanned(snapshot);
+    let known = host.describer().describe(pids).into_iter().collect();
+    session.update(Event::Report(Report::Described(Arc::new(known))));
+    (session, all)
+}
+
+#[test]
+fn an_unknown_name_opens_a_list_of_similar_names() {
+    let (mut session, all) = looking_for("paymens", &[812, 4121]);
+    let Overlay::Names(choice) = session.0.overlay() else { panic!("no list") };
+    let names: Vec<&str> = choice.names.iter().map(Text::as_str).collect();
+    assert_eq!((names, choice.selected), (vec!["payments"], 0));
+    assert_eq!(session.0.context(), Context::Names);
+    session.press(Key::Down);
+    session.press(Key::Enter);
+    assert_eq!((session.0.overlay(), session.cursor()), (&Overlay::None, 40_007));
+    assert_eq!(session.0.not_found(), None);
+    session.update(Event::Report(Report::Described(Arc::new(all))));
+    assert_eq!(session.0.overlay(), &Overlay::None);
+}
+
+#[test]
+fn the_list_of_names_opens_once_and_the_name_is_still_looked_for() {
+    let (mut session, all) = looking_for("nginy", &[812]);
+    assert!(matches!(session.0.overlay(), Overlay::Names(_)));
+    session.press(Key::Escape);
+    session.update(Event::Report(Report::Described(Arc::new(all))));
+    assert_eq!(session.0.overlay(), &Overlay::None);
+    assert_eq!(session.0.not_found(), Some(&Find::Process("nginy".to_owned())));
+}
+
+#[test]
+fn the_list_of_names_closes_when_the_process_becomes_known() {
+    let (mut session, all) = looking_for("payments", &[812]);
+    assert_eq!(session.0.overlay(), &Overlay::None, "no known name is similar");
+    let (mut other, _) = looking_for("ngin", &[4121]);
+    assert_eq!(other.0.overlay(), &Overlay::None);
+    for session in [&mut session, &mut other] {
+        session.update(Event::Report(Report::Described(Arc::new(all.clone()))));
+        assert_eq!(session.0.not_found(), None);
+    }
+    let (mut session, all) = looking_for("nginx", &[]);
+    let alike = Process { name: Text::scrub("nginy"), ..all.get(812).unwrap().clone() };
+    let known = [Process { pid: 4121, ..alike }].into_iter().collect();
+    session.update(Event::Report(Report::Described(Arc::new(known))));
+    assert!(matches!(session.0.overlay(), Overlay::Names(_)));
+    session.update(Event::Report(Report::Described(Arc::new(all))));
+    assert_eq!((session.0.overlay(), session.cursor()), (&Overlay::None, 443));
+}
+
+#[test]
+fn a_name_of_the_list_can_be_clicked() {
+    let (mut session, _) = looking_for("nginy", &[812, 4121]);
+    let area = ratatui::layout::Rect::new(0, 0, 80, 24);
+    let rows: Vec<_> = (0..24)
+        .filter_map(|y| portscope::view::layout::target_at(area, &session.0, 40, y))
+        .filter(|target| matches!(target, PointerTarget::Row(_)))
+        .collect();
+    assert_eq!(rows, [PointerTarget::Row(0)]);
+    assert!(session.0.has_mouse());
+    session.update(Event::Mouse(Gesture::Press, Some(rows[0])));
+    assert_eq!((session.0.overlay(), session.cursor()), (&Overlay::None, 443));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::{
     app::{
         Effect, Move,
         allocation::{FillRatio, LastScan, next_strategy},
-        lab::{LabAction, LabOptions, LabScreen, MAX_COLUMNS, Speed},
+        lab::{LabAction, LabOptions, LabScreen, MAX_COLUMNS},
         run::{RunControl, RunRequest, RunScreen, RunState},
     },
     engine::{LabRequest, LabSetup, Request},
@@ -33,15 +33,6 @@ impl LabScreen {
             LabAction::Race => self.race_or_end(),
             LabAction::Reset => self.restart(scan),
         }
-    }
-
-    /// Called when the screen opens. Starts the simulation at the first visit; never starts real
-    /// binds.
-    pub fn enter(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
-        if !self.is_simulated || std::mem::replace(&mut self.was_visited, true) {
-            return Vec::new();
-        }
-        self.run_or_pause(scan)
     }
 
     /// Handles the first snapshot of the machine. Restarts a prepared lab if the range has reserved
@@ -97,12 +88,11 @@ impl LabScreen {
         effects
     }
 
-    /// Switches between machine and simulation. A simulation starts at once, unless its speed is
-    /// `Step`; on the machine the lab is paused. Machine and simulation have separate speeds.
+    /// Switches between machine and simulation, and pauses. Each has its own speed.
     fn toggle_target(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         self.is_simulated = !self.is_simulated;
         std::mem::swap(&mut self.run.speed, &mut self.other_speed);
-        self.begin(self.is_simulated && self.speed() != Speed::Step, scan)
+        self.begin(false, scan)
     }
 
     /// Changes the simulated fill. A running lab continues, with empty figures.

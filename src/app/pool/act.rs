@@ -57,6 +57,14 @@ impl PoolScreen {
         }
     }
 
+    /// Handles a click on a row of the settings if they are open, else on a row of the list.
+    pub fn click(&mut self, row: usize) {
+        match &mut self.panel {
+            Some(panel) => panel.click(row),
+            None => self.select(row),
+        }
+    }
+
     /// Handles a key while the settings are open; does nothing otherwise.
     pub fn press(&mut self, key: Key, input: PoolInput<'_>) -> Vec<Effect> {
         let Some(panel) = &mut self.panel else { return Vec::new() };

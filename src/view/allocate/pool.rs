@@ -7,16 +7,23 @@ mod table;
 
 use std::collections::HashSet;
 
-use ratatui::{layout::Rect, text::Span};
+use ratatui::{
+    buffer::Buffer,
+    layout::{Position, Rect},
+    text::Span,
+};
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    app::pool::{PoolReport, PoolScreen, Priority},
+    app::{
+        App,
+        pool::{PoolReport, PoolScreen, Priority},
+    },
     domain::{PortRange, ProcessTable, Text},
     view::{
-        Role,
+        Role, Theme,
         allocate::{
-            self, AllocateContext,
+            self, AllocateAreas, AllocateContext,
             title::{self, target_role, target_wordings},
         },
         dialog,
@@ -25,6 +32,7 @@ use crate::{
     },
 };
 use map::LeaseMap;
+use table::TableRows;
 
 /// Data from which the screen is drawn: the pool at one moment, the occupancy, the processes.
 #[derive(Clone, Copy)]
@@ -35,7 +43,12 @@ pub struct PoolContext<'a> {
     pub processes: &'a ProcessTable,
 }
 
-impl PoolContext<'_> {
+impl<'a> PoolContext<'a> {
+    pub fn of(app: &'a App) -> Self {
+        let (pool_screen, processes) = (app.pool(), app.processes());
+        Self { allocate_context: AllocateContext::of(app), pool_screen, processes }
+    }
+
     /// Counts the ports that were in use at the last scan and are not the pool's. None: there was
     /// no scan, or there are no ports.
     fn others_in(&self, ports: Option<PortRange>, report: &PoolReport) -> Option<u32> {
@@ -68,6 +81,34 @@ pub fn render(pool_context: PoolContext<'_>, surface: &mut Surface<'_>) {
     } else if allocate_context.scan.is_none() && areas.class > SizeClass::Tiny {
         surface.within(areas.map).text("no scan yet", Role::Dim);
     }
+    facts_and_table(pool_context, &areas, surface);
+    notice(pool_screen, &mut surface.within(areas.outcome));
+    if let Some(panel) = pool_screen.panel() {
+        let note = "Changing a setting other than the holder ends all leases";
+        dialog::settings("Settings of the pool", 11, panel, note, surface);
+    }
+}
+
+/// Returns the row of the table at this position, counted from 0. None: no row is there.
+pub fn row_at(app: &App, area: Rect, at: Position) -> Option<usize> {
+    // The places of the rows follow from what is drawn above them. The theme does not change them.
+    let mut buffer = Buffer::empty(area);
+    let mut surface = Surface::new(&Theme::MONOCHROME, area, &mut buffer);
+    let range = app.allocation().options().range;
+    let (mut areas, _) = AllocateAreas::within(area, range, app.map().rows_per_line());
+    if areas.class == SizeClass::Small {
+        areas.put_legend_above_outcome();
+    }
+    let rows = facts_and_table(PoolContext::of(app), &areas, &mut surface)?;
+    rows.area.contains(at).then(|| rows.first + usize::from(at.y - rows.area.y))
+}
+
+/// Draws the facts, then the table, whose rows it returns. None: there is no table.
+fn facts_and_table(
+    pool_context: PoolContext<'_>,
+    areas: &AllocateAreas,
+    surface: &mut Surface<'_>,
+) -> Option<TableRows> {
     // The facts end above the notice or, in size class `Small`, above the legend, which has the
     // full width.
     let bottom = if areas.class == SizeClass::Small { areas.legend.y } else { areas.outcome.y };
@@ -75,23 +116,21 @@ pub fn render(pool_context: PoolContext<'_>, surface: &mut Surface<'_>) {
     let facts = Rect { height: height.max(areas.facts.height), ..areas.facts };
     let mut column = surface.within(facts.intersection(surface.area));
     match areas.class {
-        SizeClass::Tiny => facts::tiny(pool_screen, &mut column),
+        SizeClass::Tiny => {
+            facts::tiny(pool_context.pool_screen, &mut column);
+            None
+        }
         SizeClass::Small => {
             facts::narrow(pool_context, &mut column);
-            table::narrow(pool_context, &mut column);
+            table::narrow(pool_context, &mut column)
         }
         SizeClass::Medium | SizeClass::Large | SizeClass::Huge => {
             facts::section(pool_context, &mut column);
             column.blank();
             facts::bands(pool_context, &mut column);
             column.blank();
-            table::section(pool_context, &mut column);
+            table::section(pool_context, &mut column)
         }
-    }
-    notice(pool_screen, &mut surface.within(areas.outcome));
-    if let Some(panel) = pool_screen.panel() {
-        let note = "Changing a setting other than the holder ends all leases";
-        dialog::settings("Settings of the pool", 11, panel, note, surface);
     }
 }
 

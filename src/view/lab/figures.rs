@@ -30,7 +30,8 @@ const WITH_PREDICTABLE: usize = 36;
 /// Draws the figures. If `is_brief`, leaves out those that the table shows.
 pub fn section(lab: &LabScreen, entry: &LabColumn<'_>, is_brief: bool, column: &mut Surface<'_>) {
     let Some(figures) = entry.figures() else {
-        column.text("nothing measured yet", Role::Dim);
+        let note = if lab.is_running() { "nothing measured yet" } else { "Space starts the lab" };
+        column.text(note, Role::Dim);
         return column.skip(LINES - 1);
     };
     quantiles(figures, lab.options().max_attempts, column);

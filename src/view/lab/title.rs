@@ -98,7 +98,11 @@ pub fn setup(lab: &LabScreen, column: &mut Surface<'_>) {
     let limitation = lab.report().and_then(|report| report.limitation).unwrap_or_default();
     let rest = |room| {
         let fits = |sample: &&str| pace.len() + 3 + sample.len() <= room;
-        let sample = SAMPLE.into_iter().find(fits).filter(|_| lab.is_sampled()).unwrap_or_default();
+        let sample = SAMPLE
+            .into_iter()
+            .find(fits)
+            .filter(|_| lab.is_running() && lab.is_sampled())
+            .unwrap_or_default();
         fitted(&[pace, sample, limitation, &seed, &where_to, &destinations], room)
     };
     speeds::line(lab.speed(), rest, column);

@@ -5,7 +5,7 @@ use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
 use super::{
-    OverviewContext,
+    OverviewContext, graphs,
     list::{ListColumn, ListTable},
     who,
 };
@@ -21,6 +21,9 @@ use crate::{
 };
 
 const MAX_ADDRESS_WIDTH: u16 = 39;
+/// Minimum width of a list with sparklines.
+const MIN_SPARK_LIST: u16 = 100;
+const SPARK: u16 = 16;
 
 pub fn render(context: &OverviewContext<'_>, surface: &mut Surface<'_>) {
     let table = ListTable {
@@ -53,7 +56,7 @@ fn columns<'a>(
     let address_width = widest("address", &address)
         .min(MAX_ADDRESS_WIDTH)
         .min(width.saturating_sub(others).max("address".len() as u16));
-    vec![
+    let mut columns: Vec<ListColumn<'a, ListenerUse>> = vec![
         TableColumn::left("port", 9, 0, |_, row, _| plain(port(row))),
         TableColumn::left("address", address_width, 0, |context, row, width| {
             dim(words::shorten(&address(row), width), context.theme)
@@ -78,7 +81,18 @@ fn columns<'a>(
             let rate = row.connections_per_second.map(notation::frequency);
             dim(rate.unwrap_or_else(|| context.theme.glyph("–", "-").to_owned()), context.theme)
         }),
-    ]
+    ];
+    if width >= MIN_SPARK_LIST && !context.theme.ascii {
+        // All rows have the same scale, so that they can be compared.
+        columns.push(TableColumn::left("over time", SPARK, 4, |context, row, width| {
+            let series = context.app.listener_series();
+            dim(
+                graphs::spark(&series.of(row.key), series.peak(), width, context.theme),
+                context.theme,
+            )
+        }));
+    }
+    columns
 }
 
 fn port(row: &ListenerUse) -> String {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ratatui::text::Span;
+use ratatui::{layout::Rect, text::Span};
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
@@ -21,8 +21,14 @@ enum LeaseTableRow<'a> {
     QuarantineEntry(&'a QuarantineEntry),
 }
 
-pub fn section(pool_context: PoolContext<'_>, column: &mut Surface<'_>) {
-    let Some(report) = pool_context.pool_screen.report() else { return };
+/// The drawn rows: where they are, and the position of the first one in the list, counted from 0.
+pub struct TableRows {
+    pub area: Rect,
+    pub first: usize,
+}
+
+pub fn section(pool_context: PoolContext<'_>, column: &mut Surface<'_>) -> Option<TableRows> {
+    let report = pool_context.pool_screen.report()?;
     let leases = report.leases.iter().filter(|lease| lease.is_held).count();
     let held = leases + report.quarantined.iter().filter(|quarantined| quarantined.is_held).count();
     let title = heading(report);
@@ -34,13 +40,14 @@ pub fn section(pool_context: PoolContext<'_>, column: &mut Surface<'_>) {
             "no leases: i takes one, I ten, F all".to_owned(),
         ];
         column.text(&first_fitting(&words, column.width(), column.theme), Role::Dim);
-        return;
+        return None;
     }
     let owner_width = column.width().saturating_sub(43);
     let labels =
         format!("  {:>5}  {:<8} {:>6}  {:<8} {:>6}  holder", "port", "class", "age", "", "lease");
     column.text(&labels, Role::Dim);
-    for (is_selected, entry) in visible(pool_context, report, usize::from(column.left())) {
+    let (rows, entries) = visible(pool_context, report, column.rest());
+    for (is_selected, entry) in entries {
         let cells = match entry {
             LeaseTableRow::Lease(lease) => {
                 let age = notation::duration(age(pool_context, lease.since));
@@ -60,14 +67,17 @@ pub fn section(pool_context: PoolContext<'_>, column: &mut Surface<'_>) {
         };
         row(is_selected, cells, column);
     }
+    Some(rows)
 }
 
-pub fn narrow(pool_context: PoolContext<'_>, column: &mut Surface<'_>) {
+pub fn narrow(pool_context: PoolContext<'_>, column: &mut Surface<'_>) -> Option<TableRows> {
     let Some(report) = pool_context.pool_screen.report() else {
-        return column.text("opening ...", Role::Dim);
+        column.text("opening ...", Role::Dim);
+        return None;
     };
     column.rule("Leases", &notation::grouped(report.leases.len() as u64));
-    for (is_selected, entry) in visible(pool_context, report, usize::from(column.left())) {
+    let (rows, entries) = visible(pool_context, report, column.rest());
+    for (is_selected, entry) in entries {
         let cells = match entry {
             LeaseTableRow::Lease(lease) => {
                 let rest = format!("{:>6}", notation::duration(age(pool_context, lease.since)));
@@ -80,6 +90,7 @@ pub fn narrow(pool_context: PoolContext<'_>, column: &mut Surface<'_>) {
         };
         row(is_selected, cells, column);
     }
+    Some(rows)
 }
 
 /// Formats the number of datagrams that arrived at a port in quarantine. Empty: there are none.
@@ -123,20 +134,23 @@ fn held_ports(held: u64, limit: u32, width: usize, title: &str) -> String {
     wordings.into_iter().find(|words| words.width() <= room).unwrap_or_default()
 }
 
-/// Returns the rows that fit into `room` lines, among them the selected one, which is marked with
-/// true.
+/// Returns the rows that fit into the area, among them the selected one, which is marked with true.
 fn visible<'a>(
     pool_context: PoolContext<'a>,
     report: &'a PoolReport,
-    room: usize,
-) -> impl Iterator<Item = (bool, LeaseTableRow<'a>)> {
+    area: Rect,
+) -> (TableRows, impl Iterator<Item = (bool, LeaseTableRow<'a>)>) {
+    let room = usize::from(area.height);
     let selected = pool_context.pool_screen.selected();
     let all = report.leases.len() + report.quarantined.len();
     let first = selected.saturating_sub(room / 2).min(all.saturating_sub(room));
     let leases = report.leases.iter().map(LeaseTableRow::Lease);
     let entries =
         leases.chain(report.quarantined.iter().map(LeaseTableRow::QuarantineEntry)).enumerate();
-    entries.skip(first).take(room).map(move |(index, entry)| (index == selected, entry))
+    let height = room.min(all - first) as u16;
+    let entries =
+        entries.skip(first).take(room).map(move |(index, entry)| (index == selected, entry));
+    (TableRows { area: Rect { height, ..area }, first }, entries)
 }
 
 fn row(
