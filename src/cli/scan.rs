@@ -1,5 +1,7 @@
 //! `portscope scan`: prints one snapshot, or one for each network namespace.
 
+use std::collections::BTreeSet;
+
 use crate::{
     cli::{
         args::{ScanArguments, ScanFormat},
@@ -32,9 +34,7 @@ pub fn run(settings: &ScanArguments) -> anyhow::Result<CommandEnd> {
     let is_found = scanned.answers.iter().any(|scanned| scanned.not_found.is_none());
     let is_complete =
         scanned.are_complete() && scans.iter().all(|scan| scan.snapshot.is_complete());
-    if let [ScannedNamespace { not_found: Some(message), .. }] = &scanned.answers[..] {
-        exit::print_stderr(format_args!("portscope: {message}"));
-    }
+    report_not_found(scanned.answers.iter().map(|scanned| &scanned.not_found));
     let is_enough = is_complete || !settings.strict;
     Ok(if is_found && is_enough { CommandEnd::Done } else { CommandEnd::No })
 }
@@ -79,6 +79,15 @@ pub fn take_snapshot(host: &dyn Host, depth: OwnerDepth) -> Result<Snapshot, Hos
     let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
     host.scanner()?.scan(depth, &mut snapshot)?;
     Ok(snapshot)
+}
+
+/// Prints on stderr that the requested process has no socket, if no network namespace has one of it.
+/// None: the namespace has one, or no process was requested.
+pub fn report_not_found<'a>(messages: impl Iterator<Item = &'a Option<String>>) {
+    let messages: Option<BTreeSet<&String>> = messages.map(Option::as_ref).collect();
+    for message in messages.into_iter().flatten() {
+        exit::print_stderr(format_args!("portscope: {message}"));
+    }
 }
 
 /// Prints the gaps of the snapshots on stderr. If `unseen` is some, also prints the network

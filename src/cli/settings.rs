@@ -23,12 +23,6 @@ pub struct BadInput(pub String);
 pub fn check(command: &Command) -> Result<(), BadInput> {
     match command {
         Command::Scan(scan) => check_scan(scan),
-        Command::Explain(explain)
-            if explain.target.is_process() && namespaces::are_all(explain.netns.as_deref()) =>
-        {
-            let words = "--netns all cannot be used with the name or pid of a process";
-            Err(BadInput(words.into()))
-        }
         Command::Diagnose(diagnose) => check_thresholds(diagnose),
         Command::Pick(pick) => check_range(&pick.find),
         Command::Exec(exec) => exec.program().and_then(|_| check_range(&exec.find)),

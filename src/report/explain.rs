@@ -21,6 +21,15 @@ pub enum Reasons {
     Shown,
 }
 
+/// The explanations of one network namespace: of one port, or of each port of a process.
+pub struct Explanations<'a> {
+    /// The scan that all explanations follow from.
+    pub scan: Scan<'a>,
+    pub ports: Vec<Explanation<'a>>,
+    /// Number of ports of the process that are not in `ports`. None: no process was requested.
+    pub left_out: Option<usize>,
+}
+
 /// All that is known about one port. The snapshot contains only sockets on this port.
 pub struct Explanation<'a> {
     pub scan: Scan<'a>,
