@@ -55,23 +55,23 @@ pub struct Arguments {
 
 impl Arguments {
     /// Parses the arguments. Reports an unknown option, a conflict or `--help` rather than an
-    /// invalid value, wherever they are. Exception: a value that must be a word of a list may be
-    /// reported first.
+    /// invalid value, wherever they are.
     pub fn read(typed: &[OsString]) -> Result<Self, clap::Error> {
         Self::try_parse_from(typed).map_err(|error| {
             let root = Self::command().mut_args(untyped);
             let root = root.mut_subcommands(|command| command.mut_args(untyped));
-            let is_value = error.kind() == ErrorKind::ValueValidation;
-            let other = is_value.then(|| root.try_get_matches_from(typed).err()).flatten();
-            other.unwrap_or(error)
+            let is_value = |error: &clap::Error| {
+                matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue)
+            };
+            let other = is_value(&error).then(|| root.try_get_matches_from(typed).err()).flatten();
+            other.filter(|other| !is_value(other)).unwrap_or(error)
         })
     }
 }
 
-/// Lets an option accept any value, unless its values are a list of words.
+/// Lets an option accept any value.
 fn untyped(option: Arg) -> Arg {
-    let is_listed = !option.get_possible_values().is_empty();
-    if is_listed { option } else { option.value_parser(OsStringValueParser::new()) }
+    option.value_parser(OsStringValueParser::new())
 }
 
 /// Lets the value of an option begin with `-`, so that the error says which values are accepted.
