@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     cli::{
-        args::{ScanArguments, ScanFormat},
+        args::{ReportArguments, ScanArguments, ScanFormat},
         exit::{self, CommandEnd},
         namespaces, output,
     },
@@ -20,15 +20,14 @@ pub fn run(settings: &ScanArguments) -> anyhow::Result<CommandEnd> {
     })?;
     let unseen = scanned.unseen.as_deref();
     let scans: Vec<_> = scanned.answers.iter().map(ScannedNamespace::scan).collect();
-    output::write_page(settings.output.as_deref(), settings.color.when, |out| {
-        match (settings.format, unseen) {
-            (ScanFormat::Text, None) => report::text::write_scan(scans[0], out),
-            (ScanFormat::Json, None) => report::json::write_scan(scans[0], out),
-            (ScanFormat::Csv, None) => report::csv::write_scan(scans[0], out),
-            (ScanFormat::Text, Some(_)) => report::text::write_scans(&scans, out),
-            (ScanFormat::Json, Some(unseen)) => report::json::write_scans(&scans, unseen, out),
-            (ScanFormat::Csv, Some(_)) => Err(std::io::ErrorKind::Unsupported.into()),
-        }
+    let ReportArguments { format, output, .. } = &settings.report;
+    output::write_page(output.as_deref(), settings.color.when, |out| match (*format, unseen) {
+        (ScanFormat::Text, None) => report::text::write_scan(scans[0], out),
+        (ScanFormat::Json, None) => report::json::write_scan(scans[0], out),
+        (ScanFormat::Csv, None) => report::csv::write_scan(scans[0], out),
+        (ScanFormat::Text, Some(_)) => report::text::write_scans(&scans, out),
+        (ScanFormat::Json, Some(unseen)) => report::json::write_scans(&scans, unseen, out),
+        (ScanFormat::Csv, Some(_)) => Err(std::io::ErrorKind::Unsupported.into()),
     })?;
     report_gaps(scans.iter().map(|scan| scan.snapshot), unseen);
     let is_found = scanned.answers.iter().any(|scanned| scanned.not_found.is_none());

@@ -32,7 +32,7 @@ pub fn check(command: &Command) -> Result<(), BadInput> {
 }
 
 fn check_scan(scan: &ScanArguments) -> Result<(), BadInput> {
-    if scan.format == ScanFormat::Csv && namespaces::are_all(scan.netns.as_deref()) {
+    if scan.report.format == ScanFormat::Csv && namespaces::are_all(scan.netns.as_deref()) {
         return Err(BadInput(
             "--format csv cannot be used with --netns all: use text or json, or one namespace"
                 .into(),
