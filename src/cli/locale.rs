@@ -7,12 +7,14 @@ pub fn is_utf8() -> bool {
     is_utf8_in(|name| env::var(name).ok())
 }
 
-/// The first of these variables that is not empty decides (locale(7)). Without any, the locale is
-/// C, whose characters are ASCII.
+/// The first of these variables that is not empty decides (locale(7)). Without any, the characters
+/// are taken for UTF-8: containers and services often have none, and their terminals use UTF-8.
 fn is_utf8_in(variable: impl Fn(&str) -> Option<String>) -> bool {
     let mut set = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(variable);
-    let locale = set.find(|value| !value.is_empty()).unwrap_or_default().to_ascii_lowercase();
-    locale.contains("utf-8") || locale.contains("utf8")
+    set.find(|value| !value.is_empty()).is_none_or(|locale| {
+        let locale = locale.to_ascii_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    })
 }
 
 #[cfg(test)]
@@ -27,7 +29,7 @@ mod tests {
         };
         assert!(of(&[("LANG", "en_GB.UTF-8")]) && of(&[("LC_CTYPE", "C.utf8")]));
         assert!(of(&[("LC_ALL", ""), ("LANG", "de_DE.UTF-8")]));
-        assert!(!of(&[]) && !of(&[("LANG", "C")]));
+        assert!(of(&[]) && of(&[("LC_ALL", "")]) && !of(&[("LANG", "C")]));
         assert!(!of(&[("LC_ALL", "C"), ("LANG", "en_GB.UTF-8")]));
     }
 }

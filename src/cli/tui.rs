@@ -10,6 +10,7 @@ use crate::{
     cli::{
         args::{COMMANDS, ColorName, FaultName, LiveArguments, ThemeName},
         exit::CommandEnd,
+        locale,
         range::RangeChoice,
         refusal, scan,
         settings::BadInput,
@@ -81,7 +82,7 @@ fn options(
     seeds: [u64; 2],
 ) -> tui::TuiOptions {
     let color = depth(settings.color);
-    let ascii = settings.ascii || !is_utf8_locale(|name| env::var(name).ok());
+    let ascii = settings.ascii || !locale::is_utf8();
     let whole_cells = Theme::new(color, Background::Dark, ascii).needs_whole_cells();
     let (background, contrast) = match settings.theme {
         ThemeName::Auto => (None, Contrast::Normal),
@@ -132,17 +133,6 @@ fn first_find(wanted: &Wanted) -> Option<Find> {
         Wanted::Endpoint(endpoint, _) => Find::Endpoint(*endpoint),
         Wanted::Process(name) => Find::Process(name.clone()),
         Wanted::Pid(pid) => Find::Pid(*pid),
-    })
-}
-
-/// Returns whether the locale's characters are UTF-8, by the first variable that is set and not
-/// empty, in the order of locale(7). True if none is set: containers and services often have none,
-/// and their terminals use UTF-8.
-fn is_utf8_locale(variable: impl Fn(&str) -> Option<String>) -> bool {
-    let mut named = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(variable);
-    named.find(|name| !name.is_empty()).is_none_or(|name| {
-        let name = name.to_lowercase();
-        name.contains("utf-8") || name.contains("utf8")
     })
 }
 
