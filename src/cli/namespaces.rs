@@ -83,7 +83,9 @@ pub fn run_in_chosen<T: Send>(
 ) -> anyhow::Result<Answers<T>> {
     if !are_all(choice) {
         let answer = run_in(choice, &command).map_err(|error| match error {
-            NamespaceError::Unknown { .. } => BadInput(format!("{error}; or all: each one")).into(),
+            NamespaceError::Unknown { .. } => {
+                BadInput(format!("{error}; 'all' examines each")).into()
+            }
             error => anyhow::Error::from(error),
         });
         return Ok(Answers { answers: vec![answer??], unseen: None });

@@ -1,4 +1,5 @@
-//! Writes tables that fit the width of the page: leaves columns out rather than break a line.
+//! Writes tables that fit the width of the page: leaves columns out, or writes the last column below
+//! the others.
 
 use std::{
     array,

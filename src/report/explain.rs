@@ -1,5 +1,5 @@
-//! The report of `portscope explain` about one port: its holders, and which bind() and connect()
-//! calls get it. Does not read the machine.
+//! The report of `portscope explain` about one port, or each port of a process: the holders, and
+//! which bind() and connect() calls get it. Does not read the machine.
 
 mod answer;
 pub mod json;

@@ -1,4 +1,5 @@
-//! Writes a scan as text: aligned columns as in `ss`, one line per socket, with the owner last.
+//! Writes a scan as text: aligned columns as in `ss`, one line per socket, with the owner last; below
+//! the others if the terminal is too narrow.
 
 use std::{
     fmt::{self, Write as _},

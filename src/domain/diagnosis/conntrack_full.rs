@@ -42,8 +42,8 @@ fn advice(conntrack: &Conntrack) -> Advice {
             marked(format_args!("sysctl -w net.netfilter.nf_conntrack_max={larger}")),
         ))
         .now(format!(
-            "exclude ports of your own that need no NAT from tracking, in both directions, if the \
-             firewall accepts untracked packets: {}; {}",
+            "stop tracking a port of this host that needs no NAT, such as 443 (the firewall must \
+             accept untracked packets): {}; {}",
             marked("iptables -t raw -A PREROUTING -p tcp --dport 443 -j CT --notrack"),
             marked("iptables -t raw -A OUTPUT -p tcp --sport 443 -j CT --notrack"),
         ))

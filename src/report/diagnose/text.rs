@@ -1,4 +1,4 @@
-//! Writes the report of `diagnose` as text: the verdict in one line, two tables, and the findings.
+//! Writes the report of `diagnose` as text: the verdict, two tables, and the findings.
 
 use std::{
     fmt::Write as _,

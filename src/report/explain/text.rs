@@ -165,7 +165,7 @@ fn write_when_freed(
     out: &mut Page<'_>,
 ) -> io::Result<()> {
     let Some(words) = &side.frees_when else { return Ok(()) };
-    paragraph::write(BULLET, &format!("It is free when: {words}"), out)?;
+    paragraph::write(BULLET, &format!("Before it is free: {words}"), out)?;
     let scan = explanation.scan;
     write_ages(scan, scan.snapshot.on_port(side.protocol, explanation.port), out)
 }
@@ -433,7 +433,7 @@ fn write_probe_hint(side: &ProtocolPort, out: &mut Page<'_>) -> io::Result<()> {
     if !side.binds.iter().any(is_open) {
         return Ok(());
     }
-    paragraph::write(BULLET, "Use --probe to try each bind() that may succeed or fail.", out)
+    paragraph::write(BULLET, "Use --probe to try each bind() whose result is unknown.", out)
 }
 
 /// Writes whether connect() to a new destination can get the port.
