@@ -81,10 +81,11 @@ pub fn take_snapshot(host: &dyn Host, depth: OwnerDepth) -> Result<Snapshot, Hos
 }
 
 /// Prints on stderr that the requested process has no socket, if no network namespace has one of it.
-/// None: the namespace has one, or no process was requested.
+/// None: the namespace has one, or no process was requested. If the messages differ, prints the one
+/// that claims least: `no visible process` comes after `no process`.
 pub fn report_not_found<'a>(messages: impl Iterator<Item = &'a Option<String>>) {
     let messages: Option<BTreeSet<&String>> = messages.map(Option::as_ref).collect();
-    for message in messages.into_iter().flatten() {
+    if let Some(message) = messages.as_ref().and_then(BTreeSet::last) {
         exit::print_stderr(format_args!("portscope: {message}"));
     }
 }

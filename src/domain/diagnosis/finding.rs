@@ -174,7 +174,7 @@ fn parts<'a>(advice: &'a str, commands: &'a [String]) -> Vec<AdvicePart<'a>> {
     parts.push(AdvicePart::Words(rest));
     let trimmed = parts.into_iter().map(|part| match part {
         AdvicePart::Words(words) => AdvicePart::Words(words.trim().trim_end_matches(',')),
-        command => command,
+        command @ AdvicePart::Command(_) => command,
     });
     trimmed.filter(|part| *part != AdvicePart::Words("")).collect()
 }
