@@ -55,23 +55,23 @@ pub struct Arguments {
 
 impl Arguments {
     /// Parses the arguments. Reports an unknown option, a conflict or `--help` rather than an
-    /// invalid value, wherever they are. Exception: a value that must be a word of a list may be
-    /// reported first.
+    /// invalid value, wherever they are.
     pub fn read(typed: &[OsString]) -> Result<Self, clap::Error> {
         Self::try_parse_from(typed).map_err(|error| {
             let root = Self::command().mut_args(untyped);
             let root = root.mut_subcommands(|command| command.mut_args(untyped));
-            let is_value = error.kind() == ErrorKind::ValueValidation;
-            let other = is_value.then(|| root.try_get_matches_from(typed).err()).flatten();
-            other.unwrap_or(error)
+            let is_value = |error: &clap::Error| {
+                matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue)
+            };
+            let other = is_value(&error).then(|| root.try_get_matches_from(typed).err()).flatten();
+            other.filter(|other| !is_value(other)).unwrap_or(error)
         })
     }
 }
 
-/// Lets an option accept any value, unless its values are a list of words.
+/// Lets an option accept any value.
 fn untyped(option: Arg) -> Arg {
-    let is_listed = !option.get_possible_values().is_empty();
-    if is_listed { option } else { option.value_parser(OsStringValueParser::new()) }
+    option.value_parser(OsStringValueParser::new())
 }
 
 /// Lets the value of an option begin with `-`, so that the error says which values are accepted.
@@ -157,6 +157,7 @@ pub struct LiveArguments {
 }
 
 #[derive(Debug, Args)]
+#[command(mut_arg("format", |format| format.help("Format: text, json or csv")))]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option without a value")]
 pub struct ScanArguments {
     /// Ports, endpoint or process to list [default: all]
@@ -189,20 +190,8 @@ pub struct ScanArguments {
     /// Network namespace: name, pid, path, or all
     #[arg(long, value_name = "NAMESPACE", value_parser = bytes(namespaces::parse))]
     pub netns: Option<OsString>,
-    /// Format: text, json or csv
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        default_value = "text",
-        default_value_if("json", "true", "json")
-    )]
-    pub format: ScanFormat,
-    /// Same as --format json
-    #[arg(long, conflicts_with = "format")]
-    pub json: bool,
-    /// Write to FILE (atomically)
-    #[arg(long, value_name = "FILE", value_parser = bytes(output::parse))]
-    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub report: ReportArguments<ScanFormat>,
     #[command(flatten)]
     pub color: ColorArguments,
     /// Skip the search for socket owners (faster)
@@ -214,6 +203,7 @@ pub struct ScanArguments {
 }
 
 #[derive(Debug, Args)]
+#[command(mut_arg("format", |format| format.help("Format: text, json or prometheus")))]
 pub struct DiagnoseArguments {
     /// Check tcp, udp or both
     #[arg(long, value_name = "PROTO", default_value = "both")]
@@ -236,20 +226,8 @@ pub struct DiagnoseArguments {
     /// Show each finding in full
     #[arg(long)]
     pub all: bool,
-    /// Format: text, json or prometheus
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        default_value = "text",
-        default_value_if("json", "true", "json")
-    )]
-    pub format: DiagnoseFormat,
-    /// Same as --format json
-    #[arg(long, conflicts_with = "format")]
-    pub json: bool,
-    /// Write to FILE (atomically)
-    #[arg(long, value_name = "FILE", value_parser = bytes(output::parse))]
-    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub report: ReportArguments<DiagnoseFormat>,
     #[command(flatten)]
     pub color: ColorArguments,
 }
@@ -276,7 +254,7 @@ pub struct ExplainArguments {
     #[arg(long)]
     pub probe: bool,
     #[command(flatten)]
-    pub report: ReportArguments,
+    pub report: ReportArguments<PlainFormat>,
     #[command(flatten)]
     pub color: ColorArguments,
     /// Exit with 1 if information is missing
@@ -284,9 +262,9 @@ pub struct ExplainArguments {
     pub strict: bool,
 }
 
-/// What `explain`, `pick` and `lab` share.
+/// What the commands share that print a report. `F`: their formats.
 #[derive(Debug, Args)]
-pub struct ReportArguments {
+pub struct ReportArguments<F: ValueEnum + Send + Sync + 'static> {
     /// Format: text or json
     #[arg(
         long,
@@ -294,7 +272,7 @@ pub struct ReportArguments {
         default_value = "text",
         default_value_if("json", "true", "json")
     )]
-    pub format: PlainFormat,
+    pub format: F,
     /// Same as --format json
     #[arg(long, conflicts_with = "format")]
     pub json: bool,
@@ -377,7 +355,7 @@ pub struct PickArguments {
     #[command(flatten)]
     pub find: FindArguments,
     #[command(flatten, next_display_order = 90)]
-    pub report: ReportArguments,
+    pub report: ReportArguments<PlainFormat>,
 }
 
 #[derive(Debug, Args)]
@@ -459,7 +437,7 @@ pub struct LabArguments {
         value_parser = decimal(1.0..=1e6, " binds per second"))]
     pub competitor: Option<f64>,
     #[command(flatten, next_display_order = 90)]
-    pub report: ReportArguments,
+    pub report: ReportArguments<PlainFormat>,
     #[command(flatten, next_display_order = 100)]
     pub color: ColorArguments,
 }

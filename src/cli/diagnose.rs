@@ -2,7 +2,7 @@
 
 use crate::{
     cli::{
-        args::{DiagnoseArguments, DiagnoseFormat},
+        args::{DiagnoseArguments, DiagnoseFormat, ReportArguments},
         exit::CommandEnd,
         namespaces,
         output::{self, WriteError},
@@ -31,13 +31,13 @@ pub fn run(settings: &DiagnoseArguments) -> anyhow::Result<CommandEnd> {
     let unseen = diagnosed.unseen.as_deref();
     let healths = diagnosed.answers.iter().map(|diagnosed| diagnosed.health(settings));
     let healths: Vec<_> = healths.collect();
-    let mark = (settings.format == DiagnoseFormat::Prometheus).then_some(MARK);
-    let output = settings.output.as_deref();
+    let ReportArguments { format, output, .. } = &settings.report;
+    let mark = (*format == DiagnoseFormat::Prometheus).then_some(MARK);
     let color = settings.color.when;
     let detail =
         if settings.all { ReportedFindings::AllInFull } else { ReportedFindings::FirstInFull };
     let written =
-        output::write_marked_page(output, color, mark, |out| match (settings.format, unseen) {
+        output::write_marked_page(output.as_deref(), color, mark, |out| match (*format, unseen) {
             (DiagnoseFormat::Text, None) => text::write(&healths[0], detail, out),
             (DiagnoseFormat::Json, None) => report::diagnose::json::write(&healths[0], out),
             (DiagnoseFormat::Text, Some(_)) => text::write_each(&healths, detail, out),

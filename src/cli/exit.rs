@@ -20,7 +20,8 @@ use crate::{
 pub enum CommandEnd {
     /// The result is complete, or partial with the gaps reported on stderr.
     Done,
-    /// Negative result: no port found, port not in use, or a partial result with `--strict`.
+    /// Negative result: no port found, port not in use, no socket of the process, or a partial
+    /// result with `--strict`.
     No,
     /// Status of `diagnose`.
     Status(Status),

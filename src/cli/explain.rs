@@ -9,7 +9,7 @@ use std::{
 use crate::{
     cli::{
         args::{ExplainArguments, PlainFormat, ReportArguments},
-        exit::{self, CommandEnd},
+        exit::CommandEnd,
         namespaces, output, scan,
         target::Wanted,
     },
@@ -22,7 +22,7 @@ use crate::{
         },
     },
     engine::sample::describe_or_miss,
-    host::{Host, HostError, OwnerDepth, Publications},
+    host::{Host, HostError, OwnerDepth, Publications, Scanner},
     report::{
         self, Explanation, Scan,
         explain::{BindRow, ConnectRow, ProtocolPort, Reasons},
@@ -53,50 +53,37 @@ pub fn run(settings: &ExplainArguments) -> anyhow::Result<CommandEnd> {
         ExplainedNamespace::at(host, settings)
     })?;
     let unseen = explained.unseen.as_deref();
-    let ports = || explained.answers.iter().flat_map(|explained| &explained.ports);
-    let explanations: Vec<_> = ports().map(ExplainedPort::explanation).collect();
+    let answers: Vec<_> = explained.answers.iter().map(ExplainedNamespace::answer).collect();
     let ReportArguments { format, output, .. } = &settings.report;
-    let left_out = explained.answers.iter().map(|explained| explained.left_out).sum();
     let reasons = if settings.why { Reasons::Shown } else { Reasons::Omitted };
-    let searched = explained.answers.first().and_then(|explained| explained.searched.as_ref());
-    output::write_page(output.as_deref(), settings.color.when, |out| {
-        match (format, unseen, searched) {
-            (PlainFormat::Text, None, _) => {
-                report::explain::text::write(&explanations, reasons, left_out, out)
-            }
-            (PlainFormat::Text, Some(_), _) => {
-                report::explain::text::write_each(&explanations, reasons, out)
-            }
-            (PlainFormat::Json, None, Some(searched)) => {
-                report::explain::json::write_ports(&explanations, searched, left_out, out)
-            }
-            (PlainFormat::Json, None, None) => report::explain::json::write(&explanations[0], out),
-            (PlainFormat::Json, Some(unseen), _) => {
-                report::explain::json::write_each(&explanations, unseen, out)
-            }
+    output::write_page(output.as_deref(), settings.color.when, |out| match (format, unseen) {
+        (PlainFormat::Text, None) => report::explain::text::write(&answers[0], reasons, out),
+        (PlainFormat::Json, None) => report::explain::json::write(&answers[0], out),
+        (PlainFormat::Text, Some(_)) => report::explain::text::write_each(&answers, reasons, out),
+        (PlainFormat::Json, Some(unseen)) => {
+            report::explain::json::write_each(&answers, unseen, out)
         }
     })?;
-    let snapshots = || explained.answers.iter().flat_map(ExplainedNamespace::snapshots);
+    let snapshots = || explained.answers.iter().map(|explained| &explained.snapshot);
     scan::report_gaps(snapshots(), unseen);
-    for message in explained.answers.iter().filter_map(|explained| explained.not_found.as_ref()) {
-        exit::print_stderr(format_args!("portscope: {message}"));
-    }
-    let is_held = explanations.iter().any(Explanation::is_held);
+    scan::report_not_found(explained.answers.iter().map(|explained| &explained.not_found));
+    let is_held = answers.iter().flat_map(|answer| &answer.ports).any(Explanation::is_held);
     let is_complete = explained.are_complete() && snapshots().all(Snapshot::is_complete);
     let is_enough = is_complete || !settings.strict;
     Ok(if is_held && is_enough { CommandEnd::Done } else { CommandEnd::No })
 }
 
-/// What was found in one network namespace.
+/// What one scan of a network namespace shows about a port, or about each port of a process.
 struct ExplainedNamespace {
+    snapshot: Snapshot,
+    processes: ProcessTable,
     /// One, or those of the requested process.
     ports: Vec<ExplainedPort>,
-    /// Number of ports of the process that are not in `ports`.
-    left_out: usize,
-    /// The snapshot in which the process was searched, and the message that it has no socket. None:
-    /// it was found, or no process was requested.
+    /// Number of ports of the process that are not in `ports`. None: no process was requested.
+    left_out: Option<usize>,
+    /// The message that the requested process has no socket. None: it has one, or no process was
+    /// requested.
     not_found: Option<String>,
-    searched: Option<Snapshot>,
 }
 
 impl ExplainedNamespace {
@@ -121,8 +108,17 @@ impl ExplainedNamespace {
                 return Self::of_process(host, question, settings);
             }
         }
-        let ports = vec![ExplainedPort::at(host, question)?];
-        Ok(Self { ports, left_out: 0, not_found: None, searched: None })
+        let mut scanner = host.scanner()?;
+        let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
+        scanner.scan_port(question.port, &mut snapshot)?;
+        ask_numbered(&mut *scanner, &mut snapshot);
+        keep_asked(&mut snapshot, question.protocols);
+        let table = describe_or_miss(host, &mut snapshot);
+        let (processes, services) = (&table, &host.services());
+        let input =
+            ExplainInput { host, question, snapshot: snapshot.clone(), processes, services };
+        let ports = vec![input.explain(&mut *scanner)];
+        Ok(Self { snapshot, processes: table, ports, left_out: None, not_found: None })
     }
 
     /// Explains each port of the requested process: those on which it waits for peers first.
@@ -131,40 +127,64 @@ impl ExplainedNamespace {
         question: PortQuestion,
         settings: &ExplainArguments,
     ) -> Result<Self, HostError> {
-        let mut snapshot = scan::take_snapshot(host, OwnerDepth::Full)?;
+        let mut scanner = host.scanner()?;
+        let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
+        scanner.scan(OwnerDepth::Full, &mut snapshot)?;
+        keep_asked(&mut snapshot, question.protocols);
         let processes = describe_or_miss(host, &mut snapshot);
+        let mut theirs = snapshot.clone();
+        theirs.keep_owned_by(&settings.target.pids(&processes));
         let are_hidden = snapshot.gaps.iter().any(|gap| gap.hidden_owners().is_some());
-        snapshot.keep_owned_by(&settings.target.pids(&processes));
-        let asked = |socket: &&Socket| settings.protocol.includes(socket.protocol);
-        // Whether the process only has connections on the port, and the protocols, by port.
-        let mut by_port: BTreeMap<u16, (bool, Protocols)> = BTreeMap::new();
-        for socket in snapshot.sockets.iter().filter(asked) {
-            let is_connected = !matches!(socket.state, State::Listen | State::Unconnected);
-            let protocol = Protocols::from(socket.protocol);
-            let port = by_port.entry(socket.local.port).or_insert((is_connected, protocol));
-            port.0 &= is_connected;
-            if port.1 != protocol {
-                port.1 = Protocols::Both;
-            }
-        }
-        let mut questions: Vec<_> = by_port.into_iter().collect();
-        questions.sort_by_key(|&(port, (is_connected, _))| (is_connected, port));
-        let left_out = questions.len().saturating_sub(MAX_PORTS);
-        let ports = questions.into_iter().take(MAX_PORTS).map(|(port, (_, protocols))| {
-            ExplainedPort::at(host, PortQuestion { port, protocols, ..question })
-        });
-        let ports: Vec<_> = ports.collect::<Result<_, _>>()?;
         let not_found =
-            snapshot.sockets.is_empty().then(|| settings.target.not_found(&processes, are_hidden));
-        Ok(Self { ports, left_out, not_found, searched: Some(snapshot) })
+            theirs.sockets.is_empty().then(|| settings.target.not_found(&processes, are_hidden));
+        let mut questions = ports_of(&theirs.sockets);
+        let left_out = Some(questions.len().saturating_sub(MAX_PORTS));
+        questions.truncate(MAX_PORTS);
+        let is_explained = |port: u16| questions.iter().any(|&(explained, _)| explained == port);
+        snapshot.sockets.retain(|socket| is_explained(socket.local.port));
+        ask_numbered(&mut *scanner, &mut snapshot);
+        let services = &host.services();
+        let ports = questions.into_iter().map(|(port, protocols)| {
+            let question = PortQuestion { port, protocols, ..question };
+            let (snapshot, processes) = (snapshot.clone(), &processes);
+            ExplainInput { host, question, snapshot, processes, services }.explain(&mut *scanner)
+        });
+        let ports = ports.collect();
+        Ok(Self { snapshot: theirs, processes, ports, left_out, not_found })
     }
 
-    /// Returns the snapshots whose gaps are reported.
-    fn snapshots(&self) -> Vec<&Snapshot> {
-        match &self.searched {
-            Some(snapshot) => vec![snapshot],
-            None => self.ports.iter().map(|port| &port.snapshot).collect(),
+    fn answer(&self) -> report::explain::Explanations<'_> {
+        let processes = &self.processes;
+        report::explain::Explanations {
+            scan: Scan { snapshot: &self.snapshot, processes },
+            ports: self.ports.iter().map(|port| port.explanation(processes)).collect(),
+            left_out: self.left_out,
         }
+    }
+}
+
+/// Returns the ports of a process and the protocols on each: first the ports on which it waits for
+/// peers, then those on which it only has connections.
+fn ports_of(sockets: &[Socket]) -> Vec<(u16, Protocols)> {
+    let mut by_port: BTreeMap<u16, (bool, Protocols)> = BTreeMap::new();
+    for socket in sockets {
+        let is_connected = !matches!(socket.state, State::Listen | State::Unconnected);
+        let protocol = Protocols::from(socket.protocol);
+        let port = by_port.entry(socket.local.port).or_insert((is_connected, protocol));
+        port.0 &= is_connected;
+        if port.1 != protocol {
+            port.1 = Protocols::Both;
+        }
+    }
+    let mut ports: Vec<_> = by_port.into_iter().collect();
+    ports.sort_by_key(|&(port, (is_connected, _))| (is_connected, port));
+    ports.into_iter().map(|(port, (_, protocols))| (port, protocols)).collect()
+}
+
+/// Reads which ports were bound by number, if there is a connection.
+fn ask_numbered(scanner: &mut dyn Scanner, snapshot: &mut Snapshot) {
+    if snapshot.sockets.iter().any(|socket| socket.remote.is_some()) {
+        scanner.ask_numbered(snapshot);
     }
 }
 
@@ -192,39 +212,14 @@ impl PortQuestion {
 struct ExplainedPort {
     port: u16,
     snapshot: Snapshot,
-    processes: ProcessTable,
     publications: Publications,
     sides: Vec<ProtocolPort>,
 }
 
 impl ExplainedPort {
-    fn at(host: &dyn Host, question: PortQuestion) -> Result<Self, HostError> {
-        let PortQuestion { port, protocols, .. } = question;
-        let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
-        let mut scanner = host.scanner()?;
-        scanner.scan_port(port, &mut snapshot)?;
-        if snapshot.sockets.iter().any(|socket| socket.remote.is_some()) {
-            scanner.ask_numbered(&mut snapshot);
-        }
-        let publications = scanner.publications(port);
-        keep_asked(&mut snapshot, protocols);
-        let processes = describe_or_miss(host, &mut snapshot);
-        let input = ExplainInput {
-            host,
-            question,
-            snapshot: &snapshot,
-            processes: &processes,
-            services: &host.services(),
-        };
-        let asked = Protocol::EACH.into_iter().filter(|&p| protocols.includes(p));
-        let sides = asked.map(|protocol| input.side(protocol)).collect();
-        Ok(Self { port, snapshot, processes, publications, sides })
-    }
-
-    fn explanation(&self) -> Explanation<'_> {
-        let Self { port, snapshot, processes, publications, sides } = self;
-        let scan = Scan { snapshot, processes };
-        Explanation { scan, port: *port, publications, sides }
+    fn explanation<'a>(&'a self, processes: &'a ProcessTable) -> Explanation<'a> {
+        let Self { port, snapshot, publications, sides } = self;
+        Explanation { scan: Scan { snapshot, processes }, port: *port, publications, sides }
     }
 }
 
@@ -241,12 +236,23 @@ fn keep_asked(snapshot: &mut Snapshot, protocols: Protocols) {
 struct ExplainInput<'a> {
     host: &'a dyn Host,
     question: PortQuestion,
-    snapshot: &'a Snapshot,
+    /// May have sockets on other ports too.
+    snapshot: Snapshot,
     processes: &'a ProcessTable,
     services: &'a ServiceNames,
 }
 
 impl ExplainInput<'_> {
+    fn explain(mut self, scanner: &mut dyn Scanner) -> ExplainedPort {
+        let PortQuestion { port, protocols, .. } = self.question;
+        self.snapshot.sockets.retain(|socket| socket.local.port == port);
+        keep_asked(&mut self.snapshot, protocols);
+        let asked = Protocol::EACH.into_iter().filter(|&p| protocols.includes(p));
+        let sides = asked.map(|protocol| self.side(protocol)).collect();
+        let publications = scanner.publications(port);
+        ExplainedPort { port, snapshot: self.snapshot, publications, sides }
+    }
+
     fn side(&self, protocol: Protocol) -> ProtocolPort {
         let port = self.question.port;
         let (connects, destinations_left_out) = self.connects(protocol);
@@ -256,7 +262,7 @@ impl ExplainInput<'_> {
             binds: self.binds(protocol),
             connects,
             destinations_left_out,
-            frees_when: availability::frees_when(self.snapshot, self.processes, protocol, port),
+            frees_when: availability::frees_when(&self.snapshot, self.processes, protocol, port),
         }
     }
 
@@ -265,7 +271,7 @@ impl ExplainInput<'_> {
         for Asked { probe, address, refusal } in self.addresses(protocol) {
             for reuse in Reuse::EACH {
                 let bind = Bind { protocol, address, reuse };
-                let answer = availability::bind_answer(self.snapshot, self.question.port, bind);
+                let answer = availability::bind_answer(&self.snapshot, self.question.port, bind);
                 let (answer, refusal) = combined_answer(answer, refusal.clone());
                 let probe = probe.clone();
                 rows.push(BindRow { probe, bind, answer, refusal, probed: Probed::NotAsked });
@@ -287,7 +293,7 @@ impl ExplainInput<'_> {
         let binds: Vec<Bind> = rows.iter().map(|row| row.bind).collect();
         let port = self.question.port;
         let probed =
-            probing::probe_each(self.snapshot, port, &binds, |bind| self.host.probe(bind, port));
+            probing::probe_each(&self.snapshot, port, &binds, |bind| self.host.probe(bind, port));
         rows.iter_mut().zip(probed).for_each(|(row, probed)| row.probed = probed);
     }
 
@@ -338,7 +344,7 @@ impl ExplainInput<'_> {
         let row = |destination: Option<Destination>| ConnectRow {
             destination,
             answer: availability::connect_answer(
-                self.snapshot,
+                &self.snapshot,
                 protocol,
                 port,
                 destination.as_ref(),

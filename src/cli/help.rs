@@ -55,8 +55,8 @@ pub fn root() -> String {
          portscope scan -tl nginx    # the listening TCP sockets of nginx\n  \
          portscope diagnose          # why connect() or bind() finds no port\n  \
          portscope explain 8080      # who holds port 8080, what it blocks\n\n\
-         Exit codes: 0 success; 1 negative result (no port found, port not in use, or with \
-         --strict: information is missing); 2 error. \
+         Exit codes: 0 success; 1 negative result (no port found, port not in use, no socket of \
+         the process, or with --strict: information is missing); 2 error. \
          With diagnose: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN. With exec: that of COMMAND."
     )
 }
@@ -80,17 +80,18 @@ pub fn scan() -> String {
 
 /// What the argument of the program, of scan and of explain may be.
 const TARGETS: &str = "PORT|NAME is a port (8080, :8080, 8080/tcp), ports (8080-8090), an endpoint \
-(127.0.0.1:8080, [::1]:8080), pid N, or the name of a process, in any case, or its beginning.";
+(127.0.0.1:8080, [::1]:8080), pid N, or the name of a process or its beginning, in upper or lower \
+case.";
 
 pub const DIAGNOSE: &str = "\
---sample 0 scans once. Otherwise scans once per second for --sample seconds, at least twice; less \
-often if a scan takes much CPU time. --sample 60 shows how often a destination was full.
+--sample N scans once per second for N seconds, at least twice, and less often if a scan takes \
+much CPU time; --sample 0 scans once. --sample 60 shows how often a destination was full.
 
 Without --netns it checks the network namespace of the caller. --netns takes a name in /run/netns, \
 a pid, a path, or all.
 
-Text has the width of the terminal, or COLUMNS, and shows the first finding in full; --all shows \
-all of them. --color auto colours it on a terminal unless NO_COLOR is set.
+Text is as wide as COLUMNS says, else as the terminal. It shows the first finding in full, --all \
+shows all of them. --color auto colours it on a terminal unless NO_COLOR is set.
 
 --top defaults to 10 in text, 100 in json, 20 in prometheus. Format prometheus is for the textfile \
 collector of node_exporter; with it, --output follows no symbolic link and replaces only files \
@@ -105,12 +106,12 @@ the sockets, the ephemeral range or a network namespace). A NOTICE does not chan
 
 pub const EXPLAIN: &str = "\
 PORT|NAME is a port (8080, :8080, 8080/tcp), an endpoint (127.0.0.1:8080, which also checks that \
-address), pid N, or the name of a process, in any case, or its beginning: explain then answers for \
-up to 10 ports of the process, those on which it listens first.
+address), pid N, or the name of a process or its beginning, in upper or lower case. For a process, \
+explain answers for up to 10 of its ports: first those on which it listens.
 
 --probe binds the port for a moment: if a UDP socket on it allows reuse, a datagram may go to \
-portscope instead. Before Linux 6.18 it skips a TCP port that only connected sockets use: once \
-it is bound, connect() would not choose that port until these sockets are gone.
+portscope instead. Before Linux 6.18, --probe skips a TCP port on which all sockets are connected, \
+because after a bind(), connect() would not choose the port until these sockets are closed.
 
 --netns takes a name in /run/netns, a pid, a path, or all.
 
@@ -120,7 +121,8 @@ Examples:
   portscope explain 8080 --why
   portscope explain 8080 --probe --address 192.0.2.1
 
-Exit codes: 0 port in use; 1 port not in use, or with --strict: information is missing; 2 error.";
+Exit codes: 0 port in use; 1 port not in use, the process has no socket, or with --strict: \
+information is missing; 2 error.";
 
 pub fn pick() -> String {
     let (ranges, strategies) = (ranges(1), strategies());
@@ -129,10 +131,10 @@ pub fn pick() -> String {
          number is a hint: another program may bind the port before yours does; exec prevents \
          that.\n\n\
          {ranges}\n\n\
-         free is the longest run of ports of iana outside the ephemeral range; if that has fewer \
-         than 1024 ports, it is the longest such run of registered. connect() never chooses these \
-         ports. If both runs have fewer than 1024 ports, free is all of iana, and connect() may \
-         choose ports of it. With --strategy kernel-bind the default range is ephemeral. \
+         free is a run of consecutive ports outside the ephemeral range, which connect() never \
+         chooses: the longest run in iana, or, if that has fewer than 1024 ports, the longest in \
+         registered. If both are shorter, free is all of iana, and connect() may choose ports of \
+         it. With --strategy kernel-bind the default range is ephemeral. \
          --exclude browsers skips the ports that web browsers refuse.\n\n\
          {strategies}\n\n\
          Examples:\n  \
@@ -158,7 +160,7 @@ pub fn exec() -> String {
          If the range is a single port (--range 8080), and every socket on it is a TCP connection \
          closed by its process (e.g. in TIME-WAIT), exec binds it with SO_REUSEADDR. \
          The bind succeeds only \
-         if the closed sockets had set SO_REUSEADDR too. With --no-hold, COMMAND must set it. The \
+         if the closed sockets had set SO_REUSEADDR too. With --no-hold, COMMAND must set SO_REUSEADDR itself. The \
          sockets are numbered from 3 and replace open descriptors with these numbers; COMMAND \
          inherits the other descriptors and the environment. --netns applies to the ports only: \
          COMMAND runs in the caller's namespace.\n\n\

@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::{
+    cli::settings::BadInput,
     domain::UnseenNamespaces,
     host::{
         Host, HostError, descriptors,
@@ -34,17 +35,17 @@ impl<T> Answers<T> {
 /// Parses the name of one network namespace, or `all`.
 pub fn parse(typed: &OsStr) -> Result<OsString, &'static str> {
     if typed.is_empty() {
-        return Err("expected a name in /run/netns, a pid or a path");
+        return Err("expected a name in /run/netns, a pid, a path, or all");
     }
     Ok(typed.to_owned())
 }
 
 /// Parses the name of one network namespace.
 pub fn parse_one(typed: &OsStr) -> Result<OsString, &'static str> {
-    if are_all(Some(typed)) {
+    if typed.is_empty() || are_all(Some(typed)) {
         return Err("expected one network namespace: a name in /run/netns, a pid or a path");
     }
-    parse(typed)
+    Ok(typed.to_owned())
 }
 
 /// Whether `choice` is `all`. A `choice` of None is the network namespace of this process.
@@ -81,7 +82,13 @@ pub fn run_in_chosen<T: Send>(
     command: impl Fn(&dyn Host) -> Result<T, HostError> + Sync,
 ) -> anyhow::Result<Answers<T>> {
     if !are_all(choice) {
-        return Ok(Answers { answers: vec![run_in(choice, &command)??], unseen: None });
+        let answer = run_in(choice, &command).map_err(|error| match error {
+            NamespaceError::Unknown { .. } => {
+                BadInput(format!("{error}; 'all' examines each")).into()
+            }
+            error => anyhow::Error::from(error),
+        });
+        return Ok(Answers { answers: vec![answer??], unseen: None });
     }
     // Each namespace is kept open by a descriptor.
     descriptors::raise_limit();

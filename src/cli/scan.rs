@@ -1,8 +1,10 @@
 //! `portscope scan`: prints one snapshot, or one for each network namespace.
 
+use std::collections::BTreeSet;
+
 use crate::{
     cli::{
-        args::{ScanArguments, ScanFormat},
+        args::{ReportArguments, ScanArguments, ScanFormat},
         exit::{self, CommandEnd},
         namespaces, output,
     },
@@ -18,23 +20,20 @@ pub fn run(settings: &ScanArguments) -> anyhow::Result<CommandEnd> {
     })?;
     let unseen = scanned.unseen.as_deref();
     let scans: Vec<_> = scanned.answers.iter().map(ScannedNamespace::scan).collect();
-    output::write_page(settings.output.as_deref(), settings.color.when, |out| {
-        match (settings.format, unseen) {
-            (ScanFormat::Text, None) => report::text::write_scan(scans[0], out),
-            (ScanFormat::Json, None) => report::json::write_scan(scans[0], out),
-            (ScanFormat::Csv, None) => report::csv::write_scan(scans[0], out),
-            (ScanFormat::Text, Some(_)) => report::text::write_scans(&scans, out),
-            (ScanFormat::Json, Some(unseen)) => report::json::write_scans(&scans, unseen, out),
-            (ScanFormat::Csv, Some(_)) => Err(std::io::ErrorKind::Unsupported.into()),
-        }
+    let ReportArguments { format, output, .. } = &settings.report;
+    output::write_page(output.as_deref(), settings.color.when, |out| match (*format, unseen) {
+        (ScanFormat::Text, None) => report::text::write_scan(scans[0], out),
+        (ScanFormat::Json, None) => report::json::write_scan(scans[0], out),
+        (ScanFormat::Csv, None) => report::csv::write_scan(scans[0], out),
+        (ScanFormat::Text, Some(_)) => report::text::write_scans(&scans, out),
+        (ScanFormat::Json, Some(unseen)) => report::json::write_scans(&scans, unseen, out),
+        (ScanFormat::Csv, Some(_)) => Err(std::io::ErrorKind::Unsupported.into()),
     })?;
     report_gaps(scans.iter().map(|scan| scan.snapshot), unseen);
     let is_found = scanned.answers.iter().any(|scanned| scanned.not_found.is_none());
     let is_complete =
         scanned.are_complete() && scans.iter().all(|scan| scan.snapshot.is_complete());
-    if let [ScannedNamespace { not_found: Some(message), .. }] = &scanned.answers[..] {
-        exit::print_stderr(format_args!("portscope: {message}"));
-    }
+    report_not_found(scanned.answers.iter().map(|scanned| &scanned.not_found));
     let is_enough = is_complete || !settings.strict;
     Ok(if is_found && is_enough { CommandEnd::Done } else { CommandEnd::No })
 }
@@ -79,6 +78,16 @@ pub fn take_snapshot(host: &dyn Host, depth: OwnerDepth) -> Result<Snapshot, Hos
     let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
     host.scanner()?.scan(depth, &mut snapshot)?;
     Ok(snapshot)
+}
+
+/// Prints on stderr that the requested process has no socket, if no network namespace has one of it.
+/// None: the namespace has one, or no process was requested. If the messages differ, prints the one
+/// that claims least: `no visible process` comes after `no process`.
+pub fn report_not_found<'a>(messages: impl Iterator<Item = &'a Option<String>>) {
+    let messages: Option<BTreeSet<&String>> = messages.map(Option::as_ref).collect();
+    if let Some(message) = messages.as_ref().and_then(BTreeSet::last) {
+        exit::print_stderr(format_args!("portscope: {message}"));
+    }
 }
 
 /// Prints the gaps of the snapshots on stderr. If `unseen` is some, also prints the network

@@ -326,12 +326,13 @@ impl<'a> PortFinder<'a> {
                     held.extend(ports_of(port, bound));
                 }
                 Err(gave_up) => {
+                    let found = held.len() as u32;
                     held.clear();
                     if let Some(bound) = self.beside_ended(allocator.candidates()) {
                         held.push(bound);
                         break;
                     }
-                    let error = self.explain(gave_up.attempts, allocator.candidates());
+                    let error = self.explain(found, gave_up.attempts, allocator.candidates());
                     return Ok(self.fail(error));
                 }
             }
@@ -405,7 +406,8 @@ impl<'a> PortFinder<'a> {
         }
     }
 
-    fn explain(&self, attempts: u32, candidates: &Candidates) -> NoPort {
+    /// Returns why no further port was found, after `found` ones.
+    fn explain(&self, found: u32, attempts: u32, candidates: &Candidates) -> NoPort {
         let (of, range) = (candidates.len(), self.pick.range);
         if let Some(length) = self.settings.block {
             return NoPort::NoBlock { range, length: length.get() as u16, attempts };
@@ -421,7 +423,8 @@ impl<'a> PortFinder<'a> {
         if are_all_met || free.as_ref().is_some_and(|free| free.ports == 0) {
             return NoPort::RangeFull { range, of, reserved, holders: self.holders(candidates) };
         }
-        NoPort::AttemptsExhausted { attempts, free, of, reserved, other: self.other }
+        let (wanted, other) = (self.settings.wanted().get(), self.other);
+        NoPort::AttemptsExhausted { found, wanted, attempts, free, of, reserved, other }
     }
 
     /// Names the holder of each candidate. Empty: there are more than `MAX_HOLDERS` candidates, or

@@ -23,12 +23,6 @@ pub struct BadInput(pub String);
 pub fn check(command: &Command) -> Result<(), BadInput> {
     match command {
         Command::Scan(scan) => check_scan(scan),
-        Command::Explain(explain)
-            if explain.target.is_process() && namespaces::are_all(explain.netns.as_deref()) =>
-        {
-            let words = "--netns all cannot be used with the name or pid of a process";
-            Err(BadInput(words.into()))
-        }
         Command::Diagnose(diagnose) => check_thresholds(diagnose),
         Command::Pick(pick) => check_range(&pick.find),
         Command::Exec(exec) => exec.program().and_then(|_| check_range(&exec.find)),
@@ -38,7 +32,7 @@ pub fn check(command: &Command) -> Result<(), BadInput> {
 }
 
 fn check_scan(scan: &ScanArguments) -> Result<(), BadInput> {
-    if scan.format == ScanFormat::Csv && namespaces::are_all(scan.netns.as_deref()) {
+    if scan.report.format == ScanFormat::Csv && namespaces::are_all(scan.netns.as_deref()) {
         return Err(BadInput(
             "--format csv cannot be used with --netns all: use text or json, or one namespace"
                 .into(),

@@ -11,7 +11,8 @@ use std::{
 use crate::{
     cli::{args::COMMANDS, range, settings::BadInput, value::is_number},
     domain::{
-        Endpoint, PortRange, ProcessTable, Protocol, Protocols, Socket, Text, socket::canonical,
+        Endpoint, PortRange, ProcessTable, Protocol, Protocols, Socket, Text, owner::PIDS,
+        socket::canonical,
     },
 };
 
@@ -35,12 +36,13 @@ pub fn parse(typed: &OsStr) -> Result<Wanted, BadInput> {
     let word = word.as_str();
     if word.is_empty() {
         return Err(BadInput(
-            "invalid argument '': expected a port, 0 to 65535, or a process name".into(),
+            "invalid argument '': expected a port, ADDRESS:PORT, pid N or a process name".into(),
         ));
     }
     if let Some(number) = word.strip_prefix(PID).and_then(|rest| rest.strip_prefix(' ')) {
-        let pid = number.parse().ok().filter(|&pid: &u32| pid > 0 && is_number(number));
-        let expected = || BadInput(format!("invalid pid '{number}': expected 1 to 4294967295"));
+        let pid = number.parse().ok().filter(|pid| PIDS.contains(pid) && is_number(number));
+        let (first, last) = PIDS.into_inner();
+        let expected = || BadInput(format!("invalid pid '{number}': expected {first} to {last}"));
         return pid.map(Wanted::Pid).ok_or_else(expected);
     }
     if word.parse::<IpAddr>().is_ok() {
@@ -238,7 +240,7 @@ mod tests {
     #[test]
     fn invalid_arguments_are_refused_with_what_is_expected() {
         for (typed, reported) in [
-            ("", "expected a port, 0 to 65535, or a process name"),
+            ("", "expected a port, ADDRESS:PORT, pid N or a process name"),
             ("70000", "invalid port '70000': expected 0 to 65535"),
             (":70000", "invalid port '70000': expected 0 to 65535"),
             ("9-8", "invalid range '9-8': expected 8-9, the lower port first"),
@@ -248,6 +250,7 @@ mod tests {
             ("::1", "expected ADDRESS:PORT, as in [::1]:8080"),
             ("pid x", "invalid pid 'x'"),
             ("pid 0", "invalid pid '0'"),
+            ("pid 4194304", "invalid pid '4194304': expected 1 to 4194303"),
         ] {
             let BadInput(words) = parse(OsStr::new(typed)).unwrap_err();
             assert!(words.contains(reported), "{typed}: {words}");

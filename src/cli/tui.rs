@@ -82,7 +82,7 @@ fn options(
     seeds: [u64; 2],
 ) -> tui::TuiOptions {
     let color = depth(settings.color);
-    let ascii = settings.ascii || !locale::is_utf8_terminal();
+    let ascii = settings.ascii || !locale::is_utf8();
     let whole_cells = Theme::new(color, Background::Dark, ascii).needs_whole_cells();
     let (background, contrast) = match settings.theme {
         ThemeName::Auto => (None, Contrast::Normal),

@@ -1,7 +1,6 @@
 //! Rules that explain why ports run out, as findings with evidence and advice. One rule per file.
 
 mod advice;
-pub mod advice_command;
 mod bind_before_connect;
 mod bound_inactive_leak;
 mod close_wait_leak;
@@ -39,7 +38,7 @@ use crate::domain::{
     Analysis, DestinationUse, Forecast, ProcessTable, Protocol, RangeUse, Snapshot, Trends, Vitals,
 };
 
-pub use finding::{About, Figure, Finding, Level, Severity};
+pub use finding::{About, AdvicePart, Figure, Finding, Level, Severity};
 pub use verdict::{SubjectStatus, verdict};
 pub use wording::{at_most, span};
 

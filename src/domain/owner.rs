@@ -1,8 +1,11 @@
 //! Who holds a socket, and what is known of that process. Does not search for processes.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use crate::domain::{Text, notation::NamedProcess};
+
+/// The pids that Linux gives to processes: below PID_MAX_LIMIT (include/linux/threads.h).
+pub const PIDS: RangeInclusive<u32> = 1..=4_194_303;
 
 /// The owner of a socket. `P`: its pids.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

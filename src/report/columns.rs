@@ -1,4 +1,5 @@
-//! Writes tables that fit the width of the page: leaves columns out rather than break a line.
+//! Writes tables that fit the width of the page: leaves columns out, or writes the last column below
+//! the others.
 
 use std::{
     array,
@@ -8,7 +9,7 @@ use std::{
 };
 
 use crate::report::{
-    page::{Emphasis, Page},
+    page::{Emphasis, Page, columns_of},
     paragraph,
 };
 
@@ -110,7 +111,7 @@ impl<const N: usize> TextTable<N> {
             let mut line = String::new();
             for at in (0..N).filter(|&at| self.fit.is_in_line(at)) {
                 let TextCell { text, emphasis } = &row[at];
-                let spaces = " ".repeat(self.fit.widths[at].saturating_sub(text.chars().count()));
+                let spaces = " ".repeat(self.fit.widths[at].saturating_sub(columns_of(text)));
                 let text = page.emphasized(text, *emphasis);
                 let [left, right] =
                     if self.columns[at].is_number { [&*spaces, ""] } else { ["", &*spaces] };
@@ -148,8 +149,8 @@ impl<const N: usize> TextTable<N> {
 impl<const N: usize> Fit<N> {
     fn new(columns: &[TextColumn; N], rows: &[[TextCell; N]], width: usize) -> Self {
         let widths = array::from_fn(|at| {
-            let cells = rows.iter().map(|row| row[at].text.chars().count());
-            cells.max().unwrap_or(0).max(columns[at].name.chars().count())
+            let cells = rows.iter().map(|row| columns_of(&row[at].text));
+            cells.max().unwrap_or(0).max(columns_of(columns[at].name))
         });
         let is_unknown = |at: usize| rows.iter().all(|row| row[at].text == UNKNOWN);
         let mut fit = Self { widths, is_shown: [true; N], is_last_below: false };
@@ -270,6 +271,14 @@ mod tests {
                      Not shown in 22\n\
                      columns: GROWTH.\n";
         assert_eq!(written(22, "node[812]"), table);
+    }
+
+    #[test]
+    fn an_east_asian_character_has_two_columns() {
+        let table = written(80, "数据库[812]");
+        assert!(table.contains("tcp  28,232   +9/s 数据库[812]\n"), "{table}");
+        let narrow = written("tcp  28,232   +9/s 数据库[812]".chars().count(), "数据库[812]");
+        assert!(narrow.contains("tcp  28,232 数据库[812]\n"), "{narrow}");
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The report of `portscope explain` about one port: its holders, and which bind() and connect()
-//! calls get it. Does not read the machine.
+//! The report of `portscope explain` about one port, or each port of a process: the holders, and
+//! which bind() and connect() calls get it. Does not read the machine.
 
 mod answer;
 pub mod json;
@@ -19,6 +19,15 @@ use crate::{
 pub enum Reasons {
     Omitted,
     Shown,
+}
+
+/// The explanations of one network namespace: of one port, or of each port of a process.
+pub struct Explanations<'a> {
+    /// The scan that all explanations follow from.
+    pub scan: Scan<'a>,
+    pub ports: Vec<Explanation<'a>>,
+    /// Number of ports of the process that are not in `ports`. None: no process was requested.
+    pub left_out: Option<usize>,
 }
 
 /// All that is known about one port. The snapshot contains only sockets on this port.

@@ -6,6 +6,8 @@ use std::{
     io::{self, Write},
 };
 
+use unicode_width::UnicodeWidthStr as _;
+
 use crate::domain::{Level, Severity, notation};
 
 /// Width of paragraphs and tables if the width of the terminal is not known.
@@ -36,6 +38,12 @@ pub enum Emphasis {
     Good,
     Caution,
     Alarm,
+}
+
+/// Returns the number of columns that a terminal needs for the text: a character of East Asian
+/// scripts has two.
+pub fn columns_of(text: &str) -> usize {
+    if text.is_ascii() { text.len() } else { text.width() }
 }
 
 impl<'a> Page<'a> {

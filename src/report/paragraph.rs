@@ -2,10 +2,10 @@
 
 use std::io::{self, Write as _};
 
-use crate::report::page::{Emphasis, Page};
+use crate::report::page::{Emphasis, Page, columns_of};
 
 /// Replaces a space at which no line ends. Texts have no control characters.
-const FIXED_SPACE: char = '\0';
+const FIXED_SPACE: &str = "\0";
 
 /// Writes `text` after `first`. Further lines are indented by the width of `first`.
 pub fn write(first: &str, text: &str, page: &mut Page<'_>) -> io::Result<()> {
@@ -21,13 +21,14 @@ pub fn write_emphasized(
 ) -> io::Result<()> {
     let first = page.readable(first).into_owned();
     let text = page.readable(text).into_owned();
-    let indent = first.chars().count();
+    let indent = columns_of(&first);
     let label = first.trim_end();
-    let spaces = indent - label.chars().count();
+    let spaces = indent - columns_of(label);
     let mut line = format!("{}{}", page.emphasized(label, emphasis), " ".repeat(spaces));
     let mut column = indent;
-    for word in text.replace(" %", "\0%").split_whitespace() {
-        let width = word.chars().count();
+    for word in text.replace(" %", &format!("{FIXED_SPACE}%")).split_whitespace() {
+        let word = word.replace(FIXED_SPACE, " ");
+        let width = columns_of(&word);
         if column > indent && column + 1 + width > page.width() {
             writeln!(page, "{}", line.trim_end())?;
             line = " ".repeat(indent);
@@ -37,7 +38,7 @@ pub fn write_emphasized(
             line.push(' ');
             column += 1;
         }
-        line.extend(word.chars().map(|c| if c == FIXED_SPACE { ' ' } else { c }));
+        line.push_str(&word);
         column += width;
     }
     writeln!(page, "{}", line.trim_end())

@@ -147,6 +147,10 @@ impl fmt::Display for TracedAttempt {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoPort {
     AttemptsExhausted {
+        /// Number of ports that were found before, and of all that were requested.
+        found: u32,
+        wanted: u32,
+        /// Number of attempts to find the next one.
         attempts: u32,
         /// None: the scan failed.
         free: Option<UnlistedCount>,
@@ -258,11 +262,12 @@ impl NoPort {
 impl fmt::Display for NoPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AttemptsExhausted { attempts, free, of, reserved, other } => {
-                match attempts {
-                    0 => f.write_str("found fewer ports than requested: ")?,
-                    _ => write!(f, "gave up after {} · ", counted(*attempts, "attempt"))?,
+            Self::AttemptsExhausted { found, wanted, attempts, free, of, reserved, other } => {
+                if *wanted > 1 {
+                    write!(f, "found {} of the ", grouped(*found))?;
+                    write!(f, "{} requested ports: ", grouped(*wanted))?;
                 }
+                write!(f, "gave up after {} · ", counted(*attempts, "attempt"))?;
                 write_free(f, *free, (*of, *reserved))?;
                 let Some((count, errno)) = other else { return Ok(()) };
                 let failed = counted(*count, "attempt");

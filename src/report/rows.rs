@@ -164,7 +164,7 @@ impl<'a> SocketRow<'a> {
 }
 
 /// A value that is written as the text of its `Display`.
-struct AsText<T>(T);
+pub struct AsText<T>(pub T);
 
 impl<T: fmt::Display> Serialize for AsText<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

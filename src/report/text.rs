@@ -1,4 +1,5 @@
-//! Writes a scan as text: aligned columns as in `ss`, one line per socket, with the owner last.
+//! Writes a scan as text: aligned columns as in `ss`, one line per socket, with the owner last; below
+//! the others if the terminal is too narrow.
 
 use std::{
     fmt::{self, Write as _},
@@ -8,7 +9,11 @@ use std::{
 
 use crate::{
     domain::{Endpoint, Machine, Socket},
-    report::{Page, Scan, User, page::Emphasis, paragraph},
+    report::{
+        Page, Scan, User,
+        page::{Emphasis, columns_of},
+        paragraph,
+    },
 };
 
 /// Width of `PROTOCOL`, `STATE` and the spaces after the columns, without `FAMILY` and `USER`.
@@ -35,7 +40,7 @@ pub fn write_scan(scan: Scan<'_>, page: &mut Page<'_>) -> io::Result<()> {
         line.clear();
         let columns = push_socket(&mut line, scan, socket, widths);
         let columns = columns.expect("writing to a String cannot fail");
-        let is_wide = |width| line.chars().count() > width;
+        let is_wide = |width| columns_of(&line) > width;
         match line.split_at_checked(columns) {
             Some((columns, owner)) if page.known_width().is_some_and(is_wide) => {
                 page.line(columns.trim_end())?;
@@ -110,7 +115,7 @@ fn push_socket(
 fn push_column(line: &mut String, value: impl fmt::Display, width: usize) -> fmt::Result {
     let start = line.len();
     write!(line, "{value}")?;
-    let shown = line.get(start..).map_or(0, |value| value.chars().count());
+    let shown = line.get(start..).map_or(0, columns_of);
     line.extend(iter::repeat_n(' ', width.saturating_sub(shown) + 1));
     Ok(())
 }
@@ -226,12 +231,12 @@ fn endpoint_width(endpoint: &Endpoint) -> usize {
     }
 }
 
-/// Counts the characters of a value as shown; allocates nothing.
+/// Counts the columns of a value as shown; allocates nothing.
 fn width<T: fmt::Display>(value: &T) -> usize {
     struct Count(usize);
     impl fmt::Write for Count {
         fn write_str(&mut self, text: &str) -> fmt::Result {
-            self.0 += text.chars().count();
+            self.0 += columns_of(text);
             Ok(())
         }
     }

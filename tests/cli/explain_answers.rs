@@ -163,9 +163,16 @@ fn each_port_of_a_process_is_explained_its_listeners_first() {
         assert_eq!(held.len(), 3, "{text}");
         assert_eq!(run("explain pid 4194303").status.code(), Some(1));
         let wrong = run("explain no-such-process");
-        assert_eq!((wrong.status.code(), stdout(&wrong).contains("held")), (Some(1), false));
+        assert_eq!((wrong.status.code(), stdout(&wrong)), (Some(1), ""));
         let message = String::from_utf8_lossy(&wrong.stderr);
         assert!(message.contains("process named 'no-such-process' has a socket"), "{message}");
-        assert_eq!(run("explain nginx --netns all").status.code(), Some(2));
+        let each = json(&format!("explain pid {pid} --netns all"));
+        let ports = |namespace: &Value| namespace["ports"].as_array().unwrap().len();
+        let ports: usize = each["namespaces"].as_array().unwrap().iter().map(ports).sum();
+        assert_eq!(ports, 3, "{each}");
+        let text = words(&format!("explain pid {pid} --netns all"));
+        assert_eq!((text.matches("namespace ").count(), text.matches("TCP 8080 ").count()), (1, 1));
+        let wrong = run("explain no-such-process --netns all");
+        assert_eq!((wrong.status.code(), stdout(&wrong)), (Some(1), ""));
     });
 }

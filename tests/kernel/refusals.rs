@@ -19,7 +19,7 @@ use portscope::{
     host::{Host as _, linux::LinuxHost},
     report::{
         Explanation, Page, PageStyle, Scan,
-        explain::{BindRow, ProtocolPort, Reasons},
+        explain::{BindRow, Explanations, ProtocolPort, Reasons},
     },
 };
 use serde_json::Value;
@@ -433,14 +433,15 @@ fn port_without_a_listed_socket_is_not_called_free() {
         };
         let processes = ProcessTable::default();
         let scan = Scan { snapshot: &snapshot, processes: &processes };
-        let explanation = [Explanation { scan, port: 41_000, sides: &[side], publications: &None }];
+        let (port, sides) = (41_000, &[side]);
+        let ports = vec![Explanation { scan, port, sides, publications: &None }];
+        let explained = Explanations { scan, ports, left_out: None };
         let mut text = Vec::new();
         let mut page = Page::new(&mut text, PageStyle::default());
-        portscope::report::explain::text::write(&explanation, Reasons::Shown, 0, &mut page)
-            .unwrap();
+        portscope::report::explain::text::write(&explained, Reasons::Shown, &mut page).unwrap();
         let words = String::from_utf8(text).unwrap();
         let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
-        (words, explanation[0].is_held())
+        (words, explained.ports[0].is_held())
     };
     let (words, is_held) = reported(Probed::NotAsked);
     assert!(

@@ -2,7 +2,7 @@
 
 use crate::{
     app::{Move, Size},
-    domain::{Age, Finding, notation, wrap::wrapped},
+    domain::{Age, Finding, diagnosis::AdvicePart, notation, wrap::wrapped},
 };
 
 /// Lines of the terminal that the page does not use: header, rule, footer.
@@ -36,10 +36,8 @@ pub fn body(finding: &Finding, age: Option<Age>, width: usize) -> Vec<FindingLin
         page.part("since", &since(age));
     }
     page.part("means", &finding.meaning);
-    for (index, advice) in finding.advice.iter().enumerate() {
-        let label = if index == 0 { "do" } else { "" };
-        let command = finding.commands.get(index).map(String::as_str).unwrap_or_default();
-        page.advice(label, &format!("{} {advice}", index + 1), command);
+    for (index, parts) in finding.advice_parts().enumerate() {
+        page.advice(if index == 0 { "do" } else { "" }, index + 1, &parts);
     }
     for text in &finding.avoid {
         let (label, text) = match text.strip_prefix("do not ") {
@@ -113,20 +111,30 @@ impl FindingLines {
         self.lines.extend(labels.zip(texts).map(line));
     }
 
-    /// Adds advice, with its command on a line of its own.
-    fn advice(&mut self, label: &'static str, text: &str, command: &str) {
-        let parts = if command.is_empty() { None } else { text.split_once(command) };
-        let Some((before, after)) = parts else { return self.part(label, text) };
-        self.part(label, before.trim_end());
+    /// Adds an item of advice, with each command on a line of its own.
+    fn advice(&mut self, mut label: &'static str, number: usize, parts: &[AdvicePart<'_>]) {
+        let mut start = format!("{number} ");
+        for part in parts {
+            match part {
+                AdvicePart::Words(words) => self.part(label, &format!("{start}{words}")),
+                AdvicePart::Command(command) => {
+                    if !start.is_empty() {
+                        self.part(label, start.trim_end());
+                    }
+                    self.command(command);
+                }
+            }
+            (label, start) = ("", String::new());
+        }
+    }
+
+    fn command(&mut self, command: &str) {
         let room = self.width.saturating_sub("$ ".len());
         let lines = wrapped(command, room.max(1)).into_iter().enumerate();
         self.lines.extend(lines.map(|(index, line)| {
             let text = if index == 0 { format!("$ {line}") } else { line };
             FindingLine { label: "", text, kind: FindingText::Command }
         }));
-        if !after.trim().is_empty() {
-            self.part("", after.trim_start());
-        }
     }
 }
 

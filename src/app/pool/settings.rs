@@ -8,6 +8,7 @@ use crate::{
         pool::PoolOptions,
         settings::{self, EditableSettings, SettingField},
     },
+    domain::owner::PIDS,
 };
 
 pub type PoolSettingsPanel = settings::SettingsPanel<PoolOptions>;
@@ -149,7 +150,7 @@ fn read_holder(typed: &str) -> Result<Option<u32>, String> {
     if typed.is_empty() {
         return Ok(None);
     }
-    let pid = typed.parse().ok().filter(|&pid| pid > 0);
+    let pid = typed.parse().ok().filter(|pid| PIDS.contains(pid));
     let wrong = || format!("invalid holder '{typed}': expected a pid; empty: portscope");
     pid.map(Some).ok_or_else(wrong)
 }

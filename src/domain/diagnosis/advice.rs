@@ -1,36 +1,38 @@
 //! Collects the advice of a finding: what helps at once, what helps for good, and how to keep
 //! changed settings.
 
+use std::fmt::Display;
+
 use crate::domain::diagnosis::SysctlChange;
 
 /// Sysctls of the whole machine. A container cannot set them.
 const OF_MACHINE: [&str; 2] = ["net.ipv4.tcp_max_orphans", "net.netfilter.nf_conntrack_max"];
 
+/// Encloses each command in the text of an item. Texts from outside have no control characters.
+const MARK: char = '\u{1}';
+
+/// Marks a command in the text of an item, so that a report can show it on a line of its own.
+pub(super) fn marked(command: impl Display) -> String {
+    format!("{MARK}{command}{MARK}")
+}
+
 /// One item of advice.
 pub(super) struct Remedy {
     /// The item in a few words; empty if there is no short form.
     step: String,
+    /// The whole item; its commands are `marked`.
     full: String,
-    /// The command in `full`; empty if there is none.
-    command: String,
 }
 
 impl<T: Into<String>> From<(T, String)> for Remedy {
     fn from((step, full): (T, String)) -> Self {
-        Self { step: step.into(), full, command: String::new() }
-    }
-}
-
-impl Remedy {
-    /// Sets the command that `full` contains.
-    pub(super) fn command(self, command: impl Into<String>) -> Self {
-        Self { command: command.into(), ..self }
+        Self { step: step.into(), full }
     }
 }
 
 impl From<String> for Remedy {
     fn from(full: String) -> Self {
-        Self { step: String::new(), full, command: String::new() }
+        Self { step: String::new(), full }
     }
 }
 
@@ -68,9 +70,9 @@ impl Advice {
 
     /// Adds a change of sysctls, and how to keep it.
     pub(super) fn change(mut self, change: Option<SysctlChange>) -> Self {
-        let Some(SysctlChange { step, full, command, lines }) = change else { return self };
+        let Some(SysctlChange { step, full, lines, .. }) = change else { return self };
         self.settings.extend(lines);
-        self.now(Remedy::from((step, full)).command(command))
+        self.now((step, full))
     }
 
     /// Adds a setting to the last item, which says how to keep the settings after a reboot.
@@ -79,22 +81,22 @@ impl Advice {
         self
     }
 
-    /// Returns the items in a few words, all items in full, and the command of each of the latter.
+    /// Returns the items in a few words, all items in full, and the commands of each of the latter.
     /// Those in full start with `now:` or `for good:` if there are both kinds.
-    pub(super) fn into_words(self) -> [Vec<String>; 3] {
+    pub(super) fn into_words(self) -> (Vec<String>, Vec<String>, Vec<Vec<String>>) {
         let Self { now, mut for_good, settings } = self;
         for_good.extend(kept(&settings).map(Remedy::from));
         let marks =
             if now.is_empty() || for_good.is_empty() { ["", ""] } else { ["now: ", "for good: "] };
-        let [mut steps, mut advice, mut commands] = [const { Vec::new() }; 3];
+        let (mut steps, mut advice, mut commands) = (Vec::new(), Vec::new(), Vec::new());
         for (mark, remedies) in marks.into_iter().zip([now, for_good]) {
-            for Remedy { step, full, command } in remedies {
+            for Remedy { step, full } in remedies {
                 steps.extend((!step.is_empty()).then_some(step));
-                advice.push(format!("{mark}{full}"));
-                commands.push(command);
+                commands.push(full.split(MARK).skip(1).step_by(2).map(str::to_owned).collect());
+                advice.push(format!("{mark}{}", full.replace(MARK, "")));
             }
         }
-        [steps, advice, commands]
+        (steps, advice, commands)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::domain::{
     Evidence, Finding, OwnerKey, OwnerUse, Protocol, Severity, StateClass,
-    diagnosis::{About, Advice, OwnerGroup, groups},
+    diagnosis::{About, Advice, OwnerGroup, advice::marked, groups},
     notation::{counted, percent},
 };
 
@@ -68,8 +68,8 @@ fn advice(program: &str) -> Advice {
     Advice::default()
         .now(("close unused sockets", close))
         .now(("set IP_BIND_ADDRESS_NO_PORT", no_port.to_owned()))
-        .now(
-            "list these sockets: portscope scan, state BOUND (or ss --bound-inactive, iproute2 6.8 \
-             or newer)",
-        )
+        .now(format!(
+            "list these sockets: {}, state BOUND (or ss --bound-inactive, iproute2 6.8 or newer)",
+            marked("portscope scan"),
+        ))
 }

@@ -2,7 +2,7 @@
 
 use crate::domain::{
     Conntrack, Evidence, Finding, Severity, Vitals,
-    diagnosis::{About, Advice, Counter, Figure},
+    diagnosis::{About, Advice, Counter, Figure, advice::marked},
     notation::{counted, grouped},
 };
 
@@ -37,18 +37,20 @@ fn advice(conntrack: &Conntrack) -> Advice {
     let larger = conntrack.max.saturating_mul(2);
     Advice::default()
         .now(format!(
-            "raise the limit: sysctl -w net.netfilter.nf_conntrack_max={larger} (about 0.3 KiB of \
-             memory per entry; on the host, not in a container)"
+            "raise the limit: {} (about 0.3 KiB of memory per entry; on the host, not in a \
+             container)",
+            marked(format_args!("sysctl -w net.netfilter.nf_conntrack_max={larger}")),
         ))
-        .now(
-            "exclude ports of your own that need no NAT from tracking, in both directions, if the \
-             firewall accepts untracked packets: iptables -t raw -A PREROUTING -p tcp --dport 443 \
-             -j CT --notrack; iptables -t raw -A OUTPUT -p tcp --sport 443 -j CT --notrack",
-        )
-        .now(
-            "drop idle connections after 1 day, not after 5 (the default): sysctl -w \
-             net.netfilter.nf_conntrack_tcp_timeout_established=86400",
-        )
+        .now(format!(
+            "stop tracking a port of this host that needs no NAT, such as 443 (the firewall must \
+             accept untracked packets): {}; {}",
+            marked("iptables -t raw -A PREROUTING -p tcp --dport 443 -j CT --notrack"),
+            marked("iptables -t raw -A OUTPUT -p tcp --sport 443 -j CT --notrack"),
+        ))
+        .now(format!(
+            "drop idle connections after 1 day, not after 5 (the default): {}",
+            marked("sysctl -w net.netfilter.nf_conntrack_tcp_timeout_established=86400"),
+        ))
         .setting(format!("net.netfilter.nf_conntrack_max = {larger}"))
         .setting("net.netfilter.nf_conntrack_tcp_timeout_established = 86400")
 }

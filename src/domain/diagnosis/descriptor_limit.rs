@@ -2,7 +2,7 @@
 
 use crate::domain::{
     DescriptorUse, Evidence, Finding, OwnerKey, Severity,
-    diagnosis::{About, Advice, Figure, OwnerGroup, groups},
+    diagnosis::{About, Advice, Figure, OwnerGroup, advice::marked, groups},
     notation::grouped,
 };
 
@@ -64,13 +64,16 @@ fn finding(group: &OwnerGroup<&DescriptorUse>) -> Finding {
     let severity = if share < CRITICAL { Severity::Warning } else { Severity::Critical };
     let about = About::Owner(OwnerKey::Process(row.pid));
     let advice = Advice::default()
-        .now(format!("raise the limit, without a restart (as root): {}", raise(group, raised)))
+        .now(format!(
+            "raise the limit, without a restart (as root): {}",
+            marked(raise(group, raised)),
+        ))
         .for_good(format!(
             "set LimitNOFILE={raised} in the systemd unit, or call setrlimit() at the start"
         ))
         .for_good(format!(
-            "if the number of descriptors only grows, fix the leak: ls -l /proc/{}/fd lists them",
-            row.pid
+            "if the number of descriptors only grows, fix the leak: {} lists them",
+            marked(format_args!("ls -l /proc/{}/fd", row.pid)),
         ));
     Finding::new(severity, about, summary(group, row))
         .meaning(

@@ -141,11 +141,42 @@ pub struct Finding {
     /// What to do, as exact commands or code changes. What helps at once comes first. If there are
     /// both kinds, each item starts with `now:` or `for good:`.
     pub advice: Vec<String>,
-    /// The command that the item of `advice` with the same index contains; empty if it contains
-    /// none.
-    pub commands: Vec<String>,
+    /// The commands in the item of `advice` with the same index, in their order.
+    pub commands: Vec<Vec<String>>,
     /// What not to do, and why. Each item starts with `do not`.
     pub avoid: Vec<String>,
+}
+
+impl Finding {
+    /// Returns each item of the advice in parts: its words and its commands.
+    pub fn advice_parts(&self) -> impl Iterator<Item = Vec<AdvicePart<'_>>> {
+        self.advice.iter().zip(&self.commands).map(|(advice, commands)| parts(advice, commands))
+    }
+}
+
+/// A part of an item of advice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdvicePart<'a> {
+    Words(&'a str),
+    /// A command to paste into a shell.
+    Command(&'a str),
+}
+
+/// Splits an item of advice at its commands. Leaves out the punctuation after a command.
+fn parts<'a>(advice: &'a str, commands: &'a [String]) -> Vec<AdvicePart<'a>> {
+    let mut parts = Vec::new();
+    let mut rest = advice;
+    for command in commands {
+        let Some((words, after)) = rest.split_once(command.as_str()) else { continue };
+        parts.extend([AdvicePart::Words(words), AdvicePart::Command(command)]);
+        rest = after.trim_start_matches([';', ',', '.', ' ']);
+    }
+    parts.push(AdvicePart::Words(rest));
+    let trimmed = parts.into_iter().map(|part| match part {
+        AdvicePart::Words(words) => AdvicePart::Words(words.trim().trim_end_matches(',')),
+        command @ AdvicePart::Command(_) => command,
+    });
+    trimmed.filter(|part| *part != AdvicePart::Words("")).collect()
 }
 
 /// Builds a finding; the fields that are not set stay empty.
@@ -200,7 +231,7 @@ impl Finding {
     }
 
     pub(super) fn advice(mut self, advice: Advice) -> Self {
-        [self.steps, self.advice, self.commands] = advice.into_words();
+        (self.steps, self.advice, self.commands) = advice.into_words();
         self
     }
 
@@ -244,5 +275,45 @@ impl From<String> for Figure {
 impl From<Vec<String>> for Figure {
     fn from(list: Vec<String>) -> Self {
         Self::List(list)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AdvicePart::*, *};
+    use crate::domain::diagnosis::advice::marked;
+
+    #[test]
+    fn each_command_of_the_advice_is_a_part_of_its_own() {
+        let [first, second] = ["conntrack -S", "nft list ruleset"].map(marked);
+        let limit = marked("sysctl -w net.core.somaxconn=4096");
+        let advice = Advice::default()
+            .now(format!("watch the failures: {first} (insert_failed); show the ranges: {second}"))
+            .now(format!("increase the backlog, and its limit, {limit}; then restart it"))
+            .now("keep connections open and reuse them");
+        let finding = Finding::default().advice(advice);
+        assert_eq!(
+            finding.advice[1],
+            "increase the backlog, and its limit, sysctl -w net.core.somaxconn=4096; then restart \
+             it"
+        );
+        let parts: Vec<_> = finding.advice_parts().collect();
+        assert_eq!(
+            parts,
+            [
+                vec![
+                    Words("watch the failures:"),
+                    Command("conntrack -S"),
+                    Words("(insert_failed); show the ranges:"),
+                    Command("nft list ruleset"),
+                ],
+                vec![
+                    Words("increase the backlog, and its limit"),
+                    Command("sysctl -w net.core.somaxconn=4096"),
+                    Words("then restart it"),
+                ],
+                vec![Words("keep connections open and reuse them")],
+            ]
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::domain::{
     Evidence, Finding, Protocol, Severity, Socket, Source, State,
-    diagnosis::{About, Advice, Counter, wording::process},
+    diagnosis::{About, Advice, Counter, advice::marked, wording::process},
     notation::grouped,
 };
 
@@ -72,8 +72,8 @@ fn advice(owner: &str, backlog: u32) -> Advice {
     Advice::default()
         .now(format!("check that {owner} is not stopped and not out of descriptors"))
         .now(format!(
-            "increase the backlog, listen(fd, {larger}), and its limit, sysctl -w \
-             net.core.somaxconn={larger}; then restart {owner}"
+            "increase the backlog, listen(fd, {larger}), and its limit, {}; then restart {owner}",
+            marked(format_args!("sysctl -w net.core.somaxconn={larger}")),
         ))
         .for_good(format!(
             "make {owner} accept faster: more threads or processes in accept(), and no slow work \
@@ -89,11 +89,15 @@ fn of_machine(evidence: &Evidence<'_>, overflows: Counter) -> Option<Finding> {
     let summary =
         format!("a listener's accept queue overflowed {times}; none is known to be full now");
     let advice = Advice::default()
-        .now("find the accept queue that fills (Recv-Q reaches Send-Q): watch -n 0.2 'ss -ltn'")
-        .now(
-            "increase the backlog of that listener, listen(fd, 4096), and its limit, sysctl -w \
-             net.core.somaxconn=4096; then restart it",
-        )
+        .now(format!(
+            "find the accept queue that fills (Recv-Q reaches Send-Q): {}",
+            marked("watch -n 0.2 'ss -ltn'"),
+        ))
+        .now(format!(
+            "increase the backlog of that listener, listen(fd, 4096), and its limit, {}; then \
+             restart it",
+            marked("sysctl -w net.core.somaxconn=4096"),
+        ))
         .setting("net.core.somaxconn = 4096");
     let finding = Finding::new(severity, About::Machine, summary)
         .meaning(MEANING)

@@ -3,7 +3,8 @@
 use crate::domain::{
     Evidence, Finding, PortRange, Protocol, Severity, Socket,
     diagnosis::{
-        About, Advice, Remedy,
+        About, Advice,
+        advice::marked,
         reservation::{self, list, single},
         service_ports::services,
         wording::process,
@@ -48,15 +49,15 @@ fn advice(range: PortRange, is_one: bool, command: &str) -> Advice {
     };
     let reserve = format!(
         "reserve {ports}, so that the kernel never chooses {them} (bind() to {them} still works): \
-         {command}"
+         {}",
+        marked(command)
     );
     let moved = if is_one {
         format!("move the service to a port below {}", range.first())
     } else {
         format!("move the services to ports below {}", range.first())
     };
-    let reserve = Remedy::from((steps[0], reserve)).command(command);
-    let advice = Advice::default().now(reserve).for_good((steps[1], moved));
+    let advice = Advice::default().now((steps[0], reserve)).for_good((steps[1], moved));
     reservation::keep(advice, command)
 }
 

@@ -2,7 +2,7 @@
 
 use crate::domain::{
     Conntrack, Evidence, Finding, Protocol, Severity, Translation,
-    diagnosis::{About, Advice, Counter},
+    diagnosis::{About, Advice, Counter, advice::marked},
     notation::grouped,
 };
 
@@ -124,8 +124,8 @@ fn advice(row: &Translation) -> Advice {
     let setting = "net.netfilter.nf_conntrack_tcp_timeout_time_wait";
     advice
         .now(format!(
-            "free the ports of finished connections after 30s: sysctl -w {setting}=30 (the default \
-             is 120)"
+            "free the ports of finished connections after 30s: {} (the default is 120)",
+            marked(format_args!("sysctl -w {setting}=30")),
         ))
         .setting(format!("{setting} = 30"))
 }
@@ -142,10 +142,13 @@ fn of_failures(conntrack: &Conntrack, failures: Counter) -> Option<Finding> {
     let rows = conntrack.translated.iter().flatten().take(3);
     let largest = rows.map(|row| format!("{} by {}", row.destination, grouped(row.ports)));
     let advice = Advice::default()
-        .now(
-            "watch the failures: conntrack -S (insert_failed); find the destination with most \
-             flows: conntrack -L; show the ranges of masquerade and snat: nft list ruleset",
-        )
+        .now(format!(
+            "watch the failures: {} (insert_failed); find the destination with most flows: {}; \
+             show the ranges of masquerade and snat: {}",
+            marked("conntrack -S"),
+            marked("conntrack -L"),
+            marked("nft list ruleset"),
+        ))
         .now(
             "if it is DNS over UDP, make the resolver of glibc send one query at a time: options \
              single-request in /etc/resolv.conf",

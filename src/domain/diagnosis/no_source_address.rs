@@ -2,7 +2,7 @@
 
 use crate::domain::{
     Evidence, Finding, Ipv6, Severity, SourceAddresses,
-    diagnosis::{About, Advice},
+    diagnosis::{About, Advice, advice::marked},
 };
 
 const REFUSAL: &str = "EADDRNOTAVAIL (\"Cannot assign requested address\")";
@@ -101,7 +101,8 @@ impl Cause<'_> {
                 let set = order.filter(|name| names.contains(name));
                 let set: Vec<String> =
                     set.map(|name| format!("net.ipv6.conf.{name}.disable_ipv6")).collect();
-                let enable = format!("enable IPv6: sysctl -w {}=0", set.join("=0 "));
+                let enable = marked(format_args!("sysctl -w {}=0", set.join("=0 ")));
+                let enable = format!("enable IPv6: {enable}");
                 let advice = advice
                     .now(("enable IPv6", enable))
                     .for_good((other_step, format!("if IPv6 is disabled on purpose, {use_ipv4}")));
@@ -112,7 +113,7 @@ impl Cause<'_> {
 }
 
 fn command(words: &str) -> (&str, String) {
-    (words, words.to_owned())
+    (words, marked(words))
 }
 
 /// Reports that 127.0.0.1 is missing, or that `lo` is down if the IPv6 finding does not report it.

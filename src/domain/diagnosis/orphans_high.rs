@@ -2,7 +2,7 @@
 
 use crate::domain::{
     Evidence, Finding, Severity,
-    diagnosis::{About, Advice, Counter, Figure},
+    diagnosis::{About, Advice, Counter, Figure, advice::marked},
     notation::grouped,
 };
 
@@ -53,17 +53,17 @@ fn advice(max: u32) -> Advice {
     let larger = max.saturating_mul(2);
     Advice::default()
         .now(format!(
-            "raise the limit: sysctl -w net.ipv4.tcp_max_orphans={larger} (up to 64 KiB of memory \
-             per orphan)"
+            "raise the limit: {} (up to 64 KiB of memory per orphan)",
+            marked(format_args!("sysctl -w net.ipv4.tcp_max_orphans={larger}")),
         ))
-        .now(
-            "give up on silent peers earlier: sysctl -w net.ipv4.tcp_orphan_retries=2 (0, the \
-             default, means 8)",
-        )
-        .now(
-            "find the silent peers (Send-Q: bytes that they have not acknowledged): ss -tno state \
-             fin-wait-1",
-        )
+        .now(format!(
+            "give up on silent peers earlier: {} (0, the default, means 8)",
+            marked("sysctl -w net.ipv4.tcp_orphan_retries=2"),
+        ))
+        .now(format!(
+            "find the silent peers (Send-Q: bytes that they have not acknowledged): {}",
+            marked("ss -tno state fin-wait-1"),
+        ))
         .setting(format!("net.ipv4.tcp_max_orphans = {larger}"))
         .setting("net.ipv4.tcp_orphan_retries = 2")
 }

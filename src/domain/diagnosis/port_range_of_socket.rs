@@ -158,9 +158,9 @@ fn finding(
             "Its next connect() from {source} {fails} with EADDRNOTAVAIL, although {} of {} are \
              left: with IP_LOCAL_PORT_RANGE, connect() uses no port outside of its range. (If \
              the program gives the ports to bind() instead, bind() may fail with EADDRINUSE.) \
-             This is inferred, because the kernel's tables do not show the option: the \
-             connections of {who} use both parities of that block and no port outside, whereas \
-             connect() without the option uses every second port of the whole range first.",
+             This is inferred, because the kernel's tables do not show the option: without it, \
+             connect() first uses every second port of the whole range, but {who} uses even and \
+             odd ports of that block and none outside.",
             ports(others),
             evidence.snapshot.ephemeral.range,
         ))

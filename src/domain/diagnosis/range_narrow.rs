@@ -48,12 +48,12 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
 
 fn wider_range(evidence: &Evidence<'_>) -> Option<SysctlChange> {
     let wider = remedies::instead_of_narrow(evidence)?;
-    let command = format!(
+    let full = format!(
         "{}. Each network namespace has its own range; for that of another process: nsenter -t PID \
          -n sysctl -w ...",
-        wider.command
+        wider.full
     );
-    Some(SysctlChange { command, ..wider })
+    Some(SysctlChange { full, ..wider })
 }
 
 /// Explains the limits of a range with `usable` ports that are not reserved.

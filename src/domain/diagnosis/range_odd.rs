@@ -2,7 +2,7 @@
 
 use crate::domain::{
     Evidence, Finding, Protocol, Severity,
-    diagnosis::{About, Advice, SysctlChange, remedies, wording::parity},
+    diagnosis::{About, Advice, SysctlChange, advice::marked, remedies, wording::parity},
     notation::grouped,
 };
 
@@ -55,7 +55,10 @@ fn set_to(ports: &str, what: &str) -> SysctlChange {
     let command = format!("sysctl -w net.ipv4.ip_local_port_range=\"{ports}\"");
     SysctlChange {
         step: command.clone(),
-        full: format!("{what}: {command} (takes effect at once, in this network namespace)"),
+        full: format!(
+            "{what}: {} (takes effect at once, in this network namespace)",
+            marked(&command)
+        ),
         command,
         lines: vec![format!("net.ipv4.ip_local_port_range = {ports}")],
     }

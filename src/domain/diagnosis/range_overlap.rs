@@ -4,6 +4,7 @@ use crate::domain::{
     Ephemeral, Evidence, Finding, PortRange, Severity, Translation,
     diagnosis::{
         About, Advice,
+        advice::marked,
         nat_ports_exhausted::is_dense,
         remedies::{SERVICES, range_above_services},
         reservation::{self, single},
@@ -62,12 +63,14 @@ fn node_ports(evidence: &Evidence<'_>) -> Option<Finding> {
     );
     let reserve = reservation::command(overlap.ephemeral, [nodes]);
     let now = [
-        format!("reserve the NodePort range: {reserve}"),
+        format!("reserve the NodePort range: {}", marked(reserve)),
         format!(
-            "alternatively, start the ephemeral range above it: sysctl -w \
-             net.ipv4.ip_local_port_range=\"32768 {}\"",
-            // A range from an even port to an odd one has an even number of ports.
-            overlap.ephemeral.range.last().max(60_999) | 1,
+            "alternatively, start the ephemeral range above it: {}",
+            marked(format_args!(
+                "sysctl -w net.ipv4.ip_local_port_range=\"32768 {}\"",
+                // A range from an even port to an odd one has an even number of ports.
+                overlap.ephemeral.range.last().max(60_999) | 1,
+            )),
         ),
     ];
     let finding = overlap
@@ -94,12 +97,14 @@ fn services(evidence: &Evidence<'_>) -> Option<Finding> {
     let now = [
         format!(
             "reserve the ports that services on this host listen on, for example: {}",
-            reservation::command(overlap.ephemeral, [3306, 5432, 6379, 8080].map(single)),
+            marked(reservation::command(overlap.ephemeral, [3306, 5432, 6379, 8080].map(single))),
         ),
         format!(
-            "alternatively, start the range at a higher port: sysctl -w \
-             net.ipv4.ip_local_port_range=\"{}\"",
-            range_above_services(evidence),
+            "alternatively, start the range at a higher port: {}",
+            marked(format_args!(
+                "sysctl -w net.ipv4.ip_local_port_range=\"{}\"",
+                range_above_services(evidence)
+            )),
         ),
     ];
     let finding = overlap

@@ -2,7 +2,7 @@
 
 use crate::domain::{
     Destination, DestinationUse, Drain, Ephemeral, Evidence, Level, OwnerKey, PortRange, Snapshot,
-    diagnosis::{Remedy, service_ports::services, verdict::rows_to_judge},
+    diagnosis::{Remedy, advice::marked, service_ports::services, verdict::rows_to_judge},
     notation::{age, counted, grouped, rounded},
     port::LINUX_DEFAULT,
 };
@@ -52,8 +52,8 @@ pub(super) fn wider_range(evidence: &Evidence<'_>) -> Option<SysctlChange> {
         step,
         full: format!(
             "reserve the ports of {range} that services use (net.ipv4.ip_local_reserved_ports), \
-             then widen the range: {command} ({} ports; takes effect at once, in this network \
-             namespace)",
+             then widen the range: {} ({} ports; takes effect at once, in this network namespace)",
+            marked(&command),
             grouped(usable)
         ),
         command,
@@ -126,9 +126,10 @@ pub(super) fn reuse(ephemeral: &Ephemeral, to: &Destination, waiting: u32) -> Op
         // Some ports may have been chosen by bind(), so the effect is an upper bound.
         step: format!("frees up to {}: {command}", counted(waiting, "port")),
         full: format!(
-            "let connect() reuse ports in TIME-WAIT, each {}: {command} (ports chosen by bind() \
-             cannot be reused{peer})",
+            "let connect() reuse ports in TIME-WAIT, each {}: {} (ports chosen by bind() cannot \
+             be reused{peer})",
             reuse_delay(ephemeral),
+            marked(&command),
         ),
         command,
         lines: names.iter().map(|name| format!("net.ipv4.{name} = 1")).collect(),
@@ -162,11 +163,11 @@ pub(super) fn find_client(row: &DestinationUse) -> Option<Remedy> {
     }
     let command = format!("ss -tnp dst {}", row.destination.remote);
     let full = format!(
-        "find the client: run {command} as root while the client has connections open (no \
-         process holds a socket in TIME-WAIT)"
+        "find the client: run {} as root while the client has connections open (no process holds \
+         a socket in TIME-WAIT)",
+        marked(&command)
     );
-    let step = format!("find the client: {command}");
-    Some(Remedy::from((step, full)).command(command))
+    Some((format!("find the client: {command}"), full).into())
 }
 
 /// Returns the seconds until half of `time_wait` ports are free if no connection is added.

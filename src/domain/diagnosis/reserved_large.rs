@@ -4,6 +4,7 @@ use crate::domain::{
     Ephemeral, Evidence, Finding, PortRange, Severity,
     diagnosis::{
         About, Advice, Figure,
+        advice::marked,
         reservation::{self, single},
         service_ports::services,
     },
@@ -120,15 +121,14 @@ fn advice(evidence: &Evidence<'_>) -> Advice {
     };
     let command = reservation::set_to(&ports);
     let other_range = widest(ephemeral).map(|free| {
+        let (first, last) = (free.first(), free.last());
         format!(
-            "alternatively, move the range to unreserved ports: sysctl -w \
-             net.ipv4.ip_local_port_range=\"{} {}\"",
-            free.first(),
-            free.last()
+            "alternatively, move the range to unreserved ports: {}",
+            marked(format_args!("sysctl -w net.ipv4.ip_local_port_range=\"{first} {last}\"")),
         )
     });
     let advice = Advice::default()
-        .now(format!("{which} (check services that are down first): {command}"))
+        .now(format!("{which} (check services that are down first): {}", marked(&command)))
         .now_if(other_range.map(Into::into));
     reservation::keep(advice, &command)
 }

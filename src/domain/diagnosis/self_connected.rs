@@ -6,6 +6,7 @@ use crate::domain::{
     Endpoint, Evidence, Finding, OwnerKey, Protocol, Severity, Socket, State,
     diagnosis::{
         About, Advice, Figure, MAX_FINDINGS,
+        advice::marked,
         reservation::{self, single},
         wording::{owner_key, parity},
     },
@@ -136,12 +137,14 @@ fn advice(evidence: &Evidence<'_>, socket: &Socket) -> Advice {
     };
     let reserve = reservation::command(&evidence.snapshot.ephemeral, [single(port)]);
     let end = format!(
-        "end the connection without TIME-WAIT (as root{}): ss --kill {state}'sport = :{port} \
-             and dport = :{port}'",
-        condition(evidence, socket)
+        "end the connection without TIME-WAIT (as root{}): {}",
+        condition(evidence, socket),
+        marked(format_args!("ss --kill {state}'sport = :{port} and dport = :{port}'")),
     );
-    let reserved =
-        format!("reserve the server's port, so that connect() never chooses it: {reserve}");
+    let reserved = format!(
+        "reserve the server's port, so that connect() never chooses it: {}",
+        marked(&reserve)
+    );
     let in_client = "in the client: after connect() compare getsockname() with getpeername(), and \
                      close the socket if both are equal";
     let advice = Advice::default()

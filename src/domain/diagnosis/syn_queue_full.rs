@@ -12,7 +12,7 @@ mod queues;
 
 use crate::domain::{
     Endpoint, Evidence, Finding, Protocol, Severity, Source, SynQueue,
-    diagnosis::{About, Advice, Counter, Figure, wording::process},
+    diagnosis::{About, Advice, Counter, Figure, advice::marked, wording::process},
     notation::{counted, grouped},
 };
 
@@ -168,21 +168,24 @@ fn advice(listener: Option<Endpoint>, drops: Drops) -> Advice {
     let mut advice = Advice::default();
     if matches!(drops, Drops::Lost(_)) {
         advice = advice
-            .now(
-                "turn SYN cookies on, so that clients can connect while the queue is full: sysctl \
-                 -w net.ipv4.tcp_syncookies=1 (takes effect at once)",
-            )
+            .now(format!(
+                "turn SYN cookies on, so that clients can connect while the queue is full: {} \
+                 (takes effect at once)",
+                marked("sysctl -w net.ipv4.tcp_syncookies=1"),
+            ))
             .setting("net.ipv4.tcp_syncookies = 1");
     }
     advice
         .now(format!(
-            "find the clients that leave handshakes unfinished: ss -tn state syn-recv{of_port}; if \
-             these addresses never answer, it is a SYN flood: filter it in front of this host"
+            "find the clients that leave handshakes unfinished: {}; if these addresses never \
+             answer, it is a SYN flood: filter it in front of this host",
+            marked(format_args!("ss -tn state syn-recv{of_port}")),
         ))
-        .now(
-            "if it is real load: increase the backlog, listen(fd, 4096), and its limits, sysctl -w \
-             net.core.somaxconn=4096 net.ipv4.tcp_max_syn_backlog=4096; then restart the listener",
-        )
+        .now(format!(
+            "if it is real load: increase the backlog, listen(fd, 4096), and its limits, {}; then \
+             restart the listener",
+            marked("sysctl -w net.core.somaxconn=4096 net.ipv4.tcp_max_syn_backlog=4096"),
+        ))
         .setting("net.core.somaxconn = 4096")
         .setting("net.ipv4.tcp_max_syn_backlog = 4096")
 }

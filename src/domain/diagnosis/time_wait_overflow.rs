@@ -2,7 +2,7 @@
 
 use crate::domain::{
     Evidence, Finding, Severity,
-    diagnosis::{About, Advice, Counter},
+    diagnosis::{About, Advice, Counter, advice::marked},
     notation::{elapsed_seconds, grouped},
 };
 
@@ -61,8 +61,8 @@ fn advice(max: Option<u32>) -> Advice {
     let double = max.map_or(262_144, |max| max.saturating_mul(2).max(4096));
     Advice::default()
         .now(format!(
-            "raise the limit: sysctl -w net.ipv4.tcp_max_tw_buckets={double} (about 0.25 KiB of \
-             memory each)"
+            "raise the limit: {} (about 0.25 KiB of memory each)",
+            marked(format_args!("sysctl -w net.ipv4.tcp_max_tw_buckets={double}")),
         ))
         .for_good(
             "keep connections open and reuse them (a connection pool, HTTP keep-alive), or let the \

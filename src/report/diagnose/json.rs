@@ -11,11 +11,12 @@ use crate::{
     domain::{
         Destination, DestinationUse, Finding, OwnerKey, RangeUse, UnseenNamespaces,
         diagnosis::{About, Figure, SubjectStatus},
+        interfaces::InterfaceLabel,
     },
     report::{
         Health, Status,
         diagnose::kind,
-        rows::{self, Collection, HostDocument, Instant, Missing},
+        rows::{self, AsText, Collection, HostDocument, Instant, Missing},
     },
 };
 
@@ -169,26 +170,33 @@ impl From<&SubjectStatus> for StatusRow {
 }
 
 #[derive(Serialize)]
-struct DestinationName {
+struct DestinationName<'a> {
     protocol: &'static str,
     source: IpAddr,
     destination: IpAddr,
     port: u16,
-    /// Index of the device that the sockets are bound to. None: they are bound to none.
-    device: Option<u32>,
+    /// Name of the interface that the sockets are bound to, or its index if the name is unknown.
+    /// None: they are bound to none.
+    interface: Option<AsText<InterfaceLabel<'a>>>,
 }
 
-impl From<Destination> for DestinationName {
-    fn from(Destination { source, remote, interface }: Destination) -> Self {
-        let (destination, port) = (remote.address, remote.port);
-        Self { protocol: "tcp", source, destination, port, device: interface }
+impl<'a> DestinationName<'a> {
+    fn new(health: &'a Health<'_>, to: Destination) -> Self {
+        let interfaces = &health.scan.snapshot.interfaces;
+        Self {
+            protocol: "tcp",
+            source: to.source,
+            destination: to.remote.address,
+            port: to.remote.port,
+            interface: to.interface.map(|index| AsText(interfaces.label(index))),
+        }
     }
 }
 
 #[derive(Serialize)]
 struct DestinationRow<'a> {
     #[serde(flatten)]
-    destination: DestinationName,
+    destination: DestinationName<'a>,
     level: &'static str,
     used: u32,
     capacity: u32,
@@ -211,7 +219,7 @@ impl<'a> DestinationRow<'a> {
             sockets,
         };
         Self {
-            destination: row.destination.into(),
+            destination: DestinationName::new(health, row.destination),
             level: health.level_name(&subject_status),
             used: row.used,
             capacity: row.capacity,
@@ -283,7 +291,7 @@ impl<'a> FindingRow<'a> {
 enum AboutRow<'a> {
     Machine,
     Range { protocol: &'static str },
-    Destination(DestinationName),
+    Destination(DestinationName<'a>),
     Owner { owner: OwnerKeyRow<'a> },
     Port { protocol: &'static str, port: u16 },
 }
@@ -293,7 +301,7 @@ impl<'a> AboutRow<'a> {
         match about {
             About::Machine => Self::Machine,
             About::Range(protocol) => Self::Range { protocol: protocol.name() },
-            About::Destination(destination) => Self::Destination(destination.into()),
+            About::Destination(to) => Self::Destination(DestinationName::new(health, to)),
             About::Owner(owner_key) => Self::Owner { owner: OwnerKeyRow::new(health, owner_key) },
             About::Port(protocol, port) => Self::Port { protocol: protocol.name(), port },
         }

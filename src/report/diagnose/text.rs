@@ -1,4 +1,4 @@
-//! Writes the report of `diagnose` as text: the verdict in one line, two tables, and the findings.
+//! Writes the report of `diagnose` as text: the verdict, two tables, and the findings.
 
 use std::{
     fmt::Write as _,
@@ -9,11 +9,7 @@ use crate::{
     domain::{
         Destination, DestinationUse, Finding, Forecast, Gap, LastMinute, Left, Level, Protocol,
         RangeUse, Subject, Trend,
-        diagnosis::{
-            About, SubjectStatus,
-            advice_command::{self, AdvicePart},
-            at_most, span,
-        },
+        diagnosis::{About, AdvicePart, SubjectStatus, at_most, span},
         notation,
     },
     report::{
@@ -340,7 +336,7 @@ fn write_finding(finding: &Finding, is_verdict: bool, page: &mut Page<'_>) -> io
         write_head(finding, &finding.summary, page)?;
         paragraph::write(INDENT, &finding.meaning, page)?;
     }
-    for advice in &finding.advice {
+    for advice in finding.advice_parts() {
         write_advice(advice, page)?;
     }
     for avoid in &finding.avoid {
@@ -354,9 +350,9 @@ fn write_finding(finding: &Finding, is_verdict: bool, page: &mut Page<'_>) -> io
 
 /// Writes an item of advice. Each command has a line of its own, which is not wrapped, so that it
 /// can be copied.
-fn write_advice(advice: &str, page: &mut Page<'_>) -> io::Result<()> {
+fn write_advice(advice: Vec<AdvicePart<'_>>, page: &mut Page<'_>) -> io::Result<()> {
     let mut first = "  do      ";
-    for part in advice_command::parts(advice) {
+    for part in advice {
         match part {
             AdvicePart::Words(words) => paragraph::write(first, words, page)?,
             AdvicePart::Command(command) => {

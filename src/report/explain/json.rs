@@ -11,51 +11,56 @@ use serde::Serialize;
 
 use crate::{
     domain::{
-        Endpoint, Errno, ParentProcess, Process, Publication, Snapshot, Text, UnseenNamespaces,
-        availability,
+        Endpoint, Errno, ParentProcess, Process, Publication, Text, UnseenNamespaces, availability,
     },
     report::{
         Explanation, Scan, User,
-        explain::{BindRow, ConnectRow, ProtocolPort},
+        explain::{BindRow, ConnectRow, Explanations, ProtocolPort},
         rows::{self, Collection, HostDocument, Instant, Missing, ProcessRow, SocketRow},
     },
 };
 
 const SCHEMA: &str = "portscope.explain/1";
 
-pub fn write(explanation: &Explanation<'_>, out: &mut dyn Write) -> io::Result<()> {
-    rows::write(&ExplainDocument::of(explanation), out)
+pub fn write(answer: &Explanations<'_>, out: &mut dyn Write) -> io::Result<()> {
+    rows::write(&AnswerDocument::of(answer), out)
 }
 
-/// Writes the explanations for several network namespaces, and why some may be missing.
+/// Writes the answers for several network namespaces, and why some may be missing.
 pub fn write_each(
-    explanations: &[Explanation<'_>],
+    answers: &[Explanations<'_>],
     unseen: &[UnseenNamespaces],
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let is_complete = explanations.iter().all(|reported| reported.scan.snapshot.is_complete());
-    let documents = explanations.iter().map(ExplainDocument::of).collect();
+    let is_complete = answers.iter().all(|answer| answer.scan.snapshot.is_complete());
+    let documents = answers.iter().map(AnswerDocument::of).collect();
     rows::write(&Collection::new(SCHEMA, documents, is_complete, unseen), out)
 }
 
-/// Writes the explanations for the ports of a process. `searched`: the snapshot in which its ports
-/// were searched. `left_out`: the number of its ports that have no explanation.
-pub fn write_ports(
-    explanations: &[Explanation<'_>],
-    searched: &Snapshot,
-    left_out: usize,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    let document = PortsDocument {
-        schema: SCHEMA,
-        taken_at: Instant(searched.taken_at),
-        host: HostDocument::of(searched),
-        complete: searched.is_complete(),
-        missing: Missing(&searched.gaps),
-        ports: explanations.iter().map(ExplainDocument::of).collect(),
-        ports_left_out: left_out,
-    };
-    rows::write(&document, out)
+#[derive(Serialize)]
+#[serde(untagged)]
+enum AnswerDocument<'a> {
+    Port(Box<ExplainDocument<'a>>),
+    Process(PortsDocument<'a>),
+}
+
+impl<'a> AnswerDocument<'a> {
+    fn of(answer: &'a Explanations<'_>) -> Self {
+        let Explanations { scan: Scan { snapshot, .. }, ports, left_out } = answer;
+        let mut documents = ports.iter().map(ExplainDocument::of);
+        match (left_out, documents.next()) {
+            (None, Some(document)) => Self::Port(Box::new(document)),
+            (left_out, first) => Self::Process(PortsDocument {
+                schema: SCHEMA,
+                taken_at: Instant(snapshot.taken_at),
+                host: HostDocument::of(snapshot),
+                complete: snapshot.is_complete(),
+                missing: Missing(&snapshot.gaps),
+                ports: first.into_iter().chain(documents).collect(),
+                ports_left_out: left_out.unwrap_or_default(),
+            }),
+        }
+    }
 }
 
 #[derive(Serialize)]

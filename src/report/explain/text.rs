@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     io::{self, Write as _},
+    slice,
 };
 
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
     },
     report::{
         Explanation, Page, Scan,
-        explain::{BindRow, ConnectRow, ProtocolPort, Reasons, answer},
+        explain::{BindRow, ConnectRow, Explanations, ProtocolPort, Reasons, answer},
         paragraph, text,
     },
 };
@@ -26,43 +27,50 @@ pub(super) const MAX_REPORTED: usize = 10;
 
 pub(super) const BULLET: &str = "  - ";
 
-/// Writes the explanations one after the other. `left_out`: the number of ports of the process that
-/// have none.
-pub fn write(
-    explanations: &[Explanation<'_>],
+/// Writes the explanations of one network namespace, one after the other.
+pub fn write(answer: &Explanations<'_>, reasons: Reasons, out: &mut Page<'_>) -> io::Result<()> {
+    write_ports(answer, reasons, out)?;
+    write_hint(slice::from_ref(answer), reasons, out)
+}
+
+/// Writes one network namespace after the other, each under a line with its name. Leaves out those
+/// in which the process has no port.
+pub fn write_each(
+    answers: &[Explanations<'_>],
     reasons: Reasons,
-    left_out: usize,
     out: &mut Page<'_>,
 ) -> io::Result<()> {
-    for (number, explanation) in explanations.iter().enumerate() {
+    let explained: Vec<_> = answers.iter().filter(|answer| !answer.ports.is_empty()).collect();
+    let write = |answer: &&Explanations<'_>, out: &mut Page<'_>| write_ports(answer, reasons, out);
+    text::write_each(&explained, |answer| answer.scan, write, out)?;
+    write_hint(answers, reasons, out)
+}
+
+fn write_ports(answer: &Explanations<'_>, reasons: Reasons, out: &mut Page<'_>) -> io::Result<()> {
+    for (number, explanation) in answer.ports.iter().enumerate() {
         if number > 0 {
             writeln!(out)?;
         }
         write_one(explanation, reasons, out)?;
     }
-    if left_out > 0 {
-        let more = counted(left_out as u64, "more port");
-        writeln!(out, "\n{more} not shown: portscope scan lists all sockets of a process.")?;
+    match answer.left_out {
+        None | Some(0) => Ok(()),
+        Some(left_out) => {
+            let more = counted(left_out as u64, "more port");
+            writeln!(out, "\n{more} not shown: portscope scan lists all sockets of a process.")
+        }
     }
-    write_hint(reasons, out)
 }
 
-/// Writes one network namespace after the other, each under a line with its name.
-pub fn write_each(
-    explanations: &[Explanation<'_>],
+fn write_hint(
+    answers: &[Explanations<'_>],
     reasons: Reasons,
     out: &mut Page<'_>,
 ) -> io::Result<()> {
-    let write =
-        |explanation: &Explanation<'_>, out: &mut Page<'_>| write_one(explanation, reasons, out);
-    text::write_each(explanations, |explanation| explanation.scan, write, out)?;
-    write_hint(reasons, out)
-}
-
-fn write_hint(reasons: Reasons, out: &mut Page<'_>) -> io::Result<()> {
+    let is_empty = answers.iter().all(|answer| answer.ports.is_empty());
     match reasons {
-        Reasons::Omitted => writeln!(out, "\n--why shows the reason for each answer."),
-        Reasons::Shown => Ok(()),
+        Reasons::Omitted if !is_empty => writeln!(out, "\n--why shows the reason for each answer."),
+        Reasons::Omitted | Reasons::Shown => Ok(()),
     }
 }
 
@@ -157,7 +165,7 @@ fn write_when_freed(
     out: &mut Page<'_>,
 ) -> io::Result<()> {
     let Some(words) = &side.frees_when else { return Ok(()) };
-    paragraph::write(BULLET, &format!("It is free when: {words}"), out)?;
+    paragraph::write(BULLET, &format!("Before it is free: {words}"), out)?;
     let scan = explanation.scan;
     write_ages(scan, scan.snapshot.on_port(side.protocol, explanation.port), out)
 }
@@ -425,7 +433,7 @@ fn write_probe_hint(side: &ProtocolPort, out: &mut Page<'_>) -> io::Result<()> {
     if !side.binds.iter().any(is_open) {
         return Ok(());
     }
-    paragraph::write(BULLET, "Use --probe to try each bind() that may succeed or fail.", out)
+    paragraph::write(BULLET, "Use --probe to try each bind() whose result is unknown.", out)
 }
 
 /// Writes whether connect() to a new destination can get the port.

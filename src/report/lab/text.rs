@@ -109,7 +109,7 @@ const COLUMNS: [TextColumn; 11] = [
     TextColumn::text("PATTERN").left_out(5).about("what an observer sees in the last ports"),
     TextColumn::number("BITS")
         .left_out(4)
-        .about("how many bits of the next port the observer must guess"),
+        .about("bits of the next port that the observer cannot predict"),
 ];
 
 fn cells(StrategyReport { strategy, figures, .. }: &StrategyReport) -> [TextCell; 11] {
