@@ -12,7 +12,7 @@ use portscope::{
         Analysis, Destination, DestinationUse, Endpoint, Ephemeral, Family, Holder, OwnerKey,
         OwnerUse, PortRange, Protocol, RangeUse, Snapshot, Socket, Source, State, StateClass,
         Timer,
-        analysis::{Left, MAX_OWNERS, TopOwners},
+        analysis::{Left, TopOwners},
         owner::Span,
     },
     host::{Host as _, simulated::SimulatedHost},
@@ -427,7 +427,6 @@ impl Recount<'_> {
         }
         let mut owners: Vec<(OwnerKey, u32)> = owners.into_iter().collect();
         owners.sort_by_key(|&(_, sockets)| Reverse(sockets));
-        owners.truncate(MAX_OWNERS);
         let mut top_owners = TopOwners::default();
         for (owner_key, sockets) in owners {
             top_owners.insert(owner_key, sockets);

@@ -4,7 +4,7 @@
 use std::{cmp::Reverse, ops::Deref};
 
 use crate::domain::{
-    Owner, OwnerKey, OwnerUse, Snapshot, Socket, State, StateClass,
+    Owner, OwnerKey, OwnerUse, Protocol, Snapshot, Socket, State, StateClass,
     analysis::{key_numbers::KeyNumbers, ranges::PortState},
 };
 
@@ -18,7 +18,7 @@ pub(super) struct OwnerTable<'a> {
 struct OwnerEntry {
     owner: OwnerUse,
     /// The port of the ephemeral range that was counted last.
-    port: Option<(crate::domain::Protocol, u16)>,
+    port: Option<(Protocol, u16)>,
     /// The class in which `port` was counted.
     class: StateClass,
 }
@@ -105,13 +105,13 @@ impl OwnerEntry {
 /// Number of owners that are kept.
 pub const MAX_OWNERS: usize = 4;
 
-/// Owners and their numbers of sockets, sorted by that number in descending order, then by owner.
-/// Stored inline: a heap-allocated list for each of 30,000 destinations took longer than counting
+/// The owners with most sockets and their numbers of sockets, sorted by that number in descending
+/// order, then by owner; and the number of all owners. Stored inline: a heap-allocated list for each of 30,000 destinations took longer than counting
 /// their sockets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TopOwners {
     rows: [(OwnerKey, u32); MAX_OWNERS],
-    length: u8,
+    count: u32,
 }
 
 impl TopOwners {
@@ -123,8 +123,25 @@ impl TopOwners {
         if index < MAX_OWNERS {
             self.rows[index..].rotate_right(1);
             self.rows[index] = new;
-            self.length = (self.length + 1).min(MAX_OWNERS as u8);
         }
+        self.count += 1;
+    }
+
+    /// Returns the number of all owners.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Returns the process with most sockets among those kept, or the first owner if there is none,
+    /// and the number of its sockets. None: there is no owner.
+    pub fn main(&self) -> Option<(OwnerKey, u32)> {
+        self.process().or_else(|| self.first().copied())
+    }
+
+    /// Returns the process with most sockets among those kept, and their number. None: none is a
+    /// process.
+    pub fn process(&self) -> Option<(OwnerKey, u32)> {
+        self.iter().find(|(owner_key, _)| matches!(owner_key, OwnerKey::Process(_))).copied()
     }
 }
 
@@ -132,6 +149,6 @@ impl Deref for TopOwners {
     type Target = [(OwnerKey, u32)];
 
     fn deref(&self) -> &Self::Target {
-        &self.rows[..usize::from(self.length)]
+        &self.rows[..MAX_OWNERS.min(self.count as usize)]
     }
 }

@@ -180,7 +180,7 @@ fn uncertainty(evidence: &Evidence<'_>, row: &DestinationUse) -> Option<String> 
 
 fn advice(evidence: &Evidence<'_>, row: &DestinationUse) -> Advice {
     let (ephemeral, remote) = (&evidence.snapshot.ephemeral, row.destination.remote);
-    let client = client(evidence, &row.owners);
+    let client = client(evidence, row);
     let waiting = row.time_wait - row.reusable;
     let reuse =
         (waiting * 4 > row.used).then(|| remedies::reuse(ephemeral, &row.destination, waiting));
@@ -217,7 +217,7 @@ fn cause(evidence: &Evidence<'_>, row: &DestinationUse) -> String {
     };
     let by = used_by(evidence, row);
     // `the client` if no process is known.
-    let is_by_process = by == format!("by {}", client(evidence, &row.owners));
+    let is_by_process = by == format!("by {}", client(evidence, row));
     if is_by_process { connections } else { format!("{connections}, {by}") }
 }
 

@@ -1,8 +1,10 @@
 //! Advice that several rules share, with the values of this machine.
 
 use crate::domain::{
-    Destination, DestinationUse, Drain, Ephemeral, Evidence, Level, OwnerKey, PortRange, Snapshot,
-    diagnosis::{Remedy, advice::marked, service_ports::services, verdict::rows_to_judge},
+    Destination, DestinationUse, Drain, Ephemeral, Evidence, Level, PortRange, Snapshot,
+    diagnosis::{
+        Advice, Remedy, advice::marked, service_ports::services, verdict::rows_to_judge,
+    },
     notation::{age, counted, grouped, rounded},
     port::LINUX_DEFAULT,
 };
@@ -158,7 +160,7 @@ pub(super) fn reuse_connections(client: &str) -> Remedy {
 
 /// Returns the advice to find the client of this destination. None: its process is known.
 pub(super) fn find_client(row: &DestinationUse) -> Option<Remedy> {
-    if row.owners.iter().any(|(owner, _)| matches!(owner, OwnerKey::Process(_))) {
+    if row.owners.process().is_some() {
         return None;
     }
     let command = format!("ss -tnp dst {}", row.destination.remote);

@@ -64,7 +64,7 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
     Finding::new(Severity::Warning, About::Destination(row.destination), summary)
         .cause(format!(
             "each connect() of {} searches {} ports first, on average",
-            main_owner(evidence, &row.owners),
+            main_owner(evidence, row),
             grouped(searched)
         ))
         .meaning(format!(
@@ -94,7 +94,7 @@ fn advice(evidence: &Evidence<'_>, row: &DestinationUse) -> Advice {
     let reuse = format!(
         "reuse connections to {}, or open fewer at once, in {}",
         row.destination.remote,
-        client(evidence, &row.owners)
+        client(evidence, row)
     );
     let addresses =
         "use more source or destination addresses: each pair of addresses has the whole range";

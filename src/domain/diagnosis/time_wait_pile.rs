@@ -31,7 +31,7 @@ fn is_pile(time_wait: u32, used: u32, size: u32) -> bool {
 
 fn of_destination(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
     let remote = row.destination.remote;
-    let client = client(evidence, &row.owners);
+    let client = client(evidence, row);
     let waits = row.reusable < row.time_wait;
     let setting = waits.then(|| {
         let waiting = row.time_wait - row.reusable;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::domain::{
     DestinationUse, Evidence, Forecast, LastMinute, Level, OwnerKey, Protocol, Snapshot,
-    availability::{Scope, scopes},
+    availability::{Scope, hidden_process, scopes},
     diagnosis::SubjectStatus,
     notation::{counted, grouped, rounded},
 };
@@ -18,14 +18,7 @@ pub(super) fn process(evidence: &Evidence<'_>, pid: u32) -> String {
 pub(super) fn owner_key(evidence: &Evidence<'_>, owner_key: OwnerKey) -> String {
     match owner_key {
         OwnerKey::Process(pid) => process(evidence, pid),
-        OwnerKey::Hidden(Some(uid)) => {
-            let users = &evidence.snapshot.machine.users;
-            let name = users.name(uid).map(ToString::to_string);
-            let user = name.or_else(|| users.unmapped(uid).map(|words| format!("an {words}")));
-            let user = user.unwrap_or_else(|| format!("user {uid}"));
-            format!("a hidden process of {user}")
-        }
-        OwnerKey::Hidden(None) => "a hidden process".to_owned(),
+        OwnerKey::Hidden(uid) => hidden_process(&evidence.snapshot.machine.users, uid),
         OwnerKey::Kernel => "a process that has exited or closed its sockets".to_owned(),
         OwnerKey::Nobody | OwnerKey::NotAsked => "an unknown process".to_owned(),
         OwnerKey::Unresolved => {
@@ -34,22 +27,16 @@ pub(super) fn owner_key(evidence: &Evidence<'_>, owner_key: OwnerKey) -> String 
     }
 }
 
-/// Returns the process with most sockets, or the first owner if there is no process, and the number
-/// of its sockets. `owners` must be sorted by number of sockets, most first.
-fn top_owners(owners: &[(OwnerKey, u32)]) -> (OwnerKey, u32) {
-    let process = owners.iter().find(|(owner_key, _)| matches!(owner_key, OwnerKey::Process(_)));
-    process.or(owners.first()).copied().unwrap_or((OwnerKey::Nobody, 0))
-}
-
-/// Names the process with most sockets, or the first owner if there is no process.
-pub(super) fn main_owner(evidence: &Evidence<'_>, owners: &[(OwnerKey, u32)]) -> String {
-    owner_key(evidence, top_owners(owners).0)
+/// Names the main owner of the ports of a destination.
+pub(super) fn main_owner(evidence: &Evidence<'_>, row: &DestinationUse) -> String {
+    let main = row.owners.main();
+    owner_key(evidence, main.map_or(OwnerKey::Nobody, |(owner_key, _)| owner_key))
 }
 
 /// Names the main owner of the ports of a destination, in the words of `by`.
 pub(super) fn used_by(evidence: &Evidence<'_>, row: &DestinationUse) -> String {
-    let (named, sockets) = top_owners(&row.owners);
-    by(&owner_key(evidence, named), sockets, row.used)
+    let sockets = row.owners.main().map_or(0, |(_, sockets)| sockets);
+    by(&main_owner(evidence, row), sockets, row.used)
 }
 
 /// Returns how many of `whole` ports this process uses: `by nginx[812]`, `most by nginx[812]`,
@@ -62,10 +49,11 @@ pub(super) fn by(name: &str, part: u32, whole: u32) -> String {
     }
 }
 
-/// Names the process with most sockets for advice, or `the client` if there is no process.
-pub(super) fn client(evidence: &Evidence<'_>, owners: &[(OwnerKey, u32)]) -> String {
-    let process = owners.iter().find(|(owner_key, _)| matches!(owner_key, OwnerKey::Process(_)));
-    process.map_or("the client".to_owned(), |&(named, _)| owner_key(evidence, named))
+/// Names the process with most sockets of a destination for advice, or `the client` if there is no
+/// process.
+pub(super) fn client(evidence: &Evidence<'_>, row: &DestinationUse) -> String {
+    let process = row.owners.process();
+    process.map_or("the client".to_owned(), |(named, _)| owner_key(evidence, named))
 }
 
 /// Returns `even` or `odd`.

@@ -3,7 +3,7 @@
 use crate::{
     app::{App, LatestScan, overview::headline::Headline},
     domain::{
-        Destination, DestinationUse, OwnerKey, OwnerUse, Protocol, StateClass, Subject,
+        Destination, OwnerKey, OwnerUse, Protocol, StateClass, Subject,
         diagnosis::{About, Figure},
         notation,
     },
@@ -58,22 +58,15 @@ fn processes(scan: &LatestScan, headline: &Headline) -> u64 {
 
 /// Names the main owner of the destination and counts the others; empty if it has none.
 pub fn owners(app: &App, row: &DestinationUse) -> String {
-    let name = main_owner(row).map(|owner_key| words::owner_key(app, owner_key));
-    words::with_others(name.unwrap_or_default(), row.owners.len() as u64)
-}
-
-/// Returns the process with most sockets of the destination, or the first owner if there is no
-/// process.
-fn main_owner(row: &DestinationUse) -> Option<OwnerKey> {
-    let is_process = |(owner_key, _): &&(OwnerKey, u32)| matches!(owner_key, OwnerKey::Process(_));
-    let process = row.owners.iter().find(is_process);
-    process.or(row.owners.first()).map(|&(owner_key, _)| owner_key)
+    let name = row.owners.main().map(|(owner_key, _)| words::owner_key(app, owner_key));
+    words::with_others(name.unwrap_or_default(), row.owners.count().into())
 }
 
 fn of_destination(app: &App, scan: &LatestScan, to: &Destination) -> Option<Vec<String>> {
     let row = scan.analysis.destination(to)?;
+    let (owner_key, _) = row.owners.main()?;
     let mut parts = vec![owners(app, row)];
-    let mut facts = facts(app, scan, main_owner(row)?).into_iter();
+    let mut facts = facts(app, scan, owner_key).into_iter();
     // The name of the unit is worth more than the rates.
     parts.extend(facts.next());
     if let Some(trend) = app.trends().of(Subject::Destination(*to)) {
