@@ -28,6 +28,9 @@ pub struct Vitals {
     pub listen_overflows: Option<u64>,
     pub listen_drops: Option<u64>,
     pub syn_queue: SynQueue,
+    /// `net.core.somaxconn`: the maximum backlog of a listener. None: could not be read, or was not
+    /// read because no connection waits and no queue overflowed.
+    pub max_backlog: Option<u32>,
     /// `TCPAbortOnMemory`: connections that the kernel reset because there were too many orphans or
     /// TCP was out of memory (`tcp_check_oom`).
     pub orphans_killed: Option<u64>,
@@ -67,7 +70,7 @@ pub struct SynQueue {
     /// not read because no SYN queue was in use or overflowed.
     pub cookies: Option<u8>,
     /// `tcp_max_syn_backlog`; None as for `cookies`.
-    pub max_backlog: Option<u32>,
+    pub max_syn_backlog: Option<u32>,
     /// `TCPReqQFullDrop`: SYNs dropped because a SYN queue was full. This and the next two fields
     /// are counters that start at 0 when the namespace is created; None: could not be read.
     pub dropped: Option<u64>,
@@ -166,4 +169,6 @@ pub struct DescriptorUse {
     pub open: u32,
     /// The soft RLIMIT_NOFILE.
     pub limit: u64,
+    /// The hard RLIMIT_NOFILE.
+    pub hard_limit: u64,
 }

@@ -148,6 +148,7 @@ fn keep_only(protocols: Protocols, snapshot: &mut Snapshot) {
             listen_overflows: None,
             listen_drops: None,
             syn_queue: SynQueue::default(),
+            max_backlog: None,
             orphans_killed: None,
             hash_buckets: None,
             ..std::mem::take(vitals)

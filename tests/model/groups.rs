@@ -122,12 +122,15 @@ fn processes_near_their_descriptor_limit_are_one_finding() {
     let workers = [(31, "holder", None, 0), (32, "holder", None, 0), (33, "holder", None, 0)];
     let mut snapshot = machine(&workers, State::Established);
     snapshot.vitals.descriptors = [(31, 900), (32, 1_000), (33, 500)]
-        .map(|(pid, open)| DescriptorUse { pid, open, limit: 1_024 })
+        .map(|(pid, open)| DescriptorUse { pid, open, limit: 1_024, hard_limit: 524_288 })
         .to_vec();
     let near = findings("descriptor-limit", &workers, &snapshot);
     assert_eq!(near.len(), 1);
     let summary = "holder, 2 processes: 900 to 1,000 each of 1,024 descriptors open";
     assert_eq!(near[0].summary, summary);
-    assert!(near[0].advice[0].contains("for pid in 32 31; do prlimit --pid $pid --nofile=65536"));
+    assert!(
+        near[0].advice[0]
+            .contains("for pid in 32 31; do prlimit --pid $pid --nofile=65536:524288;")
+    );
     assert_eq!(near[0].about, About::Owner(OwnerKey::Process(32)));
 }

@@ -46,13 +46,23 @@ fn summary(group: &OwnerGroup<&DescriptorUse>, row: &DescriptorUse) -> String {
     }
 }
 
-/// Returns the command that raises the limit of each process of the group.
-fn raise(group: &OwnerGroup<&DescriptorUse>, limit: u64) -> String {
+/// Returns a higher soft limit for the processes of the group, and their hard limit, as `SOFT:HARD`.
+/// A number alone would be both, and might lower the hard limit. The soft limit stays within the
+/// hard one, unless that is reached.
+fn raised(group: &OwnerGroup<&DescriptorUse>, limit: u64) -> String {
+    let hard = group.members.iter().map(|(_, row)| row.hard_limit).fold(limit, u64::max);
+    let soft = limit.saturating_mul(4).max(65_536);
+    let soft = if hard > limit { soft.min(hard) } else { soft };
+    format!("{soft}:{}", hard.max(soft))
+}
+
+/// Returns the command that sets the limits of each process of the group.
+fn raise(group: &OwnerGroup<&DescriptorUse>, limits: &str) -> String {
     let pids: Vec<String> = group.pids().map(|pid| pid.to_string()).collect();
     match pids.as_slice() {
-        [pid] => format!("prlimit --pid {pid} --nofile={limit}"),
+        [pid] => format!("prlimit --pid {pid} --nofile={limits}"),
         pids => {
-            format!("for pid in {}; do prlimit --pid $pid --nofile={limit}; done", pids.join(" "))
+            format!("for pid in {}; do prlimit --pid $pid --nofile={limits}; done", pids.join(" "))
         }
     }
 }
@@ -60,13 +70,13 @@ fn raise(group: &OwnerGroup<&DescriptorUse>, limit: u64) -> String {
 fn finding(group: &OwnerGroup<&DescriptorUse>) -> Finding {
     let row = group.members[0].1;
     let share = share(row);
-    let raised = row.limit.saturating_mul(4).max(65_536);
+    let raised = raised(group, row.limit);
     let severity = if share < CRITICAL { Severity::Warning } else { Severity::Critical };
     let about = About::Owner(OwnerKey::Process(row.pid));
     let advice = Advice::default()
         .now(format!(
             "raise the limit, without a restart (as root): {}",
-            marked(raise(group, raised)),
+            marked(raise(group, &raised)),
         ))
         .for_good(format!(
             "set LimitNOFILE={raised} in the systemd unit, or call setrlimit() at the start"

@@ -2,7 +2,9 @@
 
 use crate::domain::{
     Evidence, Finding, Protocol, Severity, Socket, Source, State,
-    diagnosis::{About, Advice, Counter, advice::marked, wording::process},
+    diagnosis::{
+        About, Advice, Counter, advice::marked, remedies::larger_backlog, wording::process,
+    },
     notation::grouped,
 };
 
@@ -54,7 +56,7 @@ fn of_listener(evidence: &Evidence<'_>, socket: &Socket, overflows: Counter) -> 
         .figure("backlog", backlog)
         .figure_if("pid", pids.first().copied())
         .figures(overflows.figures("listen_overflows", "listen_overflows_per_second"))
-        .advice(advice(owner.as_deref().unwrap_or("the listener"), backlog))
+        .advice(advice(evidence, owner.as_deref().unwrap_or("the listener"), backlog))
         .avoid(AVOID)
 }
 
@@ -67,20 +69,17 @@ const MEANING: &str = "While the accept queue is full the kernel drops SYNs: con
 const AVOID: &str = "do not set tcp_abort_on_overflow to 1: it resets connections (ECONNRESET) that \
     the server would accept once its queue has room";
 
-fn advice(owner: &str, backlog: u32) -> Advice {
+fn advice(evidence: &Evidence<'_>, owner: &str, backlog: u32) -> Advice {
     let larger = backlog.saturating_mul(4).max(4096);
-    Advice::default()
-        .now(format!("check that {owner} is not stopped and not out of descriptors"))
-        .now(format!(
-            "increase the backlog, listen(fd, {larger}), and its limit, {}; then restart {owner}",
-            marked(format_args!("sysctl -w net.core.somaxconn={larger}")),
-        ))
+    let limits = [("net.core.somaxconn", evidence.snapshot.vitals.max_backlog)];
+    let check = format!("check that {owner} is not stopped and not out of descriptors");
+    let advice = Advice::default().now(check);
+    larger_backlog(advice, "increase the backlog", owner, larger, &limits)
         .for_good(format!(
             "make {owner} accept faster: more threads or processes in accept(), and no slow work \
              between two calls"
         ))
         .for_good("spread the load over several listeners with SO_REUSEPORT")
-        .setting(format!("net.core.somaxconn = {larger}"))
 }
 
 /// Reports overflows if no queue is full now. None: there were none.
@@ -88,17 +87,13 @@ fn of_machine(evidence: &Evidence<'_>, overflows: Counter) -> Option<Finding> {
     let (severity, times) = overflows.severity_and_times()?;
     let summary =
         format!("a listener's accept queue overflowed {times}; none is known to be full now");
-    let advice = Advice::default()
-        .now(format!(
-            "find the accept queue that fills (Recv-Q reaches Send-Q): {}",
-            marked("watch -n 0.2 'ss -ltn'"),
-        ))
-        .now(format!(
-            "increase the backlog of that listener, listen(fd, 4096), and its limit, {}; then \
-             restart it",
-            marked("sysctl -w net.core.somaxconn=4096"),
-        ))
-        .setting("net.core.somaxconn = 4096");
+    let advice = Advice::default().now(format!(
+        "find the accept queue that fills (Recv-Q reaches Send-Q): {}",
+        marked("watch -n 0.2 'ss -ltn'"),
+    ));
+    let limits = [("net.core.somaxconn", evidence.snapshot.vitals.max_backlog)];
+    let increase = "increase the backlog of that listener";
+    let advice = larger_backlog(advice, increase, "it", 4096, &limits);
     let finding = Finding::new(severity, About::Machine, summary)
         .meaning(MEANING)
         .figures(overflows.figures("listen_overflows", "listen_overflows_per_second"))

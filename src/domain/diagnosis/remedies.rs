@@ -2,9 +2,7 @@
 
 use crate::domain::{
     Destination, DestinationUse, Drain, Ephemeral, Evidence, Level, PortRange, Snapshot,
-    diagnosis::{
-        Advice, Remedy, advice::marked, service_ports::services, verdict::rows_to_judge,
-    },
+    diagnosis::{Advice, Remedy, advice::marked, service_ports::services, verdict::rows_to_judge},
     notation::{age, counted, grouped, rounded},
     port::LINUX_DEFAULT,
 };
@@ -156,6 +154,32 @@ pub(super) fn reuse_connections(client: &str) -> Remedy {
          end close first"
     );
     (format!("reuse connections in {client}"), full).into()
+}
+
+/// Adds the advice to `increase` the backlog of `listener`, and those of its limits that are lower or
+/// unknown. `limits` are sysctls with their values.
+pub(super) fn larger_backlog(
+    advice: Advice,
+    increase: &str,
+    listener: &str,
+    backlog: u32,
+    limits: &[(&str, Option<u32>)],
+) -> Advice {
+    let is_low = |value: Option<u32>| value.is_none_or(|value| value < backlog);
+    let low: Vec<&str> =
+        limits.iter().filter(|(_, value)| is_low(*value)).map(|(name, _)| *name).collect();
+    let set: Vec<String> = low.iter().map(|name| format!("{name}={backlog}")).collect();
+    let command = marked(format_args!("sysctl -w {}", set.join(" ")));
+    let limit = match low.len() {
+        0 => " (net.core.somaxconn allows it)".to_owned(),
+        _ if limits.iter().any(|(_, value)| value.is_none()) => {
+            format!(", and its limit if that is lower, {command}")
+        }
+        1 => format!(", and its limit, {command}"),
+        _ => format!(", and its limits, {command}"),
+    };
+    let full = format!("{increase}, listen(fd, {backlog}){limit}; then restart {listener}");
+    low.iter().fold(advice.now(full), |advice, name| advice.setting(format!("{name} = {backlog}")))
 }
 
 /// Returns the advice to find the client of this destination. None: its process is known.

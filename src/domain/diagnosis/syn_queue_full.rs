@@ -12,7 +12,7 @@ mod queues;
 
 use crate::domain::{
     Endpoint, Evidence, Finding, Protocol, Severity, Source, SynQueue,
-    diagnosis::{About, Advice, Counter, Figure, advice::marked, wording::process},
+    diagnosis::{About, Advice, Counter, Figure, advice::marked, remedies, wording::process},
     notation::{counted, grouped},
 };
 
@@ -120,13 +120,13 @@ fn of_listener(evidence: &Evidence<'_>, queue: &Queue<'_>, drops: Drops) -> Find
         .figure("listeners", queue.members)
         .figure_if("pid", pids.first().copied())
         .figures(figures(syn, drops))
-        .advice(advice(Some(local), drops))
+        .advice(advice(evidence, Some(local), drops))
         .avoid(AVOID)
 }
 
 /// Returns which of the kernel's limits is reached.
 fn limit(queue: &Queue<'_>, syn: &SynQueue) -> String {
-    match (syn.cookies, syn.max_backlog) {
+    match (syn.cookies, syn.max_syn_backlog) {
         (Some(0), Some(max)) if queues::limit_without_cookies(max) < queue.backlog => {
             format!("limit 3/4 of tcp_max_syn_backlog {}, SYN cookies off", grouped(max))
         }
@@ -139,7 +139,7 @@ fn limit(queue: &Queue<'_>, syn: &SynQueue) -> String {
 fn figures(syn: &SynQueue, drops: Drops) -> Vec<(&'static str, Figure)> {
     let counts = [
         ("tcp_syncookies", syn.cookies.map(u64::from)),
-        ("tcp_max_syn_backlog", syn.max_backlog.map(u64::from)),
+        ("tcp_max_syn_backlog", syn.max_syn_backlog.map(u64::from)),
         ("syn_cookies_failed", syn.cookies_failed),
     ];
     let known = counts.into_iter().filter_map(|(name, count)| Some((name, count?.into())));
@@ -163,7 +163,7 @@ fn meaning(drops: Drops) -> &'static str {
     }
 }
 
-fn advice(listener: Option<Endpoint>, drops: Drops) -> Advice {
+fn advice(evidence: &Evidence<'_>, listener: Option<Endpoint>, drops: Drops) -> Advice {
     let of_port = listener.map_or(String::new(), |local| format!(" 'sport = :{}'", local.port));
     let mut advice = Advice::default();
     if matches!(drops, Drops::Lost(_)) {
@@ -175,19 +175,18 @@ fn advice(listener: Option<Endpoint>, drops: Drops) -> Advice {
             ))
             .setting("net.ipv4.tcp_syncookies = 1");
     }
-    advice
-        .now(format!(
-            "find the clients that leave handshakes unfinished: {}; if these addresses never \
-             answer, it is a SYN flood: filter it in front of this host",
-            marked(format_args!("ss -tn state syn-recv{of_port}")),
-        ))
-        .now(format!(
-            "if it is real load: increase the backlog, listen(fd, 4096), and its limits, {}; then \
-             restart the listener",
-            marked("sysctl -w net.core.somaxconn=4096 net.ipv4.tcp_max_syn_backlog=4096"),
-        ))
-        .setting("net.core.somaxconn = 4096")
-        .setting("net.ipv4.tcp_max_syn_backlog = 4096")
+    let advice = advice.now(format!(
+        "find the clients that leave handshakes unfinished: {}; if these addresses never answer, it \
+         is a SYN flood: filter it in front of this host",
+        marked(format_args!("ss -tn state syn-recv{of_port}")),
+    ));
+    let vitals = &evidence.snapshot.vitals;
+    let limits = [
+        ("net.core.somaxconn", vitals.max_backlog),
+        ("net.ipv4.tcp_max_syn_backlog", vitals.syn_queue.max_syn_backlog),
+    ];
+    let increase = "if it is real load: increase the backlog";
+    remedies::larger_backlog(advice, increase, "the listener", 4096, &limits)
 }
 
 /// Reports drops if no queue is known to be full now: the procfs source does not show backlogs.
@@ -205,7 +204,7 @@ fn of_machine(evidence: &Evidence<'_>, drops: Drops) -> Option<Finding> {
         Finding::new(severity, About::Machine, summary)
             .meaning(meaning(drops))
             .figures(figures(syn, drops))
-            .advice(advice(None, drops))
+            .advice(advice(evidence, None, drops))
             .avoid(AVOID)
     })
 }

@@ -26,6 +26,7 @@ const MAX_ORPHANS: &str = "/proc/sys/net/ipv4/tcp_max_orphans";
 const HASH_BUCKETS: &str = "/proc/sys/net/ipv4/tcp_ehash_entries";
 const SYN_COOKIES: &str = "/proc/sys/net/ipv4/tcp_syncookies";
 const MAX_SYN_BACKLOG: &str = "/proc/sys/net/ipv4/tcp_max_syn_backlog";
+const MAX_BACKLOG: &str = "/proc/sys/net/core/somaxconn";
 
 /// Reads the vitals. Keeps its buffers between scans, and the values that are too expensive to read
 /// on every scan.
@@ -45,7 +46,7 @@ impl VitalsReader {
         let mut vitals = Vitals::default();
         self.read_limits(&mut vitals);
         self.read_counters(&mut vitals);
-        self.read_syn_limits(&snapshot.sockets, &mut vitals);
+        self.read_queue_limits(&snapshot.sockets, &mut vitals);
         let is_proc_mounted = vitals.orphans.is_some();
         vitals.addresses = Some(addresses::read(is_proc_mounted, &mut self.buffer));
         vitals.conntrack = self.conntrack.read(&mut self.buffer, &mut vitals.gaps);
@@ -67,15 +68,20 @@ impl VitalsReader {
         vitals.hash_buckets = *self.hash_buckets.get_or_init(buckets);
     }
 
-    /// Reads the SYN limits only if a SYN queue is in use or may have been full, because they are
-    /// in two more files.
-    fn read_syn_limits(&mut self, sockets: &[Socket], vitals: &mut Vitals) {
+    /// Reads the limits of listeners' queues only if such a queue is in use or may have been full,
+    /// because they are in three more files.
+    fn read_queue_limits(&mut self, sockets: &[Socket], vitals: &mut Vitals) {
         let queue = &mut vitals.syn_queue;
         let counters = [vitals.listen_drops, queue.dropped, queue.cookies_for_full];
         let happened = counters.into_iter().flatten().any(|count| count > 0);
-        if happened || sockets.iter().any(|socket| socket.state == State::SynReceived) {
+        let is_queued = |socket: &Socket| match socket.state {
+            State::Listen => socket.receive_queue > 0,
+            state => state == State::SynReceived,
+        };
+        if happened || sockets.iter().any(is_queued) {
             queue.cookies = number(SYN_COOKIES, &mut self.buffer).ok();
-            queue.max_backlog = number(MAX_SYN_BACKLOG, &mut self.buffer).ok();
+            queue.max_syn_backlog = number(MAX_SYN_BACKLOG, &mut self.buffer).ok();
+            vitals.max_backlog = number(MAX_BACKLOG, &mut self.buffer).ok();
         }
     }
 

@@ -22,7 +22,7 @@ impl Queue<'_> {
     /// full: see `listen-overflow`.
     pub fn is_full(&self, syn: &SynQueue) -> bool {
         let mut limit = self.backlog.max(1);
-        if let (Some(0), Some(max)) = (syn.cookies, syn.max_backlog) {
+        if let (Some(0), Some(max)) = (syn.cookies, syn.max_syn_backlog) {
             limit = limit.min(limit_without_cookies(max) + 1);
         }
         !self.is_accept_queue_full && self.half_open >= limit * self.members

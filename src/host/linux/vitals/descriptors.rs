@@ -77,9 +77,9 @@ impl DescriptorReader {
 
     fn of(&mut self, pid: u32, buffer: &mut Vec<u8>) -> Result<DescriptorUse, Errno> {
         let limits = text(self.path(pid, "limits"), buffer)?;
-        let limit = parse_limit(limits).ok_or(Errno::EBADMSG)?;
+        let [limit, hard_limit] = parse_limits(limits).ok_or(Errno::EBADMSG)?;
         let open = count(self.path(pid, "fd"))?;
-        Ok(DescriptorUse { pid, open, limit })
+        Ok(DescriptorUse { pid, open, limit, hard_limit })
     }
 
     fn path(&mut self, pid: u32, name: &str) -> &str {
@@ -98,13 +98,15 @@ fn count(path: &str) -> io::Result<u32> {
     }
 }
 
-/// Parses the soft limit in `Max open files  1024  524288  files`; `u64::MAX`: unlimited.
-fn parse_limit(text: &str) -> Option<u64> {
+/// Parses the soft and the hard limit in `Max open files  1024  524288  files`; `u64::MAX`:
+/// unlimited.
+fn parse_limits(text: &str) -> Option<[u64; 2]> {
     let line = text.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-    match line.split_ascii_whitespace().next()? {
+    let mut limits = line.split_ascii_whitespace().map(|word| match word {
         "unlimited" => Some(u64::MAX),
         number => number.parse().ok(),
-    }
+    });
+    Some([limits.next()??, limits.next()??])
 }
 
 #[cfg(test)]
@@ -112,14 +114,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_soft_limit_of_open_files_is_the_first_number() {
+    fn the_limits_of_open_files_are_the_soft_and_the_hard_one() {
         let text = "Limit                     Soft Limit           Hard Limit           Units\n\
                     Max processes             96365                96365            processes\n\
                     Max open files            1024                 524288               files\n";
-        assert_eq!(parse_limit(text), Some(1024));
-        assert_eq!(parse_limit("Max open files   unlimited   unlimited   files"), Some(u64::MAX));
-        for bad in ["", "Max open files", "Max open files many", "Max processes 1 1"] {
-            assert_eq!(parse_limit(bad), None, "{bad}");
+        assert_eq!(parse_limits(text), Some([1024, 524_288]));
+        let unlimited = "Max open files   unlimited   unlimited   files";
+        assert_eq!(parse_limits(unlimited), Some([u64::MAX; 2]));
+        for bad in ["", "Max open files", "Max open files 1 many", "Max processes 1 1"] {
+            assert_eq!(parse_limits(bad), None, "{bad}");
         }
     }
 }
