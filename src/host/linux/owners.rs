@@ -139,7 +139,6 @@ impl OwnerFinder {
         });
         self.holders.failed = self.holders.failed.or(outcome.err().map(domain::Errno::from));
         self.decide(missing, &before);
-        self.found.rings.clear();
     }
 
     fn read_proc(&mut self) -> rustix::io::Result<OwnedFd> {
@@ -210,7 +209,7 @@ impl OwnerFinder {
         let mut search = threads::ThreadSearch::new(known, &mut self.found, &mut self.split);
         search.run(proc)?;
         let unread = search.unread();
-        rings::read(proc, &mut self.found);
+        rings::read(proc, &mut self.found)?;
         self.holders.held.add(&mut self.found.pairs);
         Ok(unread)
     }

@@ -1,46 +1,40 @@
 //! Finds sockets in the fixed files of io_uring, from /proc/PID/fdinfo. Does not find rings that
 //! only a memory mapping keeps open.
 
-use rustix::fd::OwnedFd;
+use std::{
+    fs::File,
+    io::{BufRead as _, BufReader},
+};
 
-use super::table::{Found, Path, open_file, socket_inode};
+use rustix::{fd::OwnedFd, io::Errno};
 
-/// Maximum number of bytes read from a file: about 50,000 entries of about 20 bytes. The entries
-/// after them are ignored; the kernel allows 1,048,576 fixed files (`IORING_MAX_FIXED_FILES`).
-const MAX_READ: usize = 1 << 20;
+use super::table::{Found, Path, Ring, open_file, socket_inode};
 
-/// Adds the sockets of the rings in `found`. Skips files that cannot be read.
-pub(super) fn read(proc: &OwnedFd, found: &mut Found) {
-    let mut text = Vec::new();
-    let rings = std::mem::take(&mut found.rings);
-    for &ring in &rings {
-        text.clear();
-        if read_all(proc, Path::of_fdinfo(ring).as_c_str(), &mut text).is_ok() {
-            found.pairs.extend(sockets(&text).map(|inode| (inode, ring.pid)));
-        }
-    }
-    found.rings = rings;
-}
-
-fn read_all(proc: &OwnedFd, path: &std::ffi::CStr, text: &mut Vec<u8>) -> rustix::io::Result<()> {
-    let file = open_file(proc, path)?;
-    let mut chunk = vec![0; 1 << 16];
-    while text.len() < MAX_READ {
-        match rustix::io::read(&file, &mut chunk)? {
-            0 => break,
-            length => text.extend_from_slice(&chunk[..length]),
+/// Adds the sockets of the rings in `found`. Errors: a ring cannot be read, although it exists.
+pub(super) fn read(proc: &OwnedFd, found: &mut Found) -> rustix::io::Result<()> {
+    for ring in std::mem::take(&mut found.rings) {
+        match read_one(proc, ring, &mut found.pairs) {
+            Ok(()) | Err(Errno::NOENT | Errno::SRCH) => {}
+            Err(errno) => return Err(errno),
         }
     }
     Ok(())
 }
 
-/// Returns the inodes in lines such as `    0: socket:[28782]`, which follow `UserFiles: 2`
-/// (io_uring/fdinfo.c).
-fn sockets(fdinfo: &[u8]) -> impl Iterator<Item = u32> {
-    fdinfo.split(|&byte| byte == b'\n').filter_map(|line| {
-        let colon = line.iter().position(|&byte| byte == b':')?;
-        socket_inode(line.get(colon + 1..)?.trim_ascii())
-    })
+fn read_one(proc: &OwnedFd, ring: Ring, pairs: &mut Vec<(u32, u32)>) -> rustix::io::Result<()> {
+    let file = File::from(open_file(proc, Path::of_fdinfo(ring).as_c_str())?);
+    for line in BufReader::with_capacity(1 << 16, file).split(b'\n') {
+        let line = line.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        pairs.extend(socket(&line).map(|inode| (inode, ring.pid)));
+    }
+    Ok(())
+}
+
+/// Returns the inode in a line such as `    0: socket:[28782]`; such lines follow `UserFiles: 2`
+/// (io_uring/fdinfo.c). None: the line names no socket.
+fn socket(line: &[u8]) -> Option<u32> {
+    let colon = line.iter().position(|&byte| byte == b':')?;
+    socket_inode(line.get(colon + 1..)?.trim_ascii())
 }
 
 #[cfg(test)]
@@ -52,6 +46,7 @@ mod tests {
         let text =
             b"pos:\t0\nSqMask:\t0x3\nUserFiles:\t3\n    0: socket:[28782]\n    1: <none>\n    \
                      2: /tmp/socket:[7]\nUserBufs:\t0\n";
-        assert_eq!(sockets(text).collect::<Vec<_>>(), [28_782]);
+        let inodes = text.split(|&byte| byte == b'\n').filter_map(socket);
+        assert_eq!(inodes.collect::<Vec<_>>(), [28_782]);
     }
 }
