@@ -21,8 +21,7 @@ use rustix::{
 
 use crate::host::linux::users;
 
-/// Number of symbolic links at which `resolve_links` fails. The kernel still follows this many
-/// (MAXSYMLINKS), and fails at one more.
+/// Maximum number of symbolic links that are followed, as in the kernel (MAXSYMLINKS).
 const MAX_LINKS: u32 = 40;
 /// The directory of this process's descriptors.
 pub const OPEN_FOLDERS: &str = "/proc/self/fd";
@@ -59,11 +58,11 @@ impl FileName {
     }
 
     /// Follows the symbolic links at `path`, and returns the name to which they lead. Does not
-    /// follow `/dev/fd/N`. Errors: there are `MAX_LINKS` or more (ELOOP), or one is not safe, see
+    /// follow `/dev/fd/N`. Errors: there are more than `MAX_LINKS` (ELOOP), or one is not safe, see
     /// `check_is_safe`.
     pub fn resolve_links(path: &Path) -> io::Result<Self> {
         let mut file_name = Self::of(CWD, path.as_os_str().as_bytes())?;
-        for _ in 0..MAX_LINKS {
+        for _ in 0..=MAX_LINKS {
             let Some((link, found)) = file_name.find()? else { return Ok(file_name) };
             if !found.is_symlink() || file_name.descriptor().is_some() {
                 return Ok(file_name);
