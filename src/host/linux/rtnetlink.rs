@@ -31,6 +31,11 @@ pub fn is_loopback_up() -> io::Result<Option<bool>> {
     Ok(is_up)
 }
 
+/// Brings `lo` up. Errors: EPERM without CAP_NET_ADMIN in the namespace, or those of the others.
+pub fn raise_loopback() -> io::Result<()> {
+    ask(codec::request_up(LOOPBACK), |_| {})
+}
+
 /// Returns all addresses of all interfaces.
 pub fn addresses() -> io::Result<Vec<IpAddr>> {
     let mut addresses = Vec::new();

@@ -22,6 +22,9 @@ const GET_ADDRESS: u16 = 22;
 /// `IFF_UP`
 const UP: u32 = 1;
 
+/// `NLM_F_ACK`
+const ACKNOWLEDGE: u16 = 4;
+
 /// The socket of a request sends no other.
 const SEQUENCE: u32 = 1;
 
@@ -67,6 +70,13 @@ pub(super) fn request_links(index: Option<u32>) -> RouteRequest {
     body[4..8].copy_from_slice(&index.unwrap_or_default().to_ne_bytes());
     push_attribute(EXTENT, &SKIP_STATISTICS.to_ne_bytes(), &mut body);
     RouteRequest::new(GET_LINK, if index.is_some() { ONE } else { ALL }, &body)
+}
+
+/// Returns the request to bring an interface up.
+pub(super) fn request_up(index: u32) -> RouteRequest {
+    // Family and type; the interface; the flags, and which of them change.
+    let body = [0, index, UP, UP].map(u32::to_ne_bytes).concat();
+    RouteRequest::new(NEW_LINK, ONE | ACKNOWLEDGE, &body)
 }
 
 /// Returns the request for all addresses of both families.
