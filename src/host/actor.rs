@@ -99,6 +99,12 @@ pub enum HoldTime {
     Forever,
 }
 
+/// Returns the time between two events of a Poisson process, at most one hour. `fraction` is drawn
+/// from [0, 1) at random.
+pub fn exponential_gap(per_second: f64, fraction: f64) -> Duration {
+    Duration::from_secs_f64((-(1.0 - fraction).ln() / per_second).min(3600.0))
+}
+
 impl Actor {
     /// Returns the seed of the actor's generator; 0: it draws no random numbers.
     pub fn seed(&self) -> u64 {

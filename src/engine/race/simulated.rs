@@ -13,7 +13,7 @@ use crate::{
         message::RaceReport,
         race::{REPORT_INTERVAL, tally::RaceTally},
     },
-    host::{race_config::RaceConfig, race_line::RoundReport},
+    host::{actor, race_config::RaceConfig, race_line::RoundReport},
 };
 
 /// Number of rounds between two checks of the clock.
@@ -25,10 +25,10 @@ pub fn run(
     tally: &mut RaceTally,
     on_report: &mut dyn FnMut(&RaceReport) -> bool,
 ) {
-    let mut race_worker = RaceWorker::new(config);
+    let mut race = SimulatedRace::new(config);
     let mut reported = Instant::now();
     for number in 0..config.rounds {
-        let round = race_worker.round();
+        let round = race.round();
         tally.add(&round);
         if number % BATCH == 0 && reported.elapsed() >= REPORT_INTERVAL {
             reported = Instant::now();
@@ -43,7 +43,7 @@ pub fn run(
 const MIN_WINDOW: Duration = Duration::from_nanos(1);
 
 /// State of a simulated race. A port is represented by its index in the range.
-struct RaceWorker<'a> {
+struct SimulatedRace<'a> {
     config: &'a RaceConfig,
     random: ChaCha8Rng,
     is_taken: Vec<bool>,
@@ -54,7 +54,7 @@ struct RaceWorker<'a> {
     held: VecDeque<(Duration, usize)>,
 }
 
-impl<'a> RaceWorker<'a> {
+impl<'a> SimulatedRace<'a> {
     fn new(config: &'a RaceConfig) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(config.seed);
         let mut is_taken = vec![false; config.range.len() as usize];
@@ -124,8 +124,7 @@ impl<'a> RaceWorker<'a> {
     }
 }
 
-/// Draws the time between two binds of the competitor: exponentially distributed, at most an hour.
+/// Draws the time between two binds of the competitor.
 fn gap(config: &RaceConfig, random: &mut ChaCha8Rng) -> Duration {
-    let share: f64 = random.random();
-    Duration::from_secs_f64((-(1.0 - share).ln() / config.per_second).min(3600.0))
+    actor::exponential_gap(config.per_second, random.random())
 }

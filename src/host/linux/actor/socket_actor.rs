@@ -23,7 +23,9 @@ use rustix::{
 use crate::{
     domain::Protocol,
     host::{
-        actor::{ActorEvent, HoldTime, ListenRole, LocalPorts, OpenCall, OpenRole},
+        actor::{
+            ActorEvent, HoldTime, ListenRole, LocalPorts, OpenCall, OpenRole, exponential_gap,
+        },
         descriptors,
         linux::{
             actor::{RandomFraction, TIMEOUT, actor_process, draw},
@@ -149,11 +151,9 @@ impl<'a> SocketActor<'a> {
         self.opens.filter(has_room)
     }
 
-    /// Returns the time until the next call, at most one hour. It is exponentially distributed, so
-    /// that the calls are a Poisson process.
+    /// Returns the time until the next call.
     fn gap(&mut self, role: OpenRole) -> Duration {
-        let seconds = -(1.0 - (self.random_fraction)()).ln() / role.per_second;
-        Duration::from_secs_f64(seconds.min(3600.0))
+        exponential_gap(role.per_second, (self.random_fraction)())
     }
 
     /// Tries ports at random until a socket is opened, or until the search gives up (`TIMEOUT`).
