@@ -18,7 +18,7 @@ use crate::{
     host::Host,
 };
 
-use self::open::Open;
+use self::open::OpenPool;
 
 /// Handle to the thread. Dropping it ends the thread, which releases every port it held.
 pub type PoolThread = Worker<PoolRequest>;
@@ -49,7 +49,7 @@ struct PoolWorker<'a> {
     line: Line<'a, PoolRequest>,
     /// Number of `Open` requests.
     number: u64,
-    open: Option<Open>,
+    open: Option<OpenPool>,
     urgency: ReportUrgency,
     reported: Instant,
 }
@@ -112,11 +112,11 @@ impl<'a> PoolWorker<'a> {
 
     /// Opens a pool. Closes the previous pool first, so that the ports it held count as free.
     ///
-    /// Errors, as text: as for `Open::new`.
+    /// Errors, as text: as for `OpenPool::new`.
     fn begin(&mut self, plan: &PoolPlan) -> Result<(), Text> {
         self.open = None;
         self.number += 1;
-        self.open = Some(Open::new(self.host, plan)?);
+        self.open = Some(OpenPool::new(self.host, plan)?);
         Ok(())
     }
 

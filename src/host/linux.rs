@@ -8,7 +8,6 @@ mod by_number;
 pub mod describer;
 pub mod handover;
 mod inherited;
-pub mod lease_holder;
 mod lease_socket;
 pub mod machine;
 pub mod meter;
@@ -19,6 +18,7 @@ pub mod owners;
 mod peer;
 pub mod policy;
 pub mod probe;
+pub mod process_status;
 pub mod procfs;
 mod rtnetlink;
 pub mod scanner;
@@ -172,15 +172,15 @@ impl Host for LinuxHost {
     }
 
     fn running(&self, pid: u32) -> Option<Running> {
-        lease_holder::find(pid)
+        process_status::find(pid)
     }
 
     fn is_alive(&self, pid: u32, started: u64) -> bool {
-        lease_holder::is_alive(pid, started)
+        process_status::is_alive(pid, started)
     }
 
     fn name_of(&self, pid: u32) -> Option<Text> {
-        lease_holder::name(pid)
+        process_status::name(pid)
     }
 
     fn has_our_pids(&self) -> Result<bool, HostError> {

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// State of a pool, from `PoolRequest::Open` to `PoolRequest::Close` or the next `Open`.
-pub struct Open {
+pub struct OpenPool {
     pub lease_table: LeaseTable,
     /// Holder of the next leases, or why there is none.
     holder: Result<LeaseHolder, Text>,
@@ -28,7 +28,7 @@ pub struct Open {
     failure: Option<Text>,
 }
 
-impl Open {
+impl OpenPool {
     /// Opens a pool.
     ///
     /// Errors, as text: no candidate can be bound, the bands are too large, no socket could be

@@ -14,7 +14,7 @@ use crate::{
     domain::{Errno, ParentProcess, Process, Text},
     host::{
         Describer,
-        linux::{lease_holder, unit},
+        linux::{process_status, unit},
     },
 };
 
@@ -43,7 +43,7 @@ impl Describer for ProcDescriber {
     }
 
     fn refusal(&mut self, pid: u32) -> Option<Errno> {
-        lease_holder::refusal(pid)
+        process_status::refusal(pid)
     }
 }
 
@@ -75,7 +75,7 @@ fn directory(pid: u32) -> Option<Text> {
 /// Returns the parent. None: the parent is not in the pid namespace of this /proc.
 fn parent(process: &sysinfo::Process) -> Option<ParentProcess> {
     let pid = process.parent()?.as_u32();
-    (pid != 0).then(|| ParentProcess { pid, name: lease_holder::name(pid) })
+    (pid != 0).then(|| ParentProcess { pid, name: process_status::name(pid) })
 }
 
 /// Returns whether the command line can be read. sysinfo does not distinguish an empty one from an

@@ -22,7 +22,7 @@ use crate::{
     domain::{NamespaceName, Text, notation::NamedProcess},
     host::{
         HostError,
-        linux::{first_of, lease_holder, parse_digits},
+        linux::{first_of, parse_digits, process_status},
     },
 };
 
@@ -189,7 +189,7 @@ fn label(path: &Path) -> Text {
         .and_then(|path| path.strip_prefix("/proc/")?.strip_suffix("/ns/net"))
         .and_then(parse_digits);
     let Some(pid) = pid else { return Text::scrub(path.as_os_str().as_bytes()) };
-    let name = lease_holder::name(pid);
+    let name = process_status::name(pid);
     Text::around_scrubbed(NamedProcess { name: name.as_ref(), pid }.to_string())
 }
 

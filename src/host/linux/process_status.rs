@@ -1,5 +1,5 @@
-//! Checks whether the process that holds a lease still exists, and whether it is a kernel thread.
-//! Does not manage leases.
+//! Reads whether a process exists, since when, whether it is a kernel thread, and its name. Does not
+//! wait for the process.
 
 use std::{
     fs::{self, File},
