@@ -9,7 +9,7 @@ use std::{
 use crate::{
     domain::{
         Analysis, Errno, Gap, Monitor, Owner, ProcessTable, Protocol, Protocols, Snapshot, Source,
-        SynQueue, Vitals,
+        Vitals,
     },
     engine::scanner::COST_FACTOR,
     host::{Host, HostError, OwnerDepth, Scanner},
@@ -138,21 +138,11 @@ fn keep_only(protocols: Protocols, snapshot: &mut Snapshot) {
     snapshot.gaps.retain(|gap| gap.protocol().is_none_or(|of| protocols.includes(of)));
     let vitals = &mut snapshot.vitals;
     if !protocols.includes(Protocol::Tcp) {
-        *vitals = Vitals {
-            // Counters and limits of TCP are left out.
-            max_time_wait: None,
-            max_orphans: None,
-            orphans: None,
-            time_wait: None,
-            time_wait_overflow: None,
-            listen_overflows: None,
-            listen_drops: None,
-            syn_queue: SynQueue::default(),
-            max_backlog: None,
-            orphans_killed: None,
-            hash_buckets: None,
-            ..std::mem::take(vitals)
-        };
+        // Counters and limits of TCP are left out.
+        let Vitals { addresses, by_number, tunnels, conntrack, descriptors, gaps, .. } =
+            std::mem::take(vitals);
+        let others = Vitals::default();
+        *vitals = Vitals { addresses, by_number, tunnels, conntrack, descriptors, gaps, ..others };
     }
     let conntrack = vitals.conntrack.as_mut();
     if let Some(translated) = conntrack.and_then(|conntrack| conntrack.translated.as_mut()) {
