@@ -7,7 +7,7 @@ use crate::domain::{Destination, PortRange, Socket, port};
 /// next full second, at most as long.
 pub const DEFAULT_REUSE_DELAY_MS: u32 = 1000;
 /// `TCP_TIMEWAIT_LEN` (include/net/tcp.h), milliseconds.
-const TIME_WAIT_MS: u32 = 60_000;
+pub(super) const TIME_WAIT_MS: u32 = 60_000;
 /// Tolerance for a timer's remaining time. The kernel computes it from two times in ticks of up to
 /// 10 ms, and each of the two is rounded.
 const TICKS_MS: u32 = 20;
@@ -140,6 +140,11 @@ impl Ephemeral {
         self.range.len() > 1
             && !self.range.len().is_multiple_of(2)
             && (port == self.range.first() || port == self.range.last())
+    }
+
+    /// Returns whether the port has the parity of the range's first port.
+    pub fn has_low_parity(&self, port: u16) -> bool {
+        port % 2 == self.range.first() % 2
     }
 
     /// Returns the number of ports that the kernel may choose automatically.

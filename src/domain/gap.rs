@@ -134,15 +134,20 @@ impl Gap {
         }
     }
 
-    /// Returns the protocol whose sockets are missing; None: both protocols, or no sockets.
-    pub fn protocol(&self) -> Option<Protocol> {
-        match self {
+    /// Returns the table that is missing or incomplete. None: the gap is not about a table.
+    pub fn table(&self) -> Option<Table> {
+        match *self {
             Self::DumpInterrupted { table }
             | Self::DumpTruncated { table }
-            | Self::TableRefused { table, .. } => Some(table.protocol()),
-            _ if self.hides_bound_inactive() => Some(Protocol::Tcp),
+            | Self::TableRefused { table, .. } => Some(table),
             _ => None,
         }
+    }
+
+    /// Returns the protocol whose sockets are missing; None: both protocols, or no sockets.
+    pub fn protocol(&self) -> Option<Protocol> {
+        let of_bound = || self.hides_bound_inactive().then_some(Protocol::Tcp);
+        self.table().map(Table::protocol).or_else(of_bound)
     }
 
     /// Returns the number of sockets, or of ports for `PortsInDoubt`, that the gap concerns. None:

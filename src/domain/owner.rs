@@ -108,6 +108,22 @@ pub struct Process {
     pub parent: Option<ParentProcess>,
 }
 
+impl Process {
+    /// Returns a process of which nothing else is known.
+    pub fn new(pid: u32, name: Text) -> Self {
+        Self {
+            pid,
+            name,
+            command: None,
+            uid: None,
+            started: None,
+            unit: None,
+            directory: None,
+            parent: None,
+        }
+    }
+}
+
 /// The process that started another one, or that took it over when its parent ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParentProcess {

@@ -87,17 +87,7 @@ mod tests {
     use crate::domain::Process;
 
     fn table(names: &[&str]) -> ProcessTable {
-        let process = |(pid, name): (u32, &&str)| Process {
-            pid,
-            name: Text::scrub(name),
-            command: None,
-            uid: None,
-            started: None,
-            unit: None,
-            directory: None,
-            parent: None,
-        };
-        (1..).zip(names).map(process).collect()
+        (1..).zip(names).map(|(pid, name)| Process::new(pid, Text::scrub(name))).collect()
     }
 
     #[test]

@@ -236,7 +236,7 @@ impl Snapshot {
         let (mut low, mut other) = (0, 0);
         let ports = self.automatic_ports(Protocol::Tcp);
         for port in ports.filter(|port| port.iter().any(|socket| socket.remote.is_some())) {
-            let is_low = port[0].local.port % 2 == self.ephemeral.range.first() % 2;
+            let is_low = self.ephemeral.has_low_parity(port[0].local.port);
             *if is_low { &mut low } else { &mut other } += 1;
         }
         (low, other)
@@ -376,11 +376,11 @@ impl Listened {
     /// Adds the ports of a sorted snapshot, removes ports without a socket, and sets
     /// `snapshot.listened`.
     pub fn observe(&mut self, snapshot: &mut Snapshot) {
-        let is_held = |socket: &Socket| matches!(socket.state, State::Listen | State::Bound);
         let sockets = snapshot.of_protocol_in_range(Protocol::Tcp);
         let ports = sockets.chunk_by(Socket::shares_port).filter_map(|port| {
             let number = port[0].local.port;
-            (self.0.contains(number) || port.iter().any(is_held)).then_some(number)
+            (self.0.contains(number) || port.iter().any(|socket| socket.state.blocks_connect()))
+                .then_some(number)
         });
         let ports: PortSet = ports.collect();
         snapshot.listened = (!ports.is_empty()).then(|| ports.clone());

@@ -118,6 +118,17 @@ impl State {
         }
     }
 
+    /// Returns whether a socket in this state has a remote endpoint.
+    pub fn has_peer(self) -> bool {
+        !matches!(self, Self::Listen | Self::Bound | Self::Unconnected)
+    }
+
+    /// Returns whether a TCP socket in this state makes its port unusable for connect() to any
+    /// destination (`__inet_hash_connect`).
+    pub fn blocks_connect(self) -> bool {
+        matches!(self, Self::Listen | Self::Bound)
+    }
+
     /// The name on screen and in JSON.
     pub fn name(self) -> &'static str {
         match self {
@@ -161,6 +172,12 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         std::net::SocketAddr::new(self.address, self.port).fmt(f)
     }
+}
+
+/// Returns the number of the batch to which an inode belongs. Inodes grow in the order in which
+/// sockets are created, in batches that a CPU reserves at once (`get_next_ino`, `LAST_INO_BATCH`).
+pub fn inode_batch(inode: u32) -> u32 {
+    inode.wrapping_sub(1) / 1024
 }
 
 /// Returns the address as the kernel compares it: an IPv4-mapped one as IPv4.

@@ -249,9 +249,10 @@ impl Packed {
     }
 }
 
-impl DestinationEntry {
-    fn of(destination: Destination) -> Self {
-        let usage = DestinationUse {
+impl DestinationUse {
+    /// Returns the use of a destination without connections and without capacity.
+    pub(in crate::domain) fn unused(destination: Destination) -> Self {
+        Self {
             destination,
             capacity: 0,
             used: 0,
@@ -264,7 +265,13 @@ impl DestinationEntry {
             low_parity_capacity: 0,
             low_parity_used: 0,
             owners: TopOwners::default(),
-        };
+        }
+    }
+}
+
+impl DestinationEntry {
+    fn of(destination: Destination) -> Self {
+        let usage = DestinationUse::unused(destination);
         let counted = Counted { time_wait: false, reuse: TupleReuse::No };
         Self {
             usage,

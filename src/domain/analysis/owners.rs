@@ -36,6 +36,16 @@ impl OwnerKey {
             Owner::NotAsked => Self::NotAsked,
         }
     }
+
+    /// Returns the pid. None: it is no process, or a hidden one.
+    pub fn pid(self) -> Option<u32> {
+        if let Self::Process(pid) = self { Some(pid) } else { None }
+    }
+
+    /// Returns whether it is a process, visible or hidden.
+    pub fn is_process(self) -> bool {
+        matches!(self, Self::Process(_) | Self::Hidden(_))
+    }
 }
 
 impl<'a> OwnerTable<'a> {
@@ -141,7 +151,7 @@ impl TopOwners {
     /// Returns the process with most sockets among those kept, and their number. None: none is a
     /// process.
     pub fn process(&self) -> Option<(OwnerKey, u32)> {
-        self.iter().find(|(owner_key, _)| matches!(owner_key, OwnerKey::Process(_))).copied()
+        self.iter().find(|(owner_key, _)| owner_key.pid().is_some()).copied()
     }
 }
 

@@ -26,17 +26,15 @@ impl PortState {
     pub fn of(sockets: &[Socket], snapshot: &Snapshot) -> Self {
         let ephemeral = &snapshot.ephemeral;
         let (protocol, number) = (sockets[0].protocol, sockets[0].local.port);
-        let makes_unconnectable =
-            |socket: &Socket| matches!(socket.state, State::Listen | State::Bound);
         let is_in = |ports: &Option<PortSet>| ports.as_ref().is_some_and(|p| p.contains(number));
         let is_tcp = protocol == Protocol::Tcp;
-        let is_unconnectable = is_tcp && sockets.iter().any(makes_unconnectable);
+        let is_unconnectable = is_tcp && sockets.iter().any(|socket| socket.state.blocks_connect());
         let is_bound = is_in(&snapshot.numbered) || is_in(&snapshot.listened);
         Self {
             protocol,
             number,
             is_automatic: ephemeral.may_choose(number),
-            is_low: is_low(number, ephemeral.range),
+            is_low: ephemeral.has_low_parity(number),
             is_unconnectable,
             is_numbered: is_tcp && is_bound && !is_unconnectable,
             is_odd_end: ephemeral.is_odd_end(number),
@@ -100,13 +98,9 @@ impl Ranges {
 pub(super) fn low_parity_in(ephemeral: &Ephemeral) -> u32 {
     let range = ephemeral.range;
     let low = |part: PortRange| {
-        let has_more = is_low(part.first(), range);
+        let has_more = ephemeral.has_low_parity(part.first());
         if has_more { part.len().div_ceil(2) } else { part.len() / 2 }
     };
     let parts = ephemeral.reserved().iter().filter_map(|part| part.intersection(range));
     low(range) - parts.map(low).sum::<u32>()
-}
-
-fn is_low(port: u16, range: PortRange) -> bool {
-    port % 2 == range.first() % 2
 }

@@ -4,8 +4,8 @@
 //! For each destination, connect() searches upwards from a random port. It takes ports of the
 //! parity of the range's first port (the low parity) until they are used up
 //! (`__inet_hash_connect`). bind(0) starts at a random port and tries the high parity first
-//! (`inet_csk_find_open_port`). bind(0) skips ports with a conflicting socket. Inodes grow in the
-//! order in which sockets are created (`get_next_ino`, in batches of 1024 per CPU).
+//! (`inet_csk_find_open_port`). bind(0) skips ports with a conflicting socket. Inodes show the order
+//! in which sockets were created (`inode_batch`).
 
 use crate::domain::{
     DestinationUse, OwnerKey, PortRange, PortSet, RangeUse, Socket, State,
@@ -15,6 +15,7 @@ use crate::domain::{
         ranges::PortState,
     },
     ephemeral::TupleReuse,
+    socket::inode_batch,
 };
 
 /// Minimum number of ports of each parity to judge their order.
@@ -27,8 +28,6 @@ const SIGNIFICANT_DEVIATIONS: f64 = 4.0;
 /// Minimum share, 0 to 1, of all pairs of a low-parity and a high-parity port in which the
 /// high-parity port is older.
 const MIN_OLDER_SHARE: f64 = 0.9;
-/// Inodes that a CPU reserves at once (`LAST_INO_BATCH`).
-const BATCH: u32 = 1024;
 /// From this number of batches on, the inodes of all batches are compared; with fewer, only those
 /// within a batch.
 const MIN_BATCHES: usize = 8;
@@ -284,8 +283,7 @@ fn is_other_first(created: &[CreatedSocket]) -> bool {
 
 /// Splits sockets that are sorted by inode into the batches of inodes.
 fn batches(created: &[CreatedSocket]) -> impl Iterator<Item = &[CreatedSocket]> {
-    let batch = |created: &CreatedSocket| created.inode.wrapping_sub(1) / BATCH;
-    created.chunk_by(move |a, b| batch(a) == batch(b))
+    created.chunk_by(|a, b| inode_batch(a.inode) == inode_batch(b.inode))
 }
 
 /// Rank-sum test (Mann-Whitney) of whether the ports of one parity are older. The sums of several

@@ -23,15 +23,11 @@ pub fn free_as_far_as_seen(
 /// Returns whether the gap may hide a socket of `protocol` on `port`. If `with_v4` is false,
 /// ignores gaps in IPv4 tables.
 pub fn hides(gap: &Gap, protocol: Protocol, port: u16, with_v4: bool) -> bool {
+    if let Some(table) = gap.table() {
+        let has_v4_only = matches!(table, Table::Tcp4 | Table::Udp4);
+        return table.protocol() == protocol && (with_v4 || !has_v4_only);
+    }
     match gap {
-        Gap::DumpInterrupted { table }
-        | Gap::DumpTruncated { table }
-        | Gap::TableRefused { table, .. } => match table {
-            Table::Tcp | Table::Tcp6 => protocol == Protocol::Tcp,
-            Table::Tcp4 => protocol == Protocol::Tcp && with_v4,
-            Table::Udp4 => protocol == Protocol::Udp && with_v4,
-            Table::Udp6 => protocol == Protocol::Udp,
-        },
         Gap::PortsInDoubt { ports } => protocol == Protocol::Tcp && ports.contains(port),
         // `Gap::DualStackUnknown` hides no socket: see `BoundAddresses::of_v6_holder`.
         gap => gap.hides_bound_inactive() && protocol == Protocol::Tcp,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::domain::{
-    Family, Gap, Snapshot, Socket, Source, State, availability::BindAddress, socket::canonical,
+    Family, Gap, Snapshot, Socket, Source, availability::BindAddress, socket::canonical,
 };
 
 /// The IPv4 address that the kernel stores for an IPv6 socket that is bound to a single address
@@ -109,8 +109,7 @@ impl BoundAddresses {
     /// `tcp_v6_connect`).
     fn of_v6_holder(snapshot: &Snapshot, socket: &Socket, address: Ipv6Addr) -> Self {
         let only = Self::of_v6(address);
-        let has_v6only_mark =
-            matches!(socket.state, State::Listen | State::Bound | State::Unconnected);
+        let has_v6only_mark = !socket.state.has_peer();
         let has_every = address.is_unspecified();
         if has_v6only_mark && socket.family == Family::Dual && has_every {
             return Self { v4: FamilySide::Every, ..only };

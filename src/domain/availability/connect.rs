@@ -53,8 +53,7 @@ fn never_chosen(snapshot: &Snapshot, port: u16) -> Option<String> {
 
 fn tcp_answer(snapshot: &Snapshot, port: u16, destination: Option<&Destination>) -> Answer {
     let sockets = snapshot.on_port(Protocol::Tcp, port);
-    let is_bound = |s: &&Socket| matches!(s.state, State::Listen | State::Bound);
-    if let Some(holder) = sockets.iter().find(is_bound) {
+    if let Some(holder) = sockets.iter().find(|socket| socket.state.blocks_connect()) {
         let holder = describe(snapshot, holder);
         return Answer::in_use(format!("{holder} blocks connect() to every destination"));
     }

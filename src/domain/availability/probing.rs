@@ -12,7 +12,7 @@
 //!   skips the port until all of these sockets are gone (commit d57f4b874946).
 
 use crate::domain::{
-    Gap, Protocol, Snapshot, State,
+    Gap, Protocol, Snapshot,
     availability::{
         self, Bind, BindAddress, Reuse,
         bind::overlap,
@@ -138,18 +138,13 @@ fn is_marking<E>(bind: Bind, result: &Probed<E>) -> bool {
 /// socket on the port has already had this effect.
 fn takes_from_connect(snapshot: &Snapshot, port: u16) -> bool {
     let sockets = snapshot.on_port(Protocol::Tcp, port);
-    let is_marked = sockets.iter().any(|s| matches!(s.state, State::Listen | State::Bound));
+    let is_marked = sockets.iter().any(|socket| socket.state.blocks_connect());
     let is_clear = sockets.is_empty() && !snapshot.gaps.iter().any(hides_connections);
     !is_clear && !is_marked && snapshot.machine.is_at_least((6, 18)) != Some(true)
 }
 
 fn hides_connections(gap: &Gap) -> bool {
-    match gap {
-        Gap::DumpInterrupted { table }
-        | Gap::DumpTruncated { table }
-        | Gap::TableRefused { table, .. } => table.protocol() == Protocol::Tcp,
-        _ => false,
-    }
+    gap.table().is_some_and(|table| table.protocol() == Protocol::Tcp)
 }
 
 /// The position in the order of attempts; lower ones are tried first.

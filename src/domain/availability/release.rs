@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{
-    Owner, ProcessTable, Protocol, Snapshot, Socket, State, Users, notation::counted,
+    Owner, ProcessTable, Protocol, Snapshot, Socket, State, Users, ephemeral::TIME_WAIT_MS,
+    notation::counted,
 };
 
 /// Maximum number of processes that are printed. The others are only counted.
@@ -325,7 +326,7 @@ impl KindSockets {
 
     /// Returns `longest_ms` in seconds, rounded up; 60, the length of TIME-WAIT, if it is None.
     fn seconds(&self) -> u32 {
-        self.longest_ms.unwrap_or(60_000).div_ceil(1000)
+        self.longest_ms.unwrap_or(TIME_WAIT_MS).div_ceil(1000)
     }
 
     /// Returns `the socket` or `all 3 sockets` for the noun `socket`.

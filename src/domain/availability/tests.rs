@@ -260,17 +260,7 @@ fn frees_when_names_processes_and_the_longest_timeout() {
     };
     let mut snapshot = snapshot(&[listener, hidden, left(3000), left(41_001)], &[]);
     snapshot.pids.extend([812, 813]);
-    let nginx = Process {
-        pid: 812,
-        name: Text::scrub("nginx"),
-        command: None,
-        uid: None,
-        started: None,
-        unit: None,
-        directory: None,
-        parent: None,
-    };
-    let processes = ProcessTable::from_iter([nginx]);
+    let processes = ProcessTable::from_iter([Process::new(812, Text::scrub("nginx"))]);
     assert_eq!(
         frees_when(&snapshot, &processes, Protocol::Tcp, PORT).unwrap(),
         "Each of nginx[812], pid 813 must close the socket in LISTEN, or exit; shutdown() and `ss \

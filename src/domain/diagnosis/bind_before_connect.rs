@@ -168,8 +168,7 @@ impl PortOwners {
     /// group.
     fn most(&self) -> Option<&OwnerGroup<u32>> {
         self.0.iter().min_by_key(|group| {
-            let is_process = matches!(group.first(), OwnerKey::Process(_));
-            Reverse((is_process, group.sum(|sockets| sockets)))
+            Reverse((group.first().pid().is_some(), group.sum(|sockets| sockets)))
         })
     }
 

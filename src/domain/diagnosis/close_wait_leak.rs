@@ -13,7 +13,7 @@ const MIN_SOCKETS: u32 = 32;
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     let size = evidence.analysis.range(Protocol::Tcp).size;
     let leaks = |owner: &&OwnerUse| {
-        matches!(owner.owner_key, OwnerKey::Process(_) | OwnerKey::Hidden(_))
+        owner.owner_key.is_process()
             && owner.close_wait >= MIN_SOCKETS
             && (owner.close_wait * 10 >= owner.sockets || owner.close_wait * 20 >= size)
     };

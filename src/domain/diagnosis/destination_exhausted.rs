@@ -242,10 +242,8 @@ impl Unclosed {
         }
         let all: u32 = counts.values().sum();
         let (most, sockets) = counts.into_iter().max_by_key(|&(_, sockets)| sockets)?;
-        let name = match most {
-            OwnerKey::Process(_) | OwnerKey::Hidden(_) => owner_key(evidence, most),
-            _ => "the client".to_owned(),
-        };
+        let name =
+            if most.is_process() { owner_key(evidence, most) } else { "the client".to_owned() };
         (all > row.used / 2).then_some(Self { name, sockets })
     }
 

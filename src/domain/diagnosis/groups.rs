@@ -86,10 +86,7 @@ impl<T: Copy> OwnerGroup<T> {
 
     /// Returns the pids in the order of `members`, without owners that have no known pid.
     pub fn pids(&self) -> impl Iterator<Item = u32> {
-        self.members.iter().filter_map(|(owner_key, _)| match owner_key {
-            OwnerKey::Process(pid) => Some(*pid),
-            _ => None,
-        })
+        self.members.iter().filter_map(|(owner_key, _)| owner_key.pid())
     }
 }
 
@@ -132,8 +129,7 @@ fn only_units<'a>(
 }
 
 fn process<'a>(evidence: &Evidence<'a>, owner_key: OwnerKey) -> Option<&'a Process> {
-    let OwnerKey::Process(pid) = owner_key else { return None };
-    evidence.processes.get(pid)
+    evidence.processes.get(owner_key.pid()?)
 }
 
 /// Returns the systemd unit or container of the process. None: it has neither, or it is in a scope

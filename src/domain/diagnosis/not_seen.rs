@@ -33,13 +33,7 @@ fn finding(gap: &Gap) -> Finding {
 /// Returns `Warning` if a socket table is missing or incomplete, because other rules may then miss
 /// a problem, or if the range is assumed, because the number of ports left may then be wrong.
 fn severity(gap: &Gap) -> Severity {
-    match gap {
-        Gap::TableRefused { .. } | Gap::DumpInterrupted { .. } | Gap::DumpTruncated { .. } => {
-            Severity::Warning
-        }
-        Gap::PolicyAssumed { .. } if gap.hides_capacity() => Severity::Warning,
-        _ => Severity::Notice,
-    }
+    if gap.table().is_some() || gap.hides_capacity() { Severity::Warning } else { Severity::Notice }
 }
 
 fn meaning(gap: &Gap) -> &'static str {

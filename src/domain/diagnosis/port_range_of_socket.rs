@@ -10,12 +10,13 @@ use std::collections::BTreeMap;
 
 use crate::domain::{
     Destination, DestinationUse, Endpoint, Evidence, Finding, OwnerKey, PortRange, Protocol,
-    Severity, Socket, State,
+    Severity, Socket,
     diagnosis::{
         About, Advice, MAX_FINDINGS,
         wording::{owner_key, ports},
     },
     notation::grouped,
+    socket::inode_batch,
 };
 
 /// Minimum number of used ports. A block of fewer may be a coincidence.
@@ -62,7 +63,7 @@ fn clients<'a>(
     for socket in evidence.snapshot.sockets.iter().filter(|socket| socket.inode.is_some()) {
         let Some(destination) = Destination::of(socket) else { continue };
         let owner_key = OwnerKey::of(evidence.snapshot, socket);
-        if matches!(owner_key, OwnerKey::Process(_)) && candidates.contains_key(&destination) {
+        if owner_key.pid().is_some() && candidates.contains_key(&destination) {
             clients.entry((destination, owner_key)).or_default().push(socket);
         }
     }
@@ -109,16 +110,15 @@ impl Block {
 /// Returns whether the program chooses its ports in ascending order. A program that binds the next
 /// number each time also has a block without gaps, but its next port is free. With connect(), the
 /// ports descend more often: each search starts 1 to 8 ports after the last one chosen, so that it
-/// takes several passes to fill the block. Inodes grow in the order in which sockets are created,
-/// in batches of 1024 per CPU (`get_next_ino`).
+/// takes several passes to fill the block.
 fn counts_up(sockets: &[&Socket]) -> bool {
     let ports_by_inode =
         sockets.iter().filter_map(|socket| Some((socket.inode?, socket.local.port)));
     let mut ports_by_inode: Vec<(u32, u16)> = ports_by_inode.collect();
     ports_by_inode.sort_unstable();
-    let batch = |inode: u32| inode.wrapping_sub(1) / 1024;
-    let is_back =
-        |pair: &&[(u32, u16)]| pair[1].1 < pair[0].1 && batch(pair[1].0) == batch(pair[0].0);
+    let is_back = |pair: &&[(u32, u16)]| {
+        pair[1].1 < pair[0].1 && inode_batch(pair[1].0) == inode_batch(pair[0].0)
+    };
     // Two descents are allowed: the program may have started again at its first port.
     ports_by_inode.windows(2).filter(is_back).count() <= 2
 }
@@ -129,8 +129,7 @@ fn taken(evidence: &Evidence<'_>, destination: Destination, range: PortRange) ->
         let mut here = evidence.snapshot.on_port(Protocol::Tcp, port).iter();
         ephemeral.is_reserved(port)
             || here.any(|socket| {
-                matches!(socket.state, State::Listen | State::Bound)
-                    || Destination::of(socket) == Some(destination)
+                socket.state.blocks_connect() || Destination::of(socket) == Some(destination)
             })
     };
     range.ports().filter(is_taken).count() as u32

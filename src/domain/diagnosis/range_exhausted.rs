@@ -1,7 +1,7 @@
 //! `range-exhausted`: bind() to port 0 finds no TCP port, or will soon find none.
 
 use crate::domain::{
-    Evidence, Finding, OwnerKey, Protocol, RangeUse, StateClass,
+    Evidence, Finding, Protocol, RangeUse, StateClass,
     diagnosis::{
         Advice, Remedy, SubjectStatus, remedies,
         wording::{self, Call, by_address, left, owner_key, ports},
@@ -137,9 +137,7 @@ fn advice(evidence: &Evidence<'_>, range: &RangeUse) -> Advice {
 /// Returns the advice to find out what holds the ports.
 fn inspect(evidence: &Evidence<'_>) -> Remedy {
     let mut owners = evidence.analysis.owners.iter();
-    let most = owners.find(|owner| {
-        owner.ports > 0 && matches!(owner.owner_key, OwnerKey::Process(_) | OwnerKey::Hidden(_))
-    });
+    let most = owners.find(|owner| owner.ports > 0 && owner.owner_key.is_process());
     let Some(owner) = most else {
         let full = "list the sockets (portscope scan), and close those that are not needed";
         return ("close idle sockets", full.to_owned()).into();

@@ -27,14 +27,13 @@ fn of(evidence: &Evidence<'_>, socket: &Socket) -> Finding {
     let owner = OwnerKey::of(evidence.snapshot, socket);
     // A connection that its process has closed ends within a minute.
     let severity = if socket.is_closed_by_process() { Severity::Notice } else { Severity::Warning };
-    let pid = if let OwnerKey::Process(pid) = owner { Some(pid) } else { None };
     let left = socket.expires_ms.filter(|_| socket.state == State::TimeWait);
     let about = About::Port(Protocol::Tcp, socket.local.port);
     Finding::new(severity, about, summary(evidence, socket, owner))
         .meaning(meaning(evidence, socket))
         .figure("endpoint", socket.local.to_string())
         .figure("state", socket.state.name())
-        .figure_if("pid", pid)
+        .figure_if("pid", owner.pid())
         .figure_if("seconds_left", left.map(|ms| Figure::Seconds(f64::from(ms) / 1000.0)))
         .advice(advice(evidence, socket))
         .avoid("do not only restart the client: its port then stays in TIME-WAIT for 60s")
@@ -47,10 +46,7 @@ fn of(evidence: &Evidence<'_>, socket: &Socket) -> Finding {
 
 fn summary(evidence: &Evidence<'_>, socket: &Socket, owner: OwnerKey) -> String {
     let Socket { local, state, .. } = socket;
-    let who = match owner {
-        OwnerKey::Process(_) | OwnerKey::Hidden(_) => owner_key(evidence, owner),
-        _ => "a client".to_owned(),
-    };
+    let who = if owner.is_process() { owner_key(evidence, owner) } else { "a client".to_owned() };
     let port = local.port;
     match (socket.is_closed_by_process(), socket.expires_ms) {
         (false, _) => {
@@ -92,8 +88,7 @@ fn is_bound_by_number(evidence: &Evidence<'_>, socket: &Socket) -> Option<bool> 
 fn meaning(evidence: &Evidence<'_>, socket: &Socket) -> String {
     let ephemeral = &evidence.snapshot.ephemeral;
     let port = socket.local.port;
-    let is_low = ephemeral.range.first() % 2 == port % 2;
-    let may_be_chosen = ephemeral.may_choose(port) && is_low;
+    let may_be_chosen = ephemeral.may_choose(port) && ephemeral.has_low_parity(port);
     let why = match is_bound_by_number(evidence, socket) {
         Some(true) => {
             "The client gave this port to bind(), and connected to it while nothing listened."

@@ -46,9 +46,7 @@ fn busy_owners(evidence: &Evidence<'_>, sockets: &[&Socket]) -> Vec<OwnerKey> {
     for socket in sockets.iter().filter(|socket| socket.protocol == Protocol::Udp) {
         *counts.entry(OwnerKey::of(evidence.snapshot, socket)).or_default() += 1;
     }
-    counts.retain(|owner_key, &mut count| {
-        count > MAX_PER_PROCESS && matches!(owner_key, OwnerKey::Process(_) | OwnerKey::Hidden(_))
-    });
+    counts.retain(|owner_key, &mut count| count > MAX_PER_PROCESS && owner_key.is_process());
     counts.into_keys().collect()
 }
 

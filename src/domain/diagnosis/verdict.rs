@@ -114,24 +114,12 @@ fn is_cause(destination: &SubjectStatus, range: &SubjectStatus) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Destination, Endpoint, analysis::TopOwners};
+    use crate::domain::{Destination, Endpoint};
 
     fn destination(used: u32, capacity: u32, port: u16) -> DestinationUse {
         let remote: Endpoint = ([10, 0, 3, 17], port).into();
-        DestinationUse {
-            destination: Destination { source: [10, 0, 0, 7].into(), remote, interface: None },
-            capacity,
-            used,
-            time_wait: 0,
-            reusable: 0,
-            surely_reusable: 0,
-            uncertain: 0,
-            unlisted: 0,
-            may_miss: 0,
-            low_parity_capacity: capacity / 2,
-            low_parity_used: used / 2,
-            owners: TopOwners::default(),
-        }
+        let destination = Destination { source: [10, 0, 0, 7].into(), remote, interface: None };
+        DestinationUse { capacity, used, ..DestinationUse::unused(destination) }
     }
 
     fn worst(analysis: &Analysis) -> SubjectStatus {

@@ -18,17 +18,13 @@ impl UnlistedPorts {
         let mut unlisted = Self::default();
         let [tcp, udp] = &mut unlisted.tables;
         for gap in gaps {
-            match gap {
-                Gap::DumpInterrupted { table }
-                | Gap::DumpTruncated { table }
-                | Gap::TableRefused { table, .. } => match table {
-                    Table::Tcp => *tcp = [true; 2],
-                    Table::Tcp4 => tcp[0] = true,
-                    Table::Tcp6 => tcp[1] = true,
-                    Table::Udp4 => udp[0] = true,
-                    Table::Udp6 => udp[1] = true,
-                },
-                gap => unlisted.bound |= gap.hides_bound_inactive(),
+            match gap.table() {
+                Some(Table::Tcp) => *tcp = [true; 2],
+                Some(Table::Tcp4) => tcp[0] = true,
+                Some(Table::Tcp6) => tcp[1] = true,
+                Some(Table::Udp4) => udp[0] = true,
+                Some(Table::Udp6) => udp[1] = true,
+                None => unlisted.bound |= gap.hides_bound_inactive(),
             }
         }
         unlisted

@@ -1,9 +1,8 @@
 //! Predicts when ports in TIME-WAIT become free. Assumes that no connection is added.
 
-use crate::domain::{Destination, Protocol, Snapshot, Socket, State};
+use crate::domain::{Destination, Protocol, Snapshot, Socket, State, ephemeral::TIME_WAIT_MS};
 
-/// `TCP_TIMEWAIT_LEN` (include/net/tcp.h), seconds.
-pub(super) const TIME_WAIT_SECONDS: u32 = 60;
+pub(super) const TIME_WAIT_SECONDS: u32 = TIME_WAIT_MS / 1000;
 
 /// Ports in TIME-WAIT by the second in which the kernel frees them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

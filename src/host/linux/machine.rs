@@ -30,15 +30,14 @@ const DEFAULT_INTERFACES: [&[u8]; 10] = [
 pub fn read(users: Users) -> Machine {
     let system = rustix::system::uname();
     let namespace = namespace_of("thread-self");
+    let [name, kernel] =
+        [system.nodename(), system.release()].map(|text| Text::scrub(text.to_bytes()));
     Machine {
-        kind: MachineKind::Live,
-        name: Text::scrub(system.nodename().to_bytes()),
-        kernel: Text::scrub(system.release().to_bytes()),
         network_namespace: namespace,
-        namespace_name: None,
         namespace_label: label(namespace),
         is_isolated: is_isolated(namespace),
         users: Arc::new(users),
+        ..Machine::new(MachineKind::Live, name, kernel)
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     domain::{Endpoint, Errno, Socket, Table, Timer},
-    host::linux::sock_diag::codec::{decode_state, decode_timer, has_peer, trusted_uid},
+    host::linux::sock_diag::codec::{decode_state, decode_timer, trusted_uid},
 };
 
 /// Unit of timers: `USER_HZ` is 100 on every architecture except alpha.
@@ -73,7 +73,7 @@ fn parse_line(table: Table, line: &[u8]) -> Option<Socket> {
     let inode = parse_decimal(fields.nth(1)?)?;
     let mut socket = Socket {
         timer,
-        remote: has_peer(state).then_some(remote),
+        remote: state.has_peer().then_some(remote),
         inode: Some(inode).filter(|&inode| inode != 0),
         expires_ms: (timer != Timer::None).then_some(ticks.saturating_mul(MILLISECONDS_A_TICK)),
         receive_queue,

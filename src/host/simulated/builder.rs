@@ -97,14 +97,10 @@ impl SimulatedHostBuilder {
     #[must_use]
     pub fn process(mut self, pid: u32, name: &str, command: &str, uid: u32) -> Self {
         let process = Process {
-            pid,
-            name: Text::scrub(name),
             command: Some(Text::scrub(command)),
             uid: Some(uid),
             started: Some(BEGIN - 86_400 + u64::from(pid)),
-            unit: None,
-            directory: None,
-            parent: None,
+            ..Process::new(pid, Text::scrub(name))
         };
         self.processes.insert(pid, process);
         self
@@ -212,7 +208,7 @@ impl SimulatedHostBuilder {
             // numbers from `SPARE` on.
             let number =
                 if self.number < is_at { self.next_number() } else { SPARE + u32::from(port) };
-            let address = if has_remote(state) { HERE } else { Ipv4Addr::UNSPECIFIED };
+            let address = if state.has_peer() { HERE } else { Ipv4Addr::UNSPECIFIED };
             self.push(state.protocol(), (address, port).into(), state, number);
         }
         self.fills.push((fill, share));
@@ -235,14 +231,8 @@ impl SimulatedHostBuilder {
 
     pub fn build(self) -> SimulatedHost {
         let machine = Machine {
-            kind: MachineKind::Simulated,
-            name: self.name,
-            kernel: Text::scrub("simulated"),
-            network_namespace: None,
-            namespace_name: None,
-            namespace_label: None,
-            is_isolated: true,
             users: Arc::new(self.users.into_iter().collect::<Users>()),
+            ..Machine::new(MachineKind::Simulated, self.name, Text::scrub("simulated"))
         };
         let mut changes = SimulatedChanges::of(self.sockets.len());
         for &(fill, share) in &self.fills {
@@ -289,7 +279,7 @@ impl SimulatedHostBuilder {
         self.sockets.push(Socket {
             family: family_of(local.address, state),
             timer,
-            remote: has_remote(state).then_some((THERE, 443).into()),
+            remote: state.has_peer().then_some((THERE, 443).into()),
             inode: (!kept).then_some(100_000 + number),
             uid: (!kept).then_some(0),
             cookie: Some(u64::from(number)),
@@ -306,16 +296,12 @@ impl SimulatedHostBuilder {
     }
 }
 
-fn has_remote(state: State) -> bool {
-    !matches!(state, State::Listen | State::Bound | State::Unconnected)
-}
-
 /// Returns the family of a socket. A socket without a peer on `[::]` is dual-stack, as on Linux by
 /// default.
 fn family_of(address: IpAddr, state: State) -> Family {
     match address {
         IpAddr::V4(_) => Family::Ipv4,
-        IpAddr::V6(address) if address.is_unspecified() && !has_remote(state) => Family::Dual,
+        IpAddr::V6(address) if address.is_unspecified() && !state.has_peer() => Family::Dual,
         IpAddr::V6(_) => Family::Ipv6,
     }
 }

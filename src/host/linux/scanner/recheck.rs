@@ -40,7 +40,7 @@ impl LinuxScanner {
                 self.list(Some(port), &mut again).ok()?;
             }
         }
-        let is_whole = again.gaps.iter().all(|gap| gap.what() != "sockets");
+        let is_whole = again.gaps.iter().all(|gap| gap.table().is_none());
         is_whole.then(|| ascending(again.sockets.iter().filter_map(|socket| socket.inode)))
     }
 }

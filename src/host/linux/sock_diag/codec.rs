@@ -254,7 +254,7 @@ pub fn decode_socket(body: &[u8], protocol: Protocol) -> Option<Socket> {
     let inode = u32_at(message, 68)?;
     let mut socket = Socket {
         timer,
-        remote: has_peer(state).then_some(decode_endpoint(message, 6, 24)?),
+        remote: state.has_peer().then_some(decode_endpoint(message, 6, 24)?),
         interface: Some(u32_at(message, 40)?).filter(|&index| index != 0),
         inode: Some(inode).filter(|&inode| inode != 0),
         cookie: decode_cookie(u32_at(message, 44)?, u32_at(message, 48)?),
@@ -305,10 +305,6 @@ pub(in crate::host::linux) fn decode_timer(number: u8) -> Timer {
         4 => Timer::Persist,
         _ => Timer::None,
     }
-}
-
-pub(in crate::host::linux) fn has_peer(state: State) -> bool {
-    !matches!(state, State::Listen | State::Bound | State::Unconnected)
 }
 
 /// Returns the uid if the kernel still knows it. The kernel reports uid 0 for connections that
