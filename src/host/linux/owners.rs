@@ -209,9 +209,9 @@ impl OwnerFinder {
         let mut search = threads::ThreadSearch::new(known, &mut self.found, &mut self.split);
         search.run(proc)?;
         let unread = search.unread();
-        rings::read(proc, &mut self.found)?;
+        let rings = rings::read(proc, &mut self.found);
         self.holders.held.add(&mut self.found.pairs);
-        Ok(unread)
+        rings.map(|()| unread)
     }
 
     /// Assigns each inode that the walk did not find to `not_found` or `undecided`; none if the
