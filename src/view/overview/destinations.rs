@@ -10,6 +10,7 @@ use super::{
     areas::size_class,
     list::{ListColumn, ListTable},
     verdict::{in_time, is_near, level_role, rate},
+    who,
 };
 use crate::{
     app::{App, LatestScan, overview::OverviewList},

@@ -3,7 +3,7 @@
 use crate::{
     app::{App, LatestScan, overview::headline::Headline},
     domain::{
-        Destination, OwnerKey, OwnerUse, Protocol, StateClass, Subject,
+        Destination, DestinationUse, OwnerKey, OwnerUse, Protocol, StateClass, Subject,
         diagnosis::{About, Figure},
         notation,
     },
