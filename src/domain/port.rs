@@ -10,6 +10,11 @@ pub const REGISTERED: PortRange = PortRange { first: 1024, last: 49_151 };
 pub const SYSTEM: PortRange = PortRange { first: 0, last: 1023 };
 /// The default of `ip_local_port_range` (net/ipv4/af_inet.c).
 pub const LINUX_DEFAULT: PortRange = PortRange { first: 32_768, last: 60_999 };
+/// The ports of most services. Does not include all of `REGISTERED`, because `LINUX_DEFAULT`
+/// overlaps those.
+pub const SERVICES: PortRange = PortRange { first: 0, last: 9_999 };
+/// The default of `--service-node-port-range` of kube-apiserver.
+pub const KUBERNETES_NODES: PortRange = PortRange { first: 30_000, last: 32_767 };
 /// All port numbers. Includes 0, which no socket can be bound to.
 pub const ALL: PortRange = PortRange { first: 0, last: 65_535 };
 

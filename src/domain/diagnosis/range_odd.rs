@@ -1,7 +1,7 @@
 //! `range-odd`: the ephemeral range has an odd number of ports, and each search skips one of them.
 
 use crate::domain::{
-    Evidence, Finding, Protocol, Severity,
+    Evidence, Finding, PortRange, Protocol, Severity,
     diagnosis::{About, Advice, SysctlChange, advice::marked, remedies, wording::parity},
     notation::grouped,
 };
@@ -42,24 +42,21 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
 fn change(evidence: &Evidence<'_>) -> SysctlChange {
     let ephemeral = &evidence.snapshot.ephemeral;
     remedies::widening(evidence).unwrap_or_else(|| {
-        if remedies::has_service_ports(ephemeral) {
-            set_to(&remedies::range_above_services(evidence), "start the range at a higher port")
-        } else {
-            let ports = format!("{} {}", ephemeral.range.first(), ephemeral.range.last() - 1);
-            set_to(&ports, "end the range one port earlier")
+        let shorter = PortRange::new(ephemeral.range.first(), ephemeral.range.last() - 1).ok();
+        let shorter = shorter.filter(|_| !remedies::has_service_ports(ephemeral));
+        let (range, what) = match shorter {
+            Some(range) => (range, "end the range one port earlier"),
+            None => (remedies::range_above_services(evidence), "start the range at a higher port"),
+        };
+        let command = remedies::set_range(range);
+        SysctlChange {
+            step: command.clone(),
+            full: format!(
+                "{what}: {} (takes effect at once, in this network namespace)",
+                marked(&command)
+            ),
+            command,
+            lines: vec![format!("net.ipv4.ip_local_port_range = {}", remedies::as_sysctl(range))],
         }
     })
-}
-
-fn set_to(ports: &str, what: &str) -> SysctlChange {
-    let command = format!("sysctl -w net.ipv4.ip_local_port_range=\"{ports}\"");
-    SysctlChange {
-        step: command.clone(),
-        full: format!(
-            "{what}: {} (takes effect at once, in this network namespace)",
-            marked(&command)
-        ),
-        command,
-        lines: vec![format!("net.ipv4.ip_local_port_range = {ports}")],
-    }
 }

@@ -6,14 +6,13 @@ use crate::domain::{
         About, Advice,
         advice::marked,
         nat_ports_exhausted::is_dense,
-        remedies::{SERVICES, range_above_services},
+        remedies::{range_above_services, set_range},
         reservation::{self, single},
     },
     notation::{counted, grouped},
+    port::{KUBERNETES_NODES, SERVICES},
 };
 
-/// The default of `--service-node-port-range` of kube-apiserver.
-const NODE_PORTS: (u16, u16) = (30_000, 32_767);
 /// Names of programs, one of which runs on most nodes of Kubernetes clusters.
 const KUBERNETES: &[&str] = &["kubelet", "kube-proxy", "k3s", "k3s-agent", "k3s-server", "k0s"];
 
@@ -55,8 +54,11 @@ impl<'a> RangeOverlap<'a> {
 fn node_ports(evidence: &Evidence<'_>) -> Option<Finding> {
     let mut names = evidence.processes.iter().map(|process| process.name.as_str());
     let name = names.find(|name| KUBERNETES.contains(name))?;
-    let nodes = PortRange::new(NODE_PORTS.0, NODE_PORTS.1).ok()?;
+    let nodes = KUBERNETES_NODES;
     let overlap = RangeOverlap::of(evidence, nodes)?;
+    // A range from an even port to an odd one has an even number of ports.
+    let last = overlap.ephemeral.range.last().max(60_999) | 1;
+    let above = PortRange::new(nodes.last() + 1, last).ok()?;
     let summary = format!(
         "{} of the ephemeral range are in Kubernetes' NodePort range {nodes} ({name} runs here)",
         counted(overlap.ports, "port"),
@@ -64,14 +66,7 @@ fn node_ports(evidence: &Evidence<'_>) -> Option<Finding> {
     let reserve = reservation::command(overlap.ephemeral, [nodes]);
     let now = [
         format!("reserve the NodePort range: {}", marked(reserve)),
-        format!(
-            "alternatively, start the ephemeral range above it: {}",
-            marked(format_args!(
-                "sysctl -w net.ipv4.ip_local_port_range=\"32768 {}\"",
-                // A range from an even port to an odd one has an even number of ports.
-                overlap.ephemeral.range.last().max(60_999) | 1,
-            )),
-        ),
+        format!("alternatively, start the ephemeral range above it: {}", marked(set_range(above)),),
     ];
     let finding = overlap
         .finding(summary, now)
@@ -88,8 +83,7 @@ fn node_ports(evidence: &Evidence<'_>) -> Option<Finding> {
 }
 
 fn services(evidence: &Evidence<'_>) -> Option<Finding> {
-    let low = PortRange::new(SERVICES.0, SERVICES.1).ok()?;
-    let overlap = RangeOverlap::of(evidence, low)?;
+    let overlap = RangeOverlap::of(evidence, SERVICES)?;
     let summary = format!(
         "the ephemeral range starts at {}, among the ports of common services",
         overlap.ephemeral.range.first(),
@@ -101,10 +95,7 @@ fn services(evidence: &Evidence<'_>) -> Option<Finding> {
         ),
         format!(
             "alternatively, start the range at a higher port: {}",
-            marked(format_args!(
-                "sysctl -w net.ipv4.ip_local_port_range=\"{}\"",
-                range_above_services(evidence)
-            )),
+            marked(set_range(range_above_services(evidence))),
         ),
     ];
     let finding = overlap

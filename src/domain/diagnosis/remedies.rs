@@ -4,14 +4,11 @@ use crate::domain::{
     Destination, DestinationUse, Drain, Ephemeral, Evidence, Level, PortRange, Snapshot,
     diagnosis::{Advice, Remedy, advice::marked, service_ports::services, verdict::rows_to_judge},
     notation::{age, counted, grouped, rounded},
-    port::LINUX_DEFAULT,
+    port::{LINUX_DEFAULT, SERVICES},
 };
 
-/// The range with the ports of most services. It does not include all registered ports, 1024-49151
-/// (RFC 6335, section 6), because the default ephemeral range overlaps those.
-pub(super) const SERVICES: (u16, u16) = (0, 9_999);
-/// The first port of the ranges that the advice proposes.
-const ABOVE_SERVICES: u16 = 10_240;
+/// The lowest first port of the ranges that the advice proposes.
+pub(super) const ABOVE_SERVICES: u16 = 10_240;
 
 /// A change of sysctls, for `Advice::change`.
 pub(super) struct SysctlChange {
@@ -22,6 +19,16 @@ pub(super) struct SysctlChange {
     pub command: String,
     /// The settings to keep after a reboot.
     pub lines: Vec<String>,
+}
+
+/// Returns the command that sets the ephemeral range.
+pub(super) fn set_range(range: PortRange) -> String {
+    format!("sysctl -w net.ipv4.ip_local_port_range=\"{}\"", as_sysctl(range))
+}
+
+/// Formats a range as ip_local_port_range does: `32768 60999`.
+pub(super) fn as_sysctl(range: PortRange) -> String {
+    format!("{} {}", range.first(), range.last())
 }
 
 /// Returns how to widen the ephemeral range. None: it has at least 50,000 ports.
@@ -42,7 +49,7 @@ pub(super) fn wider_range(evidence: &Evidence<'_>) -> Option<SysctlChange> {
     let is_at_risk = |port: u16| range.contains(port) && !ephemeral.is_reserved(port);
     let has_services = !services(evidence, is_at_risk).is_empty();
     let more = grouped(usable.saturating_sub(ephemeral.automatic_capacity()));
-    let command = format!("sysctl -w net.ipv4.ip_local_port_range=\"{first} 65535\"");
+    let command = set_range(range);
     let step = if has_services {
         format!("+{more} ports: reserve service ports, then widen the range")
     } else {
@@ -58,7 +65,7 @@ pub(super) fn wider_range(evidence: &Evidence<'_>) -> Option<SysctlChange> {
         ),
         command,
         lines: vec![
-            format!("net.ipv4.ip_local_port_range = {first} 65535"),
+            format!("net.ipv4.ip_local_port_range = {}", as_sysctl(range)),
             "the new value of net.ipv4.ip_local_reserved_ports".to_owned(),
         ],
     })
@@ -86,19 +93,18 @@ pub(super) fn widening(evidence: &Evidence<'_>) -> Option<SysctlChange> {
 
 /// Returns whether connect() and bind() to port 0 may choose a port of `SERVICES`.
 pub(super) fn has_service_ports(ephemeral: &Ephemeral) -> bool {
-    let low = PortRange::new(SERVICES.0, SERVICES.1).ok();
-    let part = low.and_then(|low| ephemeral.range.intersection(low));
+    let part = ephemeral.range.intersection(SERVICES);
     part.is_some_and(|part| ephemeral.reserved_in(part) < part.len())
 }
 
-/// Returns the range to use instead of one with ports of `SERVICES`, in the format of
-/// ip_local_port_range. It has an even number of ports, at least 10,240.
-pub(super) fn range_above_services(evidence: &Evidence<'_>) -> String {
+/// Returns the range to use instead of one with ports of `SERVICES`. It has an even number of ports,
+/// at least 10,240.
+pub(super) fn range_above_services(evidence: &Evidence<'_>) -> PortRange {
     let last = match widening(evidence) {
         Some(_) => u16::MAX,
         None => evidence.snapshot.ephemeral.range.last().max(20_479) | 1,
     };
-    format!("{ABOVE_SERVICES} {last}")
+    PortRange::new(ABOVE_SERVICES, last).expect("the last port is 20,479 or more")
 }
 
 /// Returns the settings that let connect() to this destination reuse ports in TIME-WAIT, of which

@@ -5,6 +5,7 @@ use crate::domain::{
     diagnosis::{
         About, Advice, Figure,
         advice::marked,
+        remedies::{ABOVE_SERVICES, set_range},
         reservation::{self, single},
         service_ports::services,
     },
@@ -19,9 +20,7 @@ const WARNING: f64 = 0.50;
 const NEARLY_ALL: f64 = 0.99;
 /// Maximum number of ranges named in the evidence.
 const MAX_RANGES: usize = 8;
-/// Lowest port and minimum size of a range that the advice may suggest instead. Most services use
-/// lower ports.
-const MIN_FIRST_PORT: u16 = 10_240;
+/// Minimum size of a range that the advice may suggest instead.
 const MIN_RANGE_SIZE: u32 = 1024;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -121,11 +120,7 @@ fn advice(evidence: &Evidence<'_>) -> Advice {
     };
     let command = reservation::set_to(&ports);
     let other_range = widest(ephemeral).map(|free| {
-        let (first, last) = (free.first(), free.last());
-        format!(
-            "alternatively, move the range to unreserved ports: {}",
-            marked(format_args!("sysctl -w net.ipv4.ip_local_port_range=\"{first} {last}\"")),
-        )
+        format!("alternatively, move the range to unreserved ports: {}", marked(set_range(free)),)
     });
     let advice = Advice::default()
         .now(format!("{which} (check services that are down first): {}", marked(&command)))
@@ -142,10 +137,10 @@ fn outside(part: PortRange, range: PortRange) -> impl Iterator<Item = PortRange>
     below.into_iter().chain(above)
 }
 
-/// Returns the widest run of unreserved ports from `MIN_FIRST_PORT` upwards, without its last port
+/// Returns the widest run of unreserved ports from `ABOVE_SERVICES` upwards, without its last port
 /// if its size is odd. None: it has fewer than `MIN_RANGE_SIZE` ports.
 fn widest(ephemeral: &Ephemeral) -> Option<PortRange> {
-    let mut next = u32::from(MIN_FIRST_PORT);
+    let mut next = u32::from(ABOVE_SERVICES);
     let mut widest: Option<PortRange> = None;
     let end = std::iter::once((u32::from(port::ALL.last()) + 1, 0));
     let reserved = PortRange::merged(ephemeral.reserved().to_vec());
