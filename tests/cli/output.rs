@@ -168,6 +168,14 @@ fn own_links_and_chains_of_links_are_followed() {
 
     symlink("around", folder.path("around")).unwrap();
     assert_refused(&scan(&folder.path("around")), 2, "symbolic links");
+
+    // As many as the kernel follows, and one more.
+    for number in 1..=41 {
+        let target = format!("link{}", number - 1);
+        symlink(target, folder.path(&format!("link{number}"))).unwrap();
+    }
+    assert_eq!(scan(&folder.path("link40")).status.code(), Some(0));
+    assert_refused(&scan(&folder.path("link41")), 2, "symbolic links");
 }
 
 #[test]
