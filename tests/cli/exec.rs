@@ -16,17 +16,17 @@ use listenfd::ListenFd;
 
 use crate::{
     namespace::{self, in_new_namespace},
+    outputs::{PROGRAM, program, stderr, stdout},
     processes::{Sleeper, not_tested},
 };
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Set if this test binary runs as the program that receives the sockets.
 const RECEIVER: &str = "PORTSCOPE_TEST_RECEIVER";
 
 /// Returns `portscope exec OPTIONS -- COMMAND`. `options` is one string, `command` a list of words.
 fn exec(options: &str, command: &[&str]) -> Command {
-    let mut program = Command::new(PROGRAM);
+    let mut program = program();
     program.arg("exec").args(options.split_whitespace()).arg("--").args(command);
     program.stdin(Stdio::null());
     program
@@ -34,14 +34,6 @@ fn exec(options: &str, command: &[&str]) -> Command {
 
 fn run(options: &str, command: &[&str]) -> Output {
     exec(options, command).output().unwrap()
-}
-
-fn stdout(output: &Output) -> &str {
-    str::from_utf8(&output.stdout).unwrap()
-}
-
-fn stderr(output: &Output) -> &str {
-    str::from_utf8(&output.stderr).unwrap()
 }
 
 fn shell(script: &str, words: &[&str]) -> Output {
@@ -316,7 +308,7 @@ fn bad_usage_is_2_in_one_line_and_nothing_is_started() {
         ("exec --netns nowhere -- true", "unknown network namespace 'nowhere'"),
         ("--ascii exec", "must come first"),
     ] {
-        let output = Command::new(PROGRAM).args(arguments.split(' ')).output().unwrap();
+        let output = program().args(arguments.split(' ')).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments}");
         assert!(stderr(&output).contains(reported), "{arguments}: {}", stderr(&output));
         assert_eq!(stderr(&output).matches('\n').count(), 1);
@@ -583,7 +575,7 @@ fn exec_searches_as_pick_does() {
             lines.map(parts).collect()
         };
         let options = "--protocol both --range 50000-50063 --seed 7 --count 3 --trace";
-        let picked = Command::new(PROGRAM).arg("pick").args(options.split(' ')).output().unwrap();
+        let picked = program().arg("pick").args(options.split(' ')).output().unwrap();
         let given = run(options, &["sh", "-c", "echo $PORT_1 $PORT_2 $PORT_3 | tr ' ' '\\n'"]);
         assert_eq!(stdout(&picked), stdout(&given));
         assert_eq!(reported(&picked), reported(&given));

@@ -20,15 +20,9 @@ use portscope::{
 };
 
 use crate::{
-    session::{Session, ascii, busy, dark, light, range, styles, text},
+    session::{L, M, S, SIZES, Session, XL, ascii, busy, dark, light, range, styles, text},
     snapshots::assert_golden,
 };
-
-const S: (u16, u16) = (80, 24);
-const M: (u16, u16) = (120, 40);
-const L: (u16, u16) = (160, 48);
-const XL: (u16, u16) = (200, 60);
-const SIZES: [(u16, u16); 4] = [S, M, L, XL];
 
 /// Returns the order in which connect() chooses: first the ports with the parity of the range's
 /// first port.
