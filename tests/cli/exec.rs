@@ -16,7 +16,7 @@ use listenfd::ListenFd;
 
 use crate::{
     namespace::{self, in_new_namespace},
-    outputs::{PROGRAM, program, stderr, stdout},
+    outputs::{PROGRAM, command, program, stderr, stdout},
     processes::{Sleeper, not_tested},
 };
 
@@ -219,14 +219,14 @@ fn other_environment_variables_are_kept_and_inherited_listen_variables_removed()
             let lines = stdout(output).lines().filter(|line| !is_ours(line));
             lines.map(str::to_owned).collect::<BTreeSet<_>>()
         };
-        let mut command = exec("--protocol udp", &["env"]);
+        let mut program = exec("--protocol udp", &["env"]);
         for name in ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID", "PORT"] {
-            command.env(name, "stale");
+            program.env(name, "stale");
         }
-        let output = command.output().unwrap();
+        let output = program.output().unwrap();
         assert!(!stdout(&output).contains("stale"), "{}", stdout(&output));
         assert!(stdout(&output).contains("LISTEN_FDNAMES=udp\n"));
-        assert_eq!(of(&output), of(&Command::new("env").output().unwrap()));
+        assert_eq!(of(&output), of(&command("env").output().unwrap()));
     });
 }
 

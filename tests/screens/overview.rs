@@ -438,6 +438,8 @@ fn small_terminals_show_the_verdict_as_text() {
     let seen = shown(&on(&small(64, 20), dark(), (40, 10)));
     assert!(seen.contains("EXHAUSTED  → 10.0.3.17:443 100 %"), "{seen}");
     assert!(seen.contains("requested address"), "{seen}");
+    let seen = shown(&on(&small(64, 20), dark(), (40, 13)));
+    assert!(seen.contains("TCP IPv4 100 %"), "{seen}");
     for columns in [1, 2, 10, 39, 79, 80, 109, 110, 150, 190, 300] {
         for rows in [1, 3, 12, 23, 24, 36, 46, 100] {
             for keys in ["", "ll"] {
