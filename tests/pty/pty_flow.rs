@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use vt100::MouseProtocolMode;
 
 use crate::{
-    namespace::in_new_namespace,
+    namespace::{allow_many_descriptors, in_new_namespace},
     pty::{self, Session},
 };
 
@@ -54,6 +54,7 @@ fn a_refresh_with_100_changed_ports_writes_at_most_6_kb() {
 }
 
 fn refresh_a_hundred(arguments: &'static [&'static str]) {
+    allow_many_descriptors();
     in_new_namespace(move || {
         // Every 130th port of a part of the ephemeral range, and 2,000 consecutive ports.
         let at = |port| UdpSocket::bind(("127.0.0.1", port)).unwrap();
@@ -184,6 +185,7 @@ fn the_color_option_overrides_the_environment() {
 
 #[test]
 fn a_terminal_of_20_by_5_shows_the_verdict() {
+    allow_many_descriptors();
     in_new_namespace(|| {
         // One percent of the 28,232 ports of Linux's ephemeral range.
         let at = |port| UdpSocket::bind(("127.0.0.1", port)).unwrap();

@@ -176,7 +176,10 @@ fn a_longer_sample_scans_each_second_and_counts_full_scans() {
         assert!((1..4).contains(&row["full_scans"].as_u64().unwrap()), "{row}");
         assert!(row["last_full_seconds_ago"].as_f64().unwrap() > 0.9, "{row}");
         assert_eq!(several["status"], "critical");
-        assert_eq!(row["owners"][0]["pid"], std::process::id(), "the last scan has owners");
+        // Until its exec(), the other run held copies of our descriptors, too.
+        let is_ours = |owner: &Value| owner["pid"] == std::process::id();
+        let owners = row["owners"].as_array().unwrap();
+        assert!(owners.iter().any(is_ours), "the last scan has owners: {row}");
         let finding = &several["findings"][0];
         assert_eq!(finding["rule"], "destination-exhausted");
         let meaning = finding["meaning"].as_str().unwrap();
