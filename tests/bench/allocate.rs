@@ -3,10 +3,14 @@
 
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 
+#[path = "../support/app_options.rs"]
+mod app_options;
 #[path = "bare.rs"]
 mod bare;
 #[path = "harness.rs"]
 mod harness;
+#[path = "../support/mailbox.rs"]
+mod mailbox;
 #[path = "measure.rs"]
 mod measure;
 #[path = "../support/namespace.rs"]

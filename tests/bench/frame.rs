@@ -2,6 +2,8 @@
 
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 
+#[path = "../support/app_options.rs"]
+mod app_options;
 #[path = "harness.rs"]
 mod harness;
 #[path = "measure.rs"]

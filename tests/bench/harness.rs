@@ -11,13 +11,9 @@ use std::{
 
 use portscope::{
     allocator::{Attempt, RunStats},
-    app::{
-        App, AppOptions, Event, Extent, GlyphSet, Key, RowsPerLine, Screen,
-        allocation::AllocationOptions,
-    },
+    app::{App, Event, Key},
     domain::{
-        Errno, PortRange, ProcessTable, Protocol, Protocols, Refusal, ServiceNames, Snapshot,
-        State, port::IANA_DYNAMIC,
+        Errno, PortRange, ProcessTable, Protocol, Refusal, Snapshot, State, port::IANA_DYNAMIC,
     },
     engine::{
         Report,
@@ -29,6 +25,8 @@ use portscope::{
 };
 use rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use ratatui::{Terminal, TerminalOptions, Viewport, buffer::Buffer, layout::Rect};
+
+use crate::app_options::options;
 
 /// At full speed the screen is drawn so often.
 const FRAME_GAP: Duration = Duration::from_millis(100);
@@ -243,18 +241,7 @@ impl<'a> Harness<'a> {
 
 /// With exo's allocator and the options that a person without options has.
 pub fn app() -> App {
-    App::new(AppOptions {
-        first: Screen::Map,
-        glyphs: GlyphSet { rows_per_line: RowsPerLine::Two, has_dots: true },
-        extent: Extent::Ephemeral,
-        protocols: Protocols::Both,
-        find: None,
-        allocation: AllocationOptions::exo(7),
-        lab: portscope::app::LabOptions::new(7, None),
-        mouse: true,
-        motion: true,
-        services: ServiceNames::default(),
-    })
+    App::new(options())
 }
 
 /// What the engine says at full speed and 90 % full: all ports tried, each some times.

@@ -3,12 +3,16 @@
 
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 
+#[path = "../support/app_options.rs"]
+mod app_options;
 #[path = "bare.rs"]
 mod bare;
 #[path = "harness.rs"]
 mod harness;
 #[path = "lab_pace.rs"]
 mod lab_pace;
+#[path = "../support/mailbox.rs"]
+mod mailbox;
 #[path = "measure.rs"]
 mod measure;
 #[path = "../support/namespace.rs"]

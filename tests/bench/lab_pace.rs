@@ -2,18 +2,19 @@
 
 use std::{
     io,
-    sync::{Arc, mpsc},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use portscope::{
     app::{Effect, Event, Key},
-    engine::{LabReport, Outbox, Report, Request, lab},
+    engine::{LabReport, Report, Request, lab},
     host::linux::LinuxHost,
 };
 
 use crate::{
     harness,
+    mailbox::mailbox,
     measure::{line, median, shortfall},
     terminal::{Session, shows_sockets},
 };
@@ -54,9 +55,8 @@ fn middle(values: Vec<f64>) -> f64 {
 
 /// Runs a second. The app says what the lab is asked for; reports are counted and thrown away.
 fn without_screen() -> io::Result<f64> {
-    let (reports, inbox) = mpsc::sync_channel(1);
-    let outbox = || Box::new(Reports(reports.clone()));
-    let thread = lab::spawn(Arc::new(LinuxHost::new()), outbox(), outbox())?;
+    let (outbox, inbox) = mailbox(1);
+    let thread = lab::spawn(Arc::new(LinuxHost::new()), outbox.clone(), outbox)?;
     let mut app = harness::app();
     let size = Event::Resized { columns: COLUMNS, rows: ROWS };
     for event in [size, Event::Key(Key::Char('5'))] {
@@ -120,19 +120,4 @@ fn runs_in(screen: &str) -> u64 {
         _ => None,
     };
     words.windows(2).find_map(number).unwrap_or(0)
-}
-
-/// Room for one report, as in the terminal program.
-struct Reports(mpsc::SyncSender<Report>);
-
-impl Outbox for Reports {
-    fn offer(&self, report: Report) -> Result<(), Report> {
-        self.0.try_send(report).map_err(|error| match error {
-            mpsc::TrySendError::Full(report) | mpsc::TrySendError::Disconnected(report) => report,
-        })
-    }
-
-    fn deliver(&self, report: Report) -> bool {
-        self.0.send(report).is_ok()
-    }
 }

@@ -10,7 +10,7 @@ use portscope::{
     app::{Effect, Event, Key},
     domain::{PortRange, Protocols, Snapshot, Source, port::IANA_DYNAMIC},
     engine::{
-        AllocationRequest, AllocatorTarget, Outbox, Report, Request, Setup, Speed,
+        AllocationRequest, AllocatorTarget, Report, Request, Setup, Speed,
         allocation::{self, AllocationThread},
     },
     host::{Host as _, OwnerDepth, linux::LinuxHost},
@@ -20,6 +20,7 @@ use socket2::Socket;
 
 use crate::{
     harness,
+    mailbox::mailbox,
     measure::{line, median, shortfall},
     terminal::{Session, shows_sockets},
 };
@@ -200,8 +201,8 @@ fn attempts_in(screen: &str) -> u64 {
 }
 
 fn start() -> io::Result<(AllocationThread, mpsc::Receiver<Report>)> {
-    let (reports, inbox) = mpsc::sync_channel(1);
-    let thread = allocation::spawn(Arc::new(LinuxHost::new()), Box::new(Reports(reports)))?;
+    let (outbox, inbox) = mailbox(1);
+    let thread = allocation::spawn(Arc::new(LinuxHost::new()), outbox)?;
     Ok((thread, inbox))
 }
 
@@ -227,20 +228,5 @@ fn setup(protocols: Protocols) -> Setup {
         reserved: Vec::new(),
         hold_limit: 0,
         stop_after: None,
-    }
-}
-
-/// Room for one report, as in the terminal program.
-struct Reports(mpsc::SyncSender<Report>);
-
-impl Outbox for Reports {
-    fn offer(&self, report: Report) -> Result<(), Report> {
-        self.0.try_send(report).map_err(|error| match error {
-            mpsc::TrySendError::Full(report) | mpsc::TrySendError::Disconnected(report) => report,
-        })
-    }
-
-    fn deliver(&self, report: Report) -> bool {
-        self.0.send(report).is_ok()
     }
 }

@@ -9,6 +9,8 @@ mod folder;
 mod lease_server;
 #[path = "../support/namespace.rs"]
 mod namespace;
+#[path = "../support/outputs.rs"]
+mod outputs;
 
 use std::{
     fs, thread,

@@ -10,58 +10,20 @@ use std::{
         fd::OwnedFd,
         unix::{ffi::OsStrExt, process::CommandExt},
     },
-    path::PathBuf,
     process::{Child, Command, Output, Stdio},
 };
 
 use serde_json::Value;
 
 use crate::{
+    folder::Folder,
     namespace::{self, in_new_namespace, is_linux_at_least},
+    outputs::{PROGRAM, assert_refused, command, json, keys, program, stderr, stdout},
     processes,
 };
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
-
 fn run<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Output {
-    processes::output_of(Command::new(PROGRAM).args(arguments))
-}
-
-fn stdout(output: &Output) -> &str {
-    str::from_utf8(&output.stdout).unwrap()
-}
-
-fn stderr(output: &Output) -> &str {
-    str::from_utf8(&output.stderr).unwrap()
-}
-
-fn json(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-fn keys(object: &Value) -> BTreeSet<&str> {
-    object.as_object().unwrap().keys().map(String::as_str).collect()
-}
-
-/// Creates an empty folder for a test, below target/.
-fn folder(name: &str) -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).unwrap();
-    folder
-}
-
-#[track_caller]
-fn assert_one_line_refusal(output: &Output, reported: &str) {
-    let line = stderr(output);
-    assert_eq!(output.status.code(), Some(2), "{line}");
-    assert!(
-        line.starts_with("portscope: ") && line.contains(reported),
-        "{line:?} lacks {reported:?}"
-    );
-    assert_eq!(line.matches('\n').count(), 1, "{line:?}");
-    assert!(!line.trim_end().contains(char::is_control), "{line:?}");
-    assert_eq!(output.stdout, b"");
+    processes::output_of(program().args(arguments))
 }
 
 #[test]
@@ -146,7 +108,7 @@ fn bad_input_is_reported_in_one_line_and_has_no_effect() {
         ("8080 redis", "unexpected argument 'redis'"),
         ("--ascii scan", "must come first"),
     ] {
-        assert_one_line_refusal(&run(arguments.split(' ')), reported);
+        assert_refused(&run(arguments.split(' ')), 2, reported);
     }
 }
 
@@ -154,18 +116,18 @@ fn bad_input_is_reported_in_one_line_and_has_no_effect() {
 fn echoed_arguments_are_escaped() {
     for option in ["--range", "--format", "--\u{1b}]0;PWN\u{7}"] {
         let output = run(["scan", option, "\u{1b}[2J\n\u{202e}x"]);
-        assert_one_line_refusal(&output, "\\u{1b}");
+        assert_refused(&output, 2, "\\u{1b}");
     }
     let file = OsStr::from_bytes(b"/nowhere/\x1b[2J\xff");
     let output = run([OsStr::new("scan"), OsStr::new("--output"), file]);
-    assert_one_line_refusal(&output, "could not write /nowhere/\\u{1b}[2J\\xff: ");
+    assert_refused(&output, 2, "could not write /nowhere/\\u{1b}[2J\\xff: ");
 }
 
 #[test]
 fn without_a_terminal_the_error_names_the_matching_command() {
     for arguments in [&[][..], &["8080"], &["--color", "truecolor"]] {
         let output = run(arguments);
-        assert_one_line_refusal(&output, "portscope scan");
+        assert_refused(&output, 2, "portscope scan");
     }
 }
 
@@ -175,16 +137,16 @@ const READERS: [&str; 4] = ["scan", "scan --format json", "scan --format csv", "
 fn output_that_cannot_be_written_is_an_error() {
     READERS.into_iter().for_each(assert_lost_output_is_reported);
     in_new_namespace(|| assert_lost_output_is_reported("pick"));
-    assert_one_line_refusal(&run(["scan", "--output", "/dev/full"]), "No space left on device");
+    assert_refused(&run(["scan", "--output", "/dev/full"]), 2, "No space left on device");
 }
 
 fn assert_lost_output_is_reported(arguments: &str) {
     let full = fs::File::options().write(true).open("/dev/full").unwrap();
-    let output = Command::new(PROGRAM).args(arguments.split(' ')).stdout(full).output();
-    assert_one_line_refusal(&output.unwrap(), "No space left on device");
+    let output = program().args(arguments.split(' ')).stdout(full).output();
+    assert_refused(&output.unwrap(), 2, "No space left on device");
     let mut shell = Command::new("sh");
     shell.args(["-c", "exec \"$0\" \"$@\" >&-", PROGRAM]).args(arguments.split(' '));
-    assert_one_line_refusal(&shell.output().unwrap(), "standard output");
+    assert_refused(&shell.output().unwrap(), 2, "standard output");
 }
 
 #[test]
@@ -196,14 +158,14 @@ fn a_closed_pipe_is_a_silent_success() {
 fn assert_closed_pipe_is_quiet(arguments: &str) {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let output = Command::new(PROGRAM).args(arguments.split(' ')).stdout(writer).output().unwrap();
+    let output = program().args(arguments.split(' ')).stdout(writer).output().unwrap();
     assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""), "{arguments}");
 }
 
 #[test]
 fn an_output_file_is_replaced_atomically_and_a_link_is_kept() {
-    let folder = folder("replaced");
-    let (file, link) = (folder.join("scan.json"), folder.join("link"));
+    let folder = Folder::new();
+    let (file, link) = (folder.path("scan.json"), folder.path("link"));
     fs::write(&file, "old").unwrap();
     std::os::unix::fs::symlink("scan.json", &link).unwrap();
     let output = run([
@@ -216,7 +178,7 @@ fn an_output_file_is_replaced_atomically_and_a_link_is_kept() {
     let written: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     assert_eq!(written["schema"], "portscope.scan/1");
     assert!(link.is_symlink());
-    assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
+    assert_eq!(folder.names().len(), 2);
 }
 
 #[test]
@@ -324,8 +286,8 @@ fn csv_has_the_header_of_the_contract_and_plain_line_ends() {
 }
 
 /// Starts a shell, under this file name, that holds `socket` until the test ends.
-fn holder(folder: &str, name: &[u8], socket: impl Into<OwnedFd>) -> Child {
-    let file = self::folder(folder).join(OsStr::from_bytes(name));
+fn holder(folder: &Folder, name: &[u8], socket: impl Into<OwnedFd>) -> Child {
+    let file = folder.0.join(OsStr::from_bytes(name));
     std::os::unix::fs::symlink("/bin/sh", &file).unwrap();
     let mut command = Command::new(file);
     command.arg0(OsString::from("\u{1b}]52;c;eA==\u{7}")).args(["-c", "read line"]);
@@ -343,9 +305,10 @@ fn hostile_process_names_are_escaped_in_every_format() {
         (b"\"},{\"pid\":1", "\"},{\"pid\":1"),
     ];
     in_new_namespace(|| {
-        for (number, (raw, clean)) in names.into_iter().enumerate() {
+        for (raw, clean) in names {
+            let folder = Folder::new();
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let mut child = holder(&format!("hostile-{number}"), raw, listener);
+            let mut child = holder(&folder, raw, listener);
             let [text, json, csv] =
                 ["text", "json", "csv"].map(|format| run(["scan", "--format", format]));
             child.kill().unwrap();
@@ -369,9 +332,10 @@ fn hostile_process_names_are_escaped_in_every_format() {
 #[test]
 fn names_that_look_like_formulas_are_escaped_in_csv() {
     in_new_namespace(|| {
-        for (number, name) in ["=1+1", "+1", "-1", "@sum(1)", "a=1"].into_iter().enumerate() {
+        for name in ["=1+1", "+1", "-1", "@sum(1)", "a=1"] {
+            let folder = Folder::new();
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let mut child = holder(&format!("formula-{number}"), name.as_bytes(), listener);
+            let mut child = holder(&folder, name.as_bytes(), listener);
             let [json, csv] = ["json", "csv"].map(|format| run(["scan", "--format", format]));
             child.kill().unwrap();
             child.wait().unwrap();
@@ -388,11 +352,10 @@ fn names_that_look_like_formulas_are_escaped_in_csv() {
 fn gaps_of_an_unprivileged_user_are_named_and_strict_fails() {
     in_new_namespace(|| {
         let _listener = TcpListener::bind("127.0.0.1:40001").unwrap();
-        let folder = folder("ordinary");
         let program = std::env::temp_dir().join(format!("portscope-{}", std::process::id()));
         fs::copy(PROGRAM, &program).unwrap();
         let run = |arguments: &str| {
-            let mut command = Command::new(&program);
+            let mut command = command(program.to_str().unwrap());
             command.args(arguments.split(' ')).current_dir("/");
             command.uid(65_534).gid(65_534);
             // A process that another test starts may hold the file open for writing until its
@@ -406,7 +369,6 @@ fn gaps_of_an_unprivileged_user_are_named_and_strict_fails() {
         };
         let outputs = [run("scan"), run("scan --strict"), run("scan --format json")];
         fs::remove_file(&program).unwrap();
-        fs::remove_dir(folder).unwrap();
         let Ok([text, strict, json_form]) = outputs
             .into_iter()
             .collect::<Result<Vec<_>, _>>()
@@ -500,7 +462,7 @@ fn ports_picked_together_differ() {
 fn more_ports_than_descriptors_are_refused_at_once() {
     let mut shell = Command::new("sh");
     let output = shell.args(["-c", "ulimit -n 100; \"$0\" pick --count 500", PROGRAM]).output();
-    assert_one_line_refusal(&output.unwrap(), "ulimit -n");
+    assert_refused(&output.unwrap(), 2, "ulimit -n");
 }
 
 #[test]

@@ -5,8 +5,7 @@ use std::{
     fs,
     net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket},
     os::unix::fs::MetadataExt as _,
-    path::PathBuf,
-    process::{Command, Output, Stdio},
+    process::{Output, Stdio},
     time::Duration,
 };
 
@@ -19,38 +18,22 @@ use portscope::{
 use serde_json::Value;
 
 use crate::{
+    folder::Folder,
     namespace::{self, in_new_namespace},
+    outputs::{json, keys, program, stderr, stdout},
     processes,
 };
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
-
 fn run(arguments: &str) -> Output {
     let arguments = arguments.split(' ');
-    let mut command = Command::new(PROGRAM);
-    processes::output_of(command.args(arguments).env("LC_ALL", "C.UTF-8").env_remove("COLUMNS"))
+    let mut command = program();
+    processes::output_of(command.args(arguments))
 }
 
 /// Whether our process is among the owners. Until its exec(), a process that another test starts
 /// holds copies of our descriptors, too.
 fn is_among(owners: &Value) -> bool {
     owners.as_array().unwrap().iter().any(|owner| owner["pid"] == std::process::id())
-}
-
-fn stdout(output: &Output) -> &str {
-    str::from_utf8(&output.stdout).unwrap()
-}
-
-fn stderr(output: &Output) -> &str {
-    str::from_utf8(&output.stderr).unwrap()
-}
-
-fn json(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-fn keys(object: &Value) -> BTreeSet<&str> {
-    object.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
 /// Asserts that the object has at least these keys, which the format promises.
@@ -318,18 +301,12 @@ fn each_json_finding_has_a_subject_and_advice() {
     });
 }
 
-fn folder(name: &str) -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).unwrap();
-    folder
-}
-
 #[test]
 fn a_report_goes_to_a_file_and_its_status_to_the_exit_code() {
     in_new_namespace(|| {
         let _listener = TcpListener::bind("127.0.0.1:40101").unwrap();
-        let file = folder("diagnose").join("report.json");
+        let folder = Folder::new();
+        let file = folder.path("report.json");
         for (command, schema) in [
             ("diagnose --sample 0", "portscope.diagnose/1"),
             ("explain 40101", "portscope.explain/1"),
@@ -350,9 +327,7 @@ fn a_closed_pipe_is_silent_and_a_full_disk_is_an_error() {
             let (reader, writer) = std::io::pipe().unwrap();
             drop(reader);
             let full = fs::File::options().write(true).open("/dev/full").unwrap();
-            let run = |out: Stdio| {
-                Command::new(PROGRAM).args(command.split(' ')).stdout(out).output().unwrap()
-            };
+            let run = |out: Stdio| program().args(command.split(' ')).stdout(out).output().unwrap();
             let closed = run(writer.into());
             assert_eq!((closed.status.code(), stderr(&closed)), (Some(0), ""), "{command}");
             let lost = run(full.into());
@@ -368,7 +343,7 @@ fn a_closed_pipe_does_not_make_a_critical_machine_ok() {
         let _full = fill("40000 40063");
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let mut command = Command::new(PROGRAM);
+        let mut command = program();
         let output = command.args(["diagnose", "--sample", "0"]).stdout(writer).output().unwrap();
         assert_eq!((output.status.code(), stderr(&output)), (Some(2), ""));
     });

@@ -16,17 +16,17 @@ use listenfd::ListenFd;
 
 use crate::{
     namespace::{self, in_new_namespace},
+    outputs::{PROGRAM, command, program, stderr, stdout},
     processes::{Sleeper, not_tested},
 };
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Set if this test binary runs as the program that receives the sockets.
 const RECEIVER: &str = "PORTSCOPE_TEST_RECEIVER";
 
 /// Returns `portscope exec OPTIONS -- COMMAND`. `options` is one string, `command` a list of words.
 fn exec(options: &str, command: &[&str]) -> Command {
-    let mut program = Command::new(PROGRAM);
+    let mut program = program();
     program.arg("exec").args(options.split_whitespace()).arg("--").args(command);
     program.stdin(Stdio::null());
     program
@@ -34,14 +34,6 @@ fn exec(options: &str, command: &[&str]) -> Command {
 
 fn run(options: &str, command: &[&str]) -> Output {
     exec(options, command).output().unwrap()
-}
-
-fn stdout(output: &Output) -> &str {
-    str::from_utf8(&output.stdout).unwrap()
-}
-
-fn stderr(output: &Output) -> &str {
-    str::from_utf8(&output.stderr).unwrap()
 }
 
 fn shell(script: &str, words: &[&str]) -> Output {
@@ -227,14 +219,14 @@ fn other_environment_variables_are_kept_and_inherited_listen_variables_removed()
             let lines = stdout(output).lines().filter(|line| !is_ours(line));
             lines.map(str::to_owned).collect::<BTreeSet<_>>()
         };
-        let mut command = exec("--protocol udp", &["env"]);
+        let mut program = exec("--protocol udp", &["env"]);
         for name in ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID", "PORT"] {
-            command.env(name, "stale");
+            program.env(name, "stale");
         }
-        let output = command.output().unwrap();
+        let output = program.output().unwrap();
         assert!(!stdout(&output).contains("stale"), "{}", stdout(&output));
         assert!(stdout(&output).contains("LISTEN_FDNAMES=udp\n"));
-        assert_eq!(of(&output), of(&Command::new("env").output().unwrap()));
+        assert_eq!(of(&output), of(&command("env").output().unwrap()));
     });
 }
 
@@ -316,7 +308,7 @@ fn bad_usage_is_2_in_one_line_and_nothing_is_started() {
         ("exec --netns nowhere -- true", "unknown network namespace 'nowhere'"),
         ("--ascii exec", "must come first"),
     ] {
-        let output = Command::new(PROGRAM).args(arguments.split(' ')).output().unwrap();
+        let output = program().args(arguments.split(' ')).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments}");
         assert!(stderr(&output).contains(reported), "{arguments}: {}", stderr(&output));
         assert_eq!(stderr(&output).matches('\n').count(), 1);
@@ -583,7 +575,7 @@ fn exec_searches_as_pick_does() {
             lines.map(parts).collect()
         };
         let options = "--protocol both --range 50000-50063 --seed 7 --count 3 --trace";
-        let picked = Command::new(PROGRAM).arg("pick").args(options.split(' ')).output().unwrap();
+        let picked = program().arg("pick").args(options.split(' ')).output().unwrap();
         let given = run(options, &["sh", "-c", "echo $PORT_1 $PORT_2 $PORT_3 | tr ' ' '\\n'"]);
         assert_eq!(stdout(&picked), stdout(&given));
         assert_eq!(reported(&picked), reported(&given));

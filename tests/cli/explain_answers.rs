@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::{
     namespace::in_new_namespace,
+    outputs::{in_one_line, program, stdout},
     processes::{Sleeper, alone},
 };
 
@@ -23,21 +24,13 @@ fn run(typed: &str) -> Output {
 
 /// Runs the program while the caller holds `alone`.
 fn run_beside(typed: &str) -> Output {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_portscope"));
+    let mut program = program();
     program.args(typed.split_whitespace()).output().unwrap()
-}
-
-fn stdout(output: &Output) -> &str {
-    str::from_utf8(&output.stdout).unwrap()
 }
 
 /// Returns the output with each run of white space as one space.
 fn words(typed: &str) -> String {
-    in_one_line(&run(typed))
-}
-
-fn in_one_line(output: &Output) -> String {
-    stdout(output).split_whitespace().collect::<Vec<_>>().join(" ")
+    in_one_line(stdout(&run(typed)))
 }
 
 fn json(typed: &str) -> Value {
@@ -52,7 +45,7 @@ fn answer_names_the_process_and_the_command_that_frees_the_port() {
         let holder = Sleeper::holding(&listener);
         drop(listener);
         let pid = holder.pid();
-        let text = in_one_line(&run_beside("explain 8080 --protocol tcp"));
+        let text = in_one_line(stdout(&run_beside("explain 8080 --protocol tcp")));
         let first = format!(
             "TCP 8080 (registered for http-alt) is held by sleep[{pid}] (LISTEN on 127.0.0.1:8080, \
              user root)."

@@ -2,15 +2,16 @@
 //! it.
 
 use std::{
-    process::{Command, Stdio},
+    process::Stdio,
     time::{Duration, Instant},
 };
 
 use portscope::domain::PortRange;
 
 use crate::{
-    handover::{HandoverMethod, PORT_CLIENTS, PROGRAM, can_bind, race},
+    handover::{HandoverMethod, PORT_CLIENTS, can_bind, race},
     namespace::in_new_namespace,
+    outputs::program,
     processes::alone,
 };
 
@@ -63,7 +64,7 @@ fn exec_killed_at_any_moment_leaves_no_port_behind() {
     let _alone = alone();
     in_new_namespace(|| {
         for step in 0..100 {
-            let mut command = Command::new(PROGRAM);
+            let mut command = program();
             command.args(["exec", "--protocol", "both", "--range", "40000-40063", "--count", "32"]);
             command.args(["--strategy", "bitmap", "--", "sleep", "1000"]).stderr(Stdio::null());
             let mut process = command.spawn().unwrap();

@@ -1,8 +1,8 @@
 //! The help of each command: `-h` has one line for each option, `--help` adds texts below them.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use crate::snapshots::assert_golden;
+use crate::{outputs::program, snapshots::assert_golden};
 
 /// The program without a command, and its commands.
 const COMMANDS: [&str; 8] = ["", "scan", "diagnose", "explain", "pick", "exec", "serve", "lab"];
@@ -11,9 +11,9 @@ const OPTIONS: [&str; 2] = ["-h", "--help"];
 
 /// Returns what the program prints for these words in a terminal of 80 columns.
 fn printed(words: &[&str]) -> String {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_portscope"));
+    let mut program = program();
     program.args(words.iter().filter(|word| !word.is_empty()));
-    let output = program.env_remove("COLUMNS").stdin(Stdio::null()).output().unwrap();
+    let output = program.stdin(Stdio::null()).output().unwrap();
     assert!(output.status.success(), "{words:?}: {output:?}");
     assert_eq!(output.stderr, b"", "{words:?}");
     String::from_utf8(output.stdout).unwrap()

@@ -2,31 +2,23 @@
 //! results.
 
 use std::{
-    collections::BTreeSet,
     fs,
     net::UdpSocket,
-    process::{Command, Output, Stdio},
+    process::{Output, Stdio},
 };
 
 use serde_json::Value;
 
-use crate::namespace::{self, in_new_namespace};
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
+use crate::{
+    namespace::{self, in_new_namespace},
+    outputs::{assert_refused, keys, program, stderr, stdout},
+};
 
 fn run(arguments: &str) -> Output {
     let arguments = arguments.split_whitespace();
-    let mut command = Command::new(PROGRAM);
-    command.arg("lab").args(arguments).env("LC_ALL", "C.UTF-8").env_remove("COLUMNS");
+    let mut command = program();
+    command.arg("lab").args(arguments);
     command.stdin(Stdio::null()).output().unwrap()
-}
-
-fn stdout(output: &Output) -> &str {
-    str::from_utf8(&output.stdout).unwrap()
-}
-
-fn stderr(output: &Output) -> &str {
-    str::from_utf8(&output.stderr).unwrap()
 }
 
 #[track_caller]
@@ -34,22 +26,6 @@ fn json(arguments: &str) -> Value {
     let output = run(&format!("{arguments} --format json"));
     assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""), "{arguments}");
     serde_json::from_slice(&output.stdout).unwrap()
-}
-
-fn keys(object: &Value) -> BTreeSet<&str> {
-    object.as_object().unwrap().keys().map(String::as_str).collect()
-}
-
-#[track_caller]
-fn assert_one_line_refusal(output: &Output, reported: &str) {
-    let line = stderr(output);
-    assert_eq!(output.status.code(), Some(2), "{line}");
-    assert!(
-        line.starts_with("portscope: ") && line.contains(reported),
-        "{line:?} lacks {reported:?}"
-    );
-    assert_eq!(line.matches('\n').count(), 1, "{line:?}");
-    assert_eq!(output.stdout, b"");
 }
 
 #[test]
@@ -98,7 +74,7 @@ fn invalid_arguments_are_refused_in_one_line() {
         ("random", "unexpected argument 'random'"),
         ("--output=", "expected a file"),
     ] {
-        assert_one_line_refusal(&run(arguments), reported);
+        assert_refused(&run(arguments), 2, reported);
     }
 }
 
@@ -107,7 +83,7 @@ fn a_fully_reserved_range_is_refused() {
     in_new_namespace(|| {
         namespace::set_sysctl("ip_local_reserved_ports", "40000-40009");
         let refused = run("--range 40000-40009");
-        assert_one_line_refusal(&refused, "--ignore-reserved");
+        assert_refused(&refused, 2, "--ignore-reserved");
         let ignoring = json("--range 40000-40009 --ignore-reserved --runs 10 --fill 0");
         assert_eq!(ignoring["candidates"], 10);
         let fewer = run("--range 40000-40019 --runs 10 --strategy random");
@@ -298,7 +274,7 @@ fn a_live_lab_binds_real_ports_and_reports_the_occupancy() {
         let sequential = &lab["strategies"][3];
         assert_eq!(sequential["attempts"]["histogram"], serde_json::json!([[5, 200]]));
         assert!(stdout(&run(arguments)).contains("real bind() on this host"));
-        let scan = Command::new(PROGRAM).arg("scan").output().unwrap();
+        let scan = program().arg("scan").output().unwrap();
         assert_eq!(stdout(&scan).lines().count(), 5, "the lab kept a port");
     });
 }
@@ -342,11 +318,11 @@ fn a_race_reports_its_backend_and_never_loses_a_kept_socket() {
 fn output_that_cannot_be_written_is_an_error_and_a_closed_pipe_is_not() {
     let full = fs::File::options().write(true).open("/dev/full").unwrap();
     let arguments = ["lab", "--runs", "10"];
-    let output = Command::new(PROGRAM).args(arguments).stdout(full).output().unwrap();
-    assert_one_line_refusal(&output, "No space left on device");
-    assert_one_line_refusal(&run("--runs 10 --output /dev/full"), "No space left on device");
+    let output = program().args(arguments).stdout(full).output().unwrap();
+    assert_refused(&output, 2, "No space left on device");
+    assert_refused(&run("--runs 10 --output /dev/full"), 2, "No space left on device");
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let output = Command::new(PROGRAM).args(arguments).stdout(writer).output().unwrap();
+    let output = program().args(arguments).stdout(writer).output().unwrap();
     assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""));
 }

@@ -11,6 +11,8 @@ mod handover;
 mod lease_server;
 #[path = "../support/namespace.rs"]
 mod namespace;
+#[path = "../support/outputs.rs"]
+mod outputs;
 #[path = "../support/processes.rs"]
 mod processes;
 #[path = "../support/pty.rs"]

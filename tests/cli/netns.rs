@@ -6,18 +6,17 @@ use std::{
     fs,
     net::{TcpListener, UdpSocket},
     os::unix::{fs::MetadataExt as _, process::CommandExt as _},
-    process::{Command, Output, Stdio},
+    process::{Output, Stdio},
 };
 
 use serde_json::Value;
 
 use crate::{
     namespace::{in_new_namespace, set_sysctl},
+    outputs::{PROGRAM, assert_refused, command, program, stderr, stdout},
     processes::{Sleeper, alone, not_tested},
     pty::Session,
 };
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
 
 /// A network namespace that lives as long as a process that holds a TCP listener in it.
 struct Other {
@@ -52,22 +51,14 @@ fn between(body: impl FnOnce(&Other) + Send) {
 
 /// Runs the program as a child of the calling thread, and thus in its namespace.
 fn run<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Output {
-    Command::new(PROGRAM).args(arguments).stdin(Stdio::null()).output().unwrap()
+    program().args(arguments).stdin(Stdio::null()).output().unwrap()
 }
 
 /// None: this process may not become that user, or that user cannot access the program.
 fn run_as(uid: u32, arguments: &[&str]) -> Option<Output> {
-    let mut command = Command::new(PROGRAM);
+    let mut command = program();
     let output = command.args(arguments).uid(uid).gid(uid).stdin(Stdio::null()).output();
     output.map_err(|error| not_tested(&format!("no process of uid {uid}: {error}"))).ok()
-}
-
-fn stdout(output: &Output) -> &str {
-    str::from_utf8(&output.stdout).unwrap()
-}
-
-fn stderr(output: &Output) -> &str {
-    str::from_utf8(&output.stderr).unwrap()
 }
 
 fn json(output: &Output) -> Value {
@@ -78,19 +69,6 @@ fn json(output: &Output) -> Value {
 fn ports(scan: &Value) -> Vec<u64> {
     let sockets = scan["sockets"].as_array().unwrap();
     sockets.iter().map(|socket| socket["local"]["port"].as_u64().unwrap()).collect()
-}
-
-#[track_caller]
-fn assert_refused(output: &Output, code: i32, reported: &str) {
-    let line = stderr(output);
-    assert_eq!(output.status.code(), Some(code), "{line}");
-    assert!(
-        line.starts_with("portscope: ") && line.contains(reported),
-        "{line:?} lacks {reported:?}"
-    );
-    assert_eq!(line.matches('\n').count(), 1, "{line:?}");
-    assert!(!line.trim_end().contains(char::is_control), "{line:?}");
-    assert_eq!(output.stdout, b"");
 }
 
 #[test]
@@ -281,7 +259,7 @@ fn a_named_namespace_is_found_and_shown_by_its_name() {
                     sh -c 'echo 40000 40063 > /proc/sys/net/ipv4/ip_local_port_range' && \
                   touch /run/netns/stale && exec \"$@\"";
     let named = |arguments: &[&str]| {
-        let mut command = Command::new("unshare");
+        let mut command = command("unshare");
         command.args(["--net", "--mount", "sh", "-c", script, "sh", PROGRAM]).args(arguments);
         command.stdin(Stdio::null()).output().unwrap()
     };

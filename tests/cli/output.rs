@@ -8,7 +8,7 @@ use std::{
         FileTypeExt as _, MetadataExt as _, PermissionsExt as _, chown, lchown, symlink,
     },
     path::Path,
-    process::{Command, Output},
+    process::Output,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant, SystemTime},
@@ -20,15 +20,17 @@ use portscope::{
 };
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-use crate::folder::Folder;
+use crate::{
+    folder::Folder,
+    outputs::{PROGRAM, command, program},
+};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
 const STRANGER: u32 = 12_345;
 const NAME: &str = "portscope.prom";
 
 fn run(arguments: &str, file: &Path) -> Output {
     // If the program hangs, timeout(1) exits with 124, and the test fails.
-    let mut command = Command::new("timeout");
+    let mut command = command("timeout");
     command.args(["60", PROGRAM]).args(arguments.split(' ')).arg("--output").arg(file);
     command.output().unwrap()
 }
@@ -262,7 +264,7 @@ fn devices_and_inherited_descriptors_are_written_to() {
         // If standard output is a file, the report is appended to it.
         let out = File::create(folder.path("out")).unwrap();
         let script = "echo before; \"$0\" scan --format json --no-owners --output \"$1\"; echo $?";
-        let mut command = Command::new("sh");
+        let mut command = command("sh");
         command.args(["-c", script, PROGRAM, name]).stdout(out);
         assert!(command.status().unwrap().success());
         let text = fs::read(folder.path("out")).unwrap();
@@ -357,7 +359,7 @@ fn a_signal_leaves_a_complete_file_or_none() {
     let folder = Folder::new();
     let path = folder.path(NAME);
     for round in 0..rounds(40) {
-        let mut command = Command::new(PROGRAM);
+        let mut command = program();
         command.args(["diagnose", "--sample=0", "--format=prometheus", "--output"]).arg(&path);
         let mut child = command.stderr(std::process::Stdio::null()).spawn().unwrap();
         let until = Instant::now() + Duration::from_millis(u64::from(round % 40));

@@ -11,10 +11,9 @@ use serde_json::{Value, json};
 
 use crate::{
     namespace::{in_new_namespace, is_linux_at_least},
+    outputs::{PROGRAM, command, program},
     processes::{Sleeper, alone, not_tested},
 };
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
 
 /// Runs the program under `unshare FLAGS`. None: the right to do so is missing.
 fn run_in(flags: &[&str], arguments: &[&str]) -> Option<Output> {
@@ -23,7 +22,7 @@ fn run_in(flags: &[&str], arguments: &[&str]) -> Option<Output> {
         not_tested(&format!("no right to unshare {}", flags.join(" ")));
         return None;
     }
-    Some(Command::new("unshare").args(flags).arg(PROGRAM).args(arguments).output().unwrap())
+    Some(command("unshare").args(flags).arg(PROGRAM).args(arguments).output().unwrap())
 }
 
 fn text(bytes: &[u8]) -> &str {
@@ -127,7 +126,7 @@ fn root_without_capabilities_gets_a_matching_remedy() {
         };
         drop(listener);
         let drop_them = ["--bounding-set=-sys_ptrace,-dac_read_search,-dac_override", PROGRAM];
-        let output = Command::new("setpriv").args(drop_them).args(["scan", "--strict"]).output();
+        let output = command("setpriv").args(drop_them).args(["scan", "--strict"]).output();
         let Ok(output) = output else { return not_tested("setpriv(1) is missing") };
         let reported = text(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{reported}");
@@ -145,7 +144,7 @@ fn run_without(path: &str, arguments: &[&str]) -> Option<Output> {
         not_tested("no right to mount over a file of /proc");
         return None;
     }
-    let mut command = Command::new("unshare");
+    let mut command = command("unshare");
     command.args(["--mount", "sh", "-c", script, path, PROGRAM]).args(arguments);
     Some(command.output().unwrap())
 }
@@ -162,7 +161,7 @@ fn an_unknown_start_time_is_omitted() {
             let reported: Value = serde_json::from_slice(&output.stdout).unwrap();
             reported["protocols"][0]["holders"][0]["started"].clone()
         };
-        let usual = Command::new(PROGRAM).args(explain).output().unwrap();
+        let usual = program().args(explain).output().unwrap();
         assert!(started(&usual).as_str().unwrap().starts_with("20"));
         let Some(without) = run_without("/proc/stat", &explain) else { return };
         assert_eq!(started(&without), Value::Null);

@@ -8,9 +8,10 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use crate::namespace::{in_new_namespace, set_sysctl};
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
+use crate::{
+    namespace::{in_new_namespace, set_sysctl},
+    outputs::{PROGRAM, program},
+};
 
 /// The pid and the user that README shows instead of those of the test.
 const SHOWN_PID: &str = "812";
@@ -55,12 +56,8 @@ fn shown_commands_and_options_exist() {
             }
             // `--help` ends the parsing: unknown options before it are refused, nothing is run.
             let arguments = words.take_while(|word| !["--", "|", "&", "#"].contains(word));
-            let status = Command::new(PROGRAM)
-                .args(arguments)
-                .arg("--help")
-                .stdout(Stdio::null())
-                .status()
-                .unwrap();
+            let status =
+                program().args(arguments).arg("--help").stdout(Stdio::null()).status().unwrap();
             assert!(status.success(), "{}: {command}", page.display());
             count += 1;
         }

@@ -4,20 +4,20 @@ use std::{
     collections::BTreeSet,
     fs,
     net::{TcpListener, TcpStream, UdpSocket},
-    process::{Command, Output},
+    process::Output,
 };
 
 use serde_json::Value;
 
-use crate::{namespace::in_new_namespace, processes};
+use crate::{
+    namespace::in_new_namespace,
+    outputs::{program, stderr},
+    processes,
+};
 
 fn run(typed: &str) -> Output {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_portscope"));
+    let mut program = program();
     processes::output_of(program.args(typed.split_whitespace()))
-}
-
-fn stderr(output: &Output) -> &str {
-    str::from_utf8(&output.stderr).unwrap()
 }
 
 /// Returns `tcp 8080 LISTEN` for each socket that the command lists.

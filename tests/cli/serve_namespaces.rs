@@ -9,8 +9,9 @@ use std::{
 
 use crate::{
     folder::Folder,
-    lease_server::{self, LeaseHolder, PROGRAM, Server, parse, until},
+    lease_server::{self, LeaseHolder, Server, parse, until},
     namespace::in_new_namespace,
+    outputs::PROGRAM,
 };
 
 /// If this variable is set, the test binary is a client of the socket that it names, and reads the

@@ -23,15 +23,16 @@ use rustix::{
 
 use crate::{
     folder::Folder,
-    lease_server::{LeaseHolder, PROGRAM, Server, answer, parse, until},
+    lease_server::{LeaseHolder, Server, answer, parse, until},
     namespace::{self, in_another_namespace, in_new_namespace},
+    outputs::{PROGRAM, program},
 };
 
 const RANGE: [&str; 2] = ["--range", "20000-20063"];
 
 /// Returns the error line and the exit code of a server that does not start.
 fn refusal(socket: &Path, options: &[&str]) -> (String, Option<i32>) {
-    let mut command = Command::new(PROGRAM);
+    let mut command = program();
     let output = command.arg("serve").arg("--socket").arg(socket).args(options).output().unwrap();
     assert!(output.stdout.is_empty());
     let reported = String::from_utf8(output.stderr).unwrap();
@@ -124,7 +125,7 @@ fn of_many_servers_started_after_a_kill_exactly_one_serves() {
         killed.signal(Signal::KILL);
         killed.wait();
         let start = || {
-            let mut command = Command::new(PROGRAM);
+            let mut command = program();
             command.arg("serve").arg("--socket").arg(folder.path("s")).args(RANGE);
             command.stderr(std::process::Stdio::null()).spawn().unwrap()
         };

@@ -23,12 +23,12 @@ use portscope::{
 
 use crate::{
     namespace::{in_new_namespace, set_sysctl},
+    outputs::{PROGRAM, program},
     processes::{self, Sleeper},
 };
 
 use ActorEvent::{Opened, Refused, Up};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
 const TIMEOUT: Duration = Duration::from_secs(10);
 const BRIEFLY: HoldTime = HoldTime::For(Duration::from_millis(1));
 
@@ -351,7 +351,7 @@ fn an_actor_ends_when_its_standard_input_is_closed() {
     for role in each_kind() {
         in_new_namespace(|| {
             let words = Actor { name: "payments".to_owned(), role: role.clone() }.words();
-            let mut command = Command::new(PROGRAM);
+            let mut command = program();
             command.arg("run-actor").args(&words).stdin(Stdio::piped()).stdout(Stdio::null());
             let mut actor = {
                 let _alone = processes::alone();
@@ -375,7 +375,7 @@ fn a_bad_description_is_refused_before_the_actor_starts() {
             (&bad[..], "invalid value 'soon' for hold: expected nanoseconds"),
             (&words[..place], "missing field 'hold': expected nanoseconds"),
         ] {
-            let output = processes::output_of(Command::new(PROGRAM).arg("run-actor").args(words));
+            let output = processes::output_of(program().arg("run-actor").args(words));
             let printed = String::from_utf8(output.stderr).unwrap();
             assert_eq!((output.status.code(), output.stdout), (Some(2), Vec::new()));
             assert!(printed.contains(refusal) && printed.lines().count() == 1, "{printed}");

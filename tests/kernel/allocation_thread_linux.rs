@@ -1,15 +1,12 @@
 //! The allocation thread on real sockets, in private network namespaces.
 
-use std::{
-    sync::{Arc, mpsc},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use portscope::{
     allocator::ALLOCATORS,
     domain::{Binder, PortRange, Protocols},
     engine::{
-        AllocationRequest as Ask, AllocatorTarget, Outbox, Report, Setup, Speed,
+        AllocationRequest as Ask, AllocatorTarget, Report, Setup, Speed,
         allocation::{merge, spawn},
         message::AllocationDelta,
     },
@@ -19,21 +16,12 @@ use portscope::{
     },
 };
 
-use crate::namespace::{in_new_namespace, needs_linux};
+use crate::{
+    mailbox::mailbox,
+    namespace::{in_new_namespace, needs_linux},
+};
 
 const SOON: Duration = Duration::from_mins(1);
-
-struct Mailbox(mpsc::Sender<Report>);
-
-impl Outbox for Mailbox {
-    fn offer(&self, report: Report) -> Result<(), Report> {
-        self.0.send(report).map_err(|refused| refused.0)
-    }
-
-    fn deliver(&self, report: Report) -> bool {
-        self.0.send(report).is_ok()
-    }
-}
 
 fn thousand() -> PortRange {
     PortRange::new(50_000, 50_999).unwrap()
@@ -48,8 +36,8 @@ fn occupy(protocols: Protocols, free_each: u16) -> Vec<Box<dyn Held>> {
 
 /// Returns the sum of all deltas of a run with this number of allocations.
 fn run(strategy: usize, protocols: Protocols, holds: bool, allocations: u64) -> AllocationDelta {
-    let (outbox, reports) = mpsc::channel();
-    let thread = spawn(Arc::new(LinuxHost::new()), Box::new(Mailbox(outbox))).unwrap();
+    let (outbox, reports) = mailbox(1);
+    let thread = spawn(Arc::new(LinuxHost::new()), outbox).unwrap();
     let setup = Setup {
         strategy,
         target: AllocatorTarget::Machine,

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::{
     diagnoser::Diagnoser,
     namespace::{in_new_namespace, set_sysctl},
+    outputs::{in_one_line, program, stdout},
     processes::{Sleeper, alone, not_tested},
 };
 
@@ -26,16 +27,15 @@ fn run(command: &str) -> bool {
 /// Returns what portscope prints, with line breaks replaced by single spaces.
 fn print(arguments: &str) -> String {
     let _alone = alone();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_portscope"));
+    let mut command = program();
     let output = command.args(arguments.split(' ')).output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    in_one_line(stdout(&output))
 }
 
 /// Returns what it prints on stderr.
 fn trace(arguments: &str) -> String {
     let _alone = alone();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_portscope"));
+    let mut command = program();
     String::from_utf8(command.args(arguments.split(' ')).output().unwrap().stderr).unwrap()
 }
 

@@ -1,7 +1,7 @@
 //! `portscope lab` compared with its own expected figures, on simulated occupancies and on real
 //! sockets.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use portscope::{
     allocator::{ALLOCATORS, Order},
@@ -12,9 +12,11 @@ use rand::{SeedableRng, rngs::ChaCha8Rng, seq::SliceRandom};
 use rustix::process::{Resource, Rlimit};
 use serde_json::Value;
 
-use crate::namespace::{in_new_namespace, set_sysctl};
+use crate::{
+    namespace::{in_new_namespace, set_sysctl},
+    outputs::program,
+};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
 const CANDIDATES: u32 = 16_384;
 
 /// The measured and the expected figures of a strategy.
@@ -64,7 +66,7 @@ impl Row {
 }
 
 fn lab(arguments: &str) -> Vec<Row> {
-    let output = Command::new(PROGRAM)
+    let output = program()
         .args(["lab", "--format", "json"])
         .args(arguments.split_whitespace())
         .stdin(Stdio::null())

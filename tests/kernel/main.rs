@@ -15,10 +15,14 @@ mod harness;
 mod holders;
 #[path = "../support/ip_option.rs"]
 mod ip_option;
+#[path = "../support/mailbox.rs"]
+mod mailbox;
 #[path = "../support/mixture.rs"]
 mod mixture;
 #[path = "../support/namespace.rs"]
 mod namespace;
+#[path = "../support/outputs.rs"]
+mod outputs;
 #[path = "../support/population.rs"]
 mod population;
 #[path = "../support/processes.rs"]

@@ -26,6 +26,7 @@ use socket2::Type;
 use crate::{
     holders::{self, ANY4, ANY6, Holder, LOCAL4, LOCAL6, SocketOption},
     namespace::{self, in_new_namespace, set_sysctl},
+    outputs::program,
     processes,
 };
 
@@ -323,7 +324,7 @@ fn explain_json_matches_real_binds() {
 
 /// Returns `protocols[0].bind` of `explain --probe`.
 fn explain(holder: &Holder) -> Vec<serde_json::Value> {
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_portscope"))
+    let output = program()
         .args(["explain", &holder.port.to_string(), "--protocol", holder.protocol.name()])
         .args(["--address", "127.0.0.3", "--probe", "--format", "json"])
         .output()

@@ -1,7 +1,7 @@
 //! `portscope scan` compared with a constant population of about 5,000 sockets of every kind, and
 //! with `ss`.
 
-use crate::{mixture, namespace, population, processes};
+use crate::{mixture, namespace, outputs::program, population, processes};
 use std::{
     collections::BTreeMap,
     fmt::Debug,
@@ -146,11 +146,7 @@ fn parse_endpoint(text: &str) -> Option<SocketAddr> {
 
 /// Runs the program from this thread, and thus in its namespace, and returns the rows.
 fn scan(options: &[&str]) -> Vec<Row> {
-    let output = Command::new(env!("CARGO_BIN_EXE_portscope"))
-        .args(["scan", "--format", "json"])
-        .args(options)
-        .output()
-        .unwrap();
+    let output = program().args(["scan", "--format", "json"]).args(options).output().unwrap();
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}: {complaint}", output.status);
     eprint!("{complaint}");

@@ -12,7 +12,7 @@ use portscope::{
     allocator::{Bands, Priority, Quarantine},
     domain::{Binder, PortRange, Protocols},
     engine::{
-        AllocatorTarget, Outbox, PoolPlan, PoolReport, PoolRequest as Ask, Report,
+        AllocatorTarget, PoolPlan, PoolReport, PoolRequest as Ask, Report,
         pool::{PoolThread, spawn},
     },
     host::{
@@ -22,24 +22,9 @@ use portscope::{
     },
 };
 
-use crate::{namespace::in_new_namespace, processes};
+use crate::{mailbox::mailbox, namespace::in_new_namespace, processes};
 
 const SOON: Duration = Duration::from_secs(10);
-
-/// Has room for one offered report, like the mailbox of the user interface.
-struct Mailbox(mpsc::SyncSender<Report>);
-
-impl Outbox for Mailbox {
-    fn offer(&self, report: Report) -> Result<(), Report> {
-        self.0.try_send(report).map_err(|refused| match refused {
-            mpsc::TrySendError::Full(report) | mpsc::TrySendError::Disconnected(report) => report,
-        })
-    }
-
-    fn deliver(&self, report: Report) -> bool {
-        self.0.send(report).is_ok()
-    }
-}
 
 struct Session {
     thread: PoolThread,
@@ -48,8 +33,8 @@ struct Session {
 
 impl Session {
     fn on(host: impl Host + 'static, plan: PoolPlan) -> (Self, Arc<PoolReport>) {
-        let (outbox, reports) = mpsc::sync_channel(1);
-        let thread = spawn(Arc::new(host), Box::new(Mailbox(outbox))).unwrap();
+        let (outbox, reports) = mailbox(1);
+        let thread = spawn(Arc::new(host), outbox).unwrap();
         let session = Self { thread, reports };
         let first = session.ask(Ask::Open(plan));
         (session, first)
@@ -298,9 +283,9 @@ fn a_new_pool_starts_empty_and_a_closed_pool_holds_nothing() {
 
 #[test]
 fn bands_larger_than_the_range_are_refused_with_a_reason() {
-    let (outbox, reports) = mpsc::sync_channel(1);
+    let (outbox, reports) = mailbox(1);
     let host = SimulatedHost::builder().build();
-    let thread = spawn(Arc::new(host), Box::new(Mailbox(outbox))).unwrap();
+    let thread = spawn(Arc::new(host), outbox).unwrap();
     thread.send(Ask::Open(PoolPlan { bands: Bands { high: 9, normal: 9 }, ..plan(16) }));
     match reports.recv_timeout(SOON).unwrap() {
         Report::PoolFailed(words) => {

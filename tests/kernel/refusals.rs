@@ -6,7 +6,7 @@ use std::{
     fs,
     net::{Ipv6Addr, SocketAddrV6, TcpListener, TcpStream},
     process::{Command, Output},
-    sync::{Arc, mpsc},
+    sync::Arc,
     time::Duration,
 };
 
@@ -15,7 +15,7 @@ use portscope::{
         Errno, Gap, LocalAddress, PortRange, ProcessTable, Protocol, Protocols, Snapshot, Source,
         availability::{self, Answer, Bind, BindAddress, Reuse, Verdict, probing::Probed},
     },
-    engine::{AllocationRequest, AllocatorTarget, Outbox, Report, Setup, allocation::spawn},
+    engine::{AllocationRequest, AllocatorTarget, Report, Setup, allocation::spawn},
     host::{Host as _, linux::LinuxHost},
     report::{
         Explanation, Page, PageStyle, Scan,
@@ -26,27 +26,23 @@ use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
 use crate::{
+    mailbox::mailbox,
     namespace::{in_new_namespace, set_sysctl},
+    outputs::{PROGRAM, program, stderr, stdout},
     processes::{alone, output_of},
 };
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
+/// Columns in which each answer is one line.
+const WIDE: usize = 10_000;
 const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 
 fn run(words: &str) -> Output {
-    output_of(Command::new(PROGRAM).args(words.split(' ')))
+    let mut command = program();
+    output_of(command.args(words.split(' ')).env("COLUMNS", WIDE.to_string()))
 }
 
 fn code(output: &Output) -> i32 {
     output.status.code().unwrap()
-}
-
-fn stderr(output: &Output) -> &str {
-    str::from_utf8(&output.stderr).unwrap()
-}
-
-fn stdout(output: &Output) -> &str {
-    str::from_utf8(&output.stdout).unwrap()
 }
 
 fn json(words: &str) -> Value {
@@ -120,7 +116,7 @@ fn assert_refused(address: &str, errno: &str, words: &str) {
     ] {
         let (command, rest) = command.split_once(' ').unwrap_or((command, ""));
         let words_of = [&["--address", address, "--protocol", "tcp"], &*split(rest)].concat();
-        let output = output_of(Command::new(PROGRAM).arg(command).args(&words_of));
+        let output = output_of(program().arg(command).args(&words_of));
         let reported = stderr(&output);
         assert_eq!(code(&output), expected, "{command}: {reported}");
         assert_eq!(reported.trim_end(), format!("portscope: {message}"), "{command}");
@@ -274,7 +270,7 @@ fn interface_of_a_socket_is_shown() {
             );
         }
         let explained = run("explain 8080 --protocol tcp");
-        let words = stdout(&explained).split_whitespace().collect::<Vec<_>>().join(" ");
+        let words = stdout(&explained);
         assert!(words.contains("LISTEN on [fe80::1%v1]:8080"), "{words}");
     });
 }
@@ -437,11 +433,10 @@ fn port_without_a_listed_socket_is_not_called_free() {
         let ports = vec![Explanation { scan, port, sides, publications: &None }];
         let explained = Explanations { scan, ports, left_out: None };
         let mut text = Vec::new();
-        let mut page = Page::new(&mut text, PageStyle::default());
+        let style = PageStyle { width: Some(WIDE), ..PageStyle::default() };
+        let mut page = Page::new(&mut text, style);
         portscope::report::explain::text::write(&explained, Reasons::Shown, &mut page).unwrap();
-        let words = String::from_utf8(text).unwrap();
-        let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
-        (words, explained.ports[0].is_held())
+        (String::from_utf8(text).unwrap(), explained.ports[0].is_held())
     };
     let (words, is_held) = reported(Probed::NotAsked);
     assert!(
@@ -454,23 +449,11 @@ fn port_without_a_listed_socket_is_not_called_free() {
     assert!(is_held);
 }
 
-struct Mailbox(mpsc::Sender<Report>);
-
-impl Outbox for Mailbox {
-    fn offer(&self, report: Report) -> Result<(), Report> {
-        self.0.send(report).map_err(|refused| refused.0)
-    }
-
-    fn deliver(&self, report: Report) -> bool {
-        self.0.send(report).is_ok()
-    }
-}
-
 #[test]
 fn the_allocate_screen_shows_the_same_refusal_without_an_attempt() {
     in_new_namespace(|| {
-        let (outbox, reports) = mpsc::channel();
-        let thread = spawn(Arc::new(LinuxHost::new()), Box::new(Mailbox(outbox))).unwrap();
+        let (outbox, reports) = mailbox(1);
+        let thread = spawn(Arc::new(LinuxHost::new()), outbox).unwrap();
         let address: LocalAddress = "192.0.2.1".parse().unwrap();
         thread.send(AllocationRequest::Prepare(Setup {
             target: AllocatorTarget::Machine,
@@ -497,7 +480,7 @@ fn the_allocate_screen_shows_the_same_refusal_without_an_attempt() {
 #[test]
 fn an_interface_name_is_not_taken_for_another_argument() {
     let words: Vec<&OsStr> = ["pick", "--address", "fe80::1%\u{1b}[2J"].map(OsStr::new).into();
-    let output = output_of(Command::new(PROGRAM).args(words));
+    let output = output_of(program().args(words));
     assert_eq!(code(&output), 2);
     assert!(!stderr(&output).trim_end().contains(char::is_control), "{output:?}");
 }

@@ -5,7 +5,7 @@ use std::{
     collections::BTreeSet,
     io::ErrorKind,
     net::TcpStream,
-    process::{Command, Output, Stdio},
+    process::{Output, Stdio},
     sync::{Mutex, PoisonError},
 };
 
@@ -20,9 +20,8 @@ use serde_json::Value;
 use crate::{
     harness::{self, StrategyHarness},
     namespace::{self, needs_linux, set_sysctl},
+    outputs::program,
 };
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
 
 /// Strategies that may give up although a port is free, after as many attempts as there are ports.
 const MAY_MISS: [&str; 2] = ["random-retry", "random-increment"];
@@ -51,7 +50,7 @@ fn hold(protocols: Protocols, ports: impl IntoIterator<Item = u16>) -> Vec<Box<d
 }
 
 fn pick(strategy: &str, more: &str) -> Output {
-    Command::new(PROGRAM)
+    program()
         .args(["pick", "--strategy", strategy])
         .args(more.split_whitespace())
         .stdin(Stdio::null())

@@ -12,11 +12,10 @@ use portscope::{
     domain::{Analysis, Destination, Forecast, Snapshot, Source, Subject},
     host::{Host, OwnerDepth, linux::LinuxHost},
 };
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::{
     churn::TrendWatch,
-    namespace::{in_new_namespace, set_sysctl},
+    namespace::{allow_many_descriptors, in_new_namespace, set_sysctl},
 };
 
 const PORTS: u32 = 4096;
@@ -75,8 +74,7 @@ fn trend_watch(
 
 #[test]
 fn exhaustion_of_a_real_range_is_forecast_within_20_percent_from_half_way() {
-    let limit = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
+    allow_many_descriptors();
     in_new_namespace(|| {
         set_sysctl("ip_local_port_range", &format!("32768 {}", 32_767 + PORTS));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 20_000)).unwrap();

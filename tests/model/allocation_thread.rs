@@ -10,7 +10,7 @@ use portscope::{
         Binder, Errno, LocalAddress, Machine, PortRange, Protocol, Protocols, Refusal, State,
     },
     engine::{
-        AllocationRequest as Ask, AllocatorTarget, Outbox, Report, Setup, Speed,
+        AllocationRequest as Ask, AllocatorTarget, Report, Setup, Speed,
         allocation::{AllocationThread, spawn},
         message::AllocationDelta,
     },
@@ -20,22 +20,9 @@ use portscope::{
     },
 };
 
+use crate::mailbox::mailbox;
+
 const SOON: Duration = Duration::from_secs(10);
-
-/// Has room for one report, like the mailbox of the user interface.
-struct Mailbox(mpsc::SyncSender<Report>);
-
-impl Outbox for Mailbox {
-    fn offer(&self, report: Report) -> Result<(), Report> {
-        self.0.try_send(report).map_err(|refused| match refused {
-            mpsc::TrySendError::Full(report) | mpsc::TrySendError::Disconnected(report) => report,
-        })
-    }
-
-    fn deliver(&self, report: Report) -> bool {
-        self.0.send(report).is_ok()
-    }
-}
 
 struct Session {
     thread: AllocationThread,
@@ -44,8 +31,8 @@ struct Session {
 
 impl Session {
     fn on(host: impl Host + 'static) -> Self {
-        let (outbox, reports) = mpsc::sync_channel(1);
-        let thread = spawn(Arc::new(host), Box::new(Mailbox(outbox))).unwrap();
+        let (outbox, reports) = mailbox(1);
+        let thread = spawn(Arc::new(host), outbox).unwrap();
         Self { thread, reports }
     }
 

@@ -6,9 +6,9 @@ use std::{sync::Arc, time::Duration};
 use portscope::{
     app::{
         App, AppOptions, Event, Extent, GlyphSet, Grid, GridBlock, Key, PointerTarget, Resolution,
-        RowsPerLine, Screen, Size, allocation::AllocationOptions, grid::Room,
+        RowsPerLine, Screen, Size, grid::Room,
     },
-    domain::{PortRange, Protocols, ServiceNames, State},
+    domain::{PortRange, State},
     engine::Report,
     host::simulated::SimulatedHost,
     view::{self, Background, Depth, Theme, heatmap::Pane, layout},
@@ -20,6 +20,8 @@ use ratatui::{
     layout::{Position, Rect},
 };
 
+use crate::app_options::options;
+
 fn ranges() -> impl Strategy<Value = PortRange> {
     any::<(u16, u16)>().prop_map(|(a, b)| PortRange::new(a.min(b), a.max(b)).unwrap())
 }
@@ -30,18 +32,7 @@ fn app(range: PortRange, glyphs: GlyphSet, size: Size, keys: &str) -> App {
         .fill(range, 0.3, State::Established, 3)
         .tcp(([0, 0, 0, 0], 443), State::Listen)
         .build();
-    let mut app = App::new(AppOptions {
-        first: Screen::Map,
-        glyphs,
-        extent: Extent::Ports(range),
-        protocols: Protocols::Both,
-        find: None,
-        allocation: AllocationOptions::exo(7),
-        lab: portscope::app::LabOptions::new(7, None),
-        mouse: true,
-        motion: true,
-        services: ServiceNames::default(),
-    });
+    let mut app = App::new(AppOptions { glyphs, extent: Extent::Ports(range), ..options() });
     let Size { columns, rows } = size;
     let mut update = |event| drop(app.update(Duration::from_secs(1), event));
     update(Event::Resized { columns, rows });

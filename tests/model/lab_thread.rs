@@ -9,29 +9,16 @@ use portscope::{
     allocator::{ALLOCATORS, Pattern, PortView, Tuning},
     domain::{PortRange, Protocols, State},
     engine::{
-        LabReport, LabRequest as Ask, LabSetup, LabTarget, Outbox, Report, Speed,
+        LabReport, LabRequest as Ask, LabSetup, LabTarget, Report, Speed,
         lab::{LabThread, complete, spawn},
         message::{RaceBackend, RaceSetup},
     },
     host::simulated::SimulatedHost,
 };
 
+use crate::mailbox::mailbox;
+
 const SOON: Duration = Duration::from_secs(20);
-
-/// Has room for one report, like the mailbox of the user interface.
-struct Mailbox(mpsc::SyncSender<Report>);
-
-impl Outbox for Mailbox {
-    fn offer(&self, report: Report) -> Result<(), Report> {
-        self.0.try_send(report).map_err(|refused| match refused {
-            mpsc::TrySendError::Full(report) | mpsc::TrySendError::Disconnected(report) => report,
-        })
-    }
-
-    fn deliver(&self, report: Report) -> bool {
-        self.0.send(report).is_ok()
-    }
-}
 
 struct Session {
     thread: LabThread,
@@ -45,10 +32,8 @@ impl Session {
     }
 
     fn on(host: SimulatedHost) -> Self {
-        let ((outbox, reports), (race_outbox, races)) =
-            (mpsc::sync_channel(1), mpsc::sync_channel(1));
-        let (outbox, race_outbox) = (Mailbox(outbox), Mailbox(race_outbox));
-        let thread = spawn(Arc::new(host), Box::new(outbox), Box::new(race_outbox)).unwrap();
+        let ((outbox, reports), (race_outbox, races)) = (mailbox(1), mailbox(1));
+        let thread = spawn(Arc::new(host), outbox, race_outbox).unwrap();
         Self { thread, reports, races }
     }
 

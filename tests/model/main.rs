@@ -2,12 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
+#[path = "../support/app_options.rs"]
+mod app_options;
 #[path = "../support/churn.rs"]
 mod churn;
 #[path = "../support/harness.rs"]
 mod harness;
 #[path = "../support/leases.rs"]
 mod leases;
+#[path = "../support/mailbox.rs"]
+mod mailbox;
 #[path = "../support/target.rs"]
 mod target;
 

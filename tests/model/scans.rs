@@ -394,12 +394,17 @@ fn stopping_does_not_wait_for_a_stuck_scan() {
 
 #[test]
 fn stopping_an_idle_engine_takes_no_time() {
-    let host = CountingHost::new(State::default());
-    let (_reports, engine) = start(&host, Duration::from_hours(1), 8);
-    host.wait_for_scans(2);
-    let started = Instant::now();
-    drop(engine);
-    assert!(started.elapsed() < Duration::from_millis(250), "{:?}", started.elapsed());
+    // The quickest of some: on a busy machine, a thread may not run for a while.
+    let stops = (0..5).map(|_| {
+        let host = CountingHost::new(State::default());
+        let (_reports, engine) = start(&host, Duration::from_hours(1), 8);
+        host.wait_for_scans(2);
+        let started = Instant::now();
+        drop(engine);
+        started.elapsed()
+    });
+    let quickest = stops.min().unwrap();
+    assert!(quickest < Duration::from_millis(250), "{quickest:?}");
 }
 
 #[test]

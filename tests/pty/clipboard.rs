@@ -75,8 +75,6 @@ fn the_selected_row_or_port_is_sent_to_the_clipboard() {
         for part in ["rule: listener-in-range\n", "do: 1 ", "sysctl -w "] {
             assert!(finding.contains(part), "{part} is not in\n{finding}");
         }
-        session.send(b"q");
-        assert!(session.wait_for_end().status.success());
-        session.assert_given_back();
+        session.assert_ends_by(b"q");
     });
 }

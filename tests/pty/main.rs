@@ -5,6 +5,8 @@
 
 #[path = "../support/namespace.rs"]
 mod namespace;
+#[path = "../support/outputs.rs"]
+mod outputs;
 #[path = "../support/pty.rs"]
 mod pty;
 

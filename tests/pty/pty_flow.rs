@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use vt100::MouseProtocolMode;
 
 use crate::{
-    namespace::in_new_namespace,
+    namespace::{allow_many_descriptors, in_new_namespace},
     pty::{self, Session},
 };
 
@@ -54,6 +54,7 @@ fn a_refresh_with_100_changed_ports_writes_at_most_6_kb() {
 }
 
 fn refresh_a_hundred(arguments: &'static [&'static str]) {
+    allow_many_descriptors();
     in_new_namespace(move || {
         // Every 130th port of a part of the ephemeral range, and 2,000 consecutive ports.
         let at = |port| UdpSocket::bind(("127.0.0.1", port)).unwrap();
@@ -133,9 +134,7 @@ fn keys_are_answered_while_the_allocator_runs_at_full_speed() {
         }
         eprintln!("the slowest of 20 keys was answered after {slowest:?}");
         assert!(slowest < Duration::from_secs(1), "{slowest:?}");
-        session.send(b"q");
-        assert!(session.wait_for_end().status.success());
-        session.assert_given_back();
+        session.assert_ends_by(b"q");
     });
 }
 
@@ -186,6 +185,7 @@ fn the_color_option_overrides_the_environment() {
 
 #[test]
 fn a_terminal_of_20_by_5_shows_the_verdict() {
+    allow_many_descriptors();
     in_new_namespace(|| {
         // One percent of the 28,232 ports of Linux's ephemeral range.
         let at = |port| UdpSocket::bind(("127.0.0.1", port)).unwrap();
@@ -195,8 +195,7 @@ fn a_terminal_of_20_by_5_shows_the_verdict() {
         session.send(b"2");
         session.wait_for_text("1.0 % in use");
         session.wait_for_text("quit");
-        session.send(b"q");
-        assert!(session.wait_for_end().status.success());
+        session.assert_ends_by(b"q");
     });
 }
 
@@ -217,9 +216,7 @@ fn the_mouse_can_be_disabled_and_enabled_and_survives_a_stop() {
     assert!(mode(MouseProtocolMode::None)(session.screen()));
     session.send(b"#");
     session.wait_for("the mouse", mode(MouseProtocolMode::AnyMotion));
-    session.send(b"q");
-    assert!(session.wait_for_end().status.success());
-    session.assert_given_back();
+    session.assert_ends_by(b"q");
 }
 
 #[test]
@@ -230,9 +227,7 @@ fn the_no_mouse_option_can_be_changed_at_run_time() {
     session.wait_for("the mouse", |screen| {
         screen.mouse_protocol_mode() == MouseProtocolMode::AnyMotion
     });
-    session.send(b"q");
-    assert!(session.wait_for_end().status.success());
-    session.assert_given_back();
+    session.assert_ends_by(b"q");
 }
 
 /// Returns the column and row, from 1, of a text on the first line.
@@ -307,9 +302,7 @@ fn the_mouse_is_captured_only_on_screens_that_use_it() {
         session.send(key);
         session.wait_for("the mouse of this screen", mode(wanted));
     }
-    session.send(b"q");
-    assert!(session.wait_for_end().status.success());
-    session.assert_given_back();
+    session.assert_ends_by(b"q");
 }
 
 #[test]
@@ -344,8 +337,7 @@ fn each_theme_can_be_selected_by_option() {
         let mut session = Session::start(&["--no-motion", "--theme", theme]);
         session.wait_for_frame();
         assert_eq!(session.count(b"\x1b]11;?"), 0, "{theme} asks the terminal");
-        session.send(b"q");
-        assert!(session.wait_for_end().status.success());
+        session.assert_ends_by(b"q");
     }
 }
 
@@ -358,9 +350,7 @@ fn a_terminal_without_background_answer_delays_the_start_only_briefly() {
     session.send(b"\x1b]11;rgb:ffff/ffff/ffff\x1b\\\x1b[?62;c");
     session.send(b"?");
     session.wait_for("nothing typed", |screen| !screen.contents().contains("turn page"));
-    session.send(b"q");
-    assert!(session.wait_for_end().status.success());
-    session.assert_given_back();
+    session.assert_ends_by(b"q");
 }
 
 #[test]

@@ -90,14 +90,6 @@ fn assert_whole(session: &mut Session) {
     panic!("{last:#?}");
 }
 
-#[track_caller]
-fn assert_quits(mut session: Session) {
-    session.send(b"q");
-    let ended = session.wait_for_end();
-    assert!(ended.status.success(), "{:?} {}", ended.status, session.afterwards());
-    session.assert_given_back();
-}
-
 #[test]
 fn after_10000_keys_the_screen_is_correct() {
     in_new_namespace(|| {
@@ -110,7 +102,7 @@ fn after_10000_keys_the_screen_is_correct() {
         }
         drain_output(&mut session);
         assert_whole(&mut session);
-        assert_quits(session);
+        session.assert_ends_by(b"q");
     });
 }
 
@@ -153,7 +145,7 @@ fn many_mouse_reports_do_not_delay_keys() {
         assert!(took < Duration::from_secs(1), "{took:?}");
         drain_output(&mut session);
         assert_whole(&mut session);
-        assert_quits(session);
+        session.assert_ends_by(b"q");
     });
 }
 
@@ -169,10 +161,7 @@ fn random_bytes_and_unterminated_pastes_are_handled() {
         session.send(b"\x1b[m\x1b]11;rgb:\x1b[200~unclosed");
         drain_output(&mut session);
         assert_whole(&mut session);
-        session.send(b"\x03");
-        let ended = session.wait_for_end();
-        assert!(ended.status.success(), "{:?} {}", ended.status, session.afterwards());
-        session.assert_given_back();
+        session.assert_ends_by(b"\x03");
     });
 }
 
@@ -214,6 +203,6 @@ fn a_terminal_that_does_not_read_for_20_seconds_then_shows_the_latest_state() {
         session.send(b"2");
         session.wait_for_text("LISTEN");
         assert_whole(&mut session);
-        assert_quits(session);
+        session.assert_ends_by(b"q");
     });
 }

@@ -8,7 +8,12 @@ use crate::pty::{Session, TWO_SECONDS};
 
 /// Starts with `--theme dark`, which sends no query: this terminal would not answer one.
 fn start() -> Session {
-    let mut session = Session::start(&["--theme", "dark"]);
+    start_after("")
+}
+
+/// Same as `start`, in a shell that has run this script.
+fn start_after(script: &str) -> Session {
+    let mut session = Session::start_script(&format!(r#"{script} exec "$0" --theme dark"#));
     session.wait_for_frame();
     session
 }
@@ -18,18 +23,14 @@ fn the_program_draws_a_frame_and_quits_with_q() {
     let mut session = start();
     assert!(session.screen().hide_cursor());
     assert!(!session.is_cooked());
-    session.send(b"q");
-    assert_eq!(session.wait_for_end().status.exit_code(), 0);
-    session.assert_given_back();
+    session.assert_ends_by(b"q");
     assert_eq!(session.afterwards(), "", "nothing is left behind");
 }
 
 #[test]
 fn control_c_is_a_key_that_quits() {
     let mut session = start();
-    session.send(b"\x03");
-    assert_eq!(session.wait_for_end().status.exit_code(), 0);
-    session.assert_given_back();
+    session.assert_ends_by(b"\x03");
 }
 
 #[test]
@@ -39,8 +40,7 @@ fn a_key_changes_the_screen() {
     session.wait_for_text("turn page");
     session.send(b"\x1b");
     session.wait_for("the overview again", |screen| !screen.contents().contains("turn page"));
-    session.send(b"q");
-    assert!(session.wait_for_end().status.success());
+    session.assert_ends_by(b"q");
 }
 
 #[test]
@@ -54,9 +54,7 @@ fn any_terminal_size_is_drawn() {
         });
     }
     session.wait_for_frame();
-    session.send(b"q");
-    assert!(session.wait_for_end().status.success());
-    session.assert_given_back();
+    session.assert_ends_by(b"q");
 }
 
 #[test]
@@ -79,9 +77,7 @@ fn an_absurd_terminal_size_uses_little_memory() {
     }
     session.resize(80, 24);
     session.wait_for_text("turn page");
-    session.send(b"\x03");
-    assert!(session.wait_for_end().status.success());
-    session.assert_given_back();
+    session.assert_ends_by(b"\x03");
 }
 
 #[test]
@@ -93,9 +89,7 @@ fn many_resizes_are_handled() {
     }
     session.resize(80, 24);
     session.wait_for_frame();
-    session.send(b"q");
-    assert!(session.wait_for_end().status.success());
-    session.assert_given_back();
+    session.assert_ends_by(b"q");
 }
 
 #[test]
@@ -106,8 +100,7 @@ fn a_resize_that_is_undone_at_once_redraws_the_screen() {
         session.resize(80, 24);
         session.wait_for_frame();
     }
-    session.send(b"q");
-    assert!(session.wait_for_end().status.success());
+    session.assert_ends_by(b"q");
 }
 
 /// All signals of signal(7) that end a process and can be caught, except SIGPIPE, which Rust
@@ -168,15 +161,12 @@ fn a_fatal_signal_restores_a_terminal_that_does_not_read() {
 
 #[test]
 fn inherited_ignored_signals_stay_ignored() {
-    let mut session = Session::start_script(r#"trap "" ABRT USR1; exec "$0" --theme dark"#);
-    session.wait_for_frame();
+    let mut session = start_after(r#"trap "" ABRT USR1;"#);
     session.signal(Signal::ABORT);
     session.signal(Signal::USR1);
     session.resize(90, 30);
     session.wait_for_frame();
-    session.send(b"q");
-    assert!(session.wait_for_end().status.success());
-    session.assert_given_back();
+    session.assert_ends_by(b"q");
 }
 
 #[test]
@@ -258,9 +248,7 @@ fn stops_and_comes_back(stop: impl FnOnce(&mut Session)) {
     session.signal(Signal::CONT);
     session.wait_for_frame();
     assert!(!session.is_cooked());
-    session.send(b"q");
-    assert!(session.wait_for_end().status.success());
-    session.assert_given_back();
+    session.assert_ends_by(b"q");
 }
 
 #[test]
@@ -283,8 +271,7 @@ fn after_sigstop_the_whole_screen_is_redrawn() {
     session.wait_until("a whole frame", |session| {
         String::from_utf8_lossy(&session.bytes[before..]).contains("portscope")
     });
-    session.send(b"q");
-    assert!(session.wait_for_end().status.success());
+    session.assert_ends_by(b"q");
 }
 
 #[test]
@@ -298,8 +285,7 @@ fn the_program_ends_within_2_seconds_after_a_hangup() {
 
 #[test]
 fn the_program_ends_within_2_seconds_after_a_hangup_with_sighup_ignored() {
-    let mut session = Session::start_script(r#"trap "" HUP; exec "$0" --theme dark"#);
-    session.wait_for_frame();
+    let mut session = start_after(r#"trap "" HUP;"#);
     session.hang_up();
     let ended = session.wait_for_end_unread();
     assert!(ended.took < TWO_SECONDS, "took {:?}", ended.took);
@@ -308,14 +294,11 @@ fn the_program_ends_within_2_seconds_after_a_hangup_with_sighup_ignored() {
 
 #[test]
 fn inherited_ignored_sighup_stays_ignored() {
-    let mut session = Session::start_script(r#"trap "" HUP; exec "$0" --theme dark"#);
-    session.wait_for_frame();
+    let mut session = start_after(r#"trap "" HUP;"#);
     session.signal(Signal::HUP);
     session.resize(90, 30);
     session.wait_for_frame();
-    session.send(b"q");
-    assert!(session.wait_for_end().status.success());
-    session.assert_given_back();
+    session.assert_ends_by(b"q");
 }
 
 #[test]
@@ -346,8 +329,7 @@ fn a_terminal_that_reads_again_shows_the_latest_frame() {
     session.stop_reading();
     session.resize(80, 24);
     session.wait_for_frame();
-    session.send(b"q");
-    assert!(session.wait_for_end().status.success());
+    session.assert_ends_by(b"q");
 }
 
 #[test]
@@ -355,8 +337,7 @@ fn a_paste_of_many_kilobytes_is_read_completely() {
     let mut session = start();
     let mut typed = vec![b'l'; 6_000];
     typed.push(b'q');
-    session.send(&typed);
-    assert!(session.wait_for_end().status.success());
+    session.assert_ends_by(&typed);
 }
 
 #[test]
@@ -378,9 +359,7 @@ fn pasted_text_is_typed_into_prompts_and_otherwise_ignored() {
     session.send(b"\x1b[B\x1b[B");
     session.send(b"\x1b[200~40001-40007\no\x1b[201~");
     session.wait_for_text("40001-40007");
-    session.send(b"\x03");
-    assert!(session.wait_for_end().status.success());
-    session.assert_given_back();
+    session.assert_ends_by(b"\x03");
 }
 
 #[test]
@@ -395,8 +374,7 @@ fn a_late_terminal_answer_is_not_treated_as_keys() {
     }
     session.send(b"?");
     session.wait_for_text("turn page");
-    session.send(b"\x03");
-    assert!(session.wait_for_end().status.success());
+    session.assert_ends_by(b"\x03");
 }
 
 #[track_caller]

@@ -14,15 +14,12 @@ use portscope::{
         allocate::{AllocateContext, render},
     },
 };
-use ratatui::{
-    buffer::Buffer,
-    layout::Rect,
-    style::{Color, Modifier},
-};
+use ratatui::{buffer::Buffer, layout::Rect, style::Color};
 
 use crate::{
     allocate as harness,
     allocate::{Harness, attempt, bound, in_use, ports},
+    session::{SIZES, keep_ansi, text},
     snapshots::assert_golden,
 };
 
@@ -42,11 +39,6 @@ fn drawn(harness: &Harness, theme: &Theme, columns: u16, rows: u16) -> Buffer {
     buffer
 }
 
-fn text(buffer: &Buffer) -> String {
-    let line = |y| (0..buffer.area.width).map(|x| buffer[(x, y)].symbol()).collect::<String>();
-    (0..buffer.area.height).map(|y| line(y).trim_end().to_owned() + "\n").collect()
-}
-
 /// Returns the runs of equal style, one line per row: length×foreground/background.
 fn styles(buffer: &Buffer) -> String {
     let mut runs = String::new();
@@ -61,44 +53,20 @@ fn styles(buffer: &Buffer) -> String {
     runs
 }
 
-const SIZES: [(u16, u16); 4] = [(80, 24), (120, 40), (160, 48), (200, 60)];
-
 /// Compares the text of each size with its snapshot, and the styles of the smaller sizes. The
 /// styles are those with sixteen colours, where a line of the map has only a few runs.
 fn assert_pictures(name: &str, harness: &Harness) {
     let sixteen = Theme::new(Depth::Sixteen, Background::Dark, false);
     for (columns, rows) in SIZES {
-        keep_ansi(name, &drawn(harness, &DARK, columns, rows));
-        let screen_text = text(&drawn(harness, &DARK, columns, rows));
+        let buffer = drawn(harness, &DARK, columns, rows);
+        keep_ansi(&format!("{name}-{columns}x{rows}"), &buffer);
+        let screen_text = text(&buffer);
         assert_golden(&format!("allocate-{name}-{columns}x{rows}.text"), &screen_text);
     }
     for (columns, rows) in [(80, 24), (120, 40)] {
         let styles = styles(&drawn(harness, &sixteen, columns, rows));
         assert_golden(&format!("allocate-{name}-{columns}x{rows}.style"), &styles);
     }
-}
-
-/// Writes the frame, as a terminal would receive it, to the folder that `SHOW_FRAMES` names. Does
-/// nothing if the variable is not set.
-fn keep_ansi(name: &str, buffer: &Buffer) {
-    let Some(folder) = std::env::var_os("SHOW_FRAMES") else { return };
-    let mut ansi = String::new();
-    for line in buffer.content().chunks(usize::from(buffer.area.width)) {
-        for cell in line {
-            let color = |color, layer| match color {
-                Color::Rgb(red, green, blue) => format!("\x1b[{layer}8;2;{red};{green};{blue}m"),
-                _ => String::new(),
-            };
-            let reversed = if cell.modifier.contains(Modifier::REVERSED) { "\x1b[7m" } else { "" };
-            let bold = if cell.modifier.contains(Modifier::BOLD) { "\x1b[1m" } else { "" };
-            let (fg, bg) = (color(cell.fg, 3), color(cell.bg, 4));
-            write!(ansi, "\x1b[0m{bold}{reversed}{fg}{bg}{}", cell.symbol()).expect("a String");
-        }
-        ansi.push_str("\x1b[0m\n");
-    }
-    let size = format!("{}x{}", buffer.area.width, buffer.area.height + 2);
-    let path = std::path::Path::new(&folder).join(format!("{name}-{size}.ansi"));
-    std::fs::write(path, ansi).expect("the folder exists");
 }
 
 /// Reports six refused attempts. Returns a free port for the seventh.

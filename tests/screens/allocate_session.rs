@@ -5,7 +5,7 @@ use std::{net::Ipv6Addr, sync::Arc, time::Duration};
 
 use portscope::{
     app::{
-        App, AppOptions, Effect, Event, Extent, GlyphSet, Key, RowsPerLine, Screen,
+        App, AppOptions, Effect, Event, Key, Screen,
         allocation::{
             ActivePanel, AllocationAction as Action, AllocationOptions, HolderOwner, HolderSeen,
             Reached,
@@ -15,7 +15,10 @@ use portscope::{
     engine::{AllocationRequest as Ask, AllocatorTarget, Report, Request, Speed},
 };
 
-use crate::allocate::{Harness, bound, empty, in_use, ports};
+use crate::{
+    allocate::{Harness, bound, empty, in_use, ports},
+    app_options::options,
+};
 
 fn asked(effects: Vec<Effect>) -> Vec<Ask> {
     let ask = |effect| match effect {
@@ -307,18 +310,7 @@ fn a_failed_run_is_prepared_again() {
 }
 
 fn app() -> App {
-    App::new(AppOptions {
-        first: Screen::Map,
-        glyphs: GlyphSet { rows_per_line: RowsPerLine::Two, has_dots: true },
-        extent: Extent::Ephemeral,
-        protocols: Protocols::Both,
-        find: None,
-        allocation: AllocationOptions::exo(42),
-        lab: portscope::app::LabOptions::new(7, None),
-        mouse: true,
-        motion: true,
-        services: portscope::domain::ServiceNames::default(),
-    })
+    App::new(AppOptions { allocation: AllocationOptions::exo(42), ..options() })
 }
 
 #[test]

@@ -16,15 +16,10 @@ use portscope::{
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 
 use crate::{
-    session::{Session, ascii, busy, dark, light, sixteen, styles, text},
+    session::{M, S, SIZES, Session, ascii, busy, dark, light, sixteen, styles, text},
     snapshots::assert_golden,
 };
 
-const S: (u16, u16) = (80, 24);
-const M: (u16, u16) = (120, 40);
-const L: (u16, u16) = (160, 48);
-const XL: (u16, u16) = (200, 60);
-const SIZES: [(u16, u16); 4] = [S, M, L, XL];
 const SMALL: [(u16, u16); 2] = [S, M];
 
 /// The name of a screen, and the function that opens it.

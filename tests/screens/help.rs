@@ -10,9 +10,8 @@ use portscope::{
 };
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use crate::session::{self, Session, ascii, busy, dark, range};
+use crate::session::{self, SIZES, Session, ascii, busy, dark, range};
 
-const SIZES: [(u16, u16); 4] = [(80, 24), (120, 40), (160, 48), (200, 60)];
 /// The keys that open each screen.
 const SCREENS: [(&str, Context); 5] = [
     ("1", Context::Overview),

@@ -1,6 +1,6 @@
 //! Golden frames of the Lab screen. No size makes it panic or draw outside of its area.
 
-use std::{cell::Cell, fmt::Write as _, sync::Arc, time::Duration};
+use std::{cell::Cell, sync::Arc, time::Duration};
 
 use portscope::{
     allocator::{
@@ -15,17 +15,12 @@ use portscope::{
     },
     view::Theme,
 };
-use ratatui::{
-    buffer::Buffer,
-    style::{Color, Modifier},
-};
 
 use crate::{
-    session::{Session, ascii, busy, dark, light, sixteen, styles, text},
+    session::{SIZES, Session, ascii, busy, dark, keep_ansi, light, sixteen, styles, text},
     snapshots::assert_golden,
 };
 
-const SIZES: [(u16, u16); 4] = [(80, 24), (120, 40), (160, 48), (200, 60)];
 const RUNS: u64 = 400;
 
 fn config(names: &[&str]) -> LabConfig {
@@ -82,27 +77,6 @@ fn lab(theme: &Theme, (columns, rows): (u16, u16)) -> Session {
 
 fn show_report(session: &mut Session, report: &LabReport) {
     session.update(Event::Report(Report::Lab(Arc::new(report.clone()))));
-}
-
-/// Writes the frame, as a terminal would receive it, to the folder that `SHOW_FRAMES` names. Does
-/// nothing if the variable is not set.
-fn keep_ansi(name: &str, buffer: &Buffer) {
-    let Some(folder) = std::env::var_os("SHOW_FRAMES") else { return };
-    let mut ansi = String::new();
-    for line in buffer.content().chunks(usize::from(buffer.area.width)) {
-        for cell in line {
-            let color = |color, layer| match color {
-                Color::Rgb(red, green, blue) => format!("\x1b[{layer}8;2;{red};{green};{blue}m"),
-                _ => String::new(),
-            };
-            let reversed = if cell.modifier.contains(Modifier::REVERSED) { "\x1b[7m" } else { "" };
-            let bold = if cell.modifier.contains(Modifier::BOLD) { "\x1b[1m" } else { "" };
-            let (fg, bg) = (color(cell.fg, 3), color(cell.bg, 4));
-            write!(ansi, "\x1b[0m{bold}{reversed}{fg}{bg}{}", cell.symbol()).unwrap();
-        }
-        ansi.push_str("\x1b[0m\n");
-    }
-    std::fs::write(std::path::Path::new(&folder).join(format!("{name}.ansi")), ansi).unwrap();
 }
 
 fn assert_pictures(name: &str, session: &Session) -> String {

@@ -5,9 +5,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use portscope::{
     allocator::{ALLOCATORS, AllocatorRow},
     app::{
-        App, AppOptions, Context, Effect, Event, Extent, Gesture, GlyphSet, Key, LabOptions,
-        PointerTarget, RowsPerLine, Screen,
-        allocation::AllocationOptions,
+        App, AppOptions, Context, Effect, Event, Gesture, Key, LabOptions, PointerTarget,
         lab::{LabPanel, LabScreen, MAX_COLUMNS, Pattern, RaceReport},
     },
     domain::{Ephemeral, MachineKind, PortRange, Protocols, Snapshot, Text, port::IANA_DYNAMIC},
@@ -16,6 +14,8 @@ use portscope::{
     view::layout,
 };
 use ratatui::layout::Rect;
+
+use crate::app_options::options;
 
 const SPACE: Key = Key::Char(' ');
 
@@ -28,16 +28,8 @@ struct Session {
 impl Session {
     fn new() -> Self {
         let mut app = App::new(AppOptions {
-            first: Screen::Map,
-            glyphs: GlyphSet { rows_per_line: RowsPerLine::Two, has_dots: true },
-            extent: Extent::Ephemeral,
-            protocols: Protocols::Both,
-            find: None,
-            allocation: AllocationOptions::exo(7),
             lab: LabOptions::new(7, Some("/bin/portscope".into())),
-            mouse: true,
-            motion: true,
-            services: portscope::domain::ServiceNames::default(),
+            ..options()
         });
         app.update(Duration::ZERO, Event::Resized { columns: 160, rows: 48 });
         Self { app, asked: Vec::new() }

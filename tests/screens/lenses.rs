@@ -3,17 +3,16 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use portscope::{
-    app::{
-        App, AppOptions, Event, Extent, GlyphSet, Key, Lens, RowsPerLine, Screen,
-        allocation::AllocationOptions, lens::LENSES,
-    },
-    domain::{PortRange, Protocols, ServiceNames, Snapshot, State},
+    app::{App, AppOptions, Event, Extent, Key, Lens, lens::LENSES},
+    domain::{PortRange, Protocols, Snapshot, State},
     engine::Report,
     host::simulated::SimulatedHost,
     view::{self, Theme},
 };
 use proptest::prelude::*;
 use ratatui::{Terminal, backend::TestBackend, buffer::Cell};
+
+use crate::app_options::options;
 
 fn range(first: u16, last: u16) -> PortRange {
     PortRange::new(first, last).unwrap()
@@ -41,18 +40,7 @@ struct Session(App);
 
 impl Session {
     fn new(columns: u16, rows: u16) -> Self {
-        let mut app = App::new(AppOptions {
-            first: Screen::Map,
-            glyphs: GlyphSet { rows_per_line: RowsPerLine::Two, has_dots: true },
-            extent: Extent::All,
-            protocols: Protocols::Both,
-            find: None,
-            allocation: AllocationOptions::exo(7),
-            lab: portscope::app::LabOptions::new(7, None),
-            mouse: true,
-            motion: true,
-            services: ServiceNames::default(),
-        });
+        let mut app = App::new(AppOptions { extent: Extent::All, ..options() });
         app.update(Duration::ZERO, Event::Resized { columns, rows });
         Self(app)
     }

@@ -4,6 +4,8 @@
 
 #[path = "../support/allocate.rs"]
 mod allocate;
+#[path = "../support/app_options.rs"]
+mod app_options;
 #[path = "../support/session.rs"]
 mod session;
 #[path = "../support/snapshots.rs"]

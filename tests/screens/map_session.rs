@@ -3,14 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use portscope::{
-    app::{
-        App, AppOptions, Effect, Event, Extent, Gesture, GlyphSet, HelpPage, Key, Overlay,
-        PointerTarget, RowsPerLine, Screen, Size, allocation::AllocationOptions,
-    },
-    domain::{PortRange, Protocols, ServiceNames, State},
+    app::{App, Effect, Event, Gesture, HelpPage, Key, Overlay, PointerTarget, Size},
+    domain::{PortRange, State},
     engine::Report,
     host::simulated::SimulatedHost,
 };
+
+use crate::app_options::options;
 
 fn range(first: u16, last: u16) -> PortRange {
     PortRange::new(first, last).unwrap()
@@ -25,18 +24,7 @@ fn app() -> App {
         .udp((any, 40_000))
         .tcp((any, 60_999), State::Listen)
         .build();
-    let mut app = App::new(AppOptions {
-        first: Screen::Map,
-        glyphs: GlyphSet { rows_per_line: RowsPerLine::Two, has_dots: true },
-        extent: Extent::Ephemeral,
-        protocols: Protocols::Both,
-        find: None,
-        allocation: AllocationOptions::exo(7),
-        lab: portscope::app::LabOptions::new(7, None),
-        mouse: true,
-        motion: true,
-        services: ServiceNames::default(),
-    });
+    let mut app = App::new(options());
     update(&mut app, Event::Resized { columns: 120, rows: 40 });
     update(&mut app, Event::Report(Report::Scanned(Arc::new(host.snapshot()))));
     app

@@ -20,15 +20,9 @@ use portscope::{
 };
 
 use crate::{
-    session::{Session, ascii, busy, dark, light, range, styles, text},
+    session::{L, M, S, SIZES, Session, XL, ascii, busy, dark, light, range, styles, text},
     snapshots::assert_golden,
 };
-
-const S: (u16, u16) = (80, 24);
-const M: (u16, u16) = (120, 40);
-const L: (u16, u16) = (160, 48);
-const XL: (u16, u16) = (200, 60);
-const SIZES: [(u16, u16); 4] = [S, M, L, XL];
 
 /// Returns the order in which connect() chooses: first the ports with the parity of the range's
 /// first port.
@@ -448,6 +442,8 @@ fn small_terminals_show_the_verdict_as_text() {
     let seen = shown(&on(&small(64, 20), dark(), (40, 10)));
     assert!(seen.contains("EXHAUSTED  → 10.0.3.17:443 100 %"), "{seen}");
     assert!(seen.contains("requested address"), "{seen}");
+    let seen = shown(&on(&small(64, 20), dark(), (40, 13)));
+    assert!(seen.contains("TCP IPv4 100 %"), "{seen}");
     for columns in [1, 2, 10, 39, 79, 80, 109, 110, 150, 190, 300] {
         for rows in [1, 3, 12, 23, 24, 36, 46, 100] {
             for keys in ["", "ll"] {

@@ -14,11 +14,10 @@ use portscope::{
 use ratatui::layout::Rect;
 
 use crate::{
-    session::{Session, ascii, busy, dark, light, text},
+    session::{SIZES, Session, ascii, busy, dark, light, text},
     snapshots::assert_golden,
 };
 
-const SIZES: [(u16, u16); 4] = [(80, 24), (120, 40), (160, 48), (200, 60)];
 const NOW: Duration = Duration::from_secs(90);
 
 fn lease(number: u64, port: u16, class: Priority) -> Lease {

@@ -10,8 +10,8 @@ use portscope::{
         Bands, Lease, LeaseHolder, PoolCounts, Priority, Quarantine, QuarantineEntry, pool::BandUse,
     },
     app::{
-        App, AppOptions, Context, Effect, Event, Extent, GlyphSet, Key, LabOptions, RowsPerLine,
-        Screen, allocation::AllocationOptions, pool::PoolOptions, settings::EditableSettings,
+        App, AppOptions, Context, Effect, Event, Key, Screen, pool::PoolOptions,
+        settings::EditableSettings,
     },
     domain::{Ephemeral, MachineKind, PortRange, Protocols, Snapshot, Text, port::IANA_DYNAMIC},
     engine::{
@@ -20,6 +20,8 @@ use portscope::{
     },
     host::simulated::SimulatedHost,
 };
+
+use crate::app_options::options;
 
 const ESCAPE: Key = Key::Escape;
 
@@ -31,18 +33,7 @@ struct Session {
 impl Session {
     /// The Allocate screen before the first scan.
     fn new() -> Self {
-        let mut app = App::new(AppOptions {
-            first: Screen::Allocate,
-            glyphs: GlyphSet { rows_per_line: RowsPerLine::Two, has_dots: true },
-            extent: Extent::Ephemeral,
-            protocols: Protocols::Both,
-            find: None,
-            allocation: AllocationOptions::exo(7),
-            lab: LabOptions::new(7, None),
-            mouse: true,
-            motion: true,
-            services: portscope::domain::ServiceNames::default(),
-        });
+        let mut app = App::new(AppOptions { first: Screen::Allocate, ..options() });
         app.update(Duration::ZERO, Event::Resized { columns: 160, rows: 48 });
         Self { app, now: Duration::from_secs(1) }
     }

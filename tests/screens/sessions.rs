@@ -4,13 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use portscope::{
     app::{
-        App, AppOptions, Context, Effect, Event, Extent, Find, Gesture, GlyphSet, HelpPage, Key,
-        Lens, Overlay, PointerTarget, RowsPerLine, Screen, allocation::AllocationOptions,
+        App, AppOptions, Context, Effect, Event, Extent, Find, Gesture, HelpPage, Key, Lens,
+        Overlay, PointerTarget, Screen,
     },
     domain::{PortRange, Process, ProcessTable, Protocols, Snapshot, State, Text},
     engine::{AllocationRequest, Report, Request},
     host::{Host, simulated::SimulatedHost},
 };
+
+use crate::app_options::options;
 
 fn machine() -> SimulatedHost {
     SimulatedHost::builder()
@@ -28,19 +30,7 @@ struct Session(App);
 
 impl Session {
     fn new(find: Option<Find>) -> Self {
-        let allocation = AllocationOptions::exo(7);
-        let mut app = App::new(AppOptions {
-            first: Screen::Map,
-            glyphs: GlyphSet { rows_per_line: RowsPerLine::Two, has_dots: true },
-            extent: Extent::Ephemeral,
-            protocols: Protocols::Both,
-            find,
-            allocation,
-            lab: portscope::app::LabOptions::new(7, None),
-            mouse: true,
-            motion: true,
-            services: portscope::domain::ServiceNames::default(),
-        });
+        let mut app = App::new(AppOptions { find, ..options() });
         app.update(Duration::ZERO, Event::Resized { columns: 80, rows: 24 });
         Self(app)
     }

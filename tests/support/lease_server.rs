@@ -16,7 +16,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_portscope");
+use crate::outputs::program;
 
 /// Timeout for events that should be immediate.
 pub const TIMEOUT: Duration = Duration::from_secs(20);
@@ -31,12 +31,13 @@ pub struct Server {
 impl Server {
     /// Returns once the server listens.
     pub fn start(socket: &Path, options: &[&str]) -> Self {
-        Self::start_by(Command::new(PROGRAM), socket, options)
+        Self::start_by(program(), socket, options)
     }
 
     /// Same as `start`, with a command whose last argument so far is the path of our program.
     pub fn start_by(mut program: Command, socket: &Path, options: &[&str]) -> Self {
         let mut process = program
+            .env("LC_ALL", "C.UTF-8")
             .arg("serve")
             .arg("--socket")
             .arg(socket)

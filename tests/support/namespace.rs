@@ -6,6 +6,7 @@ use std::{fs, io, os::unix::net::UnixDatagram, thread};
 
 use rustix::{
     net::{AddressFamily, SendFlags, SocketFlags, SocketType},
+    process::{Resource, Rlimit, getrlimit, setrlimit},
     thread::{CpuSet, UnshareFlags, sched_getcpu, sched_setaffinity},
 };
 
@@ -43,6 +44,13 @@ fn in_thread<T: Send>(body: impl FnOnce() -> io::Result<T> + Send) -> Option<T> 
         }
         Err(panic) => std::panic::resume_unwind(panic),
     })
+}
+
+/// Raises the soft limit of descriptors to the hard one: tests bind thousands of ports, and a shell
+/// often allows 1,024.
+pub fn allow_many_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 /// Whether the kernel has this version or a later one. If not, prints that the feature of that

@@ -231,6 +231,15 @@ impl Session {
         }
     }
 
+    /// Types the keys, which must end the program with success. The terminal is as before.
+    #[track_caller]
+    pub fn assert_ends_by(&mut self, keys: &[u8]) {
+        self.send(keys);
+        let ended = self.wait_for_end();
+        assert!(ended.status.success(), "{:?} {}", ended.status, self.afterwards());
+        self.assert_given_back();
+    }
+
     /// Reads, as long as there is a terminal, until the program has ended.
     #[track_caller]
     pub fn wait_for_end(&mut self) -> Ended {

@@ -3,18 +3,26 @@
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use portscope::{
-    app::{
-        App, AppOptions, Event, Extent, GlyphSet, Key, RowsPerLine, Screen,
-        allocation::AllocationOptions,
-    },
-    domain::{Ephemeral, Gap, PortRange, ProcessTable, Protocols, ServiceNames, State, port},
+    app::{App, AppOptions, Event, GlyphSet, Key, RowsPerLine, Screen},
+    domain::{Ephemeral, Gap, PortRange, ProcessTable, State, port},
     engine::Report,
     host::{Host, simulated::SimulatedHost},
     view::{self, Background, Depth, Theme},
 };
-use ratatui::{Terminal, backend::TestBackend, buffer::Buffer};
+use ratatui::{
+    Terminal,
+    backend::TestBackend,
+    buffer::Buffer,
+    style::{Color, Modifier},
+};
 
-use crate::snapshots::assert_golden;
+use crate::{app_options::options, snapshots::assert_golden};
+
+pub const S: (u16, u16) = (80, 24);
+pub const M: (u16, u16) = (120, 40);
+pub const L: (u16, u16) = (160, 48);
+pub const XL: (u16, u16) = (200, 60);
+pub const SIZES: [(u16, u16); 4] = [S, M, L, XL];
 
 pub fn range(first: u16, last: u16) -> PortRange {
     PortRange::new(first, last).unwrap()
@@ -91,18 +99,10 @@ impl Session {
     pub fn on(first: Screen, theme: Theme, columns: u16, rows: u16) -> Self {
         let rows_per_line =
             if theme.needs_whole_cells() { RowsPerLine::One } else { RowsPerLine::Two };
-        let allocation = AllocationOptions::exo(7);
         let app = App::new(AppOptions {
             first,
             glyphs: GlyphSet { rows_per_line, has_dots: !theme.ascii },
-            extent: Extent::Ephemeral,
-            protocols: Protocols::Both,
-            find: None,
-            allocation,
-            lab: portscope::app::LabOptions::new(7, None),
-            mouse: true,
-            motion: true,
-            services: ServiceNames::default(),
+            ..options()
         });
         let now = Duration::from_secs(3);
         let mut session = Self { app, theme, columns, rows, now };
@@ -181,6 +181,27 @@ pub fn styles(buffer: &Buffer) -> String {
         runs.push('\n');
     }
     runs
+}
+
+/// Writes the frame, as a terminal would receive it, to the folder that `SHOW_FRAMES` names. Does
+/// nothing if the variable is not set.
+pub fn keep_ansi(name: &str, buffer: &Buffer) {
+    let Some(folder) = std::env::var_os("SHOW_FRAMES") else { return };
+    let mut ansi = String::new();
+    for line in lines(buffer) {
+        for cell in line {
+            let color = |color, layer| match color {
+                Color::Rgb(red, green, blue) => format!("\x1b[{layer}8;2;{red};{green};{blue}m"),
+                _ => String::new(),
+            };
+            let reversed = if cell.modifier.contains(Modifier::REVERSED) { "\x1b[7m" } else { "" };
+            let bold = if cell.modifier.contains(Modifier::BOLD) { "\x1b[1m" } else { "" };
+            let (fg, bg) = (color(cell.fg, 3), color(cell.bg, 4));
+            write!(ansi, "\x1b[0m{bold}{reversed}{fg}{bg}{}", cell.symbol()).unwrap();
+        }
+        ansi.push_str("\x1b[0m\n");
+    }
+    std::fs::write(std::path::Path::new(&folder).join(format!("{name}.ansi")), ansi).unwrap();
 }
 
 pub fn light() -> Theme {

@@ -15,27 +15,15 @@ use portscope::{
         port::IANA_DYNAMIC,
     },
     engine::{
-        AllocationRequest, Outbox, Report, Request,
+        AllocationRequest, Report, Request,
         allocation::{AllocationThread, spawn},
     },
     host::simulated::SimulatedHost,
 };
 
+use crate::mailbox::mailbox;
+
 const SOON: Duration = Duration::from_mins(1);
-
-struct Mailbox(mpsc::SyncSender<Report>);
-
-impl Outbox for Mailbox {
-    fn offer(&self, report: Report) -> Result<(), Report> {
-        self.0.try_send(report).map_err(|refused| match refused {
-            mpsc::TrySendError::Full(report) | mpsc::TrySendError::Disconnected(report) => report,
-        })
-    }
-
-    fn deliver(&self, report: Report) -> bool {
-        self.0.send(report).is_ok()
-    }
-}
 
 /// A simulated machine that is treated as real, and the thread that allocates on it.
 pub struct Session {
@@ -90,8 +78,8 @@ impl Session {
         let options = AllocationOptions { range, ..AllocationOptions::exo(42) };
         let mut allocation = Allocation::new(&options, true);
         allocation.observe(LastScan { snapshot: &snapshot, occupancy: &occupancy });
-        let (outbox, reports) = mpsc::sync_channel(4096);
-        let thread = spawn(Arc::new(host.clone()), Box::new(Mailbox(outbox))).expect("a thread");
+        let (outbox, reports) = mailbox(4096);
+        let thread = spawn(Arc::new(host.clone()), outbox).expect("a thread");
         let real = Some((snapshot, occupancy));
         Self { allocation, host, real, reports, thread, started: Instant::now() }
     }
