@@ -56,13 +56,12 @@ fn unknown_process_is_reported_with_similar_names() {
         let _listener = TcpListener::bind("127.0.0.1:8080").unwrap();
         let name = own_name();
         let wrong = format!("{}x", name.split_at(name.len() - 1).0);
-        let similar =
-            format!("process named '{wrong}' has a socket; nearest: {}", name.split_at(4).0);
-        shows(&[&wrong], &similar);
+        shows(&[&wrong], &format!("no process named '{wrong}' has a socket; nearest: "));
         shows(&["pid", "4194303"], "pid 4194303 has no");
         // The names can be chosen, and nothing is offered if no name is similar.
         let mut session = Session::start_sized(120, 40, &[&wrong]);
         session.wait_for_text("which one?");
+        session.wait_for_text(&format!("❯ {name} "));
         session.send(b"\r");
         session.wait_for_text("Port 8080 ");
         assert!(!session.screen().contents().contains("which one?"));

@@ -66,7 +66,7 @@ fn node_ports(evidence: &Evidence<'_>) -> Option<Finding> {
     let reserve = reservation::command(overlap.ephemeral, [nodes]);
     let now = [
         format!("reserve the NodePort range: {}", marked(reserve)),
-        format!("alternatively, start the ephemeral range above it: {}", marked(set_range(above)),),
+        format!("alternatively, start the ephemeral range above it: {}", marked(set_range(above))),
     ];
     let finding = overlap
         .finding(summary, now)

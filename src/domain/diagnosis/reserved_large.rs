@@ -120,7 +120,7 @@ fn advice(evidence: &Evidence<'_>) -> Advice {
     };
     let command = reservation::set_to(&ports);
     let other_range = widest(ephemeral).map(|free| {
-        format!("alternatively, move the range to unreserved ports: {}", marked(set_range(free)),)
+        format!("alternatively, move the range to unreserved ports: {}", marked(set_range(free)))
     });
     let advice = Advice::default()
         .now(format!("{which} (check services that are down first): {}", marked(&command)))
