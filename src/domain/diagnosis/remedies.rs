@@ -2,7 +2,7 @@
 
 use crate::domain::{
     Destination, DestinationUse, Drain, Ephemeral, Evidence, Level, OwnerKey, PortRange, Snapshot,
-    diagnosis::{Remedy, service_ports::services, verdict::rows_to_judge},
+    diagnosis::{Remedy, verdict::rows_to_judge},
     notation::{age, counted, grouped, rounded},
     port::LINUX_DEFAULT,
 };
@@ -27,8 +27,7 @@ pub(super) struct SysctlChange {
 /// Returns how to widen the ephemeral range. None: it has at least 50,000 ports.
 ///
 /// The new range starts below 10,240 only if the present one does and has no unreserved port of
-/// `SERVICES`. The advice says to reserve the ports of services inside the new range first. The
-/// short form says so only if a service with an unreserved port is known.
+/// `SERVICES`. The advice says to reserve the ports of services inside the new range first.
 pub(super) fn wider_range(evidence: &Evidence<'_>) -> Option<SysctlChange> {
     let ephemeral = &evidence.snapshot.ephemeral;
     if ephemeral.range.len() >= 50_000 {
@@ -39,21 +38,14 @@ pub(super) fn wider_range(evidence: &Evidence<'_>) -> Option<SysctlChange> {
     let first = highest.min(ABOVE_SERVICES).next_multiple_of(2);
     let range = PortRange::new(first, u16::MAX).ok()?;
     let usable = range.len() - ephemeral.reserved_in(range);
-    let is_at_risk = |port: u16| range.contains(port) && !ephemeral.is_reserved(port);
-    let has_services = !services(evidence, is_at_risk).is_empty();
     let more = grouped(usable.saturating_sub(ephemeral.automatic_capacity()));
     let command = format!("sysctl -w net.ipv4.ip_local_port_range=\"{first} 65535\"");
-    let step = if has_services {
-        format!("+{more} ports: reserve service ports, then widen the range")
-    } else {
-        format!("+{more} ports: {command}")
-    };
     Some(SysctlChange {
-        step,
+        step: format!("+{more} ports: reserve service ports first, then {command}"),
         full: format!(
             "reserve the ports of {range} that services use (net.ipv4.ip_local_reserved_ports), \
-             then widen the range: {command} ({} ports; takes effect at once, in this network \
-             namespace)",
+             then widen the range: {command} ({} ports in all; takes effect at once, in this \
+             network namespace)",
             grouped(usable)
         ),
         command,

@@ -97,14 +97,15 @@ fn note(
     lines
 }
 
-/// Returns the first sentences that fit in full. If not even the first one fits, cuts it. The text
-/// of an error is not cut: if it would be, what follows it in its sentence is left out, or the
-/// sentences before it.
+/// Returns the first sentences that fit in full; a sentence may end at its colon. If not even the
+/// first one fits, cuts it. The text of an error is not cut: if it would be, what follows it in its
+/// sentence is left out, or the sentences before it.
 fn whole_sentences(text: &str, most: usize, width: usize) -> Vec<String> {
     let error = text.find(ERROR_TEXT);
     let sentences = text.match_indices(". ").map(|(at, _)| at + 1);
     let parts = text.match_indices(": ").map(|(at, _)| at);
-    let parts = parts.filter(|&at| error.is_some_and(|error| error < at));
+    let first = text.find(". ").unwrap_or(text.len());
+    let parts = parts.filter(|&at| error.unwrap_or(first) < at);
     // Without an error, the first sentence is the most important one.
     let later = sentences.clone().map(|end| end + 1).filter(|_| error.is_some());
     let starts = std::iter::once(0).chain(later);
@@ -149,13 +150,16 @@ fn reason(scan: &LatestScan, headline: &Headline, finding: &Finding) -> String {
 const LABEL: usize = 6;
 
 /// Numbers the steps or, without steps, the advice, and puts as many of them on the lines as fit. A
-/// step that fits on a line is not wrapped, so that its command can be copied. If not even the first
-/// step fits, cuts it.
+/// step that fits on a line is not wrapped, so that its command can be copied. If it does not fit,
+/// refers to the finding for the command. If not even the first step fits, cuts it.
 fn advice(finding: &Finding, width: usize, height: usize) -> Vec<String> {
     let steps = if finding.steps.is_empty() { &finding.advice } else { &finding.steps };
     let mut lines: Vec<String> = Vec::new();
     for (number, step) in (1..).zip(steps) {
-        let step = format!("{number} {step}");
+        let step = match format!("{number} {step}") {
+            step if step.width() > width => without_command(&step, finding),
+            step => step,
+        };
         let alone = words::wrapped(&step, width);
         let left = height.saturating_sub(lines.len());
         match lines.last_mut() {
@@ -169,6 +173,17 @@ fn advice(finding: &Finding, width: usize, height: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Replaces the command at the end of a step by the key that opens the finding, which has it.
+fn without_command(step: &str, finding: &Finding) -> String {
+    let mut commands = finding.commands.iter().filter(|command| !command.is_empty());
+    let Some(before) = commands.find_map(|command| step.strip_suffix(command.as_str())) else {
+        return step.to_owned();
+    };
+    let before = before.trim_end();
+    let before = before.strip_suffix(", then").or(before.strip_suffix(':')).unwrap_or(before);
+    format!("{before} (Enter)")
 }
 
 /// Returns the first lines; the last one ends with `..` if lines were left out.
@@ -229,6 +244,7 @@ pub fn headline(subject_status: &SubjectStatus, sources: usize, theme: &Theme) -
     let size = notation::grouped(subject_status.size);
     let arrow = theme.glyph("→", "to");
     let used = notation::grouped(subject_status.used);
+    let noun = |ports| if ports == "ports" { "TCP ports" } else { ports };
     let (subject, short, ports) = match subject_status.subject {
         Subject::Destination(Destination { source, remote, .. }) => {
             let from = if sources > 1 { format!("{source} ") } else { String::new() };
@@ -253,6 +269,9 @@ pub fn headline(subject_status: &SubjectStatus, sources: usize, theme: &Theme) -
         format!("{subject} uses {used} of {size} {ports} ({share}){end}"),
         format!("{subject} uses {share} of {size}{rate}{end}"),
         format!("{subject} uses {share} of {size}{end}"),
+        format!("{short} uses {used} of {size} {} ({share}){end}", noun(ports)),
+        format!("{short} uses {used} of {size} {ports}{end}"),
+        format!("{short} uses {used} of {size}{end}"),
         format!("{short} {share}{end}"),
         format!("{short} {share}{brief}"),
         format!("{short} {share}"),
