@@ -182,6 +182,16 @@ const SCREENS: &[Context] = &[
     Context::Race,
     Context::Pool,
 ];
+/// Where `?` opens the help.
+const SCREENS_AND_FINDING: &[Context] = &[
+    Context::Overview,
+    Context::Map,
+    Context::Allocate,
+    Context::Lab,
+    Context::Race,
+    Context::Pool,
+    Context::Finding,
+];
 /// Where `q` quits.
 const SCREENS_AND_HELP: &[Context] = &[
     Context::Overview,
@@ -259,7 +269,7 @@ pub const COMMANDS: &[KeyCommand] = &[
         .also(&[(Key::Char('='), Action::Zoom(Zooming::In))]),
     row(MAP, "c C", &[Action::NextLens, Action::PreviousLens])
         .does("lens", "next, previous lens (what the colours show)"),
-    row(LISTS_AND_MAP, "y", &[Action::Copy])
+    row(&[Context::Overview, Context::Map, Context::Finding], "y", &[Action::Copy])
         .does("copy", "copy the selected row or port to the terminal's clipboard"),
     row(MAP, "p", &[Action::NextProtocols]).does("protocol", "TCP, UDP or both").now(
         |app| match app.map().protocols {
@@ -407,7 +417,7 @@ pub const COMMANDS: &[KeyCommand] = &[
     row(&[Context::Map, Context::Race, Context::Help, Context::GoTo], "Esc", &[Action::Close])
         .does("", "close or go back; never quits"),
     row(&Context::EACH, "Ctrl-Z", &[Action::Suspend]).does("", "suspend; `fg` resumes"),
-    row(SCREENS, "?", &[Action::OpenHelp]).does("help", "open this help"),
+    row(SCREENS_AND_FINDING, "?", &[Action::OpenHelp]).does("help", "open this help"),
     row(&[Context::Help], "?", &[Action::Close]).does("", "close the help"),
     row(SCREENS_AND_HELP, "q", &[Action::Quit]).does("quit", "quit and release held ports"),
     row(&Context::EACH, "Ctrl-C", &[Action::Quit]).does("", "quit from any screen or dialog"),

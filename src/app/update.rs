@@ -206,7 +206,11 @@ impl App {
                 self.is_mouse_on = !self.is_mouse_on;
                 (self.hover, self.span) = (None, None);
             }
-            Action::OpenHelp => self.overlay = Overlay::Help(HelpPage::default()),
+            Action::OpenHelp => {
+                let covered =
+                    std::mem::replace(&mut self.overlay, Overlay::Help(HelpPage::default()));
+                self.below_help = covered;
+            }
             Action::TurnPage(by) => {
                 if let Overlay::Help(page) = &mut self.overlay {
                     *page = cycle(&HelpPage::EACH, *page, by);
@@ -236,7 +240,9 @@ impl App {
     /// Closes the first open item of this list: overlay, ports selected with the mouse, race, pool,
     /// map that was opened from the Overview, focus.
     fn close(&mut self) -> Vec<Effect> {
-        if std::mem::take(&mut self.overlay) != Overlay::None || self.span.take().is_some() {
+        let below = std::mem::take(&mut self.below_help);
+        let closed = std::mem::replace(&mut self.overlay, below);
+        if closed != Overlay::None || self.span.take().is_some() {
             return Vec::new();
         }
         if let Some(effects) = (self.screen.row().close)(self) {

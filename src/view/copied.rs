@@ -2,7 +2,7 @@
 //! the port that the inspector describes. Does not copy it.
 
 use crate::{
-    app::{App, LatestScan, Screen, overview::OverviewRow},
+    app::{App, LatestScan, Overlay, Screen, overview::OverviewRow},
     domain::{
         Destination, DestinationUse, Finding, OwnerKey, OwnerUse, Subject,
         diagnosis::SubjectStatus, notation,
@@ -22,6 +22,9 @@ pub struct CopiedText {
 pub fn text(app: &App, theme: &Theme) -> Option<CopiedText> {
     let scan = app.scan()?;
     let (title, lines) = match app.screen() {
+        _ if matches!(app.overlay(), Overlay::Finding(_)) => {
+            finding(scan.diagnosis.findings.get(app.open_finding()?)?)
+        }
         Screen::Overview => {
             let selected = app.overview().selected(scan)?;
             row(app, scan, selected.row)?
@@ -61,8 +64,7 @@ fn row(app: &App, scan: &LatestScan, row: OverviewRow) -> Option<(String, Vec<St
         }
         OverviewRow::Finding(rule, about) => {
             let mut findings = scan.diagnosis.findings.iter();
-            let finding = findings.find(|found| found.rule == rule && found.about == about)?;
-            (format!("finding {rule}"), finding_lines(finding))
+            finding(findings.find(|found| found.rule == rule && found.about == about)?)
         }
     })
 }
@@ -119,8 +121,9 @@ fn command(app: &App, owner_key: OwnerKey) -> String {
     command.map_or_else(String::new, |command| format!(", command {command}"))
 }
 
-/// Returns the finding in full, a line for each part. Commands are copied as they are.
-fn finding_lines(finding: &Finding) -> Vec<String> {
+/// Returns the title of a finding, and the finding in full, a line for each part. Commands are
+/// copied as they are.
+fn finding(finding: &Finding) -> (String, Vec<String>) {
     let severity = finding.severity.name().to_uppercase();
     let mut lines = vec![format!("{severity} {}", finding.summary)];
     if !finding.meaning.is_empty() {
@@ -131,5 +134,5 @@ fn finding_lines(finding: &Finding) -> Vec<String> {
     );
     lines.extend(finding.avoid.iter().cloned());
     lines.push(format!("rule: {}", finding.rule));
-    lines
+    (format!("finding {}", finding.rule), lines)
 }
