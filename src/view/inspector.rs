@@ -81,8 +81,9 @@ pub fn render(
         // The line above or below the map already has the gauges.
         columns(context, false, &mut surface.within(indented(area)));
     } else {
-        let (lines, needed) = below::lines(&context);
-        surface.within(area).lines(&page(&context, lines, needed, usize::from(area.height)));
+        let height = usize::from(area.height);
+        let (lines, needed) = below::lines(&context, height);
+        surface.within(area).lines(&page(&context, lines, needed, height));
     }
 }
 
@@ -90,7 +91,8 @@ pub fn render(
 pub fn text(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<String> {
     let port = app.inspected();
     let context = InspectorContext { app, scan, theme, port, block: None, width: TEXT_WIDTH };
-    let [port_lines, history_lines] = [port::lines(&context).0, port_history::lines(&context)];
+    let [port_lines, history_lines] =
+        [port::lines(&context, usize::MAX).0, port_history::lines(&context)];
     let rows = |lines: Vec<Line<'static>>| {
         let text = |line: Line<'static>| line.to_string().trim_end().to_owned();
         lines.into_iter().map(text).filter(|text| !text.is_empty()).collect::<Vec<_>>()
@@ -143,13 +145,13 @@ fn about_port(context: &InspectorContext<'_>, room: usize) -> Vec<Line<'static>>
         lines.push(Line::default());
     }
     lines.push(port::title(context));
-    let (mut port_lines, needed) = port::lines(context);
-    let history_lines = port_history::lines(context);
-    if !history_lines.is_empty() {
-        port_lines.push(Line::default());
-        port_lines.extend(history_lines);
-    }
     let room = room.saturating_sub(lines.len());
+    let mut history_lines = port_history::lines(context);
+    if !history_lines.is_empty() {
+        history_lines.insert(0, Line::default());
+    }
+    let (mut port_lines, needed) = port::lines(context, room.saturating_sub(history_lines.len()));
+    port_lines.extend(history_lines);
     lines.extend(page(context, port_lines, needed, room));
     lines
 }

@@ -282,7 +282,7 @@ fn counted(name: &str, count: u32) -> String {
     let fits = |count: &String| name.width() + 1 + count.len() <= FACTS;
     let rounded = Some(legend::rounded(count)).filter(|rounded| !fits(&exact) && fits(rounded));
     let count = rounded.unwrap_or(exact);
-    let name = words::shorten(name, FACTS.saturating_sub(1 + count.len()));
+    let name = words::short_name(name, FACTS.saturating_sub(1 + count.len()));
     let width = FACTS.saturating_sub(name.width());
     format!("{name}{count:>width$}")
 }
