@@ -193,6 +193,9 @@ impl App {
             }
             Action::OpenRow => return self.open_row(),
             Action::Zoom(zooming) => self.zoom(zooming),
+            Action::ToggleResolution if !self.may_toggle_resolution() => {
+                self.notice = Some("each cell shows one port already".to_owned());
+            }
             Action::ToggleResolution => {
                 (self.hover, self.span) = (None, None);
                 self.map.toggle_resolution(self.ephemeral(), self.size);

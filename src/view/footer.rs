@@ -71,7 +71,7 @@ pub fn key_style(theme: &Theme) -> ratatui::style::Style {
 /// quit only after all others.
 fn fitting(app: &App, room: usize) -> Vec<&'static KeyCommand> {
     let mut commands: Vec<_> =
-        command::here(app.context()).filter(|command| !command.label.is_empty()).collect();
+        command::here(app.context()).filter(|command| !command.label(app).is_empty()).collect();
     while commands.iter().map(|c| width_of(c, app)).sum::<usize>() > room + GAP
         && !commands.is_empty()
     {
