@@ -135,7 +135,12 @@ pub fn narrow(context: AllocateContext<'_>, column: &mut Surface<'_>) {
     }
     column.text(&format!("{:>13} {:>8}", "measured", "expected"), Role::Dim);
     for (label, measured, model) in rows(allocation).into_iter().filter(|row| row.0 != "failed") {
-        column.labelled(&format!("{label:<7}"), &format!("{measured:>7}{model:>8}"));
+        // The widest share, `>99.9 %`, leaves no room for two of them beside `refused`.
+        let is_full = label.len() + measured.len() + model.len() + 2 > NARROW;
+        let model = if is_full { String::new() } else { model };
+        let width = measured.len().max(7) + usize::from(label.len() + measured.len() >= 14);
+        let rest = NARROW - 7 - width;
+        column.labelled(&format!("{label:<7}"), &format!("{measured:>width$}{model:>rest$}"));
     }
 }
 
