@@ -413,6 +413,14 @@ impl App {
         self.grid(self.size).is_some_and(|grid| grid.resolution() == Resolution::Dots)
     }
 
+    /// Whether a switch between dots and blocks would change the map, or would say why it does not.
+    pub fn may_toggle_resolution(&self) -> bool {
+        let mut map = self.map.clone();
+        map.toggle_resolution(self.ephemeral(), self.size);
+        let grid = map.grid(self.ephemeral(), self.size);
+        grid != self.grid(self.size) || grid.is_some_and(|grid| map.missing_dots(&grid).is_some())
+    }
+
     /// The map's layout in a terminal of this size; None: it is too small for a map.
     pub fn plan(&self, size: Size) -> Option<Plan> {
         self.map.plan(self.ephemeral(), size)

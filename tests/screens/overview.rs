@@ -789,9 +789,11 @@ fn waiting() -> SimulatedHost {
 fn bar_share_and_ports_left_of_a_destination_agree() {
     for size in COMPLETE {
         let seen = shown(&on(&waiting(), dark(), size));
-        let row = seen.lines().find(|line| line.contains("127.0.0.1:9000 ")).unwrap();
+        let is_row = |line: &&str| line.contains("127.0.0.1:9000 ") && line.contains("kernel");
+        let row = seen.lines().find(is_row).unwrap();
         assert!(row.contains("\u{2588}") && row.contains("31.2 %"), "{seen}");
-        let left = row
+        let figures = row.split_once(":9000").unwrap().1;
+        let left = figures
             .split_whitespace()
             .find_map(|word| word.trim_start_matches('\u{2265}').parse::<u32>().ok());
         assert!(left.is_some_and(|left| left <= 44), "{row}");
@@ -852,4 +854,23 @@ fn the_headline_counts_the_ports_if_there_is_room() {
 
 fn headline_of(seen: &str) -> &str {
     seen.lines().find(|line| line.contains("!! ")).unwrap()
+}
+
+#[test]
+fn the_time_wait_chart_counts_the_ports_that_become_free() {
+    let seen = shown(&on(&waiting(), dark(), XL));
+    assert!(seen.contains("TIME-WAIT ends: 20 ports become free"), "{seen}");
+}
+
+#[test]
+fn a_long_command_is_wrapped_while_lines_are_free() {
+    let command =
+        "/usr/bin/server --listen 0.0.0.0:8443 --pool 64 --name payments --log /var/log/x.log";
+    let machine = SimulatedHost::builder().process(8, "server", &command.repeat(2), 0);
+    let machine = machine.tcp(([0, 0, 0, 0], 8443), State::Listen).owned_by(&[8]).build();
+    for size in [M, XL] {
+        let session = on(&machine, dark(), size).press("2g8443\n");
+        let seen: String = shown(&session).split_whitespace().collect();
+        assert!(!seen.contains("x.lo..") && seen.contains("--pool64"), "{seen}");
+    }
 }
