@@ -413,12 +413,16 @@ impl App {
         self.grid(self.size).is_some_and(|grid| grid.resolution() == Resolution::Dots)
     }
 
-    /// Whether a switch between dots and blocks would change the map, or would say why it does not.
+    /// Whether a switch between dots and blocks has an effect: it changes the map, or whether the
+    /// legend says why there are no dots.
     pub fn may_toggle_resolution(&self) -> bool {
         let mut map = self.map.clone();
         map.toggle_resolution(self.ephemeral(), self.size);
-        let grid = map.grid(self.ephemeral(), self.size);
-        grid != self.grid(self.size) || grid.is_some_and(|grid| map.missing_dots(&grid).is_some())
+        let shown = |map: &Map| {
+            let grid = map.grid(self.ephemeral(), self.size);
+            (grid, grid.and_then(|grid| map.missing_dots(&grid)))
+        };
+        shown(&map) != shown(&self.map)
     }
 
     /// The map's layout in a terminal of this size; None: it is too small for a map.

@@ -375,6 +375,9 @@ fn the_footer_offers_only_keys_that_have_an_effect() {
     let session = Session::of(&host, dark(), 200, 60);
     let last = |session: &Session| line(&session.draw(), 0, 200, 59);
     assert!(!last(&session).contains("f dots"), "{}", last(&session));
+    // Blocks that are too many for dots: a note in the legend says so, and a second press removes it.
+    assert!(last(&Session::of(&busy(), dark(), 200, 60).press("a")).contains("f dots"));
+    assert!(last(&Session::of(&busy(), dark(), 200, 60).press("af")).contains("f dots"));
     let session = session.press("f");
     assert!(last(&session).contains("each cell shows one port already"), "{}", last(&session));
 }

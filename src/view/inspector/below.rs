@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{
     InspectorContext,
-    groups::{PortOwner, StateSockets},
+    groups::{self, PortOwner, StateSockets},
     port, port_history, range,
 };
 use crate::{
@@ -107,7 +107,10 @@ fn owner_lines(
     let start = if is_first { number(context) } else { indented(Line::default()) };
     let room = context.width.saturating_sub(start.width());
     let mut rows = state_rows(context, owner, room);
-    let names = format!("  owner {}", names.join(", "));
+    // A process is recognized by its pid, the other owners by this label.
+    let first = owner.first().map(|socket| context.scan.snapshot.owner(socket));
+    let label = if first.is_some_and(groups::is_held) { "" } else { "owner " };
+    let names = format!("  {label}{}", names.join(", "));
     match rows.last_mut() {
         Some(last) if last.width() + names.width() <= room => last.push_span(names),
         _ => rows.extend(words::wrapped(names.trim_start(), width).into_iter().map(Line::raw)),
