@@ -180,6 +180,8 @@ pub struct App {
     is_mouse_on: bool,
     /// What the last key did, if the screen does not show it. None: there is nothing to report.
     notice: Option<String>,
+    /// The overlay that the help covers, and that is open again when the help is closed.
+    below_help: Overlay,
     /// The block under the pointer.
     hover: Option<PortRange>,
     span: Option<PortSelection>,
@@ -215,6 +217,7 @@ impl App {
             services: options.services,
             is_mouse_on: options.mouse,
             notice: None,
+            below_help: Overlay::None,
             hover: None,
             span: None,
             inspector_page: (0, 0),
@@ -283,10 +286,17 @@ impl App {
     /// the finding in the list. None: no finding is open, or the open one is no longer reported.
     pub fn finding_page(&self, size: Size) -> Option<(usize, FindingPage)> {
         let Overlay::Finding(open) = &self.overlay else { return None };
-        let findings = &self.scan()?.diagnosis.findings;
-        let index = findings.iter().position(|found| (found.rule, found.about) == open.key)?;
-        let finding = &findings[index];
+        let index = self.shown_finding()?;
+        let finding = &self.scan()?.diagnosis.findings[index];
         Some((index, FindingPage::of(finding, self.finding_age(finding), size, open.first)))
+    }
+
+    /// Index of the finding that is open in full. None: no finding is, or the latest scan no longer
+    /// has it.
+    pub fn shown_finding(&self) -> Option<usize> {
+        let Overlay::Finding(open) = &self.overlay else { return None };
+        let findings = &self.scan()?.diagnosis.findings;
+        findings.iter().position(|found| (found.rule, found.about) == open.key)
     }
 
     /// Rates and forecasts, computed from the scans so far.
@@ -421,6 +431,18 @@ impl App {
     /// Whether the map shows a dot for each port.
     pub fn shows_dots(&self) -> bool {
         self.grid(self.size).is_some_and(|grid| grid.resolution() == Resolution::Dots)
+    }
+
+    /// Whether a switch between dots and blocks has an effect: it changes the map, or whether the
+    /// legend says why there are no dots.
+    pub fn may_toggle_resolution(&self) -> bool {
+        let mut map = self.map.clone();
+        map.toggle_resolution(self.ephemeral(), self.size);
+        let shown = |map: &Map| {
+            let grid = map.grid(self.ephemeral(), self.size);
+            (grid, grid.and_then(|grid| map.missing_dots(&grid)))
+        };
+        shown(&map) != shown(&self.map)
     }
 
     /// The map's layout in a terminal of this size; None: it is too small for a map.

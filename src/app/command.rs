@@ -190,6 +190,16 @@ const SCREENS: &[Context] = &[
     Context::Race,
     Context::Pool,
 ];
+/// Where `?` opens the help.
+const SCREENS_AND_FINDING: &[Context] = &[
+    Context::Overview,
+    Context::Map,
+    Context::Allocate,
+    Context::Lab,
+    Context::Race,
+    Context::Pool,
+    Context::Finding,
+];
 /// Where `q` quits.
 const SCREENS_AND_HELP: &[Context] = &[
     Context::Overview,
@@ -269,7 +279,7 @@ pub const COMMANDS: &[KeyCommand] = &[
         .also(&[(Key::Char('='), Action::Zoom(Zooming::In))]),
     row(MAP, "c C", &[Action::NextLens, Action::PreviousLens])
         .does("lens", "next, previous lens (what the colours show)"),
-    row(LISTS_AND_MAP, "y", &[Action::Copy])
+    row(&[Context::Overview, Context::Map, Context::Finding], "y", &[Action::Copy])
         .does("copy", "copy the selected row or port to the terminal's clipboard"),
     row(MAP, "p", &[Action::NextProtocols]).does("protocol", "TCP, UDP or both").now(
         |app| match app.map().protocols {
@@ -284,7 +294,11 @@ pub const COMMANDS: &[KeyCommand] = &[
         .does("all, range", "all ports, the ephemeral range"),
     row(MAP, "f", &[Action::ToggleResolution])
         .does("dots", "dots or blocks; if dots do not fit, the legend says so")
-        .now(|app| if app.shows_dots() { "blocks" } else { "dots" }),
+        .now(|app| match app.shows_dots() {
+            _ if !app.may_toggle_resolution() => "",
+            true => "blocks",
+            false => "dots",
+        }),
     row(LISTS_AND_MAP, "Space", &[Action::ToggleFreeze])
         .does("pause", "pause or resume the view")
         .now(|app| if app.is_frozen() { RESUME } else { "pause" }),
@@ -304,12 +318,6 @@ pub const COMMANDS: &[KeyCommand] = &[
         .does("target", "switch between this machine and a simulated occupancy")
         .now(other_target),
     row(ALLOCATE, "[ ]", &[own(Own::Slower), own(Own::Faster)]).does("speed", "slower, faster"),
-    row(ALLOCATE, ".", &[own(Own::Step)]).does("step", "one attempt, then pause"),
-    row(ALLOCATE, "s S", &[own(Own::NextStrategy), own(Own::PreviousStrategy)])
-        .does("strategy", "next, previous strategy, in a new run"),
-    row(ALLOCATE, "+ -", &[own(Own::Fuller), own(Own::Emptier)])
-        .does("occupancy", "raise, lower the simulated occupancy")
-        .also(&[(Key::Char('='), own(Own::Fuller))]),
     row(ALLOCATE, "o", &[own(Own::OpenSettings)])
         .does("settings", "strategy, protocol, range, attempts, seed, address"),
     row(ALLOCATE, "P", &[pool(Pool::Toggle)])
@@ -317,6 +325,16 @@ pub const COMMANDS: &[KeyCommand] = &[
     row(ALLOCATE, "H", &[own(Own::ToggleHold)])
         .does("hold", "hold allocated ports: on or off")
         .now(|app| if app.allocation().keeps_bound_ports() { "do not hold" } else { "hold" }),
+    row(ALLOCATE, "+ -", &[own(Own::Fuller), own(Own::Emptier)])
+        .does("occupancy", "raise, lower the simulated occupancy")
+        .also(&[(Key::Char('='), own(Own::Fuller))])
+        .now(|app| match app.allocation().target() {
+            AllocatorTarget::Machine => "",
+            AllocatorTarget::Simulated { .. } => "occupancy",
+        }),
+    row(ALLOCATE, "s S", &[own(Own::NextStrategy), own(Own::PreviousStrategy)])
+        .does("strategy", "next, previous strategy, in a new run"),
+    row(ALLOCATE, ".", &[own(Own::Step)]).does("step", "one attempt, then pause"),
     row(ALLOCATE, "x X", &[own(Own::ReleaseOne), own(Own::ReleaseAll)])
         .does("release", "release one port, all ports"),
     row(ALLOCATE, "Backspace", &[own(Own::Reset)]).does("reset", "new run with the same seed"),
@@ -357,18 +375,30 @@ pub const COMMANDS: &[KeyCommand] = &[
     row(LAB, "d", &[lab(Lab::NextPattern)])
         .does("distribution", "distribution of the ports in use: uniform, clustered, built")
         .now(|app| match app.lab().next_pattern_name() {
+            _ if app.lab().target() == LabTarget::Machine => "",
             Pattern::Uniform => "uniform",
             Pattern::Clustered => "clustered",
             Pattern::Built => "built",
         }),
     row(LAB, "+ -", &[lab(Lab::Fuller), lab(Lab::Emptier)])
         .does("occupancy", "raise, lower the simulated occupancy")
-        .also(&[(Key::Char('='), lab(Lab::Fuller))]),
-    row(LAB, "h l", &[go(Move::Left), go(Move::Right)])
-        .does("select", "previous, next column; also arrows")
-        .also(&[(Key::Left, go(Move::Left)), (Key::Right, go(Move::Right))]),
+        .also(&[(Key::Char('='), lab(Lab::Fuller))])
+        .now(|app| match app.lab().target() {
+            LabTarget::Machine => "",
+            LabTarget::Simulated { .. } => "occupancy",
+        }),
+    row(LAB, "hjkl", &[]).does("select", "previous, next strategy; also arrows").also(&[
+        (Key::Char('h'), go(Move::Left)),
+        (Key::Char('j'), go(Move::Down)),
+        (Key::Char('k'), go(Move::Up)),
+        (Key::Char('l'), go(Move::Right)),
+        (Key::Left, go(Move::Left)),
+        (Key::Down, go(Move::Down)),
+        (Key::Up, go(Move::Up)),
+        (Key::Right, go(Move::Right)),
+    ]),
     row(LAB, "s S", &[lab(Lab::NextStrategy), lab(Lab::PreviousStrategy)])
-        .does("strategy", "next, previous strategy in the selected column"),
+        .does("strategy", "replace the selected strategy by the next, previous one"),
     row(LAB, "t", &[lab(Lab::ToggleTarget)])
         .does("target", "switch between a simulation and real binds on this machine")
         .now(|app| match app.lab().target() {
@@ -387,7 +417,7 @@ pub const COMMANDS: &[KeyCommand] = &[
     row(LAB, "[ ]", &[lab(Lab::Slower), lab(Lab::Faster)]).does("speed", "slower, faster"),
     row(LAB, ".", &[lab(Lab::Step)]).does("step", "one attempt of each strategy, then pause"),
     row(LAB, "i x", &[lab(Lab::Add), lab(Lab::Remove)])
-        .does("column", "insert a column, remove the selected one"),
+        .does("add, remove", "add a strategy, remove the selected one"),
     row(LAB, "o", &[lab(Lab::OpenSettings)])
         .does("settings", "protocol, range, attempts, seed, remote endpoints"),
     row(LAB, "Backspace", &[lab(Lab::Reset)]).does("reset", "reset the figures, keep the seed"),
@@ -427,7 +457,7 @@ pub const COMMANDS: &[KeyCommand] = &[
     )
     .does("", "close or go back; never quits"),
     row(&Context::EACH, "Ctrl-Z", &[Action::Suspend]).does("", "suspend; `fg` resumes"),
-    row(SCREENS, "?", &[Action::OpenHelp]).does("help", "open this help"),
+    row(SCREENS_AND_FINDING, "?", &[Action::OpenHelp]).does("help", "open this help"),
     row(&[Context::Help], "?", &[Action::Close]).does("", "close the help"),
     row(SCREENS_AND_HELP, "q", &[Action::Quit]).does("quit", "quit and release held ports"),
     row(&Context::EACH, "Ctrl-C", &[Action::Quit]).does("", "quit from any screen or dialog"),
@@ -544,7 +574,7 @@ mod tests {
     }
 
     /// Letters whose meaning depends on the screen: `h`, `j`, `k`, `l` move or select; `+` and `-`
-    /// are more and less; Space runs and pauses; `i` inserts a lease or a column; `x` releases or
+    /// are more and less; Space runs and pauses; `i` adds a lease or a strategy; `x` releases or
     /// removes; `P` opens and closes the pool; Enter, Tab and others are no letters.
     #[test]
     fn a_letter_has_one_meaning() {

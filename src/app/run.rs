@@ -14,6 +14,10 @@ use crate::{
 /// The fastest speed that needs no confirmation on a machine that others use.
 pub(super) const MAX_UNCONFIRMED_SPEED: Speed = Speed::Twenty;
 
+/// Why the occupancy of a machine cannot be changed.
+pub(super) const NOTHING_SIMULATED: &str =
+    "cannot change the host's occupancy; t switches to simulation";
+
 /// State of a run in the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RunState {
@@ -51,6 +55,8 @@ pub(super) struct RunControl<S: EditableSettings> {
     pub is_speed_confirmed: bool,
     pub speed: Speed,
     pub panel: Option<RunPanel<S>>,
+    /// Whether the settings paused the run, which then continues if they are closed unchanged.
+    pub is_interrupted: bool,
     /// Why the last key had no effect, or why the run ended. None: there is nothing to report.
     pub notice: Option<Text>,
 }
@@ -63,6 +69,7 @@ impl<S: EditableSettings> RunControl<S> {
             is_speed_confirmed: false,
             speed,
             panel: None,
+            is_interrupted: false,
             notice: None,
         }
     }
@@ -116,7 +123,18 @@ pub(super) trait RunScreen {
     fn open_panel(&mut self, options: Self::Options, scan: Option<LastScan<'_>>) {
         let ephemeral = scan.map(|scan| scan.snapshot.ephemeral.range);
         let panel = SettingsPanel::new(options, ephemeral);
-        self.control().panel = Some(RunPanel::Settings(panel));
+        let control = self.control();
+        control.is_interrupted = control.is_running();
+        control.panel = Some(RunPanel::Settings(panel));
+    }
+
+    /// Continues the run that the settings paused. Does nothing if they paused none.
+    fn resume(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
+        let control = self.control();
+        if !std::mem::take(&mut control.is_interrupted) || control.is_running() {
+            return Vec::new();
+        }
+        self.start(RunState::Running, RunRequest::Run, scan)
     }
 
     /// Adds a pasted character to the selected settings field, if the settings are open.
@@ -147,7 +165,9 @@ pub(super) trait RunScreen {
                 }
                 let wanted = panel.options().clone();
                 self.control().panel = None;
-                self.change(wanted, scan)
+                let effects = self.change(wanted, scan);
+                self.control().is_interrupted = false;
+                effects
             }
         }
     }

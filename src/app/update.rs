@@ -214,6 +214,9 @@ impl App {
             Action::OpenReason => self.open_reason(),
             Action::ChooseName => self.choose_name(),
             Action::Zoom(zooming) => self.zoom(zooming),
+            Action::ToggleResolution if !self.may_toggle_resolution() => {
+                self.notice = Some("each cell shows one port already".to_owned());
+            }
             Action::ToggleResolution => {
                 (self.hover, self.span) = (None, None);
                 self.map.toggle_resolution(self.ephemeral(), self.size);
@@ -227,7 +230,11 @@ impl App {
                 self.is_mouse_on = !self.is_mouse_on;
                 (self.hover, self.span) = (None, None);
             }
-            Action::OpenHelp => self.overlay = Overlay::Help(HelpPage::default()),
+            Action::OpenHelp => {
+                let covered =
+                    std::mem::replace(&mut self.overlay, Overlay::Help(HelpPage::default()));
+                self.below_help = covered;
+            }
             Action::TurnPage(by) => {
                 if let Overlay::Help(page) = &mut self.overlay {
                     *page = cycle(&HelpPage::EACH, *page, by);
@@ -257,7 +264,9 @@ impl App {
     /// Closes the first open item of this list: overlay, ports selected with the mouse, race, pool,
     /// map that was opened from the Overview, focus.
     fn close(&mut self) -> Vec<Effect> {
-        if std::mem::take(&mut self.overlay) != Overlay::None || self.span.take().is_some() {
+        let below = std::mem::take(&mut self.below_help);
+        let closed = std::mem::replace(&mut self.overlay, below);
+        if closed != Overlay::None || self.span.take().is_some() {
             return Vec::new();
         }
         if let Some(effects) = (self.screen.row().close)(self) {

@@ -2,17 +2,21 @@
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Splits text into pieces of at most `width` columns; a `width` below 2 counts as 2.
+/// The characters after which a long word may be split.
+const JOINTS: [char; 7] = ['/', '.', '_', '-', ',', ':', ' '];
+
+/// Splits text into pieces of at most `width` columns; a `width` below 2 counts as 2. Splits after a
+/// space or a punctuation mark if there is one in the second half of the piece.
 pub fn pieces(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
-    let mut used = 0;
     for c in text.chars() {
-        let takes = c.width().unwrap_or(0);
-        if used + takes > width.max(2) {
-            lines.push(String::new());
-            used = 0;
+        let last = lines.len() - 1;
+        if lines[last].width() + c.width().unwrap_or(0) > width.max(2) {
+            let joint = lines[last].rfind(JOINTS).map_or(0, |at| at + 1);
+            let is_late = lines[last].get(..joint).unwrap_or_default().width() > width / 2;
+            let rest = if is_late { lines[last].split_off(joint) } else { String::new() };
+            lines.push(rest);
         }
-        used += takes;
         if let Some(line) = lines.last_mut() {
             line.push(c);
         }
@@ -49,4 +53,19 @@ fn unbroken(text: &str) -> Vec<String> {
         }
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_word_is_split_after_a_mark_near_the_end() {
+        assert_eq!(pieces("/root/.pyenv/bin/python3", 15), ["/root/.pyenv/", "bin/python3"]);
+        assert_eq!(pieces("a.bcdefghij", 8), ["a.bcdefg", "hij"]);
+        assert_eq!(
+            wrapped("(net.ipv4.ip_local_reserved_ports)", 32),
+            ["(net.ipv4.ip_local_reserved_", "ports)"]
+        );
+    }
 }

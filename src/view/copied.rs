@@ -3,10 +3,10 @@
 
 use crate::{
     app::{
-        App, LatestScan, Screen,
+        App, LatestScan, Overlay, Screen,
         overview::{
             OverviewRow, Selected,
-            finding_page::{self, FindingLine},
+            finding_page::{self, FindingLine, LongCommand},
         },
     },
     domain::{
@@ -28,6 +28,9 @@ pub struct CopiedText {
 pub fn text(app: &App, theme: &Theme) -> Option<CopiedText> {
     let scan = app.scan()?;
     let (title, lines) = match app.screen() {
+        _ if matches!(app.overlay(), Overlay::Finding(_)) => {
+            finding(app, scan.diagnosis.findings.get(app.shown_finding()?)?)
+        }
         Screen::Overview => row(app, scan, app.overview().selected(scan)?)?,
         Screen::Map => {
             let port = app.inspected();
@@ -63,10 +66,7 @@ fn row(app: &App, scan: &LatestScan, selected: Selected) -> Option<(String, Vec<
             let row = scan.analysis.owners.get(index)?;
             (format!("owner {}", words::owner_key(app, wanted)), owner(app, row))
         }
-        OverviewRow::Finding(rule, _) => {
-            let row = scan.diagnosis.findings.get(index)?;
-            (format!("finding {rule}"), finding(app, row))
-        }
+        OverviewRow::Finding(..) => finding(app, scan.diagnosis.findings.get(index)?),
     })
 }
 
@@ -122,14 +122,17 @@ fn command(app: &App, owner_key: OwnerKey) -> String {
     command.map_or_else(String::new, |command| format!(", command {command}"))
 }
 
-/// Returns the finding as its page shows it, a line for each part and for each command.
-fn finding(app: &App, finding: &Finding) -> Vec<String> {
+/// Returns the title of a finding, and the finding as its page shows it, a line for each part and for
+/// each command.
+fn finding(app: &App, finding: &Finding) -> (String, Vec<String>) {
     let severity = finding.severity.name().to_uppercase();
     let line = |line: FindingLine| match line.label {
         "" => line.text,
         label => format!("{label}: {}", line.text),
     };
-    let body = finding_page::body(finding, app.finding_age(finding), usize::MAX);
+    let age = app.finding_age(finding);
+    let body = finding_page::body(finding, age, usize::MAX, LongCommand::Wrapped);
     let summary = format!("{severity} {}", finding.summary);
-    std::iter::once(summary).chain(body.into_iter().map(line)).collect()
+    let lines = std::iter::once(summary).chain(body.into_iter().map(line)).collect();
+    (format!("finding {}", finding.rule), lines)
 }

@@ -81,8 +81,9 @@ pub fn render(
         // The line above or below the map already has the gauges.
         columns(context, false, &mut surface.within(indented(area)));
     } else {
-        let (lines, needed) = below::lines(&context);
-        surface.within(area).lines(&page(&context, lines, needed, usize::from(area.height)));
+        let height = usize::from(area.height);
+        let (lines, needed) = below::lines(&context, height);
+        surface.within(area).lines(&page(&context, lines, needed, height));
     }
 }
 
@@ -90,7 +91,8 @@ pub fn render(
 pub fn text(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<String> {
     let port = app.inspected();
     let context = InspectorContext { app, scan, theme, port, block: None, width: TEXT_WIDTH };
-    let [port_lines, history_lines] = [port::lines(&context).0, port_history::lines(&context)];
+    let [port_lines, history_lines] =
+        [port::lines(&context, usize::MAX).0, port_history::lines(&context)];
     let rows = |lines: Vec<Line<'static>>| {
         let text = |line: Line<'static>| line.to_string().trim_end().to_owned();
         lines.into_iter().map(text).filter(|text| !text.is_empty()).collect::<Vec<_>>()
@@ -116,13 +118,13 @@ fn columns(context: InspectorContext<'_>, has_families: bool, surface: &mut Surf
         let left = Rect { width: area.width - COLUMN_GAP - width, ..area };
         let right = Rect { x: left.right() + COLUMN_GAP, width, ..area };
         let context = context.as_wide_as(left);
-        surface.within(left).lines(&PortLines::of(&context).page(&context, height));
+        surface.within(left).lines(&PortLines::of(&context, height).page(&context, height));
         let range_lines = range_and_neighbours(&context.as_wide_as(right), has_families, height);
         surface.within(right).lines(&range_lines);
     } else {
         let narrow = Rect { width: area.width.min(WIDE), ..area };
         let context = context.as_wide_as(area);
-        let port_lines = PortLines::of(&context);
+        let port_lines = PortLines::of(&context, PORT_LINES);
         // The sections below the port get only lines that it does not need.
         let least = PORT_LINES.max(port_lines.head.len() + port_lines.needed);
         let mut range_lines = range_and_neighbours(
@@ -151,18 +153,20 @@ struct PortLines {
 }
 
 impl PortLines {
-    fn of(context: &InspectorContext<'_>) -> Self {
+    /// Long commands have as many lines as fit into `room` lines.
+    fn of(context: &InspectorContext<'_>, room: usize) -> Self {
         let mut head = range::span_lines(context);
         if !head.is_empty() {
             head.push(Line::default());
         }
         head.push(port::title(context));
-        let (mut lines, needed) = port::lines(context);
-        let history_lines = port_history::lines(context);
+        let mut history_lines = port_history::lines(context);
         if !history_lines.is_empty() {
-            lines.push(Line::default());
-            lines.extend(history_lines);
+            history_lines.insert(0, Line::default());
         }
+        let room = room.saturating_sub(head.len() + history_lines.len());
+        let (mut lines, needed) = port::lines(context, room);
+        lines.extend(history_lines);
         Self { head, lines, needed }
     }
 

@@ -13,7 +13,7 @@ use crate::{
     },
     domain::{Destination, StateClass, notation},
     view::{
-        COLORED_OWNERS, Role, Theme, lens,
+        COLORED_OWNERS, Role, Theme, lens, map,
         surface::Surface,
         theme::{OTHER_OWNER_LETTER, letter, owner_letter},
         words,
@@ -113,8 +113,8 @@ pub fn density_headings(app: &App, _: &LatestScan, _: &Theme) -> Vec<Vec<String>
 }
 
 pub fn bind_headings(app: &App, _: &LatestScan, _: &Theme) -> Vec<Vec<String>> {
-    let map = app.map();
-    vec![vec![map.lens.name().to_owned(), format!("to [::], {}", map.protocols.name())]]
+    let protocols = map::protocols_name(app.map().protocols);
+    vec![vec![app.map().lens.name().to_owned(), format!("to [::], {protocols}")]]
 }
 
 pub fn connect_headings(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<Vec<String>> {

@@ -99,7 +99,7 @@ fn strip(app: &App, scan: &LatestScan, grid: &Grid, areas: &FrameAreas, surface:
         let text = words::whole_words(&words::not_found(app, scan, find), room);
         surface.put(area.x + 1, area.y, &text, theme.style(Role::Warn));
     } else if let Some(found) = app.found() {
-        let text = words::whole_words(&found_ports(app, found), room);
+        let text = words::whole_words(&found_ports(app, found, room), room);
         surface.put(area.x + 1, area.y, &text, theme.style(Role::Text));
     } else if !areas.gauges.is_empty() || areas.has_inspector_beside {
         let line = title(app, scan, theme, grid, usize::from(area.width));
@@ -109,18 +109,36 @@ fn strip(app: &App, scan: &LatestScan, grid: &Grid, areas: &FrameAreas, surface:
     }
 }
 
-/// Formats the ports of the processes that the command line names.
-fn found_ports(app: &App, found: &FoundProcesses) -> String {
-    let ports: Vec<String> = found.ports.iter().map(u16::to_string).collect();
+/// Formats the ports of the processes that the command line names: as many as fit, then the number
+/// of the others.
+fn found_ports(app: &App, found: &FoundProcesses, room: usize) -> String {
     let count = notation::counted(found.ports.len() as u64, "port");
-    format!("{}: {count}: {}", found.words(app.processes()), ports.join(", "))
+    with_ports(format!("{}: {count}:", found.words(app.processes())), &found.ports, room)
+}
+
+/// Adds as many ports as fit into `room` columns, at least one, then the number of the others.
+fn with_ports(mut text: String, ports: &[u16], room: usize) -> String {
+    for (index, port) in ports.iter().enumerate() {
+        let separator = if index == 0 { " " } else { ", " };
+        let longer = format!("{text}{separator}{port}");
+        let more = |left: usize| match left {
+            0 => String::new(),
+            left => format!(" and {} more", notation::grouped(left as u64)),
+        };
+        let left = ports.len() - index;
+        if index > 0 && longer.width() + more(left - 1).len() > room {
+            return text + &more(left);
+        }
+        text = longer;
+    }
+    text
 }
 
 /// Returns the range and counts of the map, or of the selected span.
 fn title(app: &App, scan: &LatestScan, theme: &Theme, grid: &Grid, width: usize) -> Line<'static> {
     let (name, range) = match app.span() {
         Some(range) => ("Span", range),
-        None => (extent_name(app), grid.range()),
+        None => (extent_name(app, grid), grid.range()),
     };
     let title = Span::styled(format!(" {name} {range}"), Style::reset().bold());
     let parts = match app.span() {
@@ -138,8 +156,10 @@ fn title(app: &App, scan: &LatestScan, theme: &Theme, grid: &Grid, width: usize)
     Line::from(vec![title, Span::styled(rest, theme.style(Role::Dim))])
 }
 
-fn extent_name(app: &App) -> &'static str {
+/// Names the ports that the map shows. A part of an extent, after zooming in, has no name.
+fn extent_name(app: &App, grid: &Grid) -> &'static str {
     match app.map().extent {
+        _ if grid.range() != app.map().range(app.ephemeral()) => "Ports",
         Extent::Ephemeral => "Ephemeral range",
         Extent::All => "All ports",
         Extent::Ports(_) => "Chosen range",
@@ -265,7 +285,20 @@ fn counted(name: &str, count: u32) -> String {
     let fits = |count: &String| name.width() + 1 + count.len() <= FACTS;
     let rounded = Some(legend::rounded(count)).filter(|rounded| !fits(&exact) && fits(rounded));
     let count = rounded.unwrap_or(exact);
-    let name = words::shorten(name, FACTS.saturating_sub(1 + count.len()));
+    let name = words::short_name(name, FACTS.saturating_sub(1 + count.len()));
     let width = FACTS.saturating_sub(name.width());
     format!("{name}{count:>width$}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_ports_has_whole_numbers_and_the_number_of_the_others() {
+        let ports: Vec<u16> = (40_000..42_000).collect();
+        let text = with_ports("x:".to_owned(), &ports, 40);
+        assert_eq!(text, "x: 40000, 40001, 40002 and 1,997 more");
+        assert_eq!(with_ports("x:".to_owned(), &ports[..2], 40), "x: 40000, 40001");
+    }
 }

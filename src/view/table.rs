@@ -146,11 +146,12 @@ pub fn window(total: usize, selected: Option<usize>, room: usize) -> Range<usize
     start..(start + room).min(total)
 }
 
-/// Formats the visible rows: `4-12 of 10,000`. Returns `None` if all rows are visible.
+/// Formats the visible rows: `4-12 of 10,000`, `1 of 3`. Returns `None` if all rows are visible.
 pub fn shown_of(window: &Range<usize>, total: usize) -> Option<String> {
     let [first, last, total_words] =
         [window.start + 1, window.end, total].map(|number| notation::grouped(number as u64));
-    (window.len() < total).then(|| format!("{first}-{last} of {total_words}"))
+    let last = if window.len() > 1 { format!("-{last}") } else { String::new() };
+    (window.len() < total).then(|| format!("{first}{last} of {total_words}"))
 }
 
 pub fn dim(text: impl Into<String>, theme: &Theme) -> Vec<Span<'static>> {

@@ -85,6 +85,15 @@ pub fn whole_words(text: &str, width: usize) -> String {
     first_lines(&wrapped(text, width), 1, width).pop().unwrap_or_default()
 }
 
+/// Shortens a name to `width` columns: leaves out its last words and the pid. Cuts a word only if not
+/// even the first one fits.
+pub fn short_name(name: &str, width: usize) -> String {
+    let ends = [name.len()].into_iter().chain(name.rmatch_indices([' ', '[']).map(|(at, _)| at));
+    let mut starts = ends.filter_map(|end| name.get(..end)).map(str::trim_end);
+    let whole = starts.find(|start| !start.is_empty() && start.width() <= width);
+    whole.map_or_else(|| shorten(name, width), str::to_owned)
+}
+
 /// Joins the first `parts` that fit on one line; cuts none of them. Returns the first part even if
 /// it is wider than `width`.
 pub fn fitted(parts: &[String], separator: &str, width: usize) -> String {
@@ -156,7 +165,7 @@ pub fn owner(app: &App, snapshot: &Snapshot, socket: &Socket) -> Vec<String> {
         return vec![format!("kernel: {tunnels}")];
     }
     let kernel = match socket.state {
-        State::TimeWait => "none (kernel)",
+        State::TimeWait => "kernel",
         _ => "kernel (closed by its process)",
     };
     match snapshot.owner(socket) {
@@ -257,6 +266,9 @@ mod tests {
         assert_eq!(shorten("payments-api", 8), "paymen..");
         assert_eq!(shorten("日本語", 5), "日..");
         assert_eq!(shorten("ab", 1), "");
+        assert_eq!(short_name("python3[6627]", 9), "python3");
+        assert_eq!(short_name("older than this session", 11), "older than");
+        assert_eq!(short_name("payments-api[7]", 8), "paymen..");
         assert_eq!(pieces("abcdef", 4), ["abcd", "ef"]);
         assert_eq!(wrapped("one two three", 8), ["one two", "three"]);
         let parts = ["even", "0xC000", "ephemeral"].map(str::to_owned);

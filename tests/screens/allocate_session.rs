@@ -171,6 +171,27 @@ fn unchanged_settings_keep_the_run() {
 }
 
 #[test]
+fn unchanged_settings_continue_the_run_that_they_paused() {
+    let mut harness = Harness::real(0.5);
+    harness.act(Action::RunOrPause);
+    assert_eq!(asked(harness.act(Action::OpenSettings)), [Ask::Pause]);
+    assert_eq!(asked(harness.press(&[Key::Escape])), [Ask::Run]);
+    assert!(harness.allocation.is_running());
+    harness.act(Action::OpenSettings);
+    let changed = asked(harness.press(&[Key::Right, Key::Escape]));
+    assert!(!changed.contains(&Ask::Run), "{changed:?}");
+    assert!(!harness.allocation.is_running());
+}
+
+#[test]
+fn the_occupancy_of_a_machine_cannot_be_changed_and_a_notice_says_so() {
+    let mut harness = Harness::real(0.5);
+    assert_eq!(harness.act(Action::Fuller), []);
+    let notice = harness.allocation.notice().unwrap_or_default();
+    assert!(notice.contains("t switches to simulation"), "{notice}");
+}
+
+#[test]
 fn settings_before_the_first_run_send_no_request() {
     let mut harness = Harness::real(0.5);
     harness.act(Action::OpenSettings);

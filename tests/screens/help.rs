@@ -255,7 +255,7 @@ fn the_footer_of_a_small_terminal_shows_the_most_important_keys() {
     assert_eq!(footer(" ").trim_end(), paused);
     assert!(footer("1 ").contains("Space resume  ? help  q quit"), "{}", footer("1 "));
     let allocate = footer("4");
-    let kept = ["Space run", "t simulated", "[ ] speed", ". step", "? help", "q quit"];
+    let kept = ["Space run", "t simulated", "o settings", "P pool", "H hold", "? help", "q quit"];
     assert!(kept.iter().all(|label| allocate.contains(label)), "{allocate}");
 }
 
@@ -358,4 +358,28 @@ fn ascii_screens_have_no_question_mark_instead_of_an_arrow() {
         let body: String = text.lines().rev().skip(1).collect();
         assert!(!body.contains('?'), "{screen}\n{text}");
     }
+}
+
+#[test]
+fn the_footer_offers_only_keys_that_have_an_effect() {
+    let footer = |keys: &str, (columns, rows): (u16, u16)| {
+        let buffer = Session::of(&busy(), dark(), columns, rows).press(keys).draw();
+        line(&buffer, 0, columns, rows - 1)
+    };
+    let is_offered = |keys: &str, label: &str| footer(keys, (200, 60)).contains(label);
+    assert!(is_offered("5", "+ - occupancy") && !is_offered("5t", "+ - occupancy"));
+    assert!(is_offered("5", "d clustered") && !is_offered("5t", "d clustered"));
+    assert!(footer("5t", (80, 24)).contains("t simulated"));
+    assert!(!is_offered("4", "+ - occupancy") && is_offered("4t", "+ - occupancy"));
+    let host = SimulatedHost::builder()
+        .ephemeral(portscope::domain::Ephemeral::new(session::range(40_000, 40_063), Vec::new()))
+        .build();
+    let session = Session::of(&host, dark(), 200, 60);
+    let last = |session: &Session| line(&session.draw(), 0, 200, 59);
+    assert!(!last(&session).contains("f dots"), "{}", last(&session));
+    // Blocks that are too many for dots: a note in the legend says so, and a second press removes it.
+    assert!(last(&Session::of(&busy(), dark(), 200, 60).press("a")).contains("f dots"));
+    assert!(last(&Session::of(&busy(), dark(), 200, 60).press("af")).contains("f dots"));
+    let session = session.press("f");
+    assert!(last(&session).contains("each cell shows one port already"), "{}", last(&session));
 }

@@ -176,6 +176,17 @@ fn the_age_of_a_socket_from_the_first_scan_is_a_lower_bound() {
 }
 
 #[test]
+fn the_time_left_in_time_wait_precedes_the_age_and_the_owner_has_a_label() {
+    let host = SimulatedHost::builder()
+        .tcp(([127, 0, 0, 1], 40_000), State::TimeWait)
+        .connected_to(([127, 0, 0, 1], 9000))
+        .build();
+    let seen = shown(&Session::of(&host, dark(), 80, 24).press("g40000\n"));
+    assert!(seen.contains("127.0.0.1:9000, 30s left"), "{seen}");
+    assert!(seen.contains("owner kernel"), "{seen}");
+}
+
+#[test]
 fn the_inspector_lists_the_history_of_a_port() {
     let mut session = Session::new(dark(), 160, 48);
     let is_it = |socket: &Socket| socket.local.port == 8443;

@@ -224,7 +224,10 @@ fn settings_are_drawn_over_the_screen() {
 fn a_notice_is_shown_completely() {
     let session = lab(&dark(), (60, 16)).press("ii");
     let screen_text = text(&session.draw());
-    assert!(screen_text.contains("at most 4 columns: s changes the selected one"), "{screen_text}");
+    assert!(
+        screen_text.contains("at most 4 strategies: s replaces the selected one"),
+        "{screen_text}"
+    );
 }
 
 #[test]

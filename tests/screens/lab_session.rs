@@ -332,6 +332,12 @@ fn columns_are_selected_by_keys_and_by_the_mouse() {
     session.press(Key::Right);
     session.press(Key::Right);
     assert_eq!(session.lab().selected(), 3);
+    session.keys("k");
+    session.press(Key::Up);
+    assert_eq!(session.lab().selected(), 1);
+    session.keys("j");
+    session.press(Key::Down);
+    assert_eq!(session.lab().selected(), 3);
     session.press(Key::Left);
     assert_eq!(session.lab().selected(), 2);
     session.update(Event::Mouse(Gesture::Hover, Some(PointerTarget::Column(1))));
@@ -365,14 +371,14 @@ fn a_click_selects_the_column_or_table_row_under_it() {
 fn there_are_one_to_four_columns() {
     let mut session = Session::open();
     assert_eq!(session.keys("i"), []);
-    assert!(session.notice().contains("at most 4 columns"));
+    assert!(session.notice().contains("at most 4 strategies"));
     session.keys("lll");
     assert_eq!(setup(&session.keys("x")).strategies.len(), 3);
     assert_eq!(session.lab().selected(), 2);
     session.keys("xx");
     assert_eq!((session.names(), session.lab().selected()), (vec!["random"], 0));
     assert_eq!(session.keys("x"), []);
-    assert!(session.notice().contains("at least one column"));
+    assert!(session.notice().contains("at least one strategy"));
     session.keys("ii");
     assert_eq!((session.names().len(), session.lab().selected()), (3, 2));
     assert!(session.lab().is_running() && session.notice().is_empty());
@@ -461,6 +467,8 @@ fn a_real_run_pauses_while_settings_are_open() {
     let mut session = Session::on_machine();
     session.press(SPACE);
     assert_eq!(session.keys("o"), [Ask::Pause]);
+    assert_eq!(session.press(Key::Escape), [Ask::Run]);
+    assert!(session.lab().is_running());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::{
 
 use portscope::{
     app::{
-        Context, Event, Focus, Key, Lens, Screen,
+        Context, Effect, Event, Focus, Key, Lens, Screen,
         overview::{OverviewList, OverviewRow},
     },
     domain::{
@@ -16,7 +16,7 @@ use portscope::{
     },
     engine::Report,
     host::{Host, simulated::SimulatedHost},
-    view::Theme,
+    view::{self, Theme},
 };
 
 use crate::{
@@ -856,5 +856,115 @@ fn the_advice_names_its_effect_and_its_command_on_one_line() {
             seen.contains("2 +55,232 ports: sysctl -w net.ipv4.ip_local_port_range="),
             "{seen}"
         );
+    }
+}
+
+/// Returns a machine with a range of 64 ports: 20 connections of one destination, and 20 ports in
+/// TIME-WAIT of another.
+fn waiting() -> SimulatedHost {
+    let ports = range(40_000, 40_063);
+    let mut ephemeral = Ephemeral::new(ports, Vec::new());
+    ephemeral.tw_reuse = Some(0);
+    let mut machine = SimulatedHost::builder().ephemeral(ephemeral);
+    machine = machine.process(4121, "payments-api", "/srv/payments", 1000);
+    for (number, port) in order().take(40).enumerate() {
+        let local = ([127, 0, 0, 1], 40_000 + port);
+        machine = if number < 20 {
+            let socket = machine.tcp(local, State::Established);
+            socket.connected_to(([127, 0, 0, 1], 5432)).owned_by(&[4121])
+        } else {
+            machine.tcp(local, State::TimeWait).connected_to(([127, 0, 0, 1], 9000))
+        };
+    }
+    machine.build()
+}
+
+#[test]
+fn bar_share_and_ports_left_of_a_destination_agree() {
+    for size in COMPLETE {
+        let seen = shown(&on(&waiting(), dark(), size));
+        let is_row = |line: &&str| line.contains("127.0.0.1:9000 ") && line.contains("kernel");
+        let row = seen.lines().find(is_row).unwrap();
+        assert!(row.contains("\u{2588}") && row.contains("31.2 %"), "{seen}");
+        let figures = row.split_once(":9000").unwrap().1;
+        let left = figures
+            .split_whitespace()
+            .find_map(|word| word.trim_start_matches('\u{2265}').parse::<u32>().ok());
+        assert!(left.is_some_and(|left| left <= 44), "{row}");
+    }
+}
+
+#[test]
+fn an_open_finding_can_be_copied_and_has_help() {
+    let mut session = on(&busy(), dark(), (80, 20)).press("lll\n");
+    assert_eq!(session.app.context(), Context::Finding);
+    let finding = shown(&session);
+    let effects = session.app.update(session.now, Event::Key(Key::Char('y')));
+    assert_eq!(effects, [Effect::Copy]);
+    let copied = view::copied::text(&session.app, &session.theme).unwrap();
+    assert_eq!(copied.title, "finding close-wait-leak");
+    session = session.press("?");
+    assert_eq!(session.app.context(), Context::Help);
+    session = session.press("^");
+    assert_eq!(shown(&session), finding);
+}
+
+/// Returns a machine with a range of 64 ports, all of them bound and not used.
+fn full() -> SimulatedHost {
+    let ephemeral = Ephemeral::new(range(40_000, 40_063), Vec::new());
+    let mut machine = SimulatedHost::builder().ephemeral(ephemeral);
+    machine = machine.process(9, "python3", "python3 full.py", 0);
+    for port in 40_000..40_064 {
+        machine = machine.tcp(([0, 0, 0, 0], port), State::Bound).owned_by(&[9]);
+    }
+    machine.build()
+}
+
+#[test]
+fn the_reason_uses_its_second_line() {
+    for size in [(80, 23), S] {
+        let seen = shown(&on(&full(), dark(), size));
+        assert!(seen.contains("connect() to any destination fails"), "{seen}");
+    }
+}
+
+#[test]
+fn a_finding_in_the_list_has_no_broken_command() {
+    let mut session = on(&full(), dark(), M);
+    while list(&session) != OverviewList::Findings {
+        session = session.press("l");
+    }
+    let seen = shown(&session);
+    assert!(seen.contains("(Enter shows the command)"), "{seen}");
+    assert!(!seen.contains("$ sysctl"), "{seen}");
+    assert!(shown(&session.press("\n")).contains("$ sysctl -w net.ipv4.ip_local_port_range="));
+}
+
+#[test]
+fn the_headline_counts_the_ports_if_there_is_room() {
+    let seen = shown(&on(&small(60, 0), dark(), S));
+    assert!(headline_of(&seen).contains("uses 60 of 64"), "{seen}");
+}
+
+fn headline_of(seen: &str) -> &str {
+    seen.lines().find(|line| line.contains("!! ")).unwrap()
+}
+
+#[test]
+fn the_time_wait_chart_counts_the_ports_that_become_free() {
+    let seen = shown(&on(&waiting(), dark(), XL));
+    assert!(seen.contains("TIME-WAIT ends: 20 ports become free"), "{seen}");
+}
+
+#[test]
+fn a_long_command_is_wrapped_while_lines_are_free() {
+    let command =
+        "/usr/bin/server --listen 0.0.0.0:8443 --pool 64 --name payments --log /var/log/x.log";
+    let machine = SimulatedHost::builder().process(8, "server", &command.repeat(2), 0);
+    let machine = machine.tcp(([0, 0, 0, 0], 8443), State::Listen).owned_by(&[8]).build();
+    for size in [M, XL] {
+        let session = on(&machine, dark(), size).press("2g8443\n");
+        let seen: String = shown(&session).split_whitespace().collect();
+        assert!(!seen.contains("x.lo..") && seen.contains("--pool64"), "{seen}");
     }
 }

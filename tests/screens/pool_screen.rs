@@ -235,3 +235,13 @@ fn no_size_panics() {
         }
     }
 }
+
+#[test]
+fn the_figures_of_all_bands_are_aligned() {
+    let mut report = some();
+    report.bands[0].leased = 11;
+    let seen = text(&pool(&dark(), (120, 40), &report).draw());
+    let bands = seen.lines().skip_while(|line| !line.contains("quarantine not leased"));
+    let widths: Vec<usize> = bands.take(4).map(|line| line.chars().count()).collect();
+    assert!(widths.iter().all(|&width| width == widths[0]), "{widths:?} {seen}");
+}

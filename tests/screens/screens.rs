@@ -208,3 +208,14 @@ fn a_click_finds_the_tab_and_the_block_under_it() {
     assert_eq!(at(40, 23), Some(PointerTarget::Key(Key::Char('y'))));
     assert_eq!(at(79, 23), None);
 }
+
+#[test]
+fn a_zoomed_map_is_not_called_the_ephemeral_range() {
+    let title = |keys: &str| {
+        let seen = text(&Session::of(&busy(), dark(), 120, 40).press(keys).draw());
+        seen.lines().nth(1).unwrap().to_owned()
+    };
+    assert!(title("").starts_with(" Ephemeral range 32768-60999 "), "{}", title(""));
+    assert!(title("+").starts_with(" Ports "), "{}", title("+"));
+    assert!(title("a").starts_with(" All ports 0-65535 "), "{}", title("a"));
+}

@@ -8,7 +8,9 @@ use crate::{
             AttemptLog, AttemptMarks, LastScan, OccupancyCounts, RunStats, next_strategy,
             target::FillRatio,
         },
-        run::{MAX_UNCONFIRMED_SPEED, RunControl, RunRequest, RunScreen, RunState},
+        run::{
+            MAX_UNCONFIRMED_SPEED, NOTHING_SIMULATED, RunControl, RunRequest, RunScreen, RunState,
+        },
     },
     engine::{AllocationRequest, Request, Setup},
 };
@@ -105,7 +107,10 @@ impl Allocation {
 
     /// Changes the simulated fill. The run continues, and the ports that it holds stay held.
     fn change_fill(&mut self, share: FillRatio) -> Vec<Effect> {
-        if self.target == AllocatorTarget::Machine || share == self.share {
+        if self.target == AllocatorTarget::Machine {
+            return self.run.refuse(NOTHING_SIMULATED);
+        }
+        if share == self.share {
             return Vec::new();
         }
         self.share = share;
@@ -218,7 +223,7 @@ impl RunScreen for Allocation {
 
     fn change(&mut self, wanted: AllocationOptions, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         if wanted == self.options {
-            return Vec::new();
+            return self.resume(scan);
         }
         self.options = wanted;
         self.rescan_target(scan);

@@ -8,7 +8,7 @@ use crate::{
         Effect, Move,
         allocation::{FillRatio, LastScan, next_strategy},
         lab::{LabAction, LabOptions, LabScreen, MAX_COLUMNS},
-        run::{RunControl, RunRequest, RunScreen, RunState},
+        run::{NOTHING_SIMULATED, RunControl, RunRequest, RunScreen, RunState},
     },
     engine::{LabRequest, LabSetup, Request},
 };
@@ -51,12 +51,12 @@ impl LabScreen {
         effects
     }
 
-    /// Selects the previous (`Left`) or next (`Right`) column. Ignores other moves.
+    /// Selects the previous or next strategy. Ignores moves by more than one.
     pub fn go(&mut self, movement: Move) {
         let last = self.picked.len() - 1;
         self.selected = match movement {
-            Move::Left => self.selected.saturating_sub(1),
-            Move::Right => (self.selected + 1).min(last),
+            Move::Left | Move::Up => self.selected.saturating_sub(1),
+            Move::Right | Move::Down => (self.selected + 1).min(last),
             _ => self.selected,
         };
     }
@@ -119,7 +119,7 @@ impl LabScreen {
     }
 
     fn nothing_simulated(&mut self) -> Vec<Effect> {
-        self.run.refuse("cannot change the host's occupancy; t switches to simulation")
+        self.run.refuse(NOTHING_SIMULATED)
     }
 
     /// Gives the selected column the next or previous strategy that is in no column.
@@ -135,7 +135,7 @@ impl LabScreen {
     fn add(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         let free = (0..ALLOCATORS.len()).find(|number| !self.picked.contains(number));
         let Some(free) = free.filter(|_| self.picked.len() < MAX_COLUMNS) else {
-            let words = format!("at most {MAX_COLUMNS} columns: s changes the selected one");
+            let words = format!("at most {MAX_COLUMNS} strategies: s replaces the selected one");
             return self.run.refuse(words);
         };
         self.picked.push(free);
@@ -145,7 +145,7 @@ impl LabScreen {
 
     fn remove(&mut self, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         if self.picked.len() == 1 {
-            return self.run.refuse("at least one column: s changes its strategy");
+            return self.run.refuse("at least one strategy: s replaces it");
         }
         self.picked.remove(self.selected);
         self.selected = self.selected.min(self.picked.len() - 1);
@@ -205,7 +205,7 @@ impl RunScreen for LabScreen {
 
     fn change(&mut self, wanted: LabOptions, scan: Option<LastScan<'_>>) -> Vec<Effect> {
         if wanted == self.options {
-            return Vec::new();
+            return self.resume(scan);
         }
         self.options = wanted;
         self.restart(scan)

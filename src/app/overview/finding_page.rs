@@ -29,9 +29,23 @@ pub struct FindingLine {
     pub kind: FindingText,
 }
 
+/// What a page shows of a command that does not fit on one line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum LongCommand {
+    /// All of it, on several lines.
+    Wrapped,
+    /// The key that opens the finding in full.
+    Key,
+}
+
 /// The lines of a finding, without its summary.
-pub fn body(finding: &Finding, age: Option<Age>, width: usize) -> Vec<FindingLine> {
-    let mut page = FindingLines { lines: Vec::new(), width };
+pub fn body(
+    finding: &Finding,
+    age: Option<Age>,
+    width: usize,
+    long_command: LongCommand,
+) -> Vec<FindingLine> {
+    let mut page = FindingLines { lines: Vec::new(), width, long_command };
     if let Some(age) = age {
         page.part("since", &since(age));
     }
@@ -58,7 +72,7 @@ fn page(finding: &Finding, age: Option<Age>, width: usize) -> Vec<FindingLine> {
         .map(|text| FindingLine { label: "", text, kind: FindingText::Summary })
         .collect();
     lines.push(FindingLine { label: "", text: String::new(), kind: FindingText::Plain });
-    lines.extend(body(finding, age, width));
+    lines.extend(body(finding, age, width, LongCommand::Wrapped));
     lines
 }
 
@@ -101,10 +115,14 @@ impl FindingPage {
 struct FindingLines {
     lines: Vec<FindingLine>,
     width: usize,
+    long_command: LongCommand,
 }
 
 impl FindingLines {
     fn part(&mut self, label: &'static str, text: &str) {
+        if text.is_empty() {
+            return;
+        }
         let labels = std::iter::once(label).chain(std::iter::repeat(""));
         let texts = wrapped(text, self.width.saturating_sub(LABEL_WIDTH));
         let line = |(label, text)| FindingLine { label, text, kind: FindingText::Plain };
@@ -130,7 +148,12 @@ impl FindingLines {
 
     fn command(&mut self, command: &str) {
         let room = self.width.saturating_sub("$ ".len());
-        let lines = wrapped(command, room.max(1)).into_iter().enumerate();
+        let lines = wrapped(command, room.max(1));
+        if lines.len() > 1 && self.long_command == LongCommand::Key {
+            self.part("", "(Enter shows the command)");
+            return;
+        }
+        let lines = lines.into_iter().enumerate();
         self.lines.extend(lines.map(|(index, line)| {
             let text = if index == 0 { format!("$ {line}") } else { line };
             FindingLine { label: "", text, kind: FindingText::Command }

@@ -30,7 +30,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
 }
 
 fn summary(range: &RangeUse, subject_status: &SubjectStatus, differs_by_address: bool) -> String {
-    let of = if differs_by_address { " for bind() on all addresses" } else { "" };
+    let of = if differs_by_address { " for bind() to 0.0.0.0 or [::]" } else { "" };
     let time_wait = if is_mostly_time_wait(range) {
         format!("; {} are in TIME-WAIT", grouped(range.time_wait))
     } else {

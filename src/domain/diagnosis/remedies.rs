@@ -34,8 +34,7 @@ pub(super) fn as_sysctl(range: PortRange) -> String {
 /// Returns how to widen the ephemeral range. None: it has at least 50,000 ports.
 ///
 /// The new range starts below 10,240 only if the present one does and has no unreserved port of
-/// `SERVICES`. The advice says to reserve the ports of services inside the new range first. The
-/// short form says so only if a service with an unreserved port is known.
+/// `SERVICES`. The advice says to reserve the ports of services inside the new range first.
 pub(super) fn wider_range(evidence: &Evidence<'_>) -> Option<SysctlChange> {
     let ephemeral = &evidence.snapshot.ephemeral;
     if ephemeral.range.len() >= 50_000 {
@@ -59,7 +58,8 @@ pub(super) fn wider_range(evidence: &Evidence<'_>) -> Option<SysctlChange> {
         step,
         full: format!(
             "reserve the ports of {range} that services use (net.ipv4.ip_local_reserved_ports), \
-             then widen the range: {} ({} ports; takes effect at once, in this network namespace)",
+             then widen the range: {} ({} ports in all; takes effect at once, in this network \
+             namespace)",
             marked(&command),
             grouped(usable)
         ),

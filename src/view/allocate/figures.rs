@@ -134,8 +134,18 @@ pub fn narrow(context: AllocateContext<'_>, column: &mut Surface<'_>) {
     }
     column.text(&format!("{:>13} {:>8}", "measured", "expected"), Role::Dim);
     for (label, measured, model) in rows(allocation).into_iter().filter(|row| row.0 != "failed") {
-        column.labelled(&format!("{label:<7}"), &format!("{measured:>7}{model:>8}"));
+        column.labelled(&format!("{label:<7}"), &values(label, &measured, &model));
     }
+}
+
+/// Formats the measured and the expected value beside a label, with gaps between the three. Two of
+/// the widest shares, `>99.9 %`, do not fit beside `refused`: the expected one is then left out.
+fn values(label: &str, measured: &str, model: &str) -> String {
+    let is_full = label.len() + measured.len() + model.len() + 2 > NARROW;
+    let model = if is_full { "" } else { model };
+    let width = measured.len().max(7) + usize::from(label.len() + measured.len() >= 14);
+    let rest = NARROW - 7 - width;
+    format!("{measured:>width$}{model:>rest$}")
 }
 
 /// Returns the attempts per second during a sampled run. None: the run is paused, or it is not
@@ -189,4 +199,16 @@ fn attempt_time(allocation: &Allocation) -> String {
     let is_real = allocation.target() == AllocatorTarget::Machine;
     let each = allocation.figures().nanoseconds_per_attempt().filter(|_| is_real);
     each.map_or_else(|| "-".to_owned(), |each| notation::elapsed(Duration::from_nanos(each)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_and_its_values_never_touch() {
+        assert_eq!(values("mean", "10.00", "10.00"), "  10.00   10.00");
+        assert_eq!(values("refused", ">99.9 %", "99.0 %"), " >99.9 % 99.0 %");
+        assert_eq!(values("refused", ">99.9 %", ">99.9 %"), " >99.9 %       ");
+    }
 }

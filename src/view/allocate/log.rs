@@ -136,7 +136,7 @@ fn styles(context: AllocateContext<'_>, entry: &LogEntry, theme: &Theme) -> [Sty
 
 fn sign(entry: &LogEntry, theme: &Theme) -> &'static str {
     match entry.attempt.refusal {
-        None => theme.glyph("✓", "+"),
+        None => theme.glyph("✓", "OK"),
         Some(_) => theme.glyph("✗", "x"),
     }
 }

@@ -134,7 +134,8 @@ impl<'a> AttemptMap<'a> {
             };
             parts.push(vec![Span::styled(glyph, style), Span::raw(" in use")]);
         }
-        column.line(whole_parts(parts, width));
+        // Leaves a gap to what is drawn beside the legend.
+        column.line(whole_parts(parts, width.saturating_sub(1)));
     }
 }
 
@@ -179,7 +180,7 @@ fn fade(mark: Mark) -> u8 {
 fn label_port(port: u16, after: &str, at: Position, pane: &Pane, surface: &mut Surface<'_>) {
     let theme = surface.theme;
     let style = theme.badge(Role::Allocated);
-    let words = format!("{port} {}{after}", theme.glyph("✓", "+"));
+    let words = format!("{port} {}{after}", theme.glyph("✓", "OK"));
     let right = format!("{} {words}", allocated_glyph(theme));
     let width = right.chars().count() as u16;
     if at.x + width <= pane.cells.right() {

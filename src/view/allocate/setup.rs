@@ -51,7 +51,7 @@ pub fn section(context: AllocateContext<'_>, column: &mut Surface<'_>) {
     let seed = seeds.iter().find(fits).map_or("", String::as_str);
     let target = target(context).into_iter().find(|words| words.len() <= room).unwrap_or_default();
     label("target", target, column);
-    label("strategy", &strategy(allocation.row(), room, column.theme), column);
+    label("strategy", &strategy(allocation.row(), room), column);
     label("ports", &fitted(&[protocols, &range, &address], room), column);
     occupancy(allocation, column);
     label("limit", &fitted(&[&attempts, seed], room), column);
@@ -66,21 +66,14 @@ pub fn label(label: &str, value: &str, column: &mut Surface<'_>) {
     column.labelled(&format!("{label:<LABEL$}"), value);
 }
 
-/// Returns the strategy's name, and as many clauses of its summary as fit into `room` columns. If
-/// these leave more than a quarter of the room empty, cuts the summary between two words instead.
-fn strategy(row: &AllocatorRow, room: usize, theme: &Theme) -> String {
+/// Returns the strategy's name, and as many clauses of its summary as fit into `room` columns.
+fn strategy(row: &AllocatorRow, room: usize) -> String {
     let left = room.saturating_sub(row.name.len() + 3);
     let ends = row.summary.rmatch_indices([',', ':', '(']).map(|(end, _)| end);
     let ends = [row.summary.len()].into_iter().chain(ends);
     let mut clauses = ends.filter_map(|end| row.summary.get(..end)).map(str::trim_end);
     let clauses = clauses.find(|clauses| clauses.len() <= left).unwrap_or_default();
-    if clauses.len() == row.summary.len() || clauses.len() * 4 >= left * 3 {
-        return fitted(&[row.name, clauses], room);
-    }
-    let lines = words::wrapped(row.summary, left.saturating_sub(1));
-    let first = lines.first().map_or("", |line| line.trim_end_matches([',', ':', '(']));
-    let mark = theme.glyph("…", "~");
-    fitted(&[row.name, &format!("{first}{mark}")], room)
+    fitted(&[row.name, clauses], room)
 }
 
 /// Returns the wordings for the target and the keys that change it, longest first.

@@ -126,14 +126,14 @@ pub fn level(share: f32) -> Role {
 }
 
 /// Returns a horizontal bar that fills `share` (0 to 1) of `width` columns, in eighths of a cell,
-/// or in whole cells with ASCII glyphs. The bar is empty only if the share is 0.
+/// or in whole cells with ASCII glyphs. The bar is empty only if the share or the width is 0.
 pub fn bar(share: f32, width: u16, theme: &Theme) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let share = share.clamp(0.0, 1.0);
     if theme.ascii {
         return "#".repeat((share * f32::from(width)).ceil() as usize);
     }
-    let least = u32::from(share > 0.0);
+    let least = u32::from(share > 0.0 && width > 0);
     let eighths = ((share * f32::from(width) * 8.0).round() as u32).max(least);
     let (full, rest) = (eighths / 8, eighths % 8);
     format!("{}{}", "█".repeat(full as usize), EIGHTHS[rest as usize])

@@ -16,7 +16,10 @@ pub fn overview(page_context: &PageContext) -> Vec<MarkRow> {
     let is_even = page_context.app.ephemeral().first().is_multiple_of(2);
     let parity = if is_even { "even" } else { "odd" };
     vec![
-        MarkRow::new("in use", "share of usable ports connected to the destination"),
+        MarkRow::new(
+            "in use",
+            "share of usable ports with a connection that connect() cannot reuse",
+        ),
         MarkRow::new(
             "left",
             format!("ports that a new connection can still get; {least}: at least"),
@@ -94,10 +97,11 @@ pub fn pool(theme: &Theme) -> Vec<MarkRow> {
 pub fn lab(theme: &Theme) -> Vec<MarkRow> {
     let shape = Style::reset().patch(theme.style(Role::Category(0)));
     vec![
-        MarkRow::new("refused", "attempt n of a run met a port in use; + from the 10th on")
+        MarkRow::new("refused", "attempt n of an allocation was refused; + from the 10th on")
             .marked(badge("1", Role::Collision, theme)),
-        MarkRow::new("allocated", "the run ended here, with this port").marked(allocated(theme)),
-        MarkRow::new("in use", "in this run; in the next run, other ports are in use")
+        MarkRow::new("allocated", "the allocation ended here, with this port")
+            .marked(allocated(theme)),
+        MarkRow::new("in use", "in this allocation; the next one has other ports in use")
             .marked(occupied(theme)),
         MarkRow::new("free", "a strategy may get it").marked(free(theme)),
         MarkRow::new("measured", "each strategy has a shape and a colour")
@@ -112,12 +116,12 @@ pub fn lab(theme: &Theme) -> Vec<MarkRow> {
 /// Returns the figures beside the maps of the lab, then the distributions of occupied ports.
 pub fn lab_figures() -> Vec<MarkRow> {
     [
-        ("mean", "attempts/run; a failed run counts with all its attempts"),
-        ("p50 p99", "50, 99 of 100 runs got a port within this many attempts"),
-        ("failed", "runs without a port; amber: > 4 std. errors off expected"),
+        ("mean", "attempts per allocation; failed ones count with all attempts"),
+        ("p50 p99", "50, 99 of 100 allocations got a port within these attempts"),
+        ("failed", "allocations without a port; amber: > 4 std. errors off"),
         ("next", "pattern of the last ports; bits of the next one still unknown"),
         ("predictable", "share of the next port's bits that the pattern predicts"),
-        ("time", "time of the runs per allocated port"),
+        ("time", "time per allocated port"),
         ("occupied", "longest run of occupied ports; an ordered search tries each"),
         ("uniform", "every set of ports is equally likely (key d)"),
         ("clustered", "occupied ports in runs of 64 on average (key d)"),

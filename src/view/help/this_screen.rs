@@ -35,7 +35,7 @@ const OVERVIEW: ScreenWords = ScreenWords {
             "an address and port to which connections go; each connection from the \
                          same source address needs a local port of its own",
         ),
-        ("in use, %", "ports with a socket; their share of those that connect() can use"),
+        ("in use, %", "ports with a connection that connect() cannot reuse; their share"),
         ("left", "ports that a new connection to this destination can still get"),
         ("rate, full in", "change of the ports in use; time until none is left at this rate"),
         ("TIME-WAIT", "closed connections; the kernel keeps their ports for 60s"),
@@ -54,8 +54,8 @@ const MAP: ScreenWords = ScreenWords {
     words: &[
         (
             "block",
-            "a cell for several ports: the colour of their most important \
-                   state, brighter if more of them are in use",
+            "a cell for several ports: rare states are always shown, the others share the \
+                   blocks by count; brighter if more ports are in use",
         ),
         ("brackets", "thick: the ephemeral range; thin: IANA's dynamic range"),
         ("bar, number", "at the right of a row: how many of its ports are in use"),

@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{
     InspectorContext,
-    groups::{PortOwner, StateSockets},
+    groups::{self, PortOwner, StateSockets},
     port, port_history, range,
 };
 use crate::{
@@ -20,8 +20,13 @@ const INDENT: usize = 2;
 const SEPARATOR: &str = " · ";
 
 /// Returns the lines, and how many of them must not be left out: all but those of the port itself
-/// and of its history.
-pub fn lines(context: &InspectorContext<'_>) -> (Vec<Line<'static>>, usize) {
+/// and of its history. Commands have as many rows as fit into `height`, at least one.
+pub fn lines(context: &InspectorContext<'_>, height: usize) -> (Vec<Line<'static>>, usize) {
+    let mut longer = (2..=port::MAX_COMMAND_LINES).rev().map(|rows| lines_of(context, rows));
+    longer.find(|(lines, _)| lines.len() <= height).unwrap_or_else(|| lines_of(context, 1))
+}
+
+fn lines_of(context: &InspectorContext<'_>, command_rows: usize) -> (Vec<Line<'static>>, usize) {
     let mut lines: Vec<_> =
         context.app.span().map(|ports| span(context, ports)).into_iter().collect();
     let owners = port::owners(context);
@@ -34,7 +39,7 @@ pub fn lines(context: &InspectorContext<'_>) -> (Vec<Line<'static>>, usize) {
         lines.extend(owner_lines(context, owner, index == 0, is_alone));
     }
     let parts: Vec<Vec<String>> =
-        owners.iter().map(|owner| process_parts(context, owner, is_alone)).collect();
+        owners.iter().map(|owner| process_parts(context, owner, is_alone, command_rows)).collect();
     let (last, others) =
         parts.split_last().map_or((&[][..], &[][..]), |(last, others)| (&last[..], others));
     for parts in others {
@@ -104,7 +109,10 @@ fn owner_lines(
     let start = if is_first { number(context) } else { indented(Line::default()) };
     let room = context.width.saturating_sub(start.width());
     let mut rows = state_rows(context, owner, room);
-    let names = format!("  {}", names.join(", "));
+    // A process is recognized by its pid, the other owners by this label.
+    let first = owner.first().map(|socket| context.scan.snapshot.owner(socket));
+    let label = if first.is_some_and(groups::is_held) { "" } else { "owner " };
+    let names = format!("  {label}{}", names.join(", "));
     match rows.last_mut() {
         Some(last) if last.width() + names.width() <= room => last.push_span(names),
         _ => rows.extend(words::wrapped(names.trim_start(), width).into_iter().map(Line::raw)),
@@ -144,14 +152,15 @@ fn state(context: &InspectorContext<'_>, all: &StateSockets<'_>, width: usize) -
     Line::from(vec![badge, Span::raw(format!(" {text}"))])
 }
 
-/// Returns what is known of the process of the owner. Cuts the command to a row. If the owner is not
-/// alone, the command begins with the pid.
+/// Returns what is known of the process of the owner. Cuts the command to `command_rows` rows. If the
+/// owner is not alone, the command begins with the pid.
 fn process_parts(
     context: &InspectorContext<'_>,
     owner: &PortOwner<'_>,
     is_alone: bool,
+    command_rows: usize,
 ) -> Vec<String> {
-    let width = context.width.saturating_sub(INDENT);
+    let width = context.width.saturating_sub(INDENT) * command_rows;
     let command = port::command(context, owner, is_alone && owner.pids.len() == 1);
     let command = command.map(|command| words::shorten(&command, width));
     let details = port::details(context, owner);

@@ -32,11 +32,20 @@ const NAMED_UNITS: usize = 2;
 const NAMED_ADDRESSES: usize = 3;
 /// Maximum number of sockets in one state of which the times are compared.
 const TIMED_SOCKETS: usize = 8;
-const COMMAND_LINES: usize = 2;
+/// Minimum and maximum number of lines of a long command; the maximum applies if lines are free.
+const MIN_COMMAND_LINES: usize = 2;
+pub const MAX_COMMAND_LINES: usize = 8;
 
 /// Returns the lines below the title, and how many of them must not be left out: all but those of
-/// the port itself.
-pub fn lines(context: &InspectorContext<'_>) -> (Vec<Line<'static>>, usize) {
+/// the port itself. Commands have as many lines as fit into `height`.
+pub fn lines(context: &InspectorContext<'_>, height: usize) -> (Vec<Line<'static>>, usize) {
+    let each = (MIN_COMMAND_LINES + 1..=MAX_COMMAND_LINES).rev();
+    let mut longer = each.map(|command_lines| lines_of(context, command_lines));
+    let found = longer.find(|(lines, _)| lines.len() <= height);
+    found.unwrap_or_else(|| lines_of(context, MIN_COMMAND_LINES))
+}
+
+fn lines_of(context: &InspectorContext<'_>, command_lines: usize) -> (Vec<Line<'static>>, usize) {
     let owners = owners(context);
     let mut lines = Vec::new();
     if owners.is_empty() {
@@ -46,7 +55,7 @@ pub fn lines(context: &InspectorContext<'_>) -> (Vec<Line<'static>>, usize) {
         if !lines.is_empty() {
             lines.push(Line::default());
         }
-        lines.extend(owner_lines(context, owner));
+        lines.extend(owner_lines(context, owner, command_lines));
     }
     let needed = lines.len();
     lines.push(Line::default());
@@ -130,10 +139,14 @@ pub fn what(context: &InspectorContext<'_>) -> &'static str {
 }
 
 /// Returns owner and command, the sockets, then what else is known of the process.
-fn owner_lines(context: &InspectorContext<'_>, owner: &PortOwner<'_>) -> Vec<Line<'static>> {
+fn owner_lines(
+    context: &InspectorContext<'_>,
+    owner: &PortOwner<'_>,
+    command_lines: usize,
+) -> Vec<Line<'static>> {
     let mut lines = field(context, "owner", &owner_words(context, owner).join(", "));
     if let Some(command) = command(context, owner, owner.pids.len() == 1) {
-        let room = COMMAND_LINES * context.width.saturating_sub(LABEL_WIDTH);
+        let room = command_lines * context.width.saturating_sub(LABEL_WIDTH);
         lines.extend(field(context, "command", &words::shorten(&command, room)));
     }
     lines.extend(owner.states.iter().flat_map(|all| state_lines(context, all)));
@@ -362,7 +375,8 @@ fn times(context: &InspectorContext<'_>, sockets: &[&Socket]) -> Vec<String> {
     let of = |socket: &Socket| {
         let age = context.app.history().age(socket).and_then(words::lasting);
         let left = words::seconds_left(socket).map(|seconds| format!("{seconds}s left"));
-        age.into_iter().chain(left).collect::<Vec<_>>()
+        // The remaining time is more important, and the first to be shown.
+        left.into_iter().chain(age).collect::<Vec<_>>()
     };
     let Some((first, others)) = sockets.split_first() else { return Vec::new() };
     if others.len() >= TIMED_SOCKETS {

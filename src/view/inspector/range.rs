@@ -92,7 +92,7 @@ fn row(
     count: Option<u32>,
 ) -> Line<'static> {
     let count = count.map(notation::grouped).unwrap_or_default();
-    let name = words::shorten(name, context.width.saturating_sub(3 + count.len()));
+    let name = words::short_name(name, context.width.saturating_sub(3 + count.len()));
     let width = context.width.saturating_sub(name.width() + 2);
     Line::from(vec![
         Span::styled(format!("{mark} "), style),

@@ -24,7 +24,7 @@ const LABEL: usize = 9;
 const MAX_STANDARD_ERRORS: f64 = 4.0;
 /// Minimum number of runs for a comparison.
 const MIN_RUNS: u64 = 30;
-/// Minimum width at which the bar of the next port has the whole word `predictable`.
+/// Minimum width at which the bar of the next port has the word `predictable`.
 const WITH_PREDICTABLE: usize = 36;
 
 /// Draws the figures. If `is_brief`, leaves out those that the table shows.
@@ -74,13 +74,18 @@ fn beside(
 ) {
     let theme = column.theme;
     let model = match (&measured, expected) {
-        (_, Some(expected)) => [format!(" expected {expected}"), format!(" exp. {expected}")],
+        // The mark is that of expected values in the histogram.
+        (_, Some(expected)) => {
+            let mark = theme.glyph("◇", "o");
+            [format!(" expected {expected}"), format!(" {mark} {expected}")]
+        }
         (Some(_), None) => [" no model".to_owned(), String::new()],
         (None, None) => Default::default(),
     };
     let measured = measured.unwrap_or_else(|| "-".to_owned());
     let room = column.width().saturating_sub(LABEL + measured.len());
-    let model = model.into_iter().find(|model| model.len() <= room).unwrap_or_default();
+    let model = model.into_iter().find(|model| model.chars().count() <= room);
+    let model = model.unwrap_or_default();
     let style = theme.style(role);
     let style = if role == Role::Text { style } else { style.bold() };
     column.line([
@@ -165,8 +170,8 @@ fn next(lab: &LabScreen, judged: &Predictability, column: &mut Surface<'_>) {
     line("next", &habit(judged), role, column);
     let Some(known) = known else { return column.blank() };
     let theme = column.theme;
-    let noun = if column.width() < WITH_PREDICTABLE { "predict." } else { "predictable" };
-    let percent = format!(" {} {noun}", notation::percent(known));
+    let noun = if column.width() < WITH_PREDICTABLE { "" } else { " predictable" };
+    let percent = format!(" {}{noun}", notation::percent(known));
     let width = column.width().saturating_sub(LABEL + percent.len()).min(24) as u16;
     let [filled, rest] = bars::track(known as f32, width, role, theme);
     column.line([label("", theme), filled, rest, Span::styled(percent, theme.style(Role::Dim))]);
@@ -217,12 +222,7 @@ fn habit(judged: &Predictability) -> Vec<String> {
         }
         _ => pattern.clone(),
     };
-    vec![
-        format!("{long}, {bits} to guess"),
-        format!("{pattern}, {bits} left"),
-        format!("{pattern}, {bits}"),
-        pattern,
-    ]
+    vec![format!("{long}, {bits} left"), format!("{pattern}, {bits} left"), pattern]
 }
 
 /// Formats bits: `0 bits`, `14.0 bits`.

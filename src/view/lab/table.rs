@@ -84,10 +84,10 @@ fn cells(lab: &LabScreen, entry: &LabColumn<'_>, is_wide: bool) -> Vec<Cell> {
         if is_wide {
             [("expected", 9), ("expected", 10), ("time/success", 13)]
         } else {
-            [("exp.", 7), ("exp.", 9), ("time", 9)]
+            [("expected", 9), ("expected", 9), ("time", 8)]
         };
     vec![
-        ("mean", 7, mean, figures.map_or(Role::Text, mean_role)),
+        ("mean", if is_wide { 7 } else { 6 }, mean, figures.map_or(Role::Text, mean_role)),
         (model_name, model_width, model, Role::Dim),
         ("p99", 7, p99, Role::Text),
         ("failed", 9, failed, figures.map_or(Role::Text, failure_role)),

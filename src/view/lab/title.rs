@@ -16,7 +16,7 @@ use crate::{
     view::{
         Role,
         allocate::target_wordings,
-        speeds,
+        map, speeds,
         surface::{Surface, fitted, lines_of},
         words,
     },
@@ -90,17 +90,23 @@ const SAMPLE: [&str; 2] =
 pub fn setup(lab: &LabScreen, column: &mut Surface<'_>) {
     let pace = if lab.is_running() { "running" } else { "paused" };
     let seed = format!("seed {}", lab.options().seed);
-    let where_to = format!("{} {}", lab.options().protocols.name(), lab.options().range);
+    let protocols = map::protocols_name(lab.options().protocols);
+    let where_to = format!("{protocols} {}", lab.options().range);
     let destinations = match lab.options().destinations {
         1 => String::new(),
         more => format!("{} remotes", notation::grouped(more)),
     };
     let limitation = lab.report().and_then(|report| report.limitation).unwrap_or_default();
     let rest = |room| {
-        let fits = |sample: &&str| pace.len() + 3 + sample.len() <= room;
-        let sample = SAMPLE
+        // The longest wording is used only if nothing else is dropped for it.
+        let others = seed.len() + where_to.len() + 6;
+        let fits =
+            |&(sample, others): &(&str, usize)| pace.len() + 3 + sample.len() + others <= room;
+        let wordings = SAMPLE.into_iter().zip([others, 0]);
+        let sample = wordings
             .into_iter()
             .find(fits)
+            .map(|(sample, _)| sample)
             .filter(|_| lab.is_running() && lab.is_sampled())
             .unwrap_or_default();
         fitted(&[pace, sample, limitation, &seed, &where_to, &destinations], room)

@@ -127,8 +127,14 @@ fn full_in(context: &OverviewContext<'_>, row: &DestinationUse, _: usize) -> Vec
     }
 }
 
+/// Returns the number of ports in use that connect() cannot surely reuse. It excludes the ports that
+/// `left` includes, so that bar, share, ports left and the order of the rows agree.
+fn used(row: &DestinationUse) -> u32 {
+    row.used.saturating_sub(row.surely_reusable)
+}
+
 fn share(row: &DestinationUse) -> String {
-    notation::percent_of(row.used, row.capacity)
+    notation::percent_of(used(row), row.capacity)
 }
 
 /// Formats the number of ports left: `≥4` if it is at least 4.
@@ -138,11 +144,10 @@ fn left(row: &DestinationUse, theme: &Theme) -> String {
 }
 
 /// Draws a bar of the ports in use: TIME-WAIT in its colour, all other states in the colour of
-/// ESTABLISHED, because the analysis does not count them separately. Excludes the TIME-WAIT ports
-/// that connect() may reuse, which the percentage in the next column includes.
+/// ESTABLISHED, because the analysis does not count them separately.
 fn bar(context: &OverviewContext<'_>, row: &DestinationUse, width: usize) -> Vec<Span<'static>> {
     let mut by_class = [0; StateClass::EACH.len()];
-    by_class[StateClass::TimeWait as usize] = row.time_wait.saturating_sub(row.reusable);
+    by_class[StateClass::TimeWait as usize] = row.time_wait.saturating_sub(row.surely_reusable);
     by_class[StateClass::Established as usize] = row.used.saturating_sub(row.time_wait);
     gauges::stacked(&by_class, row.capacity, Role::Class, context.theme, width)
 }

@@ -10,7 +10,10 @@ use ratatui::{
 
 use super::{OverviewContext, page, rule};
 use crate::{
-    app::overview::{OverviewList, finding_page},
+    app::overview::{
+        OverviewList,
+        finding_page::{self, LongCommand},
+    },
     domain::{Finding, Severity},
     view::{
         Role, Theme,
@@ -151,7 +154,7 @@ fn unfolded(
     let mut lines = headed(finding, summary, bold, mark, theme);
     // The age of a finding that is not selected would change with each scan.
     let age = context.app.finding_age(finding).filter(|_| is_selected);
-    let body = finding_page::body(finding, age, room);
+    let body = finding_page::body(finding, age, room, LongCommand::Key);
     lines.extend(body.iter().map(|line| page::line(line, INDENT, theme)));
     if lines.len() > height {
         lines.truncate(height.saturating_sub(1));

@@ -81,12 +81,17 @@ pub fn drain(context: &OverviewContext<'_>, surface: &mut Surface<'_>) {
 
 /// Returns the longest title of the drain of `ports` ports that fits into `room` columns.
 fn drain_title(ports: u32, room: usize) -> String {
-    let counted = notation::counted(ports, "port");
-    let long = match ports {
-        0 => "TIME-WAIT ends: no port".to_owned(),
-        _ => format!("TIME-WAIT ends: {counted}"),
+    let free = match ports {
+        0 => "no port becomes free".to_owned(),
+        1 => "1 port becomes free".to_owned(),
+        _ => format!("{} become free", notation::counted(ports, "port")),
     };
-    let wordings = [long, format!("TIME-WAIT: {counted}"), "TIME-WAIT".to_owned()];
+    let wordings = [
+        format!("TIME-WAIT ends: {free}"),
+        format!("TIME-WAIT: {free}"),
+        free,
+        "TIME-WAIT".to_owned(),
+    ];
     wordings.into_iter().find(|title| title.len() <= room).unwrap_or_default()
 }
 

@@ -16,8 +16,8 @@ use crate::{
 /// A column of a list with rows of type `R`.
 pub type ListColumn<'a, R> = TableColumn<OverviewContext<'a>, R>;
 
-/// Returns a line of at most this width about a row.
-type DrawDetail<'a, R> = fn(&OverviewContext<'a>, &R, usize) -> Line<'static>;
+/// Returns lines about a row, of at most this width and number.
+type DrawDetail<'a, R> = fn(&OverviewContext<'a>, &R, [usize; 2]) -> Vec<Line<'static>>;
 
 /// A list and its rows, which are drawn only if they are visible.
 pub struct ListTable<'a, R> {
@@ -26,8 +26,7 @@ pub struct ListTable<'a, R> {
     pub notes: Vec<String>,
     /// Shown instead of the rows if there are none.
     pub empty: &'static str,
-    /// Drawn below the rows for the selected row, if all rows and this line fit. None: the list has
-    /// no such line.
+    /// Drawn below the rows for the selected row, if lines are free. None: the list has no such lines.
     pub detail: Option<DrawDetail<'a, R>>,
     /// Returns the columns for these visible rows and this width.
     pub columns: fn(&OverviewContext<'a>, &[R], u16) -> Vec<ListColumn<'a, R>>,
@@ -55,9 +54,10 @@ impl<'a, R> ListTable<'a, R> {
         table::draw(context, columns, visible, selected, &mut surface);
         let selected = selected.and_then(|at| visible.get(at));
         if let Some((detail, row)) = self.detail.zip(selected).filter(|_| visible.len() < room) {
-            let line = detail(context, row, usize::from(area.width));
+            let free = room - visible.len();
+            let lines = detail(context, row, [usize::from(area.width), free]);
             let at = below(area, 1 + table::HEAD + visible.len() as u16);
-            surface.within(at).lines([&line]);
+            surface.within(at).lines(&lines);
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Draws the table of listeners: ports, addresses, owners, queues. The app has already sorted them
 //! by port.
 
+use std::time::Duration;
+
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
@@ -64,7 +66,7 @@ fn columns<'a>(
         TableColumn::left("owner", owner_width, 0, |context, row, width| {
             plain(words::shorten(&owner(context.app, row), width))
         }),
-        TableColumn::right("started", 8, 2, |context, row, _| {
+        TableColumn::right("started", 11, 2, |context, row, _| {
             dim(started(context, row).unwrap_or_default(), context.theme)
         }),
         TableColumn::right("queue", widest("queue", &queue), 1, |context, row, _| {
@@ -121,8 +123,8 @@ fn process<'a>(context: &OverviewContext<'a>, row: &ListenerUse) -> Option<&'a P
 /// Formats how long ago the process of the owner was started. None: not known.
 fn started(context: &OverviewContext<'_>, row: &ListenerUse) -> Option<String> {
     let started = process(context, row)?.started?;
-    let ago = context.scan.snapshot.taken_at.as_secs().saturating_sub(started);
-    Some(format!("{} ago", notation::rounded(ago as f64)))
+    let ago = context.scan.snapshot.taken_at.checked_sub(Duration::from_secs(started))?;
+    Some(format!("{} ago", notation::duration(ago)))
 }
 
 /// Formats the connections that wait for accept(), and their limit: `0/511`.
@@ -134,8 +136,13 @@ fn queue(row: &ListenerUse) -> String {
     }
 }
 
-/// Returns the line below the rows: what is known of the selected listener and has no column.
-fn detail(context: &OverviewContext<'_>, row: &ListenerUse, width: usize) -> Line<'static> {
+/// Returns the lines below the rows: what is known of the selected listener and has no column. Cuts
+/// it to one line if not all fit.
+fn detail(
+    context: &OverviewContext<'_>,
+    row: &ListenerUse,
+    [width, height]: [usize; 2],
+) -> Vec<Line<'static>> {
     let mut parts = who::facts(context.app, context.scan, row.key.owner_key);
     // The command first: the name of the owner already hints at its unit.
     parts.reverse();
@@ -147,6 +154,11 @@ fn detail(context: &OverviewContext<'_>, row: &ListenerUse, width: usize) -> Lin
         parts.push(addresses.join(", "));
     }
     let room = width.saturating_sub(4);
-    let text = words::shorten(&words::fitted(&parts, " · ", room), room);
-    Line::styled(format!("    {text}"), context.theme.style(Role::Dim))
+    let rows = words::rows(&parts, " · ", room).into_iter();
+    let mut rows: Vec<String> = rows.flat_map(|row| words::wrapped(&row, room)).collect();
+    if rows.len() > height {
+        rows = vec![words::shorten(&words::fitted(&parts, " · ", room), room)];
+    }
+    let line = |row| Line::styled(format!("    {row}"), context.theme.style(Role::Dim));
+    rows.into_iter().map(line).collect()
 }

@@ -97,14 +97,15 @@ fn note(
     lines
 }
 
-/// Returns the first sentences that fit in full. If not even the first one fits, cuts it. The text
-/// of an error is not cut: if it would be, what follows it in its sentence is left out, or the
-/// sentences before it.
+/// Returns the first sentences that fit in full; a sentence may end at its colon. If not even the
+/// first one fits, cuts it. The text of an error is not cut: if it would be, what follows it in its
+/// sentence is left out, or the sentences before it.
 fn whole_sentences(text: &str, most: usize, width: usize) -> Vec<String> {
     let error = text.find(ERROR_TEXT);
     let sentences = text.match_indices(". ").map(|(at, _)| at + 1);
     let parts = text.match_indices(": ").map(|(at, _)| at);
-    let parts = parts.filter(|&at| error.is_some_and(|error| error < at));
+    let first = text.find(". ").unwrap_or(text.len());
+    let parts = parts.filter(|&at| error.unwrap_or(first) < at);
     // Without an error, the first sentence is the most important one.
     let later = sentences.clone().map(|end| end + 1).filter(|_| error.is_some());
     let starts = std::iter::once(0).chain(later);
@@ -212,6 +213,7 @@ pub fn headline(subject_status: &SubjectStatus, sources: usize, theme: &Theme) -
     let size = notation::grouped(subject_status.size);
     let arrow = theme.glyph("→", "to");
     let used = notation::grouped(subject_status.used);
+    let noun = |ports| if ports == "ports" { "TCP ports" } else { ports };
     let (subject, short, ports) = match subject_status.subject {
         Subject::Destination(Destination { source, remote, .. }) => {
             let from = if sources > 1 { format!("{source} ") } else { String::new() };
@@ -236,6 +238,9 @@ pub fn headline(subject_status: &SubjectStatus, sources: usize, theme: &Theme) -
         format!("{subject} uses {used} of {size} {ports} ({share}){end}"),
         format!("{subject} uses {share} of {size}{rate}{end}"),
         format!("{subject} uses {share} of {size}{end}"),
+        format!("{short} uses {used} of {size} {} ({share}){end}", noun(ports)),
+        format!("{short} uses {used} of {size} {ports}{end}"),
+        format!("{short} uses {used} of {size}{end}"),
         format!("{short} {share}{end}"),
         format!("{short} {share}{brief}"),
         format!("{short} {share}"),

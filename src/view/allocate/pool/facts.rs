@@ -161,11 +161,14 @@ fn seconds(time: Duration) -> String {
 /// attempts, and the estimated share of ports in use by others.
 fn search(report: &PoolReport) -> [String; 4] {
     let allowed = attempts(report);
-    let share = notation::percent(report.occupied);
+    let share = match notation::percent(report.occupied) {
+        share if share.starts_with(['<', '>']) => share,
+        share => format!("about {share}"),
+    };
     [
-        format!("{allowed} · about {share} in use by others (estimated)"),
-        format!("{allowed} · about {share} in use by others"),
-        format!("{allowed} · others: about {share}"),
+        format!("{allowed} · {share} in use by others (estimated)"),
+        format!("{allowed} · {share} in use by others"),
+        format!("{allowed} · others: {share}"),
         allowed,
     ]
 }
