@@ -6,7 +6,9 @@ use crate::{
     app::{
         Action, App, Context, Copied, Effect, Event, Extent, Focus, Gesture, HelpPage, Key,
         LatestScan, Lens, Map, Move, OpenFinding, Overlay, PointerTarget, PortSelection, Screen,
-        Size, command,
+        Size,
+        allocation::AllocationAction,
+        command,
         lens::{Categories, CategoryInput, LensCounts, Marks, OwnerRanks, automatic_gauge},
         map::{self, MoveTarget, Zooming},
         overview::{OverviewRow, headline::Headline},
@@ -195,13 +197,7 @@ impl App {
                 return vec![Effect::Ask(Request::Freeze(self.is_frozen))];
             }
             Action::ScanNow => return vec![Effect::Ask(Request::ScanNow)],
-            Action::Allocation(action) => {
-                let scan = self.scan.as_ref().map(LatestScan::last);
-                let mut effects = self.allocation.act(action, scan);
-                effects
-                    .extend(self.pool.sync_pool(PoolInput { allocation: &self.allocation, scan }));
-                return effects;
-            }
+            Action::Allocation(action) => return self.allocate(action),
             Action::Pool(action) => return self.lease(action),
             Action::Lab(action) => {
                 return self.lab.act(action, self.scan.as_ref().map(LatestScan::last));
@@ -214,14 +210,7 @@ impl App {
             Action::OpenReason => self.open_reason(),
             Action::ChooseName => self.choose_name(),
             Action::Zoom(zooming) => self.zoom(zooming),
-            Action::ToggleResolution if !self.may_toggle_resolution() => {
-                self.notice = Some("each cell shows one port already".to_owned());
-            }
-            Action::ToggleResolution => {
-                (self.hover, self.span) = (None, None);
-                self.map.toggle_resolution(self.ephemeral(), self.size);
-                self.recount();
-            }
+            Action::ToggleResolution => self.toggle_resolution(),
             Action::NextRun => self.go_to_run(RunDirection::Next),
             Action::PreviousRun => self.go_to_run(RunDirection::Previous),
             Action::Copy => return vec![Effect::Copy],
@@ -231,9 +220,8 @@ impl App {
                 (self.hover, self.span) = (None, None);
             }
             Action::OpenHelp => {
-                let covered =
-                    std::mem::replace(&mut self.overlay, Overlay::Help(HelpPage::default()));
-                self.below_help = covered;
+                let help = Overlay::Help(HelpPage::default());
+                self.below_help = std::mem::replace(&mut self.overlay, help);
             }
             Action::TurnPage(by) => {
                 if let Overlay::Help(page) = &mut self.overlay {
@@ -245,6 +233,23 @@ impl App {
             Action::Quit => return vec![Effect::Quit],
         }
         Vec::new()
+    }
+
+    fn allocate(&mut self, action: AllocationAction) -> Vec<Effect> {
+        let scan = self.scan.as_ref().map(LatestScan::last);
+        let mut effects = self.allocation.act(action, scan);
+        effects.extend(self.pool.sync_pool(PoolInput { allocation: &self.allocation, scan }));
+        effects
+    }
+
+    fn toggle_resolution(&mut self) {
+        if self.may_toggle_resolution() {
+            (self.hover, self.span) = (None, None);
+            self.map.toggle_resolution(self.ephemeral(), self.size);
+            self.recount();
+        } else {
+            self.notice = Some("each cell shows one port already".to_owned());
+        }
     }
 
     /// Handles a pool action. Switching between pool and runs pauses the run.
