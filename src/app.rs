@@ -150,6 +150,16 @@ pub struct LatestScan {
     arrived: Duration,
 }
 
+/// How long a notice is shown.
+const NOTICE_TIME: Duration = Duration::from_secs(4);
+
+/// What the last key did.
+struct Notice {
+    text: String,
+    /// Time since the program's start.
+    since: Duration,
+}
+
 pub struct App {
     size: Size,
     screen: Screen,
@@ -179,7 +189,7 @@ pub struct App {
     services: ServiceNames,
     is_mouse_on: bool,
     /// What the last key did, if the screen does not show it. None: there is nothing to report.
-    notice: Option<String>,
+    notice: Option<Notice>,
     /// The overlay that the help covers, and that is open again when the help is closed.
     below_help: Overlay,
     /// The block under the pointer.
@@ -335,9 +345,11 @@ impl App {
         &self.services
     }
 
-    /// What the last key did, if the screen does not show it; None: there is nothing to report.
+    /// What the last key did, if the screen does not show it; None: there is nothing to report, or
+    /// it was reported long enough: the notice covers the keys of the footer.
     pub fn notice(&self) -> Option<&str> {
-        self.notice.as_deref()
+        let notice = self.notice.as_ref()?;
+        (self.now < notice.since + NOTICE_TIME).then_some(notice.text.as_str())
     }
 
     /// Whether the terminal reports the mouse now: the user has not turned it off, and the screen

@@ -295,7 +295,7 @@ pub trait Held: Send {
 
     /// Discards the datagrams that arrived since the last call, and returns their number. A call
     /// discards a limited number, so that it takes almost no time.
-    fn stray_datagrams(&mut self) -> u64 {
+    fn late_datagrams(&mut self) -> u64 {
         0
     }
 

@@ -305,7 +305,7 @@ impl<B: Binder, R: Rng> Pool<B, R> {
         };
         self.held += u32::from(held.is_some());
         let quarantined =
-            QuarantineEntry { port, until, stray_datagrams: 0, is_held: held.is_some() };
+            QuarantineEntry { port, until, late_datagrams: 0, is_held: held.is_some() };
         self.ends.insert((until, port));
         self.quarantined.insert(port, QuarantinedPort { quarantined, held });
     }
@@ -367,13 +367,13 @@ impl<H> QuarantinedPort<H> {
         ends: &mut BTreeSet<(Duration, u16)>,
         counts: &mut PoolCounts,
     ) -> bool {
-        let stray_datagrams = self.held.as_mut().map_or(0, |held| binder.stray_datagrams(held));
-        if stray_datagrams > 0 {
-            self.quarantined.stray_datagrams += stray_datagrams;
-            counts.stray_datagrams += stray_datagrams;
+        let late_datagrams = self.held.as_mut().map_or(0, |held| binder.late_datagrams(held));
+        if late_datagrams > 0 {
+            self.quarantined.late_datagrams += late_datagrams;
+            counts.late_datagrams += late_datagrams;
             self.extend(until, ends);
         }
-        stray_datagrams > 0
+        late_datagrams > 0
     }
 
     fn extend(&mut self, until: Duration, ends: &mut BTreeSet<(Duration, u16)>) {

@@ -230,9 +230,9 @@ impl LeasePool {
     }
 
     /// Handles at most 64 expired quarantines, and checks at most 64 further ports in
-    /// [`Quarantine::Drain`] for stray datagrams. `take` does the same with a limit of 4, so a
+    /// [`Quarantine::Drain`] for late datagrams. `take` does the same with a limit of 4, so a
     /// program that seldom calls `take` must call this method at intervals. A port in
-    /// [`Quarantine::Drain`] stays bound until one of the two methods ends its quarantine. A stray
+    /// [`Quarantine::Drain`] stays bound until one of the two methods ends its quarantine. A late
     /// datagram restarts the quiet time when one of the two methods reads it.
     ///
     /// Returns true if further quarantines are over but not ended yet.

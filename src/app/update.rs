@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     app::{
         Action, App, Context, Copied, Effect, Event, Extent, Focus, Gesture, HelpPage, Key,
-        LatestScan, Lens, Map, Move, OpenFinding, Overlay, PointerTarget, PortSelection, Screen,
-        Size,
+        LatestScan, Lens, Map, Move, Notice, OpenFinding, Overlay, PointerTarget, PortSelection,
+        Screen, Size,
         allocation::AllocationAction,
         command,
         lens::{Categories, CategoryInput, LensCounts, Marks, OwnerRanks, automatic_gauge},
@@ -60,7 +60,7 @@ impl App {
             }
             Event::Report(report) => self.receive(report),
             Event::Copied(copied) => {
-                self.notice = Some(match copied {
+                let text = match copied {
                     Copied::Nothing => "nothing is selected".to_owned(),
                     Copied::Sent { title, is_whole: true } => {
                         format!("sent to the terminal's clipboard: {title}")
@@ -68,7 +68,8 @@ impl App {
                     Copied::Sent { title, is_whole: false } => {
                         format!("sent to the terminal's clipboard: the first lines of {title}")
                     }
-                });
+                };
+                self.notify(text);
                 Vec::new()
             }
             Event::Tick => Vec::new(),
@@ -242,13 +243,17 @@ impl App {
         effects
     }
 
+    fn notify(&mut self, text: impl Into<String>) {
+        self.notice = Some(Notice { text: text.into(), since: self.now });
+    }
+
     fn toggle_resolution(&mut self) {
         if self.may_toggle_resolution() {
             (self.hover, self.span) = (None, None);
             self.map.toggle_resolution(self.ephemeral(), self.size);
             self.recount();
         } else {
-            self.notice = Some("each cell shows one port already".to_owned());
+            self.notify("each cell shows one port already");
         }
     }
 
@@ -313,7 +318,7 @@ impl App {
     fn open_reason(&mut self) {
         match self.reason().map(|finding| (finding.rule, finding.about)) {
             Some(key) => self.open_finding(key),
-            None => self.notice = Some("no finding".to_owned()),
+            None => self.notify("no finding"),
         }
     }
 

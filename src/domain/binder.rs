@@ -31,7 +31,7 @@ pub trait Binder {
     }
 
     /// Discards the datagrams that a held port received since the last call; returns their number.
-    fn stray_datagrams(&mut self, _held: &mut Self::Held) -> u64 {
+    fn late_datagrams(&mut self, _held: &mut Self::Held) -> u64 {
         0
     }
 
@@ -94,8 +94,8 @@ impl<B: Binder + ?Sized> Binder for Box<B> {
         (**self).refused_port(asked)
     }
 
-    fn stray_datagrams(&mut self, held: &mut Self::Held) -> u64 {
-        (**self).stray_datagrams(held)
+    fn late_datagrams(&mut self, held: &mut Self::Held) -> u64 {
+        (**self).late_datagrams(held)
     }
 
     fn retire(&mut self, held: &mut Self::Held) {

@@ -231,7 +231,7 @@ fn a_released_port_is_quarantined_before_it_is_leased_again() {
 }
 
 #[test]
-fn a_drained_port_stays_bound_until_no_stray_datagram_arrives() {
+fn a_drained_port_stays_bound_until_no_late_datagram_arrives() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let options = ["--range", "20000", "--drain", "1", "--trace"];

@@ -74,7 +74,7 @@ fn wait_until(what: &str, mut is_met: impl FnMut() -> bool) {
 }
 
 #[test]
-fn a_drained_port_stays_bound_until_no_stray_datagram_arrives() {
+fn a_drained_port_stays_bound_until_no_late_datagram_arrives() {
     in_new_namespace(|| {
         for (sender, target) in [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "::1")] {
             let mut pool = pool(1, Protocols::Both, Quarantine::Drain(REST));
@@ -83,9 +83,9 @@ fn a_drained_port_stays_bound_until_no_stray_datagram_arrives() {
             pool.release(at(0), port);
             for (number, now) in [(1, 9), (2, 18), (3, 27)] {
                 sender.send_to(b"late", (target, port)).unwrap();
-                wait_until("the stray is heard", || {
+                wait_until("the late datagram is heard", || {
                     pool.update_quarantine(at(now));
-                    pool.counts().stray_datagrams == number
+                    pool.counts().late_datagrams == number
                 });
                 assert!(is_bound(port));
                 assert!(matches!(take(&mut pool, at(now)), Err(Shortage::NoneLeft { .. })));
@@ -174,18 +174,18 @@ fn a_quarantined_port_accepts_no_connections() {
         let refused = TcpStream::connect(("127.0.0.1", port)).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
         assert!(is_bound(port));
-        assert_eq!(pool.counts().stray_datagrams, 0, "what came during the lease is no stray");
+        assert_eq!(pool.counts().late_datagrams, 0, "what came during the lease is no stray");
         other_sender.send_to(b"late", ("127.0.0.1", port)).unwrap();
-        wait_until("the stray is heard", || {
+        wait_until("the late datagram is heard", || {
             pool.run_pass();
-            pool.counts().stray_datagrams == 1
+            pool.counts().late_datagrams == 1
         });
         assert!(matches!(pool.take(Priority::Low), Err(Shortage::NoneLeft { quarantined: 1, .. })));
     });
 }
 
 #[test]
-fn a_connected_socket_receives_stray_datagrams_of_all_senders_in_quarantine() {
+fn a_connected_socket_receives_late_datagrams_of_all_senders_in_quarantine() {
     in_new_namespace(|| {
         let address = "127.0.0.1".parse().unwrap();
         let builder = LeasePool::over(range(1)).protocols(Protocols::Udp).address(address);
@@ -197,9 +197,9 @@ fn a_connected_socket_receives_stray_datagrams_of_all_senders_in_quarantine() {
         lease.udp_socket().unwrap().connect(peer.local_addr().unwrap()).unwrap();
         drop(lease);
         other_sender.send_to(b"late", ("127.0.0.1", port)).unwrap();
-        wait_until("the stray is heard", || {
+        wait_until("the late datagram is heard", || {
             pool.run_pass();
-            pool.counts().stray_datagrams == 1
+            pool.counts().late_datagrams == 1
         });
         assert!(UdpSocket::bind(("127.0.0.1", port)).is_err(), "it is bound yet");
     });

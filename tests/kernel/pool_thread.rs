@@ -167,7 +167,7 @@ fn a_datagram_extends_the_quarantine_of_a_draining_port() {
         assert!(released.quarantined[0].is_held && bind(FIRST).is_err());
         let stray = UdpSocket::bind("127.0.0.1:0").unwrap();
         stray.send_to(b"late", ("127.0.0.1", FIRST)).unwrap();
-        let received = session.until(|report| report.counts.stray_datagrams == 1);
+        let received = session.until(|report| report.counts.late_datagrams == 1);
         assert!(received.quarantined[0].until > released.quarantined[0].until);
         let over = session.until(|report| report.quarantined.is_empty());
         assert!(over.now >= received.quarantined[0].until);

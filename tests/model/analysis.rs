@@ -128,6 +128,20 @@ fn ports_without_a_socket_are_left_however_uncertain_the_others_are() {
 }
 
 #[test]
+fn further_owners_of_a_process_are_processes() {
+    let of = |keys: &[OwnerKey]| {
+        let mut owners = TopOwners::default();
+        keys.iter().for_each(|&key| owners.insert(key, 1));
+        owners.others()
+    };
+    let processes: Vec<OwnerKey> = (1..=6).map(OwnerKey::Process).collect();
+    assert_eq!(of(&processes), 5);
+    assert_eq!(of(&[OwnerKey::Process(1), OwnerKey::Kernel]), 0);
+    assert_eq!(of(&[OwnerKey::Kernel, OwnerKey::Nobody]), 1);
+    assert_eq!(of(&[]), 0);
+}
+
+#[test]
 fn time_wait_reuse_follows_tcp_tw_reuse() {
     let old = tcp(40_000, State::TimeWait);
     let young = Socket { expires_ms: Some(58_981), ..tcp(40_002, State::TimeWait) };

@@ -53,7 +53,7 @@ fn a_released_port_is_leased_again_after_its_quarantine() {
 }
 
 #[test]
-fn each_stray_datagram_restarts_the_drain_and_the_port_stays_bound() {
+fn each_late_datagram_restarts_the_drain_and_the_port_stays_bound() {
     let (mut pool, machine) = pool(setup(1, Bands::default(), Quarantine::Drain(REST)));
     let port = take(&mut pool, at(0), Priority::Low).unwrap();
     pool.release(at(0), port);
@@ -64,7 +64,7 @@ fn each_stray_datagram_restarts_the_drain_and_the_port_stays_bound() {
         assert_eq!((machine.ours(), pool.quarantined().next().unwrap().until), (1, at(now + 10)));
     }
     assert_eq!(
-        (pool.counts().stray_datagrams, pool.quarantined().next().unwrap().stray_datagrams),
+        (pool.counts().late_datagrams, pool.quarantined().next().unwrap().late_datagrams),
         (6, 6)
     );
     // A datagram that arrived between two updates.
@@ -76,7 +76,7 @@ fn each_stray_datagram_restarts_the_drain_and_the_port_stays_bound() {
 }
 
 #[test]
-fn drain_detects_stray_datagrams_with_many_quarantined_ports() {
+fn drain_detects_late_datagrams_with_many_quarantined_ports() {
     let (mut pool, machine) = pool(setup(10_000, Bands::default(), Quarantine::Drain(REST)));
     let ports = take_all(&mut pool, Priority::Low);
     for &port in &ports {
@@ -86,7 +86,7 @@ fn drain_detects_stray_datagrams_with_many_quarantined_ports() {
         machine.send(port);
     }
     pool.update_quarantine(at(10));
-    assert_eq!((pool.quarantined().len(), pool.counts().stray_datagrams), (10_000, 10_000));
+    assert_eq!((pool.quarantined().len(), pool.counts().late_datagrams), (10_000, 10_000));
     let mut rounds = 1;
     while pool.update_some_quarantines(at(20), 64) {
         rounds += 1;

@@ -22,7 +22,7 @@ enum PoolOperation {
     /// The lease holders with this pid have exited.
     Reclaim(u32),
     Wait(u64),
-    Stray(u16),
+    Late(u16),
     OtherComes(u16),
     OthersLeave,
     Break(bool),
@@ -39,7 +39,7 @@ fn operations() -> impl Strategy<Value = Vec<PoolOperation>> {
         5 => any::<usize>().prop_map(PoolOperation::Release),
         2 => (0..3u32).prop_map(PoolOperation::Reclaim),
         5 => (0..8000u64).prop_map(PoolOperation::Wait),
-        4 => (0..24u16).prop_map(PoolOperation::Stray),
+        4 => (0..24u16).prop_map(PoolOperation::Late),
         3 => (0..24u16).prop_map(PoolOperation::OtherComes),
         1 => Just(PoolOperation::OthersLeave),
         1 => any::<bool>().prop_map(PoolOperation::Break),
@@ -52,7 +52,7 @@ struct PoolState {
     pool: TestPool,
     machine: Machine,
     now: Duration,
-    /// When each port was last released, or got a stray datagram while it was bound in quarantine.
+    /// When each port was last released, or got a late datagram while it was bound in quarantine.
     quiet_since: BTreeMap<u16, Duration>,
 }
 
@@ -88,7 +88,7 @@ impl PoolState {
                 *now += Duration::from_millis(millis);
                 pool.update_quarantine(*now);
             }
-            PoolOperation::Stray(number) => {
+            PoolOperation::Late(number) => {
                 let port = FIRST + number;
                 let is_drained = matches!(pool.setup().quarantine, Quarantine::Drain(_));
                 machine.send(port);

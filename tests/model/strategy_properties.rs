@@ -56,8 +56,8 @@ proptest! {
             for &destination in destinations.iter().cycle().take(6) {
                 harness.destination = destination;
                 let (tried, _) = harness.allocate();
-                let stray_datagrams: Vec<_> = tried.iter().filter(|&&p| !candidates.contains(p)).collect();
-                prop_assert!(stray_datagrams.is_empty(), "{}: {stray_datagrams:?}", row.name);
+                let late_datagrams: Vec<_> = tried.iter().filter(|&&p| !candidates.contains(p)).collect();
+                prop_assert!(late_datagrams.is_empty(), "{}: {late_datagrams:?}", row.name);
                 let different: BTreeSet<u16> = tried.iter().copied().collect();
                 let may_repeat = ["random", "random-retry", "random-increment"].contains(&row.name);
                 prop_assert!(may_repeat || different.len() == tried.len(), "{} repeats", row.name);

@@ -3,8 +3,11 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use portscope::{
-    app::{App, AppOptions, Event, Extent, Key, Lens, lens::LENSES},
-    domain::{PortRange, Protocols, Snapshot, State},
+    app::{
+        App, AppOptions, Event, Extent, Key, Lens,
+        lens::{LENSES, OwnerName, OwnerRanks},
+    },
+    domain::{PortRange, ProcessTable, Protocols, Snapshot, State},
     engine::Report,
     host::simulated::SimulatedHost,
     view::{self, Theme},
@@ -217,4 +220,26 @@ proptest! {
             prop_assert_eq!(session.counts().iter().sum::<u32>(), session.occupied(), "{:?}", lens);
         }
     }
+}
+
+#[test]
+fn a_port_belongs_to_its_process_although_the_kernel_has_more_ports() {
+    let local = |port| ([10, 0, 0, 1], port);
+    let server = |port| ([10, 0, 3, 17], port);
+    let snapshot = SimulatedHost::builder()
+        .process(4121, "payments-api", "/srv/payments", 1000)
+        .tcp(local(40_000), State::Established)
+        .connected_to(server(443))
+        .owned_by(&[4121])
+        .tcp(local(40_000), State::TimeWait)
+        .connected_to(server(9000))
+        .tcp(local(40_001), State::TimeWait)
+        .connected_to(server(9000))
+        .build()
+        .snapshot();
+    let ports = range(40_000, 40_001);
+    let ranks = OwnerRanks::count(ports, Protocols::Both, &snapshot, &ProcessTable::default());
+    assert_eq!(ranks.owners, [(OwnerName::Kernel, 2), (OwnerName::Pid(4121), 1)]);
+    assert_eq!(ranks.biggest_in(range(40_000, 40_000)), Some(1));
+    assert_eq!(ranks.biggest_in(range(40_001, 40_001)), Some(0));
 }

@@ -37,11 +37,11 @@ fn some() -> PoolReport {
     let took = Duration::from_micros(2);
     let attempt = |(number, port)| Attempt { number, port, refusal, took };
     let until = NOW + Duration::from_millis(6_200);
-    let quarantined = |port, stray_datagrams| QuarantineEntry {
+    let quarantined = |port, late_datagrams| QuarantineEntry {
         port,
         until,
-        stray_datagrams,
-        is_held: stray_datagrams > 0,
+        late_datagrams,
+        is_held: late_datagrams > 0,
     };
     PoolReport {
         number: 1,
@@ -54,13 +54,7 @@ fn some() -> PoolReport {
         ],
         quarantined: vec![quarantined(50_001, 0), quarantined(58_000, 17)],
         bands: [band(49_408, 65_535, 3, 2), band(49_280, 49_407, 0, 0), band(49_152, 49_279, 1, 0)],
-        counts: PoolCounts {
-            given: 9,
-            refused: 31,
-            released: 5,
-            reclaimed: 2,
-            stray_datagrams: 17,
-        },
+        counts: PoolCounts { given: 9, refused: 31, released: 5, reclaimed: 2, late_datagrams: 17 },
         hold_limit: 1_638,
         occupied: 0.78,
         attempts_allowed: 85,

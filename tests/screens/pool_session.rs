@@ -130,7 +130,7 @@ fn report(number: u64, leases: &[u16], quarantined: &[u16]) -> PoolReport {
     let entry = |&port| QuarantineEntry {
         port,
         until: Duration::from_secs(9),
-        stray_datagrams: 0,
+        late_datagrams: 0,
         is_held: false,
     };
     PoolReport {

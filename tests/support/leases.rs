@@ -1,4 +1,4 @@
-//! A pool on a simulated machine, where the test occupies ports and sends stray datagrams.
+//! A pool on a simulated machine, where the test occupies ports and sends late datagrams.
 
 use std::{
     cell::RefCell,
@@ -21,7 +21,7 @@ pub const REST: Duration = Duration::from_secs(10);
 pub struct PortState {
     pub ours: BTreeSet<u16>,
     pub others: BTreeSet<u16>,
-    stray_datagrams: BTreeMap<u16, u64>,
+    late_datagrams: BTreeMap<u16, u64>,
     /// Every bind() fails with this error.
     pub broken: Option<Errno>,
 }
@@ -37,7 +37,7 @@ impl Machine {
     pub fn send(&self, port: u16) {
         let mut port_state = self.0.borrow_mut();
         if port_state.ours.contains(&port) {
-            *port_state.stray_datagrams.entry(port).or_default() += 1;
+            *port_state.late_datagrams.entry(port).or_default() += 1;
         }
     }
 
@@ -56,7 +56,7 @@ impl Drop for Socket {
     fn drop(&mut self) {
         let mut port_state = self.machine.0.borrow_mut();
         assert!(port_state.ours.remove(&self.port));
-        port_state.stray_datagrams.remove(&self.port);
+        port_state.late_datagrams.remove(&self.port);
     }
 }
 
@@ -76,8 +76,8 @@ impl Binder for Machine {
         (result, Duration::from_micros(1))
     }
 
-    fn stray_datagrams(&mut self, held: &mut Socket) -> u64 {
-        self.0.borrow_mut().stray_datagrams.remove(&held.port).unwrap_or(0)
+    fn late_datagrams(&mut self, held: &mut Socket) -> u64 {
+        self.0.borrow_mut().late_datagrams.remove(&held.port).unwrap_or(0)
     }
 }
 

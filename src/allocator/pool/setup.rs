@@ -102,7 +102,7 @@ pub struct QuarantineEntry {
     /// Time when the quarantine ends if no datagram arrives, on the clock of the pool's caller.
     pub until: Duration,
     /// Number of datagrams that arrived during the quarantine.
-    pub stray_datagrams: u64,
+    pub late_datagrams: u64,
     /// Whether the pool keeps the port bound.
     pub is_held: bool,
 }
@@ -146,7 +146,7 @@ pub struct PoolCounts {
     /// Leases that ended because their holder no longer existed.
     pub reclaimed: u64,
     /// Datagrams that arrived at ports in quarantine.
-    pub stray_datagrams: u64,
+    pub late_datagrams: u64,
 }
 
 fn but_for(last: Refusal) -> String {

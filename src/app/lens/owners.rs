@@ -37,7 +37,8 @@ impl OwnerName {
 pub struct OwnerRanks {
     /// Each owner, and the number of ports on which it has sockets.
     pub owners: Vec<(OwnerName, u32)>,
-    /// (port, index into `owners`), ascending. A shared port is listed under its biggest owner.
+    /// (port, index into `owners`), ascending. A shared port is listed under the process with most
+    /// ports; without a process, under its biggest owner.
     ports: Vec<(u16, u32)>,
 }
 
@@ -70,9 +71,14 @@ impl OwnerRanks {
         for (place, &owner) in order.iter().enumerate() {
             rank[owner as usize] = place as u32;
         }
-        let mut ports: Vec<_> = pairs.iter().map(|&(p, owner)| (p, rank[owner as usize])).collect();
+        let is_process = |owner: u32| {
+            matches!(names.list[owner as usize], OwnerName::Process(_) | OwnerName::Pid(_))
+        };
+        let ranked = pairs.iter().map(|&(p, owner)| (p, !is_process(owner), rank[owner as usize]));
+        let mut ports: Vec<_> = ranked.collect();
         ports.sort_unstable();
-        ports.dedup_by_key(|&mut (port, _)| port);
+        ports.dedup_by_key(|&mut (port, ..)| port);
+        let ports = ports.into_iter().map(|(port, _, rank)| (port, rank)).collect();
         let owner = |&i: &u32| (names.list[i as usize].clone(), counts[i as usize]);
         Self { owners: order.iter().map(owner).collect(), ports }
     }

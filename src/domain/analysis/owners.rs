@@ -116,12 +116,14 @@ impl OwnerEntry {
 pub const MAX_OWNERS: usize = 4;
 
 /// The owners with most sockets and their numbers of sockets, sorted by that number in descending
-/// order, then by owner; and the number of all owners. Stored inline: a heap-allocated list for each of 30,000 destinations took longer than counting
-/// their sockets.
+/// order, then by owner; and how many owners there are. Stored inline: a heap-allocated list for
+/// each of 30,000 destinations took longer than counting their sockets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TopOwners {
     rows: [(OwnerKey, u32); MAX_OWNERS],
     count: u32,
+    /// Of `count`: processes.
+    processes: u32,
 }
 
 impl TopOwners {
@@ -135,11 +137,14 @@ impl TopOwners {
             self.rows[index] = new;
         }
         self.count += 1;
+        self.processes += u32::from(owner_key.pid().is_some());
     }
 
-    /// Returns the number of all owners.
-    pub fn count(&self) -> u32 {
-        self.count
+    /// Returns the number of owners besides `main`. If that is a process, counts only processes: the
+    /// TIME-WAIT sockets of the kernel are no further user of the destination.
+    pub fn others(&self) -> u32 {
+        let all = if self.process().is_some() { self.processes } else { self.count };
+        all.saturating_sub(1)
     }
 
     /// Returns the process with most sockets among those kept, or the first owner if there is none,

@@ -22,8 +22,8 @@ use crate::{
     },
 };
 
-/// Maximum number of datagrams that one call of `stray_datagrams` discards.
-const STRAY_DATAGRAMS: usize = 256;
+/// Maximum number of datagrams that one call of `late_datagrams` discards.
+const LATE_DATAGRAMS: usize = 256;
 /// Number of descriptors kept for everything except held ports. If half of the descriptor limit is
 /// less, that half is kept.
 const DESCRIPTORS_KEPT: u64 = 64;
@@ -150,8 +150,8 @@ impl Binder for RealBinder {
         self.refused
     }
 
-    fn stray_datagrams(&mut self, held: &mut Self::Held) -> u64 {
-        held.stray_datagrams()
+    fn late_datagrams(&mut self, held: &mut Self::Held) -> u64 {
+        held.late_datagrams()
     }
 
     fn retire(&mut self, held: &mut Self::Held) {
@@ -244,10 +244,10 @@ impl Held for BoundPort {
         self.port
     }
 
-    fn stray_datagrams(&mut self) -> u64 {
+    fn late_datagrams(&mut self) -> u64 {
         let Some(udp) = &self.udp else { return 0 };
         let next = || rustix::net::recv(udp, &mut [0], RecvFlags::DONTWAIT | RecvFlags::TRUNC);
-        (0..STRAY_DATAGRAMS).take_while(|_| next().is_ok()).count() as u64
+        (0..LATE_DATAGRAMS).take_while(|_| next().is_ok()).count() as u64
     }
 
     /// Another process may have connected the sockets through duplicates, or made them listen. A
@@ -264,9 +264,9 @@ impl Held for BoundPort {
             let _ = rustix::net::connect_unspec(udp);
         }
         // By default, a receive buffer holds a few hundred datagrams. Datagrams of a larger buffer,
-        // or that arrive during this loop, may remain; `stray_datagrams` counts them later.
+        // or that arrive during this loop, may remain; `late_datagrams` counts them later.
         for _ in 0..8 {
-            if self.stray_datagrams() < STRAY_DATAGRAMS as u64 {
+            if self.late_datagrams() < LATE_DATAGRAMS as u64 {
                 break;
             }
         }

@@ -82,7 +82,7 @@ pub fn pool(theme: &Theme) -> Vec<MarkRow> {
         ),
         (badge("L", Role::Category(2)), "low", "a lease of class low, in the low band"),
         (closed, "quarantine", "released; not leased again until its time is over"),
-        (badge("!", Role::Warn), "stray", "in quarantine; datagrams have arrived"),
+        (badge("!", Role::Warn), "late", "in quarantine; datagrams have arrived"),
         (badge("1", Role::Collision), "refused", "attempt n met a port in use; + from the 10th on"),
         (occupied(theme), "in use", "by others"),
         (free(theme), "free", "a lease may get it"),

@@ -97,7 +97,7 @@ const POOL: ScreenWords = ScreenWords {
                           reached",
         ),
         ("quarantine", "the time in which a released port is not leased again"),
-        ("stray", "datagrams that arrived late, for the previous user of the port"),
+        ("late", "datagrams that arrived for the previous user of the port"),
         ("not leased", "ports of the band that the pool could try, in use by others or not"),
         ("by others", "ports of the band with a socket that is not the pool's, at the last scan"),
     ],

@@ -59,7 +59,7 @@ fn processes(scan: &LatestScan, headline: &Headline) -> u64 {
 /// Names the main owner of the destination and counts the others; empty if it has none.
 pub fn owners(app: &App, row: &DestinationUse) -> String {
     let name = row.owners.main().map(|(owner_key, _)| words::owner_key(app, owner_key));
-    words::with_others(name.unwrap_or_default(), row.owners.count().into())
+    words::with_others(name.unwrap_or_default(), u64::from(row.owners.others()) + 1)
 }
 
 fn of_destination(app: &App, scan: &LatestScan, to: &Destination) -> Option<Vec<String>> {

@@ -192,9 +192,6 @@ fn done(report: &PoolReport) -> [String; 5] {
         of(counts.released, "released"),
         of(counts.reclaimed, "reclaimed"),
         reported(counts.refused, refused),
-        reported(
-            counts.stray_datagrams,
-            notation::counted(counts.stray_datagrams, "stray datagram"),
-        ),
+        reported(counts.late_datagrams, notation::counted(counts.late_datagrams, "late datagram")),
     ]
 }

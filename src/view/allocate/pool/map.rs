@@ -38,7 +38,7 @@ impl LeaseMap<'_> {
         let at = |port| pane.position(self.grid, port);
         for entry in &report.quarantined {
             if let Some(at) = at(entry.port) {
-                let (glyph, style) = quarantined(entry.stray_datagrams, theme);
+                let (glyph, style) = quarantined(entry.late_datagrams, theme);
                 surface.within(pane.cells).put(at.x, at.y, glyph, style);
             }
         }
@@ -93,7 +93,7 @@ impl LeaseMap<'_> {
                 parts.push(vec![block, Span::raw(format!(" reserved for {}", class.name()))]);
             }
         }
-        parts.push(vec![Span::styled(stray, stray_style), Span::raw(" stray datagrams")]);
+        parts.push(vec![Span::styled(stray, stray_style), Span::raw(" late datagrams")]);
         column.line(whole_parts(parts, width));
     }
 }
@@ -103,8 +103,8 @@ fn band_role(class: Priority) -> Role {
     if class == Priority::High { Role::Scale(2) } else { Role::Scale(1) }
 }
 
-fn quarantined(stray_datagrams: u64, theme: &Theme) -> (&'static str, Style) {
-    if stray_datagrams > 0 {
+fn quarantined(late_datagrams: u64, theme: &Theme) -> (&'static str, Style) {
+    if late_datagrams > 0 {
         ("!", theme.badge(Role::Warn))
     } else {
         (theme.glyph("○", "z"), theme.style(Role::Warn))

@@ -60,7 +60,7 @@ pub fn section(pool_context: PoolContext<'_>, column: &mut Surface<'_>) -> Optio
             LeaseTableRow::QuarantineEntry(quarantined) => {
                 let left = left(pool_context, quarantined);
                 let kind = if quarantined.is_held { "bound" } else { "closed" };
-                let datagrams = stray_datagrams(quarantined, owner_width, column);
+                let datagrams = late_datagrams(quarantined, owner_width, column);
                 let rest = format!("{left:>6}  {:<15}  {datagrams}", "in quarantine");
                 (quarantined.port, None, kind.to_owned(), rest)
             }
@@ -94,13 +94,13 @@ pub fn narrow(pool_context: PoolContext<'_>, column: &mut Surface<'_>) -> Option
 }
 
 /// Formats the number of datagrams that arrived at a port in quarantine. Empty: there are none.
-fn stray_datagrams(quarantined: &QuarantineEntry, width: usize, column: &Surface<'_>) -> String {
-    if quarantined.stray_datagrams == 0 {
+fn late_datagrams(quarantined: &QuarantineEntry, width: usize, column: &Surface<'_>) -> String {
+    if quarantined.late_datagrams == 0 {
         return String::new();
     }
     let words = [
-        notation::counted(quarantined.stray_datagrams, "stray datagram"),
-        format!("{} stray", notation::grouped(quarantined.stray_datagrams)),
+        notation::counted(quarantined.late_datagrams, "late datagram"),
+        format!("{} late", notation::grouped(quarantined.late_datagrams)),
     ];
     first_fitting(&words, width, column.theme)
 }
