@@ -131,7 +131,9 @@ fn ports_without_a_socket_are_left_however_uncertain_the_others_are() {
 fn further_owners_of_a_process_are_processes() {
     let of = |keys: &[OwnerKey]| {
         let mut owners = TopOwners::default();
-        keys.iter().for_each(|&key| owners.insert(key, 1));
+        for &key in keys {
+            owners.insert(key, 1);
+        }
         owners.others()
     };
     let processes: Vec<OwnerKey> = (1..=6).map(OwnerKey::Process).collect();
