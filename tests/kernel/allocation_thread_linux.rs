@@ -18,7 +18,7 @@ use portscope::{
 
 use crate::{
     mailbox::mailbox,
-    namespace::{in_new_namespace, needs_linux},
+    namespace::{in_new_namespace, is_linux_at_least, needs_linux},
 };
 
 const SOON: Duration = Duration::from_mins(1);
@@ -69,6 +69,8 @@ fn every_strategy_allocates_on_a_machine_that_is_nearly_full() {
     in_new_namespace(|| {
         for protocols in [Protocols::Udp, Protocols::Tcp] {
             let _others = occupy(protocols, 50);
+            // Before Linux 6.8 the kernel does not list TCP sockets that are only bound.
+            let lists_all = protocols == Protocols::Udp || is_linux_at_least((6, 8));
             for (number, row) in ALLOCATORS.iter().enumerate() {
                 if row.lets_machine_choose && !has_option {
                     continue;
@@ -78,7 +80,7 @@ fn every_strategy_allocates_on_a_machine_that_is_nearly_full() {
                 assert!(all.attempts_by_port.iter().all(|&(port, _)| thousand().contains(port)));
                 let is_reported = all.stats.snapshots.0 > 0 && !all.stats.snapshots.1.is_zero();
                 assert_eq!(is_reported, row.needs_port_view, "{}", row.name);
-                if row.needs_port_view || row.lets_machine_choose {
+                if row.needs_port_view && lists_all || row.lets_machine_choose {
                     assert_eq!((all.stats.attempts, all.stats.failures), (100, 0), "{}", row.name);
                 }
             }
