@@ -22,7 +22,7 @@ use crate::{
         tui,
         value::{self, Percent, bytes, decimal, number, seconds},
     },
-    domain::{Ephemeral, LocalAddress, PortRange, Protocols, Socket, State},
+    domain::{Ephemeral, LocalAddress, PortRange, Protocol, Protocols, Socket, State},
     host::lease_socket::SocketPath,
 };
 
@@ -466,6 +466,13 @@ impl ScanArguments {
             (false, true) => Protocols::Udp,
             (true, true) => Protocols::Both,
         }
+    }
+
+    /// Returns whether to list sockets of the protocol: neither the options nor the argument exclude
+    /// it.
+    pub fn lists(&self, protocol: Protocol) -> bool {
+        let of_target = self.target.as_ref().map_or(Protocols::Both, Wanted::protocols);
+        self.protocols().includes(protocol) && of_target.includes(protocol)
     }
 
     /// Returns whether to list the socket, without regard to its owner. `range` is the value of

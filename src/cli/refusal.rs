@@ -74,12 +74,12 @@ fn invalid_value(error: &clap::Error, option: &str, value: &str) -> String {
     }
 }
 
-/// Returns an error if the word differs from a command in one or two letters, but not in all of its
-/// letters. None: the word is a command, an option or a different word.
+/// Returns an error if the word differs from a command in one or two letters, but not in more than
+/// half of its letters. None: the word is a command, an option or a different word.
 pub fn misspelt_command(word: &str) -> Option<BadInput> {
     let compared = |command: &'static str| (differing_letters(word, command), command);
     let (letters, command) = COMMANDS.into_iter().map(compared).min()?;
-    let is_near = (1..=MOST_WRONG).contains(&letters) && letters < word.chars().count();
+    let is_near = (1..=MOST_WRONG).contains(&letters) && letters * 2 <= word.chars().count();
     (is_near && !word.starts_with('-'))
         .then(|| BadInput(format!("unknown command '{word}': did you mean '{command}'?")))
 }
@@ -250,6 +250,10 @@ mod tests {
             ("explian", "explain"),
             ("scna", "scan"),
             ("Pick", "pick"),
+            ("serv", "serve"),
+            ("lam", "lab"),
+            ("web", ""),
+            ("man", ""),
             ("executes", ""),
             ("scan", ""),
             ("redis", ""),

@@ -7,8 +7,10 @@ use crate::{
         args::{ReportArguments, ScanArguments, ScanFormat},
         exit::{self, CommandEnd},
         namespaces, output,
+        range::RangeChoice,
+        target::Wanted,
     },
-    domain::{ProcessTable, Snapshot, Source, UnseenNamespaces},
+    domain::{Gap, ProcessTable, Protocol, Snapshot, Source, UnseenNamespaces, port},
     engine::sample::describe_or_miss,
     host::{Host, HostError, OwnerDepth},
     report::{self, Scan},
@@ -30,7 +32,8 @@ pub fn run(settings: &ScanArguments) -> anyhow::Result<CommandEnd> {
         (ScanFormat::Csv, Some(_)) => Err(std::io::ErrorKind::Unsupported.into()),
     })?;
     report_gaps(scans.iter().map(|scan| scan.snapshot), unseen);
-    let is_found = scanned.answers.iter().any(|scanned| scanned.not_found.is_none());
+    let is_process = settings.target.as_ref().is_some_and(Wanted::is_process);
+    let is_found = !is_process || scanned.answers.iter().any(|scanned| scanned.not_found.is_none());
     let is_complete =
         scanned.are_complete() && scans.iter().all(|scan| scan.snapshot.is_complete());
     report_not_found(scanned.answers.iter().map(|scanned| &scanned.not_found));
@@ -42,8 +45,8 @@ pub fn run(settings: &ScanArguments) -> anyhow::Result<CommandEnd> {
 struct ScannedNamespace {
     snapshot: Snapshot,
     processes: ProcessTable,
-    /// The message that the requested process has no socket. None: it has one, or no process was
-    /// requested.
+    /// The message that the requested process, ports or endpoint have no socket. None: they have
+    /// one, or none were requested.
     not_found: Option<String>,
 }
 
@@ -55,8 +58,9 @@ impl ScannedNamespace {
         let wanted = settings.target.as_ref().filter(|wanted| wanted.is_process());
         let Some(wanted) = wanted else {
             snapshot.keep_sockets(|socket| settings.includes(socket, range));
+            let not_found = none_at(settings, &snapshot);
             let processes = describe_or_miss(host, &mut snapshot);
-            return Ok(Self { snapshot, processes, not_found: None });
+            return Ok(Self { snapshot, processes, not_found });
         };
         let processes = describe_or_miss(host, &mut snapshot);
         snapshot.keep_sockets(|socket| settings.includes(socket, range));
@@ -73,6 +77,32 @@ impl ScannedNamespace {
     }
 }
 
+/// Formats the message that none of the sockets to list has the ports or the endpoint of the
+/// argument. None: the snapshot has one, or the argument names neither.
+fn none_at(settings: &ScanArguments, snapshot: &Snapshot) -> Option<String> {
+    let place = match settings.target.as_ref()? {
+        _ if !snapshot.sockets.is_empty() => return None,
+        Wanted::Ports(range, _) if range.len() == 1 => format!("on port {}", range.first()),
+        Wanted::Ports(range, _) => format!("on ports {range}"),
+        Wanted::Endpoint(endpoint, _) => format!("has the endpoint {endpoint}"),
+        Wanted::Process(_) | Wanted::Pid(_) => return None,
+    };
+    let is_listed = |protocol| settings.lists(protocol);
+    let hides = |gap: &Gap| gap.protocol().is_some_and(is_listed);
+    let visible = if snapshot.gaps.iter().any(hides) { "visible " } else { "" };
+    let protocol = match Protocol::EACH.map(is_listed) {
+        [true, false] => "TCP ",
+        [false, true] => "UDP ",
+        _ => "",
+    };
+    let kind = if settings.listening { "listening or unconnected " } else { "" };
+    let within = match settings.range {
+        RangeChoice::Ports(port::ALL) => String::new(),
+        _ => " within --range".to_owned(),
+    };
+    Some(format!("no {visible}{kind}{protocol}socket {place}{within}"))
+}
+
 /// Takes one snapshot of the machine. Errors: the sockets could not be listed.
 pub fn take_snapshot(host: &dyn Host, depth: OwnerDepth) -> Result<Snapshot, HostError> {
     let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
@@ -80,8 +110,8 @@ pub fn take_snapshot(host: &dyn Host, depth: OwnerDepth) -> Result<Snapshot, Hos
     Ok(snapshot)
 }
 
-/// Prints on stderr that the requested process has no socket, if no network namespace has one of it.
-/// None: the namespace has one, or no process was requested. If the messages differ, prints the one
+/// Prints on stderr that what was requested has no socket, if no network namespace has one of it.
+/// None: the namespace has one, or nothing was requested. If the messages differ, prints the one
 /// that claims least: `no visible process` comes after `no process`.
 pub fn report_not_found<'a>(messages: impl Iterator<Item = &'a Option<String>>) {
     let messages: Option<BTreeSet<&String>> = messages.map(Option::as_ref).collect();

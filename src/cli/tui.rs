@@ -60,17 +60,13 @@ pub fn run(host: Arc<dyn Host>, settings: &LiveArguments) -> anyhow::Result<Comm
     Ok(CommandEnd::Ended(tui::run(host, options)?))
 }
 
-/// Refuses a name that looks like a misspelt command, unless a process with sockets has that name.
-/// If the scan fails, refuses it too.
+/// Refuses a name that looks like a misspelt command, unless a process with sockets has that name
+/// or one that begins with it. If the scan fails, refuses it too.
 fn check_is_no_command(host: &dyn Host, name: &str) -> Result<(), BadInput> {
     let Some(refused) = refusal::misspelt_command(name) else { return Ok(()) };
     let Ok(snapshot) = scan::take_snapshot(host, OwnerDepth::Full) else { return Err(refused) };
-    let processes = sample::describe(host, &snapshot);
-    if processes.iter().any(|process| process.name.as_str().eq_ignore_ascii_case(name)) {
-        Ok(())
-    } else {
-        Err(refused)
-    }
+    let pids = sample::describe(host, &snapshot).pids_named(name);
+    if pids.is_empty() { Err(refused) } else { Ok(()) }
 }
 
 /// Returns the options of the terminal program. `seeds` are the seeds of the allocator and of the

@@ -7,7 +7,8 @@ use std::{
 };
 
 use crate::domain::{
-    Age, Family, History, OwnerKey, Protocol, Snapshot, Socket, Source, State, trends::WINDOW,
+    Age, Family, History, OwnerKey, Protocol, Snapshot, Socket, Source, State,
+    trends::{MIN_WINDOW, WINDOW},
 };
 
 /// The listening sockets of one owner on one port.
@@ -25,7 +26,8 @@ pub struct ListenerUse {
     /// Age of the first socket. None: not known.
     pub age: Option<Age>,
     /// New connections that the scans of the last ten seconds found. Those opened and closed between
-    /// two scans are not counted if they left no TIME-WAIT. None: UDP, or there was one scan only.
+    /// two scans are not counted if they left no TIME-WAIT. None: UDP, or the scans cover
+    /// less than `MIN_WINDOW`.
     pub connections_per_second: Option<f64>,
 }
 
@@ -110,12 +112,12 @@ impl ListenerRates {
 
     fn per_second(&self, key: ListenerKey) -> Option<f64> {
         let (first, last) = (self.scans.front()?, self.scans.back()?);
-        let seconds = last.taken_at.saturating_sub(first.taken_at).as_secs_f64();
-        if key.protocol != Protocol::Tcp || seconds <= 0.0 {
+        let window = last.taken_at.saturating_sub(first.taken_at);
+        if key.protocol != Protocol::Tcp || window < MIN_WINDOW {
             return None;
         }
         let counts = self.scans.iter().skip(1).filter_map(|scan| scan.by_port.get(&key.port));
-        Some(f64::from(counts.sum::<u32>()) / seconds)
+        Some(f64::from(counts.sum::<u32>()) / window.as_secs_f64())
     }
 }
 

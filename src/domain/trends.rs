@@ -28,6 +28,10 @@ pub use self::{
 /// Rates are measured over at most this time, or over one interval if snapshots are less frequent.
 pub const WINDOW: Duration = Duration::from_secs(10);
 
+/// Minimum time over which a rate is measured. The second scan may follow the first at once, and the
+/// few changes between them are no measure of a second.
+pub const MIN_WINDOW: Duration = Duration::from_millis(900);
+
 /// Something that has a trend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Subject {
@@ -88,8 +92,8 @@ impl Trends {
         }
     }
 
-    /// Returns the trend of a subject. None: the subject is not followed, or has fewer than two
-    /// samples or none within `WINDOW`.
+    /// Returns the trend of a subject. None: the subject is not followed, or its samples
+    /// cover less than `MIN_WINDOW`, or none is within `WINDOW`.
     pub fn of(&self, subject: Subject) -> Option<Trend> {
         self.tracked(subject)?.trend(self.latest.as_ref()?.elapsed)
     }

@@ -27,6 +27,33 @@ fn run<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Output {
 }
 
 #[test]
+fn name_near_a_command_is_refused_unless_a_process_begins_with_it() {
+    in_new_namespace(|| {
+        let misspelt = |word: &str| stderr(&run([word])).contains("unknown command");
+        assert!(misspelt("serv") && misspelt("lam"));
+        let folder = Folder::new();
+        let listener: OwnedFd = TcpListener::bind("127.0.0.1:8080").unwrap().into();
+        let path = folder.path("Server-7");
+        let alone = processes::alone();
+        fs::copy("/proc/self/exe", &path).unwrap();
+        let mut server = Command::new(path);
+        server.args(["--exact", "cli::sleeps", "--ignored"]).stdout(Stdio::null());
+        let server = processes::Sleeper::spawn(server.stdin(listener));
+        drop(alone);
+        assert!(server.pid() > 0);
+        assert!(!misspelt("serv") && misspelt("lam"));
+    });
+}
+
+#[test]
+#[ignore = "a role"]
+fn sleeps() {
+    loop {
+        std::thread::park();
+    }
+}
+
+#[test]
 fn help_lists_only_what_exists() {
     let unbuilt = [
         "record",

@@ -124,6 +124,32 @@ fn unknown_process_is_reported_with_exit_code_1() {
 }
 
 #[test]
+fn ports_and_endpoints_without_a_socket_are_reported() {
+    with_sockets(|| {
+        for (typed, reported) in [
+            ("9999", "no socket on port 9999"),
+            ("9000-9999", "no socket on ports 9000-9999"),
+            ("127.0.0.1:9999", "no socket has the endpoint 127.0.0.1:9999"),
+            ("8080/udp", "no UDP socket on port 8080"),
+            ("-u 8080", "no UDP socket on port 8080"),
+            ("-l 40001", "no listening or unconnected socket on port 40001"),
+            ("8080 --range 1-100", "no socket on port 8080 within --range"),
+            ("9999 --json", "no socket on port 9999"),
+        ] {
+            let output = run(&format!("scan {typed}"));
+            assert_eq!(output.status.code(), Some(0), "{typed}");
+            // A kernel that does not list all sockets shows only that none is visible.
+            let message = stderr(&output).replace("no visible ", "no ");
+            let is_reported = message.lines().any(|line| line == format!("portscope: {reported}"));
+            assert!(is_reported, "{typed}: {message}");
+        }
+        for typed in ["scan 8080", "scan -l", "scan -l --range 9000-9999"] {
+            assert!(!stderr(&run(typed)).contains("socket on"), "{typed}");
+        }
+    });
+}
+
+#[test]
 fn invalid_arguments_of_scan_are_refused() {
     for (typed, reported) in [
         ("scan -x", "scan has no option '-x': see 'portscope scan --help'"),

@@ -66,7 +66,7 @@ fn the_port_of_a_tunnel_is_held_by_the_kernel_until_its_interface_is_down() {
         let text = print("explain 8472 --protocol udp");
         for words in [
             "is held by the kernel: VXLAN tunnel vx0",
-            "To free it: The kernel uses the UDP port for VXLAN tunnel vx0.",
+            "To free it: the kernel uses the UDP port for VXLAN tunnel vx0.",
             "`ip link set vx0 down` frees it",
         ] {
             assert!(text.contains(words), "{words:?} is not in {text}");

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use portscope::domain::{
-    Drain, Forecast, Gap, Protocol, ProtocolFamily, Socket, State, Subject, Table, Trend,
-    trends::MAX_TRACKED,
+    Drain, Forecast, Gap, ListenerRates, Protocol, ProtocolFamily, Socket, State, Subject, Table,
+    Trend, trends::MAX_TRACKED,
 };
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 
@@ -153,6 +153,26 @@ fn two_snapshots_give_a_forecast_with_large_uncertainty() {
         covered += u32::from((trend.per_second - 10.0).abs() <= trend.uncertainty);
     }
     assert!(covered >= 190, "{covered} of 200");
+}
+
+#[test]
+fn rates_are_unknown_until_the_scans_cover_nearly_a_second() {
+    let mut trend_watch = TrendWatch::default();
+    let mut listener_rates = ListenerRates::default();
+    let mut rates_at = |number: u64, at: f64, connections: u16| {
+        let mut sockets: Vec<Socket> =
+            (0..connections).map(|n| tcp(40_000 + n, State::Established, 443)).collect();
+        sockets.insert(0, Socket { remote: None, ..tcp(80, State::Listen, 0) });
+        let snapshot = snapshot_of(number, at, sockets);
+        trend_watch.observe(&snapshot);
+        let listeners = listener_rates.observe(&snapshot, &trend_watch.history);
+        let trend = trend_watch.trend();
+        (trend.map(|trend| trend.opened_per_second), listeners[0].connections_per_second)
+    };
+    assert_eq!(rates_at(1, 1.0, 10), (None, None));
+    assert_eq!(rates_at(2, 1.05, 30), (None, None));
+    assert_eq!(rates_at(3, 1.85, 40), (None, None));
+    assert_eq!(rates_at(4, 2.0, 40), (Some(30.0), Some(0.0)));
 }
 
 #[test]

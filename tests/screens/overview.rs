@@ -375,6 +375,20 @@ fn a_destination_that_was_full_a_moment_ago_is_failing() {
 }
 
 #[test]
+fn scans_at_which_a_destination_was_full_are_left_out_if_there_were_none() {
+    for size in SIZES {
+        let mut session = on(&small(10, 0), dark(), size);
+        for (number, used) in [(2, 32), (3, 54)] {
+            scan(&mut session, &small(used, 0), number);
+        }
+        let shown = shown(&session);
+        assert!(shown.contains("!! FAILING"), "{shown}");
+        assert!(headline(&session).contains("10 left"), "{shown}");
+        assert!(!shown.contains("full at 0"), "{shown}");
+    }
+}
+
+#[test]
 fn a_refresh_without_change_updates_only_the_age() {
     for size in SIZES {
         let host = small(30, 20);

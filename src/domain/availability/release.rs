@@ -19,7 +19,8 @@ const KILL: &str = "`ss --kill` ends a connection at once, but a socket whose po
                     bind() stays bound until its process closes it.";
 
 /// Describes in sentences what must happen before a bind() to the port on all addresses, without
-/// options, can succeed. None: no listed socket uses the port.
+/// options, can succeed. The first one continues a line and starts without a capital. None: no
+/// listed socket uses the port.
 pub fn frees_when(
     snapshot: &Snapshot,
     processes: &ProcessTable,
@@ -30,9 +31,10 @@ pub fn frees_when(
     for socket in snapshot.on_port(protocol, port) {
         by_kind.entry(Kind::of(snapshot, socket)).or_default().add(snapshot, socket);
     }
-    let sentence =
-        |(kind, kind_sockets): (&Kind, &KindSockets)| kind.sentence(kind_sockets, processes);
-    let mut sentences: Vec<String> = by_kind.iter().map(sentence).collect();
+    let mut kinds = by_kind.iter();
+    let first = kinds.next().map(|(kind, sockets)| kind.words(sockets, processes));
+    let others = kinds.map(|(kind, sockets)| kind.sentence(sockets, processes));
+    let mut sentences: Vec<String> = first.into_iter().chain(others).collect();
     if by_kind.keys().any(|kind| matches!(kind, Kind::Connected(_) | Kind::SelfConnected(_))) {
         sentences.push(KILL.to_owned());
     }
@@ -42,7 +44,7 @@ pub fn frees_when(
 /// What a person can do to free a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortRelease {
-    /// In sentences: who must do what, and when the port is free then.
+    /// In sentences, like those of `frees_when`: who must do what, and when the port is free then.
     pub words: String,
     /// Commands that end the processes with a socket on the port. Empty: not all of them are
     /// visible, or no process has one.
@@ -85,7 +87,7 @@ pub fn release(
         (false, true) => "; the port is then free at once",
         (false, false) => "",
     };
-    let who = held.at_start(&held.who(processes));
+    let who = held.who(processes);
     let sentences = others.iter().map(|(kind, sockets)| kind.sentence(sockets, processes));
     let words: Vec<String> =
         std::iter::once(format!("{who} must exit{after}.")).chain(sentences).collect();
@@ -182,10 +184,22 @@ impl Kind {
         }
     }
 
-    /// Describes what ends such sockets: the process, the peer, a timer of the kernel, or
-    /// SOCK_DESTROY (`ss --kill`).
+    /// Returns `words` as a sentence of its own. Does not change the name of a process.
     fn sentence(self, kind_sockets: &KindSockets, processes: &ProcessTable) -> String {
-        let who = kind_sockets.at_start(&kind_sockets.who(processes));
+        let words = self.words(kind_sockets, processes);
+        let is_name =
+            kind_sockets.pids.len() == 1 && words.starts_with(&kind_sockets.named(processes));
+        let mut letters = words.chars();
+        match letters.next() {
+            Some(first) if !is_name => first.to_uppercase().chain(letters).collect(),
+            _ => words,
+        }
+    }
+
+    /// Describes what ends such sockets: the process, the peer, a timer of the kernel, or
+    /// SOCK_DESTROY (`ss --kill`). Starts without a capital.
+    fn words(self, kind_sockets: &KindSockets, processes: &ProcessTable) -> String {
+        let who = kind_sockets.who(processes);
         let it = kind_sockets.all("socket");
         match self {
             Self::Listening => format!(
@@ -229,20 +243,19 @@ fn connected(state: State, kind_sockets: &KindSockets, processes: &ProcessTable)
     let must_close = format!("must close {} in {state}", kind_sockets.all("socket"));
     match state {
         State::CloseWait | State::LastAck => {
-            format!("The peer has closed; {who} {must_close}, which starts no TIME-WAIT.")
+            format!("the peer has closed; {who} {must_close}, which starts no TIME-WAIT.")
         }
         State::SynSent => {
-            format!("{} {must_close}, which starts no TIME-WAIT.", kind_sockets.at_start(&who))
+            format!("{who} {must_close}, which starts no TIME-WAIT.")
         }
         State::FinWait1 | State::FinWait2 | State::Closing => {
             format!(
-                "Once the peer has acknowledged and closed, TIME-WAIT keeps the port for 60s; \
+                "once the peer has acknowledged and closed, TIME-WAIT keeps the port for 60s; \
                  {who} {must_close} as well."
             )
         }
         _ => format!(
-            "{} {must_close}. If this end closes first, TIME-WAIT then keeps the port for 60s.",
-            kind_sockets.at_start(&who)
+            "{who} {must_close}. If this end closes first, TIME-WAIT then keeps the port for 60s."
         ),
     }
 }
@@ -250,7 +263,7 @@ fn connected(state: State, kind_sockets: &KindSockets, processes: &ProcessTable)
 /// Describes what ends connections that their process has closed.
 fn orphan(state: State, kind_sockets: &KindSockets) -> String {
     let closed = match kind_sockets.sockets {
-        1 => format!("The socket in {state} was closed by its process"),
+        1 => format!("the socket in {state} was closed by its process"),
         sockets => {
             format!("{} in {state} were closed by their processes", counted(sockets, "socket"))
         }
@@ -317,7 +330,7 @@ impl KindSockets {
         let devices: Vec<String> =
             self.devices.iter().map(|device| format!("ip link set {device} down")).collect();
         format!(
-            "The kernel uses the UDP port for {}. No process can free it: `{}` frees it, or `ip \
+            "the kernel uses the UDP port for {}. No process can free it: `{}` frees it, or `ip \
              link delete`.",
             join(&self.tunnels, " and "),
             devices.join("; "),
@@ -334,16 +347,6 @@ impl KindSockets {
         match self.sockets {
             1 => format!("the {noun}"),
             sockets => format!("all {}", counted(sockets, noun)),
-        }
-    }
-
-    /// Returns the result of `who` as the start of a sentence. Does not change the name of a
-    /// process.
-    fn at_start(&self, who: &str) -> String {
-        let mut letters = who.chars();
-        match letters.next() {
-            Some(first) if self.pids.len() != 1 => first.to_uppercase().chain(letters).collect(),
-            _ => who.to_owned(),
         }
     }
 

@@ -263,7 +263,7 @@ fn frees_when_names_processes_and_the_longest_timeout() {
     let processes = ProcessTable::from_iter([Process::new(812, Text::scrub("nginx"))]);
     assert_eq!(
         frees_when(&snapshot, &processes, Protocol::Tcp, PORT).unwrap(),
-        "Each of nginx[812], pid 813 must close the socket in LISTEN, or exit; shutdown() and `ss \
+        "each of nginx[812], pid 813 must close the socket in LISTEN, or exit; shutdown() and `ss \
          --kill` do not release a port given to bind(). The peer has closed; a hidden process of \
          user 1000 must close the socket in CLOSE-WAIT, which starts no TIME-WAIT. TIME-WAIT ends \
          by itself in at most 42s; `ss --kill` ends it at once (needs Linux 6.0 or newer). \
@@ -271,4 +271,24 @@ fn frees_when_names_processes_and_the_longest_timeout() {
          bound until its process closes it."
     );
     assert_eq!(frees_when(&snapshot, &processes, Protocol::Udp, PORT), None);
+}
+
+#[test]
+fn release_continues_a_line_and_keeps_the_name_of_a_process() {
+    let mut hidden = socket(Protocol::Tcp, State::Listen, "127.0.0.1", None);
+    (hidden.holder, hidden.inode, hidden.uid) = (Holder::Hidden, Some(7), Some(1000));
+    let mut own = socket(Protocol::Tcp, State::Listen, "127.0.0.2", None);
+    own.holder = Holder::Process(Span { first: 0, length: 1 });
+    let waiting = socket(Protocol::Tcp, State::TimeWait, "127.0.0.1", Some("127.0.0.1"));
+    let processes = ProcessTable::from_iter([Process::new(812, Text::scrub("Xorg"))]);
+    for (sockets, start) in [
+        (vec![hidden], "a hidden process of user 1000 must close"),
+        (vec![own], "Xorg[812] must exit"),
+        (vec![waiting], "TIME-WAIT ends by itself"),
+    ] {
+        let mut snapshot = snapshot(&sockets, &[]);
+        snapshot.pids.push(812);
+        let words = release(&snapshot, &processes, Protocol::Tcp, PORT).unwrap().words;
+        assert!(words.starts_with(start), "{words}");
+    }
 }

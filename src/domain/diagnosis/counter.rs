@@ -5,6 +5,7 @@ use crate::domain::{
     Evidence, Severity, Vitals,
     diagnosis::Figure,
     notation::{counted, elapsed_seconds},
+    trends::MIN_WINDOW,
 };
 
 /// A kernel counter and its increase since the earlier snapshot.
@@ -14,8 +15,9 @@ pub(super) enum Counter {
     Still,
     /// The counter is above zero, and no earlier value is known: the events may be old.
     Past { total: u64 },
-    /// The counter has increased by `added` in `seconds`, on average by `per_second`.
-    Growing { total: u64, added: u64, per_second: f64, seconds: f64 },
+    /// The counter has increased by `added` in `seconds`, on average by `per_second`. None: the time
+    /// is shorter than `MIN_WINDOW`.
+    Growing { total: u64, added: u64, per_second: Option<f64>, seconds: f64 },
 }
 
 impl Counter {
@@ -34,7 +36,8 @@ impl Counter {
         match total.saturating_sub(read(before).unwrap_or(0)) {
             0 => Self::Still,
             added => {
-                let per_second = added as f64 / seconds.max(f64::MIN_POSITIVE);
+                let is_long = seconds >= MIN_WINDOW.as_secs_f64();
+                let per_second = is_long.then(|| added as f64 / seconds);
                 Self::Growing { total, added, per_second, seconds }
             }
         }
@@ -74,7 +77,8 @@ impl Counter {
             Self::Still => Vec::new(),
             Self::Past { total } => vec![(total_name, Figure::Count(total))],
             Self::Growing { total, per_second, .. } => {
-                vec![(total_name, Figure::Count(total)), (rate_name, Figure::PerSecond(per_second))]
+                let rate = per_second.map(|rate| (rate_name, Figure::PerSecond(rate)));
+                [(total_name, Figure::Count(total))].into_iter().chain(rate).collect()
             }
         }
     }

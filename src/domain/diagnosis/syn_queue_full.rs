@@ -91,7 +91,7 @@ impl Drops {
             Self::Cookies(_) => "answered with SYN cookies",
         };
         match (self.counter(), self.counter().events()) {
-            (Counter::Growing { per_second, .. }, _) if per_second >= 1.0 => {
+            (Counter::Growing { per_second: Some(per_second), .. }, _) if per_second >= 1.0 => {
                 format!("{} SYNs/s are {done}", grouped(per_second.round() as u64))
             }
             (_, Some((count, when))) => format!("{} SYNs were {done} {when}", grouped(count)),

@@ -4,7 +4,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use super::{
-    WINDOW,
+    MIN_WINDOW, WINDOW,
     forecast::Trend,
     recent::{Interval, Recent},
     series::Series,
@@ -126,11 +126,11 @@ impl TrackedSubject {
             && self.window.iter().all(|sample| sample.count.sockets == 0)
     }
 
-    /// Returns the trend over the window. None: there are fewer than two samples, or the newest one
-    /// is older than the window.
+    /// Returns the trend over the window. None: the samples cover less than `MIN_WINDOW`, or the
+    /// newest one is older than the window.
     pub fn trend(&self, now: Duration) -> Option<Trend> {
         let newest = self.window.back()?;
-        if self.window.len() < 2 || newest.at + WINDOW < now {
+        if self.span() < MIN_WINDOW || newest.at + WINDOW < now {
             return None;
         }
         let line = TrendLine::through(&self.window);

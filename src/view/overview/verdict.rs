@@ -297,14 +297,14 @@ fn pace(subject_status: &SubjectStatus) -> String {
     }
 }
 
-/// Formats the number of ports left and the forecast, if there is one, in a long and a short
-/// wording. Within a level, only the numbers change.
+/// Formats the number of ports left, and how often none was left or the forecast, if there is one,
+/// in a long and a short wording. Within a level, only the numbers change.
 fn endings(subject_status: &SubjectStatus, theme: &Theme) -> [String; 2] {
     let left = format!(": {} left", subject_status.left);
     match (subject_status.level, subject_status.last_minute) {
         (Level::Exhausted, _) if subject_status.left.most > 0 => [left.clone(), left],
         (Level::Exhausted, _) => [(); 2].map(|()| ": none left".to_owned()),
-        (Level::Failing, Some(LastMinute { scans, full, .. })) => {
+        (Level::Failing, Some(LastMinute { scans, full: full @ 1.., .. })) => {
             let end = format!("{left}, full at {full} of the last {scans} scans");
             [end, format!("{left}, full at {full} of {scans} scans")]
         }
