@@ -248,9 +248,11 @@ pub const COMMANDS: &[KeyCommand] = &[
         .now(|app| if app.reason().is_some() { "why" } else { "" }),
     row(FINDING, "j k", &[go(Move::Down), go(Move::Up)])
         .does("scroll", "scroll the finding; also arrows")
+        .now(|app| if app.scrolls_finding() { "scroll" } else { "" })
         .also(&[(Key::Down, go(Move::Down)), (Key::Up, go(Move::Up))]),
     row(FINDING, "PgUp PgDn", &[go(Move::PageUp), go(Move::PageDown)])
-        .does("page", "a page up, down"),
+        .does("page", "a page up, down")
+        .now(|app| if app.scrolls_finding() { "page" } else { "" }),
     row(FINDING, "Home End", &[go(Move::First), go(Move::Last)]).does("", "first, last line"),
     row(FINDING, "m", &[Action::ShowOnMap])
         .does("on map", "show the ports of the finding on the map"),
@@ -355,9 +357,11 @@ pub const COMMANDS: &[KeyCommand] = &[
         .does("back", "back to the allocator's runs; leases are kept"),
     row(POOL, "j k", &[pool(Pool::Down), pool(Pool::Up)])
         .does("select", "next, previous port; also arrows")
+        .now(|app| if app.pool().selected_port().is_some() { "select" } else { "" })
         .also(&[(Key::Down, pool(Pool::Down)), (Key::Up, pool(Pool::Up))]),
     row(POOL, "E", &[pool(Pool::Reclaim)])
-        .does("end exited", "end the leases of processes that have exited"),
+        .does("end exited", "end the leases of processes that have exited")
+        .now(|app| if app.pool().has_leases() { "end exited" } else { "" }),
     row(POOL, "o", &[pool(Pool::OpenSettings)])
         .does("settings", "bands, quarantine, failure rate, attempts, lease holder"),
     row(POOL, "t", &[own(Own::ToggleTarget)])

@@ -126,6 +126,10 @@ impl PoolScreen {
         self.report.as_deref()
     }
 
+    pub fn has_leases(&self) -> bool {
+        self.report().is_some_and(|report| !report.leases.is_empty())
+    }
+
     /// Converts `now`, the time since the program's start, to the pool's clock, which
     /// `Lease::since` and `QuarantineEntry::until` use.
     pub fn clock(&self, now: Duration) -> Duration {

@@ -136,7 +136,9 @@ fn columns(context: InspectorContext<'_>, has_families: bool, surface: &mut Surf
             range_lines.insert(0, Line::default());
         }
         let top = Rect { height: area.height.saturating_sub(range_lines.len() as u16), ..area };
-        surface.within(top).lines(&port_lines.page(&context, usize::from(top.height)));
+        let room = usize::from(top.height);
+        let port_lines = PortLines::of(&context, room.max(PORT_LINES));
+        surface.within(top).lines(&port_lines.page(&context, room));
         let bottom = Rect { y: top.bottom(), height: area.height - top.height, ..area };
         surface.within(bottom).lines(&range_lines);
     }

@@ -80,8 +80,14 @@ pub fn first_lines(lines: &[String], most: usize, width: usize) -> Vec<String> {
     kept
 }
 
-/// Shortens a text to the whole words that fit on one line. Text that is cut ends with ` ..`.
+/// Shortens a text to the parts before a semicolon that fit on one line or, if not even the first one
+/// fits, to whole words; these end with ` ..`.
 pub fn whole_words(text: &str, width: usize) -> String {
+    let ends = text.rmatch_indices("; ").map(|(at, _)| at);
+    let mut parts = [text.len()].into_iter().chain(ends).filter_map(|end| text.get(..end));
+    if let Some(part) = parts.find(|part| part.width() <= width) {
+        return part.to_owned();
+    }
     first_lines(&wrapped(text, width), 1, width).pop().unwrap_or_default()
 }
 
@@ -271,6 +277,10 @@ mod tests {
         assert_eq!(short_name("payments-api[7]", 8), "paymen..");
         assert_eq!(pieces("abcdef", 4), ["abcd", "ef"]);
         assert_eq!(wrapped("one two three", 8), ["one two", "three"]);
+        let text = "the range has 64 ports; the default has 28,232";
+        assert_eq!(whole_words(text, 47), text);
+        assert_eq!(whole_words(text, 46), "the range has 64 ports");
+        assert_eq!(whole_words(text, 20), "the range has 64 ..");
         let parts = ["even", "0xC000", "ephemeral"].map(str::to_owned);
         assert_eq!(rows(&parts, " - ", 14), ["even - 0xC000", "ephemeral"]);
         assert_eq!(fitted(&parts, " - ", 14), "even - 0xC000");

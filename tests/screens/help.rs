@@ -305,8 +305,12 @@ fn labels_of_the_footer_say_what_the_key_will_do() {
         ("5", "t real"),
         ("5t", "t simulated"),
         ("5", "d clustered"),
+        ("4P", "P Esc back"),
     ] {
         assert!(footer(keys).contains(label), "{keys}: {}", footer(keys));
+    }
+    for label in ["j k select", "E end exited"] {
+        assert!(!footer("4P").contains(label), "an empty pool: {}", footer("4P"));
     }
 }
 

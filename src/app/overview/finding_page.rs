@@ -95,6 +95,11 @@ impl FindingPage {
         Self { lines, first, height }
     }
 
+    /// Whether there are more lines than fit.
+    pub fn scrolls(&self) -> bool {
+        self.lines.len() > self.height
+    }
+
     /// Returns the first line shown after a movement.
     pub fn after(&self, movement: Move) -> usize {
         let most = self.lines.len().saturating_sub(self.height);

@@ -206,7 +206,7 @@ impl PoolScreen {
     }
 
     fn release(&mut self, request: PoolRequest) -> Vec<Effect> {
-        if self.report().is_some_and(|report| !report.leases.is_empty()) {
+        if self.has_leases() {
             return vec![ask(request)];
         }
         self.refuse(NOTHING_LEASED)

@@ -146,8 +146,13 @@ fn owner_lines(
 ) -> Vec<Line<'static>> {
     let mut lines = field(context, "owner", &owner_words(context, owner).join(", "));
     if let Some(command) = command(context, owner, owner.pids.len() == 1) {
-        let room = command_lines * context.width.saturating_sub(LABEL_WIDTH);
-        lines.extend(field(context, "command", &words::shorten(&command, room)));
+        let mut pieces = value_lines(context, &command);
+        let is_cut = pieces.len() > command_lines;
+        pieces.truncate(command_lines);
+        if let Some(last) = pieces.last_mut().filter(|_| is_cut) {
+            *last = words::shorten(&format!("{last}.."), value_width(context));
+        }
+        lines.extend(labelled_lines("command", LABEL_WIDTH, pieces, context.theme));
     }
     lines.extend(owner.states.iter().flat_map(|all| state_lines(context, all)));
     let details = details(context, owner);
@@ -388,8 +393,15 @@ fn times(context: &InspectorContext<'_>, sockets: &[&Socket]) -> Vec<String> {
 
 /// Formats a label and its value, on as many lines as the value needs.
 fn field(context: &InspectorContext<'_>, label: &str, value: &str) -> Vec<Line<'static>> {
-    let room = context.width.saturating_sub(LABEL_WIDTH).max(1);
+    labelled_lines(label, LABEL_WIDTH, value_lines(context, value), context.theme)
+}
+
+fn value_width(context: &InspectorContext<'_>) -> usize {
+    context.width.saturating_sub(LABEL_WIDTH).max(1)
+}
+
+fn value_lines(context: &InspectorContext<'_>, value: &str) -> Vec<String> {
+    let room = value_width(context);
     let is_broken = value.split(' ').any(|word| word.width() > room);
-    let pieces = if is_broken { words::pieces(value, room) } else { words::wrapped(value, room) };
-    labelled_lines(label, LABEL_WIDTH, pieces, context.theme)
+    if is_broken { words::pieces(value, room) } else { words::wrapped(value, room) }
 }

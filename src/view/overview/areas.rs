@@ -98,16 +98,17 @@ impl OverviewAreas {
         }
     }
 
-    /// Places the list with the selected row. The map or, where it is not drawn, the findings get
-    /// the remaining lines.
+    /// Places the list with the selected row, which gets at most half of the lines, or all if nothing
+    /// is short. The map or, where it is not drawn, the findings get the remaining lines.
     fn one_column(&mut self, context: &OverviewContext<'_>, free: Rect) {
         let mut free = free;
         let list = context.overview_list();
+        // One more line for the details of the selected row.
+        let head = HEAD + u16::from(list == OverviewList::Listening);
+        let most = if context.headline.is_bad { free.height / 2 } else { free.height };
         let rows = match list {
             OverviewList::Findings => free.height,
-            // One more line for the details of the selected row.
-            OverviewList::Listening => HEAD + 1 + rows(context, list).clamp(1, free.height / 2),
-            list => HEAD + rows(context, list).max(1).min(free.height / 2),
+            list => head + rows(context, list).max(1).min(most),
         };
         let spare = Rect { height: free.height.saturating_sub(rows), ..free };
         let has_map = spare.height >= MIN_MAP_LINES && minimap::height(context, spare).is_some();
@@ -145,6 +146,8 @@ impl OverviewAreas {
         self.findings = left;
     }
 
+    /// Places the lists, then the graphs. If nothing is short, the first list gets its rows before
+    /// the graphs get their lines.
     fn lists(&mut self, context: &OverviewContext<'_>, class: SizeClass, right: Rect) {
         let mut free = right;
         let lists = context.app.overview().order().map(|list| (list, rows(context, list)));
@@ -160,6 +163,11 @@ impl OverviewAreas {
                 *height += more;
                 room -= more;
             }
+        }
+        if let Some((height, (_, wanted))) = heights.iter_mut().zip(&lists).next()
+            && !context.headline.is_bad
+        {
+            *height += wanted.saturating_sub(*height).min(room + graphs);
         }
         for (height, (list, _)) in heights.into_iter().zip(lists) {
             *self.list(list) = take(&mut free, HEAD + height);

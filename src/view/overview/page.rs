@@ -50,7 +50,7 @@ fn position(page: &FindingPage) -> Vec<String> {
     let (all, last) = (page.lines.len(), page.first + page.height);
     let words = |number: usize| notation::grouped(number as u64);
     let range = format!("lines {}-{} of {}", page.first + 1, last.min(all), words(all));
-    (all > page.height).then_some(range).into_iter().collect()
+    page.scrolls().then_some(range).into_iter().collect()
 }
 
 /// Formats a line of a finding, after `indent` blanks.

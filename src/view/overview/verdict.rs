@@ -149,8 +149,8 @@ fn reason(scan: &LatestScan, headline: &Headline, finding: &Finding) -> String {
 /// Width of a label and the gap after it.
 const LABEL: usize = 6;
 
-/// Numbers the steps or, without steps, the advice, and puts as many of them on the lines as fit. A
-/// step that fits on a line is not wrapped, so that its command can be copied. If not even the first
+/// Numbers the steps or, without steps, the advice, and puts as many of them on the lines as fit, up
+/// to the first that does not. A step that fits on a line is not wrapped, so that its command can be copied. If not even the first
 /// step fits, cuts it.
 fn advice(finding: &Finding, width: usize, height: usize) -> Vec<String> {
     let steps = if finding.steps.is_empty() { &finding.advice } else { &finding.steps };
@@ -166,7 +166,7 @@ fn advice(finding: &Finding, width: usize, height: usize) -> Vec<String> {
             }
             None if alone.len() > left => return words::first_lines(&alone, left, width),
             _ if alone.len() <= left => lines.extend(alone),
-            _ => {}
+            _ => break,
         }
     }
     lines
