@@ -301,6 +301,11 @@ impl App {
         Some((index, FindingPage::of(finding, self.finding_age(finding), size, open.first)))
     }
 
+    /// Whether the finding that is open in full has more lines than fit.
+    pub fn scrolls_finding(&self) -> bool {
+        self.finding_page(self.size).is_some_and(|(_, page)| page.scrolls())
+    }
+
     /// Index of the finding that is open in full. None: no finding is, or the latest scan no longer
     /// has it.
     pub fn shown_finding(&self) -> Option<usize> {

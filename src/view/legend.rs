@@ -27,6 +27,8 @@ pub struct LegendEntry {
     letter: char,
     pub style: Style,
     pub name: String,
+    /// Shorter names, longest first, for where `name` does not fit.
+    pub short_names: &'static [&'static str],
     pub count: Option<u32>,
     /// Order of dropping: if not all entries fit, the entry with the highest value is dropped
     /// first.
@@ -207,6 +209,7 @@ fn entry(theme: &Theme, role: Role, letter: char, name: &str, count: Option<u32>
         letter,
         style: theme.style(role),
         name: name.to_owned(),
+        short_names: &[],
         count,
         dropped: 0,
     }
@@ -219,7 +222,8 @@ pub fn categories(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<LegendEntr
     numbered
         .map(|(number, category)| {
             let count = category.counts_ports.then(|| scan.categories.ports(number));
-            entry(theme, category.role, category.glyph(theme), category.name, count)
+            let entry = entry(theme, category.role, category.glyph(theme), category.name, count);
+            LegendEntry { short_names: category.short_names, ..entry }
         })
         .collect()
 }
@@ -278,6 +282,24 @@ pub fn class_lines(counts: &LensCounts, theme: &Theme, width: usize) -> Vec<Line
     Words { title: &[], theme, width }.lines(&occurring, EXACT)
 }
 
+/// Returns the glyphs of a map without colour, without counts, on as many lines as needed.
+pub fn density_lines(
+    scan: &LatestScan,
+    counts: &LensCounts,
+    theme: &Theme,
+    width: usize,
+) -> Vec<Line<'static>> {
+    let mut entries = densities(scan, theme);
+    if counts.reserved == 0 {
+        entries.pop();
+    }
+    for entry in &mut entries {
+        entry.count = None;
+    }
+    let all: Vec<&LegendEntry> = entries.iter().collect();
+    Words { title: &["in use".to_owned()], theme, width }.lines(&all, EXACT)
+}
+
 /// Returns the glyphs that show, without colour, how much of a block is in use.
 fn densities(scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
     let plain = |mark, name: &str, count| LegendEntry {
@@ -285,6 +307,7 @@ fn densities(scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
         letter: mark,
         style: Style::new(),
         name: name.to_owned(),
+        short_names: &[],
         count,
         dropped: 0,
     };

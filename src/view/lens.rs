@@ -19,6 +19,8 @@ pub struct Category {
     pub letter: char,
     pub role: Role,
     pub name: &'static str,
+    /// Shorter names, longest first, for where `name` does not fit.
+    pub short_names: &'static [&'static str],
     /// False if only a block of several ports can have this category.
     pub counts_ports: bool,
 }
@@ -34,7 +36,7 @@ impl Category {
 const FREE_LETTER: char = '.';
 
 const fn category(letter: char, role: Role, name: &'static str) -> Category {
-    Category { letter, role, name, counts_ports: true }
+    Category { letter, role, name, short_names: &[], counts_ports: true }
 }
 
 const PROTOCOLS: [Category; 3] = [
@@ -60,7 +62,10 @@ const AGES: [Category; AGE_STEPS.len() + 2] = [
     category('6', Role::Scale(2), "<6h"),
     category('7', Role::Scale(1), "<1d"),
     category('8', Role::Scale(0), ">1d"),
-    category('+', Role::OtherCategory, "older than this session"),
+    Category {
+        short_names: &["before start", "older"],
+        ..category('+', Role::OtherCategory, "older than this session")
+    },
 ];
 
 const DENSITIES: [Category; DENSITY_STEPS.len() + 1] = [

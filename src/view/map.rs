@@ -20,7 +20,8 @@ use crate::{
         heatmap::{GlyphMeaning, Heatmap, Pane, Pointed, level, occupied},
         inspector,
         layout::FrameAreas,
-        legend, lens, loupe,
+        legend::{self, LegendEntry},
+        lens, loupe,
         surface::{Surface, indented},
         words,
     },
@@ -270,22 +271,25 @@ fn facts(app: &App, scan: &LatestScan, grid: &Grid, surface: &mut Surface<'_>) {
         // The facts above already include free and reserved ports.
         let count = entry.count.filter(|&count| count > 0 && !entry.is_reported_beside())?;
         let mark = if !is_state && theme.needs_whole_cells() { entry.mark } else { ' ' };
-        let name = format!("{mark} {}", entry.name);
-        Some((counted(name.trim_start(), count), entry.style))
+        Some((counted(format!("{mark} ").trim_start(), &entry, count), entry.style))
     }));
     for ((text, style), y) in lines.iter().zip(area.y + 1..area.bottom()) {
         surface.put(area.x + 1, y, text, *style);
     }
 }
 
-/// Formats a name and, at the right end of the facts, its count. Rounds the count if the name then
-/// fits in full, else shortens the name.
-fn counted(name: &str, count: u32) -> String {
-    let exact = notation::grouped(count);
-    let fits = |count: &String| name.width() + 1 + count.len() <= FACTS;
-    let rounded = Some(legend::rounded(count)).filter(|rounded| !fits(&exact) && fits(rounded));
-    let count = rounded.unwrap_or(exact);
-    let name = words::short_name(name, FACTS.saturating_sub(1 + count.len()));
+/// Formats a mark, the name of its entry and, at the right end of the facts, its count. Rounds the
+/// count if the name then fits in full, else takes a shorter name.
+fn counted(mark: &str, entry: &LegendEntry, count: u32) -> String {
+    let names = std::iter::once(&*entry.name).chain(entry.short_names.iter().copied());
+    let counts = [notation::grouped(count), legend::rounded(count)];
+    let mut wordings =
+        names.flat_map(|name| counts.iter().map(move |count| (format!("{mark}{name}"), count)));
+    let fitting = wordings.find(|(name, count)| name.width() + 1 + count.len() <= FACTS);
+    let (name, count) = fitting.unwrap_or_else(|| {
+        let room = FACTS.saturating_sub(1 + counts[0].len());
+        (words::short_name(&format!("{mark}{}", entry.name), room), &counts[0])
+    });
     let width = FACTS.saturating_sub(name.width());
     format!("{name}{count:>width$}")
 }

@@ -278,8 +278,8 @@ mod tests {
         assert_eq!(pieces("abcdef", 4), ["abcd", "ef"]);
         assert_eq!(wrapped("one two three", 8), ["one two", "three"]);
         let text = "the range has 64 ports; the default has 28,232";
-        assert_eq!(whole_words(text, 47), text);
-        assert_eq!(whole_words(text, 46), "the range has 64 ports");
+        assert_eq!(whole_words(text, 46), text);
+        assert_eq!(whole_words(text, 45), "the range has 64 ports");
         assert_eq!(whole_words(text, 20), "the range has 64 ..");
         let parts = ["even", "0xC000", "ephemeral"].map(str::to_owned);
         assert_eq!(rows(&parts, " - ", 14), ["even - 0xC000", "ephemeral"]);

@@ -127,6 +127,9 @@ fn the_age_lens_distinguishes_new_sockets_from_those_of_the_first_scan() {
     assert_eq!(session.counts()[8], old, "older than this session");
     session.scanned(2, machine(300));
     assert_eq!((session.counts()[0], session.counts()[8]), (300, old));
+    let drawn = session.drawn(80, 24).join("\n");
+    assert!(drawn.contains("before start") || drawn.contains("older  "), "{drawn}");
+    assert!(!drawn.contains("older than  "), "{drawn}");
     session.scanned(8, machine(300));
     assert_eq!((session.counts()[0], session.counts()[1]), (0, 300), "under ten seconds");
     session.scanned(100, machine(300));

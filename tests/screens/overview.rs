@@ -681,6 +681,25 @@ fn listeners_are_merged_by_owner_and_come_first_when_nothing_is_short() {
 }
 
 #[test]
+fn many_listeners_get_the_free_rows_when_nothing_is_short() {
+    let mut machine = SimulatedHost::builder().process(7, "server", "/usr/bin/server", 0);
+    for port in 8000..8035 {
+        machine = machine.tcp(([0, 0, 0, 0], port), State::Listen).owned_by(&[7]);
+    }
+    let host = machine.build();
+    for (size, least) in [((80, 20), 3), (S, 5), ((100, 30), 15), (M, 15), (XL, 30)] {
+        let session = on(&host, dark(), size);
+        let listeners = |seen: &str| seen.matches("tcp 80").count();
+        let seen = shown(&session);
+        assert!(listeners(&seen) >= least, "{} at {size:?}\n{seen}", listeners(&seen));
+        // The selected listener is shown, and the verdict stays where it is.
+        let end = shown(&session.press("jjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjj"));
+        assert!(end.contains("❯ tcp 8034"), "{end}");
+        assert!(seen.lines().take(4).eq(end.lines().take(4)), "{seen}\n{end}");
+    }
+}
+
+#[test]
 fn the_rate_of_a_listener_counts_connections_that_arrived_while_the_program_ran() {
     let with = |connections: u16| {
         let mut machine = SimulatedHost::builder()
@@ -796,6 +815,44 @@ fn enter_opens_a_finding_in_full_and_keys_scroll_it() {
     session.update(Event::Key(Key::Escape));
     assert_eq!(session.app.context(), Context::Overview);
     assert_eq!(list(&session), OverviewList::Findings);
+}
+
+#[test]
+fn the_footer_of_a_finding_offers_to_scroll_only_what_does_not_fit() {
+    for size in [(80, 20), S, M, XL] {
+        let seen = shown(&on(&busy(), dark(), size).press("lll\n"));
+        let footer = seen.lines().last().unwrap();
+        assert_eq!(footer.contains("j k scroll"), seen.contains(" lines 1-"), "{seen}");
+        assert_eq!(footer.contains("PgUp PgDn page"), seen.contains(" lines 1-"), "{seen}");
+        assert!(size != M || !footer.contains("scroll"), "{seen}");
+    }
+}
+
+#[test]
+fn the_steps_of_the_advice_are_shown_in_order() {
+    for width in 80..=200 {
+        for screen in [exhausted, failing] {
+            let seen = shown(&screen(dark(), (width, 40)));
+            let advice = seen.lines().skip_while(|line| !line.starts_with(" do  "));
+            let advice: String = advice.take_while(|line| !line.trim().is_empty()).collect();
+            let numbers = (1..9).filter(|number| advice.contains(&format!(" {number} ")));
+            assert!(numbers.eq(1..=numbers_in(&advice)), "{seen}");
+        }
+    }
+}
+
+fn numbers_in(advice: &str) -> usize {
+    (1..9).filter(|number| advice.contains(&format!(" {number} "))).count()
+}
+
+#[test]
+fn the_small_map_without_colour_has_a_legend_of_its_glyphs() {
+    let seen = shown(&on(&healthy(), Theme::MONOCHROME, M));
+    let legend = seen.lines().find(|line| line.starts_with(" in use  · free  : <12 %"));
+    assert!(legend.is_some(), "{seen}");
+    // On a map with a letter for each port, the letters are states.
+    let seen = shown(&on(&waiting(), Theme::MONOCHROME, XL));
+    assert!(!seen.contains("<12 %"), "{seen}");
 }
 
 #[test]
@@ -974,11 +1031,25 @@ fn the_time_wait_chart_counts_the_ports_that_become_free() {
 fn a_long_command_is_wrapped_while_lines_are_free() {
     let command =
         "/usr/bin/server --listen 0.0.0.0:8443 --pool 64 --name payments --log /var/log/x.log";
-    let machine = SimulatedHost::builder().process(8, "server", &command.repeat(2), 0);
-    let machine = machine.tcp(([0, 0, 0, 0], 8443), State::Listen).owned_by(&[8]).build();
-    for size in [M, XL] {
+    for (size, repeated) in [(M, 2), (XL, 2), (XL, 4)] {
+        let machine = SimulatedHost::builder().process(8, "server", &command.repeat(repeated), 0);
+        let machine = machine.tcp(([0, 0, 0, 0], 8443), State::Listen).owned_by(&[8]).build();
         let session = on(&machine, dark(), size).press("2g8443\n");
         let seen: String = shown(&session).split_whitespace().collect();
         assert!(!seen.contains("x.lo..") && seen.contains("--pool64"), "{seen}");
+    }
+}
+
+#[test]
+fn a_command_that_is_cut_ends_with_two_dots() {
+    let command = "/usr/bin/server -a 80x20 -b 80x23 -c 80x24 ".repeat(20);
+    let machine = SimulatedHost::builder().process(8, "server", &command, 0);
+    let machine = machine.tcp(([0, 0, 0, 0], 8443), State::Listen).owned_by(&[8]).build();
+    for columns in 110..=150 {
+        let seen = shown(&on(&machine, dark(), (columns, 40)).press("2g8443\n"));
+        let inspector: Vec<&str> = seen.lines().filter_map(|line| line.split('│').nth(1)).collect();
+        let is_cut = |line: &&&str| line.trim_end().ends_with("..");
+        assert_eq!(inspector.iter().filter(is_cut).count(), 1, "{seen}");
+        assert!(!inspector.iter().any(|line| [".", ".."].contains(&line.trim())), "{seen}");
     }
 }

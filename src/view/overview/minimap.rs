@@ -4,7 +4,10 @@ use ratatui::{layout::Rect, text::Line};
 
 use super::{OverviewContext, rule};
 use crate::{
-    app::grid::{AXIS, BAR, GUTTER, Room},
+    app::{
+        Resolution,
+        grid::{AXIS, BAR, GUTTER, Room},
+    },
     domain::{PortRange, Protocols},
     view::{
         heatmap::{GlyphMeaning, Heatmap, Pointed, occupied},
@@ -61,8 +64,9 @@ pub fn render(context: &OverviewContext<'_>, surface: &mut Surface<'_>) {
 /// Minimum height that must remain for the map if the legend is shown.
 const MIN_HEIGHT_WITH_LEGEND: u16 = 12;
 
-/// Returns the legend: a blank line, then the states that occur, each with its number of ports.
-/// Returns no lines if the map needs the room.
+/// Returns the legend: a blank line, then the states that occur, each with its number of ports; or,
+/// if the map's glyphs show how much of a block is in use, these glyphs. Returns no lines if the map
+/// needs the room.
 fn legend(context: &OverviewContext<'_>, area: Rect) -> Vec<Line<'static>> {
     if area.height < MIN_HEIGHT_WITH_LEGEND {
         return Vec::new();
@@ -70,6 +74,15 @@ fn legend(context: &OverviewContext<'_>, area: Rect) -> Vec<Line<'static>> {
     let width = usize::from(area.width.saturating_sub(1));
     let mut lines = vec![Line::default()];
     lines.extend(legend::class_lines(context.counts(), context.theme, width));
+    let grid = || context.app.map().minimap(context.range(), room(area, &lines));
+    if !context.theme.has_color() && grid().is_some_and(|g| g.resolution() == Resolution::Blocks) {
+        let least = lines.len();
+        lines.truncate(1);
+        let (scan, counts) = (context.scan, context.counts());
+        lines.extend(legend::density_lines(scan, counts, context.theme, width));
+        // With more room, the map might have a letter for each port.
+        lines.resize(lines.len().max(least), Line::default());
+    }
     let is_roomy = area.height >= MIN_HEIGHT_WITH_LEGEND + lines.len() as u16;
     if is_roomy { lines } else { Vec::new() }
 }
