@@ -113,14 +113,24 @@ fn opened(events: &[ActorEvent]) -> Vec<u16> {
 fn until_sockets(count: usize, state: State, port: u16, is_remote: bool) {
     let mut snapshot = Snapshot::empty(LinuxHost::new().machine(), Source::Simulated);
     let mut scanner = LinuxHost::new().scanner().unwrap();
-    until(state.name(), || {
+    let deadline = Instant::now() + TIMEOUT;
+    loop {
         scanner.scan(OwnerDepth::Skip, &mut snapshot).unwrap();
         let sockets = snapshot.sockets.iter().filter(|socket| {
             let end = if is_remote { socket.remote } else { Some(socket.local) };
             socket.state == state && end.is_some_and(|end| end.port == port)
         });
-        sockets.count() == count
-    });
+        if sockets.count() == count {
+            return;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "not {count} on port {port} in {}: {:#?}",
+            state.name(),
+            snapshot.sockets
+        );
+        std::thread::yield_now();
+    }
 }
 
 fn until(what: &str, mut is_met: impl FnMut() -> bool) {

@@ -23,6 +23,7 @@ pub fn in_new_namespace<T: Send>(body: impl FnOnce() -> T + Send) -> Option<T> {
             leave_descriptors()?;
         }
         raise_loopback()?;
+        keep_time_wait()?;
         Ok(body())
     })
 }
@@ -32,6 +33,7 @@ pub fn in_another_namespace<T: Send>(body: impl FnOnce() -> T + Send) -> Option<
     in_thread(|| {
         enter()?;
         raise_loopback()?;
+        keep_time_wait()?;
         Ok(body())
     })
 }
@@ -72,6 +74,13 @@ pub fn is_linux_at_least(version: (u32, u32)) -> bool {
     let uname = rustix::system::uname();
     let release = uname.release().to_string_lossy();
     portscope::domain::is_release_at_least(&release, version) == Some(true)
+}
+
+/// Lets no RST end a TIME-WAIT of the namespace. On a busy machine the kernel may send a FIN again
+/// although its answer is on the way; the answer to the copy is then answered by RST, which ends the
+/// TIME-WAIT (RFC 1337, section 2).
+fn keep_time_wait() -> io::Result<()> {
+    fs::write("/proc/sys/net/ipv4/tcp_rfc1337", "1")
 }
 
 /// Sets `net.ipv4.NAME` in the thread's namespace.
