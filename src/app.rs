@@ -267,7 +267,7 @@ impl App {
         self.scan.as_ref()
     }
 
-    /// The latest snapshot and its occupancy, for the Allocate screen. None before the first scan.
+    /// The latest snapshot and its occupancy. None before the first scan.
     pub fn last_scan(&self) -> Option<LastScan<'_>> {
         self.scan.as_ref().map(LatestScan::last)
     }

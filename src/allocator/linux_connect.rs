@@ -39,8 +39,9 @@ pub struct LinuxConnect {
     noise: u32,
 }
 
-/// Returns the number of candidates that a search tries: all, or all but the first one if the range
-/// has an odd number of ports. A search that starts at the first port skips the last one instead.
+/// Returns the number of candidates that a search tries: all or, if the range has an odd number of
+/// ports and its first port is a candidate, all but this port. A search that starts at the first
+/// port skips the last port of the range instead.
 pub fn attempt_limit(candidates: &Candidates) -> u32 {
     let range = candidates.range();
     let is_left_out = range.len() > 1 && range.len() % 2 == 1;

@@ -1,4 +1,5 @@
-//! The `Strategy` trait and the table of strategies, each of which has its own file.
+//! The `Strategy` trait and the table of strategies. Each strategy has its own file, except
+//! `random-retry`, which is `Random` with the limit of `Capped`.
 
 use rand::Rng;
 

@@ -49,8 +49,8 @@ pub type OccupiedRun = (u32, u32);
 
 impl Model {
     /// Returns the distribution on occupancies that are drawn at random for each allocation. Every
-    /// set of `occupied` ports, limited to `candidates`, has the same probability. `None` if there
-    /// are no candidates, or no formula is known.
+    /// set of `occupied` ports has the same probability; `occupied` counts as `candidates` if it is
+    /// greater. `None` if there are no candidates, or no formula is known.
     pub fn at_random(order: Order, occupied: u32, candidates: u32) -> Option<Self> {
         let occupied = occupied.min(candidates);
         if candidates == 0 {

@@ -60,10 +60,12 @@ pub struct Collision {
     /// Pid and name, ascending by pid. None: the name is unknown.
     #[serde(serialize_with = "processes")]
     processes: Vec<(u32, Option<Text>)>,
-    /// The kernel's tunnels that use the port, in words. None: there are none.
+    /// The kernel's tunnels that use the port, in words. None: `kind` is not `kernel`, or no tunnel
+    /// uses the port.
     #[serde(skip)]
     tunnels: Option<String>,
-    /// The user of a hidden process, in words. None: unknown, or no hidden process.
+    /// The user of a hidden process, in words. None: `kind` is not `hidden`, or the kernel reports
+    /// no uid.
     #[serde(skip)]
     user: Option<String>,
 }
@@ -147,10 +149,11 @@ impl fmt::Display for TracedAttempt {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoPort {
     AttemptsExhausted {
-        /// Number of ports that were found before, and of all that were requested.
+        /// Number of ports that were found before the search gave up.
         found: u32,
+        /// Number of ports that were requested.
         wanted: u32,
-        /// Number of attempts to find the next one.
+        /// Number of attempts to find the next port.
         attempts: u32,
         /// None: the scan failed.
         free: Option<UnlistedCount>,

@@ -57,7 +57,8 @@ pub fn render(app: &App, page: HelpPage, surface: &mut Surface<'_>) {
         },
         &page_context,
     );
-    // Not header and footer, which show the name of the screen and the keys of the help.
+    // Header and footer are not dimmed, because they show the name of the screen and the keys of
+    // the help.
     let body = lines_of(area, 1, area.height.saturating_sub(2));
     theme.dim_area(body, surface.buffer);
     let height = lines.len() as u16 + RULES;

@@ -181,8 +181,8 @@ impl SimulatedLab {
     }
 
     /// Makes one attempt for each strategy whose allocation is in progress. Once all allocations
-    /// have ended, the next call starts the next run. The attempts are made on the occupancy that
-    /// `reports` showed before.
+    /// have ended, the next call starts the next run. Once `prepare` has returned true for a run,
+    /// `reports` returns the occupancy on which the attempts of the run are made.
     pub fn step(&mut self) {
         while !self.prepare(u32::MAX) {}
         self.distinct_populations().iter().for_each(|population| population.draw_all());

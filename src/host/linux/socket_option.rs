@@ -1,5 +1,6 @@
-//! Reads and sets socket options that rustix and socket2 do not have, by their number. Also has an
-//! ioctl for a value that has no option on old kernels.
+//! Reads and sets socket options by their number: those that rustix does not have, and one whose
+//! value rustix cannot always represent. Also opens the network namespace of a socket with an
+//! ioctl, because kernels before 5.14 have no socket option that identifies the namespace.
 
 use std::{
     ffi::c_int,
@@ -27,8 +28,9 @@ const SIOCGSKNS: libc::Ioctl = 0x894c;
 pub const NETNS_COOKIE: NumberOption<8> = NumberOption { level: libc::SOL_SOCKET, name: 71 };
 /// Index of the device that the socket is bound to, or 0 (`SO_BINDTOIFINDEX`). Since Linux 5.1.
 pub const BOUND_DEVICE: NumberOption<4> = NumberOption { level: libc::SOL_SOCKET, name: 62 };
-/// `struct ucred` of the process that connected a Unix socket: its pid as seen here or 0, its uid
-/// and its gid. rustix also reads it, but its pid type cannot be 0.
+/// `struct ucred` of the process that connected a Unix socket: its pid, uid and gid. The pid is 0
+/// if the process does not exist in the PID namespace of the calling process. rustix also reads the
+/// option, but its pid type cannot be 0.
 pub const PEER_CREDENTIALS: NumberOption<12> =
     NumberOption { level: libc::SOL_SOCKET, name: libc::SO_PEERCRED };
 /// The first 88 bytes of `tcp_info` (include/uapi/linux/tcp.h), up to `tcpi_advmss`.

@@ -43,7 +43,7 @@ fn left_width(class: SizeClass, width: u16) -> u16 {
     }
 }
 
-/// Returns the height of the graphs, with title and axis. More would show no more.
+/// Returns the height of the graphs, with title and axis. More lines would not add detail.
 fn graph_lines(class: SizeClass) -> u16 {
     match class {
         SizeClass::Tiny | SizeClass::Small => 0,
@@ -98,8 +98,10 @@ impl OverviewAreas {
         }
     }
 
-    /// Places the list with the selected row, which gets at most half of the lines, or all if nothing
-    /// is short. The map or, where it is not drawn, the findings get the remaining lines.
+    /// Places the list with the selected row. The list of findings gets all lines. Any other list
+    /// gets its title and its rows; while the headline is bad, the rows get at most half of the
+    /// lines. Below the list, the map is placed if it fits, then the findings if there are any. If
+    /// neither is placed, the list gets all lines.
     fn one_column(&mut self, context: &OverviewContext<'_>, free: Rect) {
         let mut free = free;
         let list = context.overview_list();
@@ -146,8 +148,8 @@ impl OverviewAreas {
         self.findings = left;
     }
 
-    /// Places the lists, then the graphs. If nothing is short, the first list gets its rows before
-    /// the graphs get their lines.
+    /// Places the lists, then the graphs. Unless the headline is bad, the first list gets its rows
+    /// before the graphs get their lines.
     fn lists(&mut self, context: &OverviewContext<'_>, class: SizeClass, right: Rect) {
         let mut free = right;
         let lists = context.app.overview().order().map(|list| (list, rows(context, list)));
