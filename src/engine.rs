@@ -85,6 +85,7 @@ impl Engine {
     pub fn ask(&self, request: Request) {
         match request {
             Request::ScanNow => self.scan_control.scan_now(),
+            Request::ScanSoon => self.scan_control.scan_soon(),
             Request::Freeze(is_paused) => self.scan_control.set_paused(is_paused),
             // If a thread has ended, it has reported why.
             Request::Allocation(request) => _ = self.allocation.send(request),

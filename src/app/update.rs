@@ -15,7 +15,7 @@ use crate::{
         pool::{PoolAction, PoolInput},
         settings::{PROTOCOLS, cycle},
     },
-    domain::{Diagnosis, Occupancy, PortRange, ProtocolFamily, Snapshot, diagnosis::About},
+    domain::{Diagnosis, Level, Occupancy, PortRange, ProtocolFamily, Snapshot, diagnosis::About},
     engine::{Report, Request},
 };
 
@@ -440,7 +440,16 @@ impl App {
         self.select_found();
         self.recount();
         self.diagnose();
+        if self.is_short_of_ports() {
+            effects.push(Effect::Ask(Request::ScanSoon));
+        }
         effects
+    }
+
+    /// Whether few or no ports are left. Then scans are more frequent, because a second may contain
+    /// failures that no scan sees.
+    fn is_short_of_ports(&self) -> bool {
+        self.headline.is_some_and(|headline| headline.subject_status.level >= Level::Exhausting)
     }
 
     /// Runs the diagnosis, after each snapshot and whenever more is known about its processes.

@@ -21,6 +21,8 @@ pub use crate::allocator::{
 #[derive(Clone, Debug, PartialEq)]
 pub enum Request {
     ScanNow,
+    /// Scans after a quarter of the interval, unless paused.
+    ScanSoon,
     /// Pauses (true) or resumes (false) scans; allocations continue.
     Freeze(bool),
     Allocation(AllocationRequest),

@@ -17,8 +17,10 @@ use crate::{
 /// If a scan needed the CPU time t, the next one starts at the earliest 20 t after that scan
 /// started, which limits scans to 5 % of a core.
 pub(super) const COST_FACTOR: u32 = 20;
-/// Minimum time between scans that `ScanNow` requests.
+/// Minimum time between scans that `ScanNow` and `ScanSoon` request.
 const MIN_REQUESTED_INTERVAL: Duration = Duration::from_millis(250);
+/// Divisor of the interval for a scan that `ScanSoon` requests.
+const SOON_DIVISOR: u32 = 4;
 /// Minimum configured interval: zero would be a busy loop on a host whose scans cost nothing.
 const MIN_SELECTABLE_INTERVAL: Duration = Duration::from_millis(50);
 /// Interval of full searches for owners. They are necessary because fork() and descriptor passing
@@ -40,6 +42,7 @@ pub struct ScanControl {
 #[derive(Default)]
 struct ScanOptions {
     scan_now: bool,
+    scan_soon: bool,
     is_frozen: bool,
     stop: bool,
 }
@@ -47,6 +50,11 @@ struct ScanOptions {
 impl ScanControl {
     pub fn scan_now(&self) {
         self.change(|options| options.scan_now = true);
+    }
+
+    /// Requests the next scan after a quarter of the interval. While paused, has no effect.
+    pub fn scan_soon(&self) {
+        self.change(|options| options.scan_soon = true);
     }
 
     pub fn set_paused(&self, is_paused: bool) {
@@ -92,9 +100,17 @@ impl ScanPace {
         match (options.is_frozen, options.scan_now) {
             (true, false) => None,
             // A request is answered also while paused.
-            (_, true) => Some(self.interval().min(MIN_REQUESTED_INTERVAL.max(self.budget()))),
+            (_, true) => Some(self.shortened(MIN_REQUESTED_INTERVAL)),
+            (false, false) if options.scan_soon => {
+                Some(self.shortened(MIN_REQUESTED_INTERVAL.max(self.asked / SOON_DIVISOR)))
+            }
             (false, false) => Some(self.interval()),
         }
+    }
+
+    /// Returns `to`, but at least 20 times the cost of the last scan, and at most the interval.
+    fn shortened(&self, to: Duration) -> Duration {
+        self.interval().min(to.max(self.budget()))
     }
 }
 
@@ -238,7 +254,7 @@ impl ScanLoop {
             let since = started.elapsed();
             let left = self.pace.after(&options).map(|after| after.saturating_sub(since));
             if left == Some(Duration::ZERO) {
-                options.scan_now = false;
+                (options.scan_now, options.scan_soon) = (false, false);
                 return true;
             }
             let again = self.waiting.is_some().then_some(RETRY_INTERVAL);
@@ -252,5 +268,30 @@ impl ScanLoop {
             self.offer(outbox);
         }
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pace(asked: Duration, cost: Duration) -> ScanPace {
+        ScanPace { asked, cost, needs_owner_scan: false }
+    }
+
+    #[test]
+    fn a_scan_that_is_requested_soon_starts_after_a_quarter_of_the_interval() {
+        let soon = ScanOptions { scan_soon: true, ..ScanOptions::default() };
+        let after = |asked: u64, cost: u64| {
+            pace(Duration::from_millis(asked), Duration::from_millis(cost)).after(&soon)
+        };
+        assert_eq!(after(8000, 1), Some(Duration::from_secs(2)));
+        assert_eq!(after(1000, 1), Some(Duration::from_millis(250)));
+        assert_eq!(after(400, 1), Some(Duration::from_millis(250)), "at most four a second");
+        assert_eq!(after(100, 1), Some(Duration::from_millis(100)), "never later than otherwise");
+        assert_eq!(after(1000, 20), Some(Duration::from_millis(400)), "20 times the cost");
+        assert_eq!(after(1000, 100), Some(Duration::from_secs(2)));
+        let paused = ScanOptions { is_frozen: true, ..soon };
+        assert_eq!(pace(Duration::from_secs(1), Duration::ZERO).after(&paused), None);
     }
 }

@@ -136,7 +136,8 @@ fn netns_all_prints_a_table_with_heading_per_namespace() {
         let output = run(["scan", "--netns", "all", "--range", "40010", "--no-owners"]);
         let heading = format!("namespace sleep[{}] (net {})", other.pid(), other.id);
         let tables: Vec<_> = stdout(&output).split("\n\n").collect();
-        let table = tables.iter().find(|table| table.lines().next() == Some(&heading)).unwrap();
+        let is_ours = |table: &&&str| table.lines().next() == Some(&heading);
+        let table = tables.iter().find(is_ours).unwrap_or_else(|| panic!("{output:?}"));
         let lines: Vec<_> = table.lines().collect();
         assert!(lines[1].starts_with("PROTOCOL FAMILY STATE"), "{table}");
         assert!(lines[2].contains("0.0.0.0:40010") && lines.len() == 3, "{table}");

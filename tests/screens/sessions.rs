@@ -82,6 +82,27 @@ fn an_older_snapshot_never_replaces_a_newer_one() {
 }
 
 #[test]
+fn scans_are_more_frequent_while_ports_run_out() {
+    let mut session = Session::new(None);
+    assert_eq!(session.scanned(machine().snapshot()), []);
+    let range = PortRange::new(32_768, 60_999).unwrap();
+    let crowded = SimulatedHost::builder().fill(range, 0.99, State::Established, 7).build();
+    let mut snapshot = crowded.snapshot();
+    snapshot.number = 2;
+    assert_eq!(session.scanned(snapshot), [Effect::Ask(Request::ScanSoon)]);
+    let mut snapshot = machine().snapshot();
+    snapshot.number = 3;
+    session.update(Event::Tick);
+    session.0.update(Duration::from_secs(60), Event::Report(Report::Scanned(Arc::new(snapshot))));
+    let mut snapshot = machine().snapshot();
+    snapshot.number = 4;
+    let effects = session
+        .0
+        .update(Duration::from_secs(120), Event::Report(Report::Scanned(Arc::new(snapshot))));
+    assert_eq!(effects, []);
+}
+
+#[test]
 fn the_age_of_the_snapshot_grows_until_the_next_one() {
     let mut session = Session::started();
     session.0.update(Duration::from_secs(9), Event::Tick);

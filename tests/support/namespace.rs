@@ -2,11 +2,17 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of this file")]
 
-use std::{fs, io, os::unix::net::UnixDatagram, thread};
+use std::{
+    fs, io,
+    os::unix::net::UnixDatagram,
+    sync::OnceLock,
+    thread,
+    time::{Duration, Instant},
+};
 
 use rustix::{
     net::{AddressFamily, SendFlags, SocketFlags, SocketType},
-    process::{Resource, Rlimit, getrlimit, setrlimit},
+    process::{Pid, Resource, Rlimit, getrlimit, setrlimit},
     thread::{CpuSet, UnshareFlags, sched_getcpu, sched_setaffinity},
 };
 
@@ -39,7 +45,14 @@ pub fn in_another_namespace<T: Send>(body: impl FnOnce() -> T + Send) -> Option<
 }
 
 fn in_thread<T: Send>(body: impl FnOnce() -> io::Result<T> + Send) -> Option<T> {
-    thread::scope(|scope| match scope.spawn(body).join() {
+    let id = OnceLock::new();
+    let in_thread = || {
+        id.get_or_init(rustix::thread::gettid);
+        body()
+    };
+    let result = thread::scope(|scope| scope.spawn(in_thread).join());
+    id.get().copied().map(wait_until_gone);
+    match result {
         Ok(Ok(result)) => Some(result),
         Ok(Err(error)) if std::env::var_os("CI").is_some() => {
             panic!("no private network namespace, which CI needs: {error}")
@@ -49,7 +62,18 @@ fn in_thread<T: Send>(body: impl FnOnce() -> io::Result<T> + Send) -> Option<T> 
             None
         }
         Err(panic) => std::panic::resume_unwind(panic),
-    })
+    }
+}
+
+/// Waits until /proc no longer lists the thread. `join` returns earlier, and until then the thread's
+/// namespace has this process as well.
+fn wait_until_gone(id: Pid) {
+    let listed = format!("/proc/self/task/{}", id.as_raw_nonzero());
+    let end = Instant::now() + Duration::from_secs(10);
+    while fs::exists(&listed).unwrap_or(true) {
+        assert!(Instant::now() < end, "thread {listed} has ended but is listed for 10 s");
+        thread::yield_now();
+    }
 }
 
 /// Raises the soft limit of descriptors to the hard one: tests bind thousands of ports, and a shell
