@@ -218,7 +218,7 @@ impl AllocatorBuilder {
             Some(ports) => Err(HostError::new(
                 &format!("let the kernel choose a port of {}", self.range),
                 io::Error::other(format!(
-                    "it skips only ip_local_reserved_ports, which does not contain all of {ports}"
+                    "it skips only the ports of ip_local_reserved_ports, where some of {ports} are missing"
                 )),
             )),
         }

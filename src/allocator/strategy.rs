@@ -198,7 +198,7 @@ pub const ALLOCATORS: &[AllocatorRow] = &[
         has_band: true,
         ..AllocatorRow::new(
             "banded",
-            "random start above a static band; band last (Kubernetes)",
+            "random start above a band that is tried last (Kubernetes)",
             Order::Fixed,
             |tuning| Box::new(Banded::new(tuning.band)),
         )

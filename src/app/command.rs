@@ -4,7 +4,7 @@ use crate::{
     app::{
         App, Key, Move, Screen,
         allocation::{AllocationAction as Own, AllocatorTarget},
-        lab::{LabAction as Lab, LabTarget, Pattern},
+        lab::{LabAction as Lab, LabTarget},
         map::Zooming,
         pool::{PoolAction as Pool, Priority},
     },
@@ -280,7 +280,7 @@ pub const COMMANDS: &[KeyCommand] = &[
         .does("zoom", "zoom at the cursor; also wheel")
         .also(&[(Key::Char('='), Action::Zoom(Zooming::In))]),
     row(MAP, "c C", &[Action::NextLens, Action::PreviousLens])
-        .does("lens", "next, previous lens (what the colours show)"),
+        .does("colours", "next, previous lens (what the colours show)"),
     row(&[Context::Overview, Context::Map, Context::Finding], "y", &[Action::Copy])
         .does("copy", "copy the selected row or port to the terminal's clipboard"),
     row(MAP, "p", &[Action::NextProtocols]).does("protocol", "TCP, UDP or both").now(
@@ -360,8 +360,8 @@ pub const COMMANDS: &[KeyCommand] = &[
         .now(|app| if app.pool().selected_port().is_some() { "select" } else { "" })
         .also(&[(Key::Down, pool(Pool::Down)), (Key::Up, pool(Pool::Up))]),
     row(POOL, "E", &[pool(Pool::Reclaim)])
-        .does("end exited", "end the leases of processes that have exited")
-        .now(|app| if app.pool().has_leases() { "end exited" } else { "" }),
+        .does("reclaim", "end the leases of processes that have exited")
+        .now(|app| if app.pool().has_leases() { "reclaim" } else { "" }),
     row(POOL, "o", &[pool(Pool::OpenSettings)])
         .does("settings", "bands, quarantine, failure rate, attempts, lease holder"),
     row(POOL, "t", &[own(Own::ToggleTarget)])
@@ -378,11 +378,9 @@ pub const COMMANDS: &[KeyCommand] = &[
         .now(|app| if app.lab().is_running() { "pause" } else { "run" }),
     row(LAB, "d", &[lab(Lab::NextPattern)])
         .does("distribution", "distribution of the ports in use: uniform, clustered, built")
-        .now(|app| match app.lab().next_pattern_name() {
-            _ if app.lab().target() == LabTarget::Machine => "",
-            Pattern::Uniform => "uniform",
-            Pattern::Clustered => "clustered",
-            Pattern::Built => "built",
+        .now(|app| match app.lab().target() {
+            LabTarget::Machine => "",
+            LabTarget::Simulated { .. } => "distribution",
         }),
     row(LAB, "+ -", &[lab(Lab::Fuller), lab(Lab::Emptier)])
         .does("occupancy", "raise, lower the simulated occupancy")
@@ -423,7 +421,7 @@ pub const COMMANDS: &[KeyCommand] = &[
     row(LAB, "i x", &[lab(Lab::Add), lab(Lab::Remove)])
         .does("add, remove", "add a strategy, remove the selected one"),
     row(LAB, "o", &[lab(Lab::OpenSettings)])
-        .does("settings", "protocol, range, attempts, seed, remote endpoints"),
+        .does("settings", "protocol, range, attempts, seed, destinations"),
     row(LAB, "Backspace", &[lab(Lab::Reset)]).does("reset", "reset the figures, keep the seed"),
     row(
         SCREENS,

@@ -420,7 +420,7 @@ pub struct LabArguments {
     #[arg(long, value_name = "N", default_value = "1", display_order = 60,
         value_parser = number(u32::MAX))]
     pub destinations: NonZeroU32,
-    /// Size of the static band of strategy banded
+    /// Size of the band that strategy banded tries last
     #[arg(long, value_name = "N", display_order = 61, value_parser = value::band)]
     pub band: Option<u32>,
     /// Race a competitor for a port instead

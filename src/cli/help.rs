@@ -197,7 +197,7 @@ pub fn lab() -> String {
     format!(
         "--occupancy selects the occupied ports. Except with live, each run uses a new set:\n  \
          uniform    in memory, each set equally likely, the same for all strategies\n  \
-         clustered  in memory, 64 consecutive ports on average, same for all strategies\n  \
+         clustered  in memory, in runs of 64 ports on average, same for all strategies\n  \
          built      in memory, allocated earlier by the same strategy\n  \
          live       the ports in use on this host, with real binds\n\n\
          --runs defaults to 10000, with --occupancy built to 100, with --race to 1000. --band \

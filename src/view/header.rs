@@ -180,7 +180,7 @@ fn gaps(snapshot: &Snapshot, theme: &Theme) -> Option<Span<'static>> {
     };
     let more = match others.len() {
         0 => String::new(),
-        count => format!(" +{}", notation::counted(count as u64, "gap")),
+        count => format!(" +{count} more"),
     };
     Some(Span::styled(text + &more, theme.style(Role::Warn)))
 }

@@ -266,6 +266,16 @@ fn time_wait_on_ports_of_unknown_origin_may_be_reusable() {
 }
 
 #[test]
+fn advice_about_a_full_tcp_range_counts_only_tcp_ports() {
+    TestNamespace::small(|test_namespace| {
+        let _held = test_namespace.connections(0, 60);
+        let _udp: Vec<_> = (0..30).map(|_| UdpSocket::bind((LOCAL, 0)).unwrap()).collect();
+        let words = ["60 of 64 ports", "with its 60 ports of the range"];
+        Diagnosed::now().one("range-exhausted", Severity::Critical, &words);
+    });
+}
+
+#[test]
 fn time_wait_without_timestamps_is_not_reusable() {
     TestNamespace::small(|test_namespace| {
         set_sysctl("tcp_tw_reuse", "1");

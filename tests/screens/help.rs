@@ -249,9 +249,9 @@ fn the_footer_of_a_small_terminal_shows_the_most_important_keys() {
         let buffer = Session::of(&busy(), dark(), 80, 24).press(keys).draw();
         line(&buffer, 0, 80, 23)
     };
-    let map = " hjkl move  g port  + - zoom  c C lens  y copy  p TCP only  ? help  q quit";
+    let map = " hjkl move  g port  + - zoom  c C colours  y copy  p TCP only  ? help  q quit";
     assert_eq!(footer("").trim_end(), map);
-    let paused = " hjkl move  g port  + - zoom  c C lens  y copy  Space resume  ? help  q quit";
+    let paused = " hjkl move  g port  + - zoom  c C colours  y copy  Space resume  ? help  q quit";
     assert_eq!(footer(" ").trim_end(), paused);
     assert!(footer("1 ").contains("Space resume  ? help  q quit"), "{}", footer("1 "));
     let allocate = footer("4");
@@ -304,12 +304,11 @@ fn labels_of_the_footer_say_what_the_key_will_do() {
         ("2p", "p UDP only"),
         ("5", "t real"),
         ("5t", "t simulated"),
-        ("5", "d clustered"),
         ("4P", "P Esc back"),
     ] {
         assert!(footer(keys).contains(label), "{keys}: {}", footer(keys));
     }
-    for label in ["j k select", "E end exited"] {
+    for label in ["j k select", "E reclaim"] {
         assert!(!footer("4P").contains(label), "an empty pool: {}", footer("4P"));
     }
 }
@@ -325,7 +324,7 @@ fn a_click_on_the_footer_is_the_key_under_the_pointer() {
         portscope::view::layout::target_at(area, &session.app, column, 39)
     };
     let key = |key: char| Some(PointerTarget::Key(Key::Char(key)));
-    assert_eq!([0, 2, 5].map(|plus| at("c C lens", plus)), [key('c'), key('C'), key('c')]);
+    assert_eq!([0, 2, 5].map(|plus| at("c C colours", plus)), [key('c'), key('C'), key('c')]);
     assert_eq!([0, 3, 6].map(|plus| at("hjkl move", plus)), [key('h'), key('l'), key('h')]);
     assert_eq!(at("q quit", 9), None);
 }
@@ -372,7 +371,7 @@ fn the_footer_offers_only_keys_that_have_an_effect() {
     };
     let is_offered = |keys: &str, label: &str| footer(keys, (200, 60)).contains(label);
     assert!(is_offered("5", "+ - occupancy") && !is_offered("5t", "+ - occupancy"));
-    assert!(is_offered("5", "d clustered") && !is_offered("5t", "d clustered"));
+    assert!(is_offered("5", "d distribution") && !is_offered("5t", "d distribution"));
     assert!(footer("5t", (80, 24)).contains("t simulated"));
     assert!(!is_offered("4", "+ - occupancy") && is_offered("4t", "+ - occupancy"));
     let host = SimulatedHost::builder()

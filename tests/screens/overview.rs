@@ -748,7 +748,7 @@ fn connections_per_second_are_shown_over_time_where_the_list_is_wide() {
     let row = |session: &Session, port: &str| {
         shown(session).lines().find(|line| line.contains(port)).unwrap().trim_end().to_owned()
     };
-    assert!(shown(&session).contains("connects  over time"), "{}", shown(&session));
+    assert!(shown(&session).contains("incoming  over time"), "{}", shown(&session));
     assert!(
         row(&session, "tcp 6379").ends_with("  ██▄▄▃▃▃▂▂▂▂▂▂▂"),
         "{}",

@@ -187,7 +187,7 @@ fn a_click_selects_a_field_of_the_settings_and_then_its_next_value() {
     for (keys, fields, field) in [
         ("4o", ["seed", "strategy"], "protocol"),
         ("4Po", ["holder", "reserved for high"], "quarantine by"),
-        ("5o", ["remotes", "protocol"], "seed"),
+        ("5o", ["destinations", "protocol"], "seed"),
     ] {
         for size in [(80, 20), (80, 24), (120, 40), (200, 60)] {
             let mut session = Session::of(&busy(), dark(), size.0, size.1).press(keys);

@@ -204,7 +204,7 @@ fn a_range_that_is_all_reserved_is_refused_in_words() {
     snapshot.ephemeral = Ephemeral::new(snapshot.ephemeral.range, vec![IANA_DYNAMIC]);
     session.scan(snapshot);
     assert_eq!(session.keys("P"), []);
-    let words = "all ports of 49152-65535 are reserved: choose another range (p, then o)";
+    let words = "all ports of 49152-65535 are reserved: choose another range (P, then o)";
     assert_eq!(session.notice(), words);
 }
 

@@ -153,7 +153,7 @@ fn gaps_are_marked_if_their_text_does_not_fit() {
     let header = |columns| text(&Session::of(&host, dark(), columns, 24).draw());
     assert!(header(80).lines().next().unwrap().contains("3 gaps"), "{}", header(80));
     let wide = header(120);
-    assert!(wide.contains("bound-inactive sockets missing +2 gaps"), "{wide}");
+    assert!(wide.contains("bound-inactive sockets missing +2 more"), "{wide}");
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn a_click_finds_the_tab_and_the_block_under_it() {
     assert_eq!(at(8, 4), Some(PointerTarget::Ports(range(34_020, 34_039))));
     // Left of the range's first port there is no target.
     assert_eq!(at(0, 4), None);
-    assert_eq!(at(40, 23), Some(PointerTarget::Key(Key::Char('y'))));
+    assert_eq!(at(43, 23), Some(PointerTarget::Key(Key::Char('y'))));
     assert_eq!(at(79, 23), None);
 }
 

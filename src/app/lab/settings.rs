@@ -12,11 +12,11 @@ impl EditableSettings for LabOptions {
     const FIELDS: &'static [SettingField<Self>] = run_fields![
         ;
         SettingField {
-            name: "remotes",
+            name: "destinations",
             value: |options| options.destinations.to_string(),
             accepts: settings::accepts_digits,
             read: |options, typed| {
-                settings::read_positive("remote endpoints", typed, &mut options.destinations)
+                settings::read_positive("number of destinations", typed, &mut options.destinations)
             },
             turn: |options, by, _| step(&DESTINATIONS, &mut options.destinations, by),
         },

@@ -151,7 +151,7 @@ impl PoolScreen {
         let candidates = scan.map_or(options.range.len(), count);
         if candidates == 0 {
             let words = format!(
-                "all ports of {} are reserved: choose another range (p, then o)",
+                "all ports of {} are reserved: choose another range (P, then o)",
                 options.range
             );
             return Err(Text::scrub(words));

@@ -61,7 +61,7 @@ fn by_number(evidence: &Evidence<'_>) -> Option<Finding> {
     .figure("others_available_most", left.most)
     .figures(owners.most().iter().flat_map(|group| group.figures()))
     .advice(no_number(program))
-    .avoid(format!("do not give {program} more ports: each of them is lost to all other programs"));
+    .avoid(format!("do not configure more ports for {program}: no other program can use them"));
     Some(finding)
 }
 

@@ -90,12 +90,13 @@ fn meaning(
     let elsewhere = match others.most {
         0 if suspected == 0 => "No other destination has ports left either.".to_owned(),
         _ if suspected >= others.most => {
-            "A new destination very likely has no port to choose from (see bind-before-connect)."
+            "A new destination very likely has no port to choose from (see rule \
+             bind-before-connect)."
                 .to_owned()
         }
         _ if suspected > 0 => format!(
             "A new destination very likely has at most {} to choose from (see \
-             bind-before-connect).",
+             rule bind-before-connect).",
             ports(others.most.saturating_sub(suspected))
         ),
         _ if is_only_one(evidence, row) => {
@@ -195,8 +196,8 @@ fn advice(evidence: &Evidence<'_>, row: &DestinationUse) -> Advice {
     };
     let address = format!(
         "add a source address to this host and let {client} bind() to it (with \
-         IP_BIND_ADDRESS_NO_PORT), or an address to the server {remote}: each pair of addresses \
-         has the whole range"
+         IP_BIND_ADDRESS_NO_PORT), or add an address to the server {remote}: each pair of \
+         addresses has the whole range"
     );
     Advice::default()
         .change(reuse.flatten())

@@ -37,7 +37,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
     }
     vec![finding.avoid(
         "do not set a list this long with sysctl(8) or in sysctl.d: only its first 4,095 bytes \
-         take effect, without an error; with these, set ranges that cover the ports",
+         take effect, without an error; a shorter list works, of ranges that cover the ports",
     )]
 }
 

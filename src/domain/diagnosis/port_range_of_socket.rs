@@ -159,7 +159,7 @@ fn finding(
              the program gives the ports to bind() instead, bind() may fail with EADDRINUSE.) \
              This is inferred, because the kernel's tables do not show the option: without it, \
              connect() first uses every second port of the whole range, but {who} uses even and \
-             odd ports of that block and none outside.",
+             odd ports of {range} and none outside.",
             ports(others),
             evidence.snapshot.ephemeral.range,
         ))
@@ -172,18 +172,18 @@ fn finding(
         .figure("own_sockets", block.own)
         // Includes the unused ports of the block.
         .figure("others_available", others)
-        .advice(advice(&who, remote))
+        .advice(advice(&who, remote, range))
         .avoid("do not widen ip_local_port_range: this does not change the option of the socket")
 }
 
-fn advice(who: &str, remote: Endpoint) -> Advice {
+fn advice(who: &str, remote: Endpoint, range: PortRange) -> Advice {
     let widen = format!(
         "in {who}: set a wider range with setsockopt(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, ...), or \
          remove the call (a configuration file may have an option for it, such as a source port \
          range)"
     );
     let fewer = format!("keep fewer connections to {remote} open at once");
-    let address = "add a source address: each address can use all ports of the block".to_owned();
+    let address = format!("add a source address: each address can use all ports of {range}");
     Advice::default()
         .now(("widen its IP_LOCAL_PORT_RANGE", widen))
         .now(("open fewer connections at once", fewer))

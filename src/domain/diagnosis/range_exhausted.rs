@@ -1,7 +1,7 @@
 //! `range-exhausted`: bind() to port 0 finds no TCP port, or will soon find none.
 
 use crate::domain::{
-    Evidence, Finding, Protocol, RangeUse, StateClass,
+    Evidence, Finding, OwnerUse, Protocol, RangeUse, StateClass,
     diagnosis::{
         Advice, Remedy, SubjectStatus, remedies,
         wording::{self, Call, by_address, left, owner_key, ports},
@@ -93,8 +93,8 @@ fn refused(left: u32) -> String {
     format!(
         "bind() to port 0 fails with EADDRINUSE: portscope tried it on all addresses. Sockets that \
          are bound, but neither listening nor connected, hold the other {}: they are not listed \
-         here (see not-seen). connect() cannot use these ports either, whatever its destination, \
-         and fails with EADDRNOTAVAIL.",
+         here (see rule not-seen). connect() cannot use these ports either, whatever its \
+         destination, and fails with EADDRNOTAVAIL.",
         ports(left)
     )
 }
@@ -136,18 +136,23 @@ fn advice(evidence: &Evidence<'_>, range: &RangeUse) -> Advice {
 
 /// Returns the advice to find out what holds the ports.
 fn inspect(evidence: &Evidence<'_>) -> Remedy {
-    let mut owners = evidence.analysis.owners.iter();
-    let most = owners.find(|owner| owner.ports > 0 && owner.owner_key.is_process());
-    let Some(owner) = most else {
+    let processes = evidence.analysis.owners.iter().filter(|owner| owner.owner_key.is_process());
+    let most = processes.rev().max_by_key(|owner| tcp_ports(owner));
+    let Some(owner) = most.filter(|owner| tcp_ports(owner) > 0) else {
         let full = "list the sockets (portscope scan), and close those that are not needed";
         return ("close idle sockets", full.to_owned()).into();
     };
-    let (name, ports) = (owner_key(evidence, owner.owner_key), ports(owner.ports));
+    let (name, ports) = (owner_key(evidence, owner.owner_key), ports(tcp_ports(owner)));
     let full = format!(
         "check what {name} does with its {ports} of the range, and close sockets that it does not \
          need"
     );
     (format!("close idle sockets of {name}"), full).into()
+}
+
+/// Returns the number of TCP ports of the range that the owner uses.
+fn tcp_ports(owner: &OwnerUse) -> u32 {
+    owner.ports - owner.by_class[StateClass::Udp as usize]
 }
 
 /// Returns whether some sockets were bound before connect(), or are bound and may connect later. If

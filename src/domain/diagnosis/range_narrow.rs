@@ -60,10 +60,10 @@ fn wider_range(evidence: &Evidence<'_>) -> Option<SysctlChange> {
 fn meaning(usable: u32) -> String {
     format!(
         "Each destination can have at most {} from one address of this host, including those in \
-         TIME-WAIT. Beyond that connect() fails with EADDRNOTAVAIL. UDP sockets share {}, whatever \
-         the destination; when all are in use, connect() and sendto() fail with EAGAIN, bind() \
+         TIME-WAIT. Beyond that connect() fails with EADDRNOTAVAIL. UDP sockets share {} of the \
+         range, whatever the destination; when all are in use, connect() and sendto() fail with EAGAIN, bind() \
          to port 0 with EADDRINUSE.",
         counted(usable, "connection"),
-        counted(usable, "automatic port")
+        counted(usable, "port")
     )
 }

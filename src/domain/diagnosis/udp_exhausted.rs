@@ -45,7 +45,7 @@ fn meaning(subject_status: &SubjectStatus, scopes: Option<&str>) -> String {
     };
     let scopes = scopes.map(|scopes| format!(" Left by address: {scopes}.")).unwrap_or_default();
     format!(
-        "{} UDP never shares an automatic port, whatever the destination. TCP is not \
+        "{} UDP never shares a port that the kernel chose, whatever the destination. TCP is not \
          affected.{scopes}",
         calls.fails(subject_status)
     )

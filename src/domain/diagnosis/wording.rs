@@ -77,7 +77,7 @@ pub fn at_most(snapshot: &Snapshot) -> &'static str {
 /// Explains why fewer ports of the range may be left than the listed sockets show.
 pub(super) fn unlisted(most: u32) -> String {
     let sockets = if most == 1 { "an unlisted socket" } else { "unlisted sockets" };
-    format!("{sockets} may be bound to {} of the range (see not-seen)", ports(most))
+    format!("{sockets} may be bound to {} of the range (see rule not-seen)", ports(most))
 }
 
 /// Lists the ports left for bind() to port 0 by address:

@@ -102,11 +102,11 @@ fn needed(model: &Model) -> Option<String> {
     }
     Some(match model.attempts_for(1e-6) {
         Some(needed) => {
-            let attempts = notation::counted(needed, "attempt");
+            let limit = notation::grouped(needed);
             if model.failure(needed) > 0.0 {
-                format!("with {attempts}, 1 in a million fails")
+                format!("with a limit of {limit}, 1 in a million fails")
             } else {
-                format!("with {attempts}, none fails")
+                format!("with a limit of {limit}, none fails")
             }
         }
         None => "no number of attempts would be enough".to_owned(),

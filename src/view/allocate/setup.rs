@@ -23,13 +23,13 @@ pub const LABEL: usize = 10;
 
 /// Draws the settings on one line.
 pub fn line(allocation: &Allocation, column: &mut Surface<'_>) {
-    let attempts = notation::counted(allocation.options().max_attempts, "attempt");
+    let limit = format!("limit {}", notation::grouped(allocation.options().max_attempts));
     let seed = format!("seed {}", allocation.options().seed);
     let [long, short] = hold_words(allocation);
-    let whole = [pace(allocation), &long, &seed, &attempts].join(" · ");
+    let whole = [pace(allocation), &long, &seed, &limit].join(" · ");
     let rest = |room| {
         let hold = if whole.width() <= room { &long } else { &short };
-        fitted(&[pace(allocation), hold, &seed, &attempts], room)
+        fitted(&[pace(allocation), hold, &seed, &limit], room)
     };
     speeds::line(allocation.speed(), rest, column);
 }
@@ -45,7 +45,7 @@ pub fn section(context: AllocateContext<'_>, column: &mut Surface<'_>) {
     let (protocols, range) = (options.protocols.name(), options.range.to_string());
     let attempts = notation::counted(options.max_attempts, "attempt");
     let room = column.width().saturating_sub(LABEL);
-    let seeds = ["(Backspace restarts with it)", "(Backspace)", ""]
+    let seeds = ["(Backspace: start again)", "(Backspace: again)", ""]
         .map(|again| format!("seed {} {again}", options.seed).trim_end().to_owned());
     let fits = |seed: &&String| attempts.len() + 3 + seed.len() <= room;
     let seed = seeds.iter().find(fits).map_or("", String::as_str);
@@ -151,7 +151,7 @@ fn hold(allocation: &Allocation, room: usize) -> String {
 pub fn hold_words(allocation: &Allocation) -> [String; 2] {
     let count = allocation.held().len() as u64;
     if count == 0 && !allocation.keeps_bound_ports() {
-        return ["ports not held", "not held"].map(str::to_owned);
+        return ["ports not held", "hold off"].map(str::to_owned);
     }
     [held_ports(allocation), format!("{} held", notation::grouped(count))]
 }

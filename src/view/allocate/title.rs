@@ -97,6 +97,6 @@ fn marks(allocation: &Allocation, theme: &Theme) -> [&'static str; 2] {
         Speed::Max if theme.has_color() && !theme.ascii => ["colour: attempts/s"; 2],
         Speed::Max => ["density: attempts/s"; 2],
         _ if allocation.is_scan() => ["1: first attempt, +: later ones", "1: first, +: later"],
-        _ => ["digit: attempt n refused", "digit: attempt n"],
+        _ => ["number: refused attempt", "number: attempt"],
     }
 }

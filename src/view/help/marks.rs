@@ -16,10 +16,7 @@ pub fn overview(page_context: &PageContext) -> Vec<MarkRow> {
     let is_even = page_context.app.ephemeral().first().is_multiple_of(2);
     let parity = if is_even { "even" } else { "odd" };
     vec![
-        MarkRow::new(
-            "in use",
-            "share of usable ports with a connection that connect() cannot reuse",
-        ),
+        MarkRow::new("in use", "share of usable ports that have a connection and cannot be reused"),
         MarkRow::new(
             "left",
             format!("ports that a new connection can still get; {least}: at least"),
@@ -31,7 +28,7 @@ pub fn overview(page_context: &PageContext) -> Vec<MarkRow> {
             format!("connect() tries {parity} ports first; slower when none is left"),
         ),
         MarkRow::new("70 %, 85 %", "share of ports in use: warning and critical").marked(tick),
-        MarkRow::new("TIME-WAIT", "ports in TIME-WAIT (chart, map: and in no other state)"),
+        MarkRow::new("TIME-WAIT", "ports in TIME-WAIT (chart and map: those in no other state)"),
     ]
 }
 

@@ -68,7 +68,7 @@ fn meaning(state: State) -> &'static str {
         State::Listen => "a server waits here; to free the port, end its owner",
         State::SynSent => "connecting, no answer yet; if many: check the firewall",
         State::SynReceived => "a peer connects; if many: SYN flood, or a full backlog",
-        State::Established => "connected; unless bound, its port can reach other peers",
+        State::Established => "connected; connect() may use its port again for other peers",
         State::FinWait1 => "closed here, no ACK from the peer yet; is the peer up?",
         State::FinWait2 => "closed here, not by the peer; orphans end in about 60s",
         State::CloseWait => "closed by the peer, not by the owner: look for a leak",

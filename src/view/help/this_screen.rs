@@ -23,19 +23,19 @@ struct ScreenWords {
 
 const OVERVIEW: ScreenWords = ScreenWords {
     title: "Overview",
-    purpose: "Is a port range or a destination running out of ports, which process causes it, and \
-              what helps. y copies the selected row for a ticket.",
+    purpose: "Shows whether a port range or a destination runs out of ports, which process causes \
+              it, and what helps. y copies the selected row for a ticket.",
     words: &[
         ("WATCH", "at least 70 % of the ports are in use (the first tick of the bars)"),
         ("EXHAUSTING", "at least 85 % are in use (the second tick), or all will be soon"),
         ("FAILING", "calls fail now and then: no port was left at a scan of the last minute"),
-        ("EXHAUSTED", "no port is certain to be left: connect() or bind() fails"),
+        ("EXHAUSTED", "no port is known to be left: connect() or bind() fails"),
         (
             "destination",
             "an address and port to which connections go; each connection from the \
                          same source address needs a local port of its own",
         ),
-        ("in use, %", "ports with a connection that connect() cannot reuse; their share"),
+        ("in use, %", "ports that have a connection and cannot be reused; their share"),
         ("left", "ports that a new connection to this destination can still get"),
         ("rate, full in", "change of the ports in use; time until none is left at this rate"),
         ("TIME-WAIT", "closed connections; the kernel keeps their ports for 60s"),
@@ -54,8 +54,8 @@ const MAP: ScreenWords = ScreenWords {
     words: &[
         (
             "block",
-            "a cell for several ports: rare states are always shown, the others share the \
-                   blocks by count; brighter if more ports are in use",
+            "a cell for several ports; it shows one state: a rare one first, else the states of \
+             nearby blocks in turn, by number of ports; brighter if more ports are in use",
         ),
         ("brackets", "thick: the ephemeral range; thin: IANA's dynamic range"),
         ("bar, number", "at the right of a row: how many of its ports are in use"),
@@ -72,12 +72,12 @@ const ALLOCATE: ScreenWords = ScreenWords {
     purpose: "How a program finds a free port: it tries ports in the order of its strategy until a \
               bind() succeeds or it gives up.",
     words: &[
-        ("attempt", "one bind() of one port; on the map, the digit of the attempt marks it"),
+        ("attempt", "one bind() of one port; on the map, its number marks it"),
         ("refused", "an attempt that met a port in use; their share of all attempts"),
         ("allocation", "the attempts until a port is bound or the limit is reached"),
         ("real", "binds ports of this machine, and closes them at once unless they are held"),
         ("simulated", "in memory: holders of ports are invented, and no time is measured"),
-        ("measured", "of this run; refused only after 100 attempts"),
+        ("measured", "of this run; the share refused is shown after 100 attempts"),
         ("expected", "from theory: with a share p in use, 1/(1-p) attempts on average at random"),
         ("p50, p99", "attempts that are enough for half of the allocations, for 99 % of them"),
         ("seed", "the same seed repeats the same ports; Backspace starts again"),
@@ -88,18 +88,17 @@ const POOL: ScreenWords = ScreenWords {
     title: "Pool",
     purpose: "Ports leased to processes, as portscope serve does it.",
     words: &[
-        ("lease", "a port held for a process until it is released or the process has exited"),
+        ("lease", "a port kept for a process until it is released or the process has exited"),
         ("class", "low, normal, high: a higher class may also use the bands of lower ones"),
         ("band", "the ports that a class has and lower ones never get"),
         (
-            "held, booked",
-            "bound by the pool; only noted, because the limit of held ports is \
-                          reached",
+            "held, not held",
+            "bound by the pool; not bound by it, because the limit of held ports is reached",
         ),
         ("quarantine", "the time in which a released port is not leased again"),
         ("late", "datagrams that arrived for the previous user of the port"),
         ("not leased", "ports of the band that the pool could try, in use by others or not"),
-        ("by others", "ports of the band with a socket that is not the pool's, at the last scan"),
+        ("other use", "ports of the band with a socket that is not the pool's, at the last scan"),
     ],
 };
 const LAB: ScreenWords = ScreenWords {

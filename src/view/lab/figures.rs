@@ -222,7 +222,7 @@ fn habit(judged: &Predictability) -> Vec<String> {
         }
         _ => pattern.clone(),
     };
-    vec![format!("{long}, {bits} left"), format!("{pattern}, {bits} left"), pattern]
+    vec![format!("{long}, {bits} unknown"), format!("{pattern}, {bits} unknown"), pattern]
 }
 
 /// Formats bits: `0 bits`, `14.0 bits`.

@@ -84,7 +84,7 @@ fn usage(lab: &LabScreen) -> String {
 
 /// What the maps show at speeds at which a single attempt cannot be read, longest wording first.
 const SAMPLE: [&str; 2] =
-    ["maps: one allocation each, changed every 400ms", "maps: an allocation every 400ms"];
+    ["maps: one allocation each, changed every 400ms", "maps: a sample every 400ms"];
 
 /// Draws speed, state, and the settings needed to repeat a run.
 pub fn setup(lab: &LabScreen, column: &mut Surface<'_>) {
@@ -94,7 +94,7 @@ pub fn setup(lab: &LabScreen, column: &mut Surface<'_>) {
     let where_to = format!("{protocols} {}", lab.options().range);
     let destinations = match lab.options().destinations {
         1 => String::new(),
-        more => format!("{} remotes", notation::grouped(more)),
+        more => format!("{} destinations", notation::grouped(more)),
     };
     let limitation = lab.report().and_then(|report| report.limitation).unwrap_or_default();
     let rest = |room| {

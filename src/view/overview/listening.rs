@@ -79,7 +79,7 @@ fn columns<'a>(
                 _ => plain(queue(row)),
             }
         }),
-        TableColumn::right("connects", 8, 3, |context, row, _| {
+        TableColumn::right("incoming", 8, 3, |context, row, _| {
             let rate = row.connections_per_second.map(notation::frequency);
             dim(rate.unwrap_or_else(|| context.theme.glyph("–", "-").to_owned()), context.theme)
         }),

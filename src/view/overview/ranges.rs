@@ -131,7 +131,8 @@ fn line(context: &OverviewContext<'_>, gauge: &Gauge, columns: &Columns) -> Line
     let level = context.app.thresholds().level(gauge.share(), left, None);
     line.push_span(Span::styled(format!("{share:>8}"), theme.style(level_role(level))));
     line.push_span(format!("{:>8}", notation::grouped(gauge.occupied)));
-    line.push_span(Span::styled(format!("{:>10}", rate(trend)), theme.style(Role::Dim)));
+    let rate = trend.map_or_else(|| "rate –".to_owned(), |_| rate(trend));
+    line.push_span(Span::styled(format!("{rate:>10}"), theme.style(Role::Dim)));
     if columns.has_half {
         line.push_span(half(context, gauge));
     }

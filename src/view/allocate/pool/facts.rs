@@ -53,7 +53,7 @@ pub fn bands(pool_context: PoolContext<'_>, column: &mut Surface<'_>) {
     column.rule("Bands", "a class may also use lower bands");
     let bar_width = column.width().saturating_sub(FIGURES_WIDTH + 20).min(MAX_BAR_WIDTH);
     let head = format!("{:<7} {:<11} {:>bar_width$}", "", "ports", "")
-        + "  leased quarantine not leased by others";
+        + "  leased quarantine not leased other use";
     column.text(&head, Role::Dim);
     for class in [Priority::High, Priority::Normal, Priority::Low] {
         let band = &report.bands[class as usize];
@@ -168,7 +168,7 @@ fn search(report: &PoolReport) -> [String; 4] {
     [
         format!("{allowed} · {share} in use by others (estimated)"),
         format!("{allowed} · {share} in use by others"),
-        format!("{allowed} · others: {share}"),
+        format!("{allowed} · others use {share}"),
         allowed,
     ]
 }

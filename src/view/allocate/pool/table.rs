@@ -51,7 +51,7 @@ pub fn section(pool_context: PoolContext<'_>, column: &mut Surface<'_>) -> Optio
         let cells = match entry {
             LeaseTableRow::Lease(lease) => {
                 let age = notation::duration(age(pool_context, lease.since));
-                let kind = if lease.is_held { "held" } else { "booked" };
+                let kind = if lease.is_held { "held" } else { "not held" };
                 let owner = owners(pool_context, lease.holder.pid);
                 let owner = first_fitting(&owner, owner_width, column.theme);
                 let rest = format!("{age:>6}  {kind:<8} {:>6}  {owner}", lease.number);
