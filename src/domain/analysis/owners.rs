@@ -113,7 +113,7 @@ impl OwnerEntry {
 }
 
 /// Number of owners that are kept.
-pub const MAX_OWNERS: usize = 4;
+const MAX_OWNERS: usize = 4;
 
 /// The owners with most sockets and their numbers of sockets, sorted by that number in descending
 /// order, then by owner; and how many owners there are. Stored inline: a heap-allocated list for

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 
 use super::{OverviewContext, rule, verdict};
 use crate::{
-    domain::{Drain, Level, Protocol, StateClass, Subject, diagnosis::SubjectStatus, notation},
+    domain::{Level, Protocol, StateClass, Subject, diagnosis::SubjectStatus, notation},
     view::{
         Role, Theme,
         bars::{self, EIGHTHS},
@@ -57,7 +57,7 @@ pub fn drain(context: &OverviewContext<'_>, surface: &mut Surface<'_>) {
     if area.width < MIN_WIDTH || area.height < MIN_HEIGHT {
         return;
     }
-    let freed = Drain::of(&context.scan.snapshot, None).freed;
+    let freed = &context.scan.drain.freed;
     let all: u32 = freed.iter().sum();
     let title = drain_title(all, usize::from(area.width).saturating_sub(4));
     rule::draw(&title, &["ports freed per second".to_owned()], surface);
