@@ -27,9 +27,9 @@ use crate::{
         overview::{finding_page::FindingPage, headline::Headline},
     },
     domain::{
-        Age, Analysis, Diagnosis, Finding, Gauge, History, ListenerRates, ListenerUse, Monitor,
-        Occupancy, PortRange, ProcessTable, Protocol, ProtocolFamily, Protocols, ServiceNames,
-        Snapshot, Socket, Text, Thresholds, Trends,
+        Age, Analysis, Diagnosis, Drain, Finding, Gauge, History, ListenerRates, ListenerUse,
+        Monitor, Occupancy, PortRange, ProcessTable, Protocol, ProtocolFamily, Protocols,
+        ServiceNames, Snapshot, Socket, Text, Thresholds, Trends,
         diagnosis::{About, SubjectStatus},
         port,
     },
@@ -145,6 +145,10 @@ pub struct LatestScan {
     /// By protocol and port.
     pub listeners: Vec<ListenerUse>,
     pub analysis: Analysis,
+    /// Number of distinct source addresses of the destinations.
+    pub sources: usize,
+    /// When the ports in TIME-WAIT of the ephemeral range become free.
+    pub drain: Drain,
     pub diagnosis: Diagnosis,
     /// When the snapshot arrived, as time since the program's start.
     arrived: Duration,
@@ -177,6 +181,8 @@ pub struct App {
     found: Option<FoundProcesses>,
     /// Whether the list of nearest names was opened; it opens once.
     were_names_offered: bool,
+    /// The processes among which the nearest names were last looked up.
+    names_of: Arc<ProcessTable>,
     allocation: Allocation,
     lab: LabScreen,
     pool: PoolScreen,
@@ -210,6 +216,7 @@ impl App {
             map: Map::showing(options.extent, options.protocols, options.glyphs),
             scan: None,
             processes: Arc::default(),
+            names_of: Arc::default(),
             failure: None,
             is_frozen: false,
             find: options.find,

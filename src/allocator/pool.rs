@@ -31,7 +31,7 @@ pub use setup::{
     QuarantineEntry, Shortage,
 };
 
-/// Maximum number of ports in quarantine that one `update_quarantine` checks for datagrams, in
+/// Maximum number of ports in quarantine that one `update_quarantines` checks for datagrams, in
 /// addition to those whose quarantine is over. Each check is a system call.
 const MAX_CHECKS: usize = 512;
 
@@ -219,14 +219,11 @@ impl<B: Binder, R: Rng> Pool<B, R> {
 
     /// Ends expired quarantines and checks ports in quarantine for datagrams. The caller calls this
     /// at intervals that are short compared with the quarantine.
-    pub fn update_quarantine(&mut self, now: Duration) {
-        self.update_some_quarantines(now, usize::MAX);
-    }
-
-    /// Works like `update_quarantine`, but handles at most `most` expired quarantines, and checks
-    /// at most `most` further ports for datagrams, because closing thousands of sockets takes
-    /// milliseconds. Returns true if further quarantines have expired.
-    pub fn update_some_quarantines(&mut self, now: Duration, most: usize) -> bool {
+    ///
+    /// Handles at most `most` expired quarantines, and checks at most `most` further ports for
+    /// datagrams, because closing thousands of sockets takes milliseconds. Returns true if further
+    /// quarantines have expired.
+    pub fn update_quarantines(&mut self, now: Duration, most: usize) -> bool {
         if let Quarantine::Drain(quiet_time) = self.setup.quarantine {
             self.check_quarantined(now.saturating_add(quiet_time), most.min(MAX_CHECKS));
         }

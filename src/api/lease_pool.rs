@@ -221,7 +221,7 @@ impl LeasePool {
     pub fn take(&self, class: Priority) -> Result<LeasedPort, Shortage> {
         let now = self.now();
         let mut pool = self.pool();
-        pool.update_some_quarantines(now, ENDED_BY_TAKE);
+        pool.update_quarantines(now, ENDED_BY_TAKE);
         // The start time of the lease holder is not used: the pool ends with this process.
         let holder = LeaseHolder { pid: std::process::id(), started: 0 };
         let lease = pool.take(now, class, holder, |_| ())?;
@@ -238,7 +238,7 @@ impl LeasePool {
     /// Returns true if further quarantines are over but not ended yet.
     pub fn run_pass(&self) -> bool {
         let now = self.now();
-        self.pool().update_some_quarantines(now, ENDED_BY_TEND)
+        self.pool().update_quarantines(now, ENDED_BY_TEND)
     }
 
     /// Counts the ports that the class may use and that are neither leased nor in quarantine. Other

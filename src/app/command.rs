@@ -229,6 +229,24 @@ const fn lab(action: Lab) -> Action {
     Action::Lab(action)
 }
 
+/// The keys that move a cursor: by one, then with Shift by ten.
+const MOVES: &[(Key, Action)] = &[
+    (Key::Char('h'), go(Move::Left)),
+    (Key::Char('j'), go(Move::Down)),
+    (Key::Char('k'), go(Move::Up)),
+    (Key::Char('l'), go(Move::Right)),
+    (Key::Left, go(Move::Left)),
+    (Key::Down, go(Move::Down)),
+    (Key::Up, go(Move::Up)),
+    (Key::Right, go(Move::Right)),
+    (Key::ShiftLeft, go(Move::FarLeft)),
+    (Key::ShiftRight, go(Move::FarRight)),
+    (Key::ShiftUp, go(Move::FarUp)),
+    (Key::ShiftDown, go(Move::FarDown)),
+];
+/// Number of `MOVES` without Shift.
+const SHORT_MOVES: usize = 8;
+
 /// All commands, those of a screen in the order of the footer, the most used first. If the terminal
 /// is too narrow, the footer drops commands from the right; it drops help and quit last.
 ///
@@ -261,20 +279,7 @@ pub const COMMANDS: &[KeyCommand] = &[
         .does("", "ten rows up, down")
         .also(&[(Key::ShiftUp, go(Move::FarUp)), (Key::ShiftDown, go(Move::FarDown))]),
     row(OVERVIEW, "Home End", &[go(Move::First), go(Move::Last)]).does("", "first, last row"),
-    row(MAP, "hjkl", &[]).does("move", "move; Shift: ten; also arrows").also(&[
-        (Key::Char('h'), go(Move::Left)),
-        (Key::Char('j'), go(Move::Down)),
-        (Key::Char('k'), go(Move::Up)),
-        (Key::Char('l'), go(Move::Right)),
-        (Key::Left, go(Move::Left)),
-        (Key::Down, go(Move::Down)),
-        (Key::Up, go(Move::Up)),
-        (Key::Right, go(Move::Right)),
-        (Key::ShiftLeft, go(Move::FarLeft)),
-        (Key::ShiftRight, go(Move::FarRight)),
-        (Key::ShiftUp, go(Move::FarUp)),
-        (Key::ShiftDown, go(Move::FarDown)),
-    ]),
+    row(MAP, "hjkl", &[]).does("move", "move; Shift: ten; also arrows").also(MOVES),
     row(MAP, "g", &[Action::OpenGoTo]).does("port", "go to a port: digits, then Enter"),
     row(MAP, "+ -", &[Action::Zoom(Zooming::In), Action::Zoom(Zooming::Out)])
         .does("zoom", "zoom at the cursor; also wheel")
@@ -389,16 +394,9 @@ pub const COMMANDS: &[KeyCommand] = &[
             LabTarget::Machine => "",
             LabTarget::Simulated { .. } => "occupancy",
         }),
-    row(LAB, "hjkl", &[]).does("select", "previous, next strategy; also arrows").also(&[
-        (Key::Char('h'), go(Move::Left)),
-        (Key::Char('j'), go(Move::Down)),
-        (Key::Char('k'), go(Move::Up)),
-        (Key::Char('l'), go(Move::Right)),
-        (Key::Left, go(Move::Left)),
-        (Key::Down, go(Move::Down)),
-        (Key::Up, go(Move::Up)),
-        (Key::Right, go(Move::Right)),
-    ]),
+    row(LAB, "hjkl", &[])
+        .does("select", "previous, next strategy; also arrows")
+        .also(MOVES.split_at(SHORT_MOVES).0),
     row(LAB, "s S", &[lab(Lab::NextStrategy), lab(Lab::PreviousStrategy)])
         .does("strategy", "replace the selected strategy by the next, previous one"),
     row(LAB, "t", &[lab(Lab::ToggleTarget)])

@@ -1,7 +1,7 @@
 //! Looks for the port or process that the command line names, and moves the map's cursor to it.
 //! Does not parse the argument.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     app::{App, Focus, Lens, Move, Overlay, Screen},
@@ -128,21 +128,26 @@ impl App {
     /// Opens the list of names nearest to this one, if there are any and it was not open before.
     /// Updates the open list, because processes become known one after another.
     fn offer_names(&mut self, typed: &str) {
+        let may_open = matches!(self.overlay, Overlay::None)
+            && self.screen == Screen::Map
+            && !self.were_names_offered;
+        let is_open = matches!(self.overlay, Overlay::Names(_));
+        if !(may_open || is_open) || Arc::ptr_eq(&self.names_of, &self.processes) {
+            return;
+        }
+        self.names_of = Arc::clone(&self.processes);
         let names: Vec<Text> = self.processes.nearest_names(typed).into_iter().cloned().collect();
         if names.is_empty() {
             return;
         }
-        match &mut self.overlay {
-            Overlay::Names(choice) => {
-                let selected = names.iter().position(|name| *name == choice.names[choice.selected]);
-                *choice = NameChoice { names, selected: selected.unwrap_or_default() };
+        let selected = match &self.overlay {
+            Overlay::Names(NameChoice { names: before, selected }) => {
+                names.iter().position(|name| *name == before[*selected]).unwrap_or_default()
             }
-            Overlay::None if self.screen == Screen::Map && !self.were_names_offered => {
-                self.were_names_offered = true;
-                self.overlay = Overlay::Names(NameChoice { names, selected: 0 });
-            }
-            _ => {}
-        }
+            _ => 0,
+        };
+        self.were_names_offered = true;
+        self.overlay = Overlay::Names(NameChoice { names, selected });
     }
 
     /// Looks for the selected name in place of the one on the command line.

@@ -52,15 +52,7 @@ macro_rules! run_fields {
                     settings::turn_range(&mut options.range, by, ephemeral);
                 },
             },
-            SettingField {
-                name: "attempts",
-                value: |options| options.max_attempts.to_string(),
-                accepts: settings::accepts_digits,
-                read: |options, typed| settings::read_attempts(typed, &mut options.max_attempts),
-                turn: |options, by, _| {
-                    settings::step(&settings::ATTEMPTS, &mut options.max_attempts, by);
-                },
-            },
+            settings::attempts_field!(settings::ATTEMPTS),
             SettingField {
                 name: "seed",
                 value: |options| options.seed.to_string(),
@@ -73,6 +65,20 @@ macro_rules! run_fields {
     };
 }
 pub(super) use run_fields;
+
+/// The field for the maximum number of attempts. Left and Right select one of `$usual`.
+macro_rules! attempts_field {
+    ($usual:expr) => {
+        SettingField {
+            name: "attempts",
+            value: |options| options.max_attempts.to_string(),
+            accepts: settings::accepts_digits,
+            read: |options, typed| settings::read_attempts(typed, &mut options.max_attempts),
+            turn: |options, by, _| settings::step(&$usual, &mut options.max_attempts, by),
+        }
+    };
+}
+pub(super) use attempts_field;
 
 /// A field as the panel shows it now.
 pub struct SettingRow<'a> {

@@ -15,7 +15,9 @@ use crate::{
         pool::{PoolAction, PoolInput},
         settings::{PROTOCOLS, cycle},
     },
-    domain::{Diagnosis, Level, Occupancy, PortRange, ProtocolFamily, Snapshot, diagnosis::About},
+    domain::{
+        Diagnosis, Drain, Level, Occupancy, PortRange, ProtocolFamily, Snapshot, diagnosis::About,
+    },
     engine::{Report, Request},
 };
 
@@ -417,6 +419,8 @@ impl App {
             categories: Categories::default(),
             marks: None,
             listeners: self.listener_rates.observe(&snapshot, self.monitor.history()),
+            sources: analysis.sources(),
+            drain: Drain::of(&snapshot, None),
             analysis,
             diagnosis: Diagnosis::default(),
             arrived: self.now,

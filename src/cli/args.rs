@@ -217,7 +217,7 @@ pub struct DiagnoseArguments {
     /// CRITICAL from this share of used ports
     #[arg(long, value_name = "PERCENT", default_value = "85")]
     pub critical: Percent,
-    /// Time to sample, 0 to 60
+    /// Time to sample, 0 to 60; rates need 0.9
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds(60.0))]
     pub sample: Duration,
     /// Maximum number of destinations, fullest first

@@ -8,13 +8,13 @@ mod owners;
 mod ranges;
 mod suspicion;
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use crate::domain::{
     Destination, Ephemeral, PortRange, Protocol, Snapshot, Socket, StateClass, notation::grouped,
 };
 
-pub use owners::{MAX_OWNERS, TopOwners};
+pub use owners::TopOwners;
 
 use self::{
     choice::PortChoice,
@@ -119,7 +119,7 @@ pub struct DestinationUse {
     pub low_parity_capacity: u32,
     /// Of `used`: ports of the low parity.
     pub low_parity_used: u32,
-    /// The owners that hold or held the sockets, most sockets first. At most `MAX_OWNERS`.
+    /// The owners that hold or held the sockets, most sockets first. At most four.
     pub owners: TopOwners,
 }
 
@@ -174,6 +174,12 @@ pub struct Left {
 pub struct PortSet(Box<[u64; 1024]>);
 
 impl Analysis {
+    /// Returns the number of distinct source addresses of the destinations.
+    pub fn sources(&self) -> usize {
+        let sources = self.destinations.iter().map(|row| row.destination.source);
+        sources.collect::<BTreeSet<_>>().len()
+    }
+
     /// Counts a snapshot, which must be sorted so that the sockets of one port are adjacent.
     pub fn of(snapshot: &Snapshot) -> Self {
         let mut ranges = Ranges::of(&snapshot.ephemeral);

@@ -134,7 +134,7 @@ impl LeaseTable {
         let is_check_due = self.pool.leases().len() > 0 && now >= self.next_check;
         let reclaimed = if is_check_due { self.reclaim_ended(host) } else { Vec::new() };
         if self.pool.quarantined().len() > 0 && now >= self.next_pass {
-            let are_more = self.pool.update_some_quarantines(self.now(), MAX_PASSING);
+            let are_more = self.pool.update_quarantines(self.now(), MAX_PASSING);
             self.next_pass = if are_more { now } else { now + PASS_INTERVAL };
         }
         reclaimed
@@ -151,7 +151,7 @@ impl LeaseTable {
             *checked.entry(holder).or_insert_with(is_holder_alive)
         };
         let reclaimed = self.pool.reclaim(self.now(), is_alive);
-        self.pool.update_some_quarantines(self.now(), MAX_PASSING);
+        self.pool.update_quarantines(self.now(), MAX_PASSING);
         let took = begin.elapsed();
         let now = begin + took;
         self.next_check = now + HOLDER_CHECK_INTERVAL.max(took * IDLE);

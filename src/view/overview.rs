@@ -46,8 +46,6 @@ struct OverviewContext<'a> {
     verdict: SubjectStatus,
     /// None: there are no rows.
     selected: Option<Selected>,
-    /// Number of distinct source addresses of the destinations.
-    sources: usize,
     /// See `OverviewContext::counts`.
     counts: &'a OnceCell<LensCounts>,
 }
@@ -59,10 +57,9 @@ pub fn render(app: &App, surface: &mut Surface<'_>) {
         return;
     };
     let selected = app.overview().selected(scan);
-    let (verdict, sources) = (headline.subject_status, destinations::sources(scan));
+    let verdict = headline.subject_status;
     let counts = &OnceCell::new();
-    let context =
-        OverviewContext { app, scan, theme, headline, verdict, selected, sources, counts };
+    let context = OverviewContext { app, scan, theme, headline, verdict, selected, counts };
     let lines = areas::verdict_lines(headline.is_bad);
     let verdict = verdict::lines(&context, area.width, lines);
     let areas = areas::OverviewAreas::within(&context, area, lines);
@@ -105,7 +102,7 @@ impl OverviewContext<'_> {
     /// 10.0.3.17:443`.
     fn destination(&self, destination: &Destination) -> String {
         let Destination { source, remote, .. } = destination;
-        if self.sources > 1 {
+        if self.scan.sources > 1 {
             format!("{source} {} {remote}", self.theme.glyph("→", "to"))
         } else {
             remote.to_string()

@@ -146,14 +146,11 @@ pub fn process(app: &App, snapshot: &Snapshot, pid: u32) -> String {
 pub fn owner_key(app: &App, owner_key: OwnerKey) -> String {
     match owner_key {
         OwnerKey::Process(pid) => app.processes().named(pid).to_string(),
-        OwnerKey::Hidden(uid) => match (uid, app.scan()) {
-            (Some(uid), Some(scan)) => format!("hidden, {}", user(&scan.snapshot, uid)),
-            _ => "hidden".to_owned(),
-        },
-        OwnerKey::Kernel => "kernel".to_owned(),
-        OwnerKey::Nobody => "none visible".to_owned(),
-        OwnerKey::Unresolved => "just opened or closed".to_owned(),
-        OwnerKey::NotAsked => "not looked up".to_owned(),
+        OwnerKey::Hidden(Some(uid)) => {
+            let user = app.scan().map(|scan| format!(", {}", user(&scan.snapshot, uid)));
+            owner_key.words() + &user.unwrap_or_default()
+        }
+        _ => owner_key.words(),
     }
 }
 

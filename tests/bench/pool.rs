@@ -142,7 +142,7 @@ fn warm(protocols: Protocols, full: usize, by: Protocols) -> io::Result<()> {
         taking.push(took);
         let ((), took) = timed(|| {
             release(&mut pool, &ports);
-            pool.update_quarantine(Duration::ZERO);
+            pool.update_quarantines(Duration::ZERO, usize::MAX);
         });
         ending.push(took);
     }
@@ -218,10 +218,11 @@ fn ten_thousand() -> io::Result<()> {
     println!("{}", line("release into a drain", micros([took], MANY), "us", None));
     let all = megabytes(BYTES.load(Ordering::Relaxed) - of_ports, before);
     println!("{}", line("memory while all of them rest", all, "MB", Some(MAX_MEGABYTES)));
-    let look = |second| timed(|| pool.update_quarantine(Duration::from_secs(second))).1;
+    let look =
+        |second| timed(|| pool.update_quarantines(Duration::from_secs(second), usize::MAX)).1;
     let looks: Vec<Duration> = (0..ROUNDS as u64).map(look).collect();
     println!("{}", line("a pass while they rest", micros(looks, 1), "us", None));
-    let ((), took) = timed(|| pool.update_quarantine(quiet));
+    let (_, took) = timed(|| pool.update_quarantines(quiet, usize::MAX));
     println!("{}", line("the end of a rest", micros([took], MANY), "us", None));
     drop(pool);
     take_during_drain()

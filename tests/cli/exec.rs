@@ -382,9 +382,11 @@ fn sockets_never_replace_closed_standard_streams() {
     });
 }
 
-/// A server that accepts one connection and closes it before the client does.
+/// A server that accepts one connection and closes it before the client does. Prints a line when it
+/// is ready.
 const CLOSES_FIRST: &str = "
 import socket
+print(flush=True)
 connection, _ = socket.socket(fileno=3).accept()
 connection.close()
 ";
@@ -393,6 +395,7 @@ connection.close()
 const BINDS_AND_CLOSES_FIRST: &str = "
 import os, socket
 listener = socket.create_server(('', int(os.environ['PORT'])))
+print(flush=True)
 connection, _ = listener.accept()
 connection.close()
 ";
@@ -403,7 +406,12 @@ fn a_server_that_closed_first_can_restart_on_its_port() {
         let held = ("--range 50000", CLOSES_FIRST);
         let not_held = ("--range 50000 --no-hold", BINDS_AND_CLOSES_FIRST);
         for (options, script) in [held, not_held].repeat(10) {
-            let mut server = exec(options, &["python3", "-c", script]).spawn().unwrap();
+            let mut server = exec(options, &["python3", "-c", script]);
+            let mut server = server.stdout(Stdio::piped()).spawn().unwrap();
+            // An earlier connect() could use a port that the server has in TIME-WAIT. Its SYN would
+            // be answered by an ACK, and sent again after a second.
+            let mut ready = [0];
+            server.stdout.take().unwrap().read_exact(&mut ready).unwrap();
             assert_eq!(connect(50_000).read(&mut [0]).unwrap(), 0, "the server closes");
             assert_eq!(server.wait().unwrap().code(), Some(0), "{options}");
         }

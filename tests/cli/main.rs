@@ -17,9 +17,12 @@ mod outputs;
 mod processes;
 #[path = "../support/pty.rs"]
 mod pty;
+#[path = "../support/side_by_side.rs"]
+mod side_by_side;
 #[path = "../support/snapshots.rs"]
 mod snapshots;
 
+mod at_once;
 mod cli;
 mod diagnose_cli;
 mod exec;

@@ -86,8 +86,8 @@ fn a_line_without_newline_is_accepted_after_shutdown() {
     });
 }
 
-#[test]
-fn a_pid_without_newline_is_answered_after_a_delay() {
+/// Runs in `at_once`.
+pub fn a_pid_without_newline_is_answered_after_a_delay() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let server = Server::start(&folder.path("s"), &["--range", "20000-20003"]);
@@ -178,8 +178,8 @@ fn sigusr1_prints_statistics_without_ending_the_server() {
     });
 }
 
-#[test]
-fn a_port_is_reclaimed_after_its_process_ended_unless_it_is_in_use() {
+/// Runs in `at_once`.
+pub fn a_port_is_reclaimed_after_its_process_ended_unless_it_is_in_use() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let options = ["--range", "20000", "--quarantine", "0", "--trace"];
@@ -202,8 +202,8 @@ fn a_port_is_reclaimed_after_its_process_ended_unless_it_is_in_use() {
     });
 }
 
-#[test]
-fn ports_are_reclaimed_without_requests() {
+/// Runs in `at_once`.
+pub fn ports_are_reclaimed_without_requests() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let server = Server::start(&folder.path("s"), &["--range", "20000-20009", "--trace"]);
@@ -215,8 +215,8 @@ fn ports_are_reclaimed_without_requests() {
     });
 }
 
-#[test]
-fn a_released_port_is_quarantined_before_it_is_leased_again() {
+/// Runs in `at_once`.
+pub fn a_released_port_is_quarantined_before_it_is_leased_again() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let options = ["--range", "20000", "--quarantine", "1.5"];
@@ -230,8 +230,8 @@ fn a_released_port_is_quarantined_before_it_is_leased_again() {
     });
 }
 
-#[test]
-fn a_drained_port_stays_bound_until_no_late_datagram_arrives() {
+/// Runs in `at_once`.
+pub fn a_drained_port_stays_bound_until_no_late_datagram_arrives() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let options = ["--range", "20000", "--drain", "1", "--trace"];

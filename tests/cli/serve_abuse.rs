@@ -50,8 +50,8 @@ fn an_invalid_request_is_closed_without_answer_and_leases_no_port() {
     });
 }
 
-#[test]
-fn silent_clients_are_closed_after_5_seconds_and_delay_nobody() {
+/// Runs in `at_once`.
+pub fn silent_clients_are_closed_after_5_seconds_and_delay_nobody() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let server = Server::start(&folder.path("s"), &["--range", "20000-20003"]);
@@ -139,8 +139,8 @@ fn thousands_of_silent_connections_take_few_descriptors_and_others_are_served() 
     });
 }
 
-#[test]
-fn a_server_with_few_descriptors_serves_on_among_silent_connections() {
+/// Runs in `at_once`.
+pub fn a_server_with_few_descriptors_serves_on_among_silent_connections() {
     in_new_namespace(|| {
         let folder = Folder::new();
         let server = Server::start(&folder.path("s"), &["--range", "20000-20099"]);

@@ -84,16 +84,16 @@ fn a_drained_port_stays_bound_until_no_late_datagram_arrives() {
             for (number, now) in [(1, 9), (2, 18), (3, 27)] {
                 sender.send_to(b"late", (target, port)).unwrap();
                 wait_until("the late datagram is heard", || {
-                    pool.update_quarantine(at(now));
+                    pool.update_quarantines(at(now), usize::MAX);
                     pool.counts().late_datagrams == number
                 });
                 assert!(is_bound(port));
                 assert!(matches!(take(&mut pool, at(now)), Err(Shortage::NoneLeft { .. })));
                 assert_eq!(pool.quarantined().next().unwrap().until, at(now + 10));
             }
-            pool.update_quarantine(Duration::from_millis(36_999));
+            pool.update_quarantines(Duration::from_millis(36_999), usize::MAX);
             assert!(is_bound(port));
-            pool.update_quarantine(at(37));
+            pool.update_quarantines(at(37), usize::MAX);
             assert!(!is_bound(port));
             assert_eq!(take(&mut pool, at(37)), Ok(port));
         }
@@ -109,9 +109,9 @@ fn quarantine_by_time_closes_the_port_and_does_not_lease_it() {
         assert!(!is_bound(port));
         let other = take(&mut pool, at(9)).unwrap();
         assert_ne!(other, port);
-        pool.update_quarantine(at(9));
+        pool.update_quarantines(at(9), usize::MAX);
         assert!(matches!(take(&mut pool, at(9)), Err(Shortage::NoneLeft { quarantined: 1, .. })));
-        pool.update_quarantine(at(10));
+        pool.update_quarantines(at(10), usize::MAX);
         assert_eq!(take(&mut pool, at(10)), Ok(port));
     });
 }
@@ -124,17 +124,17 @@ fn a_booked_port_is_drained_once_it_is_closed() {
         assert!(!is_bound(port));
         pool.release(at(0), port);
         assert!(is_bound(port), "the pool bound it");
-        pool.update_quarantine(at(10));
+        pool.update_quarantines(at(10), usize::MAX);
 
         let port = pool.book(at(10), Priority::Low, HOLDER, |_| ()).unwrap().port;
         let socket = UdpSocket::bind(("0.0.0.0", port)).unwrap();
         pool.release(at(10), port);
         assert!(!pool.quarantined().next().unwrap().is_held, "its tenant has it yet");
         drop(socket);
-        pool.update_quarantine(at(20));
+        pool.update_quarantines(at(20), usize::MAX);
         let entry = *pool.quarantined().next().unwrap();
         assert_eq!((entry.is_held, entry.until), (true, at(30)));
-        pool.update_quarantine(at(30));
+        pool.update_quarantines(at(30), usize::MAX);
         assert!(!is_bound(port));
     });
 }

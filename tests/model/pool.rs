@@ -45,10 +45,10 @@ fn a_released_port_is_leased_again_after_its_quarantine() {
     let port = take(&mut pool, at(0), Priority::Low).unwrap();
     assert!(pool.release(at(5), port));
     assert_eq!(machine.ours(), 0, "a rest by time is closed");
-    pool.update_quarantine(Duration::from_millis(14_999));
+    pool.update_quarantines(Duration::from_millis(14_999), usize::MAX);
     let none = Shortage::NoneLeft { class: Priority::Low, leased: 0, quarantined: 1, refused: 0 };
     assert_eq!(take(&mut pool, at(14), Priority::Low), Err(none));
-    pool.update_quarantine(at(15));
+    pool.update_quarantines(at(15), usize::MAX);
     assert_eq!(take(&mut pool, at(15), Priority::Low), Ok(port));
 }
 
@@ -60,7 +60,7 @@ fn each_late_datagram_restarts_the_drain_and_the_port_stays_bound() {
     for now in [9, 18, 27] {
         machine.send(port);
         machine.send(port);
-        pool.update_quarantine(at(now));
+        pool.update_quarantines(at(now), usize::MAX);
         assert_eq!((machine.ours(), pool.quarantined().next().unwrap().until), (1, at(now + 10)));
     }
     assert_eq!(
@@ -69,9 +69,9 @@ fn each_late_datagram_restarts_the_drain_and_the_port_stays_bound() {
     );
     // A datagram that arrived between two updates.
     machine.send(port);
-    pool.update_quarantine(at(1000));
+    pool.update_quarantines(at(1000), usize::MAX);
     assert_eq!(pool.quarantined().len(), 1);
-    pool.update_quarantine(at(1010));
+    pool.update_quarantines(at(1010), usize::MAX);
     assert_eq!((pool.quarantined().len(), machine.ours()), (0, 0));
 }
 
@@ -85,10 +85,10 @@ fn drain_detects_late_datagrams_with_many_quarantined_ports() {
     for &port in &ports {
         machine.send(port);
     }
-    pool.update_quarantine(at(10));
+    pool.update_quarantines(at(10), usize::MAX);
     assert_eq!((pool.quarantined().len(), pool.counts().late_datagrams), (10_000, 10_000));
     let mut rounds = 1;
-    while pool.update_some_quarantines(at(20), 64) {
+    while pool.update_quarantines(at(20), 64) {
         rounds += 1;
     }
     assert_eq!((rounds, pool.left_for(Priority::Low)), (10_000_u32.div_ceil(64), 10_000));
@@ -102,10 +102,10 @@ fn a_port_still_bound_by_its_holder_is_drained_once_it_can_be_bound() {
     pool.release(at(0), port);
     assert!(!pool.quarantined().next().unwrap().is_held);
     machine.0.borrow_mut().others.clear();
-    pool.update_quarantine(at(10));
+    pool.update_quarantines(at(10), usize::MAX);
     let entry = *pool.quarantined().next().unwrap();
     assert_eq!((entry.is_held, entry.until, machine.ours()), (true, at(20), 1));
-    pool.update_quarantine(at(20));
+    pool.update_quarantines(at(20), usize::MAX);
     assert_eq!((pool.left_for(Priority::Low), machine.ours(), pool.held()), (1, 0, 0));
 }
 
@@ -133,9 +133,9 @@ fn a_booked_port_used_by_a_child_is_reclaimed_once_it_is_free() {
     }
     machine.0.borrow_mut().others.clear();
     assert_eq!(pool.reclaim(at(5), |_| false), [port]);
-    pool.update_quarantine(at(14));
+    pool.update_quarantines(at(14), usize::MAX);
     assert_eq!(pool.left_for(Priority::Low), 0, "it rests from then on");
-    pool.update_quarantine(at(15));
+    pool.update_quarantines(at(15), usize::MAX);
     assert_eq!(pool.left_for(Priority::Low), 1);
 }
 
@@ -150,8 +150,8 @@ fn held_sockets_including_quarantined_ones_stay_within_the_limit() {
     let booked = pool.book(at(0), Priority::Low, holder(1), |_| ()).unwrap().port;
     pool.release(at(1), booked);
     assert_eq!((pool.held(), machine.ours()), (3, 3));
-    pool.update_quarantine(at(10));
-    pool.update_quarantine(at(11));
+    pool.update_quarantines(at(10), usize::MAX);
+    pool.update_quarantines(at(11), usize::MAX);
     assert_eq!((pool.held(), pool.quarantined().len()), (3, 1), "now there is room to watch it");
 }
 
@@ -200,7 +200,7 @@ fn searches_give_up_on_a_free_port_at_most_at_the_failure_rate() {
                 Ok(port) => assert!(pool.release(at(0), port)),
                 Err(_) => gave_up += 1,
             }
-            pool.update_quarantine(at(0));
+            pool.update_quarantines(at(0), usize::MAX);
         }
         let expected = f64::from(SEARCHES) * rate;
         let most = expected + 4.0 * (expected * (1.0 - rate)).sqrt();

@@ -86,7 +86,7 @@ impl PoolState {
             }
             PoolOperation::Wait(millis) => {
                 *now += Duration::from_millis(millis);
-                pool.update_quarantine(*now);
+                pool.update_quarantines(*now, usize::MAX);
             }
             PoolOperation::Late(number) => {
                 let port = FIRST + number;
@@ -197,7 +197,7 @@ proptest! {
             for &port in &first {
                 pool.release(at(0), port);
             }
-            pool.update_quarantine(at(10));
+            pool.update_quarantines(at(10), usize::MAX);
             (first, take_all(&mut pool, Priority::Low))
         };
         prop_assert_eq!(run(), run());

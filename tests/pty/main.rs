@@ -9,7 +9,10 @@ mod namespace;
 mod outputs;
 #[path = "../support/pty.rs"]
 mod pty;
+#[path = "../support/side_by_side.rs"]
+mod side_by_side;
 
+mod at_once;
 mod clipboard;
 mod pty_flow;
 mod pty_storms;

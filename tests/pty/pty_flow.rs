@@ -18,8 +18,8 @@ fn sum(frames: &[&[u8]]) -> usize {
     frames.iter().map(|frame| frame.len() + 16).sum()
 }
 
-#[test]
-fn a_refresh_without_change_writes_only_the_age() {
+/// Runs in `at_once`.
+pub fn a_refresh_without_change_writes_only_the_age() {
     in_new_namespace(|| {
         thread::scope(|scope| {
             for (arguments, what) in [
@@ -45,8 +45,8 @@ fn only_the_age_is_written(arguments: &[&str], what: &str) {
     assert!(largest <= 100, "{largest} bytes in a frame");
 }
 
-#[test]
-fn a_refresh_with_100_changed_ports_writes_at_most_6_kb() {
+/// Runs in `at_once`.
+pub fn a_refresh_with_100_changed_ports_writes_at_most_6_kb() {
     // With a port as argument, the program starts on the map.
     for arguments in [&["--interval", "3600"][..], &["--interval", "3600", "40000"]] {
         refresh_a_hundred(arguments);
@@ -91,8 +91,8 @@ fn settle_except_age(session: &mut Session) {
     });
 }
 
-#[test]
-fn an_allocator_step_at_4_per_second_writes_at_most_2_kb() {
+/// Runs in `at_once`.
+pub fn an_allocator_step_at_4_per_second_writes_at_most_2_kb() {
     in_new_namespace(|| {
         let mut session = Session::start_sized(120, 40, &["--interval", "3600"]);
         session.send(b"4");
@@ -138,8 +138,8 @@ fn keys_are_answered_while_the_allocator_runs_at_full_speed() {
     });
 }
 
-#[test]
-fn keys_are_answered_on_a_slow_terminal() {
+/// Runs in `at_once`.
+pub fn keys_are_answered_on_a_slow_terminal() {
     in_new_namespace(|| {
         let mut session = Session::start_sized(120, 40, &[]);
         session.send(b"4");

@@ -165,8 +165,8 @@ fn random_bytes_and_unterminated_pastes_are_handled() {
     });
 }
 
-#[test]
-fn a_terminal_that_does_not_read_for_20_seconds_then_shows_the_latest_state() {
+/// Runs in `at_once`.
+pub fn a_terminal_that_does_not_read_for_20_seconds_then_shows_the_latest_state() {
     in_new_namespace(|| {
         let mut session = Session::start(&["--theme", "dark", "40000"]);
         session.wait_for_text("40000");

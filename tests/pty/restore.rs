@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::pty::{Session, TWO_SECONDS};
+use crate::{
+    pty::{Session, TWO_SECONDS},
+    side_by_side::side_by_side,
+};
 
 /// Starts with `--theme dark`, which sends no query: this terminal would not answer one.
 fn start() -> Session {
@@ -146,17 +149,24 @@ fn each_terminating_signal_restores_the_terminal_and_is_the_exit_status() {
 }
 
 #[test]
-fn a_fatal_signal_restores_a_terminal_that_does_not_read() {
-    for (signal, name) in [(6, "Aborted"), (11, "Segmentation fault")] {
-        let mut session = start();
-        session.stop_reading();
-        session.signal_by_number(signal);
-        let ended = session.wait_for_end_unread();
-        assert_eq!(ended.status.signal(), Some(name));
-        assert!(ended.took < TWO_SECONDS, "{name} took {:?}", ended.took);
-        session.read_for(Duration::from_millis(10));
-        session.assert_given_back();
-    }
+fn a_signal_restores_a_terminal_that_does_not_read() {
+    side_by_side![
+        || ends_unread_by_signal(6, "Aborted"),
+        || ends_unread_by_signal(11, "Segmentation fault"),
+        || ends_unread_by_signal(15, "Terminated"),
+    ];
+}
+
+fn ends_unread_by_signal(signal: i32, name: &str) {
+    let mut session = start();
+    session.stop_reading();
+    session.signal_by_number(signal);
+    let ended = session.wait_for_end_unread();
+    assert_eq!(ended.status.signal(), Some(name));
+    assert!(ended.took < TWO_SECONDS, "{name} took {:?}", ended.took);
+    assert!(session.is_cooked());
+    session.read_for(Duration::from_millis(10));
+    session.assert_given_back();
 }
 
 #[test]
@@ -302,19 +312,6 @@ fn inherited_ignored_sighup_stays_ignored() {
 }
 
 #[test]
-fn a_signal_ends_the_program_if_the_terminal_does_not_read() {
-    let mut session = start();
-    session.stop_reading();
-    session.signal(Signal::TERM);
-    let ended = session.wait_for_end_unread();
-    assert_eq!(ended.status.signal(), Some("Terminated"));
-    assert!(ended.took < TWO_SECONDS, "took {:?}", ended.took);
-    assert!(session.is_cooked());
-    session.read_for(Duration::from_millis(10));
-    session.assert_given_back();
-}
-
-#[test]
 fn a_hangup_of_a_terminal_that_does_not_read_is_detected() {
     let mut session = start();
     session.stop_reading();
@@ -418,8 +415,8 @@ fn no_mouse_option_requests_no_mouse_reports() {
     assert_eq!(with_mouse.screen().mouse_protocol_mode(), vt100::MouseProtocolMode::AnyMotion);
 }
 
-#[test]
-fn an_idle_program_uses_no_cpu_time() {
+/// Runs in `at_once`.
+pub fn an_idle_program_uses_no_cpu_time() {
     let mut session = start();
     session.read_for(Duration::from_secs(1));
     let before = session.cpu_ticks();

@@ -68,8 +68,8 @@ fn shows_failing(contents: &str) -> bool {
     contents.contains("!! FAILING") || contents.contains("!! EXHAUSTED")
 }
 
-#[test]
-fn the_screen_shows_failing_or_exhausted_whenever_connect_fails() {
+/// Runs in `at_once`.
+pub fn the_screen_shows_failing_or_exhausted_whenever_connect_fails() {
     in_new_namespace(|| {
         let mut load = Load::new();
         load.open(64);
@@ -143,8 +143,8 @@ fn a_short_sample_near_the_limit_is_reported_as_insufficient() {
     });
 }
 
-#[test]
-fn a_longer_sample_scans_each_second_and_counts_full_scans() {
+/// Runs in `at_once`.
+pub fn a_longer_sample_scans_each_second_and_counts_full_scans() {
     // Not with descriptors of the thread's own: those that a child has copied are found first.
     in_another_namespace(|| {
         let mut load = Load::new();

@@ -7,7 +7,7 @@ use portscope::{
         App, AppOptions, Event, Extent, Key, Lens,
         lens::{LENSES, OwnerName, OwnerRanks},
     },
-    domain::{PortRange, ProcessTable, Protocols, Snapshot, State},
+    domain::{OwnerKey, PortRange, ProcessTable, Protocols, Snapshot, State},
     engine::Report,
     host::simulated::SimulatedHost,
     view::{self, Theme},
@@ -242,7 +242,11 @@ fn a_port_belongs_to_its_process_although_the_kernel_has_more_ports() {
         .snapshot();
     let ports = range(40_000, 40_001);
     let ranks = OwnerRanks::count(ports, Protocols::Both, &snapshot, &ProcessTable::default());
-    assert_eq!(ranks.owners, [(OwnerName::Kernel, 2), (OwnerName::Pid(4121), 1)]);
+    let unnamed = OwnerName::Unnamed;
+    assert_eq!(
+        ranks.owners,
+        [(unnamed(OwnerKey::Kernel), 2), (unnamed(OwnerKey::Process(4121)), 1)]
+    );
     assert_eq!(ranks.biggest_in(range(40_000, 40_000)), Some(1));
     assert_eq!(ranks.biggest_in(range(40_001, 40_001)), Some(0));
 }

@@ -699,21 +699,25 @@ fn many_listeners_get_the_free_rows_when_nothing_is_short() {
     }
 }
 
+/// A process that listens on these ports, and has connections on the first.
+fn serving(ports: &[u16], connections: u16) -> SimulatedHost {
+    let here = [127, 0, 0, 1];
+    let mut machine = SimulatedHost::builder().process(7, "redis-server", "redis-server", 0);
+    for &port in ports {
+        machine = machine.tcp((here, port), State::Listen).owned_by(&[7]);
+    }
+    for remote in 50_000..50_000 + connections {
+        machine = machine
+            .tcp((here, ports[0]), State::Established)
+            .connected_to((here, remote))
+            .owned_by(&[7]);
+    }
+    machine.build()
+}
+
 #[test]
 fn the_rate_of_a_listener_counts_connections_that_arrived_while_the_program_ran() {
-    let with = |connections: u16| {
-        let mut machine = SimulatedHost::builder()
-            .process(7, "redis-server", "redis-server", 0)
-            .tcp(([127, 0, 0, 1], 6379), State::Listen)
-            .owned_by(&[7]);
-        for port in 0..connections {
-            machine = machine
-                .tcp(([127, 0, 0, 1], 6379), State::Established)
-                .connected_to(([127, 0, 0, 1], 50_000 + port))
-                .owned_by(&[7]);
-        }
-        machine.build()
-    };
+    let with = |connections| serving(&[6379], connections);
     let mut session = on(&with(4), dark(), M);
     let rate = |session: &Session| session.app.scan().unwrap().listeners[0].connections_per_second;
     assert_eq!(rate(&session), None, "one scan shows no rate");
@@ -725,21 +729,7 @@ fn the_rate_of_a_listener_counts_connections_that_arrived_while_the_program_ran(
 
 #[test]
 fn connections_per_second_are_shown_over_time_where_the_list_is_wide() {
-    let with = |connections: u16| {
-        let mut machine = SimulatedHost::builder()
-            .process(7, "redis-server", "redis-server", 0)
-            .tcp(([127, 0, 0, 1], 6379), State::Listen)
-            .owned_by(&[7])
-            .tcp(([127, 0, 0, 1], 8080), State::Listen)
-            .owned_by(&[7]);
-        for port in 0..connections {
-            machine = machine
-                .tcp(([127, 0, 0, 1], 6379), State::Established)
-                .connected_to(([127, 0, 0, 1], 50_000 + port))
-                .owned_by(&[7]);
-        }
-        machine.build()
-    };
+    let with = |connections| serving(&[6379, 8080], connections);
     let mut session = on(&with(4), dark(), (100, 30));
     // Four connections arrive in the first second, and none later.
     for number in 2..9 {
@@ -750,11 +740,12 @@ fn connections_per_second_are_shown_over_time_where_the_list_is_wide() {
     };
     assert!(shown(&session).contains("incoming  over time"), "{}", shown(&session));
     assert!(
-        row(&session, "tcp 6379").ends_with("  ██▄▄▃▃▃▂▂▂▂▂▂▂"),
+        row(&session, "tcp 6379").ends_with(" ··██▄▄▃▃▃▂▂▂▂▂▂▂"),
         "{}",
         row(&session, "tcp 6379")
     );
-    assert!(row(&session, "tcp 8080").ends_with("0/s"), "{}", row(&session, "tcp 8080"));
+    // The first scan shows no rate.
+    assert!(row(&session, "tcp 8080").ends_with("0/s  ··"), "{}", row(&session, "tcp 8080"));
     for (columns, rows) in [S, M, (99, 30)] {
         (session.columns, session.rows) = (columns, rows);
         session.update(Event::Resized { columns, rows });

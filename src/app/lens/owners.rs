@@ -2,31 +2,21 @@
 
 use std::collections::HashMap;
 
-use crate::domain::{Owner, PortRange, ProcessTable, Protocols, Snapshot, Socket, Text};
+use crate::domain::{Owner, OwnerKey, PortRange, ProcessTable, Protocols, Snapshot, Socket, Text};
 
 /// An owner on the map. Processes of the same name are one owner.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum OwnerName {
     Process(Text),
-    /// A process whose name is not known yet.
-    Pid(u32),
-    Kernel,
-    Hidden,
-    Nobody,
-    Unresolved,
-    NotAsked,
+    /// A process whose name is not known yet, or no process.
+    Unnamed(OwnerKey),
 }
 
 impl OwnerName {
     pub fn words(&self) -> String {
         match self {
             Self::Process(name) => name.to_string(),
-            Self::Pid(pid) => format!("pid {pid}"),
-            Self::Kernel => "kernel".to_owned(),
-            Self::Hidden => "hidden".to_owned(),
-            Self::Nobody => "none visible".to_owned(),
-            Self::Unresolved => "just opened or closed".to_owned(),
-            Self::NotAsked => "not looked up".to_owned(),
+            Self::Unnamed(key) => key.words(),
         }
     }
 }
@@ -72,7 +62,8 @@ impl OwnerRanks {
             rank[owner as usize] = place as u32;
         }
         let is_process = |owner: u32| {
-            matches!(names.list[owner as usize], OwnerName::Process(_) | OwnerName::Pid(_))
+            let name = &names.list[owner as usize];
+            matches!(name, OwnerName::Process(_) | OwnerName::Unnamed(OwnerKey::Process(_)))
         };
         let ranked = pairs.iter().map(|&(p, owner)| (p, !is_process(owner), rank[owner as usize]));
         let mut ports: Vec<_> = ranked.collect();
@@ -121,13 +112,13 @@ impl<'a> Names<'a> {
                 }
                 return;
             }
-            Owner::Kernel | Owner::Departed(_) => OwnerName::Kernel,
-            Owner::Hidden => OwnerName::Hidden,
-            Owner::Nobody => OwnerName::Nobody,
-            Owner::Unresolved => OwnerName::Unresolved,
-            Owner::NotAsked => OwnerName::NotAsked,
+            Owner::Kernel | Owner::Departed(_) => OwnerKey::Kernel,
+            Owner::Hidden => OwnerKey::Hidden(None),
+            Owner::Nobody => OwnerKey::Nobody,
+            Owner::Unresolved => OwnerKey::Unresolved,
+            Owner::NotAsked => OwnerKey::NotAsked,
         };
-        found(self.number(other));
+        found(self.number(OwnerName::Unnamed(other)));
     }
 
     fn process(&mut self, pid: u32) -> u32 {
@@ -135,7 +126,7 @@ impl<'a> Names<'a> {
             return number;
         }
         let name = self.processes.get(pid).map(|p| OwnerName::Process(p.name.clone()));
-        let number = self.number(name.unwrap_or(OwnerName::Pid(pid)));
+        let number = self.number(name.unwrap_or(OwnerName::Unnamed(OwnerKey::Process(pid))));
         self.by_pid.insert(pid, number);
         number
     }

@@ -64,13 +64,7 @@ impl EditableSettings for PoolOptions {
             read: |options, typed| read_rate(typed).map(|value| options.failure_rate = value),
             turn: |options, by, _| options.failure_rate = next_rate(options.failure_rate, by),
         },
-        SettingField {
-            name: "attempts",
-            value: |options| options.max_attempts.to_string(),
-            accepts: settings::accepts_digits,
-            read: |options, typed| settings::read_attempts(typed, &mut options.max_attempts),
-            turn: |options, by, _| settings::step(&ATTEMPTS, &mut options.max_attempts, by),
-        },
+        settings::attempts_field!(ATTEMPTS),
         SettingField {
             name: "holder",
             value: |options| options.holder.map_or_else(|| OURS.to_owned(), |pid| pid.to_string()),

@@ -6,6 +6,7 @@ use std::{cmp::Reverse, ops::Deref};
 use crate::domain::{
     Owner, OwnerKey, OwnerUse, Protocol, Snapshot, Socket, State, StateClass,
     analysis::{key_numbers::KeyNumbers, ranges::PortState},
+    notation::NamedProcess,
 };
 
 /// Owners in the order in which they first appeared.
@@ -34,6 +35,19 @@ impl OwnerKey {
             Owner::Nobody => Self::Nobody,
             Owner::Unresolved => Self::Unresolved,
             Owner::NotAsked => Self::NotAsked,
+        }
+    }
+
+    /// Names the owner without what only other tables know, the name of a process and of a user:
+    /// `pid 4121`, `hidden`, `kernel`.
+    pub fn words(self) -> String {
+        match self {
+            Self::Process(pid) => NamedProcess { name: None, pid }.to_string(),
+            Self::Hidden(_) => "hidden".to_owned(),
+            Self::Kernel => "kernel".to_owned(),
+            Self::Nobody => "none visible".to_owned(),
+            Self::Unresolved => "just opened or closed".to_owned(),
+            Self::NotAsked => "not looked up".to_owned(),
         }
     }
 
@@ -113,7 +127,7 @@ impl OwnerEntry {
 }
 
 /// Number of owners that are kept.
-pub const MAX_OWNERS: usize = 4;
+const MAX_OWNERS: usize = 4;
 
 /// The owners with most sockets and their numbers of sockets, sorted by that number in descending
 /// order, then by owner; and how many owners there are. Stored inline: a heap-allocated list for

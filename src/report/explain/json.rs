@@ -11,7 +11,8 @@ use serde::Serialize;
 
 use crate::{
     domain::{
-        Endpoint, Errno, ParentProcess, Process, Publication, Text, UnseenNamespaces, availability,
+        Endpoint, Errno, ParentProcess, Process, Publication, Snapshot, Text, UnseenNamespaces,
+        availability,
     },
     report::{
         Explanation, Scan, User,
@@ -51,11 +52,7 @@ impl<'a> AnswerDocument<'a> {
         match (left_out, documents.next()) {
             (None, Some(document)) => Self::Port(Box::new(document)),
             (left_out, first) => Self::Process(PortsDocument {
-                schema: SCHEMA,
-                taken_at: Instant(snapshot.taken_at),
-                host: HostDocument::of(snapshot),
-                complete: snapshot.is_complete(),
-                missing: Missing(&snapshot.gaps),
+                head: DocumentHead::of(snapshot),
                 ports: first.into_iter().chain(documents).collect(),
                 ports_left_out: left_out.unwrap_or_default(),
             }),
@@ -63,24 +60,40 @@ impl<'a> AnswerDocument<'a> {
     }
 }
 
+/// The keys with which each document begins.
 #[derive(Serialize)]
-struct PortsDocument<'a> {
+struct DocumentHead<'a> {
     schema: &'static str,
     taken_at: Instant,
     host: HostDocument<'a>,
     complete: bool,
     missing: Missing<'a>,
+}
+
+impl<'a> DocumentHead<'a> {
+    fn of(snapshot: &'a Snapshot) -> Self {
+        Self {
+            schema: SCHEMA,
+            taken_at: Instant(snapshot.taken_at),
+            host: HostDocument::of(snapshot),
+            complete: snapshot.is_complete(),
+            missing: Missing(&snapshot.gaps),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct PortsDocument<'a> {
+    #[serde(flatten)]
+    head: DocumentHead<'a>,
     ports: Vec<ExplainDocument<'a>>,
     ports_left_out: usize,
 }
 
 #[derive(Serialize)]
 struct ExplainDocument<'a> {
-    schema: &'static str,
-    taken_at: Instant,
-    host: HostDocument<'a>,
-    complete: bool,
-    missing: Missing<'a>,
+    #[serde(flatten)]
+    head: DocumentHead<'a>,
     port: u16,
     ranges: Vec<&'static str>,
     class: &'static str,
@@ -92,14 +105,9 @@ struct ExplainDocument<'a> {
 
 impl<'a> ExplainDocument<'a> {
     fn of(explanation: &'a Explanation<'_>) -> Self {
-        let snapshot = explanation.scan.snapshot;
         let sides = explanation.sides.iter();
         Self {
-            schema: SCHEMA,
-            taken_at: Instant(snapshot.taken_at),
-            host: HostDocument::of(snapshot),
-            complete: snapshot.is_complete(),
-            missing: Missing(&snapshot.gaps),
+            head: DocumentHead::of(explanation.scan.snapshot),
             port: explanation.port,
             ranges: explanation.ranges(),
             class: explanation.class(),

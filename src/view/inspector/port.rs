@@ -39,28 +39,71 @@ pub const MAX_COMMAND_LINES: usize = 8;
 /// Returns the lines below the title, and how many of them must not be left out: all but those of
 /// the port itself. Commands have as many lines as fit into `height`.
 pub fn lines(context: &InspectorContext<'_>, height: usize) -> (Vec<Line<'static>>, usize) {
-    let each = (MIN_COMMAND_LINES + 1..=MAX_COMMAND_LINES).rev();
-    let mut longer = each.map(|command_lines| lines_of(context, command_lines));
-    let found = longer.find(|(lines, _)| lines.len() <= height);
-    found.unwrap_or_else(|| lines_of(context, MIN_COMMAND_LINES))
-}
-
-fn lines_of(context: &InspectorContext<'_>, command_lines: usize) -> (Vec<Line<'static>>, usize) {
     let owners = owners(context);
-    let mut lines = Vec::new();
-    if owners.is_empty() {
-        lines.extend(wrapped(context, what(context)));
-    }
-    for owner in &owners {
+    let described: Vec<_> = owners.iter().map(|owner| OwnerLines::of(context, owner)).collect();
+    let facts: Vec<_> = context.dim_rows(&facts(context)).collect();
+    let mut lines = if described.is_empty() { wrapped(context, what(context)) } else { Vec::new() };
+    // Blank lines separate the owners, and the facts from what is above them.
+    let others = lines.len() + described.len().max(1) + facts.len();
+    let height_with = |command_lines| {
+        described.iter().map(|owner| owner.height(command_lines)).sum::<usize>() + others
+    };
+    let mut longer = (MIN_COMMAND_LINES + 1..=MAX_COMMAND_LINES).rev();
+    let command_lines =
+        longer.find(|&lines| height_with(lines) <= height).unwrap_or(MIN_COMMAND_LINES);
+    for owner in described {
         if !lines.is_empty() {
             lines.push(Line::default());
         }
-        lines.extend(owner_lines(context, owner, command_lines));
+        lines.extend(owner.into_lines(context, command_lines));
     }
     let needed = lines.len();
     lines.push(Line::default());
-    lines.extend(context.dim_rows(&facts(context)));
+    lines.extend(facts);
     (lines, needed)
+}
+
+/// The lines of an owner, of which those of its command may be cut.
+struct OwnerLines {
+    name: Vec<Line<'static>>,
+    /// Empty: no command is known.
+    command: Vec<String>,
+    /// The sockets, then what else is known of the process.
+    rest: Vec<Line<'static>>,
+}
+
+impl OwnerLines {
+    fn of(context: &InspectorContext<'_>, owner: &PortOwner<'_>) -> Self {
+        let command = command(context, owner, owner.pids.len() == 1);
+        let sockets = owner.states.iter().flat_map(|all| state_lines(context, all));
+        let details = details(context, owner);
+        let details = details.iter().flat_map(|(label, value)| field(context, label, value));
+        Self {
+            name: field(context, "owner", &owner_words(context, owner).join(", ")),
+            command: command.map(|command| value_lines(context, &command)).unwrap_or_default(),
+            rest: sockets.chain(details).collect(),
+        }
+    }
+
+    /// Returns the number of lines if the command has at most `command_lines`.
+    fn height(&self, command_lines: usize) -> usize {
+        self.name.len() + self.command.len().min(command_lines) + self.rest.len()
+    }
+
+    fn into_lines(
+        self,
+        context: &InspectorContext<'_>,
+        command_lines: usize,
+    ) -> impl Iterator<Item = Line<'static>> {
+        let Self { name, mut command, rest } = self;
+        let is_cut = command.len() > command_lines;
+        command.truncate(command_lines);
+        if let Some(last) = command.last_mut().filter(|_| is_cut) {
+            *last = words::shorten(&format!("{last}.."), value_width(context));
+        }
+        let command = labelled_lines("command", LABEL_WIDTH, command, context.theme);
+        name.into_iter().chain(command).chain(rest)
+    }
 }
 
 /// Returns the title of the port, with the number of its sockets.
@@ -136,28 +179,6 @@ pub fn what(context: &InspectorContext<'_>) -> &'static str {
         (true, true) => "free, reserved: only bind(port) gets it",
         (false, _) => "free, outside the ephemeral range",
     }
-}
-
-/// Returns owner and command, the sockets, then what else is known of the process.
-fn owner_lines(
-    context: &InspectorContext<'_>,
-    owner: &PortOwner<'_>,
-    command_lines: usize,
-) -> Vec<Line<'static>> {
-    let mut lines = field(context, "owner", &owner_words(context, owner).join(", "));
-    if let Some(command) = command(context, owner, owner.pids.len() == 1) {
-        let mut pieces = value_lines(context, &command);
-        let is_cut = pieces.len() > command_lines;
-        pieces.truncate(command_lines);
-        if let Some(last) = pieces.last_mut().filter(|_| is_cut) {
-            *last = words::shorten(&format!("{last}.."), value_width(context));
-        }
-        lines.extend(labelled_lines("command", LABEL_WIDTH, pieces, context.theme));
-    }
-    lines.extend(owner.states.iter().flat_map(|all| state_lines(context, all)));
-    let details = details(context, owner);
-    lines.extend(details.iter().flat_map(|(label, value)| field(context, label, value)));
-    lines
 }
 
 /// Returns a badge with the state, then its sockets, on as many lines as needed.

@@ -1,7 +1,5 @@
 //! Draws the table of destinations. The analysis has already sorted them, fullest first.
 
-use std::collections::BTreeSet;
-
 use ratatui::{style::Style, text::Span};
 use unicode_width::UnicodeWidthStr;
 
@@ -13,7 +11,7 @@ use super::{
     who,
 };
 use crate::{
-    app::{App, LatestScan, overview::OverviewList},
+    app::{App, overview::OverviewList},
     domain::{DestinationUse, Level, StateClass, Subject, diagnosis::SubjectStatus, notation},
     view::{
         Role, Theme, gauges,
@@ -32,13 +30,8 @@ const MAX_BAR_WIDTH: u16 = 40;
 /// and the gaps between them.
 const OTHERS_WIDTH: usize = 22;
 
-pub fn sources(scan: &LatestScan) -> usize {
-    let sources = scan.analysis.destinations.iter().map(|row| row.destination.source);
-    sources.collect::<BTreeSet<_>>().len()
-}
-
 pub fn render(context: &OverviewContext<'_>, surface: &mut Surface<'_>) {
-    let mut notes = vec![match context.sources {
+    let mut notes = vec![match context.scan.sources {
         0 => "no connections".to_owned(),
         count => notation::counted(count as u64, "source address"),
     }];
@@ -69,7 +62,7 @@ fn columns<'a>(
     width: u16,
 ) -> Vec<ListColumn<'a, DestinationUse>> {
     let names = rows.iter().map(|row| context.destination(&row.destination).width()).max();
-    let longest = if context.sources > 1 { MAX_PAIR_WIDTH } else { MAX_DESTINATION_WIDTH };
+    let longest = if context.scan.sources > 1 { MAX_PAIR_WIDTH } else { MAX_DESTINATION_WIDTH };
     // A cell that is wider than its column would move the cells at its right.
     let widest = |least: u16, text: &dyn Fn(&DestinationUse) -> String| {
         rows.iter().map(|row| text(row).width() as u16).fold(least, u16::max)

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 
 use super::{OverviewContext, rule, verdict};
 use crate::{
-    domain::{Drain, Level, Protocol, StateClass, Subject, diagnosis::SubjectStatus, notation},
+    domain::{Level, Protocol, StateClass, Subject, diagnosis::SubjectStatus, notation},
     view::{
         Role, Theme,
         bars::{self, EIGHTHS},
@@ -19,31 +19,34 @@ use crate::{
 
 /// The forecast gets 1 / `FORECAST_DIVISOR` of the width.
 const FORECAST_DIVISOR: u16 = 3;
+/// Replaces the bar of a sparkline where the number is unknown.
+const UNKNOWN: char = '·';
 const MIN_WIDTH: u16 = 16;
 const MIN_HEIGHT: u16 = 4;
 
-/// Returns a sparkline of `series`: the time before the last snapshot, and the ports in use then. A
-/// full cell means `size` ports. Returns an empty string with ASCII glyphs.
-pub fn spark(series: &[(Duration, u32)], size: u32, width: usize, theme: &Theme) -> String {
+/// Returns a sparkline of `series`: the time before the last snapshot, and the number then. A full
+/// cell means `size`, a dot that the number is unknown. Returns an empty string with ASCII glyphs.
+pub fn spark(series: &[(Duration, Option<u32>)], size: u32, width: usize, theme: &Theme) -> String {
     if theme.ascii {
         return String::new();
     }
-    let glyph = |ports: u32| EIGHTHS[(ports * 8).div_ceil(size.max(1)).min(8) as usize];
+    let eighths = |number: u32| (number * 8).div_ceil(size.max(1)).min(8) as usize;
+    let glyph = |number: Option<u32>| number.map_or(UNKNOWN, |number| EIGHTHS[eighths(number)]);
     columns(series, width).into_iter().map(glyph).collect()
 }
 
 /// Distributes the series over `width` columns. Each column shows the last value of its interval.
-fn columns(series: &[(Duration, u32)], width: usize) -> Vec<u32> {
+fn columns<N: Copy>(series: &[(Duration, N)], width: usize) -> Vec<N> {
     let Some(&(longest, first)) = series.first() else { return Vec::new() };
     let span = longest.as_secs_f64();
     let mut values = series.iter().peekable();
     let mut value = first;
     let column = |column: usize| {
         let ends = span * (1.0 - (column + 1) as f64 / width.max(1) as f64);
-        while let Some((_, ports)) =
+        while let Some((_, next)) =
             values.next_if(|(before, _)| before.as_secs_f64() >= ends - 1e-6)
         {
-            value = *ports;
+            value = *next;
         }
         value
     };
@@ -57,7 +60,7 @@ pub fn drain(context: &OverviewContext<'_>, surface: &mut Surface<'_>) {
     if area.width < MIN_WIDTH || area.height < MIN_HEIGHT {
         return;
     }
-    let freed = Drain::of(&context.scan.snapshot, None).freed;
+    let freed = &context.scan.drain.freed;
     let all: u32 = freed.iter().sum();
     let title = drain_title(all, usize::from(area.width).saturating_sub(4));
     rule::draw(&title, &["ports freed per second".to_owned()], surface);
@@ -213,7 +216,7 @@ mod tests {
     use super::*;
     use crate::view::{Background, Depth};
 
-    fn series(ports: &[u32]) -> Vec<(Duration, u32)> {
+    fn series(ports: &[Option<u32>]) -> Vec<(Duration, Option<u32>)> {
         let last = ports.len() as u64 - 1;
         (0..).zip(ports).map(|(at, &ports)| (Duration::from_secs(last - at), ports)).collect()
     }
@@ -221,8 +224,10 @@ mod tests {
     #[test]
     fn a_sparkline_has_the_order_of_its_series() {
         let theme = Theme::new(Depth::True, Background::Dark, false);
-        assert_eq!(spark(&series(&[0, 1, 2, 4, 8]), 8, 4, &theme), "▁▂▄█");
-        assert_eq!(spark(&series(&[5, 5]), 10, 3, &theme), "▄▄▄");
+        let known = |ports: &[u32]| series(&ports.iter().copied().map(Some).collect::<Vec<_>>());
+        assert_eq!(spark(&known(&[0, 1, 2, 4, 8]), 8, 4, &theme), "▁▂▄█");
+        assert_eq!(spark(&known(&[5, 5]), 10, 3, &theme), "▄▄▄");
+        assert_eq!(spark(&series(&[None, None, Some(0), Some(8)]), 8, 3, &theme), "· █");
         assert_eq!(spark(&[], 8, 3, &theme), "");
     }
 }

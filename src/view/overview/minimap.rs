@@ -1,4 +1,5 @@
-//! Draws a small map of the range by state, with a legend. The Map screen draws the large map.
+//! Draws a small map of the range, with a legend: the states of its ports; without colour, how much
+//! of each block is in use. The Map screen draws the large map.
 
 use ratatui::{layout::Rect, text::Line};
 

@@ -137,8 +137,9 @@ fn line(context: &OverviewContext<'_>, gauge: &Gauge, columns: &Columns) -> Line
         line.push_span(half(context, gauge));
     }
     if columns.spark > 0 {
-        let series = context.app.trends().series(subject);
-        let spark = graphs::spark(&series, gauge.size, usize::from(columns.spark), theme);
+        let series = context.app.trends().series(subject).into_iter();
+        let known: Vec<_> = series.map(|(before, ports)| (before, Some(ports))).collect();
+        let spark = graphs::spark(&known, gauge.size, usize::from(columns.spark), theme);
         line.push_span("  ");
         line.push_span(Span::styled(spark, theme.style(Role::Dim)));
     }

@@ -37,7 +37,7 @@ pub fn lines(context: &OverviewContext<'_>, width: u16, height: u16) -> Vec<Line
     let room = width.saturating_sub(badge.width() + 2);
     let text = match own {
         Some(finding) => words::whole_words(&finding.summary, room),
-        None => fitting(&context.verdict, context.sources, context.theme, room),
+        None => fitting(&context.verdict, context.scan.sources, context.theme, room),
     };
     let bold = Style::reset().bold();
     let mut lines = vec![Line::from(vec![badge, Span::raw("  "), Span::styled(text, bold)])];
