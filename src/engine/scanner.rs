@@ -40,6 +40,7 @@ pub struct ScanControl {
 }
 
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "requests that do not depend on each other")]
 struct ScanOptions {
     scan_now: bool,
     scan_soon: bool,

@@ -93,12 +93,12 @@ fn scans_are_more_frequent_while_ports_run_out() {
     let mut snapshot = machine().snapshot();
     snapshot.number = 3;
     session.update(Event::Tick);
-    session.0.update(Duration::from_secs(60), Event::Report(Report::Scanned(Arc::new(snapshot))));
+    session.0.update(Duration::from_mins(1), Event::Report(Report::Scanned(Arc::new(snapshot))));
     let mut snapshot = machine().snapshot();
     snapshot.number = 4;
     let effects = session
         .0
-        .update(Duration::from_secs(120), Event::Report(Report::Scanned(Arc::new(snapshot))));
+        .update(Duration::from_mins(2), Event::Report(Report::Scanned(Arc::new(snapshot))));
     assert_eq!(effects, []);
 }
 

@@ -51,7 +51,9 @@ fn in_thread<T: Send>(body: impl FnOnce() -> io::Result<T> + Send) -> Option<T> 
         body()
     };
     let result = thread::scope(|scope| scope.spawn(in_thread).join());
-    id.get().copied().map(wait_until_gone);
+    if let Some(id) = id.get().copied() {
+        wait_until_gone(id);
+    }
     match result {
         Ok(Ok(result)) => Some(result),
         Ok(Err(error)) if std::env::var_os("CI").is_some() => {
