@@ -280,9 +280,10 @@ fn screen_and_engine_agree_on_a_complete_run() {
     session.act(Action::RunOrPause);
     session.wait_for(|allocation| allocation.held().len() >= 20);
     session.act(Action::RunOrPause);
-    session.wait_until(|session| session.allocation.held().len() == session.host_held().len());
+    session.wait_until(|session| !session.runs);
 
     let held = session.host_held().len();
+    assert_eq!(session.allocation.held().len(), held);
     session.act(Action::ReleaseOne);
     session.wait_for(|allocation| allocation.held().len() == held - 1);
     assert_eq!(session.host_held().len(), held - 1);

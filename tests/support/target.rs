@@ -36,6 +36,8 @@ pub struct Session {
     reports: mpsc::Receiver<Report>,
     thread: AllocationThread,
     started: Instant,
+    /// Whether the thread made attempts by itself at its last report.
+    pub runs: bool,
 }
 
 impl Session {
@@ -81,7 +83,7 @@ impl Session {
         let (outbox, reports) = mailbox(4096);
         let thread = spawn(Arc::new(host.clone()), outbox).expect("a thread");
         let real = Some((snapshot, occupancy));
-        Self { allocation, host, real, reports, thread, started: Instant::now() }
+        Self { allocation, host, real, reports, thread, started: Instant::now(), runs: false }
     }
 
     /// Returns the requests of the action to the engine, which receives them.
@@ -167,6 +169,7 @@ impl Session {
     fn receive(&mut self, report: Report) {
         match report {
             Report::Allocation(delta) => {
+                self.runs = delta.is_running;
                 let real = last(self.real.as_ref());
                 let effects = self.allocation.apply(self.started.elapsed(), *delta, real);
                 self.follow(effects);
