@@ -5,9 +5,12 @@
 
 #![allow(clippy::print_stdout, reason = "the figures are worth reading")]
 
-use portscope::view::{
-    Background, Contrast, Depth, Role, Theme,
-    theme::{HEAT_TOP, SCALE_TOP},
+use portscope::{
+    domain::StateClass,
+    view::{
+        Background, Contrast, Depth, Role, Theme,
+        theme::{HEAT_TOP, SCALE_TOP},
+    },
 };
 use ratatui::style::Color;
 
@@ -245,5 +248,32 @@ fn with_16_colours_at_most_two_neighbouring_steps_share_a_colour() {
             assert!(!free.contains(&theme.color(Role::Heat(step))), "step {step}");
         }
         assert!(colors.iter().all(|color| !free.contains(color)), "{colors:?}");
+    }
+}
+
+/// xterm's default for the colours of the two states.
+fn of_sixteen(color: Color) -> Rgb {
+    match color {
+        Color::LightCyan => [0, 255, 255],
+        Color::LightBlue => [92, 92, 255],
+        Color::Green => [0, 205, 0],
+        Color::Blue => [0, 0, 238],
+        other => panic!("{other:?} has no value here"),
+    }
+}
+
+#[test]
+fn udp_and_established_differ_in_sixteen_colours() {
+    for background in [Background::Dark, Background::Light] {
+        for contrast in [Contrast::Normal, Contrast::High] {
+            let theme = Theme::new(Depth::Sixteen, background, false).with_contrast(contrast);
+            let [udp, established] = [StateClass::Udp, StateClass::Established]
+                .map(|class| of_sixteen(theme.color(Role::Class(class))));
+            for color_vision in ColorVision::EACH {
+                let color_distance = distance(udp, established, color_vision);
+                println!("{} {color_vision:?}: {color_distance:.4}", theme.name());
+                assert!(color_distance >= 0.29, "{} {color_vision:?}", theme.name());
+            }
+        }
     }
 }

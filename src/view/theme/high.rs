@@ -21,7 +21,7 @@ const ESTABLISHED: Swatch = row(0x42_ADFF, 39, 0x06_24ED, 21, LightBlue, Blue);
 const TIME_WAIT: Swatch = row(0xE8_9D2D, 179, 0xAE_6300, 166, Yellow, Yellow);
 const CLOSING: Swatch = row(0xFF_0052, 197, 0x5A_0123, 52, Red, Red);
 const BOUND: Swatch = row(0xB4_40FA, 129, 0x89_1BA4, 91, Magenta, Magenta);
-const UDP: Swatch = row(0x00_FFB4, 49, 0x02_8485, 30, Cyan, Green);
+const UDP: Swatch = row(0x00_FFB4, 49, 0x02_8485, 30, LightCyan, Green);
 const DARK: Swatch = row(0xC4_CCFF, 153, 0x05_1662, 17, White, LightMagenta);
 
 /// In the order of `StateClass::EACH`.

@@ -38,7 +38,7 @@ const ESTABLISHED: Swatch = row(0x3F_78E8, 33, 0x44_72E3, 62, Color::LightBlue, 
 const TIME_WAIT: Swatch = row(0xFE_AD00, 214, 0xD3_7D05, 172, Color::Yellow, Color::Yellow);
 const CLOSING: Swatch = row(0xCE_4208, 166, 0xB9_3104, 124, Color::Red, Color::Red);
 const BOUND: Swatch = row(0xC2_85C5, 176, 0x98_27A0, 127, Color::Magenta, Color::Magenta);
-const UDP: Swatch = row(0x00_F0BE, 50, 0x06_785A, 29, Color::Cyan, Color::Green);
+const UDP: Swatch = row(0x00_F0BE, 50, 0x06_785A, 29, Color::LightCyan, Color::Green);
 const DARK: Swatch = row(0xC5_BAFF, 183, 0x2B_0072, 18, Color::White, Color::LightMagenta);
 
 /// In the order of `StateClass::EACH`.
