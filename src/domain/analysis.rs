@@ -312,9 +312,15 @@ impl DestinationUse {
         self.low_parity_capacity.saturating_sub(self.low_parity_used)
     }
 
-    /// Returns the used share of the capacity, 0 to 1; 1 if the capacity is 0.
+    /// Returns the number of ports in use: those of `used` that connect() cannot surely reuse. The
+    /// others are counted in `left`.
+    pub fn in_use(&self) -> u32 {
+        self.used.saturating_sub(self.surely_reusable)
+    }
+
+    /// Returns the share of the capacity that is `in_use`, 0 to 1; 1 if the capacity is 0.
     pub fn used_share(&self) -> f64 {
-        share(self.used, self.capacity)
+        share(self.in_use(), self.capacity)
     }
 
     /// Returns the share of the capacity, 0 to 1, that is not certain to be available to connect();

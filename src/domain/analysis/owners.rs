@@ -154,6 +154,11 @@ impl TopOwners {
         self.processes += u32::from(owner_key.pid().is_some());
     }
 
+    /// Returns the number of owners, also of those that are not kept.
+    pub fn total(&self) -> u32 {
+        self.count
+    }
+
     /// Returns the number of owners besides `main`. If that is a process, counts only processes: the
     /// TIME-WAIT sockets of the kernel are no further user of the destination.
     pub fn others(&self) -> u32 {

@@ -66,7 +66,7 @@ fn summary(
     format!(
         "TCP {} uses {} of {} ports ({}), {}: {}",
         evidence.snapshot.interfaces.route(&row.destination),
-        grouped(row.used),
+        grouped(row.in_use()),
         grouped(row.capacity),
         percent(row.used_share()),
         used_by(evidence, row),

@@ -14,6 +14,7 @@ pub struct SubjectStatus {
     /// Share of `size`, 0 to 1, that is not certain to be available. May differ from `used` /
     /// `size`.
     pub share: f64,
+    /// Occupied ports of the range. For a destination, `DestinationUse::in_use`.
     pub used: u32,
     /// Number of unreserved ports of the range. For a destination, `DestinationUse::capacity`.
     pub size: u32,
@@ -38,7 +39,7 @@ impl SubjectStatus {
 
     pub fn of_destination(row: &DestinationUse, trends: &Trends, thresholds: Thresholds) -> Self {
         let subject = Subject::Destination(row.destination);
-        let counts = (row.used, row.capacity, row.left());
+        let counts = (row.in_use(), row.capacity, row.left());
         Self::new(subject, row.share(), counts, trends, thresholds)
     }
 

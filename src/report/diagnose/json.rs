@@ -200,6 +200,8 @@ struct DestinationRow<'a> {
     level: &'static str,
     used: u32,
     capacity: u32,
+    /// Share of `capacity`, 0 to 1, without the ports in TIME-WAIT that connect() surely reuses.
+    used_share: f64,
     available: u32,
     available_most: u32,
     time_wait: u32,
@@ -208,7 +210,10 @@ struct DestinationRow<'a> {
     low_parity_available: u32,
     #[serde(flatten)]
     status: StatusRow,
+    /// Those with most sockets.
     owners: Vec<DestinationOwner<'a>>,
+    /// Number of all owners.
+    owners_total: u32,
 }
 
 impl<'a> DestinationRow<'a> {
@@ -223,6 +228,7 @@ impl<'a> DestinationRow<'a> {
             level: health.level_name(&subject_status),
             used: row.used,
             capacity: row.capacity,
+            used_share: rounded(row.used_share()),
             available: row.available(),
             available_most: row.left().most,
             time_wait: row.time_wait,
@@ -230,6 +236,7 @@ impl<'a> DestinationRow<'a> {
             low_parity_available: row.low_parity_available(),
             status: StatusRow::from(&subject_status),
             owners: row.owners.iter().map(owner).collect(),
+            owners_total: row.owners.total(),
         }
     }
 }

@@ -253,7 +253,7 @@ fn destination_cells(health: &Health<'_>, row: &DestinationUse) -> [TextCell; 10
     [
         route(health, &row.destination).into(),
         level(health, &subject_status),
-        notation::grouped(row.used).into(),
+        notation::grouped(row.in_use()).into(),
         notation::percent(row.used_share()).into(),
         notation::grouped(row.capacity).into(),
         row.left().to_string().into(),

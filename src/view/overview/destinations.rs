@@ -120,14 +120,8 @@ fn full_in(context: &OverviewContext<'_>, row: &DestinationUse, _: usize) -> Vec
     }
 }
 
-/// Returns the number of ports in use that connect() cannot surely reuse. It excludes the ports that
-/// `left` includes, so that bar, share, ports left and the order of the rows agree.
-fn used(row: &DestinationUse) -> u32 {
-    row.used.saturating_sub(row.surely_reusable)
-}
-
 fn share(row: &DestinationUse) -> String {
-    notation::percent_of(used(row), row.capacity)
+    notation::percent_of(row.in_use(), row.capacity)
 }
 
 /// Formats the number of ports left: `≥4` if it is at least 4.
