@@ -1,5 +1,7 @@
 //! `portscope diagnose`: scans, applies the rules, and returns a status for the exit code.
 
+use std::sync::Mutex;
+
 use crate::{
     cli::{
         args::{DiagnoseArguments, DiagnoseFormat, ReportArguments},
@@ -23,10 +25,16 @@ use crate::{
     },
 };
 
+/// Maximum number of network namespaces that are sampled at the same time. Each has a scanner with
+/// buffers of its own. Only one of them scans; the others wait for their next scan.
+const SAMPLED_AT_ONCE: usize = 64;
+
 pub fn run(settings: &DiagnoseArguments) -> anyhow::Result<CommandEnd> {
     let meter = Meter::start();
-    let diagnosed = namespaces::run_in_chosen(settings.netns.as_deref(), |host| {
-        DiagnosedNamespace::of(host, settings)
+    let scan_turn = Mutex::new(());
+    let at_once = if settings.sample.is_zero() { 1 } else { SAMPLED_AT_ONCE };
+    let diagnosed = namespaces::run_in_chosen(settings.netns.as_deref(), at_once, |host| {
+        DiagnosedNamespace::of(host, settings, &scan_turn)
     })?;
     let unseen = diagnosed.unseen.as_deref();
     let healths = diagnosed.answers.iter().map(|diagnosed| diagnosed.health(settings));
@@ -80,8 +88,12 @@ struct DiagnosedNamespace {
 }
 
 impl DiagnosedNamespace {
-    fn of(host: &dyn Host, settings: &DiagnoseArguments) -> Result<Self, HostError> {
-        let mut sample = Sample::take(host, settings.protocol, settings.sample)?;
+    fn of(
+        host: &dyn Host,
+        settings: &DiagnoseArguments,
+        scan_turn: &Mutex<()>,
+    ) -> Result<Self, HostError> {
+        let mut sample = Sample::take(host, settings.protocol, settings.sample, scan_turn)?;
         let Sample { snapshot, analysis, monitor, processes } = &mut sample;
         let diagnosis = monitor.diagnose(snapshot, analysis, processes, thresholds(settings));
         let diagnosis = keep_only(settings.protocol, diagnosis);

@@ -49,7 +49,7 @@ const PROBES: [BindAddress; 5] = [
 const START: &str = "ip_unprivileged_port_start";
 
 pub fn run(settings: &ExplainArguments) -> anyhow::Result<CommandEnd> {
-    let explained = namespaces::run_in_chosen(settings.netns.as_deref(), |host| {
+    let explained = namespaces::run_in_chosen(settings.netns.as_deref(), 1, |host| {
         ExplainedNamespace::at(host, settings)
     })?;
     let unseen = explained.unseen.as_deref();

@@ -74,11 +74,12 @@ pub fn run_in<T: Send>(
     }
 }
 
-/// Runs the command like `run_in`, or if `choice` is `all`, in each namespace that may be entered,
-/// one after the other. Errors: the command failed, the namespaces could not be listed, or one
+/// Runs the command like `run_in`, or if `choice` is `all`, in each namespace that may be entered, in
+/// at most `at_once` of them at the same time. Errors: the command failed, the namespaces could not be listed, or one
 /// could not be entered, unless the reason is a missing right and `choice` is `all`.
 pub fn run_in_chosen<T: Send>(
     choice: Option<&OsStr>,
+    at_once: usize,
     command: impl Fn(&dyn Host) -> Result<T, HostError> + Sync,
 ) -> anyhow::Result<Answers<T>> {
     if !are_all(choice) {
@@ -94,8 +95,9 @@ pub fn run_in_chosen<T: Send>(
     descriptors::raise_limit();
     let all = netns::all()?;
     let (mut answers, mut unseen, mut refused) = (Vec::new(), all.unseen, 0);
-    for namespace in all.namespaces {
-        match run_within(namespace, &command) {
+    let run = |namespace| run_within(namespace, &command);
+    for result in netns::for_each(all.namespaces, at_once, run)? {
+        match result {
             Ok(answer) => answers.push(answer),
             Err(NamespaceError::MissingRight { .. }) => refused += 1,
             Err(error) => return Err(error.into()),

@@ -17,7 +17,7 @@ use crate::{
 };
 
 pub fn run(settings: &ScanArguments) -> anyhow::Result<CommandEnd> {
-    let scanned = namespaces::run_in_chosen(settings.netns.as_deref(), |host| {
+    let scanned = namespaces::run_in_chosen(settings.netns.as_deref(), 1, |host| {
         ScannedNamespace::at(host, settings)
     })?;
     let unseen = scanned.unseen.as_deref();

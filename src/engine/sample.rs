@@ -2,6 +2,7 @@
 //! makes no diagnosis.
 
 use std::{
+    sync::{Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -30,14 +31,21 @@ pub struct Sample {
 impl Sample {
     /// Scans at once, and then about once a second until `apart` is over. The last scan is at the
     /// end of `apart`. Scans less often if that would cost more than 5 % of a core, and only once
-    /// if `apart` is zero.
+    /// if `apart` is zero. Holds `scan_turn` while it scans, so that the samples of several hosts
+    /// use one CPU and the time of each scan is its own.
     ///
     /// Errors: the sockets could not be listed.
-    pub fn take(host: &dyn Host, protocols: Protocols, apart: Duration) -> Result<Self, HostError> {
+    pub fn take(
+        host: &dyn Host,
+        protocols: Protocols,
+        apart: Duration,
+        scan_turn: &Mutex<()>,
+    ) -> Result<Self, HostError> {
         let mut scanner = host.scanner()?;
         let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
         let mut monitor = Monitor::default();
         let mut scan = |owners, snapshot: &mut Snapshot| {
+            let _turn = scan_turn.lock().unwrap_or_else(PoisonError::into_inner);
             scan(&mut *scanner, owners, protocols, snapshot)?;
             Ok(monitor.observe(snapshot))
         };

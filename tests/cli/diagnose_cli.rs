@@ -6,6 +6,7 @@ use std::{
     net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket},
     os::unix::fs::MetadataExt as _,
     process::{Output, Stdio},
+    sync::Mutex,
     time::Duration,
 };
 
@@ -186,7 +187,7 @@ fn sockets_that_could_not_be_listed_make_an_ok_unknown() {
     ] {
         let gap = Gap::TableRefused { table, error };
         let host = SimulatedHost::builder().gap(gap).build();
-        let sample = Sample::take(&host, protocols, Duration::ZERO).unwrap();
+        let sample = Sample::take(&host, protocols, Duration::ZERO, &Mutex::default()).unwrap();
         let diagnosis = Diagnosis::default();
         let health = Health {
             scan: Scan { snapshot: &sample.snapshot, processes: &sample.processes },
@@ -271,11 +272,13 @@ fn diagnose_json_keeps_the_contract() {
             "seconds_to_exhaustion_earliest",
             "seconds_to_exhaustion_latest",
             "owners",
+            "owners_total",
+            "used_share",
         ];
         let row = &health["destinations"][0];
         assert_keys(row, &required_keys);
         assert_eq!((&row["destination"], &row["port"]), (&"127.0.0.1".into(), &5000.into()));
-        assert_eq!(row["used"], 1);
+        assert_eq!((&row["used"], &row["owners_total"]), (&1.into(), &1.into()));
         assert!(row["per_second"].is_number(), "{row}");
         assert_keys(&row["owners"][0], &["pid", "name", "sockets"]);
         let single = json(&run("diagnose --format json --sample 0"));

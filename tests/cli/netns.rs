@@ -7,6 +7,7 @@ use std::{
     net::{TcpListener, UdpSocket},
     os::unix::{fs::MetadataExt as _, process::CommandExt as _},
     process::{Output, Stdio},
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -127,6 +128,22 @@ fn netns_all_lists_each_namespace_once_and_reports_unseen_ones() {
         assert_eq!(all["complete"], is_complete);
         let reported = stderr(&output).contains("partial: network namespaces missing");
         assert_eq!(reported, !all["missing"].as_array().unwrap().is_empty());
+    });
+}
+
+#[test]
+fn netns_all_samples_the_namespaces_at_the_same_time() {
+    const SAMPLE: Duration = Duration::from_secs(2);
+    between(|_other| {
+        let _third = Other::new();
+        let started = Instant::now();
+        let output = run(["diagnose", "--netns", "all", "--sample", "2", "--format", "json"]);
+        let elapsed = started.elapsed();
+        let all: Value = serde_json::from_slice(&output.stdout).expect(stderr(&output));
+        let namespaces = all["namespaces"].as_array().unwrap();
+        assert!(namespaces.len() >= 3, "{all}");
+        assert!(elapsed < SAMPLE * namespaces.len() as u32, "{elapsed:?} for {}", namespaces.len());
+        assert!(namespaces.iter().all(|health| health["sample_seconds"].as_f64() >= Some(2.0)));
     });
 }
 

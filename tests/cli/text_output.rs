@@ -3,6 +3,7 @@
 use std::{
     net::TcpListener,
     process::{Command, Output},
+    sync::Mutex,
     time::Duration,
 };
 
@@ -77,7 +78,7 @@ fn written(
 }
 
 fn sample() -> Sample {
-    Sample::take(&payments(), Protocols::Both, Duration::ZERO).unwrap()
+    Sample::take(&payments(), Protocols::Both, Duration::ZERO, &Mutex::default()).unwrap()
 }
 
 fn diagnosed(sample: &Sample, detail: ReportedFindings, style: PageStyle) -> String {

@@ -7,7 +7,7 @@ use std::{
     os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink},
     path::Path,
     process::{Command, Output},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -129,7 +129,7 @@ fn series_of(
 }
 
 fn sample(host: &SimulatedHost) -> Sample {
-    Sample::take(host, Protocols::Both, Duration::ZERO).unwrap()
+    Sample::take(host, Protocols::Both, Duration::ZERO, &Mutex::default()).unwrap()
 }
 
 /// Returns a sample in a namespace named `box` and its number.

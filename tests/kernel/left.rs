@@ -8,6 +8,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     process::Command,
     sync::Arc,
+    sync::Mutex,
     time::Duration,
 };
 
@@ -280,7 +281,9 @@ fn connected(socket: Socket, address: IpAddr, port: u16) -> std::io::Result<Sock
 
 /// Scans once.
 fn scan() -> (Snapshot, Analysis) {
-    let sample = Sample::take(&LinuxHost::new(), Protocols::Both, Duration::ZERO).unwrap();
+    let sample =
+        Sample::take(&LinuxHost::new(), Protocols::Both, Duration::ZERO, &Mutex::default())
+            .unwrap();
     (sample.snapshot, sample.analysis)
 }
 

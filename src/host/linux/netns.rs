@@ -8,7 +8,8 @@ use std::{
     fs, io,
     os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     path::{Path, PathBuf},
-    thread,
+    sync::{Mutex, PoisonError},
+    thread::{self, ScopedJoinHandle},
 };
 
 use rustix::{
@@ -120,6 +121,39 @@ pub fn inside<T: Send>(
         let result = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         result.map_err(|error| namespace.explain(error))
     })
+}
+
+/// Runs `body` for each namespace, in threads outside the namespaces, and for at most `at_once` of them at the
+/// same time. Returns the results in the order of the namespaces.
+///
+/// Errors: no thread can be started.
+pub fn for_each<T: Send>(
+    namespaces: Vec<Namespace>,
+    at_once: usize,
+    body: impl Fn(Namespace) -> T + Sync,
+) -> Result<Vec<T>, HostError> {
+    let threads = at_once.clamp(1, namespaces.len().max(1));
+    let waiting = Mutex::new(namespaces.into_iter().enumerate());
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || {
+        let mut results = Vec::new();
+        while let Some((index, namespace)) = next() {
+            results.push((index, body(namespace)));
+        }
+        results
+    };
+    let mut results = thread::scope(|scope| {
+        let start =
+            |_| thread::Builder::new().name("netns-each".to_owned()).spawn_scoped(scope, &work);
+        let started: Vec<_> = (0..threads).map(start).collect::<Result<_, _>>()?;
+        let join = |thread: ScopedJoinHandle<'_, _>| {
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        Ok(started.into_iter().flat_map(join).collect::<Vec<_>>())
+    })
+    .map_err(|error: io::Error| HostError::new("start a thread", error))?;
+    results.sort_unstable_by_key(|&(index, _)| index);
+    Ok(results.into_iter().map(|(_, result)| result).collect())
 }
 
 /// Finds a namespace by a name in /run/netns, by the pid of a process or thread, or by a path. Text
