@@ -15,7 +15,7 @@ use crate::{
     },
     domain::{
         AddressRefusal, Destination, Errno, Gap, LocalAddress, ProcessTable, Protocol, Protocols,
-        ServiceNames, Snapshot, Socket, Source, State,
+        RemotePortUse, ServiceNames, Snapshot, Socket, Source, State,
         availability::{
             self, Answer, Bind, BindAddress, Reuse, Verdict as Allowed,
             probing::{self, Probed},
@@ -115,8 +115,19 @@ impl ExplainedNamespace {
         keep_asked(&mut snapshot, question.protocols);
         let table = describe_or_miss(host, &mut snapshot);
         let (processes, services) = (&table, &host.services());
-        let input =
-            ExplainInput { host, question, snapshot: snapshot.clone(), processes, services };
+        let elsewhere = if snapshot.sockets.is_empty() {
+            all_sockets(&mut *scanner, host)?
+        } else {
+            Vec::new()
+        };
+        let input = ExplainInput {
+            host,
+            question,
+            snapshot: snapshot.clone(),
+            elsewhere,
+            processes,
+            services,
+        };
         let ports = vec![input.explain(&mut *scanner)];
         Ok(Self { snapshot, processes: table, ports, left_out: None, not_found: None })
     }
@@ -147,7 +158,9 @@ impl ExplainedNamespace {
         let ports = questions.into_iter().map(|(port, protocols)| {
             let question = PortQuestion { port, protocols, ..question };
             let (snapshot, processes) = (snapshot.clone(), &processes);
-            ExplainInput { host, question, snapshot, processes, services }.explain(&mut *scanner)
+            let elsewhere = Vec::new();
+            ExplainInput { host, question, snapshot, elsewhere, processes, services }
+                .explain(&mut *scanner)
         });
         let ports = ports.collect();
         Ok(Self { snapshot: theirs, processes, ports, left_out, not_found })
@@ -179,6 +192,13 @@ fn ports_of(sockets: &[Socket]) -> Vec<(u16, Protocols)> {
     let mut ports: Vec<_> = by_port.into_iter().collect();
     ports.sort_by_key(|&(port, (is_connected, _))| (is_connected, port));
     ports.into_iter().map(|(port, (_, protocols))| (port, protocols)).collect()
+}
+
+/// Returns the sockets on all ports. Does not look up their owners.
+fn all_sockets(scanner: &mut dyn Scanner, host: &dyn Host) -> Result<Vec<Socket>, HostError> {
+    let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
+    scanner.scan(OwnerDepth::Skip, &mut snapshot)?;
+    Ok(snapshot.sockets)
 }
 
 /// Reads which ports were bound by number, if there is a connection.
@@ -238,6 +258,8 @@ struct ExplainInput<'a> {
     question: PortQuestion,
     /// May have sockets on other ports too.
     snapshot: Snapshot,
+    /// The sockets on all ports. Empty if the port is in use.
+    elsewhere: Vec<Socket>,
     processes: &'a ProcessTable,
     services: &'a ServiceNames,
 }
@@ -262,6 +284,7 @@ impl ExplainInput<'_> {
             binds: self.binds(protocol),
             connects,
             destinations_left_out,
+            remote: RemotePortUse::count(&self.elsewhere, port, |of| of == protocol),
             frees_when: availability::frees_when(&self.snapshot, self.processes, protocol, port),
         }
     }

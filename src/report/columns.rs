@@ -104,6 +104,11 @@ impl<const N: usize> TextTable<N> {
         Self { columns, rows, fit }
     }
 
+    /// Returns whether a row has more than one line, or a line is wider than the page.
+    pub fn is_folded(&self) -> bool {
+        self.fit.is_last_below
+    }
+
     /// Writes the header and the rows, without spaces at the ends of the lines.
     pub fn write(&self, page: &mut Page<'_>) -> io::Result<()> {
         let header = self.columns.map(|column| TextCell::new(column.name, Emphasis::Strong));

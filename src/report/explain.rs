@@ -7,7 +7,7 @@ pub mod text;
 
 use crate::{
     domain::{
-        AddressRefusal, Destination, Errno, Protocol, Publication, Refusal,
+        AddressRefusal, Destination, Errno, Protocol, Publication, Refusal, RemotePortUse,
         availability::{Answer, Bind, Reuse, probing::Probed},
         port,
     },
@@ -50,6 +50,8 @@ pub struct ProtocolPort {
     pub connects: Vec<ConnectRow>,
     /// Number of destinations of sockets on the port that are not in `connects`.
     pub destinations_left_out: usize,
+    /// The sockets that lead to the same port elsewhere. None: there is none, or the port is in use.
+    pub remote: Option<RemotePortUse>,
     /// What must happen before the port becomes free, in sentences. None: it is not in use.
     pub frees_when: Option<String>,
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs,
-    net::{TcpListener, TcpStream, UdpSocket},
+    net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket},
     os::unix::fs::MetadataExt as _,
     process::{Command, Output},
 };
@@ -112,6 +112,30 @@ fn free_port_has_one_answer_for_each_bind() {
         let probed = words("explain 8080 --protocol udp --probe");
         assert!(probed.contains("Can I bind it? yes (tried): each address"), "{probed}");
         assert!(!text.contains("To free it"), "{text}");
+    });
+}
+
+#[test]
+fn unused_port_that_is_a_remote_port_names_the_destination() {
+    in_new_namespace(|| {
+        let _clients: Vec<_> = [1, 1, 2]
+            .into_iter()
+            .map(|last| {
+                let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+                client.connect((Ipv4Addr::new(127, 0, 0, last), 5432)).unwrap();
+                client
+            })
+            .collect();
+        let text = words("explain 5432 --protocol udp");
+        let expected = "UDP 5432 (registered for postgresql) is not in use. - 3 sockets lead to \
+                        remote port 5432: 127.0.0.1:5432 (2), 127.0.0.2:5432 (1).";
+        assert!(text.starts_with(expected), "{text}");
+        assert!(!words("explain 5432 --protocol tcp").contains("remote port"));
+        let remote = &json("explain 5432 --protocol udp")["protocols"][0]["remote"];
+        assert_eq!(remote["sockets"], 3);
+        assert_eq!(remote["destinations"][0]["destination"], "127.0.0.1");
+        let _here = UdpSocket::bind("127.0.0.9:5432").unwrap();
+        assert!(json("explain 5432 --protocol udp")["protocols"][0]["remote"].is_null());
     });
 }
 

@@ -1,19 +1,24 @@
 //! The text of the reports: its width, its colours, and its characters.
 
 use std::{
-    net::TcpListener,
+    net::{IpAddr, Ipv4Addr, TcpListener},
     process::{Command, Output},
     sync::Mutex,
     time::Duration,
 };
 
 use portscope::{
-    domain::{Ephemeral, Evidence, PortRange, Protocols, State, Thresholds, diagnosis::diagnose},
+    domain::{
+        Ephemeral, Errno, Evidence, PortRange, Protocol, Protocols, State, Thresholds,
+        availability::{Answer, Bind, BindAddress, Reuse, Verdict, probing::Probed},
+        diagnosis::diagnose,
+    },
     engine::sample::Sample,
     host::simulated::SimulatedHost,
     report::{
-        self, Health, Page, PageStyle, Scan,
+        self, Explanation, Health, Page, PageStyle, Scan,
         diagnose::text::ReportedFindings::{self, AllInFull, FirstInFull},
+        explain::{BindRow, Explanations, ProtocolPort, Reasons},
     },
 };
 
@@ -269,4 +274,57 @@ fn text_is_ascii_in_a_locale_that_is_not_utf8_and_json_is_unchanged() {
         };
         assert_eq!(json("C"), json("C.UTF-8"));
     });
+}
+
+/// Returns the text of `explain --probe` about a port where each bind() has this answer.
+fn explained(width: usize, errno: Errno) -> String {
+    let addresses = [
+        BindAddress::Any4,
+        BindAddress::AnyDual,
+        BindAddress::Any6,
+        BindAddress::At(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+    ];
+    let row = |(address, reuse): (BindAddress, Reuse)| BindRow {
+        probe: address.to_string(),
+        bind: Bind { protocol: Protocol::Tcp, address, reuse },
+        answer: Answer { verdict: Verdict::Free, because: "no socket is on the port".to_owned() },
+        refusal: None,
+        probed: Probed::Tried(if reuse == Reuse::Port { Ok(()) } else { Err(errno) }),
+    };
+    let each = addresses.into_iter().flat_map(|a| Reuse::EACH.map(|reuse| (a, reuse)));
+    let sides = [ProtocolPort {
+        protocol: Protocol::Tcp,
+        service: None,
+        binds: each.map(row).collect(),
+        connects: Vec::new(),
+        destinations_left_out: 0,
+        remote: None,
+        frees_when: None,
+    }];
+    let Sample { snapshot, processes, .. } = sample();
+    let scan = Scan { snapshot: &snapshot, processes: &processes };
+    let explanation = Explanation { scan, port: 9999, publications: &None, sides: &sides };
+    let answer = Explanations { scan, ports: vec![explanation], left_out: None };
+    let mut text = Vec::new();
+    let mut page = Page::new(&mut text, wide(width));
+    report::explain::text::write(&answer, Reasons::Omitted, &mut page).unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+#[test]
+fn the_table_of_binds_never_folds() {
+    for width in [40, 60, 80, 100, 160] {
+        for errno in [Errno::EADDRNOTAVAIL, Errno::EACCES] {
+            let text = explained(width, errno);
+            assert!(widest(&text) <= width, "{width}\n{text}");
+            // A row has its three answers on one line, or the address begins a paragraph.
+            let local = text.lines().filter(|line| line.contains("127.0.0.1")).collect::<Vec<_>>();
+            let is_row = local[0].matches(&errno.to_string()).count() == 2;
+            assert!(is_row || local[0].contains("127.0.0.1: "), "{width}\n{text}");
+        }
+    }
+    let text = explained(80, Errno::EADDRNOTAVAIL);
+    assert!(text.contains("127.0.0.1            EADDRNOTAVAIL* EADDRNOTAVAIL* yes"), "{text}");
+    assert!(text.contains("    * tried; the tables of sockets say yes.\n"), "{text}");
+    assert!(explained(100, Errno::EADDRNOTAVAIL).contains("yes (tried: EADDRNOTAVAIL)"));
 }

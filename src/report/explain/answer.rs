@@ -100,35 +100,126 @@ pub fn write_release(
 }
 
 /// Writes which bind() gets the port: a table of addresses by reuse option, or one line if all have
-/// the same answer.
+/// the same answer. If the table is too wide, its cells have only the outcome, and the difference
+/// between answer and try follows in sentences; if that is too wide, too, each address is a
+/// paragraph.
 pub fn write_binds(side: &ProtocolPort, out: &mut Page<'_>) -> io::Result<()> {
     let Some(first) = side.binds.first().map(cell) else { return Ok(()) };
     if side.binds.iter().all(|row| cell(row) == first) {
         return writeln!(out, "{BULLET}Can I bind it? {first}: each address, with any option.");
     }
-    let rows: Vec<[TextCell; 4]> = side
-        .binds
-        .chunk_by(|row, next| row.probe == next.probe)
-        .map(|row| {
-            let [none, reuse_address, reuse_port] = Reuse::EACH
-                .map(|reuse| row.iter().find(|row| row.bind.reuse == reuse).map(cell))
-                .map(Option::unwrap_or_default);
-            let name = row.first().map(address).unwrap_or_default();
-            [format!("{INDENT}{name}"), none, reuse_address, reuse_port].map(TextCell::from)
-        })
-        .collect();
-    let columns = ["  - Can I bind it?", "NO OPTION", "SO_REUSEADDR", "SO_REUSEPORT"];
-    TextTable::new(columns.map(TextColumn::text), rows, out).write(out)
+    let full = bind_table(side, cell, out);
+    if !full.is_folded() {
+        return full.write(out);
+    }
+    let short = bind_table(side, outcome, out);
+    if short.is_folded() {
+        return write_bind_lines(side, out);
+    }
+    short.write(out)?;
+    write_tries(side, out)
 }
 
-/// Formats the answer for one bind(), and the result of its probe.
-fn cell(row: &BindRow) -> String {
-    let answer = match (&row.refusal, row.answer.verdict) {
+const BIND_COLUMNS: [&str; 4] = ["  - Can I bind it?", "NO OPTION", "SO_REUSEADDR", "SO_REUSEPORT"];
+
+fn bind_table(side: &ProtocolPort, cell: fn(&BindRow) -> String, out: &Page<'_>) -> TextTable<4> {
+    let rows = by_address(side, cell).map(|(name, [none, reuse_address, reuse_port])| {
+        [format!("{INDENT}{name}"), none, reuse_address, reuse_port].map(TextCell::from)
+    });
+    TextTable::new(BIND_COLUMNS.map(TextColumn::text), rows.collect(), out)
+}
+
+/// Returns each address, and its cells in the order of `Reuse::EACH`.
+fn by_address(
+    side: &ProtocolPort,
+    cell: fn(&BindRow) -> String,
+) -> impl Iterator<Item = (String, [String; 3])> {
+    side.binds.chunk_by(|row, next| row.probe == next.probe).map(move |row| {
+        let cells = Reuse::EACH
+            .map(|reuse| row.iter().find(|row| row.bind.reuse == reuse).map(cell))
+            .map(Option::unwrap_or_default);
+        (row.first().map(address).unwrap_or_default(), cells)
+    })
+}
+
+/// Writes one paragraph for each address.
+fn write_bind_lines(side: &ProtocolPort, out: &mut Page<'_>) -> io::Result<()> {
+    writeln!(out, "{BULLET}Can I bind it?")?;
+    for (name, [none, reuse_address, reuse_port]) in by_address(side, cell) {
+        let answers =
+            format!("{none}; with SO_REUSEADDR {reuse_address}; with SO_REUSEPORT {reuse_port}.");
+        paragraph::write(INDENT, &format!("{name}: {answers}"), out)?;
+    }
+    Ok(())
+}
+
+/// Returns the outcome alone: of the try if there was one, else the answer. An errno means "no", and
+/// `*` marks a row that `write_tries` explains.
+fn outcome(row: &BindRow) -> String {
+    let mark = if disagreement(row).is_some() { "*" } else { "" };
+    let text = match (row.probed.result(), &row.refusal) {
+        (Some(Ok(())), _) => "yes".to_owned(),
+        (Some(Err(Errno::EADDRINUSE)), _) => "no".to_owned(),
+        (Some(Err(errno)), _) => errno.to_string(),
+        (None, Some(refusal)) => refusal.errno.to_string(),
+        (None, None) => answer(row),
+    };
+    format!("{text}{mark}")
+}
+
+/// Returns what the outcome of the try does not show: that there was none, or that the answer from
+/// the tables differs. None: it shows all, or no try was asked for.
+fn disagreement(row: &BindRow) -> Option<String> {
+    match row.probed {
+        Probed::NotAsked => None,
+        Probed::Skipped(skipped) => Some(format!("not tried: {}", skipped.why())),
+        Probed::Tried(_) if cell(row).ends_with("(tried)") => None,
+        Probed::Tried(_) => Some(format!("tried; the tables of sockets say {}", answer(row))),
+    }
+}
+
+/// Writes what the marks in the table mean, and that the other rows were tried.
+fn write_tries(side: &ProtocolPort, out: &mut Page<'_>) -> io::Result<()> {
+    let mut notes: Vec<(String, Vec<String>)> = Vec::new();
+    for row in &side.binds {
+        let Some(note) = disagreement(row) else { continue };
+        let option = match row.bind.reuse {
+            Reuse::None => "",
+            Reuse::Address => " SO_REUSEADDR",
+            Reuse::Port => " SO_REUSEPORT",
+        };
+        let place = format!("{}{option}", address(row));
+        match notes.iter_mut().find(|(known, _)| *known == note) {
+            Some((_, places)) => places.push(place),
+            None => notes.push((note, vec![place])),
+        }
+    }
+    let tried = side.binds.iter().any(|row| matches!(row.probed, Probed::Tried(_)));
+    let is_single = notes.len() == 1;
+    for (note, places) in &notes {
+        let at = if is_single { String::new() } else { format!(" ({})", places.join(", ")) };
+        paragraph::write(&format!("{INDENT}* "), &format!("{note}{at}."), out)?;
+    }
+    match (tried, notes.is_empty()) {
+        (false, _) => Ok(()),
+        (true, true) => writeln!(out, "{INDENT}Each was tried."),
+        (true, false) => writeln!(out, "{INDENT}The others were tried, as the tables say."),
+    }
+}
+
+/// Formats the answer that follows from the sockets and the machine, without a try.
+fn answer(row: &BindRow) -> String {
+    match (&row.refusal, row.answer.verdict) {
         (Some(AddressRefusal { errno, .. }), _) => format!("no: {errno}"),
         (None, Verdict::Free | Verdict::Never) => "yes".to_owned(),
         (None, Verdict::InUse) => "no".to_owned(),
         (None, Verdict::Unknown) => "unknown".to_owned(),
-    };
+    }
+}
+
+/// Formats the answer for one bind(), and the result of its probe.
+fn cell(row: &BindRow) -> String {
+    let answer = answer(row);
     let is_unknown = row.refusal.is_none() && row.answer.verdict == Verdict::Unknown;
     match row.probed {
         Probed::NotAsked => answer,

@@ -11,8 +11,8 @@ use serde::Serialize;
 
 use crate::{
     domain::{
-        Endpoint, Errno, ParentProcess, Process, Publication, Snapshot, Text, UnseenNamespaces,
-        availability,
+        Endpoint, Errno, ParentProcess, Process, Publication, RemotePortUse, Snapshot, Text,
+        UnseenNamespaces, availability,
     },
     report::{
         Explanation, Scan, User,
@@ -133,6 +133,34 @@ struct SideRow<'a> {
     /// could not be read.
     published: Option<Vec<PublishedRow>>,
     sockets: Vec<SocketRow<'a>>,
+    /// The sockets that lead to the same port elsewhere; null: there is none, or the port is in use.
+    remote: Option<RemoteRow>,
+}
+
+/// The sockets that lead to a remote port, and where they lead.
+#[derive(Serialize)]
+struct RemoteRow {
+    sockets: u32,
+    destinations: Vec<RemoteDestinationRow>,
+}
+
+#[derive(Serialize)]
+struct RemoteDestinationRow {
+    destination: IpAddr,
+    sockets: u32,
+}
+
+impl From<&RemotePortUse> for RemoteRow {
+    fn from(remote: &RemotePortUse) -> Self {
+        let row = |&(endpoint, sockets): &(Endpoint, u32)| RemoteDestinationRow {
+            destination: endpoint.address,
+            sockets,
+        };
+        Self {
+            sockets: remote.sockets,
+            destinations: remote.destinations.iter().map(row).collect(),
+        }
+    }
 }
 
 impl<'a> SideRow<'a> {
@@ -158,6 +186,7 @@ impl<'a> SideRow<'a> {
             connect_left_out: side.destinations_left_out,
             published: explanation.published(side.protocol).map(|flows| flows.map(flow).collect()),
             sockets: sockets.iter().map(|socket| SocketRow::new(scan, socket)).collect(),
+            remote: side.remote.as_ref().map(RemoteRow::from),
         }
     }
 }

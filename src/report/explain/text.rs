@@ -141,7 +141,9 @@ fn write_holders(
     let service = service.unwrap_or_default();
     let sockets = scan.snapshot.on_port(side.protocol, explanation.port);
     if sockets.is_empty() {
-        return paragraph::write("", &nothing_listed(explanation, side, &name, &service), out);
+        paragraph::write("", &nothing_listed(explanation, side, &name, &service), out)?;
+        let remote = side.remote.as_ref().map(|remote| format!("{remote}."));
+        return remote.map_or(Ok(()), |text| paragraph::write(BULLET, &text, out));
     }
     let groups = groups(scan, sockets);
     for (number, group) in groups.iter().take(MAX_REPORTED).enumerate() {

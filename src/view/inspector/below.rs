@@ -31,7 +31,7 @@ fn lines_of(context: &InspectorContext<'_>, command_rows: usize) -> (Vec<Line<'s
         context.app.span().map(|ports| span(context, ports)).into_iter().collect();
     let owners = port::owners(context);
     if owners.is_empty() {
-        lines.extend(after_number(context, &[port::what(context).to_owned()]));
+        lines.extend(after_number(context, &port::unused(context)));
     }
     // Of several owners, each has its sockets on its row, and the processes are described below.
     let is_alone = owners.len() == 1;

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     domain::{
-        Family, Owner, Process, Protocol, Socket, StateClass,
+        Family, Owner, Process, Protocol, RemotePortUse, Socket, StateClass,
         notation::{self, NamedProcess},
         port::{IANA_DYNAMIC, REGISTERED},
     },
@@ -42,7 +42,8 @@ pub fn lines(context: &InspectorContext<'_>, height: usize) -> (Vec<Line<'static
     let owners = owners(context);
     let described: Vec<_> = owners.iter().map(|owner| OwnerLines::of(context, owner)).collect();
     let facts: Vec<_> = context.dim_rows(&facts(context)).collect();
-    let mut lines = if described.is_empty() { wrapped(context, what(context)) } else { Vec::new() };
+    let unused = if described.is_empty() { unused(context) } else { Vec::new() };
+    let mut lines: Vec<_> = unused.iter().flat_map(|text| wrapped(context, text)).collect();
     // Blank lines separate the owners, and the facts from what is above them.
     let others = lines.len() + described.len().max(1) + facts.len();
     let height_with = |command_lines| {
@@ -170,8 +171,19 @@ fn registered(context: &InspectorContext<'_>) -> Option<String> {
     Some(format!("registered for {names}"))
 }
 
+/// Describes a port that has no socket, and the sockets that lead to the same port elsewhere.
+pub fn unused(context: &InspectorContext<'_>) -> Vec<String> {
+    let sockets = &context.scan.snapshot.sockets;
+    let protocols = context.app.map().protocols;
+    let is_shown = |protocol| protocols.includes(protocol);
+    match RemotePortUse::count(sockets, context.port, is_shown) {
+        Some(remote) => vec!["nothing here uses this port".to_owned(), remote.to_string()],
+        None => vec![what(context).to_owned()],
+    }
+}
+
 /// Describes a port that has no socket: free, reserved, or outside the ephemeral range.
-pub fn what(context: &InspectorContext<'_>) -> &'static str {
+fn what(context: &InspectorContext<'_>) -> &'static str {
     let ephemeral = &context.scan.snapshot.ephemeral;
     let in_range = ephemeral.range.contains(context.port);
     match (in_range, ephemeral.is_reserved(context.port)) {
