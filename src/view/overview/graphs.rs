@@ -159,7 +159,8 @@ pub fn usage(context: &OverviewContext<'_>, surface: &mut Surface<'_>) {
     draw_bars(&values, subject_status.size, (role, '#'), &mut surface.within(past_area));
     draw_full_line(&mut surface.within(plot));
     let seconds_each = series[0].0.as_secs_f64() / f64::from(past_area.width.max(1));
-    forecast(subject_status, seconds_each, &mut surface.within(forecast_area));
+    let last = series.last().map_or(subject_status.used, |&(_, ports)| ports);
+    forecast(subject_status, last, seconds_each, &mut surface.within(forecast_area));
     let [start, end] = [start(series[0].0), end(subject_status)];
     axis([&start, "now", &end], plot, surface);
 }
@@ -195,20 +196,35 @@ fn draw_full_line(surface: &mut Surface<'_>) {
     }
 }
 
-/// Draws the forecast as dots, on the same time scale as the columns of the past: a column shows
-/// `seconds_each`.
-fn forecast(subject_status: &SubjectStatus, seconds_each: f64, surface: &mut Surface<'_>) {
+/// Draws the forecast as dots that continue the columns of the past: from the `last` number of ports
+/// in use, and on the same time scale, so that a column shows `seconds_each`.
+fn forecast(
+    subject_status: &SubjectStatus,
+    last: u32,
+    seconds_each: f64,
+    surface: &mut Surface<'_>,
+) {
     let Some(trend) = subject_status.trend else { return };
     let (theme, area) = (surface.theme, surface.area);
     for (step, x) in (1_u32..).zip(area.left()..area.right()) {
-        let used =
-            f64::from(subject_status.used) + trend.per_second * seconds_each * f64::from(step);
+        let used = f64::from(last) + trend.per_second * seconds_each * f64::from(step);
         let share = (used / f64::from(subject_status.size.max(1))).clamp(0.0, 1.0);
-        let line = (share * f64::from(area.height)).ceil().max(1.0) as u16;
-        let y = area.bottom() - line.min(area.height);
+        let (line, dot) = dot_at(share, area.height, if theme.ascii { &ASCII_DOTS } else { &DOTS });
         let style = theme.style(verdict::level_role(subject_status.level));
-        surface.buffer[(x, y)].set_symbol(theme.glyph("·", ".")).set_style(style);
+        surface.buffer[(x, area.bottom() - 1 - line)].set_char(dot).set_style(style);
     }
+}
+
+/// Dots at the heights that a cell can show, from below: with braille and in ASCII.
+const DOTS: [char; 4] = ['⡀', '⠄', '⠂', '⠁'];
+const ASCII_DOTS: [char; 2] = ['.', '\''];
+
+/// Returns the line, counted from below, and the dot whose upper edge is nearest to the top of a bar
+/// that fills `share` (0 to 1) of `height` lines.
+fn dot_at(share: f64, height: u16, dots: &[char]) -> (u16, char) {
+    let levels = usize::from(height) * dots.len();
+    let level = (share * levels as f64).round().max(1.0) as usize - 1;
+    ((level / dots.len()) as u16, dots[level % dots.len()])
 }
 
 #[cfg(test)]
@@ -229,5 +245,19 @@ mod tests {
         assert_eq!(spark(&known(&[5, 5]), 10, 3, &theme), "▄▄▄");
         assert_eq!(spark(&series(&[None, None, Some(0), Some(8)]), 8, 3, &theme), "· █");
         assert_eq!(spark(&[], 8, 3, &theme), "");
+    }
+
+    #[test]
+    fn a_forecast_continues_at_the_height_of_the_last_bar() {
+        let height = 6;
+        for eighths in 1..=8 * height {
+            let share = f64::from(eighths) / f64::from(8 * height);
+            let (line, dot) = dot_at(share, height, &DOTS);
+            let quarters = DOTS.iter().position(|&each| each == dot).unwrap() as u16 + 1;
+            let top = f64::from(line) + f64::from(quarters) / 4.0;
+            assert!((top - f64::from(eighths) / 8.0).abs() <= 0.126, "{eighths}: {top}");
+        }
+        assert_eq!(dot_at(0.0, height, &DOTS), (0, '⡀'));
+        assert_eq!([0.5, 0.6].map(|share| dot_at(share, 6, &ASCII_DOTS)), [(2, '\''), (3, '.')]);
     }
 }
