@@ -3,7 +3,10 @@
 use crate::domain::PortRange;
 
 /// Row lengths of blocks, in ports. With them the labels of both axes are round numbers.
-const ROW_LENGTHS: [u32; 12] = [100, 200, 250, 400, 500, 800, 1000, 2000, 2500, 4000, 5000, 10_000];
+const ROW_LENGTHS: [u32; 13] =
+    [100, 200, 250, 400, 500, 800, 1000, HALF_ROUND, 2000, 2500, 4000, 5000, 10_000];
+/// A row length that is round only if a line has two rows.
+const HALF_ROUND: u32 = 1250;
 const PORTS_PER_BLOCK: [u32; 11] = [1, 2, 4, 5, 8, 10, 20, 25, 40, 50, 100];
 
 /// Row lengths of dots, in ports: multiples of eight, so that a cell of eight ports never spans two
@@ -80,6 +83,11 @@ pub struct Grid {
     resolution: Resolution,
 }
 
+/// Whether each line begins with a round number.
+fn is_round(row_length: u32, rows_per_line: RowsPerLine) -> bool {
+    row_length != HALF_ROUND || rows_per_line == RowsPerLine::Two
+}
+
 /// Position of a block: column from the left, row of ports (not of the terminal) from the top.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GridBlock {
@@ -100,6 +108,7 @@ impl Grid {
             ROW_LENGTHS
                 .into_iter()
                 .filter(|row_length| row_length % per_block == 0)
+                .filter(|row_length| is_round(*row_length, rows_per_line))
                 .map(|row_length| Self {
                     range,
                     row_length,

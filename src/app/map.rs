@@ -24,8 +24,9 @@ const MIN_LARGEST_CLASS: Size = Size { columns: 190, rows: 56 };
 const LINES_BELOW: u16 = 8;
 /// Lines of header, gauges, legend and footer, and one spare line. The axis is counted separately.
 const OTHER_LINES: u16 = 5;
-/// Minimum number of lines of an inspector below the map: owner, sockets, command, and the rest.
-const INSPECTOR_LINES: u16 = 4;
+/// Minimum number of lines of an inspector below the map: owner, the sockets of two states, and two
+/// lines about the process. The map takes longer rows rather than one of them.
+const INSPECTOR_LINES: u16 = 5;
 /// Below this size the screen is text only.
 const MIN_SIZE: Size = Size { columns: 80, rows: 20 };
 
@@ -374,7 +375,9 @@ mod tests {
         use Resolution::{Blocks, Dots};
         let linux = |columns, rows| shape(port::LINUX_DEFAULT, columns, rows);
         let iana = |columns, rows| shape(port::IANA_DYNAMIC, columns, rows);
-        assert_eq!(linux(80, 24), (Blocks, 1000, 50, 15, false));
+        assert_eq!(linux(80, 20), (Blocks, 2000, 50, 8, false));
+        assert_eq!(linux(80, 24), (Blocks, 1250, 50, 12, false));
+        assert_eq!(linux(80, 27), (Blocks, 1000, 50, 15, false));
         assert_eq!(iana(80, 24), (Blocks, 1000, 50, 9, false));
         assert_eq!(linux(100, 30), (Blocks, 800, 80, 19, false));
         assert_eq!(iana(100, 30), (Blocks, 400, 80, 21, false));

@@ -273,7 +273,11 @@ fn facts(app: &App, scan: &LatestScan, grid: &Grid, surface: &mut Surface<'_>) {
         let mark = if !is_state && theme.needs_whole_cells() { entry.mark } else { ' ' };
         Some((counted(format!("{mark} ").trim_start(), &entry, count), entry.style))
     }));
-    for ((text, style), y) in lines.iter().zip(area.y + 1..area.bottom()) {
+    let rows = area.y + 1..area.bottom();
+    if lines.len() > rows.len() {
+        lines.retain(|(text, _)| !text.is_empty());
+    }
+    for ((text, style), y) in lines.iter().zip(rows) {
         surface.put(area.x + 1, y, text, *style);
     }
 }

@@ -122,8 +122,8 @@ fn the_inspector_below_the_map() {
 
 #[test]
 fn omitted_lines_are_counted() {
-    let inspector = at(49_152, 80, 24);
-    assert!(inspector.ends_with("\n lines 1-3 of 11 · J K scroll"), "{inspector}");
+    let inspector = at(49_152, 80, 22);
+    assert!(inspector.ends_with("\n lines 1-4 of 11 · J K scroll"), "{inspector}");
     let below = at(49_152, 109, 50);
     assert!(!below.contains("scroll"), "{below}");
     golden("below-109x50", &below);
@@ -346,15 +346,52 @@ fn the_owner_of_a_port_is_complete_at_the_usual_sizes() {
 }
 
 #[test]
+fn a_port_without_sockets_shows_those_that_lead_to_it_elsewhere() {
+    let mut host = SimulatedHost::builder();
+    for (port, remote) in [(40_000, 17), (40_001, 17), (40_002, 18)] {
+        host = host
+            .tcp(([10, 0, 0, 1], port), State::Established)
+            .connected_to(([10, 0, 3, remote], 5432));
+    }
+    let host = host.build();
+    for (columns, rows) in [(80, 20), (80, 24), (120, 40)] {
+        let session = Session::of(&host, dark(), columns, rows);
+        let inspector = shown(&session.press("g5432\n"));
+        let text = inspector.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>();
+        let text = text.join(" ");
+        for words in [
+            "nothing here uses this port",
+            "3 sockets lead to remote port 5432: 10.0.3.17:5432 (2), 10.0.3.18:5432 (1)",
+        ] {
+            assert!(text.contains(words), "{columns}x{rows}\n{inspector}");
+        }
+    }
+}
+
+#[test]
+fn an_inspector_below_the_map_has_room_for_the_owner_at_every_height() {
+    for rows in 20..=36 {
+        for port in [80, 8080, 5432] {
+            let session = served(port, 80, rows);
+            let area = layout::areas(Rect::new(0, 0, 80, rows), &session.app).inspector;
+            assert!(area.height >= 5, "{rows} rows: {area:?}");
+            let inspector = shown(&session);
+            assert!(inspector.contains("parent systemd[1]"), "{port}, {rows} rows\n{inspector}");
+            assert!(!inspector.contains("scroll"), "{port}, {rows} rows\n{inspector}");
+        }
+    }
+}
+
+#[test]
 fn the_lines_of_the_inspector_are_scrolled_in_a_circle() {
-    let session = watched(dark(), 80, 24).press("g49152\n");
+    let session = watched(dark(), 80, 22).press("g49152\n");
     let first = shown(&session);
     let session = session.press("J");
     let second = shown(&session);
-    assert!(first.contains("BOUND") && second.contains("[4122] /srv/ship"), "{second}");
+    assert!(first.contains("BOUND") && second.contains("[4121] /srv/payments"), "{second}");
     assert!(second.contains(" · J K scroll"), "{second}");
     assert_eq!(shown(&session.press("K")), first);
-    let mut session = watched(dark(), 80, 24).press("g49152\nJ");
+    let mut session = watched(dark(), 80, 22).press("g49152\nJ");
     let mut pages = 1;
     while shown(&session) != first {
         session = session.press("J");

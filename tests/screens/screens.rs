@@ -200,12 +200,12 @@ fn a_click_finds_the_tab_and_the_block_under_it() {
     assert_eq!(at(14, 0), Some(PointerTarget::Screen(Screen::Overview)));
     assert_eq!(at(23, 0), Some(PointerTarget::Screen(Screen::Map)));
     assert_eq!(at(30, 0), Some(PointerTarget::Screen(Screen::Allocate)));
-    // The first row of blocks begins at 34000 on the second line of blocks.
-    assert_eq!(at(7, 4), Some(PointerTarget::Ports(range(34_000, 34_019))));
-    assert_eq!(at(8, 4), Some(PointerTarget::Ports(range(34_020, 34_039))));
+    // The second line of blocks begins at 35000.
+    assert_eq!(at(7, 4), Some(PointerTarget::Ports(range(35_000, 35_024))));
+    assert_eq!(at(8, 4), Some(PointerTarget::Ports(range(35_025, 35_049))));
     // Left of the range's first port there is no target.
     assert_eq!(at(0, 4), None);
-    assert_eq!(at(43, 23), Some(PointerTarget::Key(Key::Char('y'))));
+    assert_eq!(at(46, 23), Some(PointerTarget::Key(Key::Char('y'))));
     assert_eq!(at(79, 23), None);
 }
 
