@@ -6,6 +6,7 @@ pub mod event;
 pub mod find;
 pub mod focus;
 pub mod grid;
+pub mod help_page;
 pub mod lab;
 pub mod lens;
 mod listener_series;
@@ -37,9 +38,10 @@ use crate::{
 
 pub use command::{Action, COMMANDS, Context, KeyCommand};
 pub use event::{Copied, Effect, Event, Gesture, Key, PointerTarget};
-pub use find::{Find, FoundProcesses, NameChoice};
+pub use find::{Find, FindParser, FoundProcesses, NameChoice};
 pub use focus::Focus;
 pub use grid::{Grid, GridBlock, Resolution, RowsPerLine};
+pub use help_page::{HelpPage, OpenHelp};
 pub use lab::{LabOptions, LabScreen};
 pub use lens::Lens;
 pub use map::{Extent, GlyphSet, InspectorPlace, Map, Move, Plan, Size};
@@ -58,6 +60,7 @@ pub struct AppOptions {
     pub protocols: Protocols,
     /// Where the cursor starts; None: at the first port of `extent`.
     pub find: Option<Find>,
+    pub parse_find: FindParser,
     pub allocation: AllocationOptions,
     pub lab: LabOptions,
     /// Whether the terminal reports the mouse on screens that use it.
@@ -72,8 +75,8 @@ pub struct AppOptions {
 pub enum Overlay {
     #[default]
     None,
-    Help(HelpPage),
-    /// The prompt for a port number, with the digits typed so far.
+    Help(OpenHelp),
+    /// The prompt for what to find on the map, with the text typed so far.
     GoTo(String),
     /// A finding of the Overview in full.
     Finding(OpenFinding),
@@ -88,33 +91,6 @@ pub struct OpenFinding {
     key: (&'static str, About),
     /// Index of the first line shown.
     first: usize,
-}
-
-/// A page of the help.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum HelpPage {
-    /// What the current screen shows, and its words.
-    #[default]
-    Words,
-    /// The keys of the current screen, and what the scan could not read.
-    Keys,
-    /// One sentence for each state and colour.
-    States,
-    /// Which ranges exist, and how bind() and connect() use them.
-    Ranges,
-}
-
-impl HelpPage {
-    pub const EACH: [Self; 4] = [Self::Words, Self::Keys, Self::States, Self::Ranges];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Words => "Words",
-            Self::Keys => "Keys",
-            Self::States => "States and colours",
-            Self::Ranges => "Ranges",
-        }
-    }
 }
 
 /// The ports from the block where the mouse button went down to the block under the pointer, both
@@ -178,6 +154,7 @@ pub struct App {
     failure: Option<Text>,
     is_frozen: bool,
     find: Option<Find>,
+    parse_find: FindParser,
     found: Option<FoundProcesses>,
     /// Whether the list of nearest names was opened; it opens once.
     were_names_offered: bool,
@@ -220,6 +197,7 @@ impl App {
             failure: None,
             is_frozen: false,
             find: options.find,
+            parse_find: options.parse_find,
             found: None,
             were_names_offered: false,
             allocation: Allocation::new(&options.allocation, options.motion),
@@ -396,6 +374,11 @@ impl App {
     pub fn inspector_page(&self) -> isize {
         let (port, page) = self.inspector_page;
         if port == self.inspected() { page } else { 0 }
+    }
+
+    /// The size of the terminal.
+    pub fn size(&self) -> Size {
+        self.size
     }
 
     /// Time until the Allocate screen changes without an event, because a mark fades or an age

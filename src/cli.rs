@@ -22,6 +22,8 @@ mod target;
 mod tui;
 mod value;
 
+pub use tui::parse_find;
+
 use std::{ffi::OsString, process::ExitCode};
 
 use clap::error::ErrorKind;

@@ -62,7 +62,7 @@ pub fn render(app: &App, theme: &Theme, frame: &mut Frame) {
     }
     overview::render_page(app, &mut surface);
     match app.overlay() {
-        Overlay::Help(page) => help::render(app, *page, &mut surface),
+        Overlay::Help(help) => help::render(app, *help, &mut surface),
         Overlay::Names(choice) => {
             surface.theme.dim_area(areas.body, surface.buffer);
             dialog::names(choice, &mut surface.within(areas.body));

@@ -26,8 +26,9 @@ pub enum Action {
     /// Moves the cursor to the next run of occupied ports.
     NextRun,
     PreviousRun,
+    /// Opens the prompt for what to find on the map.
     OpenGoTo,
-    /// Moves the cursor to the port that was typed.
+    /// Finds what was typed.
     GoTo,
     NextLens,
     PreviousLens,
@@ -67,7 +68,7 @@ pub enum Context {
     Allocate,
     Lab,
     Help,
-    /// The prompt for a port number is open.
+    /// The prompt for what to find on the map is open.
     GoTo,
     /// A finding is shown in full.
     Finding,
@@ -175,6 +176,7 @@ impl KeyCommand {
 
 const OVERVIEW: &[Context] = &[Context::Overview];
 const FINDING: &[Context] = &[Context::Finding];
+const HELP: &[Context] = &[Context::Help];
 const NAMES: &[Context] = &[Context::Names];
 const MAP: &[Context] = &[Context::Map];
 const LISTS_AND_MAP: &[Context] = &[Context::Overview, Context::Map];
@@ -194,6 +196,15 @@ const SCREENS: &[Context] = &[
 const SCREENS_AND_FINDING: &[Context] = &[
     Context::Overview,
     Context::Map,
+    Context::Allocate,
+    Context::Lab,
+    Context::Race,
+    Context::Pool,
+    Context::Finding,
+];
+/// Where only `/` opens the prompt for what to find.
+const BESIDE_MAP: &[Context] = &[
+    Context::Overview,
     Context::Allocate,
     Context::Lab,
     Context::Race,
@@ -250,8 +261,8 @@ const SHORT_MOVES: usize = 8;
 /// All commands, those of a screen in the order of the footer, the most used first. If the terminal
 /// is too narrow, the footer drops commands from the right; it drops help and quit last.
 ///
-/// A letter has one meaning on all screens, see the test `a_letter_has_one_meaning`. `/`, `n` and
-/// `N` are free for a filter.
+/// A letter has one meaning on all screens, see the test `a_letter_has_one_meaning`. `n` and `N` are
+/// free for a filter.
 pub const COMMANDS: &[KeyCommand] = &[
     row(OVERVIEW, "j k", &[go(Move::Down), go(Move::Up)])
         .does("select", "next, previous row across all lists; also arrows")
@@ -280,7 +291,7 @@ pub const COMMANDS: &[KeyCommand] = &[
         .also(&[(Key::ShiftUp, go(Move::FarUp)), (Key::ShiftDown, go(Move::FarDown))]),
     row(OVERVIEW, "Home End", &[go(Move::First), go(Move::Last)]).does("", "first, last row"),
     row(MAP, "hjkl", &[]).does("move", "move; Shift: ten; also arrows").also(MOVES),
-    row(MAP, "g", &[Action::OpenGoTo]).does("port", "go to a port: digits, then Enter"),
+    row(MAP, "/ g", &[Action::OpenGoTo, Action::OpenGoTo]).does("find", FIND_HELP),
     row(MAP, "+ -", &[Action::Zoom(Zooming::In), Action::Zoom(Zooming::Out)])
         .does("zoom", "zoom at the cursor; also wheel")
         .also(&[(Key::Char('='), Action::Zoom(Zooming::In))]),
@@ -432,20 +443,27 @@ pub const COMMANDS: &[KeyCommand] = &[
         ],
     )
     .does("", "Overview, Map, Allocate, Lab"),
+    row(BESIDE_MAP, "/", &[Action::OpenGoTo]).does("find", FIND_HELP),
     row(SCREENS, "Tab Shift-Tab", &[Action::NextScreen, Action::PreviousScreen])
         .does("screen", "next, previous screen"),
     row(SCREENS, "r", &[Action::ScanNow]).does("scan now", "scan now, also while paused"),
     row(SCREENS, "T", &[Action::NextTheme]).does("theme", "next theme: dark, light, high contrast"),
     row(&[Context::Map, Context::Pool, Context::Lab], "#", &[Action::ToggleMouse])
         .does("", "mouse on or off: click selects, drag counts ports"),
-    row(
-        &[Context::Help],
-        "Left Right Tab",
-        &[Action::TurnPage(-1), Action::TurnPage(1), Action::TurnPage(1)],
-    )
-    .does("page", "previous, next page: this screen, keys, states and colours, ranges")
-    .also(&[(Key::BackTab, Action::TurnPage(-1))]),
-    row(&[Context::GoTo], "Enter", &[Action::GoTo]).does("go", "go to the entered port"),
+    row(HELP, "Left Right Tab", &[Action::TurnPage(-1), Action::TurnPage(1), Action::TurnPage(1)])
+        .does("page", "previous, next page: this screen, keys, states and colours, ranges")
+        .also(&[(Key::BackTab, Action::TurnPage(-1))]),
+    row(HELP, "j k", &[go(Move::Down), go(Move::Up)])
+        .does("scroll", "next, previous lines of a page that does not fit; also arrows, PgUp, PgDn")
+        .also(&[
+            (Key::Down, go(Move::Down)),
+            (Key::Up, go(Move::Up)),
+            (Key::PageDown, go(Move::PageDown)),
+            (Key::PageUp, go(Move::PageUp)),
+            (Key::Home, go(Move::First)),
+            (Key::End, go(Move::Last)),
+        ]),
+    row(&[Context::GoTo], "Enter", &[Action::GoTo]).does("find", "find what was typed"),
     row(NAMES, "j k", &[go(Move::Down), go(Move::Up)])
         .does("", "next, previous name; also arrows")
         .also(&[(Key::Down, go(Move::Down)), (Key::Up, go(Move::Up))]),
@@ -458,10 +476,12 @@ pub const COMMANDS: &[KeyCommand] = &[
     .does("", "close or go back; never quits"),
     row(&Context::EACH, "Ctrl-Z", &[Action::Suspend]).does("", "suspend; `fg` resumes"),
     row(SCREENS_AND_FINDING, "?", &[Action::OpenHelp]).does("help", "open this help"),
-    row(&[Context::Help], "?", &[Action::Close]).does("", "close the help"),
+    row(HELP, "?", &[Action::Close]).does("", "close the help"),
     row(SCREENS_AND_HELP, "q", &[Action::Quit]).does("quit", "quit and release held ports"),
     row(&Context::EACH, "Ctrl-C", &[Action::Quit]).does("", "quit from any screen or dialog"),
 ];
+
+const FIND_HELP: &str = "find a port, endpoint, name or pid";
 
 /// Label of the key that ends a pause.
 pub const RESUME: &str = "resume";
@@ -598,7 +618,7 @@ mod tests {
     #[test]
     fn r_only_scans_and_the_keys_of_a_filter_are_free() {
         for context in Context::EACH {
-            assert!("/nN".chars().all(|c| find(context, Key::Char(c)).is_none()), "{context:?}");
+            assert!("nN".chars().all(|c| find(context, Key::Char(c)).is_none()), "{context:?}");
             let scan = find(context, Key::Char('r'));
             assert!(scan.is_none_or(|action| action == Action::ScanNow), "{context:?}");
         }

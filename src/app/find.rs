@@ -1,17 +1,17 @@
-//! Looks for the port or process that the command line names, and moves the map's cursor to it.
-//! Does not parse the argument.
+//! Looks for the port or process that the command line or the prompt names, and moves the map's
+//! cursor to it. Does not parse the text.
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
-    app::{App, Focus, Lens, Move, Overlay, Screen},
+    app::{App, Effect, Focus, Key, Lens, Move, Overlay, Screen},
     domain::{
         Analysis, Destination, Endpoint, ProcessTable, Protocol, Snapshot, State, Text,
         socket::canonical,
     },
 };
 
-/// The port or process that the command line names. The cursor moves to it once it is found.
+/// The port or process that the command line or the prompt names. The cursor moves to it once it is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Find {
     Port(u16),
@@ -23,6 +23,10 @@ pub enum Find {
     Process(String),
     Pid(u32),
 }
+
+/// Parses the text of the prompt, as the command line does with its argument. Errors: a sentence
+/// that says what is expected.
+pub type FindParser = fn(&str) -> Result<Find, String>;
 
 /// The processes that were found, until the cursor is moved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +59,44 @@ impl NameChoice {
     }
 }
 
+/// Maximum length of the text in the prompt, in characters.
+const MAX_TYPED: usize = 64;
+
 impl App {
+    pub(super) fn type_into_prompt(&mut self, key: Key) {
+        let Overlay::GoTo(typed) = &mut self.overlay else { return };
+        match key {
+            Key::Char(c) if !c.is_control() && typed.chars().count() < MAX_TYPED => typed.push(c),
+            Key::Backspace => {
+                typed.pop();
+            }
+            _ => {}
+        }
+    }
+
+    /// Shows the map with the cursor on what was typed. Text that cannot be parsed stays in the
+    /// prompt.
+    pub(super) fn find_typed(&mut self) -> Vec<Effect> {
+        let Overlay::GoTo(typed) = &self.overlay else { return Vec::new() };
+        let typed = typed.trim();
+        let parsed = if typed.is_empty() { None } else { Some((self.parse_find)(typed)) };
+        match parsed.transpose() {
+            Ok(find) => {
+                self.overlay = Overlay::None;
+                let Some(find) = find else { return Vec::new() };
+                let effects = self.show(Screen::Map);
+                self.were_names_offered = false;
+                self.find = Some(find);
+                self.select_found();
+                effects
+            }
+            Err(message) => {
+                self.notify(message);
+                Vec::new()
+            }
+        }
+    }
+
     /// What the command line names, as long as it was not found. None: it was found, the command
     /// line names a port or nothing, the processes are not known yet, or the cursor was moved.
     pub fn not_found(&self) -> Option<&Find> {

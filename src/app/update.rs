@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     app::{
-        Action, App, Context, Copied, Effect, Event, Extent, Focus, Gesture, HelpPage, Key,
-        LatestScan, Lens, Map, Move, Notice, OpenFinding, Overlay, PointerTarget, PortSelection,
-        Screen, Size,
+        Action, App, Context, Copied, Effect, Event, Extent, Focus, Gesture, Key, LatestScan, Lens,
+        Map, Move, Notice, OpenFinding, OpenHelp, Overlay, PointerTarget, PortSelection, Screen,
+        Size,
         allocation::AllocationAction,
         command,
         lens::{Categories, CategoryInput, LensCounts, Marks, OwnerRanks, automatic_gauge},
@@ -27,9 +27,6 @@ enum RunDirection {
     Next,
     Previous,
 }
-
-/// Maximum number of digits of a port.
-const DIGITS: usize = 5;
 
 impl App {
     /// Handles an event. `at` is the time since the program's start.
@@ -82,23 +79,17 @@ impl App {
         if let Some(action) = command::find(self.context(), key) {
             return self.act(action);
         }
-        if let Overlay::GoTo(digits) = &mut self.overlay {
-            type_digit(digits, key);
-            return Vec::new();
-        }
         match self.overlay {
-            Overlay::None => (self.screen.row().press)(self, key),
-            _ => Vec::new(),
+            Overlay::None => return (self.screen.row().press)(self, key),
+            Overlay::GoTo(_) => self.type_into_prompt(key),
+            _ => {}
         }
+        Vec::new()
     }
 
     fn paste(&mut self, character: char) {
         match self.context() {
-            Context::GoTo => {
-                if let Overlay::GoTo(digits) = &mut self.overlay {
-                    type_digit(digits, Key::Char(character));
-                }
-            }
+            Context::GoTo => self.type_into_prompt(Key::Char(character)),
             Context::Panel => (self.screen.row().paste)(self, character),
             _ => {}
         }
@@ -185,7 +176,7 @@ impl App {
             Action::FitEphemeral => self.fit(Extent::Ephemeral),
             Action::FitAll => self.fit(Extent::All),
             Action::OpenGoTo => self.overlay = Overlay::GoTo(String::new()),
-            Action::GoTo => self.go_to_typed(),
+            Action::GoTo => return self.find_typed(),
             Action::NextLens => self.set_lens(self.map.lens.after(1)),
             Action::PreviousLens => self.set_lens(self.map.lens.after(-1)),
             Action::NextProtocols => {
@@ -223,12 +214,12 @@ impl App {
                 (self.hover, self.span) = (None, None);
             }
             Action::OpenHelp => {
-                let help = Overlay::Help(HelpPage::default());
+                let help = Overlay::Help(OpenHelp::default());
                 self.below_help = std::mem::replace(&mut self.overlay, help);
             }
             Action::TurnPage(by) => {
-                if let Overlay::Help(page) = &mut self.overlay {
-                    *page = cycle(&HelpPage::EACH, *page, by);
+                if let Overlay::Help(help) = &mut self.overlay {
+                    help.turn(by);
                 }
             }
             Action::Close => return self.close(),
@@ -245,7 +236,7 @@ impl App {
         effects
     }
 
-    fn notify(&mut self, text: impl Into<String>) {
+    pub(super) fn notify(&mut self, text: impl Into<String>) {
         self.notice = Some(Notice { text: text.into(), since: self.now });
     }
 
@@ -300,6 +291,7 @@ impl App {
         match &mut self.overlay {
             Overlay::Finding(open) => open.first = first.unwrap_or_default(),
             Overlay::Names(choice) => choice.go(movement),
+            Overlay::Help(help) => help.go(movement),
             _ => (self.screen.row().go)(self, movement),
         }
     }
@@ -473,7 +465,7 @@ impl App {
         self.overview.follow(scan, is_bad);
     }
 
-    fn show(&mut self, screen: Screen) -> Vec<Effect> {
+    pub(super) fn show(&mut self, screen: Screen) -> Vec<Effect> {
         self.visited_from = None;
         let left = std::mem::replace(&mut self.screen, screen);
         if screen == left {
@@ -524,18 +516,6 @@ impl App {
         self.map.go_to(port, self.ephemeral());
         self.map.follow_cursor(self.ephemeral(), self.size);
         self.recount();
-    }
-
-    /// Moves the cursor to the port that was typed. A number that is not a port stays in the
-    /// prompt.
-    fn go_to_typed(&mut self) {
-        let Overlay::GoTo(digits) = &self.overlay else { return };
-        if digits.is_empty() {
-            self.overlay = Overlay::None;
-        } else if let Ok(port) = digits.parse() {
-            self.overlay = Overlay::None;
-            self.go_to(port);
-        }
     }
 
     fn fit(&mut self, extent: Extent) {
@@ -590,15 +570,5 @@ impl App {
             Lens::Owner => OwnerRanks::count(range, protocols, snapshot, &self.processes),
             _ => OwnerRanks::default(),
         };
-    }
-}
-
-fn type_digit(digits: &mut String, key: Key) {
-    match key {
-        Key::Char(digit) if digit.is_ascii_digit() && digits.len() < DIGITS => digits.push(digit),
-        Key::Backspace => {
-            digits.pop();
-        }
-        _ => {}
     }
 }

@@ -107,7 +107,8 @@ fn options(
                 None | Some(Protocols::Both) => settings.protocol,
                 Some(protocols) => protocols,
             },
-            find: settings.target.as_ref().and_then(first_find),
+            find: settings.target.as_ref().and_then(find_of),
+            parse_find,
             allocation: AllocationOptions::exo(seeds[0]),
             lab: LabOptions::new(seeds[1], env::current_exe().ok()),
             mouse: !settings.no_mouse,
@@ -121,8 +122,19 @@ fn options(
     }
 }
 
+/// Parses the text of the prompt.
+///
+/// Errors: the text is a range or names a protocol, which the prompt does not change, or
+/// `target::parse` refuses it.
+pub fn parse_find(typed: &str) -> Result<Find, String> {
+    let wanted = target::parse(OsStr::new(typed)).map_err(|error| error.0)?;
+    find_of(&wanted)
+        .filter(|_| wanted.protocols() == Protocols::Both)
+        .ok_or_else(|| "expected a port, ADDRESS:PORT, name or pid N".to_owned())
+}
+
 /// Returns what the map looks for. None: the ports of a range, which it shows at once.
-fn first_find(wanted: &Wanted) -> Option<Find> {
+fn find_of(wanted: &Wanted) -> Option<Find> {
     Some(match wanted {
         Wanted::Ports(range, _) if range.len() > 1 => return None,
         Wanted::Ports(range, _) => Find::Port(range.first()),

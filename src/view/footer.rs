@@ -7,12 +7,15 @@ use ratatui::{
 };
 
 use crate::{
-    app::{App, Key, KeyCommand, Overlay, command},
-    view::{Role, Theme, surface::Surface, words},
+    app::{Action, App, Context, Key, KeyCommand, Overlay, command},
+    view::{Role, Theme, help, surface::Surface, words},
 };
 
 /// Number of commands at the end of the row that are dropped last: help and quit.
 const KEPT_COMMANDS: usize = 2;
+
+/// Width of a blank, a gap and the key of the prompt.
+const PROMPT_KEYS: usize = 14;
 
 /// Columns between two commands.
 const GAP: usize = 2;
@@ -21,9 +24,9 @@ pub fn render(app: &App, surface: &mut Surface<'_>) {
     let theme = surface.theme;
     let mut line = before_commands(app, theme, surface.width());
     let room = surface.width().saturating_sub(line.width());
-    for command in fitting(app, room) {
+    for (command, label) in fitting(app, theme, room) {
         line.push_span(Span::styled(command.keys, key_style(theme)));
-        line.push_span(Span::styled(format!(" {}  ", command.label(app)), theme.style(Role::Dim)));
+        line.push_span(Span::styled(format!(" {label}  "), theme.style(Role::Dim)));
     }
     surface.lines([&line]);
 }
@@ -31,15 +34,16 @@ pub fn render(app: &App, surface: &mut Surface<'_>) {
 /// Returns what the row shows before the commands: the prompt, or what the last key did.
 fn before_commands(app: &App, theme: &Theme, width: usize) -> Line<'static> {
     let mut line = Line::from(" ");
-    if let Overlay::GoTo(digits) = app.overlay() {
-        line.push_span("go to port ");
-        line.push_span(Span::styled(format!(" {digits} "), theme.badge(Role::Cursor)));
-        if !digits.is_empty() && digits.parse::<u16>().is_err() {
-            line.push_span(Span::styled(" 65535 is the last port", theme.style(Role::Critical)));
-        }
+    if let Overlay::GoTo(typed) = app.overlay() {
+        line.push_span("find ");
+        line.push_span(Span::styled(format!(" {typed} "), theme.badge(Role::Cursor)));
+        let hint = " port, ADDRESS:PORT, process name or pid N";
+        let room = width.saturating_sub(line.width() + PROMPT_KEYS);
+        let (text, role) =
+            app.notice().map_or((hint, Role::Dim), |notice| (notice, Role::Critical));
+        line.push_span(Span::styled(format!(" {}", words::shorten(text, room)), theme.style(role)));
         line.push_span("  ");
-    }
-    if let Some(notice) = app.notice() {
+    } else if let Some(notice) = app.notice() {
         let notice = words::shorten(notice, width.saturating_sub(2));
         line.push_span(Span::styled(notice, theme.style(Role::Ok).bold()));
         line.push_span("   ");
@@ -53,12 +57,13 @@ pub fn key_at(app: &App, footer: Rect, at: Position) -> Option<Key> {
     let width = usize::from(footer.width);
     // Only the width of the line matters here, and no theme changes it.
     let before = before_commands(app, &Theme::MONOCHROME, width).width();
+    let room = width.saturating_sub(before);
     let mut column = usize::from(at.x.checked_sub(footer.x)?).checked_sub(before)?;
-    for command in fitting(app, width.saturating_sub(before)) {
-        if column < width_of(command, app) {
-            return command.key_at(column);
+    for footer_command in fitting(app, &Theme::MONOCHROME, room) {
+        if column < width_of(&footer_command) {
+            return footer_command.0.key_at(column);
         }
-        column -= width_of(command, app);
+        column -= width_of(&footer_command);
     }
     None
 }
@@ -67,23 +72,35 @@ pub fn key_style(theme: &Theme) -> ratatui::style::Style {
     theme.style(Role::Accent).bold()
 }
 
+/// A command and its label.
+type LabelledCommand = (&'static KeyCommand, &'static str);
+
 /// Returns the commands that fit into `room` columns. Drops commands from the right, but help, quit
 /// and the end of a pause only after all others.
-fn fitting(app: &App, room: usize) -> Vec<&'static KeyCommand> {
-    let mut commands: Vec<_> =
-        command::here(app.context()).filter(|command| !command.label(app).is_empty()).collect();
-    while commands.iter().map(|c| width_of(c, app)).sum::<usize>() > room + GAP
-        && !commands.is_empty()
-    {
+fn fitting(app: &App, theme: &Theme, room: usize) -> Vec<LabelledCommand> {
+    let labelled = |command| (command, label(command, app, theme));
+    let mut commands: Vec<LabelledCommand> =
+        command::here(app.context()).map(labelled).filter(|(_, label)| !label.is_empty()).collect();
+    while commands.iter().map(width_of).sum::<usize>() > room + GAP && !commands.is_empty() {
         let others = commands.len().saturating_sub(KEPT_COMMANDS);
-        let ends_pause = |command: &&KeyCommand| command.label(app) == command::RESUME;
+        let ends_pause = |(_, label): &LabelledCommand| *label == command::RESUME;
         let dropped = commands[..others].iter().rposition(|command| !ends_pause(command));
         commands.remove(dropped.unwrap_or(0));
     }
     commands
 }
 
+/// Returns the label for what the command would do now; empty: not shown in the footer.
+fn label(command: &KeyCommand, app: &App, theme: &Theme) -> &'static str {
+    let moves = command.bindings().any(|(_, action)| matches!(action, Action::Move(_)));
+    // Only the view knows how long a page of the help is.
+    if moves && app.context() == Context::Help && !help::scrolls(app, theme) {
+        return "";
+    }
+    command.label(app)
+}
+
 /// Returns the width of a command with the gap after it.
-fn width_of(command: &KeyCommand, app: &App) -> usize {
-    command.keys.len() + 1 + command.label(app).len() + GAP
+fn width_of((command, label): &LabelledCommand) -> usize {
+    command.keys.len() + 1 + label.len() + GAP
 }

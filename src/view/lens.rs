@@ -328,6 +328,7 @@ mod tests {
 
     fn app() -> App {
         let mut app = App::new(AppOptions {
+            parse_find: |typed| Err(typed.to_owned()),
             first: Screen::Map,
             glyphs: GlyphSet { rows_per_line: RowsPerLine::One, has_dots: true },
             extent: Extent::All,

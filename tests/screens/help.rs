@@ -21,6 +21,9 @@ const SCREENS: [(&str, Context); 5] = [
     ("5", Context::Lab),
 ];
 
+/// The smallest size with all parts of the screens, and sizes at which long pages do not fit.
+const SMALL_SIZES: [(u16, u16); 4] = [(80, 20), (80, 23), (80, 24), (100, 30)];
+
 fn themes() -> [Theme; 3] {
     [dark(), ascii(), Theme::MONOCHROME]
 }
@@ -212,13 +215,65 @@ fn nothing_touches_the_box_and_no_word_is_cut() {
     }
 }
 
+/// Returns each part of an open page of the help, from the first to the last.
+fn parts(mut session: Session) -> Vec<String> {
+    let mut parts = vec![whole(&session.draw())];
+    loop {
+        session = session.press("j");
+        let part = whole(&session.draw());
+        if part == parts[0] {
+            return parts;
+        }
+        parts.push(part);
+    }
+}
+
 #[test]
-fn a_page_that_does_not_fit_says_so_and_small_terminals_do_not_panic() {
+fn each_page_is_complete_at_every_size_in_parts_if_it_does_not_fit() {
+    for (screen, context) in SCREENS {
+        for (turns, help) in HelpPage::EACH.into_iter().enumerate() {
+            for (size, theme) in
+                SMALL_SIZES.into_iter().flat_map(|size| themes().map(|theme| (size, theme)))
+            {
+                let keys = format!("{screen}?{}", ">".repeat(turns));
+                let open = |rows| Session::of(&busy(), theme.clone(), size.0, rows).press(&keys);
+                let full = whole(&open(100).draw());
+                // The page of the map explains the letters of one lens if not those of all fit.
+                let is_of_map = context == Context::Map && help == HelpPage::States;
+                let wanted = if is_of_map { full.split(" lens ").next().unwrap() } else { &full };
+                let parts = parts(open(size.1));
+                let found: BTreeSet<&str> = parts.iter().flat_map(|part| part.split(' ')).collect();
+                let lost: Vec<&str> =
+                    wanted.split(' ').filter(|word| !found.contains(word)).collect();
+                assert!(lost.is_empty(), "{screen} {help:?} at {size:?} lacks {lost:?}");
+                let text = session::text(&open(size.1).draw());
+                assert_eq!(text.contains("j k scroll"), parts.len() > 1, "{text}");
+                assert_eq!(text.contains("j k: scroll "), parts.len() > 1, "{text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_parts_of_a_page_can_be_turned_in_both_directions() {
+    let open = || Session::of(&busy(), dark(), 80, 20).press("?>>");
+    let at = |session: Session| {
+        let text = session::text(&session.draw());
+        let (_, numbers) = text.split_once(" lines ").expect(&text);
+        numbers.split(',').next().unwrap().to_owned()
+    };
+    assert_eq!(at(open()), "1-16 of 20");
+    assert_eq!(at(open().press("j")), "5-20 of 20");
+    assert_eq!(at(open().press("jj")), at(open()));
+    assert_eq!(at(open().press("k")), at(open().press("j")));
+    assert_eq!(at(open().press("j>>>>")), at(open()), "another page begins with its first line");
+}
+
+#[test]
+fn small_terminals_do_not_panic() {
     for help in HelpPage::EACH {
         for (screen, _) in SCREENS {
-            let small = session::text(&page(dark(), (60, 12), screen, help));
-            assert!(small.contains("more on a larger terminal"), "{small}");
-            for size in [(1, 1), (2, 3), (5, 1), (10, 4), (20, 5), (40, 10)] {
+            for size in [(1, 1), (2, 3), (5, 1), (10, 4), (20, 5), (40, 10), (60, 12)] {
                 page(dark(), size, screen, help);
             }
         }
@@ -249,9 +304,9 @@ fn the_footer_of_a_small_terminal_shows_the_most_important_keys() {
         let buffer = Session::of(&busy(), dark(), 80, 24).press(keys).draw();
         line(&buffer, 0, 80, 23)
     };
-    let map = " hjkl move  g port  + - zoom  c C colours  y copy  p TCP only  ? help  q quit";
+    let map = " hjkl move  / g find  + - zoom  c C colours  y copy  p TCP only  ? help  q quit";
     assert_eq!(footer("").trim_end(), map);
-    let paused = " hjkl move  g port  + - zoom  c C colours  y copy  Space resume  ? help  q quit";
+    let paused = " hjkl move  / g find  + - zoom  c C colours  Space resume  ? help  q quit";
     assert_eq!(footer(" ").trim_end(), paused);
     assert!(footer("1 ").contains("Space resume  ? help  q quit"), "{}", footer("1 "));
     let allocate = footer("4");
@@ -284,7 +339,7 @@ fn the_first_page_is_about_the_screen_and_explains_its_words() {
             let text = session::text(&buffer);
             let is_shown = |wanted: &str| text.contains(wanted);
             assert!(is_shown(title) && is_shown(word), "{screen} at {size:?}\n{text}");
-            assert!(!is_shown("more on a larger terminal"), "{screen} at {size:?}\n{text}");
+            assert!(!is_shown("j k: scroll"), "{screen} at {size:?}\n{text}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use portscope::{
-    app::{App, Effect, Event, Gesture, HelpPage, Key, Overlay, PointerTarget, Size},
+    app::{App, Effect, Event, Gesture, HelpPage, Key, OpenHelp, Overlay, PointerTarget, Size},
     domain::{PortRange, State},
     engine::Report,
     host::simulated::SimulatedHost,
@@ -127,7 +127,7 @@ fn help_cycles_through_its_pages() {
     press(&mut app, "?");
     let mut pages = Vec::new();
     for _ in 0..4 {
-        let Overlay::Help(page) = app.overlay() else { panic!("help is closed") };
+        let Overlay::Help(OpenHelp { page, .. }) = app.overlay() else { panic!("help is closed") };
         pages.push(*page);
         update(&mut app, Event::Key(Key::Right));
     }

@@ -206,7 +206,7 @@ fn a_click_finds_the_tab_and_the_block_under_it() {
     // Left of the range's first port there is no target.
     assert_eq!(at(0, 4), None);
     assert_eq!(at(46, 23), Some(PointerTarget::Key(Key::Char('y'))));
-    assert_eq!(at(79, 23), None);
+    assert_eq!(at(0, 23), None);
 }
 
 #[test]

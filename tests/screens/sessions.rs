@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use portscope::{
     app::{
-        App, AppOptions, Context, Effect, Event, Extent, Find, Gesture, HelpPage, Key, Lens,
+        App, AppOptions, Context, Effect, Event, Extent, Find, Gesture, Key, Lens, OpenHelp,
         Overlay, PointerTarget, Screen,
     },
     domain::{PortRange, Process, ProcessTable, Protocols, Snapshot, State, Text},
@@ -119,16 +119,16 @@ fn the_cursor_enters_a_block_at_the_port_that_gives_its_colour() {
     session.type_keys("g39999");
     session.press(Key::Enter);
     session.press(Key::Right);
-    assert_eq!(session.cursor(), 40_007, "ESTABLISHED outweighs TIME-WAIT");
+    assert_eq!(session.cursor(), 40_003, "one of two ports is in TIME-WAIT, as every second block");
     session.type_keys("<");
-    assert_eq!(session.cursor(), 40_006);
+    assert_eq!(session.cursor(), 40_002);
     session.press(Key::Left);
-    assert_eq!(session.cursor(), 39_980);
+    assert_eq!(session.cursor(), 39_975);
     session.update(Event::Mouse(
         Gesture::Press,
-        Some(PointerTarget::Ports(PortRange::new(40_000, 40_019).unwrap())),
+        Some(PointerTarget::Ports(PortRange::new(40_000, 40_024).unwrap())),
     ));
-    assert_eq!(session.cursor(), 40_007);
+    assert_eq!(session.cursor(), 40_003);
 }
 
 #[test]
@@ -152,6 +152,55 @@ fn an_invalid_port_number_stays_in_the_prompt() {
     assert_eq!(session.0.overlay(), &Overlay::GoTo("99999".to_owned()));
     assert_eq!(session.press(Key::Escape), []);
     assert_eq!((session.0.overlay(), session.cursor()), (&Overlay::None, 32_768));
+}
+
+/// Returns the screen and the cursor after the keys, Enter included, from the screen of `first`.
+fn found(first: &str, typed: &str) -> (Screen, u16) {
+    let mut session = Session::started();
+    let processes = machine().describer().describe(&[812, 4121]).into_iter().collect();
+    session.update(Event::Report(Report::Described(Arc::new(processes))));
+    session.type_keys(first);
+    session.type_keys(typed);
+    session.press(Key::Enter);
+    (session.0.screen(), session.cursor())
+}
+
+#[test]
+fn a_slash_finds_ports_endpoints_names_and_pids_from_each_screen() {
+    for first in ["1", "2", "4", "4P", "5"] {
+        for (typed, port) in [
+            ("/443", 443),
+            ("/:40003", 40_003),
+            ("/10.0.0.1:40007", 40_007),
+            ("/payments", 40_007),
+            ("/pid 812", 443),
+            ("/NGINX", 443),
+        ] {
+            assert_eq!(found(first, typed), (Screen::Map, port), "{first}{typed}");
+        }
+    }
+    assert_eq!(found("1", "/"), (Screen::Overview, 32_768), "nothing was typed");
+}
+
+#[test]
+fn letters_after_a_slash_are_no_commands() {
+    let mut session = Session::started();
+    assert_eq!(session.type_keys("1/q?x 2"), []);
+    assert_eq!(session.0.overlay(), &Overlay::GoTo("q?x 2".to_owned()));
+    assert_eq!(session.press(Key::Escape), []);
+    assert_eq!((session.0.screen(), session.0.overlay()), (Screen::Overview, &Overlay::None));
+}
+
+#[test]
+fn a_range_in_the_prompt_stays_there_with_what_is_expected() {
+    for typed in ["/8080-8090", "/8080/tcp"] {
+        let mut session = Session::started();
+        session.type_keys(typed);
+        session.press(Key::Enter);
+        assert_eq!(session.0.overlay(), &Overlay::GoTo(typed[1..].to_owned()));
+        let notice = session.0.notice().unwrap();
+        assert!(notice.contains("expected a port, ADDRESS:PORT, name or pid N"), "{notice}");
+    }
 }
 
 #[test]
@@ -333,10 +382,10 @@ fn an_unbound_key_has_no_effect() {
     assert_eq!(session.type_keys("zZ."), []);
     assert_eq!((session.cursor(), session.0.overlay()), (32_768, &Overlay::None));
     session.type_keys("?");
-    assert_eq!(session.type_keys("24j"), []);
+    assert_eq!(session.type_keys("24z"), []);
     assert_eq!(
         (session.0.screen(), session.0.overlay()),
-        (Screen::Map, &Overlay::Help(HelpPage::Words))
+        (Screen::Map, &Overlay::Help(OpenHelp::default()))
     );
 }
 

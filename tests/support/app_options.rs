@@ -5,6 +5,7 @@ use portscope::{
         AppOptions, Extent, GlyphSet, LabOptions, RowsPerLine, Screen,
         allocation::AllocationOptions,
     },
+    cli::parse_find,
     domain::{Protocols, ServiceNames},
 };
 
@@ -16,6 +17,7 @@ pub fn options() -> AppOptions {
         extent: Extent::Ephemeral,
         protocols: Protocols::Both,
         find: None,
+        parse_find,
         allocation: AllocationOptions::exo(7),
         lab: LabOptions::new(7, None),
         mouse: true,
