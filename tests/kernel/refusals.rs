@@ -425,6 +425,7 @@ fn port_without_a_listed_socket_is_not_called_free() {
             binds: vec![row],
             connects: Vec::new(),
             destinations_left_out: 0,
+            remote: None,
             frees_when: None,
         };
         let processes = ProcessTable::default();

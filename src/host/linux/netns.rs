@@ -144,7 +144,7 @@ pub fn for_each<T: Send>(
     };
     let mut results = thread::scope(|scope| {
         let start =
-            |_| thread::Builder::new().name("netns-each".to_owned()).spawn_scoped(scope, &work);
+            |_| thread::Builder::new().name("netns-each".to_owned()).spawn_scoped(scope, work);
         let started: Vec<_> = (0..threads).map(start).collect::<Result<_, _>>()?;
         let join = |thread: ScopedJoinHandle<'_, _>| {
             thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
