@@ -380,7 +380,7 @@ mod tests {
         assert_eq!(linux(80, 27), (Blocks, 1000, 50, 15, false));
         assert_eq!(iana(80, 24), (Blocks, 1000, 50, 9, false));
         assert_eq!(linux(100, 30), (Blocks, 800, 80, 19, false));
-        assert_eq!(iana(100, 30), (Blocks, 400, 80, 21, false));
+        assert_eq!(iana(100, 30), (Blocks, 500, 50, 17, false));
         assert_eq!(linux(120, 40), (Blocks, 500, 50, 29, true));
         assert_eq!(iana(120, 40), (Dots, 800, 100, 21, false));
         assert_eq!(linux(160, 48), (Dots, 800, 100, 37, true));

@@ -342,13 +342,13 @@ fn pasted_text_is_typed_into_prompts_and_otherwise_ignored() {
     let mut session = start();
     session.send(b"\x1b[200~q4pf\x03\x1b[201~");
     session.send(b"2g");
-    session.wait_for_text("go to port");
+    session.wait_for_text("Enter find");
     session.send(b"\x1b[200~q80\x1b81\r\n9090\x1b[201~");
-    session.wait_for_text("go to port  8081");
+    session.wait_for_text("q80819090");
     session.send(b"\x7f");
-    session.wait_for("808", |screen| !screen.contents().contains("8081"));
+    session.wait_for("one less", |screen| !screen.contents().contains("q80819090"));
     session.send(b"\x1b");
-    session.wait_for("closed", |screen| !screen.contents().contains("go to port"));
+    session.wait_for("closed", |screen| !screen.contents().contains("Enter find"));
     session.send(b"4");
     session.wait_for_text("Allocat");
     session.send(b"o");
