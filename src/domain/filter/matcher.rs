@@ -276,12 +276,15 @@ impl ProcessCheck {
     fn matches(&self, row: &FilterRow<'_>) -> Option<bool> {
         match row.owner {
             Owner::Process(pids) | Owner::Departed(pids) | Owner::Backlog(pids) => {
-                let answers = pids.iter().map(|&pid| self.answer(pid));
-                answers.fold(Some(false), |found, answer| match (found, answer) {
-                    (Some(true), _) | (_, Some(true)) => Some(true),
-                    (Some(false), Some(false)) => Some(false),
-                    _ => None,
-                })
+                let mut found = Some(false);
+                for &pid in pids {
+                    match self.answer(pid) {
+                        Some(true) => return Some(true),
+                        Some(false) => {}
+                        None => found = None,
+                    }
+                }
+                found
             }
             Owner::Kernel => Some(self.kernel),
             Owner::Nobody => Some(false),

@@ -173,13 +173,12 @@ impl Parser<'_> {
 
     fn state(&mut self) -> Result<StateSet, FilterError> {
         let (name, span) = self.value("the name of a state")?;
-        StateSet::named(&name).ok_or_else(|| match keyword::nearest_state(&name) {
-            Some(near) => FilterError::misspelt(span, &name, near),
-            None => {
-                let names: Vec<&str> = StateSet::names().collect();
-                let message = format!("{name} is no state: expected {}", names.join(", "));
-                FilterError::new(span, message)
+        StateSet::named(&name).ok_or_else(|| {
+            if let Some(near) = keyword::nearest_state(&name) {
+                return FilterError::misspelt(span, &name, near);
             }
+            let names: Vec<&str> = StateSet::names().collect();
+            FilterError::new(span, format!("{name} is no state: expected {}", names.join(", ")))
         })
     }
 

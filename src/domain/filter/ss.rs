@@ -4,7 +4,10 @@ use std::fmt;
 
 use crate::domain::{
     PortRange, Protocol, Protocols,
-    filter::{Comparison, Connective, Expression, Filter, HostPattern, Side, StateSet, Term, Test},
+    filter::{
+        AddressPrefix, Comparison, Connective, Expression, Filter, HostPattern, Side, StateSet,
+        Term, Test,
+    },
 };
 
 /// Why no `ss` command lists the same sockets.
@@ -155,7 +158,7 @@ impl SsCheck {
             Test::Unit(_) => return Err(NotInSs("ss cannot filter by unit")),
             Test::Age { .. } => return Err(NotInSs("ss does not know the age of sockets")),
         };
-        let is_ambiguous = host.prefix.is_some_and(|prefix| prefix.may_match_other_family());
+        let is_ambiguous = host.prefix.is_some_and(AddressPrefix::may_match_other_family);
         if is_ambiguous && (is_negated || self.has_device) {
             return Err(NotInSs("here ss compares addresses of IPv4 and IPv6 with each other"));
         }
@@ -225,11 +228,8 @@ fn push_test(out: &mut String, test: &Test, is_part: bool) {
         Test::EitherHost(host) => format!("src {host} or dst {host}"),
         test => return out.push_str(&single_test(test)),
     };
-    if is_part {
-        out.push_str(&format!("( {either} )"));
-    } else {
-        out.push_str(&either);
-    }
+    let (open, close) = if is_part { ("( ", " )") } else { ("", "") };
+    out.extend([open, &either, close]);
 }
 
 fn ports(name: &str, range: PortRange) -> String {

@@ -154,7 +154,12 @@ impl Parser<'_> {
         match kind {
             BareWord::State(states) => Ok(Term::Test(Test::State(states))),
             BareWord::Ports(ports) => self.either_port(ports, span),
-            BareWord::Host => Ok(Term::Test(Test::EitherHost(self.host_pattern(word, span)?))),
+            BareWord::Host => match self.host_pattern(word, span.clone())? {
+                HostPattern { family: None, prefix: None, port: Some(port) } => {
+                    self.either_port(&port.to_string(), span)
+                }
+                host => Ok(Term::Test(Test::EitherHost(host))),
+            },
             BareWord::HostName { name, port } => Err(FilterError::new(
                 span,
                 format!(
