@@ -26,7 +26,7 @@
 //! **Different from `ss`.**
 //! - Without `state` or `exclude`, a filter selects sockets of all states, as `ss -a` does:
 //!   TIME-WAIT uses ports.
-//! - Symbols need no blanks around them, and keywords may be in upper case. State clauses may stand
+//! - Symbols need no blanks around them, and keywords may be in upper case. State clauses may be
 //!   between terms, and states are accepted as `ss` prints them.
 //! - `not` is the complement. In `ss`, `not src 0.0.0.0` also drops IPv6 sockets, and so does
 //!   `src 0.0.0.0/0` with `dev`.

@@ -305,7 +305,7 @@ impl ProcessCheck {
 struct UserCheck {
     /// The uids that have the name or are it, ascending.
     uids: Vec<u32>,
-    /// The uid that stands for all users without a uid here. None: there is none, or it was asked
+    /// The uid that represents all users without a uid here. None: there is none, or it was asked
     /// for by its number.
     unmapped: Option<u32>,
 }

@@ -27,7 +27,8 @@ pub(super) fn parse(text: &str, services: &ServiceNames) -> Result<Filter, Filte
     }
     let tokens = tokens(text)?;
     let end = text.trim_end().len();
-    let mut parser = Parser { tokens, next: 0, end, depth: 0, tests: 0, family: None, services };
+    let mut parser =
+        FilterParser { tokens, next: 0, end, depth: 0, tests: 0, family: None, services };
     let filter = parser.filter()?;
     match parser.peek() {
         None => Ok(filter),
@@ -36,7 +37,7 @@ pub(super) fn parse(text: &str, services: &ServiceNames) -> Result<Filter, Filte
 }
 
 /// The position in a filter.
-pub(super) struct Parser<'a> {
+pub(super) struct FilterParser<'a> {
     tokens: Vec<Token>,
     next: usize,
     /// Where the last token ends.
@@ -48,7 +49,7 @@ pub(super) struct Parser<'a> {
     pub(super) services: &'a ServiceNames,
 }
 
-impl Parser<'_> {
+impl FilterParser<'_> {
     /// Parses `{ state NAME | exclude NAME } [expression]`.
     fn filter(&mut self) -> Result<Filter, FilterError> {
         let states = self.states()?;
@@ -207,7 +208,7 @@ impl Parser<'_> {
         Some((comparison, span))
     }
 
-    /// Skips a `=`, which may stand before most values.
+    /// Skips a `=`, which may precede most values.
     pub(super) fn skip_equal(&mut self) {
         if self.peek_kind() == Some(&TokenKind::Compare(Comparison::Equal)) {
             self.next += 1;

@@ -64,12 +64,12 @@ impl fmt::Display for Test {
             Self::EitherPort(range) if range.len() == 1 => write!(f, ":{}", range.first()),
             Self::EitherPort(range) => write!(f, ":{range}"),
             Self::EitherHost(host) => host.fmt(f),
-            Self::Device(name) => write!(f, "dev {}", Value(name)),
+            Self::Device(name) => write!(f, "dev {}", ArgumentText(name)),
             Self::Name(name) if is_plain_name(name) => f.write_str(name),
             Self::Name(name) => write_quoted(name, f),
             Self::Pid(pid) => write!(f, "pid {pid}"),
-            Self::User(user) => write!(f, "user {}", Value(user)),
-            Self::Unit(unit) => write!(f, "unit {}", Value(unit)),
+            Self::User(user) => write!(f, "user {}", ArgumentText(user)),
+            Self::Unit(unit) => write!(f, "unit {}", ArgumentText(unit)),
             Self::Age { comparison, age } => {
                 write!(f, "age {} {}", comparison.symbol(), Seconds(*age))
             }
@@ -92,9 +92,9 @@ impl fmt::Display for StateTerm {
 }
 
 /// A name after a keyword, in quotes if it would not be one word.
-struct Value<'a>(&'a str);
+struct ArgumentText<'a>(&'a str);
 
-impl fmt::Display for Value<'_> {
+impl fmt::Display for ArgumentText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if is_one_word(self.0) { f.write_str(self.0) } else { write_quoted(self.0, f) }
     }

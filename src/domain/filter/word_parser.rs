@@ -6,7 +6,7 @@ use crate::domain::{
     PortRange, Protocol,
     filter::{
         Comparison, FilterError, HostPattern, Side, StateSet, Term, Test, host_pattern::parse_port,
-        keyword::Keyword, parser::Parser,
+        keyword::Keyword, parser::FilterParser,
     },
     owner::PIDS,
 };
@@ -14,7 +14,7 @@ use crate::domain::{
 /// Maximum length of a number of an age. More digits would not be read in full.
 const MAX_DIGITS: usize = 9;
 
-impl Parser<'_> {
+impl FilterParser<'_> {
     /// Parses the value of a keyword and returns the test. `span`: the keyword.
     pub(super) fn keyword(
         &mut self,
