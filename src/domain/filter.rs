@@ -45,6 +45,7 @@ mod keyword;
 mod matcher;
 mod parser;
 mod print;
+mod selection;
 mod ss;
 mod state_set;
 mod token;
@@ -55,6 +56,7 @@ pub use self::{
     expression::{Comparison, Connective, Expression, Side, Term, Test},
     host_pattern::{AddressPrefix, HostPattern, IpVersion},
     matcher::{FilterContext, FilterRow, Matcher},
+    selection::FilterSubjects,
     ss::NotInSs,
     state_set::StateSet,
 };
@@ -76,6 +78,23 @@ impl Filter {
     /// Parses a filter. `services`: the names of ports. Errors: a part is not understood.
     pub fn parse(text: &str, services: &ServiceNames) -> Result<Self, FilterError> {
         parser::parse(text, services)
+    }
+
+    /// Returns the filter that selects the sockets for which all terms hold.
+    pub fn all(terms: impl IntoIterator<Item = Term>) -> Self {
+        let mut terms = terms.into_iter();
+        let rest = |terms: &mut dyn Iterator<Item = Term>| {
+            terms.map(|term| (Connective::And, term)).collect()
+        };
+        let expression = terms.next().map(|first| Expression { first, rest: rest(&mut terms) });
+        Self { expression, ..Self::default() }
+    }
+
+    /// Limits the filter to the sockets for which the term holds, too.
+    #[must_use]
+    pub fn and(self, term: Term) -> Self {
+        let before = self.expression.map(Term::group);
+        Self { expression: Self::all(before.into_iter().chain([term])).expression, ..self }
     }
 
     /// Returns whether the filter selects every socket.

@@ -56,6 +56,7 @@ pub enum Test {
     /// The name of a process that holds the socket, or held it, contains this. See
     /// [`crate::domain::filter`].
     Name(String),
+    /// The process holds the socket, or held it.
     Pid(u32),
     /// The name or the uid of the socket's user.
     User(String),

@@ -59,8 +59,9 @@ impl AddressPrefix {
         Some(Self { address, length })
     }
 
-    pub fn address(self) -> IpAddr {
-        self.address
+    /// Returns the prefix that contains only the address.
+    pub fn whole(address: IpAddr) -> Self {
+        Self { address, length: if address.is_ipv4() { 32 } else { 128 } }
     }
 
     /// Returns whether the prefix contains the address. An IPv4 prefix contains IPv4-mapped

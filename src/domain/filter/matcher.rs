@@ -115,11 +115,27 @@ fn is_of(socket: &Socket, family: Option<IpVersion>) -> bool {
 
 impl Chain {
     fn of(expression: &Expression, context: FilterContext<'_>) -> Self {
-        let rest = expression.rest.iter();
-        Self {
-            first: Check::of(&expression.first, context),
-            rest: rest.map(|(connective, term)| (*connective, Check::of(term, context))).collect(),
+        let first = Check::of(&expression.first, context);
+        let mut chain = Self { first, rest: Vec::with_capacity(expression.rest.len()) };
+        for (connective, term) in &expression.rest {
+            let check = Check::of(term, context);
+            let before = match chain.rest.last_mut() {
+                None => Some(&mut chain.first),
+                Some((Connective::Or, before)) => Some(before),
+                Some((Connective::And, _)) => None,
+            };
+            let is_merged = *connective == Connective::Or
+                && match (before, &check) {
+                    (Some(Check::Processes(before)), Check::Processes(pid)) => {
+                        before.merge_pids(pid)
+                    }
+                    _ => false,
+                };
+            if !is_merged {
+                chain.rest.push((*connective, check));
+            }
         }
+        chain
     }
 
     /// Evaluates the terms from left to right. A term that cannot change the result is not tested.
@@ -269,6 +285,19 @@ impl ProcessCheck {
 
     fn of_pid(pid: u32) -> Self {
         Self { processes: vec![(pid, true)], others: Some(false), kernel: false }
+    }
+
+    /// Makes this the test of its pids or those of the other, if both are tests of pids. Returns
+    /// whether it did: a chain of many pids is then searched at once.
+    fn merge_pids(&mut self, other: &Self) -> bool {
+        let are_pids = self.others.is_some() && other.others.is_some();
+        if are_pids {
+            for &(pid, is_wanted) in &other.processes {
+                let at = self.processes.partition_point(|&(before, _)| before < pid);
+                self.processes.insert(at, (pid, is_wanted));
+            }
+        }
+        are_pids
     }
 
     /// Returns whether one of the processes satisfies the test that hold the socket, held it before
