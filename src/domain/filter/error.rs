@@ -49,7 +49,7 @@ impl FilterError {
         let wrong: String = marked.by_ref().take(LONGEST_MARK).collect();
         let is_long = marked.next().is_some();
         let end = if is_long { String::new() } else { end };
-        let cut = |is_cut: bool| if is_cut { "…" } else { "" };
+        let cut = |is_cut: bool| if is_cut { "..." } else { "" };
         let start = format!("{}{}", cut(from > 0), Text::scrub(start));
         let (wrong, end) = (Text::scrub(wrong), Text::scrub(end));
         let end = format!("{end}{}", cut(is_long || after.len() > CONTEXT));
