@@ -9,6 +9,7 @@ pub mod binder;
 pub mod destination;
 pub mod diagnosis;
 pub mod ephemeral;
+pub mod filter;
 pub mod gap;
 pub mod history;
 pub mod interfaces;
@@ -37,6 +38,7 @@ pub use binder::{AddressRefusal, Binder, Bound, Errno, Miss, NextPort, Outcome, 
 pub use destination::Destination;
 pub use diagnosis::{Diagnosis, Evidence, Finding, Level, Severity, Thresholds};
 pub use ephemeral::Ephemeral;
+pub use filter::Filter;
 pub use gap::{Gap, Table};
 pub use history::{Age, History, PortEvent};
 pub use interfaces::Interfaces;

@@ -22,7 +22,11 @@ use crate::{
         tui,
         value::{self, Percent, bytes, decimal, number, seconds},
     },
-    domain::{Ephemeral, LocalAddress, PortRange, Protocol, Protocols, Socket, State},
+    domain::{
+        Ephemeral, Filter, LocalAddress, PortRange, ProcessTable, Protocol, Protocols,
+        filter::{StateSet, Term, Test},
+        port,
+    },
     host::lease_socket::SocketPath,
 };
 
@@ -181,6 +185,9 @@ pub struct ScanArguments {
     /// Accepted as in ss: processes are always shown
     #[arg(short, long)]
     pub processes: bool,
+    /// List matching sockets (as in ss, and more)
+    #[arg(long, value_name = "EXPR", value_parser = value::filter)]
+    pub filter: Option<Filter>,
     /// Ports: FIRST-LAST, PORT or range name
     #[arg(long, value_name = "RANGE", default_value = "all")]
     pub range: RangeChoice,
@@ -217,6 +224,9 @@ pub struct DiagnoseArguments {
     /// CRITICAL from this share of used ports
     #[arg(long, value_name = "PERCENT", default_value = "85")]
     pub critical: Percent,
+    /// Limit the report to matching sockets
+    #[arg(long, value_name = "EXPR", value_parser = value::filter)]
+    pub filter: Option<Filter>,
     /// Time to sample, 0 to 60; rates need 0.9
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds(60.0))]
     pub sample: Duration,
@@ -475,14 +485,24 @@ impl ScanArguments {
         self.protocols().includes(protocol) && of_target.includes(protocol)
     }
 
-    /// Returns whether to list the socket, without regard to its owner. `range` is the value of
-    /// --range on this machine.
-    pub fn includes(&self, socket: &Socket, range: PortRange) -> bool {
-        let is_open = matches!(socket.state, State::Listen | State::Unconnected);
-        self.protocols().includes(socket.protocol)
-            && range.contains(socket.local.port)
-            && (!self.listening || is_open)
-            && self.target.as_ref().is_none_or(|wanted| wanted.includes(socket))
+    /// Returns whether the selection needs the owners of sockets.
+    pub fn needs_owners(&self) -> bool {
+        self.target.as_ref().is_some_and(Wanted::is_process)
+            || self.filter.as_ref().is_some_and(Filter::needs_owners)
+    }
+
+    /// Returns the filter that selects the sockets to list. `range`: the value of --range on this
+    /// machine.
+    pub fn selection(&self, range: PortRange, processes: &ProcessTable) -> Filter {
+        let protocols = self.protocols();
+        let terms = [
+            (protocols != Protocols::Both).then(|| target::protocols_term(protocols)),
+            (range != port::ALL).then(|| target::local_ports(range)),
+            self.listening.then_some(Term::Test(Test::State(StateSet::WAITING))),
+            self.target.as_ref().map(|wanted| wanted.term(processes)),
+        ];
+        let filter = self.filter.clone().unwrap_or_default();
+        terms.into_iter().flatten().fold(filter, Filter::and)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
         output::{self, WriteError},
         scan,
     },
-    domain::{Diagnosis, Protocols, Severity, Snapshot, Thresholds},
+    domain::{Diagnosis, Protocols, Severity, Snapshot, Thresholds, filter::FilterSubjects},
     engine::sample::Sample,
     host::{
         Host, HostError,
@@ -96,14 +96,19 @@ impl DiagnosedNamespace {
         let mut sample = Sample::take(host, settings.protocol, settings.sample, scan_turn)?;
         let Sample { snapshot, analysis, monitor, processes } = &mut sample;
         let diagnosis = monitor.diagnose(snapshot, analysis, processes, thresholds(settings));
-        let diagnosis = keep_only(settings.protocol, diagnosis);
+        let mut diagnosis = keep_only(settings.protocol, diagnosis);
+        if let Some(filter) = &settings.filter {
+            let subjects = FilterSubjects::of(snapshot, filter, processes);
+            subjects.keep_in(&mut diagnosis);
+            analysis.destinations.retain(|row| subjects.has_destination(&row.destination));
+        }
         // The report lists the gaps of the scan and those of the vitals together.
         let Snapshot { gaps, vitals, .. } = &mut sample.snapshot;
         gaps.append(&mut vitals.gaps);
         Ok(Self { sample, diagnosis })
     }
 
-    fn health(&self, settings: &DiagnoseArguments) -> Health<'_> {
+    fn health<'a>(&'a self, settings: &'a DiagnoseArguments) -> Health<'a> {
         let Sample { snapshot, analysis, monitor, processes } = &self.sample;
         Health {
             scan: Scan { snapshot, processes },
@@ -114,6 +119,7 @@ impl DiagnosedNamespace {
             thresholds: thresholds(settings),
             sampled: monitor.seconds_to(snapshot),
             top: settings.top,
+            filter: settings.filter.as_ref().filter(|filter| !filter.is_empty()),
         }
     }
 }

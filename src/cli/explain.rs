@@ -14,8 +14,8 @@ use crate::{
         target::Wanted,
     },
     domain::{
-        AddressRefusal, Destination, Errno, Gap, LocalAddress, ProcessTable, Protocol, Protocols,
-        RemotePortUse, ServiceNames, Snapshot, Socket, Source, State,
+        AddressRefusal, Destination, Errno, Filter, Gap, LocalAddress, ProcessTable, Protocol,
+        Protocols, RemotePortUse, ServiceNames, Snapshot, Socket, Source, State,
         availability::{
             self, Answer, Bind, BindAddress, Reuse, Verdict as Allowed,
             probing::{self, Probed},
@@ -144,7 +144,7 @@ impl ExplainedNamespace {
         keep_asked(&mut snapshot, question.protocols);
         let processes = describe_or_miss(host, &mut snapshot);
         let mut theirs = snapshot.clone();
-        theirs.keep_owned_by(&settings.target.pids(&processes));
+        theirs.keep_matching(&Filter::all([settings.target.term(&processes)]), &processes);
         let are_hidden = snapshot.gaps.iter().any(|gap| gap.hidden_owners().is_some());
         let not_found =
             theirs.sockets.is_empty().then(|| settings.target.not_found(&processes, are_hidden));

@@ -65,6 +65,7 @@ pub fn scan() -> String {
     let ranges = ranges(0);
     format!(
         "{TARGETS} ADDRESS:PORT selects sockets by their local or remote endpoint.\n\n\
+         {FILTERS}\n\n\
          {ranges}\n\n\
          --range selects sockets by their local port. --netns takes a name in /run/netns, a pid, \
          a path, or all.\n\n\
@@ -72,6 +73,7 @@ pub fn scan() -> String {
          portscope scan -tlnp\n  \
          portscope scan 8080\n  \
          portscope scan -u nginx\n  \
+         portscope scan --filter 'nginx and not listen'\n  \
          portscope scan --format json --output scan.json\n\n\
          Exit codes: 0 success; 1 the process has no socket, or with --strict: information is \
          missing; 2 error."
@@ -83,9 +85,20 @@ const TARGETS: &str = "PORT|NAME is a port (8080, :8080, 8080/tcp), ports (8080-
 (127.0.0.1:8080, [::1]:8080), pid N, or the name of a process or its beginning, in upper or lower \
 case.";
 
+/// What the value of --filter may be.
+const FILTERS: &str = "--filter takes the expressions of ss (state time-wait dst 10.0.0.5, sport \
+>= 32768, and, or, not, parentheses) and bare words: a part of the owner's name (nginx), a port \
+or an address of either end (:8080, :8000-8090, 10.0.0.0/8), pid N, user NAME, unit NAME, to \
+ADDRESS:PORT, tcp, udp, listen, time-wait. As in ss, and and or have equal precedence, from left \
+to right. Sockets of all states are listed unless the filter names states. A name in quotes is \
+always that of an owner. No host name is looked up.";
+
 pub const DIAGNOSE: &str = "\
 --sample N scans once per second for N seconds, at least twice, and less often if a scan takes \
 much CPU time; --sample 0 scans once. --sample 60 shows how often a destination was full.
+
+--filter (see portscope scan --help) limits destinations and findings to those of matching \
+sockets; ranges and the machine concern all sockets. Not with format prometheus.
 
 Without --netns it checks the network namespace of the caller. --netns takes a name in /run/netns, \
 a pid, a path, or all.

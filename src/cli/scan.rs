@@ -55,20 +55,24 @@ impl ScannedNamespace {
         let depth = if settings.no_owners { OwnerDepth::Skip } else { OwnerDepth::Full };
         let mut snapshot = take_snapshot(host, depth)?;
         let range = settings.range.resolve(&snapshot.ephemeral);
-        let wanted = settings.target.as_ref().filter(|wanted| wanted.is_process());
-        let Some(wanted) = wanted else {
-            snapshot.keep_sockets(|socket| settings.includes(socket, range));
+        if !settings.needs_owners() {
+            // Only the owners of the sockets to list are described.
+            let nothing = ProcessTable::default();
+            snapshot.keep_matching(&settings.selection(range, &nothing), &nothing);
             let not_found = none_at(settings, &snapshot);
             let processes = describe_or_miss(host, &mut snapshot);
             return Ok(Self { snapshot, processes, not_found });
-        };
+        }
         let processes = describe_or_miss(host, &mut snapshot);
-        snapshot.keep_sockets(|socket| settings.includes(socket, range));
-        let pids = wanted.pids(&processes);
-        let is_known = pids.iter().any(|&pid| processes.get(pid).is_some());
-        snapshot.keep_owned_by(&pids);
-        let are_hidden = snapshot.gaps.iter().any(|gap| gap.hidden_owners().is_some());
-        let not_found = (!is_known).then(|| wanted.not_found(&processes, are_hidden));
+        snapshot.keep_matching(&settings.selection(range, &processes), &processes);
+        let not_found = match &settings.target {
+            Some(wanted) if wanted.is_process() => {
+                let is_known =
+                    wanted.pids(&processes).iter().any(|&pid| processes.get(pid).is_some());
+                (!is_known).then(|| wanted.not_found(&processes, has_hidden_owners(&snapshot)))
+            }
+            _ => none_at(settings, &snapshot),
+        };
         Ok(Self { snapshot, processes, not_found })
     }
 
@@ -77,19 +81,31 @@ impl ScannedNamespace {
     }
 }
 
+fn has_hidden_owners(snapshot: &Snapshot) -> bool {
+    snapshot.gaps.iter().any(|gap| gap.hidden_owners().is_some())
+}
+
 /// Formats the message that none of the sockets to list has the ports or the endpoint of the
-/// argument. None: the snapshot has one, or the argument names neither.
+/// argument, or matches the filter. None: the snapshot has one, or neither was requested.
 fn none_at(settings: &ScanArguments, snapshot: &Snapshot) -> Option<String> {
-    let place = match settings.target.as_ref()? {
+    let place = match &settings.target {
         _ if !snapshot.sockets.is_empty() => return None,
-        Wanted::Ports(range, _) if range.len() == 1 => format!("on port {}", range.first()),
-        Wanted::Ports(range, _) => format!("on ports {range}"),
-        Wanted::Endpoint(endpoint, _) => format!("has the endpoint {endpoint}"),
-        Wanted::Process(_) | Wanted::Pid(_) => return None,
+        Some(Wanted::Ports(range, _)) if range.len() == 1 => format!(" on port {}", range.first()),
+        Some(Wanted::Ports(range, _)) => format!(" on ports {range}"),
+        Some(Wanted::Endpoint(endpoint, _)) => format!(" has the endpoint {endpoint}"),
+        Some(Wanted::Process(_) | Wanted::Pid(_)) | None => String::new(),
+    };
+    let filter = match &settings.filter {
+        None if place.is_empty() => return None,
+        None => "",
+        Some(_) if place.starts_with(" has") => " and matches the filter",
+        Some(_) => " matches the filter",
     };
     let is_listed = |protocol| settings.lists(protocol);
     let hides = |gap: &Gap| gap.protocol().is_some_and(is_listed);
-    let visible = if snapshot.gaps.iter().any(hides) { "visible " } else { "" };
+    let is_partial =
+        snapshot.gaps.iter().any(hides) || (settings.needs_owners() && has_hidden_owners(snapshot));
+    let visible = if is_partial { "visible " } else { "" };
     let protocol = match Protocol::EACH.map(is_listed) {
         [true, false] => "TCP ",
         [false, true] => "UDP ",
@@ -100,7 +116,7 @@ fn none_at(settings: &ScanArguments, snapshot: &Snapshot) -> Option<String> {
         RangeChoice::Ports(port::ALL) => String::new(),
         _ => " within --range".to_owned(),
     };
-    Some(format!("no {visible}{kind}{protocol}socket {place}{within}"))
+    Some(format!("no {visible}{kind}{protocol}socket{place}{within}{filter}"))
 }
 
 /// Takes one snapshot of the machine. Errors: the sockets could not be listed.

@@ -5,14 +5,13 @@ use std::{ffi::OsString, os::unix::ffi::OsStrExt as _};
 use crate::{
     cli::{
         args::{
-            Command, DiagnoseArguments, ExecArguments, FindArguments, LabArguments, OccupancyName,
-            ScanArguments, ScanFormat,
+            Command, DiagnoseArguments, DiagnoseFormat, ExecArguments, FindArguments, LabArguments,
+            OccupancyName, ScanArguments, ScanFormat,
         },
         namespaces,
         range::{RangeChoice, check_count},
-        target::Wanted,
     },
-    domain::Text,
+    domain::{Filter, Text},
 };
 
 /// Invalid input: one line with what was wrong and what is accepted.
@@ -23,7 +22,7 @@ pub struct BadInput(pub String);
 pub fn check(command: &Command) -> Result<(), BadInput> {
     match command {
         Command::Scan(scan) => check_scan(scan),
-        Command::Diagnose(diagnose) => check_thresholds(diagnose),
+        Command::Diagnose(diagnose) => check_diagnose(diagnose),
         Command::Pick(pick) => check_range(&pick.find),
         Command::Exec(exec) => exec.program().and_then(|_| check_range(&exec.find)),
         Command::Lab(lab) if !lab.race => check_comparison(lab),
@@ -38,9 +37,29 @@ fn check_scan(scan: &ScanArguments) -> Result<(), BadInput> {
                 .into(),
         ));
     }
-    if scan.no_owners && scan.target.as_ref().is_some_and(Wanted::is_process) {
+    if scan.no_owners && scan.needs_owners() {
         return Err(BadInput(
             "--no-owners cannot be used with the name or pid of a process".into(),
+        ));
+    }
+    check_filter(scan.filter.as_ref())
+}
+
+fn check_diagnose(diagnose: &DiagnoseArguments) -> Result<(), BadInput> {
+    if diagnose.filter.is_some() && diagnose.report.format == DiagnoseFormat::Prometheus {
+        return Err(BadInput(
+            "--filter cannot be used with --format prometheus: select series by their labels"
+                .into(),
+        ));
+    }
+    check_filter(diagnose.filter.as_ref())?;
+    check_thresholds(diagnose)
+}
+
+fn check_filter(filter: Option<&Filter>) -> Result<(), BadInput> {
+    if filter.is_some_and(Filter::needs_ages) {
+        return Err(BadInput(
+            "age cannot be used in --filter: a command does not know how old sockets are".into(),
         ));
     }
     Ok(())

@@ -11,7 +11,12 @@ use std::{
 use crate::{
     cli::{args::COMMANDS, range, settings::BadInput, value::is_number},
     domain::{
-        Endpoint, PortRange, ProcessTable, Protocol, Protocols, Socket, Text, owner::PIDS,
+        Endpoint, PortRange, ProcessTable, Protocol, Protocols, Text,
+        filter::{
+            AddressPrefix, Comparison, Connective, Expression, HostPattern, Side, StateSet, Term,
+            Test,
+        },
+        owner::PIDS,
         socket::canonical,
     },
 };
@@ -151,6 +156,28 @@ fn endpoint(address: &str, port: &str, protocols: Protocols) -> Result<Wanted, B
     Ok(Wanted::Endpoint(Endpoint { address: parsed, port: number }, protocols))
 }
 
+/// Returns the term that selects sockets by their local port.
+pub fn local_ports(range: PortRange) -> Term {
+    let port = |comparison, port| Term::Test(Test::Port { side: Side::Local, comparison, port });
+    if range.first() == range.last() {
+        return port(Comparison::Equal, range.first());
+    }
+    let last = port(Comparison::LessOrEqual, range.last());
+    Term::group(Expression {
+        first: port(Comparison::GreaterOrEqual, range.first()),
+        rest: vec![(Connective::And, last)],
+    })
+}
+
+/// Returns the term that selects sockets of these protocols.
+pub fn protocols_term(protocols: Protocols) -> Term {
+    match protocols {
+        Protocols::Tcp => Term::Test(Test::Protocol(Protocol::Tcp)),
+        Protocols::Udp => Term::Test(Test::Protocol(Protocol::Udp)),
+        Protocols::Both => Term::Test(Test::State(StateSet::ALL)),
+    }
+}
+
 impl Wanted {
     /// Returns the protocols that the argument names.
     pub fn protocols(&self) -> Protocols {
@@ -165,21 +192,31 @@ impl Wanted {
         matches!(self, Self::Process(_) | Self::Pid(_))
     }
 
-    /// Returns whether a socket is about ports or the endpoint. Every socket may be that of a
-    /// process.
-    pub fn includes(&self, socket: &Socket) -> bool {
-        let is_at = |of: Endpoint, endpoint: &Endpoint| {
-            of.port == endpoint.port && canonical(of.address) == canonical(endpoint.address)
-        };
-        self.protocols().includes(socket.protocol)
-            && match self {
-                Self::Ports(range, _) => range.contains(socket.local.port),
-                Self::Endpoint(endpoint, _) => {
-                    is_at(socket.local, endpoint)
-                        || socket.remote.is_some_and(|remote| is_at(remote, endpoint))
-                }
-                Self::Process(_) | Self::Pid(_) => true,
+    /// Returns the term of a filter that selects the sockets which the argument names: those with
+    /// a local port, with an endpoint at either end, or of a process.
+    pub fn term(&self, processes: &ProcessTable) -> Term {
+        let term = match self {
+            Self::Ports(range, _) => local_ports(*range),
+            Self::Endpoint(endpoint, _) => Term::Test(Test::EitherHost(HostPattern {
+                family: None,
+                prefix: Some(AddressPrefix::whole(canonical(endpoint.address))),
+                port: Some(endpoint.port),
+            })),
+            Self::Process(_) | Self::Pid(_) => {
+                // No process has pid 0: of a hidden owner it is unknown.
+                let mut pids = self.pids(processes).into_iter();
+                let first = Term::Test(Test::Pid(pids.next().unwrap_or(0)));
+                let rest = pids.map(|pid| (Connective::Or, Term::Test(Test::Pid(pid))));
+                Term::group(Expression { first, rest: rest.collect() })
             }
+        };
+        match self.protocols() {
+            Protocols::Both => term,
+            protocols => Term::group(Expression {
+                first: protocols_term(protocols),
+                rest: vec![(Connective::And, term)],
+            }),
+        }
     }
 
     /// Returns the pids of the processes that the argument names.

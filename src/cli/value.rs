@@ -9,7 +9,9 @@ use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser}
 
 use crate::{
     allocator::{ALLOCATORS, AllocatorRow},
-    host::{HostError, lease_socket::SocketPath, seed},
+    cli::settings::BadInput,
+    domain::Filter,
+    host::{HostError, lease_socket::SocketPath, linux::services, seed},
 };
 
 /// All seeds are smaller than 2^53, so that every JSON reader keeps them exact (RFC 8259, section
@@ -88,6 +90,14 @@ pub fn seed_or_drawn(asked: Option<u64>) -> Result<u64, HostError> {
 pub fn top(typed: &str) -> Result<usize, String> {
     let top = whole(typed).filter(|&top| top <= MAX_LISTED);
     top.ok_or_else(|| format!("expected 0 to {MAX_LISTED}"))
+}
+
+/// Parses a filter. The error shows the part that is not understood in its surroundings.
+pub fn filter(typed: &str) -> Result<Filter, BadInput> {
+    Filter::parse(typed, &services::read()).map_err(|error| {
+        let [line, mark] = error.marked(typed);
+        BadInput(format!("invalid value for --filter: {error}\n  {line}\n  {mark}"))
+    })
 }
 
 pub fn band(typed: &str) -> Result<u32, &'static str> {

@@ -196,6 +196,18 @@ impl Users {
         self.names.get(&uid).filter(|_| !self.is_unmapped(uid))
     }
 
+    /// Returns the uids that have this name, ascending.
+    pub fn named(&self, name: &str) -> impl Iterator<Item = u32> {
+        let uids = self.names.keys().copied();
+        uids.filter(move |&uid| self.name(uid).is_some_and(|known| known.as_str() == name))
+    }
+
+    /// Returns the uid that represents all users of the host that have no uid here. None: there is
+    /// none.
+    pub fn unmapped_uid(&self) -> Option<u32> {
+        self.unmapped
+    }
+
     /// Returns whether the uid represents all users of the host that have no uid here.
     pub fn is_unmapped(&self, uid: u32) -> bool {
         self.unmapped == Some(uid)

@@ -23,6 +23,14 @@ impl ServiceNames {
         let local = self.local.get(&(protocol, port)).map(Text::as_str);
         local.or_else(|| IANA.name(protocol, port))
     }
+
+    /// Returns the port of a service, in upper or lower case; the lowest if several ports have the
+    /// name. None: no port has it.
+    pub fn port(&self, protocol: Protocol, name: &str) -> Option<u16> {
+        let is_it = |text: &Text| text.as_str().eq_ignore_ascii_case(name);
+        let mut local = self.local.iter().filter(|((of, _), text)| *of == protocol && is_it(text));
+        local.next().map(|((_, port), _)| *port).or_else(|| IANA.port(protocol, name))
+    }
 }
 
 impl FromIterator<(Protocol, u16, Text)> for ServiceNames {
@@ -94,6 +102,12 @@ impl Registry {
         Some(self.text(*entry))
     }
 
+    fn port(&self, protocol: Protocol, name: &str) -> Option<u16> {
+        let is_of = |entry: &&ServiceEntry| entry.protocol.is_none_or(|only| only == protocol);
+        let mut entries = self.entries.iter().filter(is_of);
+        entries.find(|entry| self.text(**entry).eq_ignore_ascii_case(name)).map(|entry| entry.port)
+    }
+
     fn text(&self, entry: ServiceEntry) -> &str {
         self.names.get(entry.start as usize..entry.end as usize).unwrap_or_default()
     }
@@ -125,6 +139,16 @@ mod tests {
         assert_eq!(name(Protocol::Tcp, 23), Some("ftp"));
         assert_eq!(name(Protocol::Udp, 23), None);
         assert_eq!(name(Protocol::Udp, 25), Some("ftpps"));
+    }
+
+    #[test]
+    fn a_service_has_a_port_for_each_protocol() {
+        let own = [(Protocol::Tcp, 8443, Text::scrub("myapp"))].into_iter();
+        let names = own.collect::<ServiceNames>();
+        assert_eq!(names.port(Protocol::Tcp, "myapp"), Some(8443));
+        assert_eq!(names.port(Protocol::Udp, "myapp"), None);
+        assert_eq!(names.port(Protocol::Tcp, "HTTP"), Some(80));
+        assert_eq!(names.port(Protocol::Tcp, "no such"), None);
     }
 
     #[test]

@@ -1,11 +1,6 @@
 //! The result of a scan: sockets, owners, kernel settings and gaps. Does not scan.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    fmt,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use crate::domain::{
     Destination, Endpoint, Ephemeral, Errno, Gap, Holder, Interfaces, Owner, PortSet, Protocol,
@@ -183,15 +178,6 @@ impl Snapshot {
     pub fn keep_sockets(&mut self, is_kept: impl Fn(&Socket) -> bool) {
         self.sockets.retain(is_kept);
         self.recount_hidden_owners();
-    }
-
-    /// Removes the sockets that none of these processes holds. The gaps about owners remain, because
-    /// a socket whose owner is hidden may be theirs.
-    pub fn keep_owned_by(&mut self, pids: &BTreeSet<u32>) {
-        let sockets = std::mem::take(&mut self.sockets).into_iter();
-        let is_theirs =
-            |socket: &Socket| self.owner(socket).pids().iter().any(|pid| pids.contains(pid));
-        self.sockets = sockets.filter(is_theirs).collect();
     }
 
     /// Sets the count of each gap about owners to the number of sockets with a hidden owner.

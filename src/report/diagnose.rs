@@ -7,8 +7,8 @@ pub mod text;
 
 use crate::{
     domain::{
-        Analysis, DestinationUse, Diagnosis, Gap, Level, OwnerKey, Protocol, Protocols, RangeUse,
-        Severity, Thresholds, Trends, UnseenNamespaces,
+        Analysis, DestinationUse, Diagnosis, Filter, Gap, Level, OwnerKey, Protocol, Protocols,
+        RangeUse, Severity, Thresholds, Trends, UnseenNamespaces,
         diagnosis::{self, SubjectStatus},
     },
     report::Scan,
@@ -57,6 +57,8 @@ pub struct Health<'a> {
     pub sampled: Option<f64>,
     /// Maximum number of destinations listed. None: the default of the output format.
     pub top: Option<usize>,
+    /// Limits destinations and findings to those of matching sockets; not the ranges. None: all.
+    pub filter: Option<&'a Filter>,
 }
 
 impl<'a> Health<'a> {

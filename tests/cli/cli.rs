@@ -62,7 +62,6 @@ fn help_lists_only_what_exists() {
         "\n  report",
         "\n  export",
         "completions",
-        "--filter",
         "--fallback",
         "--fault",
         "\n  help",

@@ -198,6 +198,7 @@ fn sockets_that_could_not_be_listed_make_an_ok_unknown() {
             thresholds: Thresholds::default(),
             sampled: None,
             top: None,
+            filter: None,
         };
         assert_eq!(health.status(), status, "{protocols:?}");
         let mut text = Vec::new();

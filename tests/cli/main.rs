@@ -35,6 +35,7 @@ mod output;
 mod owners_cli;
 mod readme;
 mod scan_arguments;
+mod scan_filter;
 mod serve;
 mod serve_abuse;
 mod serve_namespaces;

@@ -50,7 +50,7 @@ fn shown_commands_and_options_exist() {
         let inline = without_blocks(&text);
         let spans = inline.split('`').skip(1).step_by(2);
         for command in lines.chain(spans) {
-            let mut words = command.split_whitespace();
+            let mut words = words(command).into_iter();
             if words.next() != Some("portscope") {
                 continue;
             }
@@ -63,6 +63,19 @@ fn shown_commands_and_options_exist() {
         }
     }
     assert!(count > 20, "only {count} commands were found");
+}
+
+/// Splits a command into words as a shell does. Knows single quotes only.
+fn words(command: &str) -> Vec<&str> {
+    let mut words = Vec::new();
+    for (number, part) in command.split('\'').enumerate() {
+        if number % 2 == 0 {
+            words.extend(part.split_whitespace());
+        } else {
+            words.push(part);
+        }
+    }
+    words
 }
 
 #[test]

@@ -76,6 +76,7 @@ fn written(
         thresholds,
         sampled: None,
         top: None,
+        filter: None,
     };
     let mut text = Vec::new();
     write(&health, &mut Page::new(&mut text, style)).unwrap();

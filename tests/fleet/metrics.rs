@@ -151,6 +151,7 @@ fn health<'a>(sample: &'a Sample, diagnosis: &'a Diagnosis, top: Option<usize>) 
         thresholds: Thresholds::default(),
         sampled: None,
         top,
+        filter: None,
     }
 }
 

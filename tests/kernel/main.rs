@@ -33,6 +33,7 @@ mod allocation_thread_linux;
 mod allocator;
 mod async_programs;
 mod explain_fuzz;
+mod filter_ss;
 mod kernel_ports;
 mod lab_model;
 mod left;

@@ -20,6 +20,7 @@ mod allocation_thread;
 mod allocator_properties;
 mod analysis;
 mod architecture;
+mod filter_properties;
 mod geometry;
 mod groups;
 mod history;

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
 use crate::{
     domain::{
-        Destination, DestinationUse, Finding, OwnerKey, RangeUse, UnseenNamespaces,
+        Destination, DestinationUse, Filter, Finding, OwnerKey, RangeUse, UnseenNamespaces,
         diagnosis::{About, Figure, SubjectStatus},
         interfaces::InterfaceLabel,
     },
@@ -56,6 +56,7 @@ fn document<'a>(health: &'a Health<'_>) -> DiagnoseDocument<'a> {
             critical: rounded(health.thresholds.critical * 100.0),
         },
         sample_seconds: health.sampled.map(rounded),
+        filter: health.filter.map(AsText),
         ranges: health.ranges().map(|row| RangeRow::new(health, row)).collect(),
         destinations_total: health.destinations().count(),
         destinations: health
@@ -78,6 +79,9 @@ struct DiagnoseDocument<'a> {
     thresholds: ThresholdsRow,
     /// Seconds from the first scan to the last. None: there was only one scan.
     sample_seconds: Option<f64>,
+    /// The value of --filter, which limits destinations and findings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filter: Option<AsText<&'a Filter>>,
     ranges: Vec<RangeRow>,
     /// Number of all destinations; `destinations` may be truncated.
     destinations_total: usize,

@@ -47,6 +47,14 @@ pub fn write(health: &Health<'_>, detail: ReportedFindings, page: &mut Page<'_>)
         legend = legend.and(write_destinations(health, page)?);
     }
     legend.write(page)?;
+    if let Some(filter) = health.filter {
+        let limit = format!(
+            "Filter: {filter}. Destinations, owners and ports of other sockets are left out; the \
+             ranges count all sockets."
+        );
+        writeln!(page)?;
+        paragraph::write("", &limit, page)?;
+    }
     write_findings(health, detail, page)
 }
 

@@ -1,0 +1,168 @@
+//! `--filter` of `scan` and `diagnose`: which sockets and destinations are reported, and how a filter
+//! is refused.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    net::{TcpListener, TcpStream, UdpSocket},
+    process::Output,
+};
+
+use serde_json::Value;
+
+use crate::{
+    namespace::in_new_namespace,
+    outputs::{json, program, stderr},
+    processes,
+};
+
+fn run(words: &[&str]) -> Output {
+    processes::output_of(program().args(words))
+}
+
+/// Returns `tcp 8080 LISTEN` for each socket that `scan` lists.
+fn listed(words: &[&str]) -> BTreeSet<String> {
+    let output = run(&[words, &["--json"]].concat());
+    let scan: Value = json(&output);
+    let sockets = scan["sockets"].as_array().unwrap().iter();
+    sockets
+        .map(|socket| {
+            let [protocol, state] = ["protocol", "state"].map(|key| socket[key].as_str().unwrap());
+            format!("{protocol} {} {state}", socket["local"]["port"])
+        })
+        .collect()
+}
+
+const TCP: &str = "tcp 8080 LISTEN";
+const UDP: &str = "udp 8085 UNCONNECTED";
+const CLIENT: &str = "tcp 40001 ESTABLISHED";
+const SERVER: &str = "tcp 8080 ESTABLISHED";
+
+/// Runs `body` while this process has a listener on 127.0.0.1:8080 with one connection from port
+/// 40001, and a UDP socket on 127.0.0.1:8085.
+fn with_sockets(body: impl FnOnce() + Send) {
+    in_new_namespace(|| {
+        fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40001 40001").unwrap();
+        let listener = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let _client = TcpStream::connect("127.0.0.1:8080").unwrap();
+        let _server = listener.accept().unwrap();
+        let _udp = UdpSocket::bind("127.0.0.1:8085").unwrap();
+        body();
+    });
+}
+
+#[test]
+fn filter_selects_sockets_by_expressions_and_bare_words() {
+    with_sockets(|| {
+        let name = fs::read_to_string("/proc/self/comm").unwrap();
+        let name = name.trim_end().to_uppercase();
+        let pid = std::process::id();
+        let all = &[TCP, UDP, CLIENT, SERVER][..];
+        for (filter, sockets) in [
+            ("", all),
+            (":8080", &[TCP, CLIENT, SERVER][..]),
+            ("sport = :8080", &[TCP, SERVER]),
+            ("dst 127.0.0.1", &[CLIENT, SERVER]),
+            ("state established sport < 10000", &[SERVER]),
+            ("listen", &[TCP, UDP]),
+            ("state listening", &[TCP]),
+            ("udp or to 127.0.0.1:8080", &[UDP, CLIENT]),
+            ("not listen", &[CLIENT, SERVER]),
+            (name.as_str(), all),
+            (&format!("pid {pid} and not tcp"), &[UDP]),
+            ("user 4000000", &[]),
+            ("nosuchprogram", &[]),
+        ] {
+            let sockets: BTreeSet<String> = sockets.iter().map(ToString::to_string).collect();
+            assert_eq!(listed(&["scan", "--filter", filter]), sockets, "{filter}");
+        }
+    });
+}
+
+#[test]
+fn filter_limits_the_other_selections() {
+    with_sockets(|| {
+        let pid = format!("pid {}", std::process::id());
+        for (words, sockets) in [
+            (&["scan", "-t", "--filter", "listen"][..], &[TCP][..]),
+            (&["scan", "8080", "--filter", "state established"], &[SERVER]),
+            (&["scan", "--range", "8000-8100", "--filter", "127.0.0.1"], &[TCP, UDP, SERVER]),
+            (&["scan", &pid, "--filter", "udp"], &[UDP]),
+            (&["scan", "--no-owners", "--filter", "udp or dport = :8080"], &[UDP, CLIENT]),
+        ] {
+            let sockets: BTreeSet<String> = sockets.iter().map(ToString::to_string).collect();
+            assert_eq!(listed(words), sockets, "{words:?}");
+        }
+        for (words, reported) in [
+            (&["scan", "--filter", ":9999"][..], "socket matches the filter"),
+            (&["scan", "8080", "--filter", "udp"], "socket on port 8080 matches the filter"),
+        ] {
+            let output = run(words);
+            assert_eq!(output.status.code(), Some(0), "{words:?}");
+            assert!(stderr(&output).contains(reported), "{words:?}: {}", stderr(&output));
+        }
+    });
+}
+
+#[test]
+fn part_that_is_not_understood_is_underlined() {
+    for (filter, reported) in [
+        (
+            "stat time-wait",
+            "portscope: invalid value for --filter: stat: did you mean state?\n  \
+             stat time-wait\n  ^^^^\n",
+        ),
+        (
+            "nginx and dst db.example",
+            "portscope: invalid value for --filter: db.example is no address, and portscope looks up \
+             no host names\n  nginx and dst db.example\n                ^^^^^^^^^^\n",
+        ),
+        (":80 or", "portscope: invalid value for --filter: expected a test\n  :80 or\n        ^\n"),
+        (
+            "\u{1b}[2J",
+            "portscope: invalid value for --filter: the word has a character that cannot be \
+             printed\n  \\u{1b}[2J\n  ^^^^^^^^^\n",
+        ),
+    ] {
+        for (command, code) in [("scan", 2), ("diagnose", 3)] {
+            let output = run(&[command, "--filter", filter]);
+            assert_eq!(output.status.code(), Some(code), "{filter}");
+            assert_eq!(stderr(&output), reported, "{filter}");
+            assert_eq!(output.stdout, b"", "{filter}");
+        }
+    }
+    for (words, reported) in [
+        (&["scan", "--filter", "age > 1m"][..], "age cannot be used in --filter"),
+        (&["scan", "--no-owners", "--filter", "nginx"], "--no-owners cannot be used with"),
+        (&["scan", "--filter", "fwmark 1"], "portscope does not know the marks"),
+        (
+            &["diagnose", "--filter", "udp", "--format", "prometheus"],
+            "--filter cannot be used with",
+        ),
+    ] {
+        let error = run(words);
+        assert!(stderr(&error).contains(reported), "{words:?}: {}", stderr(&error));
+    }
+}
+
+#[test]
+fn diagnose_reports_the_destinations_of_matching_sockets() {
+    with_sockets(|| {
+        let diagnosed =
+            |filter: &str| json(&run(&["diagnose", "--sample", "0", "--json", "--filter", filter]));
+        let all = diagnosed("127.0.0.1");
+        assert_eq!(all["destinations_total"], 1, "{all}");
+        assert_eq!(all["filter"], "127.0.0.1");
+        let destination = &all["destinations"][0];
+        assert_eq!(destination["used"], 1, "the only port of the range: {destination}");
+        assert_eq!(all["status"], "critical");
+        // The range has no port left, whatever the filter is.
+        let none = diagnosed("dst 10.0.0.5");
+        assert_eq!(none["destinations_total"], 0, "{none}");
+        let about = |finding: &Value| finding["about"]["kind"].as_str().unwrap().to_owned();
+        let kinds: BTreeSet<String> =
+            none["findings"].as_array().unwrap().iter().map(about).collect();
+        assert!(kinds.is_subset(&["machine", "range"].map(str::to_owned).into()), "{none}");
+        assert_eq!(none["ranges"][0]["occupied"], 1, "{none}");
+    });
+}
