@@ -1,6 +1,7 @@
 //! The port model: plain values and pure rules. Has no user interface, and reads neither the
 //! machine nor a clock.
 
+pub mod action;
 pub mod analysis;
 pub mod attribution;
 pub mod automatic;
