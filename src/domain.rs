@@ -30,6 +30,7 @@ pub mod trends;
 pub mod tunnel;
 pub mod unseen;
 pub mod vitals;
+pub mod wait_condition;
 pub mod wrap;
 
 pub use analysis::{Analysis, DestinationUse, Left, OwnerKey, OwnerUse, PortSet, RangeUse};

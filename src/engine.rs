@@ -3,8 +3,8 @@
 
 pub mod allocation;
 mod describer;
-pub pub mod freeing;
-mod lab;
+pub mod freeing;
+pub mod lab;
 pub mod lease_server;
 pub mod lease_table;
 pub mod message;

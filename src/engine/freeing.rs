@@ -194,6 +194,11 @@ impl PortWatch {
         Ok(&self.snapshot)
     }
 
+    /// Returns what the last look or scan found.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
     /// Sleeps until the next look is due: looks cost at most 5 % of a core. Returns false if `end`
     /// has passed; None: there is no end.
     pub fn pause(&self, end: Option<Instant>) -> bool {

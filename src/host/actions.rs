@@ -19,6 +19,9 @@ pub trait HostActions {
     /// Changes nothing.
     fn facts(&mut self, pids: &BTreeSet<u32>, protocol: Protocol, port: u16) -> ActionFacts;
 
+    /// Returns whether the reserved ports may be changed. Changes nothing.
+    fn may_reserve(&self) -> Permission;
+
     /// Sends the signal to the process. A process that has the pid by now, but not the start time,
     /// does not receive it.
     fn end(
@@ -82,6 +85,10 @@ impl HostActions for NoActions {
             may_reserve: Permission::Unsupported(self.0),
             own_pid: std::process::id(),
         }
+    }
+
+    fn may_reserve(&self) -> Permission {
+        Permission::Unsupported(self.0)
     }
 
     fn end(

@@ -72,6 +72,10 @@ impl HostActions for LinuxActions {
         }
     }
 
+    fn may_reserve(&self) -> Permission {
+        reserved::may_change()
+    }
+
     fn end(
         &mut self,
         process: ProcessIdentity,

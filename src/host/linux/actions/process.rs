@@ -13,7 +13,7 @@ use crate::{
     domain::action::{EndSignal, Permission, ProcessFacts, ProcessIdentity, TermReaction},
     host::{
         actions::{ActionError, EndingProcess},
-        linux::{actions::supervisor, bounded_file, process_status},
+        linux::{actions::supervisor, bounded_file, peer, process_status},
     },
 };
 
@@ -48,6 +48,10 @@ pub fn end(
         errno => ActionError::failed("signal the process", errno.into()),
     };
     let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw).ok_or(ActionError::Ended)?;
+    // A pid of /proc would mean another process here.
+    if !peer::proc_is_ours().unwrap_or(false) {
+        return Err(ActionError::Unsupported("/proc shows the pids of another pid namespace"));
+    }
     let descriptor = pidfd_open(pid, PidfdFlags::empty()).map_err(failed)?;
     match process_status::find(process.pid) {
         None => return Err(ActionError::Ended),
