@@ -28,6 +28,7 @@ mod population;
 #[path = "../support/processes.rs"]
 mod processes;
 
+mod actions;
 mod actors;
 mod allocation_thread_linux;
 mod allocator;

@@ -47,7 +47,7 @@ pub struct FreeArguments {
 #[derive(Debug, Args)]
 pub struct WaitArguments {
     /// Port to be free, or a condition (see --help)
-    #[arg(value_name = "PORT|CONDITION", required = true, allow_hyphen_values = true)]
+    #[arg(value_name = "PORT|CONDITION", required = true)]
     pub condition: Vec<String>,
     /// Maximum time to wait [default: no limit]
     #[arg(long, value_name = "SECONDS", value_parser = seconds(MAX_TIMEOUT))]

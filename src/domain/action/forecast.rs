@@ -122,7 +122,7 @@ fn seen_signal(
         .filter(|&pid| reaction(input, pid) == TermReaction::Handles)
         .collect();
     match signal {
-        EndSignal::Kill => Some("ends at once, without saving anything".to_owned()),
+        EndSignal::Kill => Some("the program ends at once, without saving anything".to_owned()),
         EndSignal::Term if handling.is_empty() => None,
         EndSignal::Term => Some(format!(
             "{} handles SIGTERM: it may need time to end, or go on",
@@ -193,9 +193,9 @@ fn stays_bound(input: &ActionInput<'_>, socket: &Socket) -> String {
     match socket.state {
         State::Bound => format!("only {who} can release it: the kernel does not close a socket in BOUND"),
         State::Unconnected | State::Connected => {
-            format!("bound by its number: it stays bound until {who} closes it")
+            format!("bound by its number, it stays bound until {who} closes it")
         }
-        _ => format!("bound by its number: it stays BOUND until {who} closes it"),
+        _ => format!("bound by its number, it stays BOUND until {who} closes it"),
     }
 }
 
@@ -309,9 +309,9 @@ fn kept_words(input: &ActionInput<'_>, fates: &[SocketFate], fate: &SocketFate) 
             let closed = fates.iter().filter(|fate| matches!(fate, SocketFate::KeptByKernel { .. }));
             let seconds = longest(fates).unwrap_or_default();
             format!(
-                "the kernel keeps {} on the port after its end (FIN-WAIT, TIME-WAIT), {seconds}s \
-                 or until the peer closes; a bind() with SO_REUSEADDR may succeed before",
-                counted(closed.count() as u64, "connection")
+                "the kernel keeps {} on the port (FIN-WAIT, TIME-WAIT), usually for {seconds}s; a bind() \
+                 with SO_REUSEADDR may succeed before",
+                counted(closed.count() as u64, "closed connection")
             )
         }
         SocketFate::StaysBound => "the socket stays bound until its process closes it".to_owned(),

@@ -6,7 +6,7 @@ use crate::{
     domain::action::{ActionChoice, FreePlan, Frees, PortAction},
     report::{
         Page,
-        explain::text::{BULLET, write_groups},
+        explain::text::{BULLET, holders_in_words, write_groups},
         free::{FreeOutcome, FreeReport, FreeSide, title},
         paragraph,
     },
@@ -16,7 +16,12 @@ use crate::{
 const INDENT: &str = "    ";
 
 pub fn write(report: &FreeReport<'_>, out: &mut Page<'_>) -> io::Result<()> {
-    for (number, side) in report.sides.iter().enumerate() {
+    let mut sides: Vec<&FreeSide<'_>> =
+        report.sides.iter().filter(|side| side.plan.is_some()).collect();
+    if sides.is_empty() {
+        sides = report.sides.iter().collect();
+    }
+    for (number, side) in sides.into_iter().enumerate() {
         if number > 0 {
             writeln!(out)?;
         }
@@ -31,10 +36,12 @@ fn write_side(report: &FreeReport<'_>, side: &FreeSide<'_>, out: &mut Page<'_>) 
     let Some(plan) = side.plan else {
         return writeln!(out, "{name} is not in use: nothing to do.");
     };
-    write_groups(report.scan, sockets, &name, out)?;
     if let Some(outcome) = &side.outcome {
+        let held = holders_in_words(report.scan, side.protocol, report.port);
+        paragraph::write("", &format!("{name} was held by {held}."), out)?;
         return write_outcome(outcome, &name, out);
     }
+    write_groups(report.scan, sockets, &name, out)?;
     for choice in side.choices {
         write_choice(choice, out)?;
     }
@@ -53,7 +60,8 @@ fn write_choice(choice: &ActionChoice, out: &mut Page<'_>) -> io::Result<()> {
     };
     let permission = forecast.permission.refusal().map(|why| format!("not permitted: it {why}"));
     let sentences = [permission, forecast.program_sees.clone(), forecast.restart.clone()];
-    let mut words = format!("{}: {verdict}: {}.", title(&choice.action), forecast.because);
+    let because = capitalized(&forecast.because);
+    let mut words = format!("{}: {verdict}. {because}.", title(&choice.action));
     for sentence in sentences.into_iter().flatten() {
         words.push(' ');
         words.push_str(&capitalized(&sentence));

@@ -31,7 +31,7 @@ pub fn facts(pid: u32) -> Option<ProcessFacts> {
     Some(ProcessFacts {
         identity: ProcessIdentity { pid, started },
         reaction: reaction(&status),
-        supervisor: supervisor::find(pid, parent(&status)),
+        supervisor: supervisor::find(pid, parent(&status), is_first(&status)),
         permission: permission(pid),
     })
 }
@@ -99,6 +99,12 @@ fn parent(status: &str) -> Option<u32> {
     field(status, "PPid:")?.parse().ok()
 }
 
+/// Returns whether the process is the first of its pid namespace.
+fn is_first(status: &str) -> bool {
+    let pids = field(status, "NSpid:").unwrap_or_default();
+    pids.split_ascii_whitespace().next_back() == Some("1")
+}
+
 /// Parses what SIGTERM does from proc_pid_status(5). The mask of blocked signals is that of the main
 /// thread.
 fn reaction(status: &str) -> TermReaction {
@@ -110,10 +116,9 @@ fn reaction(status: &str) -> TermReaction {
     let masks = (has_term("SigBlk:"), has_term("SigIgn:"), has_term("SigCgt:"));
     let (Some(blocks), Some(ignores), Some(handles)) = masks else { return TermReaction::Unknown };
     let is_stopped = field(status, "State:").is_some_and(|state| state.starts_with(['T', 't']));
-    let innermost = field(status, "NSpid:").and_then(|pids| pids.split_ascii_whitespace().last());
     if ignores {
         TermReaction::Ignores
-    } else if innermost == Some("1") && !handles {
+    } else if is_first(status) && !handles {
         TermReaction::IsFirst
     } else if is_stopped {
         TermReaction::IsStopped

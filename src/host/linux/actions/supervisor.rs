@@ -39,8 +39,9 @@ const NOT_SUPERVISORS: [&str; 12] = [
 /// Maximum size in bytes of a unit file.
 const LIMIT: u64 = 1 << 20;
 
-/// Returns what may start the process again.
-pub fn find(pid: u32, parent: Option<u32>) -> Supervisor {
+/// Returns what may start the process again. `is_first`: it is the first process of its pid
+/// namespace, with which its container ends.
+pub fn find(pid: u32, parent: Option<u32>, is_first: bool) -> Supervisor {
     let Ok(cgroup) = bounded_file::read(format!("/proc/{pid}/cgroup"), unit::LIMIT) else {
         return Supervisor::Unknown;
     };
@@ -51,7 +52,7 @@ pub fn find(pid: u32, parent: Option<u32>) -> Supervisor {
         return Supervisor::Service { unit, is_user, restart };
     }
     match (name, parent) {
-        (Some(name), _) if !name.as_str().contains('.') => Supervisor::Container(name),
+        (Some(name), _) if is_first && !name.as_str().contains('.') => Supervisor::Container(name),
         (_, None | Some(0 | 1)) => Supervisor::None,
         (_, Some(parent)) => match process_status::name(parent) {
             Some(name) if NOT_SUPERVISORS.contains(&name.as_str()) => Supervisor::None,
