@@ -31,9 +31,8 @@ use crate::{
 pub use acting::{FreeArguments, ReserveArguments, WaitArguments};
 
 /// The commands that help lists.
-pub const COMMANDS: [&str; 10] = [
-    "scan", "diagnose", "explain", "free", "wait", "reserve", "pick", "exec", "serve", "lab",
-];
+pub const COMMANDS: [&str; 10] =
+    ["scan", "diagnose", "explain", "free", "wait", "reserve", "pick", "exec", "serve", "lab"];
 
 /// Number of ports that can be bound: 1 to 65535.
 const ALL_PORTS: u32 = 65_535;

@@ -14,7 +14,7 @@ use crate::{
         availability, notation,
     },
     engine::{
-        freeing::{self, PortSurvey, PortWatch, StepResult},
+        freeing::{self, FreeSurvey, PortWatch, StepResult},
         sample,
     },
     host::{Host, HostError},
@@ -36,7 +36,7 @@ pub fn run(host: &dyn Host, settings: &FreeArguments) -> anyhow::Result<CommandE
         .into_iter()
         .filter(|&protocol| settings.target.protocols.includes(protocol))
         .collect();
-    let survey = PortSurvey::take(host, settings.target.port, &protocols, signal)?;
+    let survey = FreeSurvey::take(host, settings.target.port, &protocols, signal)?;
     let mut sides = Vec::new();
     for side in &survey.sides {
         let plan = side.plan.as_ref();
@@ -63,7 +63,7 @@ pub fn run(host: &dyn Host, settings: &FreeArguments) -> anyhow::Result<CommandE
 fn free(
     host: &dyn Host,
     settings: &FreeArguments,
-    survey: &PortSurvey,
+    survey: &FreeSurvey,
     (protocol, plan): (Protocol, &FreePlan),
 ) -> Result<FreeOutcome, HostError> {
     let mut actions = host.actions()?;

@@ -32,8 +32,7 @@ pub fn run(host: &dyn Host, settings: &ReserveArguments) -> anyhow::Result<Comma
         (planned, actions.may_reserve().refusal())
     };
     let is_made = settings.yes && refusal.is_none();
-    let reservation =
-        Reservation { change: &change, ports: &result, is_made, range: policy.range };
+    let reservation = Reservation { change: &change, ports: &result, is_made, range: policy.range };
     let ReportArguments { format, output, .. } = &settings.report;
     output::write(output.as_deref(), |out| match format {
         PlainFormat::Text => reserve::write_text(&reservation, out),

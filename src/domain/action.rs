@@ -276,12 +276,10 @@ pub fn forecast(input: &ActionInput<'_>, action: &PortAction) -> ActionForecast 
 
 /// Returns the action that ends the TIME-WAIT sockets to a remote endpoint. None: there are none.
 pub fn drain_destination(snapshot: &Snapshot, destination: Endpoint) -> Option<PortAction> {
-    let is_asked = |socket: &&Socket| {
-        socket.remote == Some(destination) && socket.is_closed_by_process()
-    };
+    let is_asked =
+        |socket: &&Socket| socket.remote == Some(destination) && socket.is_closed_by_process();
     let sockets: Vec<Socket> = snapshot.sockets.iter().filter(is_asked).copied().collect();
-    (!sockets.is_empty())
-        .then_some(PortAction::Drain { sockets, destination: Some(destination) })
+    (!sockets.is_empty()).then_some(PortAction::Drain { sockets, destination: Some(destination) })
 }
 
 /// Returns the sockets on the port that their process has closed.

@@ -183,7 +183,11 @@ mod tests {
             ),
             (
                 "available/udp<=5",
-                WaitCondition::Available { protocol: udp, comparison: Comparison::AtMost, ports: 5 },
+                WaitCondition::Available {
+                    protocol: udp,
+                    comparison: Comparison::AtMost,
+                    ports: 5,
+                },
             ),
         ] {
             assert_eq!(WaitCondition::parse(typed), Ok(expected), "{typed}");

@@ -24,7 +24,7 @@ use crate::{
 const MIN_PAUSE: Duration = Duration::from_millis(20);
 
 /// What one scan shows about a port, and what can be done about it.
-pub struct PortSurvey {
+pub struct FreeSurvey {
     pub port: u16,
     /// All sockets of the network namespace, with owners.
     pub snapshot: Snapshot,
@@ -42,7 +42,7 @@ pub struct SurveyedSide {
     pub plan: Option<FreePlan>,
 }
 
-impl PortSurvey {
+impl FreeSurvey {
     /// Scans once, and forecasts each action. Changes nothing.
     pub fn take(
         host: &dyn Host,
@@ -145,10 +145,7 @@ fn wait(ending: &mut dyn EndingProcess, started: Instant, timeout: Duration) -> 
 }
 
 /// Closes the sockets. A socket that has ended by itself counts as closed.
-fn close_each(
-    actions: &mut dyn HostActions,
-    sockets: &[crate::domain::Socket],
-) -> Vec<StepResult> {
+fn close_each(actions: &mut dyn HostActions, sockets: &[crate::domain::Socket]) -> Vec<StepResult> {
     let mut closed = 0;
     let mut refused = None;
     for socket in sockets {

@@ -162,7 +162,10 @@ fn wait_ends_when_the_port_is_free_or_listening() {
         let waiting = start(&["wait", "8080", "--timeout", "30", "--json"]);
         drop(listener);
         let document = json(&waiting.wait_with_output().unwrap());
-        assert_eq!((&document["met"], &document["schema"]), (&true.into(), &"portscope.wait/1".into()));
+        assert_eq!(
+            (&document["met"], &document["schema"]),
+            (&true.into(), &"portscope.wait/1".into())
+        );
     });
 }
 

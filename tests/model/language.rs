@@ -92,7 +92,8 @@ fn no_replaced_word_is_in_documentation_and_strings() {
 fn no_replaced_word_is_in_the_readme_and_in_help() {
     let readme = ("README.md".to_owned(), fs::read_to_string("README.md").unwrap());
     let commands = [
-        "", "scan", "diagnose", "explain", "free", "wait", "reserve", "pick", "exec", "serve", "lab",
+        "", "scan", "diagnose", "explain", "free", "wait", "reserve", "pick", "exec", "serve",
+        "lab",
     ];
     let helps = commands.into_iter().flat_map(|command| {
         ["-h", "--help"].map(|option| {

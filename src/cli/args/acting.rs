@@ -7,8 +7,7 @@ use clap::Args;
 use crate::{
     cli::{
         args::{ColorArguments, PlainFormat, ReportArguments},
-        namespaces,
-        range,
+        namespaces, range,
         target::{self, PortTarget},
         value::{bytes, seconds},
     },

@@ -3,11 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::domain::{
-    Endpoint, Owner, Socket, State,
-    action::ActionInput,
-    availability::ReleaseKind,
-    ephemeral::TIME_WAIT_MS,
-    socket::canonical,
+    Endpoint, Owner, Socket, State, action::ActionInput, availability::ReleaseKind,
+    ephemeral::TIME_WAIT_MS, socket::canonical,
 };
 
 /// What an action does to a socket, and so to its port.
@@ -36,7 +33,8 @@ pub fn of_end(input: &ActionInput<'_>, socket: &Socket, ended: &BTreeSet<u32>) -
     }
     match input.snapshot.owner(socket) {
         Owner::Process(pids) | Owner::Backlog(pids) => {
-            let others: Vec<u32> = pids.iter().filter(|pid| !ended.contains(pid)).copied().collect();
+            let others: Vec<u32> =
+                pids.iter().filter(|pid| !ended.contains(pid)).copied().collect();
             if others.is_empty() {
                 after_close(input, socket, kind, ended)
             } else {
@@ -44,7 +42,9 @@ pub fn of_end(input: &ActionInput<'_>, socket: &Socket, ended: &BTreeSet<u32>) -
             }
         }
         Owner::Kernel | Owner::Departed(_) => left_alone(socket),
-        Owner::Hidden => SocketFate::Unknown("a process that is not visible here has a socket on it"),
+        Owner::Hidden => {
+            SocketFate::Unknown("a process that is not visible here has a socket on it")
+        }
         Owner::Nobody if socket.state == State::SynReceived => of_listener(input, socket, ended),
         Owner::Nobody => SocketFate::Unknown(
             "a socket on it has no visible process: the kernel holds it, or it is in flight",
@@ -116,9 +116,9 @@ fn other_end<'a>(input: &ActionInput<'a>, socket: &Socket) -> Option<&'a Socket>
     let plain = |end: Endpoint| (canonical(end.address), end.port);
     let (local, remote) = (plain(socket.local), plain(socket.remote?));
     let sockets = input.snapshot.on_port(socket.protocol, remote.1).iter();
-    sockets.into_iter().find(|peer| {
-        plain(peer.local) == remote && peer.remote.map(plain) == Some(local)
-    })
+    sockets
+        .into_iter()
+        .find(|peer| plain(peer.local) == remote && peer.remote.map(plain) == Some(local))
 }
 
 /// Returns what SOCK_DESTROY does to a socket (`tcp_abort`, net/ipv4/tcp.c; `udp_abort`,

@@ -111,16 +111,9 @@ fn unmoved(input: &ActionInput<'_>, pids: &BTreeSet<u32>, signal: EndSignal) -> 
 }
 
 /// Describes what the processes do with SIGTERM.
-fn seen_signal(
-    input: &ActionInput<'_>,
-    pids: &BTreeSet<u32>,
-    signal: EndSignal,
-) -> Option<String> {
-    let handling: BTreeSet<u32> = pids
-        .iter()
-        .copied()
-        .filter(|&pid| reaction(input, pid) == TermReaction::Handles)
-        .collect();
+fn seen_signal(input: &ActionInput<'_>, pids: &BTreeSet<u32>, signal: EndSignal) -> Option<String> {
+    let handling: BTreeSet<u32> =
+        pids.iter().copied().filter(|&pid| reaction(input, pid) == TermReaction::Handles).collect();
     match signal {
         EndSignal::Kill => Some("the program ends at once, without saving anything".to_owned()),
         EndSignal::Term if handling.is_empty() => None,
@@ -191,7 +184,9 @@ fn stays_bound(input: &ActionInput<'_>, socket: &Socket) -> String {
     let pids: BTreeSet<u32> = input.snapshot.owner(socket).pids().iter().copied().collect();
     let who = if pids.is_empty() { "its process".to_owned() } else { names(input, &pids) };
     match socket.state {
-        State::Bound => format!("only {who} can release it: the kernel does not close a socket in BOUND"),
+        State::Bound => {
+            format!("only {who} can release it: the kernel does not close a socket in BOUND")
+        }
         State::Unconnected | State::Connected => {
             format!("bound by its number, it stays bound until {who} closes it")
         }
@@ -240,9 +235,10 @@ fn of_drain(input: &ActionInput<'_>, action: &PortAction, sockets: &[Socket]) ->
 fn of_reserve(input: &ActionInput<'_>) -> ActionForecast {
     ActionForecast {
         frees: Frees::No,
-        because: "the sockets on the port keep it; connect() and bind() to port 0 no longer choose \
+        because:
+            "the sockets on the port keep it; connect() and bind() to port 0 no longer choose \
                   it afterwards"
-            .to_owned(),
+                .to_owned(),
         program_sees: None,
         other_holders: Vec::new(),
         restart: None,
@@ -253,7 +249,8 @@ fn of_reserve(input: &ActionInput<'_>) -> ActionForecast {
 }
 
 fn of_wait(input: &ActionInput<'_>) -> ActionForecast {
-    let fates: Vec<SocketFate> = input.sockets().iter().map(|socket| beside(input, socket)).collect();
+    let fates: Vec<SocketFate> =
+        input.sockets().iter().map(|socket| beside(input, socket)).collect();
     let is_closed = |fate: &SocketFate| matches!(fate, SocketFate::KeptByKernel { .. });
     let time_wait = input.sockets().iter().all(|socket| socket.state == State::TimeWait);
     let seconds = longest(&fates).unwrap_or_default();
@@ -279,9 +276,7 @@ fn of_wait(input: &ActionInput<'_>) -> ActionForecast {
 /// Combines the fates of all sockets on the port, and explains the result by the first one that
 /// decides it.
 fn combined(input: &ActionInput<'_>, fates: &[SocketFate]) -> (Frees, String) {
-    let keeps = |fate: &&SocketFate| {
-        !matches!(fate, SocketFate::Released | SocketFate::Unknown(_))
-    };
+    let keeps = |fate: &&SocketFate| !matches!(fate, SocketFate::Released | SocketFate::Unknown(_));
     // A socket that a process holds says more than one that ends by itself.
     let by_kernel = |fate: &&SocketFate| matches!(fate, SocketFate::KeptByKernel { .. });
     let kept = fates.iter().filter(keeps).find(|fate| !by_kernel(fate));
@@ -306,7 +301,8 @@ fn kept_words(input: &ActionInput<'_>, fates: &[SocketFate], fate: &SocketFate) 
     match fate {
         SocketFate::HeldBy(_) => held_words(input, fates),
         SocketFate::KeptByKernel { .. } => {
-            let closed = fates.iter().filter(|fate| matches!(fate, SocketFate::KeptByKernel { .. }));
+            let closed =
+                fates.iter().filter(|fate| matches!(fate, SocketFate::KeptByKernel { .. }));
             let seconds = longest(fates).unwrap_or_default();
             format!(
                 "the kernel keeps {} on the port (FIN-WAIT, TIME-WAIT), usually for {seconds}s; a bind() \

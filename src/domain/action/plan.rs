@@ -1,8 +1,7 @@
 //! Selects the actions that free a port with the least effect on others. Performs nothing.
 
 use crate::domain::action::{
-    ActionChoice, ActionInput, EndSignal, Frees, PortAction,
-    fate::SocketFate,
+    ActionChoice, ActionInput, EndSignal, Frees, PortAction, fate::SocketFate,
     forecast::fates_of_end,
 };
 
@@ -55,7 +54,8 @@ pub fn plan(input: &ActionInput<'_>, choices: &[ActionChoice], signal: EndSignal
 }
 
 fn why_not(choice: &ActionChoice) -> String {
-    let refusal = choice.forecast.permission.refusal().filter(|_| choice.forecast.frees == Frees::Yes);
+    let refusal =
+        choice.forecast.permission.refusal().filter(|_| choice.forecast.frees == Frees::Yes);
     refusal.unwrap_or_else(|| choice.forecast.because.clone())
 }
 

@@ -35,7 +35,10 @@ pub fn frees_when(
     let first = kinds.next().map(|(kind, sockets)| kind.words(sockets, processes));
     let others = kinds.map(|(kind, sockets)| kind.sentence(sockets, processes));
     let mut sentences: Vec<String> = first.into_iter().chain(others).collect();
-    if by_kind.keys().any(|kind| matches!(kind, ReleaseKind::Connected(_) | ReleaseKind::SelfConnected(_))) {
+    if by_kind
+        .keys()
+        .any(|kind| matches!(kind, ReleaseKind::Connected(_) | ReleaseKind::SelfConnected(_)))
+    {
         sentences.push(KILL.to_owned());
     }
     (!sentences.is_empty()).then(|| sentences.join(" "))
@@ -101,7 +104,10 @@ pub fn release(
 
 /// Returns the command that stops the unit or container of these processes. None: they are not all
 /// in the same one, or it is that of a user's whole session.
-pub(in crate::domain) fn stop_command(pids: &BTreeSet<u32>, processes: &ProcessTable) -> Option<String> {
+pub(in crate::domain) fn stop_command(
+    pids: &BTreeSet<u32>,
+    processes: &ProcessTable,
+) -> Option<String> {
     let unit_of = |pid: &u32| processes.get(*pid).and_then(|process| process.unit.as_ref());
     let unit = pids.first().and_then(unit_of)?;
     if !pids.iter().all(|pid| unit_of(pid) == Some(unit)) {

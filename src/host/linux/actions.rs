@@ -92,9 +92,9 @@ impl HostActions for LinuxActions {
         closed.map_err(|errno| match errno {
             Errno::ENOENT | Errno::ESTALE => ActionError::SocketGone,
             Errno::EPERM => ActionError::Denied(NET_ADMIN),
-            Errno::EOPNOTSUPP => {
-                ActionError::Unsupported("the kernel has no SOCK_DESTROY (CONFIG_INET_DIAG_DESTROY)")
-            }
+            Errno::EOPNOTSUPP => ActionError::Unsupported(
+                "the kernel has no SOCK_DESTROY (CONFIG_INET_DIAG_DESTROY)",
+            ),
             errno => ActionError::failed("close the socket", errno),
         })
     }

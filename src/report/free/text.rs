@@ -101,7 +101,8 @@ fn conclusion(plan: &FreePlan, name: &str) -> String {
     {
         does = format!("sends SIG{} to pid {}", signal.name(), processes[0].pid);
     }
-    let then = if plan.then_drain { ", and then ends the closed connections that remain" } else { "" };
+    let then =
+        if plan.then_drain { ", and then ends the closed connections that remain" } else { "" };
     let effect = match plan.frees {
         Frees::Yes => "is free then",
         _ => "may be free then",

@@ -32,7 +32,17 @@ const FOLDERS: [&str; 11] = [
 
 /// Programs that start others and do not start them again.
 const NOT_SUPERVISORS: [&str; 12] = [
-    "sh", "bash", "dash", "zsh", "fish", "ksh", "login", "sshd", "sudo", "su", "tmux: server",
+    "sh",
+    "bash",
+    "dash",
+    "zsh",
+    "fish",
+    "ksh",
+    "login",
+    "sshd",
+    "sudo",
+    "su",
+    "tmux: server",
     "systemd",
 ];
 

@@ -149,12 +149,7 @@ fn body(table: Table, states: u32, port: Option<u16>) -> Vec<u8> {
 
 /// Like `request`, but only for sockets bound to an explicit port: not to one chosen by bind() to
 /// port 0, connect(), listen() or the first send (`INET_DIAG_BC_AUTO` tests `SOCK_BINDPORT_LOCK`).
-pub fn request_by_number(
-    table: Table,
-    states: u32,
-    port: Option<u16>,
-    sequence: u32,
-) -> Vec<u8> {
+pub fn request_by_number(table: Table, states: u32, port: Option<u16>, sequence: u32) -> Vec<u8> {
     let [a, b] = 8u16.to_ne_bytes();
     // If the port was chosen automatically, continues at the jump. Otherwise goes to the end of the
     // program, which accepts the socket. The jump goes beyond the end, which rejects the socket.
