@@ -8,6 +8,8 @@ use crate::domain::{
     availability::stop_command,
 };
 
+const NO_SUPERVISOR: &str = "no supervisor is known that starts it again";
+
 /// `Restart=` of a systemd unit (systemd.service(5)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RestartPolicy {
@@ -116,28 +118,11 @@ fn of_one(
     signal: EndSignal,
 ) -> String {
     match supervisor {
-        Supervisor::None => "no supervisor is known that starts it again".to_owned(),
-        Supervisor::Service { unit, is_user, restart: Some(policy) } => {
+        Supervisor::None => NO_SUPERVISOR.to_owned(),
+        Supervisor::Service { unit, is_user, restart } => {
             let user = if *is_user { "--user " } else { "" };
-            let name = policy.name();
-            match policy.restarts_after(signal) {
-                Some(true) => format!(
-                    "systemd starts {unit} again (Restart={name}): `systemctl {user}stop {unit}` \
-                     stops it instead"
-                ),
-                Some(false) => format!("systemd does not start {unit} again (Restart={name})"),
-                None => format!(
-                    "systemd starts {unit} again depending on its exit code (Restart={name}): \
-                     `systemctl {user}stop {unit}` stops it instead"
-                ),
-            }
-        }
-        Supervisor::Service { unit, is_user, restart: None } => {
-            let user = if *is_user { "--user " } else { "" };
-            format!(
-                "it is unknown whether systemd starts {unit} again: `systemctl {user}stop {unit}` \
-                 stops it instead"
-            )
+            let stop = format!("`systemctl {user}stop {unit}` stops it instead");
+            of_service(unit, *restart, signal, &stop)
         }
         Supervisor::Container(container) => {
             let stop = stop_command(pids, input.processes);
@@ -147,10 +132,28 @@ fn of_one(
                 stop.unwrap_or_default()
             )
         }
-        Supervisor::Parent(pid) if pids.contains(pid) => {
-            "no supervisor is known that starts it again".to_owned()
-        }
+        Supervisor::Parent(pid) if pids.contains(pid) => NO_SUPERVISOR.to_owned(),
         Supervisor::Parent(pid) => format!("its parent {} may start it again", named(input, *pid)),
         Supervisor::Unknown => "it is unknown whether a supervisor starts it again".to_owned(),
+    }
+}
+
+/// Describes what systemd does with a service. `stop`: what to do instead.
+fn of_service(
+    unit: &Text,
+    restart: Option<RestartPolicy>,
+    signal: EndSignal,
+    stop: &str,
+) -> String {
+    let Some(policy) = restart else {
+        return format!("it is unknown whether systemd starts {unit} again: {stop}");
+    };
+    let name = policy.name();
+    match policy.restarts_after(signal) {
+        Some(true) => format!("systemd starts {unit} again (Restart={name}): {stop}"),
+        Some(false) => format!("systemd does not start {unit} again (Restart={name})"),
+        None => format!(
+            "systemd starts {unit} again depending on its exit code (Restart={name}): {stop}"
+        ),
     }
 }
