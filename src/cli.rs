@@ -5,6 +5,7 @@ mod diagnose;
 mod exec;
 mod exit;
 mod explain;
+mod free;
 mod help;
 mod lab;
 mod locale;
@@ -13,6 +14,7 @@ mod output;
 mod pick;
 mod range;
 mod refusal;
+mod reserve;
 mod run_actor;
 mod scan;
 mod search;
@@ -21,6 +23,7 @@ mod settings;
 mod target;
 mod tui;
 mod value;
+mod wait;
 
 pub use tui::parse_find;
 
@@ -83,6 +86,15 @@ fn apply(typed: &[OsString]) -> anyhow::Result<CommandEnd> {
         Command::Scan(typed) => scan::run(typed),
         Command::Diagnose(typed) => diagnose::run(typed),
         Command::Explain(typed) => explain::run(typed),
+        Command::Free(typed) => {
+            namespaces::run_in(typed.netns.as_deref(), |host| free::run(host, typed))?
+        }
+        Command::Wait(typed) => {
+            namespaces::run_in(typed.netns.as_deref(), |host| wait::run(host, typed))?
+        }
+        Command::Reserve(typed) => {
+            namespaces::run_in(typed.netns.as_deref(), |host| reserve::run(host, typed))?
+        }
         Command::Exec(typed) => exec::run(typed),
         Command::Serve(typed) => {
             namespaces::run_in(typed.search.netns.as_deref(), |host| serve::run(host, typed))?

@@ -1,6 +1,7 @@
 //! The port model: plain values and pure rules. Has no user interface, and reads neither the
 //! machine nor a clock.
 
+pub mod action;
 pub mod analysis;
 pub mod attribution;
 pub mod automatic;
@@ -30,6 +31,7 @@ pub mod trends;
 pub mod tunnel;
 pub mod unseen;
 pub mod vitals;
+pub mod wait_condition;
 pub mod wrap;
 
 pub use analysis::{Analysis, DestinationUse, Left, OwnerKey, OwnerUse, PortSet, RangeUse};

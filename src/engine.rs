@@ -3,6 +3,7 @@
 
 pub mod allocation;
 mod describer;
+pub mod freeing;
 pub mod lab;
 pub mod lease_server;
 pub mod lease_table;

@@ -1,6 +1,7 @@
 //! Traits of a machine that portscope examines, real or simulated. A host reports facts and does
 //! not evaluate them.
 
+pub mod actions;
 pub mod actor;
 pub mod descriptors;
 pub mod lease_socket;
@@ -29,6 +30,7 @@ use crate::{
         availability::{Bind, BindAddress},
     },
     host::{
+        actions::{HostActions, NoActions},
         lease_socket::{LeaseSocket, NotTranslated, SocketError, SocketPath},
         race_config::RaceConfig,
     },
@@ -137,6 +139,14 @@ pub trait Host: Send + Sync {
         None
     }
 
+    /// Returns what can change the machine: end processes, close sockets, reserve ports. The default
+    /// implementation refuses each change.
+    ///
+    /// Errors: the network namespace cannot be entered.
+    fn actions(&self) -> Result<Box<dyn HostActions>, HostError> {
+        Ok(Box::new(NoActions("it is not the machine on which portscope runs")))
+    }
+
     /// Returns the pid of the process that holds the ports bound by this host's binders.
     fn own_pid(&self) -> u32 {
         std::process::id()
@@ -227,6 +237,12 @@ pub trait Scanner: Send {
         self.scan(OwnerDepth::Full, snapshot)?;
         snapshot.sockets.retain(|socket| socket.local.port == port);
         Ok(())
+    }
+
+    /// Like `scan_port`, but without owners, at the lowest cost. The default implementation calls
+    /// `scan_port`.
+    fn list_port(&mut self, port: u16, snapshot: &mut Snapshot) -> Result<(), HostError> {
+        self.scan_port(port, snapshot)
     }
 
     /// Returns the flows to this port of this machine that are forwarded to another endpoint

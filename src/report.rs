@@ -5,13 +5,16 @@ pub mod csv;
 pub mod diagnose;
 pub mod explain;
 mod exposition;
+pub mod free;
 pub mod json;
 pub mod lab;
 mod page;
 mod paragraph;
 pub mod pick;
+pub mod reserve;
 mod rows;
 pub mod text;
+pub mod wait;
 
 use std::{collections::BTreeSet, fmt};
 

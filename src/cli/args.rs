@@ -5,6 +5,8 @@
 //! the option is an `Option`. So a default can be replaced before the arguments are parsed
 //! (`Arg::default_value`), and clap knows the origin of each value (`ValueSource`).
 
+mod acting;
+
 use std::{ffi::OsString, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use clap::{
@@ -30,8 +32,11 @@ use crate::{
     host::lease_socket::SocketPath,
 };
 
+pub use acting::{FreeArguments, ReserveArguments, WaitArguments};
+
 /// The commands that help lists.
-pub const COMMANDS: [&str; 7] = ["scan", "diagnose", "explain", "pick", "exec", "serve", "lab"];
+pub const COMMANDS: [&str; 10] =
+    ["scan", "diagnose", "explain", "free", "wait", "reserve", "pick", "exec", "serve", "lab"];
 
 /// Number of ports that can be bound: 1 to 65535.
 const ALL_PORTS: u32 = 65_535;
@@ -102,6 +107,15 @@ pub enum Command {
     /// Show who uses a port, what frees it, and who can bind it
     #[command(after_long_help = help::EXPLAIN)]
     Explain(ExplainArguments),
+    /// Show what frees a port, and do it with --yes
+    #[command(after_long_help = help::FREE)]
+    Free(FreeArguments),
+    /// Wait until a port is free or listening, or ports are available
+    #[command(after_long_help = help::WAIT)]
+    Wait(WaitArguments),
+    /// Keep connect() and bind() to port 0 from choosing ports
+    #[command(after_long_help = help::RESERVE)]
+    Reserve(ReserveArguments),
     /// Find a free port and print it
     #[command(after_long_help = help::pick())]
     Pick(PickArguments),

@@ -137,6 +137,62 @@ Examples:
 Exit codes: 0 port in use; 1 port not in use, the process has no socket, or with --strict: \
 information is missing; 2 error.";
 
+pub const FREE: &str = "\
+Shows which processes and connections hold the port, and for each action whether the port is free \
+after it and why. Without --yes it changes nothing. With --yes it performs the first action that \
+frees the port: it ends closed connections (TIME-WAIT), or else sends SIGTERM to the processes \
+that hold the port, or else closes a socket. If closed connections remain after the end of the \
+processes, it ends them too. Then it looks again.
+
+A process is identified by its pid and its start time, a socket by its cookie: what has their \
+number later is not touched. Process 1 and portscope itself are never ended. A supervisor may \
+start the program again: see the sentence about it, and stop its unit instead.
+
+The end of another user's process needs CAP_KILL, the end of a connection CAP_NET_ADMIN in the user \
+namespace of the network namespace.
+
+Examples:
+  portscope free 8080
+  portscope free 8080/tcp --yes
+  portscope free 8080 --yes --hard
+
+Exit codes: 0 the port is free, or the action shown would free it; 1 nothing frees it, or it is \
+still in use; 2 error.";
+
+pub const WAIT: &str = "\
+CONDITION is one of:
+  8080                  no socket uses the port (8080/tcp: no TCP socket)
+  8080 free             the same
+  8080 listening        a TCP socket listens on it (8080/udp: a UDP socket)
+  available > 20000     number of TCP ports of the ephemeral range that are not in use
+                        (also >=, <, <=; available/udp)
+
+It reads the kernel's tables and makes no connection. It looks at most 50 times a second, and uses \
+at most 5 % of a core. With --timeout 0 it looks once.
+
+Examples:
+  portscope wait 8080 --timeout 30
+  portscope wait 5432 listening
+  portscope wait 'available > 20000'
+
+Exit codes: 0 the condition is met; 1 it is not met within --timeout; 2 error.";
+
+pub const RESERVE: &str = "\
+Adds PORTS to net.ipv4.ip_local_reserved_ports of the network namespace, or removes them. connect() \
+and bind() to port 0 do not choose a reserved port; a bind() to its number still gets it. Sockets \
+that use a port keep it.
+
+Shows the difference; with --yes, reads the list, changes it, writes it and reads it back. The \
+change lasts until the next boot: the line for a file in /etc/sysctl.d makes it permanent. The \
+change needs CAP_NET_ADMIN in the user namespace of the network namespace.
+
+Examples:
+  portscope reserve 8080
+  portscope reserve 8080,9000-9010 --yes
+  portscope reserve 8080 --remove --yes
+
+Exit codes: 0 success; 1 not permitted; 2 error.";
+
 pub fn pick() -> String {
     let (ranges, strategies) = (ranges(1), strategies());
     format!(

@@ -101,6 +101,23 @@ pub fn port_list(typed: &str) -> Result<Box<[PortRange]>, BadInput> {
     Ok(PortRange::merged(listed).into())
 }
 
+/// Parses the comma-separated list of `reserve`: PORT and FIRST-LAST, 1 to 65535.
+pub fn reserved_list(typed: &str) -> Result<Box<[PortRange]>, BadInput> {
+    let mut listed = Vec::new();
+    for word in typed.split(',').map(str::trim) {
+        let range = ports(word, "PORT or FIRST-LAST", 1);
+        let range = range.and_then(|range| match range.first() {
+            0 => Err("expected ports 1 to 65535".to_owned()),
+            _ => Ok(range),
+        });
+        listed.push(range.map_err(|expected| {
+            let shown = Text::scrub(word);
+            BadInput(format!("invalid ports '{shown}': {expected}"))
+        })?);
+    }
+    Ok(PortRange::merged(listed).into())
+}
+
 /// Checks that the range has at least `count` candidates. `count` is the value of `option`;
 /// `candidates` is the number of ports of the range that are neither reserved nor excluded.
 pub fn check_count(

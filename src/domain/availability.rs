@@ -24,6 +24,7 @@ use crate::domain::{Protocol, Snapshot};
 pub use bind::bind_answer;
 pub use connect::connect_answer;
 pub use release::{PortRelease, frees_when, hidden_process, release};
+pub(in crate::domain) use release::{ReleaseKind, stop_command};
 pub use scopes::{Scope, scopes};
 
 /// The address argument of a bind().

@@ -234,6 +234,7 @@ errnos! {
     EADDRNOTAVAIL = 99,
     ENOBUFS = 105,
     ECONNREFUSED = 111,
+    ESTALE = 116,
 }
 
 impl Errno {

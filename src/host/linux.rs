@@ -1,5 +1,6 @@
 //! The machine that this program runs on: Linux.
 
+pub mod actions;
 pub mod actor;
 pub mod address;
 pub mod binder;
@@ -42,6 +43,7 @@ use crate::{
     },
     host::{
         ActorProcess, Describer, Host, HostBinder, HostError, Running, Scanner,
+        actions::HostActions,
         lease_socket::{LeaseSocket, NotTranslated, SocketError, SocketPath},
         race_config::RaceConfig,
     },
@@ -181,6 +183,11 @@ impl Host for LinuxHost {
 
     fn name_of(&self, pid: u32) -> Option<Text> {
         process_status::name(pid)
+    }
+
+    fn actions(&self) -> Result<Box<dyn HostActions>, HostError> {
+        self.enter()?;
+        Ok(Box::new(actions::LinuxActions::new()))
     }
 
     fn has_our_pids(&self) -> Result<bool, HostError> {

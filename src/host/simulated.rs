@@ -23,7 +23,10 @@ use crate::{
         availability::{self, Bind, Verdict},
         owner::Span,
     },
-    host::{Describer, Host, HostBinder, HostError, OwnerDepth, Running, Scanner},
+    host::{
+        Describer, Host, HostBinder, HostError, OwnerDepth, Running, Scanner,
+        actions::{HostActions, NoActions},
+    },
 };
 
 /// Pid of the process that holds the ports bound by the simulated binder.
@@ -154,6 +157,10 @@ impl Host for SimulatedHost {
     fn running(&self, pid: u32) -> Option<Running> {
         let started = self.world.processes.get(&pid)?.started?;
         Some(Running { started, is_kernel: false })
+    }
+
+    fn actions(&self) -> Result<Box<dyn HostActions>, HostError> {
+        Ok(Box::new(NoActions("the machine is simulated")))
     }
 
     fn own_pid(&self) -> u32 {

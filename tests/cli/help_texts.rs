@@ -5,7 +5,8 @@ use std::process::Stdio;
 use crate::{outputs::program, snapshots::assert_golden};
 
 /// The program without a command, and its commands.
-const COMMANDS: [&str; 8] = ["", "scan", "diagnose", "explain", "pick", "exec", "serve", "lab"];
+const COMMANDS: [&str; 11] =
+    ["", "scan", "diagnose", "explain", "free", "wait", "reserve", "pick", "exec", "serve", "lab"];
 
 const OPTIONS: [&str; 2] = ["-h", "--help"];
 

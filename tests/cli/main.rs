@@ -22,6 +22,7 @@ mod side_by_side;
 #[path = "../support/snapshots.rs"]
 mod snapshots;
 
+mod acting;
 mod at_once;
 mod cli;
 mod diagnose_cli;

@@ -28,6 +28,9 @@ mod population;
 #[path = "../support/processes.rs"]
 mod processes;
 
+mod action_setup;
+mod action_situations;
+mod actions;
 mod actors;
 mod allocation_thread_linux;
 mod allocator;

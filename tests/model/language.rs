@@ -91,7 +91,10 @@ fn no_replaced_word_is_in_documentation_and_strings() {
 #[test]
 fn no_replaced_word_is_in_the_readme_and_in_help() {
     let readme = ("README.md".to_owned(), fs::read_to_string("README.md").unwrap());
-    let commands = ["", "scan", "diagnose", "explain", "pick", "exec", "serve", "lab"];
+    let commands = [
+        "", "scan", "diagnose", "explain", "free", "wait", "reserve", "pick", "exec", "serve",
+        "lab",
+    ];
     let helps = commands.into_iter().flat_map(|command| {
         ["-h", "--help"].map(|option| {
             let mut program = Command::new(env!("CARGO_BIN_EXE_portscope"));

@@ -15,6 +15,7 @@ mod mailbox;
 #[path = "../support/target.rs"]
 mod target;
 
+mod actions;
 mod allocate_strategies;
 mod allocation_thread;
 mod allocator_properties;

@@ -27,15 +27,18 @@ pub fn frees_when(
     protocol: Protocol,
     port: u16,
 ) -> Option<String> {
-    let mut by_kind: BTreeMap<Kind, KindSockets> = BTreeMap::new();
+    let mut by_kind: BTreeMap<ReleaseKind, KindSockets> = BTreeMap::new();
     for socket in snapshot.on_port(protocol, port) {
-        by_kind.entry(Kind::of(snapshot, socket)).or_default().add(snapshot, socket);
+        by_kind.entry(ReleaseKind::of(snapshot, socket)).or_default().add(snapshot, socket);
     }
     let mut kinds = by_kind.iter();
     let first = kinds.next().map(|(kind, sockets)| kind.words(sockets, processes));
     let others = kinds.map(|(kind, sockets)| kind.sentence(sockets, processes));
     let mut sentences: Vec<String> = first.into_iter().chain(others).collect();
-    if by_kind.keys().any(|kind| matches!(kind, Kind::Connected(_) | Kind::SelfConnected(_))) {
+    if by_kind
+        .keys()
+        .any(|kind| matches!(kind, ReleaseKind::Connected(_) | ReleaseKind::SelfConnected(_)))
+    {
         sentences.push(KILL.to_owned());
     }
     (!sentences.is_empty()).then(|| sentences.join(" "))
@@ -63,10 +66,10 @@ pub fn release(
     port: u16,
 ) -> Option<PortRelease> {
     let mut held = KindSockets::default();
-    let mut others: BTreeMap<Kind, KindSockets> = BTreeMap::new();
+    let mut others: BTreeMap<ReleaseKind, KindSockets> = BTreeMap::new();
     let mut leaves_time_wait = false;
     for socket in snapshot.on_port(protocol, port) {
-        let kind = Kind::of(snapshot, socket);
+        let kind = ReleaseKind::of(snapshot, socket);
         if kind.ends_with_process() {
             held.add(snapshot, socket);
             leaves_time_wait |= kind.leaves_time_wait();
@@ -101,7 +104,10 @@ pub fn release(
 
 /// Returns the command that stops the unit or container of these processes. None: they are not all
 /// in the same one, or it is that of a user's whole session.
-fn stop_command(pids: &BTreeSet<u32>, processes: &ProcessTable) -> Option<String> {
+pub(in crate::domain) fn stop_command(
+    pids: &BTreeSet<u32>,
+    processes: &ProcessTable,
+) -> Option<String> {
     let unit_of = |pid: &u32| processes.get(*pid).and_then(|process| process.unit.as_ref());
     let unit = pids.first().and_then(unit_of)?;
     if !pids.iter().all(|pid| unit_of(pid) == Some(unit)) {
@@ -131,7 +137,7 @@ pub fn hidden_process(users: &Users, uid: Option<u32>) -> String {
 
 /// A kind of sockets that are released in the same way. The order is that of the sentences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+pub(in crate::domain) enum ReleaseKind {
     Listening,
     Bound,
     Datagram,
@@ -148,8 +154,8 @@ enum Kind {
     TimeWait,
 }
 
-impl Kind {
-    fn of(snapshot: &Snapshot, socket: &Socket) -> Self {
+impl ReleaseKind {
+    pub(in crate::domain) fn of(snapshot: &Snapshot, socket: &Socket) -> Self {
         match socket.state {
             State::Unconnected | State::Connected if !snapshot.tunnels(socket).is_empty() => {
                 Self::Tunnel
@@ -169,12 +175,12 @@ impl Kind {
     }
 
     /// Returns whether such sockets end with their process.
-    fn ends_with_process(self) -> bool {
+    pub(in crate::domain) fn ends_with_process(self) -> bool {
         !matches!(self, Self::Tunnel | Self::Orphan(_) | Self::TimeWait)
     }
 
     /// Returns whether TIME-WAIT may follow if the process of such a socket exits.
-    fn leaves_time_wait(self) -> bool {
+    pub(in crate::domain) fn leaves_time_wait(self) -> bool {
         match self {
             Self::Connected(state) => {
                 !matches!(state, State::CloseWait | State::LastAck | State::SynSent)

@@ -58,7 +58,7 @@ pub fn interface_names(indexes: impl IntoIterator<Item = u32>) -> Vec<(u32, Text
 }
 
 /// Opens a socket for the requests of netdevice(7); any kind of socket supports them.
-fn any_socket() -> io::Result<OwnedFd> {
+pub(in crate::host::linux) fn any_socket() -> io::Result<OwnedFd> {
     rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
 }
 

@@ -50,7 +50,7 @@ impl ByNumber {
         self.dumped.clear();
         for &table in tables.iter() {
             let states = if table.protocol() == Protocol::Tcp { LISTENING } else { UNCONNECTED };
-            netlink.dump_by_number(table, states, &mut self.dumped)?;
+            netlink.dump_by_number(table, states, None, &mut self.dumped)?;
         }
         self.dumped.sort_unstable_by_key(|socket| socket.cookie);
         Ok(())

@@ -63,6 +63,11 @@ impl PolicyReader {
     }
 }
 
+/// Reads the reserved ports of the calling thread's network namespace. Errors: they cannot be read.
+pub fn read_reserved() -> io::Result<Vec<PortRange>> {
+    value("ip_local_reserved_ports", &mut vec![0; BUFFER_LENGTH], parse_list)
+}
+
 fn value_or_gap<T>(
     name: &str,
     buffer: &mut [u8],

@@ -144,10 +144,10 @@ impl LinuxScanner {
     fn dump_numbered(&mut self) -> Result<Vec<Socket>, DumpError> {
         let Ok(netlink) = &mut self.netlink else { return Err(DumpError::Malformed) };
         let mut sockets = Vec::new();
-        if netlink.dump_by_number(Table::Tcp, CONNECTED, &mut sockets).is_err() {
+        if netlink.dump_by_number(Table::Tcp, CONNECTED, None, &mut sockets).is_err() {
             sockets.clear();
-            netlink.dump_by_number(Table::Tcp4, CONNECTED, &mut sockets)?;
-            netlink.dump_by_number(Table::Tcp6, CONNECTED, &mut sockets)?;
+            netlink.dump_by_number(Table::Tcp4, CONNECTED, None, &mut sockets)?;
+            netlink.dump_by_number(Table::Tcp6, CONNECTED, None, &mut sockets)?;
         }
         Ok(sockets)
     }
@@ -353,6 +353,21 @@ impl Scanner for LinuxScanner {
         self.note_unlisted(snapshot);
         self.find_owners(OwnerDepth::Full, Some(port), snapshot);
         snapshot.name_tunnels(self.tunnels.find(&snapshot.sockets));
+        self.stamp(started, snapshot);
+        Ok(())
+    }
+
+    /// Like `scan_port` if the kernel does not list bound-inactive sockets: only the processes show
+    /// them.
+    fn list_port(&mut self, port: u16, snapshot: &mut Snapshot) -> Result<(), HostError> {
+        if self.bound_inactive.is_some() || self.self_test.is_some() {
+            return self.scan_port(port, snapshot);
+        }
+        let started = cpu_time();
+        snapshot.clear();
+        self.list(Some(port), snapshot)?;
+        snapshot.sockets.retain(|socket| socket.local.port == port);
+        self.complete(snapshot);
         self.stamp(started, snapshot);
         Ok(())
     }

@@ -4,7 +4,7 @@
 use crate::{domain::Text, host::linux::bounded_file};
 
 /// Maximum number of bytes read of /proc/PID/cgroup: a few lines, each with a path.
-const LIMIT: u64 = 16 * 1024;
+pub(in crate::host::linux) const LIMIT: u64 = 16 * 1024;
 /// Digits shown of a container id, as many as docker(1) shows.
 const ID_SHOWN: usize = 12;
 /// Digits shown of a pod's uid: the first group of a UUID.
@@ -22,14 +22,41 @@ pub fn read(pid: u32) -> Option<Text> {
 /// container, or else the line of systemd's own hierarchy if it does, or else any line that names a
 /// container. None: there is none.
 pub fn parse(cgroup: &[u8]) -> Option<Text> {
-    let lines: Vec<(&str, &str, &str)> =
-        cgroup.split(|&b| b == b'\n').filter_map(|line| fields(line)).collect();
+    let lines = lines(cgroup);
+    let named = preferred(&lines).find_map(|path| container(path).or_else(|| unit(path)));
+    named.or_else(|| lines.iter().find_map(|(_, _, path)| container(path))).map(Text::scrub)
+}
+
+/// A systemd service to which a process belongs.
+pub(in crate::host::linux) struct ServiceUnit {
+    /// As systemd names it, not scrubbed.
+    pub name: String,
+    /// Whether it belongs to the service manager of a user.
+    pub is_user: bool,
+}
+
+/// Returns the service of a process that is in no container. None: it is in none.
+pub(in crate::host::linux) fn service(cgroup: &[u8]) -> Option<ServiceUnit> {
+    let lines = lines(cgroup);
+    if lines.iter().any(|(_, _, path)| container(path).is_some()) {
+        return None;
+    }
+    let path = preferred(&lines).find(|path| unit(path).is_some())?;
+    let name = unit(path).filter(|name| name.ends_with(".service"))?;
+    let is_user = path.contains("/user@") && !name.starts_with("user@");
+    Some(ServiceUnit { name, is_user })
+}
+
+fn lines(cgroup: &[u8]) -> Vec<(&str, &str, &str)> {
+    cgroup.split(|&b| b == b'\n').filter_map(|line| fields(line)).collect()
+}
+
+/// Returns the paths in the hierarchies that systemd uses, that of version 2 first.
+fn preferred<'a>(lines: &[(&'a str, &'a str, &'a str)]) -> impl Iterator<Item = &'a str> {
     let version_2 =
         lines.iter().filter(|(id, controllers, _)| *id == "0" && controllers.is_empty());
     let systemd = lines.iter().filter(|(_, controllers, _)| *controllers == "name=systemd");
-    let mut preferred = version_2.chain(systemd);
-    let named = preferred.find_map(|(_, _, path)| container(path).or_else(|| unit(path)));
-    named.or_else(|| lines.iter().find_map(|(_, _, path)| container(path))).map(Text::scrub)
+    version_2.chain(systemd).map(|(_, _, path)| *path)
 }
 
 /// Splits `0::/system.slice/nginx.service` into hierarchy id, controllers and path. None: the line

@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     domain::{
-        Endpoint, Errno, Owner, Socket, State,
+        Endpoint, Errno, Owner, Protocol, Socket, State,
         availability::{self, BindAddress, Reuse, Verdict, probing::Probed},
         notation::{counted, grouped},
         port,
@@ -25,7 +25,7 @@ use crate::{
 /// destinations.
 pub(super) const MAX_REPORTED: usize = 10;
 
-pub(super) const BULLET: &str = "  - ";
+pub(in crate::report) const BULLET: &str = "  - ";
 
 /// Writes the explanations of one network namespace, one after the other.
 pub fn write(answer: &Explanations<'_>, reasons: Reasons, out: &mut Page<'_>) -> io::Result<()> {
@@ -145,11 +145,32 @@ fn write_holders(
         let remote = side.remote.as_ref().map(|remote| format!("{remote}."));
         return remote.map_or(Ok(()), |text| paragraph::write(BULLET, &text, out));
     }
+    write_groups(scan, sockets, &format!("{name}{service}"), out)
+}
+
+/// Describes what holds the port on one line: `node[812] (LISTEN on 127.0.0.1:8080)`.
+pub fn holders_in_words(scan: Scan<'_>, protocol: Protocol, port: u16) -> String {
+    let groups = groups(scan, scan.snapshot.on_port(protocol, port));
+    let held = |group: &HolderGroup<'_>| format!("{} ({})", group.holder(scan), group.what(scan));
+    let mut words: Vec<String> = groups.iter().take(MAX_REPORTED).map(held).collect();
+    if let Some(more) = groups.len().checked_sub(MAX_REPORTED).filter(|&more| more > 0) {
+        words.push(format!("{} of sockets", counted(more as u64, "more group")));
+    }
+    words.join("; ")
+}
+
+/// Writes which processes hold these sockets of the port `name`.
+pub(in crate::report) fn write_groups(
+    scan: Scan<'_>,
+    sockets: &[Socket],
+    name: &str,
+    out: &mut Page<'_>,
+) -> io::Result<()> {
     let groups = groups(scan, sockets);
     for (number, group) in groups.iter().take(MAX_REPORTED).enumerate() {
         let held = format!("held by {} ({}).", group.holder(scan), group.what(scan));
         match number {
-            0 => paragraph::write("", &format!("{name}{service} is {held}"), out)?,
+            0 => paragraph::write("", &format!("{name} is {held}"), out)?,
             _ => paragraph::write(BULLET, &format!("It is also {held}"), out)?,
         }
     }

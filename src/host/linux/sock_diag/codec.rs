@@ -22,6 +22,10 @@ pub const BOUND_INACTIVE: u32 = 1 << 13;
 const GETSOCK: u16 = 18;
 /// `SOCK_DIAG_BY_FAMILY`.
 const BY_FAMILY: u16 = 20;
+/// `SOCK_DESTROY`, since Linux 4.5.
+const DESTROY: u16 = 21;
+/// `NLM_F_ACK`.
+const ACKNOWLEDGED: u16 = 4;
 /// `NLM_F_DUMP_INTR`: the table changed while it was dumped.
 const DUMP_INTERRUPTED: u16 = 0x10;
 /// `INET_DIAG_SKV6ONLY`, one byte; sent for listening and closed sockets only.
@@ -72,25 +76,51 @@ pub fn request(table: Table, states: u32, port: Option<u16>, sequence: u32) -> V
 /// Returns the request for `tcp_info` of one connected TCP socket. None: the socket has no cookie
 /// or no peer.
 pub fn request_of_info(socket: &Socket, sequence: u32) -> Option<Vec<u8>> {
-    let (remote, cookie) = (socket.remote?, socket.cookie?);
-    let table = if socket.family == Family::Ipv4 { Table::Tcp4 } else { Table::Tcp6 };
-    let mut body = vec![family_number(table), protocol_number(table), 1 << (INFO - 1), 0];
+    socket.remote?;
+    let body = body_of(socket, 1 << (INFO - 1))?;
+    Some(netlink::message(BY_FAMILY, ONE, sequence, &body))
+}
+
+/// Returns the request to close a socket (`SOCK_DESTROY`), which the kernel acknowledges. None: the
+/// socket has no cookie.
+pub fn request_of_destroy(socket: &Socket, sequence: u32) -> Option<Vec<u8>> {
+    Some(netlink::message(DESTROY, ONE | ACKNOWLEDGED, sequence, &body_of(socket, 0)?))
+}
+
+/// Returns the answer to `request_of_destroy`: success, or the kernel's errno. None: the datagram is
+/// no answer to it.
+pub fn destroyed(datagram: &[u8], sequence: u32) -> Option<Result<(), Errno>> {
+    let message = Messages(datagram).flatten().find(|message| message.sequence == sequence)?;
+    (message.kind == ERROR).then(|| message.error().map_or(Ok(()), Err))
+}
+
+/// Returns the request for one socket, with these extensions. None: it has no cookie.
+fn body_of(socket: &Socket, extensions: u8) -> Option<Vec<u8>> {
+    let cookie = socket.cookie?;
+    let table = match (socket.protocol, socket.family) {
+        (Protocol::Tcp, Family::Ipv4) => Table::Tcp4,
+        (Protocol::Tcp, _) => Table::Tcp6,
+        (Protocol::Udp, Family::Ipv4) => Table::Udp4,
+        (Protocol::Udp, _) => Table::Udp6,
+    };
+    let mut body = vec![family_number(table), protocol_number(table), extensions, 0];
     body.extend_from_slice(&ALL_STATES.to_ne_bytes());
     body.extend_from_slice(&socket.local.port.to_be_bytes());
-    body.extend_from_slice(&remote.port.to_be_bytes());
-    for address in [socket.local.address, remote.address] {
+    body.extend_from_slice(&socket.remote.map_or(0, |remote| remote.port).to_be_bytes());
+    for address in [Some(socket.local.address), socket.remote.map(|remote| remote.address)] {
         match address {
-            IpAddr::V4(address) => {
+            Some(IpAddr::V4(address)) => {
                 body.extend_from_slice(&address.octets());
                 body.extend_from_slice(&[0; 12]);
             }
-            IpAddr::V6(address) => body.extend_from_slice(&address.octets()),
+            Some(IpAddr::V6(address)) => body.extend_from_slice(&address.octets()),
+            None => body.extend_from_slice(&[0; 16]),
         }
     }
     body.extend_from_slice(&socket.interface.unwrap_or_default().to_ne_bytes());
     body.extend_from_slice(&(cookie as u32).to_ne_bytes());
     body.extend_from_slice(&((cookie >> 32) as u32).to_ne_bytes());
-    Some(netlink::message(reply_kind(table), ONE, sequence, &body))
+    Some(body)
 }
 
 /// Returns whether the connection uses timestamps, from the answer to `request_of_info`. None: the
@@ -119,13 +149,13 @@ fn body(table: Table, states: u32, port: Option<u16>) -> Vec<u8> {
 
 /// Like `request`, but only for sockets bound to an explicit port: not to one chosen by bind() to
 /// port 0, connect(), listen() or the first send (`INET_DIAG_BC_AUTO` tests `SOCK_BINDPORT_LOCK`).
-pub fn request_by_number(table: Table, states: u32, sequence: u32) -> Vec<u8> {
+pub fn request_by_number(table: Table, states: u32, port: Option<u16>, sequence: u32) -> Vec<u8> {
     let [a, b] = 8u16.to_ne_bytes();
     // If the port was chosen automatically, continues at the jump. Otherwise goes to the end of the
     // program, which accepts the socket. The jump goes beyond the end, which rejects the socket.
     // The kernel checks that each "yes" branch leads to the end.
     let program = [AUTOMATIC, 4, a, b, JUMP, 4, a, b];
-    let mut body = body(table, states, None);
+    let mut body = body(table, states, port);
     push_attribute(BYTECODE, &program, &mut body);
     netlink::message(reply_kind(table), ALL, sequence, &body)
 }

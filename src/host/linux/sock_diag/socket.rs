@@ -87,6 +87,23 @@ impl DiagSocket {
         codec::has_timestamps(self.buffer.get(..length)?, self.sequence)
     }
 
+    /// Closes the socket with this cookie and these endpoints (`SOCK_DESTROY`). Errors: ENOENT or
+    /// ESTALE if it no longer exists, or if it is bound-inactive; EPERM without CAP_NET_ADMIN in the
+    /// user namespace of the network namespace; EOPNOTSUPP if the kernel has no SOCK_DESTROY; EINVAL
+    /// if the socket has no cookie.
+    pub fn destroy(&mut self, socket: &Socket) -> Result<(), Errno> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let request = codec::request_of_destroy(socket, self.sequence).ok_or(Errno::EINVAL)?;
+        self.link.send(&request)?;
+        loop {
+            let length = self.receive()?;
+            let datagram = self.buffer.get(..length).ok_or(Errno::EBADMSG)?;
+            if let Some(answer) = codec::destroyed(datagram, self.sequence) {
+                return answer;
+            }
+        }
+    }
+
     /// Receives a datagram from the kernel into `buffer`, and returns its length as sent.
     fn receive(&mut self) -> io::Result<usize> {
         loop {
@@ -125,9 +142,10 @@ impl DiagSocket {
         &mut self,
         table: Table,
         states: u32,
+        port: Option<u16>,
         sockets: &mut Vec<Socket>,
     ) -> Result<(), DumpError> {
-        let request = |sequence| codec::request_by_number(table, states, sequence);
+        let request = |sequence| codec::request_by_number(table, states, port, sequence);
         self.dump_as(table, &request, sockets)
     }
 

@@ -1,0 +1,106 @@
+//! The command that does the same as an action, for a shell.
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use crate::domain::{
+    Endpoint, PortRange, Protocol, Socket, State,
+    action::{ActionInput, EndSignal, PortAction},
+    ephemeral::Ephemeral,
+};
+
+/// The sysctl that lists the reserved ports.
+const RESERVED: &str = "net.ipv4.ip_local_reserved_ports";
+
+/// Returns `kill -TERM 812 813`.
+pub fn end(pids: &BTreeSet<u32>, signal: EndSignal) -> String {
+    let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
+    format!("kill -{} {}", signal.name(), pids.join(" "))
+}
+
+/// Returns the ss(8) command that closes the socket. Other sockets with the same endpoints and state
+/// match as well: ss has no filter by cookie.
+pub fn close(socket: &Socket) -> String {
+    let option = option(socket.protocol);
+    let state = state_name(socket.state);
+    let local = format!("src {}", endpoint(socket.local));
+    let remote = socket.remote.map(|remote| format!(" dst {}", endpoint(remote)));
+    format!("ss -K {option} state {state} {local}{}", remote.unwrap_or_default())
+}
+
+/// Returns the ss(8) command that ends the closed connections of the port, or those to the
+/// destination.
+pub fn drain(input: &ActionInput<'_>, action: &PortAction) -> String {
+    let PortAction::Drain { sockets, destination } = action else { return String::new() };
+    let is_all_time_wait = sockets.iter().all(|socket| socket.state == State::TimeWait);
+    let states = if is_all_time_wait { "time-wait" } else { "connected exclude established" };
+    match destination {
+        Some(remote) => format!("ss -K -t state {states} dst {}", endpoint(*remote)),
+        None => format!("ss -K -t state {states} 'sport = :{}'", input.port),
+    }
+}
+
+/// Returns the sysctl(8) command that adds the port to the reserved ones.
+pub fn reserve(input: &ActionInput<'_>) -> String {
+    let port = PortRange::new(input.port, input.port).ok();
+    sysctl(&with_reserved(&input.snapshot.ephemeral, port.as_slice()))
+}
+
+/// Returns the sysctl(8) command that sets the reserved ports.
+pub fn sysctl(reserved: &[PortRange]) -> String {
+    format!("sysctl -w {RESERVED}={}", list(reserved))
+}
+
+/// Returns the line for a file in /etc/sysctl.d.
+pub fn sysctl_line(reserved: &[PortRange]) -> String {
+    format!("{RESERVED} = {}", list(reserved))
+}
+
+fn with_reserved(ephemeral: &Ephemeral, added: &[PortRange]) -> Vec<PortRange> {
+    PortRange::merged([ephemeral.reserved(), added].concat())
+}
+
+/// Formats ports as the kernel reads and prints them: `8080,9000-9010`.
+pub fn list(ports: &[PortRange]) -> String {
+    let each = ports.iter().map(|range| match range.len() {
+        1 => range.first().to_string(),
+        _ => range.to_string(),
+    });
+    each.collect::<Vec<_>>().join(",")
+}
+
+pub fn wait(input: &ActionInput<'_>) -> String {
+    format!("portscope wait {}/{}", input.port, input.protocol.name())
+}
+
+fn option(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Tcp => "-t",
+        Protocol::Udp => "-u",
+    }
+}
+
+/// Formats an endpoint for a filter of ss(8).
+fn endpoint(endpoint: Endpoint) -> String {
+    match endpoint.address {
+        IpAddr::V6(address) if address.is_unspecified() => format!("[::]:{}", endpoint.port),
+        _ => endpoint.to_string(),
+    }
+}
+
+/// Returns the name of a state in a filter of ss(8).
+fn state_name(state: State) -> &'static str {
+    match state {
+        State::Listen => "listening",
+        State::SynSent => "syn-sent",
+        State::SynReceived => "syn-recv",
+        State::Established | State::Connected => "established",
+        State::FinWait1 => "fin-wait-1",
+        State::FinWait2 => "fin-wait-2",
+        State::CloseWait => "close-wait",
+        State::Closing => "closing",
+        State::LastAck => "last-ack",
+        State::TimeWait => "time-wait",
+        State::Bound => "bound-inactive",
+        State::Unconnected => "unconnected",
+    }
+}

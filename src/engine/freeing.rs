@@ -1,0 +1,210 @@
+//! Looks at a port, performs an action on it, and looks again. Starts no thread.
+
+use std::{
+    collections::BTreeSet,
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    domain::{
+        ProcessTable, Protocol, Snapshot, Source,
+        action::{
+            ActionChoice, ActionFacts, ActionInput, EndSignal, FreePlan, PortAction, choices, plan,
+        },
+    },
+    engine::{sample::describe_or_miss, scanner::COST_FACTOR},
+    host::{
+        Host, HostError, OwnerDepth, Scanner,
+        actions::{ActionError, EndingProcess, HostActions},
+    },
+};
+
+/// Minimum time between two looks at a port.
+const MIN_PAUSE: Duration = Duration::from_millis(20);
+
+/// What one scan shows about a port, and what can be done about it.
+pub struct FreeSurvey {
+    pub port: u16,
+    /// All sockets of the network namespace, with owners.
+    pub snapshot: Snapshot,
+    pub processes: ProcessTable,
+    /// One for each requested protocol.
+    pub sides: Vec<SurveyedSide>,
+}
+
+/// What can be done about the port on one protocol.
+pub struct SurveyedSide {
+    pub protocol: Protocol,
+    pub facts: ActionFacts,
+    pub choices: Vec<ActionChoice>,
+    /// None: no socket is on the port.
+    pub plan: Option<FreePlan>,
+}
+
+impl FreeSurvey {
+    /// Scans once, and forecasts each action. Changes nothing.
+    pub fn take(
+        host: &dyn Host,
+        port: u16,
+        protocols: &[Protocol],
+        signal: EndSignal,
+    ) -> Result<Self, HostError> {
+        let mut actions = host.actions()?;
+        let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
+        host.scanner()?.scan(OwnerDepth::Full, &mut snapshot)?;
+        let mut processes = describe_or_miss(host, &mut snapshot);
+        let mut sides = Vec::new();
+        for &protocol in protocols {
+            let sockets = snapshot.on_port(protocol, port).iter();
+            let pids: BTreeSet<u32> =
+                sockets.flat_map(|socket| snapshot.owner(socket).pids()).copied().collect();
+            let facts = actions.facts(&pids, protocol, port);
+            describe_parents(host, &facts, &mut processes);
+            let input = ActionInput {
+                snapshot: &snapshot,
+                processes: &processes,
+                facts: &facts,
+                protocol,
+                port,
+            };
+            let choices = choices(&input);
+            let plan = (!choices.is_empty()).then(|| plan(&input, &choices, signal));
+            sides.push(SurveyedSide { protocol, facts, choices, plan });
+        }
+        Ok(Self { port, snapshot, processes, sides })
+    }
+
+    /// Returns the input of the forecasts for one protocol.
+    pub fn input<'a>(&'a self, side: &'a SurveyedSide) -> ActionInput<'a> {
+        ActionInput {
+            snapshot: &self.snapshot,
+            processes: &self.processes,
+            facts: &side.facts,
+            protocol: side.protocol,
+            port: self.port,
+        }
+    }
+}
+
+/// Adds the parents that may start a process again, so that they have a name.
+fn describe_parents(host: &dyn Host, facts: &ActionFacts, processes: &mut ProcessTable) {
+    let parents = facts.processes.values().filter_map(|facts| facts.supervisor.parent());
+    let unknown: Vec<u32> = parents.filter(|&pid| processes.get(pid).is_none()).collect();
+    if !unknown.is_empty() {
+        host.describer().describe(&unknown).into_iter().for_each(|found| processes.insert(found));
+    }
+}
+
+/// What became of one step of an action.
+#[derive(Debug)]
+pub enum StepResult {
+    /// The process received the signal. `after`: the time until it ended; None: it has not ended.
+    Signalled { pid: u32, after: Option<Duration> },
+    /// Number of sockets that were closed.
+    Closed { sockets: u32 },
+    /// The step was not possible.
+    Refused { what: String, error: ActionError },
+}
+
+/// Performs an action that ends processes or sockets, and waits until the processes have ended, at
+/// most for `timeout`. Performs nothing else: `Reserve` and `Wait` have no steps.
+pub fn perform(
+    actions: &mut dyn HostActions,
+    action: &PortAction,
+    timeout: Duration,
+) -> Vec<StepResult> {
+    match action {
+        PortAction::End { processes, signal } => {
+            let started = Instant::now();
+            let sent = processes.iter().map(|&process| (process, actions.end(process, *signal)));
+            // All receive the signal before the first is waited for.
+            let sent: Vec<_> = sent.collect();
+            let ended = sent.into_iter().map(|(process, sent)| match sent {
+                Ok(mut ending) => {
+                    let is_ended = wait(&mut *ending, started, timeout);
+                    StepResult::Signalled {
+                        pid: process.pid,
+                        after: is_ended.then(|| started.elapsed()),
+                    }
+                }
+                Err(error) => {
+                    StepResult::Refused { what: format!("end pid {}", process.pid), error }
+                }
+            });
+            ended.collect()
+        }
+        PortAction::Close(socket) => close_each(actions, std::slice::from_ref(socket)),
+        PortAction::Drain { sockets, .. } => close_each(actions, sockets),
+        PortAction::Reserve | PortAction::Wait => Vec::new(),
+    }
+}
+
+fn wait(ending: &mut dyn EndingProcess, started: Instant, timeout: Duration) -> bool {
+    ending.wait(timeout.saturating_sub(started.elapsed()))
+}
+
+/// Closes the sockets. A socket that has ended by itself counts as closed.
+fn close_each(actions: &mut dyn HostActions, sockets: &[crate::domain::Socket]) -> Vec<StepResult> {
+    let mut closed = 0;
+    let mut refused = None;
+    for socket in sockets {
+        match actions.close(socket) {
+            Ok(()) => closed += 1,
+            Err(ActionError::SocketGone) if socket.is_closed_by_process() => closed += 1,
+            Err(error) => {
+                let what = format!("close the socket in {} on {}", socket.state, socket.local);
+                refused = Some(StepResult::Refused { what, error });
+            }
+        }
+    }
+    let closed = (closed > 0).then_some(StepResult::Closed { sockets: closed });
+    closed.into_iter().chain(refused).collect()
+}
+
+/// Watches one port without a connection to it.
+pub struct PortWatch {
+    scanner: Box<dyn Scanner>,
+    snapshot: Snapshot,
+    due: Instant,
+}
+
+impl PortWatch {
+    pub fn new(host: &dyn Host) -> Result<Self, HostError> {
+        let snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
+        Ok(Self { scanner: host.scanner()?, snapshot, due: Instant::now() })
+    }
+
+    /// Lists the sockets on the port, without owners.
+    pub fn look(&mut self, port: u16) -> Result<&Snapshot, HostError> {
+        let started = Instant::now();
+        self.scanner.list_port(port, &mut self.snapshot)?;
+        self.due = started + MIN_PAUSE.max(self.snapshot.cost * COST_FACTOR);
+        Ok(&self.snapshot)
+    }
+
+    /// Scans all sockets, without owners.
+    pub fn scan(&mut self) -> Result<&Snapshot, HostError> {
+        let started = Instant::now();
+        self.scanner.scan(OwnerDepth::Skip, &mut self.snapshot)?;
+        self.due = started + MIN_PAUSE.max(self.snapshot.cost * COST_FACTOR);
+        Ok(&self.snapshot)
+    }
+
+    /// Returns what the last look or scan found.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// Sleeps until the next look is due: looks cost at most 5 % of a core. Returns false if `end`
+    /// has passed; None: there is no end.
+    pub fn pause(&self, end: Option<Instant>) -> bool {
+        let now = Instant::now();
+        if end.is_some_and(|end| now >= end) {
+            return false;
+        }
+        let until = end.map_or(self.due, |end| end.min(self.due));
+        thread::sleep(until.saturating_duration_since(now));
+        true
+    }
+}

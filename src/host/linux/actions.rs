@@ -1,0 +1,118 @@
+//! Changes this machine: ends processes, closes sockets, reserves ports. Decides nothing.
+
+pub mod process;
+pub mod reserved;
+mod supervisor;
+
+use std::collections::BTreeSet;
+
+use crate::{
+    domain::{
+        Errno, Protocol, Socket, Table,
+        action::{
+            ActionFacts, EndSignal, Permission, ProcessIdentity, ReservedChange, ReservedPorts,
+        },
+    },
+    host::{
+        actions::{ActionError, EndingProcess, HostActions},
+        linux::{
+            address,
+            sock_diag::{ALL_STATES, DiagSocket},
+            socket_option,
+        },
+    },
+};
+
+/// What SOCK_DESTROY and a change of the reserved ports need.
+const NET_ADMIN: &str = "CAP_NET_ADMIN";
+const IN_NAMESPACE: &str = "in the user namespace of the network namespace";
+
+/// Acts in the network namespace of the calling thread.
+pub struct LinuxActions {
+    /// An error if netlink is refused.
+    netlink: Result<DiagSocket, Errno>,
+}
+
+impl LinuxActions {
+    pub fn new() -> Self {
+        Self { netlink: DiagSocket::open().map_err(Errno::from) }
+    }
+
+    /// Returns the cookies of the sockets on the port that were bound by its number. None: the
+    /// kernel does not report it.
+    fn by_number(&mut self, protocol: Protocol, port: u16) -> Option<BTreeSet<u64>> {
+        let netlink = self.netlink.as_mut().ok()?;
+        let tables = match protocol {
+            Protocol::Tcp => [Table::Tcp4, Table::Tcp6],
+            Protocol::Udp => [Table::Udp4, Table::Udp6],
+        };
+        let mut sockets = Vec::new();
+        for table in tables {
+            netlink.dump_by_number(table, ALL_STATES, Some(port), &mut sockets).ok()?;
+        }
+        Some(sockets.iter().filter_map(|socket| socket.cookie).collect())
+    }
+}
+
+impl Default for LinuxActions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl HostActions for LinuxActions {
+    fn facts(&mut self, pids: &BTreeSet<u32>, protocol: Protocol, port: u16) -> ActionFacts {
+        let processes = pids.iter().filter_map(|&pid| Some((pid, process::facts(pid)?)));
+        ActionFacts {
+            processes: processes.collect(),
+            by_number: self.by_number(protocol, port),
+            may_close: may_close(),
+            may_reserve: reserved::may_change(),
+            own_pid: std::process::id(),
+        }
+    }
+
+    fn may_reserve(&self) -> Permission {
+        reserved::may_change()
+    }
+
+    fn end(
+        &mut self,
+        process: ProcessIdentity,
+        signal: EndSignal,
+    ) -> Result<Box<dyn EndingProcess>, ActionError> {
+        process::end(process, signal)
+    }
+
+    fn close(&mut self, socket: &Socket) -> Result<(), ActionError> {
+        let closed = match &mut self.netlink {
+            Ok(netlink) => netlink.destroy(socket),
+            Err(errno) => Err(*errno),
+        };
+        closed.map_err(|errno| match errno {
+            Errno::ENOENT | Errno::ESTALE => ActionError::SocketGone,
+            Errno::EPERM => ActionError::Denied(NET_ADMIN),
+            Errno::EOPNOTSUPP => ActionError::Unsupported(
+                "the kernel has no SOCK_DESTROY (CONFIG_INET_DIAG_DESTROY)",
+            ),
+            errno => ActionError::failed("close the socket", errno),
+        })
+    }
+
+    fn reserve(&mut self, change: &ReservedChange) -> Result<ReservedPorts, ActionError> {
+        reserved::change(change)
+    }
+}
+
+/// Returns whether this process has CAP_NET_ADMIN in the user namespace of the network namespace.
+/// The kernel requires the same capability to open the namespace of a socket (`SIOCGSKNS`).
+fn may_close() -> Permission {
+    let Ok(socket) = address::any_socket() else { return Permission::Unknown };
+    match socket_option::network_namespace(socket) {
+        Ok(_) => Permission::Granted,
+        Err(rustix::io::Errno::PERM) => {
+            Permission::Missing { capability: NET_ADMIN, what: IN_NAMESPACE }
+        }
+        Err(_) => Permission::Unknown,
+    }
+}

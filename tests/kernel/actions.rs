@@ -1,0 +1,243 @@
+//! Actions on ports: what the kernel does to each kind of socket, which process a signal reaches, and
+//! the list of reserved ports. `action_situations` has the forecasts of random situations.
+
+use std::{
+    fs,
+    io::{self, Read as _},
+    net::Shutdown,
+    os::fd::OwnedFd,
+    process::Command,
+    time::Duration,
+};
+
+use portscope::{
+    domain::{
+        Errno, PortRange, Protocol, State,
+        action::{ActionForecast, EndSignal, Frees, Permission, ReservedChange},
+    },
+    host::{
+        actions::ActionError,
+        linux::{
+            actions::{process, reserved},
+            policy,
+        },
+    },
+};
+use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+use socket2::Type;
+
+use crate::{
+    action_setup::{
+        ActionSetup, bound, is_free, listening, listening_automatic, udp_or_tcp_automatic,
+        wait_until,
+    },
+    holders::ANY4,
+    namespace::{in_new_namespace, needs_linux},
+    processes::{self, Sleeper, in_private_pid_namespace, is_in_role},
+};
+
+/// Every row of the table "SOCK_DESTROY and the port": the forecast, the port afterwards, and what
+/// the program sees.
+#[test]
+fn sock_destroy_does_to_each_kind_of_socket_what_is_forecast() {
+    in_new_namespace(|| {
+        let mut setup = ActionSetup::new();
+        connections_lose_an_automatic_port(&mut setup);
+        numbered_sockets_keep_their_port(&mut setup);
+        datagram_sockets_follow_the_same_rule(&mut setup);
+    });
+}
+
+fn assert_closed(
+    (forecast, closed): (ActionForecast, Result<(), ActionError>),
+    frees: Frees,
+    (protocol, port): (Protocol, u16),
+) {
+    assert_eq!(forecast.frees, frees, "{forecast:?}");
+    assert_eq!(forecast.permission, Permission::Granted);
+    closed.unwrap();
+    assert_eq!(is_free(protocol, port), frees == Frees::Yes, "{forecast:?}");
+}
+
+fn connections_lose_an_automatic_port(setup: &mut ActionSetup) {
+    let tcp = Protocol::Tcp;
+    let port = setup.port();
+    let [client, server] = setup.client(port, false);
+    assert_closed(setup.close_first(tcp, port), Frees::Yes, (tcp, port));
+    let seen = (&client).read(&mut [0; 1]).unwrap_err();
+    assert_eq!(seen.raw_os_error(), Some(103), "ECONNABORTED");
+    assert_eq!((&server).read(&mut [0; 1]).unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+
+    let port = setup.port();
+    let [client, server] = setup.client(port, false);
+    server.shutdown(Shutdown::Both).unwrap();
+    assert_eq!((&client).read(&mut [0; 1]).unwrap(), 0);
+    assert_closed(setup.close_first(tcp, port), Frees::Yes, (tcp, port));
+
+    let port = setup.port();
+    drop(setup.client(port, false));
+    assert!(wait_until(Duration::from_secs(5), || {
+        setup.facts(tcp, port);
+        setup.snapshot.on_port(tcp, port).first().is_some_and(|s| s.state == State::TimeWait)
+    }));
+    if needs_linux((6, 0), "ends TIME-WAIT by SOCK_DESTROY") {
+        assert_closed(setup.close_first(tcp, port), Frees::Yes, (tcp, port));
+    }
+}
+
+fn numbered_sockets_keep_their_port(setup: &mut ActionSetup) {
+    let tcp = Protocol::Tcp;
+    let port = setup.port();
+    let [client, _server] = setup.client(port, true);
+    assert_closed(setup.close_first(tcp, port), Frees::No, (tcp, port));
+    assert_eq!((&client).read(&mut [0; 1]).unwrap_err().raw_os_error(), Some(103));
+    drop(client);
+    assert!(is_free(tcp, port), "the descriptor is closed");
+
+    let port = setup.port();
+    let listener = listening(ANY4, port, &[]);
+    assert_closed(setup.close_first(tcp, port), Frees::No, (tcp, port));
+    assert_eq!(Errno::from(&listener.accept().unwrap_err()), Errno::EINVAL);
+    setup.facts(tcp, port);
+    assert_eq!(setup.snapshot.on_port(tcp, port)[0].state, State::Bound);
+
+    // What remains is bound-inactive, which SOCK_DESTROY does not find.
+    let (forecast, closed) = setup.close_first(tcp, port);
+    assert_eq!(forecast.frees, Frees::No);
+    assert!(matches!(closed, Err(ActionError::SocketGone)), "{closed:?}");
+    assert!(!is_free(tcp, port));
+
+    let port = setup.port();
+    let _listener = listening_automatic(port);
+    assert_closed(setup.close_first(tcp, port), Frees::Yes, (tcp, port));
+}
+
+fn datagram_sockets_follow_the_same_rule(setup: &mut ActionSetup) {
+    let udp = Protocol::Udp;
+    let port = setup.port();
+    let socket = bound(Type::DGRAM, ANY4, port, &[]);
+    assert_closed(setup.close_first(udp, port), Frees::No, (udp, port));
+    assert_eq!((&socket).read(&mut [0; 1]).unwrap_err().raw_os_error(), Some(103));
+
+    let port = setup.port();
+    let socket = udp_or_tcp_automatic(Type::DGRAM, port);
+    assert_closed(setup.close_first(udp, port), Frees::Yes, (udp, port));
+    assert_eq!((&socket).read(&mut [0; 1]).unwrap_err().raw_os_error(), Some(103));
+}
+
+#[test]
+fn missing_capability_is_known_before_a_socket_is_closed() {
+    in_new_namespace(|| {
+        let mut setup = ActionSetup::new();
+        let port = setup.port();
+        let _listener = listening_automatic(port);
+        let mut sets = capabilities(None).unwrap();
+        sets.effective.remove(CapabilitySet::NET_ADMIN);
+        set_capabilities(None, sets).unwrap();
+        let (forecast, closed) = setup.close_first(Protocol::Tcp, port);
+        let Permission::Missing { capability, .. } = forecast.permission else {
+            panic!("{forecast:?}")
+        };
+        assert_eq!(capability, "CAP_NET_ADMIN");
+        assert!(matches!(closed, Err(ActionError::Denied("CAP_NET_ADMIN"))), "{closed:?}");
+        assert!(!is_free(Protocol::Tcp, port), "nothing was closed");
+    });
+}
+
+#[test]
+fn reused_pid_is_never_signalled() {
+    in_private_pid_namespace("", "actions::reuse_pids_role");
+}
+
+/// Runs as the first process of a pid namespace, in which the next pid can be chosen.
+#[test]
+#[ignore = "a role"]
+fn reuse_pids_role() {
+    if !is_in_role() {
+        return;
+    }
+    let (mut reused, mut rounds) = (0, 0);
+    while reused < 300 && rounds < 600 {
+        rounds += 1;
+        let first = Sleeper::spawn(Command::new("sleep").arg("1000"));
+        let identity = process::facts(first.pid()).unwrap().identity;
+        drop(first);
+        // Until then, a new process may have the same start time: it is counted in ticks.
+        assert!(wait_until(Duration::from_secs(5), || ticks() > identity.started + 1));
+        fs::write("/proc/sys/kernel/ns_last_pid", (identity.pid - 1).to_string()).unwrap();
+        let innocent = Sleeper::spawn(Command::new("sleep").arg("1000"));
+        if innocent.pid() != identity.pid {
+            continue;
+        }
+        reused += 1;
+        let before = process::facts(innocent.pid()).unwrap().identity;
+        let ended = process::end(identity, EndSignal::Kill);
+        assert!(matches!(ended, Err(ActionError::Replaced)), "round {rounds}");
+        assert_eq!(process::facts(innocent.pid()).map(|facts| facts.identity), Some(before));
+        assert!(process::end(before, EndSignal::Kill).unwrap().wait(Duration::from_secs(5)));
+    }
+    assert_eq!(reused, 300, "of {rounds} rounds");
+}
+
+/// Returns the time since boot in clock ticks of 10 ms, as in /proc/PID/stat.
+fn ticks() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    now.tv_sec as u64 * 100 + now.tv_nsec as u64 / 10_000_000
+}
+
+#[test]
+fn reserved_ports_are_merged_and_removed_whatever_the_length_of_the_list() {
+    in_new_namespace(|| {
+        let single = |port| PortRange::new(port, port).unwrap();
+        // About 14 kB, which the kernel takes in four parts.
+        let odd: Vec<PortRange> = (30_001..35_000).step_by(2).map(single).collect();
+        let result = reserved::change(&ReservedChange::add(odd.clone())).unwrap();
+        assert_eq!((result.before.len(), &result.after), (0, &odd));
+        assert_eq!(policy::read_reserved().unwrap(), odd);
+        reserved::change(&ReservedChange::remove(odd[1..].to_vec())).unwrap();
+        assert_eq!(policy::read_reserved().unwrap(), odd[..1]);
+        reserved::change(&ReservedChange::remove(odd)).unwrap();
+        assert_eq!(policy::read_reserved().unwrap(), []);
+    });
+}
+
+#[test]
+fn concurrent_changes_of_the_reserved_ports_lose_no_entry() {
+    in_new_namespace(|| {
+        let (threads, each) = (4, 100);
+        // A thread starts in the namespace of the thread that starts it.
+        std::thread::scope(|scope| {
+            for thread in 0..threads {
+                scope.spawn(move || {
+                    for number in 0..each {
+                        let port = 20_000 + (number * threads + thread) * 2;
+                        let port = PortRange::new(port, port).unwrap();
+                        reserved::change(&ReservedChange::add(vec![port])).unwrap();
+                    }
+                });
+            }
+        });
+        let listed = policy::read_reserved().unwrap();
+        assert_eq!(listed.len(), usize::from(threads * each));
+    });
+}
+
+#[test]
+fn process_of_another_user_needs_cap_kill() {
+    let Some(theirs) = Sleeper::of_user(1000, &OwnedFd::from(fs::File::open("/dev/null").unwrap()))
+    else {
+        return processes::not_tested("no right to start a process of another user");
+    };
+    let denied = std::thread::spawn(move || {
+        let mut sets = capabilities(None).unwrap();
+        sets.effective.remove(CapabilitySet::KILL);
+        set_capabilities(None, sets).unwrap();
+        rustix::thread::set_thread_uid(rustix::thread::Uid::from_raw(1001)).unwrap();
+        let facts = process::facts(theirs.pid()).unwrap();
+        let refused = process::end(facts.identity, EndSignal::Term);
+        (facts.permission, matches!(refused, Err(ActionError::Denied("CAP_KILL"))), theirs)
+    });
+    let (permission, is_denied, _theirs) = denied.join().unwrap();
+    assert!(matches!(permission, Permission::Missing { capability: "CAP_KILL", .. }));
+    assert!(is_denied);
+}

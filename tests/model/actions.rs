@@ -1,0 +1,205 @@
+//! Forecasts of actions on simulated machines: who else holds a socket, supervisors, what is not
+//! visible. Uses no real sockets.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use portscope::{
+    domain::{
+        Endpoint, ProcessTable, Protocol, Snapshot, State, Text,
+        action::{
+            ActionChoice, ActionFacts, ActionInput, EndSignal, Frees, Permission, PortAction,
+            ProcessFacts, ProcessIdentity, RestartPolicy, Supervisor, TermReaction, choices,
+            drain_destination, plan,
+        },
+    },
+    engine::freeing::FreeSurvey,
+    host::{
+        Describer as _, Host as _,
+        actions::ActionError,
+        simulated::{SimulatedHost, SimulatedHostBuilder},
+    },
+};
+
+const PORT: u16 = 8080;
+
+/// A machine, and what is known about its processes.
+struct ForecastCase {
+    snapshot: Snapshot,
+    processes: ProcessTable,
+    facts: ActionFacts,
+}
+
+impl ForecastCase {
+    /// Every process ends by SIGTERM, and has no supervisor. Sockets were bound by number.
+    fn of(builder: SimulatedHostBuilder) -> Self {
+        let mut host = builder.build();
+        let snapshot = host.snapshot();
+        let pids: Vec<u32> = snapshot.pids.clone();
+        let facts = |pid: u32| ProcessFacts {
+            identity: ProcessIdentity { pid, started: u64::from(pid) },
+            reaction: TermReaction::Ends,
+            supervisor: Supervisor::None,
+            permission: Permission::Granted,
+        };
+        let cookies: BTreeSet<u64> = snapshot.sockets.iter().filter_map(|s| s.cookie).collect();
+        Self {
+            processes: host.describe(&pids).into_iter().collect(),
+            facts: ActionFacts {
+                processes: pids.into_iter().map(|pid| (pid, facts(pid))).collect(),
+                by_number: Some(cookies),
+                may_close: Permission::Granted,
+                may_reserve: Permission::Granted,
+                own_pid: 4242,
+            },
+            snapshot,
+        }
+    }
+
+    fn input(&self) -> ActionInput<'_> {
+        let Self { snapshot, processes, facts } = self;
+        ActionInput { snapshot, processes, facts, protocol: Protocol::Tcp, port: PORT }
+    }
+
+    fn choices(&self) -> Vec<ActionChoice> {
+        choices(&self.input())
+    }
+
+    /// Returns the first choice, which ends the processes by SIGTERM.
+    fn end(&self) -> ActionChoice {
+        let first = self.choices().into_iter().next().expect("the port is in use");
+        let signal = EndSignal::Term;
+        assert!(matches!(&first.action, PortAction::End { signal: of, .. } if *of == signal));
+        first
+    }
+}
+
+fn listener(pids: &[u32]) -> SimulatedHostBuilder {
+    SimulatedHost::builder()
+        .process(1, "systemd", "/sbin/init", 0)
+        .process(20, "node", "node app.js", 1000)
+        .process(21, "node", "node app.js", 1000)
+        .tcp(([0, 0, 0, 0], PORT), State::Listen)
+        .owned_by(pids)
+}
+
+#[test]
+fn end_of_the_only_holder_frees_the_port() {
+    let choice = ForecastCase::of(listener(&[20])).end();
+    assert_eq!(choice.forecast.frees, Frees::Yes);
+    assert_eq!(choice.forecast.because, "no other process holds the socket");
+    assert_eq!(choice.forecast.command, "kill -TERM 20");
+    assert!(choice.forecast.is_useful());
+}
+
+#[test]
+fn all_processes_that_share_a_socket_are_ended_together() {
+    let case = ForecastCase::of(listener(&[20, 21]));
+    assert_eq!(case.end().forecast.command, "kill -TERM 20 21");
+    assert_eq!(case.end().forecast.frees, Frees::Yes);
+}
+
+#[test]
+fn socket_activation_keeps_the_port_and_process_1_is_never_ended() {
+    let case = ForecastCase::of(listener(&[1, 20]));
+    let choice = case.end();
+    assert_eq!(choice.forecast.command, "kill -TERM 20");
+    assert_eq!(choice.forecast.frees, Frees::No);
+    assert_eq!(choice.forecast.other_holders, [1]);
+    assert!(choice.forecast.because.contains("socket activation"), "{choice:?}");
+    let plan = plan(&case.input(), &case.choices(), EndSignal::Term);
+    assert_eq!((plan.action, plan.frees), (None, Frees::No));
+}
+
+#[test]
+fn hidden_holder_makes_the_effect_unknown() {
+    let builder = listener(&[20]).tcp(([127, 0, 0, 1], PORT), State::Bound).hidden();
+    assert_eq!(ForecastCase::of(builder).end().forecast.frees, Frees::Unknown);
+}
+
+#[test]
+fn restart_of_a_service_depends_on_its_policy_and_the_signal() {
+    for (policy, term, kill) in [
+        (RestartPolicy::No, "does not start", "does not start"),
+        (RestartPolicy::Always, "starts web.service again (", "starts web.service again ("),
+        (RestartPolicy::OnFailure, "depending on its exit code", "starts web.service again ("),
+        (RestartPolicy::OnAbnormal, "does not start", "starts web.service again ("),
+        (RestartPolicy::OnSuccess, "depending on its exit code", "does not start"),
+        (RestartPolicy::OnWatchdog, "does not start", "does not start"),
+    ] {
+        let mut case = ForecastCase::of(listener(&[20]));
+        let facts = case.facts.processes.get_mut(&20).unwrap();
+        facts.supervisor = Supervisor::Service {
+            unit: Text::scrub("web.service"),
+            is_user: false,
+            restart: Some(policy),
+        };
+        let restart = |number: usize| case.choices()[number].forecast.restart.clone().unwrap();
+        assert!(restart(0).contains(term), "{policy:?}: {}", restart(0));
+        assert!(restart(1).contains(kill), "{policy:?}: {}", restart(1));
+    }
+}
+
+#[test]
+fn process_that_does_not_end_by_sigterm_keeps_the_port() {
+    for (reaction, frees) in [
+        (TermReaction::Ends, Frees::Yes),
+        (TermReaction::Handles, Frees::Yes),
+        (TermReaction::Ignores, Frees::No),
+        (TermReaction::IsFirst, Frees::No),
+        (TermReaction::IsStopped, Frees::No),
+        (TermReaction::Blocks, Frees::Unknown),
+        (TermReaction::Unknown, Frees::Unknown),
+    ] {
+        let mut case = ForecastCase::of(listener(&[20]));
+        case.facts.processes.get_mut(&20).unwrap().reaction = reaction;
+        let choices = case.choices();
+        assert_eq!(choices[0].forecast.frees, frees, "{reaction:?}");
+        assert_eq!(choices[1].forecast.frees, Frees::Yes, "SIGKILL, {reaction:?}");
+    }
+}
+
+#[test]
+fn missing_capability_makes_an_action_useless_but_not_its_forecast() {
+    let mut case = ForecastCase::of(listener(&[20]));
+    let missing = Permission::Missing { capability: "CAP_KILL", what: "to signal" };
+    case.facts.processes.get_mut(&20).unwrap().permission = missing;
+    let choice = case.end();
+    assert_eq!(choice.forecast.frees, Frees::Yes);
+    assert!(!choice.forecast.is_useful());
+    let plan = plan(&case.input(), &case.choices(), EndSignal::Term);
+    assert_eq!(plan.refusal.as_deref(), Some("needs CAP_KILL to signal"));
+}
+
+#[test]
+fn time_wait_sockets_of_a_destination_are_drained_together() {
+    let remote = Endpoint::from(([10, 0, 0, 5], 443));
+    let mut builder = SimulatedHost::builder();
+    for port in 40_000..40_010 {
+        builder = builder.tcp(([10, 0, 0, 7], port), State::TimeWait).connected_to(remote);
+    }
+    let case = ForecastCase::of(builder);
+    let Some(PortAction::Drain { sockets, destination }) =
+        drain_destination(&case.snapshot, remote)
+    else {
+        panic!("there are TIME-WAIT sockets")
+    };
+    assert_eq!((sockets.len(), destination), (10, Some(remote)));
+    let other = Endpoint::from(([10, 0, 0, 6], 443));
+    assert_eq!(drain_destination(&case.snapshot, other), None);
+}
+
+#[test]
+fn simulated_machine_says_why_it_cannot_be_changed() {
+    let host = listener(&[20]).build();
+    let survey =
+        FreeSurvey::take(&host, PORT, &[Protocol::Tcp, Protocol::Udp], EndSignal::Term).unwrap();
+    let side = &survey.sides[0];
+    assert_eq!(side.facts.may_close, Permission::Unsupported("the machine is simulated"));
+    assert_eq!(side.facts.processes, BTreeMap::new());
+    assert_eq!(side.plan.as_ref().unwrap().action, None);
+    assert!(survey.sides[1].plan.is_none(), "no UDP socket is on the port");
+    let mut actions = host.actions().unwrap();
+    let process = ProcessIdentity { pid: 20, started: 20 };
+    let refused = actions.end(process, EndSignal::Kill).err();
+    assert!(matches!(refused, Some(ActionError::Unsupported("the machine is simulated"))));
+}
