@@ -95,15 +95,13 @@ pub struct PortTarget {
 
 /// Parses one port: `8080`, `:8080`, `8080/tcp`.
 pub fn parse_port(typed: &OsStr) -> Result<PortTarget, BadInput> {
-    match parse_port_or_name(typed)? {
-        Wanted::Ports(range, protocols) => Ok(PortTarget { port: range.first(), protocols }),
-        _ => {
-            let word = Text::scrub(typed.as_bytes());
-            Err(BadInput(format!(
-                "invalid port '{word}': expected one port, 1 to 65535, as in 8080 or 8080/tcp"
-            )))
-        }
+    if let Wanted::Ports(range, protocols) = parse_port_or_name(typed)? {
+        return Ok(PortTarget { port: range.first(), protocols });
     }
+    let word = Text::scrub(typed.as_bytes());
+    Err(BadInput(format!(
+        "invalid port '{word}': expected one port, 1 to 65535, as in 8080 or 8080/tcp"
+    )))
 }
 
 /// Joins the words `pid` and `N`, so that they are one argument of the program, of `scan` or of

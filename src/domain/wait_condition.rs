@@ -85,17 +85,17 @@ impl WaitCondition {
     }
 
     /// Returns the port that the condition is about. None: it is about all ports.
-    pub fn port(&self) -> Option<u16> {
+    pub fn port(self) -> Option<u16> {
         match self {
-            Self::Free { port, .. } | Self::Listening { port, .. } => Some(*port),
+            Self::Free { port, .. } | Self::Listening { port, .. } => Some(port),
             Self::Available { .. } => None,
         }
     }
 
     /// Returns whether a snapshot meets the condition. A condition is not met if a gap may hide a
     /// socket that matters. The snapshot must be sorted.
-    pub fn is_met(&self, snapshot: &Snapshot) -> bool {
-        match *self {
+    pub fn is_met(self, snapshot: &Snapshot) -> bool {
+        match self {
             Self::Free { port, protocols } => Protocol::EACH
                 .into_iter()
                 .filter(|&protocol| protocols.includes(protocol))

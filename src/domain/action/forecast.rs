@@ -210,9 +210,8 @@ fn seen_close(socket: &Socket) -> Option<String> {
 fn of_drain(input: &ActionInput<'_>, action: &PortAction, sockets: &[Socket]) -> ActionForecast {
     let is_drained =
         |socket: &Socket| sockets.iter().any(|drained| drained.cookie == socket.cookie);
-    let fate = |socket: &Socket| match is_drained(socket) {
-        true => fate::of_destroy(input, socket),
-        false => beside(input, socket),
+    let fate = |socket: &Socket| {
+        if is_drained(socket) { fate::of_destroy(input, socket) } else { beside(input, socket) }
     };
     let fates: Vec<SocketFate> = input.sockets().iter().map(fate).collect();
     let (frees, because) = combined(input, &fates);

@@ -55,12 +55,12 @@ impl RestartPolicy {
     /// signal. None: that depends on its exit code. systemd counts an end by SIGTERM as clean.
     fn restarts_after(self, signal: EndSignal) -> Option<bool> {
         match (self, signal) {
-            (Self::No | Self::OnWatchdog, _) => Some(false),
-            (Self::Always, _) => Some(true),
-            (Self::OnSuccess, EndSignal::Kill) => Some(false),
-            (Self::OnFailure | Self::OnAbnormal | Self::OnAbort, EndSignal::Kill) => Some(true),
-            (Self::OnAbnormal | Self::OnAbort, EndSignal::Term) => Some(false),
             (Self::OnSuccess | Self::OnFailure, EndSignal::Term) => None,
+            (Self::Always, _)
+            | (Self::OnFailure | Self::OnAbnormal | Self::OnAbort, EndSignal::Kill) => Some(true),
+            (Self::No | Self::OnWatchdog, _)
+            | (Self::OnSuccess, EndSignal::Kill)
+            | (Self::OnAbnormal | Self::OnAbort, EndSignal::Term) => Some(false),
         }
     }
 }

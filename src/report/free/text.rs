@@ -52,10 +52,9 @@ fn write_side(report: &FreeReport<'_>, side: &FreeSide<'_>, out: &mut Page<'_>) 
 fn write_choice(choice: &ActionChoice, out: &mut Page<'_>) -> io::Result<()> {
     let forecast = &choice.forecast;
     let verdict = match (&choice.action, forecast.frees) {
-        (PortAction::Reserve, _) => "does not free it",
         (PortAction::Wait, Frees::Unknown) => "unknown when it is free",
         (_, Frees::Yes) => "frees it",
-        (_, Frees::No) => "does not free it",
+        (PortAction::Reserve, _) | (_, Frees::No) => "does not free it",
         (_, Frees::Unknown) => "unknown whether it frees it",
     };
     let permission = forecast.permission.refusal().map(|why| format!("not permitted: it {why}"));

@@ -2,8 +2,9 @@
 //! namespace. Does not make the change permanent.
 
 use std::{
-    fs::File,
+    fs::{self, File, Metadata},
     io::{self, Write as _},
+    os::unix::fs::MetadataExt as _,
     time::{Duration, Instant},
 };
 
@@ -71,12 +72,22 @@ fn open() -> io::Result<File> {
 /// Opens the file and locks it. If another process holds the lock for `LOCK_TIMEOUT`, returns the
 /// file without it: the list is read back in any case.
 fn locked() -> Result<File, ActionError> {
-    let file = open().map_err(|error| refused(&error))?;
     let end = Instant::now() + LOCK_TIMEOUT;
-    while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() && Instant::now() < end {
+    loop {
+        let file = open().map_err(|error| refused(&error))?;
+        let is_locked = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+        if is_locked && is_current(&file) || Instant::now() >= end {
+            return Ok(file);
+        }
         let _ = rustix::thread::nanosleep(&LOCK_PAUSE);
     }
-    Ok(file)
+}
+
+/// Returns whether others that open the file now get the same inode. Before Linux 6.16, processes
+/// that are the first to open it at the same time may get different ones (`proc_sys_compare`).
+fn is_current(file: &File) -> bool {
+    let number = |found: io::Result<Metadata>| found.ok().map(|found| found.ino());
+    number(file.metadata()) == number(fs::metadata(PATH))
 }
 
 fn read() -> Result<Vec<PortRange>, ActionError> {

@@ -107,7 +107,8 @@ fn drop_ins(root: &Path, names: &[String]) -> Vec<PathBuf> {
             };
             for path in entries.flatten().map(|entry| entry.path()) {
                 let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
-                if let Some(name) = name.filter(|name| name.ends_with(".conf")) {
+                let is_drop_in = path.extension().is_some_and(|extension| extension == "conf");
+                if let Some(name) = name.filter(|_| is_drop_in) {
                     found.entry(name).or_insert(path);
                 }
             }
