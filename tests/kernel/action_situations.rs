@@ -28,7 +28,7 @@ use crate::{
         ActionSetup, PORTS, bound, is_free, listening, listening_automatic, udp_or_tcp_automatic,
         wait_until,
     },
-    holders::{self, ANY4, ANY6, LOCAL4, SocketOption},
+    holders::{ANY4, ANY6, LOCAL4, SocketOption},
     namespace::{in_new_namespace, needs_linux},
     processes::Sleeper,
 };
@@ -83,7 +83,8 @@ impl Situations {
             7 => self.automatic_listener(port, (&mut held, &mut kept), &mut words),
             _ => self.datagrams(port, &mut held, &mut words),
         }
-        let sleepers = self.start(held, &mut words);
+        let sleepers = self.start(&held, &mut words);
+        drop(held);
         Situation { protocol, port, words, sleepers, _kept: kept }
     }
 
@@ -234,7 +235,7 @@ impl Situations {
     }
 
     /// Starts the processes, and closes the sockets here. Some processes ignore SIGTERM.
-    fn start(&mut self, held: Vec<HeldSocket>, words: &mut Vec<String>) -> Vec<Sleeper> {
+    fn start(&mut self, held: &[HeldSocket], words: &mut Vec<String>) -> Vec<Sleeper> {
         let mut sleepers = Vec::new();
         for number in 0..3 {
             let theirs: Vec<&Socket> = held
