@@ -1,6 +1,6 @@
 //! `portscope free`: shows what frees a port, and does it with --yes.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::{
     cli::{
@@ -71,7 +71,6 @@ fn free(
     let timeout = settings.timeout.unwrap_or(END_TIMEOUT);
     let mut results = freeing::perform(&mut *actions, action, timeout);
     let mut watch = PortWatch::new(host)?;
-    let end = Instant::now() + SETTLE_TIMEOUT;
     loop {
         let sockets = watch.look(survey.port)?.on_port(protocol, survey.port).to_vec();
         let is_closed = sockets.iter().all(Socket::is_closed_by_process);
@@ -79,7 +78,7 @@ fn free(
             let drain = PortAction::Drain { sockets: sockets.clone(), destination: None };
             results.extend(freeing::perform(&mut *actions, &drain, timeout));
         }
-        if sockets.is_empty() || !watch.pause(Some(end)) {
+        if sockets.is_empty() || !watch.pause(Some(SETTLE_TIMEOUT)) {
             break;
         }
     }

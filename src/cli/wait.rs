@@ -1,7 +1,5 @@
 //! `portscope wait`: looks at the kernel's tables until a condition is met.
 
-use std::time::Instant;
-
 use crate::{
     cli::{
         args::{PlainFormat, ReportArguments, WaitArguments},
@@ -20,8 +18,6 @@ pub fn run(host: &dyn Host, settings: &WaitArguments) -> anyhow::Result<CommandE
     let condition = WaitCondition::parse(&typed).map_err(|expected| {
         BadInput(format!("invalid condition '{}': {expected}", Text::scrub(&typed)))
     })?;
-    let started = Instant::now();
-    let end = settings.timeout.map(|timeout| started + timeout);
     let mut watch = PortWatch::new(host)?;
     let mut looks = 0;
     let is_met = loop {
@@ -33,11 +29,11 @@ pub fn run(host: &dyn Host, settings: &WaitArguments) -> anyhow::Result<CommandE
         if condition.is_met(snapshot) {
             break true;
         }
-        if !watch.pause(end) {
+        if !watch.pause(settings.timeout) {
             break false;
         }
     };
-    let waited = Waited { condition, is_met, time: started.elapsed(), looks };
+    let waited = Waited { condition, is_met, time: watch.elapsed(), looks };
     let ReportArguments { format, output, .. } = &settings.report;
     output::write(output.as_deref(), |out| match format {
         PlainFormat::Text => wait::write_text(&waited, out),

@@ -3,7 +3,9 @@
 
 use std::fmt;
 
-use crate::domain::{Protocol, Protocols, Snapshot, State, availability, notation::grouped};
+use crate::domain::{
+    Protocol, Protocols, Snapshot, State, availability, filter::Comparison, notation::grouped,
+};
 
 /// What to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,32 +18,9 @@ pub enum WaitCondition {
     Available { protocol: Protocol, comparison: Comparison, ports: u32 },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Comparison {
-    More,
-    AtLeast,
-    Less,
-    AtMost,
-}
-
-impl Comparison {
-    const EACH: [(&'static str, Self); 4] =
-        [(">=", Self::AtLeast), ("<=", Self::AtMost), (">", Self::More), ("<", Self::Less)];
-
-    fn symbol(self) -> &'static str {
-        let row = Self::EACH.iter().find(|(_, comparison)| *comparison == self);
-        row.map_or("", |(symbol, _)| symbol)
-    }
-
-    fn holds(self, value: u32, limit: u32) -> bool {
-        match self {
-            Self::More => value > limit,
-            Self::AtLeast => value >= limit,
-            Self::Less => value < limit,
-            Self::AtMost => value <= limit,
-        }
-    }
-}
+/// The comparisons that a condition accepts, the longer symbols first.
+const COMPARISONS: [Comparison; 4] =
+    [Comparison::GreaterOrEqual, Comparison::LessOrEqual, Comparison::Greater, Comparison::Less];
 
 const EXPECTED: &str = "expected PORT, PORT free, PORT listening or available > N";
 
@@ -49,8 +28,9 @@ impl WaitCondition {
     /// Parses a condition. Errors: what was wrong, and what is accepted.
     pub fn parse(typed: &str) -> Result<Self, String> {
         let typed = typed.trim();
-        let comparison = Comparison::EACH.iter().find_map(|&(symbol, comparison)| {
-            typed.split_once(symbol).map(|(subject, number)| (subject, comparison, number))
+        let comparison = COMPARISONS.into_iter().find_map(|comparison| {
+            let (subject, number) = typed.split_once(comparison.symbol())?;
+            Some((subject, comparison, number))
         });
         if let Some((subject, comparison, number)) = comparison {
             return Self::of_available(subject.trim(), comparison, number.trim());
@@ -108,7 +88,7 @@ impl WaitCondition {
                 sockets.any(|socket| matches!(socket.state, State::Listen | State::Unconnected))
             }
             Self::Available { protocol, comparison, ports } => {
-                comparison.holds(available(snapshot, protocol), ports)
+                comparison.holds(&available(snapshot, protocol), &ports)
             }
         }
     }
@@ -170,7 +150,7 @@ mod tests {
     #[test]
     fn condition_is_a_port_and_a_state_or_a_number_of_ports() {
         let (both, tcp, udp) = (Protocols::Both, Protocol::Tcp, Protocol::Udp);
-        let more = Comparison::More;
+        let more = Comparison::Greater;
         for (typed, expected) in [
             ("8080", WaitCondition::Free { port: 8080, protocols: both }),
             (":8080", WaitCondition::Free { port: 8080, protocols: both }),
@@ -185,7 +165,7 @@ mod tests {
                 "available/udp<=5",
                 WaitCondition::Available {
                     protocol: udp,
-                    comparison: Comparison::AtMost,
+                    comparison: Comparison::LessOrEqual,
                     ports: 5,
                 },
             ),

@@ -166,13 +166,20 @@ fn close_each(actions: &mut dyn HostActions, sockets: &[crate::domain::Socket]) 
 pub struct PortWatch {
     scanner: Box<dyn Scanner>,
     snapshot: Snapshot,
+    started: Instant,
     due: Instant,
 }
 
 impl PortWatch {
     pub fn new(host: &dyn Host) -> Result<Self, HostError> {
         let snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
-        Ok(Self { scanner: host.scanner()?, snapshot, due: Instant::now() })
+        let now = Instant::now();
+        Ok(Self { scanner: host.scanner()?, snapshot, started: now, due: now })
+    }
+
+    /// Returns the time since `new`.
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
     }
 
     /// Lists the sockets on the port, without owners.
@@ -196,10 +203,11 @@ impl PortWatch {
         &self.snapshot
     }
 
-    /// Sleeps until the next look is due: looks cost at most 5 % of a core. Returns false if `end`
-    /// has passed; None: there is no end.
-    pub fn pause(&self, end: Option<Instant>) -> bool {
+    /// Sleeps until the next look is due: looks cost at most 5 % of a core. Returns false if the
+    /// time since `new` is `limit` or more; None: there is no limit.
+    pub fn pause(&self, limit: Option<Duration>) -> bool {
         let now = Instant::now();
+        let end = limit.and_then(|limit| self.started.checked_add(limit));
         if end.is_some_and(|end| now >= end) {
             return false;
         }
