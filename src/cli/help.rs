@@ -164,8 +164,8 @@ CONDITION is one of:
   8080                  no socket uses the port (8080/tcp: no TCP socket)
   8080 free             the same
   8080 listening        a TCP socket listens on it (8080/udp: a UDP socket)
-  available > 20000     TCP ports of the ephemeral range that are not in use (also
-                        >=, <, <=; available/udp)
+  available > 20000     TCP ports of the ephemeral range that are not in use
+                        (also >=, <, <=; available/udp)
 
 It reads the kernel's tables and makes no connection. It looks at most 50 times a second, and uses \
 at most 5 % of a core. With --timeout 0 it looks once.
