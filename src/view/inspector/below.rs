@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthStr;
 use super::{
     InspectorContext,
     groups::{self, PortOwner, StateSockets},
-    port, port_history, range,
+    port, port_history, range, release,
 };
 use crate::{
     domain::PortRange,
@@ -45,8 +45,16 @@ fn lines_of(context: &InspectorContext<'_>, command_rows: usize) -> (Vec<Line<'s
     for parts in others {
         lines.extend(detail_rows(context, parts));
     }
-    let needed = lines.len() + detail_rows(context, last).count();
-    lines.extend(detail_rows(context, &[last, &port::facts(context)].concat()));
+    let needed;
+    if let Some(socket) = context.socket {
+        lines.extend(detail_rows(context, last));
+        lines.extend(release::lines(context, socket));
+        needed = lines.len();
+        lines.extend(detail_rows(context, &port::facts(context)));
+    } else {
+        needed = lines.len() + detail_rows(context, last).count();
+        lines.extend(detail_rows(context, &[last, &port::facts(context)].concat()));
+    }
     let history_lines = port_history::lines(&InspectorContext {
         width: context.width.saturating_sub(INDENT),
         ..*context
