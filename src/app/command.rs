@@ -338,23 +338,11 @@ pub const COMMANDS: &[KeyCommand] = &[
             true => "blocks",
             false => "dots",
         }),
-    row(LISTS_AND_MAP, "Space", &[Action::ToggleFreeze])
-        .does("pause", "pause or resume the view")
-        .now(|app| if app.is_frozen() { RESUME } else { "pause" }),
-    row(OVERVIEW, "m", &[Action::ShowOnMap])
-        .does("on map", "show the selected row's ports on the map; Esc returns"),
-    row(MAP, "< >", &[go(Move::PreviousPort), go(Move::NextPort)])
-        .does("one port", "previous, next port"),
-    row(MAP, "J K", &[Action::ScrollInspector(1), Action::ScrollInspector(-1)])
-        .does("inspector", "next, previous inspector lines"),
-    row(MAP, "PgUp PgDn", &[go(Move::PageUp), go(Move::PageDown)])
-        .does("", "half the map; Home, End: to the ends")
-        .also(&[(Key::Home, go(Move::First)), (Key::End, go(Move::Last))]),
     row(SCREENS, "/", &[list(List::OpenFilter)])
         .does("filter", "filter the sockets: `nginx`, `:8080`, `state time-wait`, as in ss")
         .now(|app| if app.screen() == Screen::Sockets { "filter" } else { "" }),
     row(SOCKETS, "s S", &[list(List::NextOrder), list(List::Reverse)])
-        .does("sort", "sort by the next column, reverse the order; also click on a title"),
+        .does("sort", "sort by the next column, reverse the order"),
     row(SOCKETS, "c C", &[list(List::NextGroup), list(List::PreviousGroup)])
         .does("group", "group by owner, destination, state, port, user, unit; or not"),
     row(SOCKETS, "Enter", &[list(List::Open)])
@@ -388,6 +376,18 @@ pub const COMMANDS: &[KeyCommand] = &[
         .does("history", "earlier, later filters"),
     row(FILTER, "Tab", &[list(List::Complete)])
         .does("complete", "complete a keyword, state or name; take the suggestion"),
+    row(LISTS_AND_MAP, "Space", &[Action::ToggleFreeze])
+        .does("pause", "pause or resume the view")
+        .now(|app| if app.is_frozen() { RESUME } else { "pause" }),
+    row(OVERVIEW, "m", &[Action::ShowOnMap])
+        .does("on map", "show the selected row's ports on the map; Esc returns"),
+    row(MAP, "< >", &[go(Move::PreviousPort), go(Move::NextPort)])
+        .does("one port", "previous, next port"),
+    row(MAP, "J K", &[Action::ScrollInspector(1), Action::ScrollInspector(-1)])
+        .does("inspector", "next, previous inspector lines"),
+    row(MAP, "PgUp PgDn", &[go(Move::PageUp), go(Move::PageDown)])
+        .does("", "half the map; Home, End: to the ends")
+        .also(&[(Key::Home, go(Move::First)), (Key::End, go(Move::Last))]),
     row(ALLOCATE, "Space", &[own(Own::RunOrPause)])
         .does("run", "run or pause")
         .now(|app| if app.allocation().is_running() { "pause" } else { "run" }),

@@ -141,12 +141,11 @@ fn render_command(context: &SocketsContext<'_>, surface: &mut Surface<'_>) {
         surface.text(&first_fitting(&wordings, width, theme), Role::Critical);
         return;
     }
-    let command = line.filter().as_ss();
     let is_flat = context.app.sockets().group_by() == GroupBy::Nothing;
-    let (words, note) = match &command {
-        Ok(command) if is_flat => (format!("same as  {command}"), "y copies it"),
-        Ok(command) => (format!("sockets of  {command}"), "y copies it"),
-        Err(reason) => (reason.to_string(), "y copies the row"),
+    let (words, note) = match line.filter().as_ss() {
+        Ok(command) => (format!("same sockets as  {command}"), "y copies it"),
+        Err(reason) if is_flat => (reason.to_string(), "y copies the row"),
+        Err(reason) => (reason.to_string(), "Y copies the table"),
     };
     let title = first_fitting(&[words], width.saturating_sub(note.len() + 4), theme);
     let note = vec![Span::styled(note, theme.style(Role::Dim))];

@@ -13,9 +13,10 @@ use ratatui::{buffer::Buffer, layout::Rect};
 use crate::session::{self, SIZES, Session, ascii, busy, dark, range};
 
 /// The keys that open each screen.
-const SCREENS: [(&str, Context); 5] = [
+const SCREENS: [(&str, Context); 6] = [
     ("1", Context::Overview),
     ("2", Context::Map),
+    ("3", Context::Sockets),
     ("4", Context::Allocate),
     ("4P", Context::Pool),
     ("5", Context::Lab),

@@ -124,11 +124,12 @@ impl SocketsScreen {
         }
     }
 
-    /// Another filter: groups that were entered are left for good, and the first row is selected
-    /// unless one was chosen.
+    /// Leaves the groups that were entered, because the filter is another one. If the selected row
+    /// does not match it, the first one is selected.
     pub(in crate::app) fn filter_changed(&mut self) {
         self.entered.clear();
         self.forget_rows();
+        (self.anchor.index, self.anchor.line) = (0, 0);
     }
 
     fn next_order(&mut self, size: Size) {

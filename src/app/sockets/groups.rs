@@ -10,8 +10,8 @@ use crate::{
         sockets::list::{SocketRow, SocketsInput},
     },
     domain::{
-        Endpoint, Filter, Owner, Process, ProcessTable, Protocol, Snapshot, Socket, State,
-        StateClass, Text, Users,
+        Endpoint, Filter, Owner, OwnerKey, Process, ProcessTable, Protocol, Snapshot, Socket,
+        State, StateClass, Text, Users,
         filter::{
             AddressPrefix, Comparison, Connective, Expression, HostPattern, Side, StateSet, Term,
             Test,
@@ -207,20 +207,17 @@ impl GroupTable<'_> {
     }
 
     fn find_processes(&mut self, socket: &Socket, found: &mut Vec<u32>) {
-        let other = match self.snapshot.owner(socket) {
+        match self.snapshot.owner(socket) {
             Owner::Process(pids) | Owner::Departed(pids) | Owner::Backlog(pids) => {
                 for &pid in pids {
                     found.push(self.process(pid));
                 }
-                return;
             }
-            Owner::Kernel => OwnerName::Kernel,
-            Owner::Hidden => OwnerName::Hidden,
-            Owner::Nobody => OwnerName::Nobody,
-            Owner::Unresolved => OwnerName::Unresolved,
-            Owner::NotAsked => OwnerName::NotAsked,
-        };
-        found.push(self.number(GroupId::Owner(other)));
+            _ => {
+                let other = OwnerName::Unnamed(OwnerKey::of(self.snapshot, socket));
+                found.push(self.number(GroupId::Owner(other)));
+            }
+        }
     }
 
     fn process(&mut self, pid: u32) -> u32 {
@@ -232,7 +229,7 @@ impl GroupTable<'_> {
             (GroupBy::Unit, Some(Process { unit: Some(unit), .. })) => GroupId::Unit(unit.clone()),
             (GroupBy::Unit, Some(_)) => GroupId::NoUnit,
             (_, Some(process)) => GroupId::Owner(OwnerName::Process(process.name.clone())),
-            (_, None) => GroupId::Owner(OwnerName::Pid(pid)),
+            (_, None) => GroupId::Owner(OwnerName::Unnamed(OwnerKey::Process(pid))),
         };
         let number = self.number(id);
         let group = &mut self.groups[number as usize];
@@ -264,6 +261,9 @@ impl GroupId {
     /// Returns a text that sorts as the names on screen do; numbers as numbers.
     fn sort_name(&self) -> String {
         match self {
+            Self::Owner(OwnerName::Unnamed(OwnerKey::Hidden(uid))) => {
+                format!("{} {:010}", OwnerKey::Hidden(*uid).words(), uid.unwrap_or(0))
+            }
             Self::Owner(owner) => owner.words().to_lowercase(),
             Self::Destination(remote) => match remote.address {
                 std::net::IpAddr::V4(address) => {
@@ -339,8 +339,10 @@ fn owner_term(owner: &OwnerName, processes: &ProcessTable) -> Option<Term> {
                 Some(by_name(name.as_str()))
             }
         }
-        OwnerName::Pid(pid) => Some(Term::Test(Test::Pid(*pid))),
-        OwnerName::Kernel if !processes.iter().any(|process| contains(process, "kernel")) => {
+        OwnerName::Unnamed(OwnerKey::Process(pid)) => Some(Term::Test(Test::Pid(*pid))),
+        OwnerName::Unnamed(OwnerKey::Kernel)
+            if !processes.iter().any(|process| contains(process, "kernel")) =>
+        {
             Some(by_name("kernel"))
         }
         _ => None,

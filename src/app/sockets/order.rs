@@ -6,8 +6,8 @@ use std::{
 };
 
 use crate::{
-    app::{Size, lens::OwnerName, sockets::list::SocketsInput},
-    domain::{Age, Owner, Snapshot, Socket, State},
+    app::{Size, sockets::list::SocketsInput},
+    domain::{Age, Owner, OwnerKey, Snapshot, Socket, State},
 };
 
 /// A column of the list.
@@ -130,8 +130,10 @@ impl Ranking {
             Self::State => u128::from(socket.state as u8),
             Self::Remote => return remote_key(socket, tie),
             Self::Queue => u128::from(queued(socket)),
+            // A socket that is at least as old as another one is older.
             Self::Age => age.map_or(u128::MAX, |age| match age {
-                Age::Exactly(age) | Age::AtLeast(age) => age.as_millis(),
+                Age::Exactly(age) => age.as_millis() * 2,
+                Age::AtLeast(age) => age.as_millis() * 2 + 1,
             }),
             Self::Owner { pids, others } => u128::from(owner_rank(snapshot, socket, pids, others)),
             Self::User(uids) => rank_of(socket.uid.as_ref(), uids),
@@ -178,7 +180,7 @@ fn ranks(names: impl Iterator<Item = (u32, String)>) -> (HashMap<u32, u32>, u32)
 fn owner_ranks(input: SocketsInput<'_>) -> Ranking {
     let name = |pid: u32| match input.processes.get(pid) {
         Some(process) => process.name.as_str().to_lowercase(),
-        None => OwnerName::Pid(pid).words(),
+        None => OwnerKey::Process(pid).words(),
     };
     let mut pids = input.scan.snapshot.pids.clone();
     pids.sort_unstable();

@@ -100,8 +100,8 @@ fn fitting_rows(parts: &[String], width: usize) -> impl Iterator<Item = String> 
         .flat_map(move |row| words::wrapped(&row, width))
 }
 
-/// Returns the owner, then its sockets. If the owner is not alone or is no process, the sockets
-/// come first, and both share a row if they fit.
+/// Returns the owner, then its sockets. If the owner is not alone or is no process, or if a socket
+/// is selected, the sockets come first, and both share a row if they fit.
 fn owner_lines(
     context: &InspectorContext<'_>,
     owner: &PortOwner<'_>,
@@ -110,7 +110,7 @@ fn owner_lines(
 ) -> Vec<Line<'static>> {
     let names = port::owner_words(context, owner);
     let width = context.width.saturating_sub(INDENT);
-    if is_alone && !owner.pids.is_empty() {
+    if is_alone && !owner.pids.is_empty() && context.socket.is_none() {
         let rows = state_rows(context, owner, width).into_iter().map(indented);
         return after_number(context, &[names.join(", ")]).into_iter().chain(rows).collect();
     }

@@ -11,8 +11,12 @@ use crate::view::{
     surface::{Surface, first_fitting},
 };
 
-/// Shown in an empty line.
-const HINT: &str = "(nginx  :8080  10.0.0.5  state listen  pid 812  user app)";
+/// Shown in an empty line: examples, the longest that fits.
+const HINTS: [&str; 3] = [
+    "nginx  :8080  10.0.0.5  state time-wait  listen  pid 812  user app",
+    "nginx  :8080  10.0.0.5  listen",
+    "",
+];
 /// Width of ` / `.
 const START: usize = 3;
 /// Minimum width of the text, at the cost of the count.
@@ -35,7 +39,7 @@ pub fn render(context: &SocketsContext<'_>, surface: &mut Surface<'_>) {
     let room = usize::from(right - area.x).saturating_sub(START + 1);
     let mut spans = vec![Span::styled(" / ", theme.style(Role::Accent).bold())];
     if line.text().is_empty() && !line.is_focused() {
-        let hint = first_fitting(&[HINT.to_owned(), String::new()], room, theme);
+        let hint = first_fitting(&HINTS.map(str::to_owned), room, theme);
         spans.push(Span::styled(hint, theme.style(Role::Faint)));
     } else {
         spans.extend(text(context, room));

@@ -91,7 +91,7 @@ pub fn name(app: &App, group: &SocketGroup) -> String {
             let first = group.processes.map(|(pid, _)| app.processes().named(pid).to_string());
             processes(first.unwrap_or_default())
         }
-        GroupId::Owner(owner) => owner.words(),
+        GroupId::Owner(OwnerName::Unnamed(key)) => words::owner_key(app, *key),
         GroupId::Destination(remote) => remote.to_string(),
         GroupId::NoPeer => "no peer".to_owned(),
         GroupId::State(state) => state.name().to_owned(),
@@ -130,16 +130,16 @@ pub fn render_selected(context: &SocketsContext<'_>, surface: &mut Surface<'_>) 
             .and_then(|at| snapshot.taken_at.checked_sub(std::time::Duration::from_secs(at)));
         let started = age.map(|age| format!("{} ago", notation::duration(age)));
         let fields = [
-            (" command  ", command.map(ToString::to_string)),
-            (" user     ", user),
-            (" unit     ", process.unit.as_ref().map(ToString::to_string)),
-            (" started  ", started),
-            (" directory", process.directory.as_ref().map(|path| format!(" {path}"))),
+            (" command    ", command.map(ToString::to_string)),
+            (" user       ", user),
+            (" unit       ", process.unit.as_ref().map(ToString::to_string)),
+            (" started    ", started),
+            (" directory  ", process.directory.as_ref().map(ToString::to_string)),
         ];
         for (label, value) in fields {
             if let Some(value) = value {
                 surface
-                    .labelled(label, &words::shorten(&value, surface.width().saturating_sub(10)));
+                    .labelled(label, &words::shorten(&value, surface.width().saturating_sub(13)));
             }
         }
     }
@@ -150,7 +150,7 @@ pub fn render_selected(context: &SocketsContext<'_>, surface: &mut Surface<'_>) 
                 .then(|| format!("{} {}", legend::class_name(class), notation::grouped(count)))
         });
         let states: Vec<String> = by_state.collect();
-        surface.labelled(" sockets  ", &states.join(" · "));
+        surface.labelled(" sockets    ", &states.join(" · "));
     }
     if group.processes.is_some_and(|(_, count)| count > 1) && surface.left() > 0 {
         surface.text(" a socket that several programs hold is counted in each group", Role::Dim);

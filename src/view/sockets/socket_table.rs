@@ -1,6 +1,6 @@
 //! Draws the table of sockets. The app has sorted them; only visible rows are formatted.
 
-use ratatui::{style::Style, text::Span};
+use ratatui::text::Span;
 
 use super::{SocketsContext, cells};
 use crate::{
@@ -10,10 +10,9 @@ use crate::{
     },
     domain::{Snapshot, Socket, StateClass},
     view::{
-        Depth, Role,
+        Role,
         surface::Surface,
         table::{self, TableColumn, TableLayout, dim, plain},
-        theme,
     },
 };
 
@@ -115,14 +114,9 @@ fn of_column<'a>(column: SocketColumn) -> Column<'a> {
     }
 }
 
-/// Draws a bar in the colour of the state, or the letter of the state, then its name.
+/// Draws a bar in the colour of the state, then its name.
 fn state<'a>(context: &SocketsContext<'a>, row: &TableRow<'a>, _: usize) -> Vec<Span<'static>> {
     let class = StateClass::of(row.socket.state);
-    let theme = context.theme;
-    let bar = match theme.depth {
-        Depth::Monochrome => theme::letter(class).to_string(),
-        _ => theme.glyph("▌", "|").to_owned(),
-    };
-    let name = Span::styled(row.socket.state.name(), Style::new());
-    vec![Span::styled(bar, theme.style(Role::Class(class))), name]
+    let bar = Span::styled(context.theme.glyph("▌", "|"), context.theme.style(Role::Class(class)));
+    vec![bar, Span::raw(row.socket.state.name())]
 }
