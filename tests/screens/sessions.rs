@@ -183,9 +183,9 @@ fn a_slash_finds_ports_endpoints_names_and_pids_from_each_screen() {
 }
 
 #[test]
-fn letters_after_a_slash_are_no_commands() {
+fn letters_in_the_prompt_are_no_commands() {
     let mut session = Session::started();
-    assert_eq!(session.type_keys("1/q?x 2"), []);
+    assert_eq!(session.type_keys("1gq?x 2"), []);
     assert_eq!(session.0.overlay(), &Overlay::GoTo("q?x 2".to_owned()));
     assert_eq!(session.press(Key::Escape), []);
     assert_eq!((session.0.screen(), session.0.overlay()), (Screen::Overview, &Overlay::None));
@@ -195,7 +195,7 @@ fn letters_after_a_slash_are_no_commands() {
 fn a_range_in_the_prompt_stays_there_with_what_is_expected() {
     for typed in ["8080-8090", "8080/tcp"] {
         let mut session = Session::started();
-        session.type_keys("/");
+        session.type_keys("g");
         session.type_keys(typed);
         session.press(Key::Enter);
         assert_eq!(session.0.overlay(), &Overlay::GoTo(typed.to_owned()));
