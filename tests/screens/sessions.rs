@@ -166,20 +166,20 @@ fn found(first: &str, typed: &str) -> (Screen, u16) {
 }
 
 #[test]
-fn a_slash_finds_ports_endpoints_names_and_pids_from_each_screen() {
-    for first in ["1", "2", "4", "4P", "5"] {
+fn g_finds_ports_endpoints_names_and_pids_from_each_screen() {
+    for first in ["1", "2", "3", "4", "4P", "5"] {
         for (typed, port) in [
-            ("/443", 443),
-            ("/:40003", 40_003),
-            ("/10.0.0.1:40007", 40_007),
-            ("/payments", 40_007),
-            ("/pid 812", 443),
-            ("/NGINX", 443),
+            ("g443", 443),
+            ("g:40003", 40_003),
+            ("g10.0.0.1:40007", 40_007),
+            ("gpayments", 40_007),
+            ("gpid 812", 443),
+            ("gNGINX", 443),
         ] {
             assert_eq!(found(first, typed), (Screen::Map, port), "{first}{typed}");
         }
     }
-    assert_eq!(found("1", "/"), (Screen::Overview, 32_768), "nothing was typed");
+    assert_eq!(found("1", "g"), (Screen::Overview, 32_768), "nothing was typed");
 }
 
 #[test]
