@@ -114,6 +114,8 @@ impl SocketsScreen {
             let mut list = builder.build();
             if self.group_by != GroupBy::Nothing {
                 let groups = groups::count(self.group_by, &list.rows, input, self.group_order);
+                let sockets = groups.iter().map(|group| group.sockets);
+                list.largest_group = sockets.max().unwrap_or(0);
                 list.groups = Some(groups);
             }
             if !self.marks.is_empty() {

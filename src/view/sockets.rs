@@ -134,10 +134,13 @@ fn render_command(context: &SocketsContext<'_>, surface: &mut Surface<'_>) {
     let (theme, width) = (context.theme, surface.width());
     let line = context.app.sockets().line();
     if let Some(error) = line.error() {
-        let tab = if error.suggestion.is_some() { "Tab takes it · " } else { "" };
-        let shown = format!("{error} · {tab}the last valid filter is shown");
-        let wordings =
-            [shown, format!("{error} · {}", tab.trim_end_matches(" · ")), error.to_string()];
+        let message = error.to_string();
+        let with_tab = match &error.suggestion {
+            Some(_) => format!("{message} Tab takes it"),
+            None => message.clone(),
+        };
+        let shown = format!("{with_tab} · the last valid filter is shown");
+        let wordings = [shown, with_tab, message];
         surface.text(&first_fitting(&wordings, width, theme), Role::Critical);
         return;
     }

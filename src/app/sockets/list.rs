@@ -55,6 +55,8 @@ pub struct SocketList {
     pub unknown: u32,
     /// Some: the rows of the screen are groups, in their order.
     pub groups: Option<Vec<SocketGroup>>,
+    /// Number of sockets of the largest group.
+    pub largest_group: u32,
     /// The first visible row.
     pub first: usize,
     /// None: there is no row.

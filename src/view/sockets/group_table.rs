@@ -68,8 +68,7 @@ fn columns<'a>(context: &SocketsContext<'a>) -> Vec<Column<'a>> {
         }),
         sorting(ports, GroupColumn::Ports),
         Column::<'a>::left("by state", 10, 5, |context, row, width| {
-            let groups = context.list.groups.iter().flatten();
-            let most = groups.map(|group| group.sockets).max().unwrap_or(1);
+            let most = context.list.largest_group.max(1);
             gauges::parts(&row.by_class, most, context.theme, width)
         })
         .up_to(40),
