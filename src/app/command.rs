@@ -339,32 +339,31 @@ pub const COMMANDS: &[KeyCommand] = &[
             false => "dots",
         }),
     row(SCREENS, "/", &[list(List::OpenFilter)])
-        .does("filter", "filter the sockets: `nginx`, `:8080`, `state time-wait`, as in ss")
+        .does("filter", "filter the sockets, as in ss")
         .now(|app| if app.screen() == Screen::Sockets { "filter" } else { "" }),
     row(SOCKETS, "s S", &[list(List::NextOrder), list(List::Reverse)])
-        .does("sort", "sort by the next column, reverse the order"),
+        .does("sort", "sort by the next column; reverse"),
     row(SOCKETS, "c C", &[list(List::NextGroup), list(List::PreviousGroup)])
-        .does("group", "group by owner, destination, state, port, user, unit; or not"),
+        .does("group", "next, previous way to group"),
     row(SOCKETS, "Enter", &[list(List::Open)])
-        .does("open", "show the sockets of the group, or all about the socket; Esc returns")
+        .does("open", "the group's sockets, or more lines")
         .now(|app| match app.sockets().group_by() {
             GroupBy::Nothing => "open",
             _ => "its sockets",
         }),
     row(SOCKETS, "v V", &[list(List::Mark), list(List::MarkAll)])
-        .does("mark", "mark the socket; all that match, or none"),
-    row(SOCKETS, "m", &[Action::ShowOnMap])
-        .does("on map", "show the socket's port on the map; Esc returns"),
+        .does("mark", "mark the row; all rows, or none"),
+    row(SOCKETS, "m", &[Action::ShowOnMap]).does("on map", "show its port on the map"),
     row(SOCKETS, "F", &[list(List::Follow)])
-        .does("follow", "keep the newest socket on top, or not")
+        .does("follow", "newest socket on top, or not")
         .now(|app| if app.sockets().is_following() { "no follow" } else { "follow" }),
     row(SOCKETS, "y Y", &[Action::Copy, list(List::CopyRows)])
-        .does("copy", "copy the ss command of the filter; the marked or all matching rows"),
+        .does("copy", "copy the ss command; the rows"),
     row(SOCKETS, "j k", &[go(Move::Down), go(Move::Up)])
         .does("select", "next, previous row; also arrows")
         .also(&[(Key::Down, go(Move::Down)), (Key::Up, go(Move::Up))]),
     row(SOCKETS, "PgUp PgDn", &[go(Move::PageUp), go(Move::PageDown)])
-        .does("", "a page up, down; Shift-Up, Shift-Down: ten rows")
+        .does("", "a page up, down")
         .also(&[(Key::ShiftUp, go(Move::FarUp)), (Key::ShiftDown, go(Move::FarDown))]),
     row(SOCKETS, "Home End", &[go(Move::First), go(Move::Last)]).does("", "first, last row"),
     row(SOCKETS, "J K", &[Action::ScrollInspector(1), Action::ScrollInspector(-1)])

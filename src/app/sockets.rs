@@ -25,8 +25,8 @@ use list::{Anchor, ListBuilder};
 
 pub use act::SocketsAction;
 pub use filter_line::FilterLine;
-pub use groups::{GroupBy, GroupColumn, GroupId, GroupOrder, SocketGroup};
-pub use list::{SocketList, SocketRow, SocketsInput};
+pub use groups::{GroupBy, GroupColumn, GroupId, GroupOrder, RowGroup};
+pub use list::{ListRow, SocketList, SocketsInput};
 pub use order::{SocketColumn, SocketOrder};
 pub use plan::SocketsPlan;
 pub use recent::RecentChanges;
@@ -132,12 +132,12 @@ impl SocketsScreen {
     /// older than the snapshot.
     pub fn on_row<'a>(
         &'a self,
-        row: SocketRow,
+        row: ListRow,
         scan: &'a LatestScan,
     ) -> Option<(&'a Snapshot, &'a Socket)> {
         let (snapshot, index) = match row {
-            SocketRow::Listed(index) => (&*scan.snapshot, index),
-            SocketRow::Ended(index) => (self.recent.ended()?, index),
+            ListRow::Listed(index) => (&*scan.snapshot, index),
+            ListRow::Ended(index) => (self.recent.ended()?, index),
         };
         Some((snapshot, snapshot.sockets.get(index as usize)?))
     }

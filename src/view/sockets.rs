@@ -15,7 +15,7 @@ use ratatui::{
 use crate::{
     app::{
         App, LatestScan, Size,
-        sockets::{GroupBy, SocketList, SocketRow, SocketsPlan},
+        sockets::{GroupBy, ListRow, SocketList, SocketsPlan},
     },
     domain::notation,
     view::{
@@ -119,7 +119,7 @@ fn render_inspector(context: &SocketsContext<'_>, surface: &mut Surface<'_>) {
         let service = context.app.services().name(socket.protocol, port);
         let service = service.map(|name| format!(", {name}")).unwrap_or_default();
         let ended = match context.app.selected_row() {
-            Some(SocketRow::Ended(_)) => ", the socket has ended",
+            Some(ListRow::Ended(_)) => ", the socket has ended",
             _ => "",
         };
         let protocol = socket.protocol.name().to_uppercase();

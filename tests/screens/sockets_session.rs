@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use portscope::{
     app::{
         App, Context, Effect, Event, Key, Screen,
-        sockets::{GroupBy, SocketColumn, SocketList, SocketRow},
+        sockets::{GroupBy, ListRow, SocketColumn, SocketList},
     },
     domain::{Gap, ProcessTable, Snapshot, Socket, State},
     engine::Report,
@@ -158,7 +158,7 @@ fn an_ended_socket_stays_for_three_seconds_then_the_nearest_row_is_selected() {
     let (at, next) = (session.list().selected.unwrap(), session.ports()[3]);
     session.scan(1, |sockets| sockets.retain(|socket| socket.cookie != selected.cookie));
     assert_eq!(session.selected().local, selected.local);
-    assert!(matches!(session.app().selected_row(), Some(SocketRow::Ended(_))));
+    assert!(matches!(session.app().selected_row(), Some(ListRow::Ended(_))));
     assert_eq!((session.list().matches, session.list().ended), (30, 1));
     session.scan(1, |_| ());
     assert_eq!(session.selected().local, selected.local);
@@ -429,79 +429,4 @@ fn names_of_processes_arrive_later_than_their_sockets() {
         host.clone().describer().describe(&host.snapshot().pids).into_iter().collect();
     session.update(Event::Report(Report::Described(Arc::new(processes))));
     assert_eq!((list(&session).matches, list(&session).unknown), (2, 1));
-}
-
-/// SCRATCH
-#[test]
-#[ignore = "measures"]
-fn scratch_measure() {
-    let mut builder = SimulatedHost::builder();
-    for pid in 1..=200 {
-        builder = builder.process(pid, &format!("app-{}", pid % 40), "/srv/app", 1000);
-    }
-    let base = builder.build();
-    let mut snapshot = base.snapshot();
-    snapshot.pids = (1..=200).collect();
-    for n in 0..200_000u32 {
-        let local = ([10, 0, (n >> 14) as u8, 7], 32_768 + (n % 28_000) as u16).into();
-        let state = if n % 3 == 0 { State::TimeWait } else { State::Established };
-        let mut socket = Socket::new(portscope::domain::Protocol::Tcp, state, local);
-        socket.remote =
-            Some(([10, 1, (n * 7919 >> 3) as u8, (n * 31) as u8], 443 + (n % 5) as u16).into());
-        socket.cookie = Some(u64::from(n) + 1);
-        socket.uid = Some(1000 + n % 7);
-        socket.holder = portscope::domain::Holder::Process(portscope::domain::owner::Span {
-            first: n % 200,
-            length: 1,
-        });
-        snapshot.sockets.push(socket);
-    }
-    snapshot.sort();
-    let mut session = Session::on(Screen::Sockets, dark(), 120, 40);
-    let processes: ProcessTable =
-        base.clone().describer().describe(&snapshot.pids).into_iter().collect();
-    session.update(Event::Report(Report::Scanned(Arc::new(snapshot.clone()))));
-    session.update(Event::Report(Report::Described(Arc::new(processes))));
-    let time = |name: &str, session: &Session| {
-        let began = std::time::Instant::now();
-        let matches = session.app.socket_list().unwrap().matches;
-        let list = began.elapsed();
-        let began = std::time::Instant::now();
-        session.draw();
-        println!(
-            "{name:40} {matches:7} list {:6.1} ms, frame {:6.1} ms",
-            list.as_secs_f64() * 1e3,
-            began.elapsed().as_secs_f64() * 1e3
-        );
-    };
-    time("all, local", &session);
-    for _ in 0..7 {
-        session = session.press("s");
-        time(&format!("all, {:?}", session.app.sockets().order().column), &session);
-    }
-    for filter in ["app-3", "state time-wait dst 10.1.0.0/16", "nginx or :443 or age > 1m"] {
-        session = session.press("/").press("^").press("/").press(filter).press("\n");
-        time(filter, &session);
-    }
-    session = session.press("^^");
-    for _ in 0..6 {
-        session = session.press("c");
-        time(&format!("by {}", session.app.sockets().group_by().name()), &session);
-    }
-    session = session.press("c");
-    let began = std::time::Instant::now();
-    snapshot.number += 1;
-    snapshot.sockets.retain(|socket| socket.cookie.unwrap() % 50 != 0);
-    session.update(Event::Report(Report::Scanned(Arc::new(snapshot.clone()))));
-    println!("scan with 4000 ended {:6.1} ms", began.elapsed().as_secs_f64() * 1e3);
-    time("after it", &session);
-    for screen in ["1", "3", "1", "3"] {
-        session = session.press(screen);
-        snapshot.number += 1;
-        snapshot.sockets.retain(|socket| socket.cookie.unwrap() % 49 != snapshot.number % 49);
-        let snapshot = Arc::new(snapshot.clone());
-        let began = std::time::Instant::now();
-        session.update(Event::Report(Report::Scanned(snapshot)));
-        println!("scan on {screen} {:6.1} ms", began.elapsed().as_secs_f64() * 1e3);
-    }
 }

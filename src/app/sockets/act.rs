@@ -6,7 +6,7 @@ use crate::{
     app::{
         Key, Move, Size,
         sockets::{
-            Entered, GroupBy, GroupId, SocketColumn, SocketOrder, SocketRow, SocketsInput,
+            Entered, GroupBy, GroupId, ListRow, SocketColumn, SocketOrder, SocketsInput,
             SocketsScreen, filter_line::KnownNames, groups, list::Anchor,
         },
     },
@@ -212,9 +212,9 @@ impl SocketsScreen {
     /// Marks all matches. If all of them are marked already, removes all marks.
     fn mark_all(&mut self, input: SocketsInput<'_>, size: Size) {
         let list = self.list(input, size);
-        let of_row = |row: &SocketRow| match row {
-            SocketRow::Listed(_) => self.on_row(*row, input.scan),
-            SocketRow::Ended(_) => None,
+        let of_row = |row: &ListRow| match row {
+            ListRow::Listed(_) => self.on_row(*row, input.scan),
+            ListRow::Ended(_) => None,
         };
         let matches = list.rows.iter().filter_map(of_row);
         let ids: Vec<u64> = matches.map(|(_, socket)| socket.identity()).collect();

@@ -3,7 +3,7 @@
 use crate::{
     app::{
         App, Effect, Key, Screen, Size, SocketsScreen,
-        sockets::{SocketList, SocketRow, SocketsAction, SocketsInput},
+        sockets::{ListRow, SocketList, SocketsAction, SocketsInput},
     },
     domain::{Snapshot, Socket},
 };
@@ -21,7 +21,7 @@ impl App {
     }
 
     /// The selected row of the Sockets screen; None: there is none, or a group is selected.
-    pub fn selected_row(&self) -> Option<SocketRow> {
+    pub fn selected_row(&self) -> Option<ListRow> {
         let list = self.socket_list().filter(|list| list.groups.is_none())?;
         list.rows.get(list.selected?).copied()
     }

@@ -7,7 +7,7 @@ use crate::{
     app::{
         lens::OwnerName,
         settings::wrapping_index,
-        sockets::list::{SocketRow, SocketsInput},
+        sockets::list::{ListRow, SocketsInput},
     },
     domain::{
         Endpoint, Filter, Owner, OwnerKey, Process, ProcessTable, Protocol, Snapshot, Socket,
@@ -83,7 +83,7 @@ pub enum GroupId {
 
 /// The sockets of one group.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SocketGroup {
+pub struct RowGroup {
     pub id: GroupId,
     pub sockets: u32,
     pub by_class: ByClass,
@@ -124,10 +124,10 @@ pub struct GroupOrder {
 /// Counts the rows by group. A socket that several programs hold is counted in the group of each.
 pub(super) fn count(
     group_by: GroupBy,
-    rows: &[SocketRow],
+    rows: &[ListRow],
     input: SocketsInput<'_>,
     order: GroupOrder,
-) -> Vec<SocketGroup> {
+) -> Vec<RowGroup> {
     let mut table = GroupTable {
         group_by,
         snapshot: &input.scan.snapshot,
@@ -138,7 +138,7 @@ pub(super) fn count(
         found: Vec::new(),
     };
     for row in rows {
-        if let SocketRow::Listed(index) = *row
+        if let ListRow::Listed(index) = *row
             && let Some(socket) = table.snapshot.sockets.get(index as usize)
         {
             table.add(socket);
@@ -163,7 +163,7 @@ struct GroupTable<'a> {
     group_by: GroupBy,
     snapshot: &'a Snapshot,
     processes: &'a ProcessTable,
-    groups: Vec<SocketGroup>,
+    groups: Vec<RowGroup>,
     by_id: HashMap<GroupId, u32>,
     by_pid: HashMap<u32, u32>,
     /// The groups of the socket that is counted.
@@ -244,7 +244,7 @@ impl GroupTable<'_> {
             return number;
         }
         let number = self.groups.len() as u32;
-        self.groups.push(SocketGroup {
+        self.groups.push(RowGroup {
             id: id.clone(),
             sockets: 0,
             by_class: ByClass::default(),

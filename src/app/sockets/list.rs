@@ -5,7 +5,7 @@ use crate::{
     app::{
         LatestScan,
         sockets::{
-            groups::{GroupBy, SocketGroup},
+            groups::{GroupBy, RowGroup},
             order::{Ranking, SocketOrder, SortKey},
             recent::RecentChanges,
         },
@@ -27,7 +27,7 @@ pub struct SocketsInput<'a> {
 
 /// A row of the list: an index of the latest snapshot, or of the sockets that have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SocketRow {
+pub enum ListRow {
     Listed(u32),
     Ended(u32),
 }
@@ -46,7 +46,7 @@ pub(super) struct Anchor {
 /// The rows, and how many sockets they are of how many.
 #[derive(Clone, Debug, Default)]
 pub struct SocketList {
-    pub rows: Vec<SocketRow>,
+    pub rows: Vec<ListRow>,
     /// Of `rows`: sockets of the latest snapshot.
     pub matches: u32,
     /// Of `rows`: sockets that are not in the latest snapshot any more.
@@ -54,7 +54,7 @@ pub struct SocketList {
     /// Number of sockets of which it is not known whether they match.
     pub unknown: u32,
     /// Some: the rows of the screen are groups, in their order.
-    pub groups: Option<Vec<SocketGroup>>,
+    pub groups: Option<Vec<RowGroup>>,
     /// Number of sockets of the largest group.
     pub largest_group: u32,
     /// The first visible row.
@@ -134,7 +134,7 @@ impl ListBuilder<'_> {
         let mut list = SocketList::default();
         let matcher = self.filter.matcher(FilterContext::of(snapshot, self.input.processes));
         let ranking = Ranking::of(self.order.column, self.input);
-        let mut keys: Vec<(SortKey, SocketRow)> = Vec::new();
+        let mut keys: Vec<(SortKey, ListRow)> = Vec::new();
         let needs_ages = self.filter.needs_ages() || ranking.needs_ages();
         let mut ages = needs_ages.then(|| self.input.history.ages());
         for (index, socket) in snapshot.sockets.iter().enumerate() {
@@ -142,7 +142,7 @@ impl ListBuilder<'_> {
             match is_match(&matcher, snapshot, socket, age) {
                 Some(true) => {
                     let tie = index as u64 * 2 + 1;
-                    let row = SocketRow::Listed(index as u32);
+                    let row = ListRow::Listed(index as u32);
                     keys.push((ranking.key(snapshot, socket, age, tie), row));
                 }
                 Some(false) => {}
@@ -163,12 +163,7 @@ impl ListBuilder<'_> {
     }
 
     /// Adds the sockets that ended a moment ago, where they were.
-    fn add_ended(
-        &self,
-        matcher: &Matcher,
-        ranking: &Ranking,
-        keys: &mut Vec<(SortKey, SocketRow)>,
-    ) {
+    fn add_ended(&self, matcher: &Matcher, ranking: &Ranking, keys: &mut Vec<(SortKey, ListRow)>) {
         let Some(before) = self.recent.ended() else { return };
         let now = &self.input.scan.snapshot;
         for (index, socket) in before.sockets.iter().enumerate() {
@@ -176,7 +171,7 @@ impl ListBuilder<'_> {
                 let order = socket.sort_key();
                 let place = now.sockets.partition_point(|other| other.sort_key() < order);
                 let key = ranking.key(before, socket, None, place as u64 * 2);
-                keys.push((key, SocketRow::Ended(index as u32)));
+                keys.push((key, ListRow::Ended(index as u32)));
             }
         }
     }

@@ -7,7 +7,7 @@ use crate::{
     app::{
         App,
         lens::OwnerName,
-        sockets::{GroupColumn, GroupId, SocketGroup},
+        sockets::{GroupColumn, GroupId, RowGroup},
     },
     domain::{Protocol, StateClass, notation},
     view::{
@@ -18,9 +18,9 @@ use crate::{
     },
 };
 
-type Column<'a> = TableColumn<SocketsContext<'a>, SocketGroup>;
+type GroupTableColumn<'a> = TableColumn<SocketsContext<'a>, RowGroup>;
 
-pub fn render(context: &SocketsContext<'_>, groups: &[SocketGroup], surface: &mut Surface<'_>) {
+pub fn render(context: &SocketsContext<'_>, groups: &[RowGroup], surface: &mut Surface<'_>) {
     let list = context.list;
     let room = usize::from(surface.area.height.saturating_sub(table::HEAD));
     let end = groups.len().min(list.first + room);
@@ -35,39 +35,42 @@ pub fn render(context: &SocketsContext<'_>, groups: &[SocketGroup], surface: &mu
     }
 }
 
-fn columns<'a>(context: &SocketsContext<'a>) -> Vec<Column<'a>> {
+fn columns<'a>(context: &SocketsContext<'a>) -> Vec<GroupTableColumn<'a>> {
     let sockets = context.app.sockets();
     let order = sockets.group_order();
     let title = sockets.group_by().name();
-    let sorting = |column: Column<'a>, by| match order.column == by {
+    let sorting = |column: GroupTableColumn<'a>, by| match order.column == by {
         true => column.sorting(order.is_reversed),
         false => column,
     };
-    let name = Column::<'a>::left(title, 20, 0, |context, row, width| {
+    let name = GroupTableColumn::<'a>::left(title, 20, 0, |context, row, width| {
         plain(words::shorten(&name(context.app, row), width))
     })
     .up_to(44);
-    let all =
-        Column::<'a>::right("sockets", 9, 0, |_, row, _| plain(notation::grouped(row.sockets)));
-    let ports = Column::<'a>::right("ports", 7, 1, |_, row, _| plain(notation::grouped(row.ports)));
+    let all = GroupTableColumn::<'a>::right("sockets", 9, 0, |_, row, _| {
+        plain(notation::grouped(row.sockets))
+    });
+    let ports = GroupTableColumn::<'a>::right("ports", 7, 1, |_, row, _| {
+        plain(notation::grouped(row.ports))
+    });
     vec![
         sorting(name, GroupColumn::Name),
         sorting(all, GroupColumn::Sockets),
-        Column::<'a>::right("listen", 6, 3, |context, row, _| {
+        GroupTableColumn::<'a>::right("listen", 6, 3, |context, row, _| {
             count(context, row.by_class[StateClass::Listen as usize])
         }),
-        Column::<'a>::right("estab", 7, 2, |context, row, _| {
+        GroupTableColumn::<'a>::right("estab", 7, 2, |context, row, _| {
             count(context, row.by_class[StateClass::Established as usize])
         }),
-        Column::<'a>::right("t-wait", 7, 2, |context, row, _| {
+        GroupTableColumn::<'a>::right("t-wait", 7, 2, |context, row, _| {
             count(context, row.by_class[StateClass::TimeWait as usize])
         }),
-        Column::<'a>::right("other", 7, 4, |context, row, _| {
+        GroupTableColumn::<'a>::right("other", 7, 4, |context, row, _| {
             let others = [StateClass::Closing, StateClass::Bound, StateClass::Udp];
             count(context, others.map(|class| row.by_class[class as usize]).iter().sum())
         }),
         sorting(ports, GroupColumn::Ports),
-        Column::<'a>::left("by state", 10, 5, |context, row, width| {
+        GroupTableColumn::<'a>::left("by state", 10, 5, |context, row, width| {
             let most = context.list.largest_group.max(1);
             gauges::parts(&row.by_class, most, context.theme, width)
         })
@@ -80,7 +83,7 @@ fn count(context: &SocketsContext<'_>, count: u32) -> Vec<Span<'static>> {
 }
 
 /// Names a group: `nginx[812] +4`, `10.0.3.17:443`, `443 https`.
-pub fn name(app: &App, group: &SocketGroup) -> String {
+pub fn name(app: &App, group: &RowGroup) -> String {
     let processes = |name: String| match group.processes {
         Some((_, count)) if count > 1 => words::with_others(name, count.into()),
         _ => name,

@@ -6,7 +6,7 @@ use super::{SocketsContext, cells};
 use crate::{
     app::{
         Size,
-        sockets::{SocketColumn, SocketRow},
+        sockets::{ListRow, SocketColumn},
     },
     domain::{Snapshot, Socket, StateClass},
     view::{
@@ -16,6 +16,9 @@ use crate::{
     },
 };
 
+/// Minimum width for endpoints that are not cut.
+const WIDE: u16 = 150;
+
 /// A row, and the snapshot that its owner refers to.
 struct TableRow<'a> {
     snapshot: &'a Snapshot,
@@ -23,7 +26,7 @@ struct TableRow<'a> {
     has_ended: bool,
 }
 
-type Column<'a> = TableColumn<SocketsContext<'a>, TableRow<'a>>;
+type SocketTableColumn<'a> = TableColumn<SocketsContext<'a>, TableRow<'a>>;
 
 pub fn render(context: &SocketsContext<'_>, surface: &mut Surface<'_>) {
     let list = context.list;
@@ -32,7 +35,7 @@ pub fn render(context: &SocketsContext<'_>, surface: &mut Surface<'_>) {
     let rows: Vec<TableRow<'_>> = visible
         .filter_map(|&row| {
             let (snapshot, socket) = context.app.sockets().on_row(row, context.scan)?;
-            let has_ended = matches!(row, SocketRow::Ended(_));
+            let has_ended = matches!(row, ListRow::Ended(_));
             Some(TableRow { snapshot, socket, has_ended })
         })
         .collect();
@@ -62,48 +65,55 @@ fn flag<'a>(context: &SocketsContext<'a>, row: &TableRow<'a>) -> Span<'static> {
     Span::styled(mark, theme.style(role).bold())
 }
 
-fn columns<'a>(context: &SocketsContext<'a>, width: u16) -> Vec<Column<'a>> {
+fn columns<'a>(context: &SocketsContext<'a>, width: u16) -> Vec<SocketTableColumn<'a>> {
     let order = context.app.sockets().order();
+    // An IPv6 endpoint needs more room than an owner, but few sockets have one.
+    let widest = if width < WIDE { 24 } else { 40 };
     let shown = SocketColumn::shown(Size { columns: width, rows: 0 }).iter();
     let each = shown.map(|&column| {
-        let table_column = of_column(column);
+        let table_column = of_column(column, widest);
         if column == order.column { table_column.sorting(order.is_reversed) } else { table_column }
     });
     each.collect()
 }
 
-fn of_column<'a>(column: SocketColumn) -> Column<'a> {
+/// Returns the column; `widest`: the maximum width of an endpoint.
+fn of_column<'a>(column: SocketColumn, widest: u16) -> SocketTableColumn<'a> {
     let title = column.name();
     match column {
-        SocketColumn::Protocol => {
-            Column::<'a>::left(title, 5, 3, |_, row, _| plain(cells::protocol(row.socket)))
-        }
-        SocketColumn::State => Column::<'a>::left(title, 13, 0, state),
-        SocketColumn::Local => Column::<'a>::left(title, 18, 0, |_, row, width| {
+        SocketColumn::Protocol => SocketTableColumn::<'a>::left(title, 5, 3, |_, row, _| {
+            plain(cells::protocol(row.socket))
+        }),
+        SocketColumn::State => SocketTableColumn::<'a>::left(title, 13, 0, state),
+        SocketColumn::Local => SocketTableColumn::<'a>::left(title, 18, 0, |_, row, width| {
             plain(cells::local(row.snapshot, row.socket, width))
         })
-        .up_to(30),
-        SocketColumn::Remote => Column::<'a>::left(title, 20, 1, |context, row, width| {
-            let none = context.theme.glyph("–", "-");
-            plain(cells::remote(row.socket.remote, none, width))
-        })
-        .up_to(30),
-        SocketColumn::Owner => Column::<'a>::left(title, 15, 0, |context, row, width| {
-            plain(cells::owner(context.app, row.snapshot, row.socket, width))
-        })
-        .up_to(28),
-        SocketColumn::User => Column::<'a>::left(title, 8, 4, |_, row, width| {
+        .up_to(widest),
+        SocketColumn::Remote => {
+            SocketTableColumn::<'a>::left(title, 20, 1, |context, row, width| {
+                let none = context.theme.glyph("–", "-");
+                plain(cells::remote(row.socket.remote, none, width))
+            })
+            .up_to(widest)
+        }
+        SocketColumn::Owner => {
+            SocketTableColumn::<'a>::left(title, 15, 0, |context, row, width| {
+                plain(cells::owner(context.app, row.snapshot, row.socket, width))
+            })
+            .up_to(28)
+        }
+        SocketColumn::User => SocketTableColumn::<'a>::left(title, 8, 4, |_, row, width| {
             plain(cells::user(row.snapshot, row.socket, width))
         })
         .up_to(14),
-        SocketColumn::Unit => Column::<'a>::left(title, 18, 5, |context, row, width| {
+        SocketColumn::Unit => SocketTableColumn::<'a>::left(title, 18, 5, |context, row, width| {
             plain(cells::unit(context.app, row.snapshot, row.socket, width))
         })
         .up_to(40),
         SocketColumn::Queue => {
-            Column::<'a>::right(title, 9, 3, |_, row, _| plain(cells::queue(row.socket)))
+            SocketTableColumn::<'a>::right(title, 9, 3, |_, row, _| plain(cells::queue(row.socket)))
         }
-        SocketColumn::Age => Column::<'a>::right(title, 8, 2, |context, row, _| {
+        SocketColumn::Age => SocketTableColumn::<'a>::right(title, 8, 2, |context, row, _| {
             let age = if row.has_ended {
                 "ended".to_owned()
             } else {
