@@ -29,5 +29,3 @@ mod pool_screen;
 mod pool_session;
 mod screens;
 mod sessions;
-mod sockets_screen;
-mod sockets_session;
