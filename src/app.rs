@@ -16,6 +16,7 @@ pub mod pool;
 mod run;
 mod screen;
 pub mod settings;
+pub mod sockets;
 mod update;
 
 use std::{sync::Arc, time::Duration};
@@ -48,6 +49,7 @@ pub use map::{Extent, GlyphSet, InspectorPlace, Map, Move, Plan, Size};
 pub use overview::Overview;
 pub use pool::PoolScreen;
 pub use screen::Screen;
+pub use sockets::SocketsScreen;
 
 /// Options with which the app starts.
 #[derive(Clone, Debug)]
@@ -145,9 +147,9 @@ pub struct App {
     screen: Screen,
     overlay: Overlay,
     overview: Overview,
-    /// The lens that was on before the map was opened from the Overview. None: Esc does not return
-    /// to the Overview.
-    visited_from: Option<Lens>,
+    /// The screen from which the map was opened, and the lens that was on before. None: Esc does
+    /// not return to a screen.
+    visited_from: Option<(Screen, Lens)>,
     map: Map,
     scan: Option<LatestScan>,
     processes: Arc<ProcessTable>,
@@ -163,6 +165,7 @@ pub struct App {
     allocation: Allocation,
     lab: LabScreen,
     pool: PoolScreen,
+    sockets: SocketsScreen,
     now: Duration,
     monitor: Monitor,
     listener_rates: ListenerRates,
@@ -203,6 +206,7 @@ impl App {
             allocation: Allocation::new(&options.allocation, options.motion),
             lab: LabScreen::new(options.lab),
             pool: PoolScreen::default(),
+            sockets: SocketsScreen::default(),
             now: Duration::ZERO,
             monitor: Monitor::default(),
             listener_rates: ListenerRates::default(),
@@ -245,6 +249,10 @@ impl App {
 
     pub fn lab(&self) -> &LabScreen {
         &self.lab
+    }
+
+    pub fn sockets(&self) -> &SocketsScreen {
+        &self.sockets
     }
 
     /// None before the first scan.
@@ -364,8 +372,14 @@ impl App {
     }
 
     /// The port that the inspector describes: `port_of_shown_class` of the block under the pointer.
-    /// If the pointer is on no block, the port under the cursor.
+    /// If the pointer is on no block, the port under the cursor. On the Sockets screen, the local
+    /// port of the selected socket.
     pub fn inspected(&self) -> u16 {
+        if self.screen == Screen::Sockets
+            && let Some((_, socket)) = self.selected_socket()
+        {
+            return socket.local.port;
+        }
         self.hover.map_or(self.map.cursor, |block| self.port_of_shown_class(block))
     }
 

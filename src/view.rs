@@ -21,6 +21,7 @@ mod map;
 mod overview;
 mod screen_views;
 mod size_class;
+mod sockets;
 mod speeds;
 pub mod surface;
 mod table;

@@ -7,6 +7,7 @@ use crate::{
         lab::{LabAction as Lab, LabTarget},
         map::Zooming,
         pool::{PoolAction as Pool, Priority},
+        sockets::{GroupBy, SocketsAction as List},
     },
     domain::Protocols,
 };
@@ -40,6 +41,7 @@ pub enum Action {
     Allocation(Own),
     Lab(Lab),
     Pool(Pool),
+    Sockets(List),
     /// Shows the port allocated last, or the ports of the selected row, on the map.
     ShowOnMap,
     /// Sends the selected row, or what the inspector says of the port, to the terminal's clipboard.
@@ -65,6 +67,9 @@ pub enum Action {
 pub enum Context {
     Overview,
     Map,
+    Sockets,
+    /// The filter of the Sockets screen is typed.
+    Filter,
     Allocate,
     Lab,
     Help,
@@ -83,9 +88,11 @@ pub enum Context {
 }
 
 impl Context {
-    pub const EACH: [Self; 11] = [
+    pub const EACH: [Self; 13] = [
         Self::Overview,
         Self::Map,
+        Self::Sockets,
+        Self::Filter,
         Self::Allocate,
         Self::Lab,
         Self::Help,
@@ -100,7 +107,11 @@ impl Context {
     /// Whether the mouse does more here than switch screens. Elsewhere the terminal keeps it, so
     /// that text can be selected.
     pub fn uses_mouse(self) -> bool {
-        matches!(self, Self::Map | Self::GoTo | Self::Names | Self::Lab | Self::Panel | Self::Pool)
+        match self {
+            Self::Map | Self::Sockets | Self::Filter | Self::GoTo | Self::Names => true,
+            Self::Lab | Self::Panel | Self::Pool => true,
+            Self::Overview | Self::Allocate | Self::Race | Self::Help | Self::Finding => false,
+        }
     }
 }
 
@@ -179,7 +190,9 @@ const FINDING: &[Context] = &[Context::Finding];
 const HELP: &[Context] = &[Context::Help];
 const NAMES: &[Context] = &[Context::Names];
 const MAP: &[Context] = &[Context::Map];
-const LISTS_AND_MAP: &[Context] = &[Context::Overview, Context::Map];
+const SOCKETS: &[Context] = &[Context::Sockets];
+const FILTER: &[Context] = &[Context::Filter];
+const LISTS_AND_MAP: &[Context] = &[Context::Overview, Context::Map, Context::Sockets];
 const ALLOCATE: &[Context] = &[Context::Allocate];
 const LAB: &[Context] = &[Context::Lab];
 const RACE: &[Context] = &[Context::Race];
@@ -187,6 +200,7 @@ const POOL: &[Context] = &[Context::Pool];
 const SCREENS: &[Context] = &[
     Context::Overview,
     Context::Map,
+    Context::Sockets,
     Context::Allocate,
     Context::Lab,
     Context::Race,
@@ -196,15 +210,17 @@ const SCREENS: &[Context] = &[
 const SCREENS_AND_FINDING: &[Context] = &[
     Context::Overview,
     Context::Map,
+    Context::Sockets,
     Context::Allocate,
     Context::Lab,
     Context::Race,
     Context::Pool,
     Context::Finding,
 ];
-/// Where only `/` opens the prompt for what to find.
+/// Where `g` opens the prompt for what to find on the map, besides the map.
 const BESIDE_MAP: &[Context] = &[
     Context::Overview,
+    Context::Sockets,
     Context::Allocate,
     Context::Lab,
     Context::Race,
@@ -215,6 +231,7 @@ const BESIDE_MAP: &[Context] = &[
 const SCREENS_AND_HELP: &[Context] = &[
     Context::Overview,
     Context::Map,
+    Context::Sockets,
     Context::Allocate,
     Context::Lab,
     Context::Race,
@@ -240,6 +257,10 @@ const fn lab(action: Lab) -> Action {
     Action::Lab(action)
 }
 
+const fn list(action: List) -> Action {
+    Action::Sockets(action)
+}
+
 /// The keys that move a cursor: by one, then with Shift by ten.
 const MOVES: &[(Key, Action)] = &[
     (Key::Char('h'), go(Move::Left)),
@@ -262,7 +283,7 @@ const SHORT_MOVES: usize = 8;
 /// is too narrow, the footer drops commands from the right; it drops help and quit last.
 ///
 /// A letter has one meaning on all screens, see the test `a_letter_has_one_meaning`. `n` and `N` are
-/// free for a filter.
+/// free for a search.
 pub const COMMANDS: &[KeyCommand] = &[
     row(OVERVIEW, "j k", &[go(Move::Down), go(Move::Up)])
         .does("select", "next, previous row across all lists; also arrows")
@@ -291,7 +312,7 @@ pub const COMMANDS: &[KeyCommand] = &[
         .also(&[(Key::ShiftUp, go(Move::FarUp)), (Key::ShiftDown, go(Move::FarDown))]),
     row(OVERVIEW, "Home End", &[go(Move::First), go(Move::Last)]).does("", "first, last row"),
     row(MAP, "hjkl", &[]).does("move", "move; Shift: ten; also arrows").also(MOVES),
-    row(MAP, "/ g", &[Action::OpenGoTo, Action::OpenGoTo]).does("find", FIND_HELP),
+    row(MAP, "g", &[Action::OpenGoTo]).does("find", FIND_HELP),
     row(MAP, "+ -", &[Action::Zoom(Zooming::In), Action::Zoom(Zooming::Out)])
         .does("zoom", "zoom at the cursor; also wheel")
         .also(&[(Key::Char('='), Action::Zoom(Zooming::In))]),
@@ -317,6 +338,43 @@ pub const COMMANDS: &[KeyCommand] = &[
             true => "blocks",
             false => "dots",
         }),
+    row(SCREENS, "/", &[list(List::OpenFilter)])
+        .does("filter", "filter the sockets, as in ss")
+        .now(|app| if app.screen() == Screen::Sockets { "filter" } else { "" }),
+    row(SOCKETS, "s S", &[list(List::NextOrder), list(List::Reverse)])
+        .does("sort", "sort by the next column; reverse"),
+    row(SOCKETS, "c C", &[list(List::NextGroup), list(List::PreviousGroup)])
+        .does("group", "next, previous way to group"),
+    row(SOCKETS, "Enter", &[list(List::Open)])
+        .does("open", "the group's sockets, or more lines")
+        .now(|app| match app.sockets().group_by() {
+            GroupBy::Nothing => "open",
+            _ => "its sockets",
+        }),
+    row(SOCKETS, "v V", &[list(List::Mark), list(List::MarkAll)])
+        .does("mark", "mark the row; all rows, or none"),
+    row(SOCKETS, "m", &[Action::ShowOnMap]).does("on map", "show its port on the map"),
+    row(SOCKETS, "F", &[list(List::Follow)])
+        .does("follow", "newest socket on top, or not")
+        .now(|app| if app.sockets().is_following() { "no follow" } else { "follow" }),
+    row(SOCKETS, "y Y", &[Action::Copy, list(List::CopyRows)])
+        .does("copy", "copy the ss command; the rows"),
+    row(SOCKETS, "j k", &[go(Move::Down), go(Move::Up)])
+        .does("select", "next, previous row; also arrows")
+        .also(&[(Key::Down, go(Move::Down)), (Key::Up, go(Move::Up))]),
+    row(SOCKETS, "PgUp PgDn", &[go(Move::PageUp), go(Move::PageDown)])
+        .does("", "a page up, down")
+        .also(&[(Key::ShiftUp, go(Move::FarUp)), (Key::ShiftDown, go(Move::FarDown))]),
+    row(SOCKETS, "Home End", &[go(Move::First), go(Move::Last)]).does("", "first, last row"),
+    row(SOCKETS, "J K", &[Action::ScrollInspector(1), Action::ScrollInspector(-1)])
+        .does("inspector", "next, previous inspector lines")
+        .now(|_| ""),
+    row(FILTER, "Enter", &[list(List::KeepFilter)]).does("keep", "keep the filter"),
+    row(FILTER, "Esc", &[list(List::ClearFilter)]).does("clear", "show all sockets"),
+    row(FILTER, "Up Down", &[list(List::OlderFilter), list(List::NewerFilter)])
+        .does("history", "earlier, later filters"),
+    row(FILTER, "Tab", &[list(List::Complete)])
+        .does("complete", "complete a keyword, state or name; take the suggestion"),
     row(LISTS_AND_MAP, "Space", &[Action::ToggleFreeze])
         .does("pause", "pause or resume the view")
         .now(|app| if app.is_frozen() { RESUME } else { "pause" }),
@@ -434,22 +492,27 @@ pub const COMMANDS: &[KeyCommand] = &[
     row(LAB, "Backspace", &[lab(Lab::Reset)]).does("reset", "reset the figures, keep the seed"),
     row(
         SCREENS,
-        "1 2 4 5",
+        "1 2 3 4 5",
         &[
             Action::Show(Screen::Overview),
             Action::Show(Screen::Map),
+            Action::Show(Screen::Sockets),
             Action::Show(Screen::Allocate),
             Action::Show(Screen::Lab),
         ],
     )
-    .does("", "Overview, Map, Allocate, Lab"),
-    row(BESIDE_MAP, "/", &[Action::OpenGoTo]).does("find", FIND_HELP),
+    .does("", "Overview, Map, Sockets, Allocate, Lab"),
+    row(BESIDE_MAP, "g", &[Action::OpenGoTo]).does("find", FIND_HELP),
     row(SCREENS, "Tab Shift-Tab", &[Action::NextScreen, Action::PreviousScreen])
         .does("screen", "next, previous screen"),
     row(SCREENS, "r", &[Action::ScanNow]).does("scan now", "scan now, also while paused"),
     row(SCREENS, "T", &[Action::NextTheme]).does("theme", "next theme: dark, light, high contrast"),
-    row(&[Context::Map, Context::Pool, Context::Lab], "#", &[Action::ToggleMouse])
-        .does("", "mouse on or off: click selects, drag counts ports"),
+    row(
+        &[Context::Map, Context::Sockets, Context::Pool, Context::Lab],
+        "#",
+        &[Action::ToggleMouse],
+    )
+    .does("", "mouse on or off: click selects, drag counts ports"),
     row(HELP, "Left Right Tab", &[Action::TurnPage(-1), Action::TurnPage(1), Action::TurnPage(1)])
         .does("page", "previous, next page: this screen, keys, states and colours, ranges")
         .also(&[(Key::BackTab, Action::TurnPage(-1))]),
@@ -469,7 +532,14 @@ pub const COMMANDS: &[KeyCommand] = &[
         .also(&[(Key::Down, go(Move::Down)), (Key::Up, go(Move::Up))]),
     row(NAMES, "Enter", &[Action::ChooseName]).does("", "show the ports of this process"),
     row(
-        &[Context::Map, Context::Race, Context::Help, Context::GoTo, Context::Names],
+        &[
+            Context::Map,
+            Context::Sockets,
+            Context::Race,
+            Context::Help,
+            Context::GoTo,
+            Context::Names,
+        ],
         "Esc",
         &[Action::Close],
     )
@@ -538,7 +608,7 @@ mod tests {
             &[Action::ToggleFreeze, Action::ScanNow, Action::ShowOnMap, Action::OpenHelp],
             &[Action::Copy],
             &[Action::OpenRow, Action::OpenReason, Action::ChooseName],
-            &[Action::Close, Action::Suspend, Action::Quit],
+            &[Action::Close, Action::Suspend, Action::Quit, Action::Show(Screen::Sockets)],
         ]
         .concat();
         let moves = [
@@ -567,6 +637,14 @@ mod tests {
             &[Pool::Release, Pool::ReleaseAll, Pool::Reclaim, Pool::OpenSettings],
         ]
         .concat();
+        let list = [
+            &[List::OpenFilter, List::KeepFilter, List::ClearFilter, List::OlderFilter][..],
+            &[List::NewerFilter, List::Complete, List::NextOrder, List::Reverse],
+            &[List::NextGroup, List::PreviousGroup, List::Open, List::Mark, List::MarkAll],
+            &[List::Follow, List::CopyRows],
+        ]
+        .concat();
+        wanted.extend(list.into_iter().map(Action::Sockets));
         wanted.extend(moves.into_iter().map(Action::Move));
         wanted.extend(own.into_iter().map(Action::Allocation));
         wanted.extend(lab.into_iter().map(Action::Lab));
@@ -595,14 +673,16 @@ mod tests {
 
     /// Letters whose meaning depends on the screen: `h`, `j`, `k`, `l` move or select; `+` and `-`
     /// are more and less; Space runs and pauses; `i` adds a lease or a strategy; `x` releases or
-    /// removes; `P` opens and closes the pool; Enter, Tab and others are no letters.
+    /// removes; `P` opens and closes the pool; `s` and `S` change the strategy or the order, `c` and
+    /// `C` what the colours show or what the rows are, `v` the class of leases or the mark, `F` takes
+    /// all leases or follows; Enter, Tab and others are no letters.
     #[test]
     fn a_letter_has_one_meaning() {
         let mut meanings: HashMap<char, HashSet<&str>> = HashMap::new();
         for command in COMMANDS {
             for (key, _) in command.bindings() {
                 if let Key::Char(c) = key
-                    && !"hjkl+-= ixP?".contains(c)
+                    && !"hjkl+-= ixP?sScCvF".contains(c)
                 {
                     let meaning =
                         if command.label.is_empty() { command.help } else { command.label };
@@ -616,7 +696,7 @@ mod tests {
     }
 
     #[test]
-    fn r_only_scans_and_the_keys_of_a_filter_are_free() {
+    fn r_only_scans_and_the_keys_of_a_search_are_free() {
         for context in Context::EACH {
             assert!("nN".chars().all(|c| find(context, Key::Char(c)).is_none()), "{context:?}");
             let scan = find(context, Key::Char('r'));
@@ -626,8 +706,14 @@ mod tests {
 
     #[test]
     fn help_and_quit_are_last_in_the_footer() {
-        for context in [Context::Map, Context::Allocate, Context::Lab, Context::Race, Context::Pool]
-        {
+        for context in [
+            Context::Map,
+            Context::Sockets,
+            Context::Allocate,
+            Context::Lab,
+            Context::Race,
+            Context::Pool,
+        ] {
             let labels: Vec<_> = here(context).map(|c| c.label).filter(|l| !l.is_empty()).collect();
             assert_eq!(labels[labels.len() - 2..], ["help", "quit"]);
         }

@@ -58,6 +58,8 @@ impl Key {
             "Esc" => Self::Escape,
             "Tab" => Self::Tab,
             "Shift-Tab" => Self::BackTab,
+            "Up" => Self::Up,
+            "Down" => Self::Down,
             "Left" => Self::Left,
             "Right" => Self::Right,
             "PgUp" => Self::PageUp,
@@ -120,6 +122,8 @@ pub enum Effect {
     NextTheme,
     /// Sends what is selected to the terminal's clipboard, and reports it with `Event::Copied`.
     Copy,
+    /// Sends the rows of the Sockets screen to the terminal's clipboard.
+    CopyRows,
     /// Restores the terminal and stops the process until `fg` (Ctrl-Z).
     Suspend,
     Quit,

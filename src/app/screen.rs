@@ -7,18 +7,19 @@ use crate::app::{
     run::RunScreen as _,
 };
 
-/// The screens. Their keys are 1, 2, 4 and 5 (3 is not used) and stay the same when a screen is
-/// added.
+/// The screens, in the order of their keys, which are 1 to 5.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Screen {
     Overview,
     Map,
+    Sockets,
     Allocate,
     Lab,
 }
 
 impl Screen {
-    pub const EACH: [Self; 4] = [Self::Overview, Self::Map, Self::Allocate, Self::Lab];
+    pub const EACH: [Self; 5] =
+        [Self::Overview, Self::Map, Self::Sockets, Self::Allocate, Self::Lab];
 
     pub(super) fn row(self) -> &'static ScreenRow {
         &SCREENS[self as usize]
@@ -77,6 +78,29 @@ const SCREENS: [ScreenRow; Screen::EACH.len()] = [
         ..ScreenRow::of(|_| Context::Overview)
     },
     ScreenRow::of(|_| Context::Map),
+    ScreenRow {
+        press: |app, key| {
+            app.edit_filter(key);
+            Vec::new()
+        },
+        paste: |app, character| app.edit_filter(Key::Char(character)),
+        go: |app, movement| {
+            app.with_sockets(|sockets, input, size| sockets.go(movement, input, size));
+        },
+        click: |app, row| {
+            app.with_sockets(|sockets, input, size| sockets.select(row, input, size));
+        },
+        show_on_map: App::show_socket_on_map,
+        close: |app| app.sockets.close().then(Vec::new),
+        leave: |app| {
+            app.sockets.leave();
+            Vec::new()
+        },
+        ..ScreenRow::of(|app| match app.sockets.line().is_focused() {
+            true => Context::Filter,
+            false => Context::Sockets,
+        })
+    },
     ScreenRow {
         press: press_allocate,
         paste: |app, character| {

@@ -52,6 +52,7 @@ impl App {
             Event::Mouse(gesture, target) => self.point(gesture, target),
             Event::Resized { columns, rows } => {
                 self.size = Size { columns, rows };
+                self.sockets.forget_rows();
                 self.hover = None;
                 self.map.follow_cursor(self.ephemeral(), self.size);
                 self.recount();
@@ -71,7 +72,12 @@ impl App {
                 self.notify(text);
                 Vec::new()
             }
-            Event::Tick => Vec::new(),
+            Event::Tick => {
+                if !self.is_frozen {
+                    self.sockets.expire(self.now);
+                }
+                Vec::new()
+            }
         }
     }
 
@@ -90,7 +96,7 @@ impl App {
     fn paste(&mut self, character: char) {
         match self.context() {
             Context::GoTo => self.type_into_prompt(Key::Char(character)),
-            Context::Panel => (self.screen.row().paste)(self, character),
+            Context::Panel | Context::Filter => (self.screen.row().paste)(self, character),
             _ => {}
         }
     }
@@ -100,6 +106,15 @@ impl App {
             Some(PointerTarget::Row(row)) => {
                 return match gesture {
                     Gesture::Press => self.click(row),
+                    // In the filter line, the keys go through the history.
+                    Gesture::WheelUp if self.context() == Context::Filter => {
+                        self.go(Move::Up);
+                        Vec::new()
+                    }
+                    Gesture::WheelDown if self.context() == Context::Filter => {
+                        self.go(Move::Down);
+                        Vec::new()
+                    }
                     Gesture::WheelUp => self.press(Key::Up),
                     Gesture::WheelDown => self.press(Key::Down),
                     _ => Vec::new(),
@@ -196,6 +211,7 @@ impl App {
             Action::Lab(action) => {
                 return self.lab.act(action, self.scan.as_ref().map(LatestScan::last));
             }
+            Action::Sockets(action) => return self.act_on_sockets(action),
             Action::ShowOnMap => {
                 self.overlay = Overlay::None;
                 return (self.screen.row().show_on_map)(self);
@@ -275,9 +291,9 @@ impl App {
         if let Some(effects) = (self.screen.row().close)(self) {
             return effects;
         }
-        if let Some(lens) = self.visited_from.take() {
+        if let Some((screen, lens)) = self.visited_from.take() {
             self.set_lens(lens);
-            return self.show(Screen::Overview);
+            return self.show(screen);
         }
         if self.map.focus.take().is_some() {
             self.recount_lens();
@@ -343,7 +359,7 @@ impl App {
         self.set_lens(focus.map_or(Lens::State, Focus::lens));
         self.map.focus = focus;
         self.screen = Screen::Map;
-        self.visited_from = Some(before);
+        self.visited_from = Some((Screen::Overview, before));
         match port {
             Some(port) => self.go_to(port),
             None => self.recount_lens(),
@@ -373,6 +389,7 @@ impl App {
             Report::ScanFailed(why) => self.failure = Some(why),
             Report::Described(processes) => {
                 self.processes = processes;
+                self.sockets.forget_rows();
                 self.recount_lens();
                 self.diagnose();
                 self.select_found();
@@ -402,6 +419,7 @@ impl App {
         let is_first = self.scan.is_none();
         let occupancy = Occupancy::count(&snapshot);
         let analysis = self.monitor.observe(&snapshot);
+        self.compare_sockets(&snapshot);
         let scan = LatestScan {
             gauges: ProtocolFamily::EACH
                 .map(|family| automatic_gauge(&occupancy, family, &snapshot.ephemeral)),

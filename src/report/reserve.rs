@@ -76,14 +76,15 @@ fn listed(ports: &[PortRange]) -> String {
 }
 
 #[derive(Serialize)]
-struct ReserveDocument<'a> {
+struct ReserveDocument {
     schema: &'static str,
     /// Inode number of the network namespace. None: unknown.
     network_namespace: Option<u64>,
-    before: &'a [PortRange],
-    after: &'a [PortRange],
-    added: Vec<PortRange>,
-    removed: Vec<PortRange>,
+    /// Ranges as pairs of the first and the last port, as in `scan`.
+    before: Vec<[u16; 2]>,
+    after: Vec<[u16; 2]>,
+    added: Vec<[u16; 2]>,
+    removed: Vec<[u16; 2]>,
     changed: bool,
     command: String,
     sysctl_line: String,
@@ -101,13 +102,17 @@ pub fn write_json(
     let document = ReserveDocument {
         schema: "portscope.reserve/1",
         network_namespace: machine.network_namespace,
-        before: &reservation.ports.before,
-        after: &reservation.ports.after,
+        before: pairs(&reservation.ports.before),
+        after: pairs(&reservation.ports.after),
         changed: reservation.is_made && is_different,
-        added,
-        removed,
+        added: pairs(&added),
+        removed: pairs(&removed),
         command: sysctl(&reservation.ports.after),
         sysctl_line: sysctl_line(&reservation.ports.after),
     };
     rows::write(&document, out)
+}
+
+fn pairs(ports: &[PortRange]) -> Vec<[u16; 2]> {
+    ports.iter().map(|range| [range.first(), range.last()]).collect()
 }

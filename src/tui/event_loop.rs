@@ -151,7 +151,8 @@ impl EventLoop<'_> {
         for effect in self.app.update(self.started.elapsed(), event) {
             match effect {
                 Effect::Ask(request) => self.engine.ask(request),
-                Effect::Copy => exit = exit.or(self.copy()),
+                Effect::Copy => exit = exit.or(self.copy(view::copied::text)),
+                Effect::CopyRows => exit = exit.or(self.copy(view::copied::rows)),
                 Effect::NextTheme => self.theme = self.theme.next(),
                 Effect::Suspend => signals::ask_group_to_stop(),
                 Effect::Quit => exit = Some(Exit::Quit),
@@ -172,8 +173,8 @@ impl EventLoop<'_> {
     }
 
     /// Sends what is selected to the terminal's clipboard.
-    fn copy(&mut self) -> Option<Exit> {
-        let copied = match view::copied::text(&self.app, &self.theme) {
+    fn copy(&mut self, text: fn(&App, &Theme) -> Option<CopiedText>) -> Option<Exit> {
+        let copied = match text(&self.app, &self.theme) {
             None => Copied::Nothing,
             Some(CopiedText { title, text }) => {
                 let (sequence, is_whole) = clipboard::sequence(&text);

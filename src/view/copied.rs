@@ -13,7 +13,7 @@ use crate::{
         Destination, DestinationUse, Finding, OwnerKey, OwnerUse, Subject,
         diagnosis::SubjectStatus, notation,
     },
-    view::{Theme, inspector, overview, words},
+    view::{Theme, inspector, overview, sockets, words},
 };
 
 /// A piece of text, and what it is about.
@@ -36,10 +36,26 @@ pub fn text(app: &App, theme: &Theme) -> Option<CopiedText> {
             let port = app.inspected();
             (format!("port {port}"), inspector::text(app, scan, theme))
         }
+        Screen::Sockets => sockets::copied(app)?,
         Screen::Allocate | Screen::Lab => return None,
     };
-    let machine = &scan.snapshot.machine.name;
-    let mut text = format!("{machine}: {}", lines.join("\n"));
+    // A command is pasted into a shell, so nothing is written before it.
+    let machine = match app.screen() {
+        Screen::Sockets => String::new(),
+        _ => format!("{}: ", scan.snapshot.machine.name),
+    };
+    let mut text = format!("{machine}{}", lines.join("\n"));
+    text.push('\n');
+    if theme.ascii {
+        text = words::ascii(&text);
+    }
+    Some(CopiedText { title, text })
+}
+
+/// Returns the marked rows of the Sockets screen; without marks, all rows. None: there are none.
+pub fn rows(app: &App, theme: &Theme) -> Option<CopiedText> {
+    let (title, lines) = sockets::copied_rows(app)?;
+    let mut text = lines.join("\n");
     text.push('\n');
     if theme.ascii {
         text = words::ascii(&text);

@@ -7,6 +7,7 @@ mod neighbours;
 mod port;
 mod port_history;
 mod range;
+mod release;
 
 use ratatui::{
     layout::Rect,
@@ -18,7 +19,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::{
     app::{App, Grid, LatestScan, Lens},
-    domain::{PortRange, StateClass},
+    domain::{PortRange, Socket, StateClass},
     view::{
         Role, Theme,
         layout::FrameAreas,
@@ -53,6 +54,9 @@ struct InspectorContext<'a> {
     port: u16,
     /// The block of the map that contains the port. None: the map does not show the port.
     block: Option<PortRange>,
+    /// The socket that is selected on a screen without a map; its owner comes first. None: the
+    /// port is inspected.
+    socket: Option<&'a Socket>,
     width: usize,
 }
 
@@ -68,7 +72,7 @@ pub fn render(
     let block = app.hover().or_else(|| grid.block(grid.block_position(port)?));
     let area = areas.inspector;
     let width = usize::from(area.width.saturating_sub(2));
-    let context = InspectorContext { app, scan, theme, port, block, width };
+    let context = InspectorContext { app, scan, theme, port, block, socket: None, width };
     let has_families = areas.gauges.is_empty();
     if areas.has_inspector_beside {
         let rule = theme.glyph("│", "|");
@@ -87,10 +91,29 @@ pub fn render(
     }
 }
 
+/// Draws what is known about the port of a socket, the owner of the socket first, and what frees
+/// the port.
+pub fn render_socket(app: &App, scan: &LatestScan, socket: &Socket, surface: &mut Surface<'_>) {
+    let (theme, area) = (surface.theme, surface.area);
+    let context = InspectorContext {
+        app,
+        scan,
+        theme,
+        port: socket.local.port,
+        block: None,
+        socket: Some(socket),
+        width: usize::from(area.width),
+    };
+    let height = usize::from(area.height);
+    let (lines, needed) = below::lines(&context, height);
+    surface.lines(&page(&context, lines, needed, height));
+}
+
 /// Returns all that is known about the port, as lines of text without a frame.
 pub fn text(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<String> {
     let port = app.inspected();
-    let context = InspectorContext { app, scan, theme, port, block: None, width: TEXT_WIDTH };
+    let context =
+        InspectorContext { app, scan, theme, port, block: None, socket: None, width: TEXT_WIDTH };
     let [port_lines, history_lines] =
         [port::lines(&context, usize::MAX).0, port_history::lines(&context)];
     let rows = |lines: Vec<Line<'static>>| {
@@ -278,7 +301,7 @@ impl InspectorContext<'_> {
     /// Returns the style of a state: its colour under the state lens, else that of plain text,
     /// because the colours then mean something else.
     fn class_style(&self, class: StateClass) -> Style {
-        let is_state = self.app.map().lens == Lens::State;
+        let is_state = self.socket.is_some() || self.app.map().lens == Lens::State;
         self.theme.style(if is_state { Role::Class(class) } else { Role::Text })
     }
 

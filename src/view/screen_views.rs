@@ -5,7 +5,7 @@ use ratatui::layout::{Position, Rect};
 
 use crate::{
     app::{App, PointerTarget, Screen},
-    view::{Surface, allocate, compact, lab, layout::FrameAreas, map, overview},
+    view::{Surface, allocate, compact, lab, layout::FrameAreas, map, overview, sockets},
 };
 
 pub struct ScreenView {
@@ -32,6 +32,12 @@ const VIEWS: [ScreenView; Screen::EACH.len()] = [
         render: map::render,
         render_text: Some(compact::render),
         hit: map::hit,
+    },
+    ScreenView {
+        tab: [" 3 Sockets ", " 3 Sock "],
+        render: |app, areas, surface| sockets::render(app, &mut surface.within(areas.body)),
+        render_text: None,
+        hit: |app, _, areas, at| sockets::row_at(app, areas.body, at).map(PointerTarget::Row),
     },
     ScreenView {
         tab: [" 4 Allocate ", " 4 Alloc "],

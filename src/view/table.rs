@@ -28,12 +28,14 @@ pub struct TableColumn<C, R> {
     dropped: u8,
     /// Width up to which the column takes what the others leave.
     most: u16,
+    /// Whether the rows are sorted by the column in reverse order. None: another one sorts them.
+    is_reversed: Option<bool>,
     cell: DrawCell<C, R>,
 }
 
 impl<C, R> TableColumn<C, R> {
     pub fn left(title: &'static str, width: u16, dropped: u8, cell: DrawCell<C, R>) -> Self {
-        Self { title, width, is_right: false, dropped, most: width, cell }
+        Self { title, width, is_right: false, dropped, most: width, is_reversed: None, cell }
     }
 
     pub fn right(title: &'static str, width: u16, dropped: u8, cell: DrawCell<C, R>) -> Self {
@@ -44,11 +46,50 @@ impl<C, R> TableColumn<C, R> {
     pub fn up_to(self, most: u16) -> Self {
         Self { most, ..self }
     }
+
+    /// Marks the column as the one that sorts the rows.
+    #[must_use]
+    pub fn sorting(self, is_reversed: bool) -> Self {
+        Self { is_reversed: Some(is_reversed), ..self }
+    }
+
+    fn title(&self, theme: &Theme) -> Span<'static> {
+        let mark = match self.is_reversed {
+            None => return Span::raw(self.title),
+            Some(false) => theme.glyph("▼", "v"),
+            Some(true) => theme.glyph("▲", "^"),
+        };
+        Span::styled(format!("{} {mark}", self.title), theme.style(Role::Accent))
+    }
+}
+
+/// The columns of a table, and what is beside them.
+pub struct TableLayout<C, R> {
+    columns: Vec<TableColumn<C, R>>,
+    /// Width of the gap between columns.
+    gap: u16,
+    /// Draws the column before the first one. None: it is blank.
+    flag: Option<DrawFlag<C, R>>,
+}
+
+/// Draws one character that says something of a row.
+type DrawFlag<C, R> = fn(&C, &R) -> Span<'static>;
+
+impl<C, R> From<Vec<TableColumn<C, R>>> for TableLayout<C, R> {
+    fn from(columns: Vec<TableColumn<C, R>>) -> Self {
+        Self { columns, gap: GAP, flag: None }
+    }
+}
+
+impl<C, R> TableLayout<C, R> {
+    /// Returns a table with gaps of one column, and a character before each row.
+    pub fn dense(columns: Vec<TableColumn<C, R>>, flag: DrawFlag<C, R>) -> Self {
+        Self { columns, gap: 1, flag: Some(flag) }
+    }
 }
 
 /// Height of the line with the titles.
 pub const HEAD: u16 = 1;
-/// Width of the gap between columns.
 const GAP: u16 = 2;
 const MARK: u16 = 2;
 
@@ -56,67 +97,76 @@ const MARK: u16 = 2;
 /// that fit, see [`window`].
 pub fn draw<C, R>(
     context: &C,
-    columns: Vec<TableColumn<C, R>>,
+    layout: impl Into<TableLayout<C, R>>,
     rows: &[R],
     selected: Option<usize>,
     surface: &mut Surface<'_>,
 ) {
     let (theme, area) = (surface.theme, surface.area);
-    let columns = fitting(columns, area.width);
-    let titles = columns.iter().map(|column| vec![Span::raw(column.title)]);
-    let head = line(&columns, titles, false, theme);
+    let layout = layout.into().fitting(area.width);
+    let titles = layout.columns.iter().map(|column| vec![column.title(theme)]);
+    let head = layout.line([Span::raw("  "), Span::raw("")], titles);
     surface.lines([&head]);
     surface.buffer.set_style(Rect { height: HEAD, ..area }, theme.style(Role::Dim));
     for ((index, row), y) in rows.iter().enumerate().zip(area.y + HEAD..area.bottom()) {
         let is_selected = selected == Some(index);
-        let cells =
-            columns.iter().map(|column| (column.cell)(context, row, usize::from(column.width)));
-        let line = line(&columns, cells, is_selected, theme);
+        let cells = layout
+            .columns
+            .iter()
+            .map(|column| (column.cell)(context, row, usize::from(column.width)));
+        let pointer = if is_selected { theme.glyph("❯", ">") } else { " " };
+        let flag = layout.flag.map_or(Span::raw(" "), |flag| flag(context, row));
+        let line = layout.line([Span::styled(pointer, theme.style(Role::Accent)), flag], cells);
         draw_row(&line, is_selected, &mut surface.within(Rect { y, height: 1, ..area }));
     }
 }
 
-/// Returns the columns that fit into `width`, of which the first that may grow takes what is left.
-fn fitting<C, R>(mut columns: Vec<TableColumn<C, R>>, width: u16) -> Vec<TableColumn<C, R>> {
-    let needed = |columns: &[TableColumn<C, R>]| {
-        MARK + columns.iter().map(|column| column.width + GAP).sum::<u16>() - GAP
-    };
-    while columns.len() > 1 && needed(&columns) > width {
-        let worst = (0..columns.len()).max_by_key(|&index| columns[index].dropped);
-        let Some(worst) = worst.filter(|&worst| columns[worst].dropped > 0) else { break };
-        columns.remove(worst);
+impl<C, R> TableLayout<C, R> {
+    /// Drops the columns that do not fit into `width`. Those that may grow take what is left, the
+    /// first one first.
+    fn fitting(mut self, width: u16) -> Self {
+        let gap = self.gap;
+        let needed = |columns: &[TableColumn<C, R>]| {
+            MARK + columns.iter().map(|column| column.width + gap).sum::<u16>() - gap
+        };
+        let columns = &mut self.columns;
+        while columns.len() > 1 && needed(columns) > width {
+            let worst = (0..columns.len()).max_by_key(|&index| columns[index].dropped);
+            let Some(worst) = worst.filter(|&worst| columns[worst].dropped > 0) else { break };
+            columns.remove(worst);
+        }
+        let mut spare = width.saturating_sub(needed(columns));
+        for column in columns {
+            let grown = spare.min(column.most.saturating_sub(column.width));
+            column.width += grown;
+            spare -= grown;
+        }
+        self
     }
-    let spare = width.saturating_sub(needed(&columns));
-    if let Some(growing) = columns.iter_mut().find(|column| column.most > column.width) {
-        growing.width = (growing.width + spare).min(growing.most);
-    }
-    columns
-}
 
-/// Joins the cells to one line.
-fn line<C, R>(
-    columns: &[TableColumn<C, R>],
-    cells: impl Iterator<Item = Vec<Span<'static>>>,
-    is_selected: bool,
-    theme: &Theme,
-) -> Line<'static> {
-    let mark = if is_selected { theme.glyph("❯ ", "> ") } else { "  " };
-    let mut line = Line::from(Span::styled(mark, theme.style(Role::Accent)));
-    for (index, (column, cell)) in columns.iter().zip(cells).enumerate() {
-        let width: usize = cell.iter().map(Span::width).sum();
-        let padding = " ".repeat(usize::from(column.width).saturating_sub(width));
-        if index > 0 {
-            line.push_span(" ".repeat(usize::from(GAP)));
+    /// Joins the cells to one line.
+    fn line(
+        &self,
+        marks: [Span<'static>; 2],
+        cells: impl Iterator<Item = Vec<Span<'static>>>,
+    ) -> Line<'static> {
+        let mut line = Line::from(marks.to_vec());
+        for (index, (column, cell)) in self.columns.iter().zip(cells).enumerate() {
+            let width: usize = cell.iter().map(Span::width).sum();
+            let padding = " ".repeat(usize::from(column.width).saturating_sub(width));
+            if index > 0 {
+                line.push_span(" ".repeat(usize::from(self.gap)));
+            }
+            if column.is_right {
+                line.push_span(padding);
+                line.extend(cell);
+            } else {
+                line.extend(cell);
+                line.push_span(padding);
+            }
         }
-        if column.is_right {
-            line.push_span(padding);
-            line.extend(cell);
-        } else {
-            line.extend(cell);
-            line.push_span(padding);
-        }
+        line
     }
-    line
 }
 
 /// Draws a row. A cell that has its own background keeps it. With sixteen colours, text on the
@@ -180,8 +230,8 @@ mod tests {
             let column = |(title, dropped)| {
                 TableColumn::<(), ()>::left(title, 10, dropped, |(), (), _| Vec::new())
             };
-            let fitting = fitting(columns.map(column).into(), width);
-            fitting.iter().map(|column| column.title).collect()
+            let layout = TableLayout::from(Vec::from(columns.map(column))).fitting(width);
+            layout.columns.iter().map(|column| column.title).collect()
         };
         assert_eq!(shown(36), ["a", "b", "c"]);
         assert_eq!(shown(35), ["a", "c"]);

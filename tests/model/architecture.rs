@@ -128,6 +128,8 @@ fn name(context: Context) -> &'static str {
     match context {
         Context::Overview => "Overview",
         Context::Map => "Map",
+        Context::Sockets => "Sockets",
+        Context::Filter => "filter",
         Context::Allocate => "Allocate",
         Context::Lab => "Lab",
         Context::Help => "help",

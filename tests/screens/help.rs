@@ -13,9 +13,10 @@ use ratatui::{buffer::Buffer, layout::Rect};
 use crate::session::{self, SIZES, Session, ascii, busy, dark, range};
 
 /// The keys that open each screen.
-const SCREENS: [(&str, Context); 5] = [
+const SCREENS: [(&str, Context); 6] = [
     ("1", Context::Overview),
     ("2", Context::Map),
+    ("3", Context::Sockets),
     ("4", Context::Allocate),
     ("4P", Context::Pool),
     ("5", Context::Lab),
@@ -304,9 +305,9 @@ fn the_footer_of_a_small_terminal_shows_the_most_important_keys() {
         let buffer = Session::of(&busy(), dark(), 80, 24).press(keys).draw();
         line(&buffer, 0, 80, 23)
     };
-    let map = " hjkl move  / g find  + - zoom  c C colours  y copy  p TCP only  ? help  q quit";
+    let map = " hjkl move  g find  + - zoom  c C colours  y copy  p TCP only  ? help  q quit";
     assert_eq!(footer("").trim_end(), map);
-    let paused = " hjkl move  / g find  + - zoom  c C colours  Space resume  ? help  q quit";
+    let paused = " hjkl move  g find  + - zoom  c C colours  y copy  Space resume  ? help  q quit";
     assert_eq!(footer(" ").trim_end(), paused);
     assert!(footer("1 ").contains("Space resume  ? help  q quit"), "{}", footer("1 "));
     let allocate = footer("4");

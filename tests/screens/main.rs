@@ -29,3 +29,5 @@ mod pool_screen;
 mod pool_session;
 mod screens;
 mod sessions;
+mod sockets_screen;
+mod sockets_session;

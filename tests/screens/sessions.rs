@@ -166,26 +166,26 @@ fn found(first: &str, typed: &str) -> (Screen, u16) {
 }
 
 #[test]
-fn a_slash_finds_ports_endpoints_names_and_pids_from_each_screen() {
-    for first in ["1", "2", "4", "4P", "5"] {
+fn g_finds_ports_endpoints_names_and_pids_from_each_screen() {
+    for first in ["1", "2", "3", "4", "4P", "5"] {
         for (typed, port) in [
-            ("/443", 443),
-            ("/:40003", 40_003),
-            ("/10.0.0.1:40007", 40_007),
-            ("/payments", 40_007),
-            ("/pid 812", 443),
-            ("/NGINX", 443),
+            ("g443", 443),
+            ("g:40003", 40_003),
+            ("g10.0.0.1:40007", 40_007),
+            ("gpayments", 40_007),
+            ("gpid 812", 443),
+            ("gNGINX", 443),
         ] {
             assert_eq!(found(first, typed), (Screen::Map, port), "{first}{typed}");
         }
     }
-    assert_eq!(found("1", "/"), (Screen::Overview, 32_768), "nothing was typed");
+    assert_eq!(found("1", "g"), (Screen::Overview, 32_768), "nothing was typed");
 }
 
 #[test]
-fn letters_after_a_slash_are_no_commands() {
+fn letters_in_the_prompt_are_no_commands() {
     let mut session = Session::started();
-    assert_eq!(session.type_keys("1/q?x 2"), []);
+    assert_eq!(session.type_keys("1gq?x 2"), []);
     assert_eq!(session.0.overlay(), &Overlay::GoTo("q?x 2".to_owned()));
     assert_eq!(session.press(Key::Escape), []);
     assert_eq!((session.0.screen(), session.0.overlay()), (Screen::Overview, &Overlay::None));
@@ -195,7 +195,7 @@ fn letters_after_a_slash_are_no_commands() {
 fn a_range_in_the_prompt_stays_there_with_what_is_expected() {
     for typed in ["8080-8090", "8080/tcp"] {
         let mut session = Session::started();
-        session.type_keys("/");
+        session.type_keys("g");
         session.type_keys(typed);
         session.press(Key::Enter);
         assert_eq!(session.0.overlay(), &Overlay::GoTo(typed.to_owned()));

@@ -42,7 +42,7 @@ const _: () = assert!(size_of::<KnownPorts>() == 24, "there may be 200,000 of th
 impl KnownPorts {
     pub fn of(socket: &Socket) -> Self {
         Self {
-            identity: identity(socket),
+            identity: socket.identity(),
             endpoints: endpoints(socket) as u32,
             since: Tick::default(),
             port: socket.local.port,
@@ -65,7 +65,7 @@ impl KnownPorts {
     }
 
     pub fn is(&self, socket: &Socket) -> bool {
-        self.has_cookie == socket.cookie.is_some() && self.identity == identity(socket)
+        self.has_cookie == socket.cookie.is_some() && self.identity == socket.identity()
     }
 
     /// Returns whether `new`, with the same endpoints but another identity, is a later state of
@@ -91,9 +91,13 @@ impl KnownPorts {
     }
 }
 
-fn identity(socket: &Socket) -> u64 {
-    let inode = socket.inode.unwrap_or_default();
-    socket.cookie.unwrap_or_else(|| mixed(endpoints(socket), inode.into()))
+impl Socket {
+    /// Returns the number by which the socket is recognized in another snapshot: the cookie, or
+    /// without one a fingerprint of the endpoints and the inode.
+    pub fn identity(&self) -> u64 {
+        let inode = self.inode.unwrap_or_default();
+        self.cookie.unwrap_or_else(|| mixed(endpoints(self), inode.into()))
+    }
 }
 
 /// Returns a fingerprint of the local address and the remote endpoint.

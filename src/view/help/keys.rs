@@ -51,6 +51,7 @@ fn groups(page_context: &PageContext, keys: Keys, width: usize) -> Vec<Vec<KeyGr
     let (context, name) = match page_context.app.screen() {
         Screen::Overview => (Context::Overview, "Keys of the overview"),
         Screen::Map => (Context::Map, "Keys of the map"),
+        Screen::Sockets => (Context::Sockets, "Keys of the sockets"),
         Screen::Allocate if page_context.app.pool().is_open() => {
             (Context::Pool, "Keys of the pool")
         }

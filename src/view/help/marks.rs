@@ -32,6 +32,18 @@ pub fn overview(page_context: &PageContext) -> Vec<MarkRow> {
     ]
 }
 
+/// Returns the marks before the rows of the list of sockets.
+pub fn sockets(theme: &Theme) -> Vec<MarkRow> {
+    let mark = |symbol: &str, role| Span::styled(format!(" {symbol} "), theme.style(role));
+    vec![
+        MarkRow::new("marked", "by v or V; Y copies these rows")
+            .marked(mark(theme.glyph("✓", "*"), Role::Accent)),
+        MarkRow::new("new", "appeared in the last 3 s").marked(mark("+", Role::Ok)),
+        MarkRow::new("ended", "in the last 3 s; the row disappears")
+            .marked(mark(theme.glyph("−", "-"), Role::Warn)),
+    ]
+}
+
 /// Returns the marks of the allocator's map and histogram.
 pub fn allocate(page_context: &PageContext) -> Vec<MarkRow> {
     let theme = page_context.theme;

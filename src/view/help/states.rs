@@ -45,6 +45,7 @@ fn page(page_context: &PageContext, lenses: impl Iterator<Item = Lens>) -> Vec<L
             mark_table.lines(&reading(theme)),
             lens_sheet.lines(&lenses.map(|lens| of_lens(lens, theme)).collect::<Vec<_>>()),
         ],
+        Screen::Sockets => vec![mark_table.lines(&marks::sockets(theme)), states()],
         Screen::Allocate if page_context.app.pool().is_open() => {
             vec![mark_table.lines(&marks::pool(theme)), states()]
         }

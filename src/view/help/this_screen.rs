@@ -67,6 +67,23 @@ const MAP: ScreenWords = ScreenWords {
         ("seen for", "the socket was open before the first scan"),
     ],
 };
+const SOCKETS: ScreenWords = ScreenWords {
+    title: "Sockets",
+    purpose: "Every socket, a row each: find them by a filter, group them, see who holds them and what \
+              frees the port. While the filter is typed: Enter keeps it, Esc clears it, Up and Down \
+              go through the last ones, Tab completes.",
+    words: &[
+        ("nginx", "a bare name: part of the name of the owner; also pid 812, user app, unit nginx"),
+        (":8080, 10.0.0.0/8", "either port, either address; to 10.0.3.17:5432: the remote end"),
+        ("state time-wait", "the filters of ss(8), with and, or, not and ( ); listen; age > 1m"),
+        ("same as", "the ss command that lists the same sockets; y copies it"),
+        ("age, left", "since the socket was first seen, > if it is older; TIME-WAIT: time left"),
+        ("queue", "of a listener: connections that wait, and the limit; else bytes in, out"),
+        ("+ new, − ended", "marked for 3 s; the selection stays on its socket while rows move"),
+        ("(name)", "the process that closed the socket, which the kernel still keeps"),
+        ("unknown", "whether a socket matches depends on what is not visible, such as its owner"),
+    ],
+};
 const ALLOCATE: ScreenWords = ScreenWords {
     title: "Allocate",
     purpose: "How a program finds a free port: it tries ports in the order of its strategy until a \
@@ -131,6 +148,7 @@ fn words_of(app: &App) -> &'static ScreenWords {
     match app.screen() {
         Screen::Overview => &OVERVIEW,
         Screen::Map => &MAP,
+        Screen::Sockets => &SOCKETS,
         Screen::Allocate if app.pool().is_open() => &POOL,
         Screen::Allocate => &ALLOCATE,
         Screen::Lab if app.lab().is_race_shown() => &RACE,

@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthStr;
 use super::{
     InspectorContext,
     groups::{self, PortOwner, StateSockets},
-    port, port_history, range,
+    port, port_history, range, release,
 };
 use crate::{
     domain::PortRange,
@@ -45,8 +45,16 @@ fn lines_of(context: &InspectorContext<'_>, command_rows: usize) -> (Vec<Line<'s
     for parts in others {
         lines.extend(detail_rows(context, parts));
     }
-    let needed = lines.len() + detail_rows(context, last).count();
-    lines.extend(detail_rows(context, &[last, &port::facts(context)].concat()));
+    let needed;
+    if let Some(socket) = context.socket {
+        lines.extend(detail_rows(context, last));
+        lines.extend(release::lines(context, socket));
+        needed = lines.len();
+        lines.extend(detail_rows(context, &port::facts(context)));
+    } else {
+        needed = lines.len() + detail_rows(context, last).count();
+        lines.extend(detail_rows(context, &[last, &port::facts(context)].concat()));
+    }
     let history_lines = port_history::lines(&InspectorContext {
         width: context.width.saturating_sub(INDENT),
         ..*context
@@ -92,8 +100,8 @@ fn fitting_rows(parts: &[String], width: usize) -> impl Iterator<Item = String> 
         .flat_map(move |row| words::wrapped(&row, width))
 }
 
-/// Returns the owner, then its sockets. If the owner is not alone or is no process, the sockets
-/// come first, and both share a row if they fit.
+/// Returns the owner, then its sockets. If the owner is not alone or is no process, or if a socket
+/// is selected, the sockets come first, and both share a row if they fit.
 fn owner_lines(
     context: &InspectorContext<'_>,
     owner: &PortOwner<'_>,
@@ -102,7 +110,7 @@ fn owner_lines(
 ) -> Vec<Line<'static>> {
     let names = port::owner_words(context, owner);
     let width = context.width.saturating_sub(INDENT);
-    if is_alone && !owner.pids.is_empty() {
+    if is_alone && !owner.pids.is_empty() && context.socket.is_none() {
         let rows = state_rows(context, owner, width).into_iter().map(indented);
         return after_number(context, &[names.join(", ")]).into_iter().chain(rows).collect();
     }

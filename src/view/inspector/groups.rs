@@ -29,6 +29,12 @@ impl<'a> PortOwner<'a> {
         self.states.first()?.sockets.first().copied()
     }
 
+    /// Returns whether the socket is one of the owner's.
+    pub fn has(&self, socket: &Socket) -> bool {
+        let mut sockets = self.states.iter().flat_map(|all| &all.sockets);
+        sockets.any(|other| other.identity() == socket.identity())
+    }
+
     fn add(&mut self, socket: &'a Socket) {
         let (protocol, state) = (socket.protocol, socket.state);
         match self.states.iter_mut().find(|all| (all.protocol, all.state) == (protocol, state)) {

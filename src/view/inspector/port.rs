@@ -115,9 +115,13 @@ pub fn title(context: &InspectorContext<'_>) -> Line<'static> {
     context.title(&format!("Port {}{pointer}", context.port), &count)
 }
 
-/// Returns the owners of the sockets on the port, the most important one first.
+/// Returns the owners of the sockets on the port: that of the selected socket, then the most
+/// important one.
 pub fn owners<'a>(context: &InspectorContext<'a>) -> Vec<PortOwner<'a>> {
     let mut owners = groups::owners(context.app, &context.scan.snapshot, context.port);
+    if let Some(selected) = context.socket {
+        owners.sort_by_key(|owner| !owner.has(selected));
+    }
     owners.truncate(MAX_OWNERS);
     owners
 }
@@ -346,7 +350,7 @@ pub fn state_words(context: &InspectorContext<'_>, all: &StateSockets<'_>) -> Ve
         }
     };
     parts.extend(times(context, &all.sockets));
-    if !context.app.map().protocols.includes(all.protocol) {
+    if context.socket.is_none() && !context.app.map().protocols.includes(all.protocol) {
         parts.push(format!("not on this map ({protocol})"));
     }
     parts

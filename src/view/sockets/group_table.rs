@@ -1,0 +1,160 @@
+//! Draws the table of groups, and what is known about the selected one.
+
+use ratatui::text::Span;
+
+use super::SocketsContext;
+use crate::{
+    app::{
+        App,
+        lens::OwnerName,
+        sockets::{GroupColumn, GroupId, RowGroup},
+    },
+    domain::{Protocol, StateClass, notation},
+    view::{
+        Role, gauges, legend,
+        surface::Surface,
+        table::{self, TableColumn, TableLayout, dim, plain},
+        words,
+    },
+};
+
+type GroupTableColumn<'a> = TableColumn<SocketsContext<'a>, RowGroup>;
+
+pub fn render(context: &SocketsContext<'_>, groups: &[RowGroup], surface: &mut Surface<'_>) {
+    let list = context.list;
+    let room = usize::from(surface.area.height.saturating_sub(table::HEAD));
+    let end = groups.len().min(list.first + room);
+    let visible = groups.get(list.first..end).unwrap_or_default();
+    let selected = list.selected.and_then(|index| index.checked_sub(list.first));
+    let layout = TableLayout::from(columns(context));
+    table::draw(context, layout, visible, selected, surface);
+    if visible.is_empty() {
+        let at = surface.area;
+        let words = "no socket matches the filter";
+        surface.put(at.x + 2, at.y + table::HEAD, words, context.theme.style(Role::Dim));
+    }
+}
+
+fn columns<'a>(context: &SocketsContext<'a>) -> Vec<GroupTableColumn<'a>> {
+    let sockets = context.app.sockets();
+    let order = sockets.group_order();
+    let title = sockets.group_by().name();
+    let sorting = |column: GroupTableColumn<'a>, by| match order.column == by {
+        true => column.sorting(order.is_reversed),
+        false => column,
+    };
+    let name = GroupTableColumn::<'a>::left(title, 20, 0, |context, row, width| {
+        plain(words::shorten(&name(context.app, row), width))
+    })
+    .up_to(44);
+    let all = GroupTableColumn::<'a>::right("sockets", 9, 0, |_, row, _| {
+        plain(notation::grouped(row.sockets))
+    });
+    let ports = GroupTableColumn::<'a>::right("ports", 7, 1, |_, row, _| {
+        plain(notation::grouped(row.ports))
+    });
+    vec![
+        sorting(name, GroupColumn::Name),
+        sorting(all, GroupColumn::Sockets),
+        GroupTableColumn::<'a>::right("listen", 6, 3, |context, row, _| {
+            count(context, row.by_class[StateClass::Listen as usize])
+        }),
+        GroupTableColumn::<'a>::right("estab", 7, 2, |context, row, _| {
+            count(context, row.by_class[StateClass::Established as usize])
+        }),
+        GroupTableColumn::<'a>::right("t-wait", 7, 2, |context, row, _| {
+            count(context, row.by_class[StateClass::TimeWait as usize])
+        }),
+        GroupTableColumn::<'a>::right("other", 7, 4, |context, row, _| {
+            let others = [StateClass::Closing, StateClass::Bound, StateClass::Udp];
+            count(context, others.map(|class| row.by_class[class as usize]).iter().sum())
+        }),
+        sorting(ports, GroupColumn::Ports),
+        GroupTableColumn::<'a>::left("by state", 10, 5, |context, row, width| {
+            let most = context.list.largest_group.max(1);
+            gauges::parts(&row.by_class, most, context.theme, width)
+        })
+        .up_to(40),
+    ]
+}
+
+fn count(context: &SocketsContext<'_>, count: u32) -> Vec<Span<'static>> {
+    dim(notation::grouped(count), context.theme)
+}
+
+/// Names a group: `nginx[812] +4`, `10.0.3.17:443`, `443 https`.
+pub fn name(app: &App, group: &RowGroup) -> String {
+    let processes = |name: String| match group.processes {
+        Some((_, count)) if count > 1 => words::with_others(name, count.into()),
+        _ => name,
+    };
+    match &group.id {
+        GroupId::Owner(OwnerName::Process(_)) => {
+            let first = group.processes.map(|(pid, _)| app.processes().named(pid).to_string());
+            processes(first.unwrap_or_default())
+        }
+        GroupId::Owner(OwnerName::Unnamed(key)) => words::owner_key(app, *key),
+        GroupId::Destination(remote) => remote.to_string(),
+        GroupId::NoPeer => "no peer".to_owned(),
+        GroupId::State(state) => state.name().to_owned(),
+        GroupId::Port(port) => {
+            let service = Protocol::EACH
+                .into_iter()
+                .find_map(|protocol| app.services().name(protocol, *port));
+            service.map_or_else(|| port.to_string(), |service| format!("{port} {service}"))
+        }
+        GroupId::User(uid) => app
+            .scan()
+            .map_or_else(|| format!("uid {uid}"), |scan| words::user(&scan.snapshot, *uid)),
+        GroupId::NoUser => "no user (closed, or not reported)".to_owned(),
+        GroupId::Unit(unit) => words::unit(unit).1.to_owned(),
+        GroupId::NoUnit => "no unit".to_owned(),
+    }
+}
+
+/// Draws what is known about the selected group: its process, and its sockets by state.
+pub fn render_selected(context: &SocketsContext<'_>, surface: &mut Surface<'_>) {
+    let groups = context.list.groups.as_deref().unwrap_or_default();
+    let Some(group) = context.list.selected.and_then(|index| groups.get(index)) else {
+        surface.rule("", "");
+        return;
+    };
+    if surface.area.height > 1 {
+        surface.rule(&name(context.app, group), &context.position());
+    }
+    let process = group.processes.and_then(|(pid, _)| context.app.processes().get(pid));
+    if let Some(process) = process {
+        let command = process.command.as_ref().filter(|command| !command.is_empty());
+        let snapshot = &context.scan.snapshot;
+        let user = process.uid.map(|uid| words::user(snapshot, uid));
+        let age = process
+            .started
+            .and_then(|at| snapshot.taken_at.checked_sub(std::time::Duration::from_secs(at)));
+        let started = age.map(|age| format!("{} ago", notation::duration(age)));
+        let fields = [
+            (" command    ", command.map(ToString::to_string)),
+            (" user       ", user),
+            (" unit       ", process.unit.as_ref().map(ToString::to_string)),
+            (" started    ", started),
+            (" directory  ", process.directory.as_ref().map(ToString::to_string)),
+        ];
+        for (label, value) in fields {
+            if let Some(value) = value {
+                surface
+                    .labelled(label, &words::shorten(&value, surface.width().saturating_sub(13)));
+            }
+        }
+    }
+    if surface.left() > 0 {
+        let by_state = StateClass::EACH.into_iter().filter_map(|class| {
+            let count = group.by_class[class as usize];
+            (count > 0)
+                .then(|| format!("{} {}", legend::class_name(class), notation::grouped(count)))
+        });
+        let states: Vec<String> = by_state.collect();
+        surface.labelled(" sockets    ", &states.join(" · "));
+    }
+    if group.processes.is_some_and(|(_, count)| count > 1) && surface.left() > 0 {
+        surface.text(" a socket that several programs hold is counted in each group", Role::Dim);
+    }
+}
