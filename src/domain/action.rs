@@ -7,18 +7,22 @@ mod command;
 mod fate;
 mod forecast;
 mod plan;
+mod several;
 mod reserved;
 mod restart;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::{Endpoint, ProcessTable, Protocol, Snapshot, Socket, Text};
+use crate::domain::{
+    Endpoint, ProcessTable, Protocol, Snapshot, Socket, Text, notation::counted,
+};
 
 pub use command::{list as port_list, sysctl, sysctl_line};
 pub use fate::SocketFate;
 pub use plan::{FreePlan, plan};
 pub use reserved::{ReservedChange, ReservedPorts, without};
 pub use restart::{RestartPolicy, Supervisor};
+pub use several::choices_for;
 
 /// A process and its start time, which together identify it: the kernel reuses pids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,8 +56,8 @@ impl EndSignal {
 pub enum PortAction {
     /// Ends processes by a signal.
     End { processes: Vec<ProcessIdentity>, signal: EndSignal },
-    /// Closes one socket by SOCK_DESTROY. Its process keeps the descriptor.
-    Close(Socket),
+    /// Closes sockets by SOCK_DESTROY. Their processes keep the descriptors.
+    Close(Vec<Socket>),
     /// Ends sockets that their process has closed, such as TIME-WAIT, by SOCK_DESTROY.
     Drain {
         sockets: Vec<Socket>,
@@ -67,6 +71,37 @@ pub enum PortAction {
 }
 
 impl PortAction {
+    /// Names the action as a heading: `End the process (SIGTERM)`.
+    pub fn title(&self) -> String {
+        match self {
+            Self::End { processes, signal } => {
+                let what = match processes.len() {
+                    1 => "the process".to_owned(),
+                    count => format!("the {}", counted(count as u64, "process")),
+                };
+                match signal {
+                    EndSignal::Term => format!("End {what} (SIGTERM)"),
+                    EndSignal::Kill => format!("End {what} hard (SIGKILL)"),
+                }
+            }
+            Self::Close(sockets) => match sockets.as_slice() {
+                [Socket { remote: Some(remote), state, .. }] => {
+                    format!("Close only the socket in {state} to {remote}")
+                }
+                [socket] => {
+                    format!("Close only the socket in {} on {}", socket.state, socket.local)
+                }
+                sockets => format!("Close the {}", counted(sockets.len() as u64, "socket")),
+            },
+            Self::Drain { sockets, destination } => {
+                let to = destination.map(|remote| format!(" to {remote}")).unwrap_or_default();
+                format!("End the {}{to}", counted(sockets.len() as u64, "closed connection"))
+            }
+            Self::Reserve => "Reserve the port".to_owned(),
+            Self::Wait => "Wait until it is free".to_owned(),
+        }
+    }
+
     /// The name in JSON.
     pub fn name(&self) -> &'static str {
         match self {
@@ -246,15 +281,10 @@ pub fn choices(input: &ActionInput<'_>) -> Vec<ActionChoice> {
         return Vec::new();
     }
     let mut actions = Vec::new();
-    let processes = endable(input);
-    if !processes.is_empty() {
-        for signal in [EndSignal::Term, EndSignal::Kill] {
-            actions.push(PortAction::End { processes: processes.clone(), signal });
-        }
-    }
+    actions.extend(ends(endable(input, input.holders())));
     let is_open = |socket: &&Socket| !socket.is_closed_by_process() && socket.cookie.is_some();
     let open = input.sockets().iter().filter(is_open);
-    actions.extend(open.take(MAX_CLOSED).map(|socket| PortAction::Close(*socket)));
+    actions.extend(open.take(MAX_CLOSED).map(|socket| PortAction::Close(vec![*socket])));
     let closed: Vec<Socket> = closed_sockets(input);
     if !closed.is_empty() {
         actions.push(PortAction::Drain { sockets: closed, destination: None });
@@ -287,12 +317,18 @@ fn closed_sockets(input: &ActionInput<'_>) -> Vec<Socket> {
     input.sockets().iter().filter(|socket| socket.is_closed_by_process()).copied().collect()
 }
 
-/// Returns the holders that may be ended: not this process, and not process 1, which the kernel
+/// Returns the processes that may be ended: not this process, and not process 1, which the kernel
 /// protects and without which the machine stops.
-fn endable(input: &ActionInput<'_>) -> Vec<ProcessIdentity> {
+fn endable(input: &ActionInput<'_>, pids: BTreeSet<u32>) -> Vec<ProcessIdentity> {
     let is_endable = |pid: &u32| *pid > 1 && *pid != input.facts.own_pid;
-    let holders = input.holders().into_iter().filter(is_endable);
-    holders.filter_map(|pid| Some(input.facts_of(pid)?.identity)).collect()
+    let pids = pids.into_iter().filter(is_endable);
+    pids.filter_map(|pid| Some(input.facts_of(pid)?.identity)).collect()
+}
+
+/// Returns the actions that end the processes. Empty if there are none.
+fn ends(processes: Vec<ProcessIdentity>) -> impl Iterator<Item = PortAction> {
+    let signals = if processes.is_empty() { &[][..] } else { &[EndSignal::Term, EndSignal::Kill] };
+    signals.iter().map(move |&signal| PortAction::End { processes: processes.clone(), signal })
 }
 
 /// A process as a person sees it.

@@ -134,8 +134,9 @@ pub fn perform(
             });
             ended.collect()
         }
-        PortAction::Close(socket) => close_each(actions, std::slice::from_ref(socket)),
-        PortAction::Drain { sockets, .. } => close_each(actions, sockets),
+        PortAction::Close(sockets) | PortAction::Drain { sockets, .. } => {
+            close_each(actions, sockets)
+        }
         PortAction::Reserve | PortAction::Wait => Vec::new(),
     }
 }

@@ -7,8 +7,7 @@ pub mod text;
 use crate::{
     domain::{
         Protocol,
-        action::{ActionChoice, EndSignal, FreePlan, Frees, PortAction},
-        notation::counted,
+        action::{ActionChoice, FreePlan, Frees},
     },
     report::Scan,
 };
@@ -60,32 +59,5 @@ impl FreeSide<'_> {
             (None, None) => true,
             (None, Some(plan)) => plan.action.is_some() && plan.frees != Frees::No,
         }
-    }
-}
-
-/// Names an action as a heading.
-fn title(action: &PortAction) -> String {
-    match action {
-        PortAction::End { processes, signal } => {
-            let what = match processes.len() {
-                1 => "the process".to_owned(),
-                count => format!("the {}", counted(count as u64, "process")),
-            };
-            match signal {
-                EndSignal::Term => format!("End {what} (SIGTERM)"),
-                EndSignal::Kill => format!("End {what} hard (SIGKILL)"),
-            }
-        }
-        PortAction::Close(socket) => match socket.remote {
-            Some(remote) => {
-                format!("Close only the socket in {} to {remote}", socket.state)
-            }
-            None => format!("Close only the socket in {} on {}", socket.state, socket.local),
-        },
-        PortAction::Drain { sockets, .. } => {
-            format!("End the {}", counted(sockets.len() as u64, "closed connection"))
-        }
-        PortAction::Reserve => "Reserve the port".to_owned(),
-        PortAction::Wait => "Wait until it is free".to_owned(),
     }
 }

@@ -17,9 +17,13 @@ pub fn end(pids: &BTreeSet<u32>, signal: EndSignal) -> String {
     format!("kill -{} {}", signal.name(), pids.join(" "))
 }
 
-/// Returns the ss(8) command that closes the socket. Other sockets with the same endpoints and state
+/// Returns the ss(8) commands that close the sockets. Other sockets with the same endpoints and state
 /// match as well: ss has no filter by cookie.
-pub fn close(socket: &Socket) -> String {
+pub fn close(sockets: &[Socket]) -> String {
+    sockets.iter().map(close_one).collect::<Vec<_>>().join("; ")
+}
+
+fn close_one(socket: &Socket) -> String {
     let option = option(socket.protocol);
     let state = state_name(socket.state);
     let local = format!("src {}", endpoint(socket.local));

@@ -20,7 +20,7 @@ const MAX_NAMED: usize = 4;
 pub fn of(input: &ActionInput<'_>, action: &PortAction) -> ActionForecast {
     match action {
         PortAction::End { processes, signal } => of_end(input, processes, *signal),
-        PortAction::Close(socket) => of_close(input, socket),
+        PortAction::Close(sockets) => of_close(input, sockets),
         PortAction::Drain { sockets, .. } => of_drain(input, action, sockets),
         PortAction::Reserve => of_reserve(input),
         PortAction::Wait => of_wait(input),
@@ -131,33 +131,36 @@ fn permission_to_end(input: &ActionInput<'_>, pids: &BTreeSet<u32>) -> Permissio
     refused.or(unknown).cloned().unwrap_or(Permission::Granted)
 }
 
-fn of_close(input: &ActionInput<'_>, socket: &Socket) -> ActionForecast {
+fn of_close(input: &ActionInput<'_>, closed: &[Socket]) -> ActionForecast {
+    let is_closed =
+        |socket: &Socket| closed.iter().any(|closed| closed.cookie == socket.cookie);
+    let listener = closed.iter().find(|closed| closed.state == State::Listen);
     let fates: Vec<SocketFate> = input
         .sockets()
         .iter()
-        .map(|other| match other.cookie == socket.cookie {
-            true => fate::of_destroy(input, other),
+        .map(|socket| match is_closed(socket) {
+            true => fate::of_destroy(input, socket),
             // Its queue ends with a listener.
-            false if socket.state == State::Listen && is_queued(input, other, socket) => {
+            false if listener.is_some_and(|listener| is_queued(input, socket, listener)) => {
                 SocketFate::Released
             }
-            false => beside(input, other),
+            false => beside(input, socket),
         })
         .collect();
     let (frees, because) = combined(input, &fates);
-    let own = fate::of_destroy(input, socket);
-    let because = match own {
-        SocketFate::StaysBound => stays_bound(input, socket),
-        _ => because,
-    };
+    let stays = closed
+        .iter()
+        .find(|socket| fate::of_destroy(input, socket) == SocketFate::StaysBound)
+        .map(|socket| stays_bound(input, socket));
+    let because = stays.unwrap_or(because);
     ActionForecast {
         frees,
         because,
-        program_sees: seen_close(socket),
+        program_sees: closed.iter().find_map(seen_close),
         other_holders: Vec::new(),
         restart: None,
         closed_seconds: longest(&fates),
-        command: command::close(socket),
+        command: command::close(closed),
         permission: input.facts.may_close.clone(),
     }
 }

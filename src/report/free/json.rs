@@ -99,8 +99,7 @@ impl<'a> ActionRow<'a> {
                 processes = ended.iter().map(|identity| process(identity.pid)).collect();
                 signal = Some(by.name());
             }
-            PortAction::Close(socket) => cookies.extend(socket.cookie),
-            PortAction::Drain { sockets, .. } => {
+            PortAction::Close(sockets) | PortAction::Drain { sockets, .. } => {
                 cookies.extend(sockets.iter().filter_map(|socket| socket.cookie));
             }
             PortAction::Reserve | PortAction::Wait => {}

@@ -7,7 +7,7 @@ use crate::{
     report::{
         Page,
         explain::text::{BULLET, holders_in_words, write_groups},
-        free::{FreeOutcome, FreeReport, FreeSide, title},
+        free::{FreeOutcome, FreeReport, FreeSide},
         paragraph,
     },
 };
@@ -60,7 +60,7 @@ fn write_choice(choice: &ActionChoice, out: &mut Page<'_>) -> io::Result<()> {
     let permission = forecast.permission.refusal().map(|why| format!("not permitted: it {why}"));
     let sentences = [permission, forecast.program_sees.clone(), forecast.restart.clone()];
     let because = capitalized(&forecast.because);
-    let mut words = format!("{}: {verdict}. {because}.", title(&choice.action));
+    let mut words = format!("{}: {verdict}. {because}.", choice.action.title());
     for sentence in sentences.into_iter().flatten() {
         words.push(' ');
         words.push_str(&capitalized(&sentence));
