@@ -17,7 +17,7 @@ pub mod scanner;
 mod worker;
 
 pub use message::{
-    AllocationRequest, AllocatorTarget, LabReport, LabRequest, LabSetup, LabTarget, Outbox,
+    AllocationRequest, AllocatorTarget, FreeNews, FreeOffer, FreeRequest, LabReport, LabRequest, LabSetup, LabTarget, Outbox,
     PoolPlan, PoolReport, PoolRequest, Report, Request, Setup, Speed,
 };
 
@@ -35,6 +35,7 @@ use crate::host::Host;
 use self::{
     allocation::AllocationThread,
     describer::{DescriberLoop, SharedOwnerList},
+    freeing::offer::{self, FreeThread},
     lab::LabThread,
     pool::PoolThread,
     scanner::{ScanControl, ScanLoop},
@@ -53,6 +54,7 @@ pub struct Engine {
     allocation: AllocationThread,
     lab: LabThread,
     pool: PoolThread,
+    freeing: FreeThread,
 }
 
 impl Engine {
@@ -78,8 +80,9 @@ impl Engine {
 
         let allocation = allocation::spawn(host.clone(), outbox())?;
         let lab = lab::spawn(host.clone(), outbox(), outbox())?;
-        let pool = pool::spawn(host, outbox())?;
-        Ok(Self { scan_control, owner_list, workers, allocation, lab, pool })
+        let pool = pool::spawn(host.clone(), outbox())?;
+        let freeing = offer::spawn(host, outbox())?;
+        Ok(Self { scan_control, owner_list, workers, allocation, lab, pool, freeing })
     }
 
     /// Sends a request to its thread. Never blocks. Does nothing if the thread has ended.
@@ -92,6 +95,7 @@ impl Engine {
             Request::Allocation(request) => _ = self.allocation.send(request),
             Request::Lab(request) => _ = self.lab.send(request),
             Request::Pool(request) => _ = self.pool.send(request),
+            Request::Free(request) => _ = self.freeing.send(request),
         }
     }
 }

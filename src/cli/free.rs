@@ -1,7 +1,5 @@
 //! `portscope free`: shows what frees a port, and does it with --yes.
 
-use std::time::Duration;
-
 use crate::{
     cli::{
         args::{FreeArguments, PlainFormat, ReportArguments},
@@ -9,12 +7,12 @@ use crate::{
         output,
     },
     domain::{
-        ProcessTable, Protocol, Snapshot, Socket, Source,
-        action::{EndSignal, FreePlan, PortAction},
-        availability, notation,
+        ProcessTable, Protocol, Snapshot, Source,
+        action::{EndSignal, FreePlan},
+        availability,
     },
     engine::{
-        freeing::{self, FreeSurvey, PortWatch, StepResult},
+        freeing::{self, END_TIMEOUT, FreeSurvey, StepResult},
         sample,
     },
     host::{Host, HostError},
@@ -23,12 +21,6 @@ use crate::{
         free::{ActedStep, FreeOutcome, FreeReport, FreeSide},
     },
 };
-
-/// Default time for processes to end after SIGTERM.
-const END_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Time for connections to end after the action, for example for the answer of a peer.
-const SETTLE_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub fn run(host: &dyn Host, settings: &FreeArguments) -> anyhow::Result<CommandEnd> {
     let signal = if settings.hard { EndSignal::Kill } else { EndSignal::Term };
@@ -66,22 +58,10 @@ fn free(
     survey: &FreeSurvey,
     (protocol, plan): (Protocol, &FreePlan),
 ) -> Result<FreeOutcome, HostError> {
-    let mut actions = host.actions()?;
     let Some(action) = &plan.action else { return Ok(unchanged()) };
     let timeout = settings.timeout.unwrap_or(END_TIMEOUT);
-    let mut results = freeing::perform(&mut *actions, action, timeout);
-    let mut watch = PortWatch::new(host)?;
-    loop {
-        let sockets = watch.look(survey.port)?.on_port(protocol, survey.port).to_vec();
-        let is_closed = sockets.iter().all(Socket::is_closed_by_process);
-        if plan.then_drain && is_closed && !sockets.is_empty() {
-            let drain = PortAction::Drain { sockets: sockets.clone(), destination: None };
-            results.extend(freeing::perform(&mut *actions, &drain, timeout));
-        }
-        if sockets.is_empty() || !watch.pause(Some(SETTLE_TIMEOUT)) {
-            break;
-        }
-    }
+    let ports = [(protocol, survey.port)];
+    let results = freeing::free_ports(host, &ports, action, plan.then_drain, timeout)?;
     let steps = results.iter().map(|result| step(result, &survey.processes)).collect();
     let (is_free, remaining) = look_again(host, survey.port, protocol)?;
     Ok(FreeOutcome { steps, is_free, remaining })
@@ -110,24 +90,9 @@ fn look_again(
 }
 
 fn step(result: &StepResult, processes: &ProcessTable) -> ActedStep {
-    match result {
-        StepResult::Signalled { pid, after: Some(after) } => ActedStep {
-            words: format!("{} ended after {}", processes.named(*pid), notation::elapsed(*after)),
-            is_done: true,
-        },
-        StepResult::Signalled { pid, after: None } => ActedStep {
-            words: format!(
-                "{} received the signal and has not ended; --hard ends it",
-                processes.named(*pid)
-            ),
-            is_done: false,
-        },
-        StepResult::Closed { sockets } => ActedStep {
-            words: format!("closed {}", notation::counted(*sockets, "socket")),
-            is_done: true,
-        },
-        StepResult::Refused { what, error } => {
-            ActedStep { words: format!("could not {what}: {error}"), is_done: false }
-        }
-    }
+    let hint = match result {
+        StepResult::Signalled { after: None, .. } => "; --hard ends it",
+        _ => "",
+    };
+    ActedStep { words: format!("{}{hint}", result.words(processes)), is_done: result.is_done() }
 }

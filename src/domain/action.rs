@@ -8,14 +8,13 @@ mod fate;
 mod forecast;
 mod plan;
 mod several;
+mod words;
 mod reserved;
 mod restart;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::{
-    Endpoint, ProcessTable, Protocol, Snapshot, Socket, Text, notation::counted,
-};
+use crate::domain::{Endpoint, ProcessTable, Protocol, Snapshot, Socket, Text};
 
 pub use command::{list as port_list, sysctl, sysctl_line};
 pub use fate::SocketFate;
@@ -71,37 +70,6 @@ pub enum PortAction {
 }
 
 impl PortAction {
-    /// Names the action as a heading: `End the process (SIGTERM)`.
-    pub fn title(&self) -> String {
-        match self {
-            Self::End { processes, signal } => {
-                let what = match processes.len() {
-                    1 => "the process".to_owned(),
-                    count => format!("the {}", counted(count as u64, "process")),
-                };
-                match signal {
-                    EndSignal::Term => format!("End {what} (SIGTERM)"),
-                    EndSignal::Kill => format!("End {what} hard (SIGKILL)"),
-                }
-            }
-            Self::Close(sockets) => match sockets.as_slice() {
-                [Socket { remote: Some(remote), state, .. }] => {
-                    format!("Close only the socket in {state} to {remote}")
-                }
-                [socket] => {
-                    format!("Close only the socket in {} on {}", socket.state, socket.local)
-                }
-                sockets => format!("Close the {}", counted(sockets.len() as u64, "socket")),
-            },
-            Self::Drain { sockets, destination } => {
-                let to = destination.map(|remote| format!(" to {remote}")).unwrap_or_default();
-                format!("End the {}{to}", counted(sockets.len() as u64, "closed connection"))
-            }
-            Self::Reserve => "Reserve the port".to_owned(),
-            Self::Wait => "Wait until it is free".to_owned(),
-        }
-    }
-
     /// The name in JSON.
     pub fn name(&self) -> &'static str {
         match self {

@@ -1,4 +1,6 @@
-//! Looks at a port, performs an action on it, and looks again. Starts no thread.
+//! Looks at a port, performs an action on it, and looks again.
+
+pub mod offer;
 
 use std::{
     collections::BTreeSet,
@@ -8,10 +10,12 @@ use std::{
 
 use crate::{
     domain::{
-        ProcessTable, Protocol, Snapshot, Source,
+        PortRange, ProcessTable, Protocol, Snapshot, Socket, Source,
         action::{
             ActionChoice, ActionFacts, ActionInput, EndSignal, FreePlan, PortAction, choices, plan,
+            port_list,
         },
+        notation,
     },
     engine::{sample::describe_or_miss, scanner::COST_FACTOR},
     host::{
@@ -20,6 +24,10 @@ use crate::{
     },
 };
 
+/// Time for processes to end after a signal, unless the user sets another one.
+pub const END_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time for connections to end after an action, for example for the answer of a peer.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Minimum time between two looks at a port.
 const MIN_PAUSE: Duration = Duration::from_millis(20);
 
@@ -103,8 +111,69 @@ pub enum StepResult {
     Signalled { pid: u32, after: Option<Duration> },
     /// Number of sockets that were closed.
     Closed { sockets: u32 },
+    /// The ports are reserved now.
+    Reserved(Vec<PortRange>),
     /// The step was not possible.
     Refused { what: String, error: ActionError },
+}
+
+impl StepResult {
+    pub fn is_done(&self) -> bool {
+        match self {
+            Self::Signalled { after, .. } => after.is_some(),
+            Self::Closed { .. } | Self::Reserved(_) => true,
+            Self::Refused { .. } => false,
+        }
+    }
+
+    /// Describes the result in a sentence without its full stop.
+    pub fn words(&self, processes: &ProcessTable) -> String {
+        match self {
+            Self::Signalled { pid, after: Some(after) } => {
+                format!("{} ended after {}", processes.named(*pid), notation::elapsed(*after))
+            }
+            Self::Signalled { pid, after: None } => {
+                format!("{} received the signal and has not ended", processes.named(*pid))
+            }
+            Self::Closed { sockets } => {
+                format!("closed {}", notation::counted(*sockets, "socket"))
+            }
+            Self::Reserved(ports) => format!("reserved {} until the next boot", port_list(ports)),
+            Self::Refused { what, error } => format!("could not {what}: {error}"),
+        }
+    }
+}
+
+/// Performs an action that ends processes or sockets, and waits until no socket is on the ports, at
+/// most for `SETTLE_TIMEOUT`. `then_drain`: also ends the closed connections that remain.
+///
+/// Errors: the network namespace cannot be entered, or the sockets could not be listed.
+pub fn free_ports(
+    host: &dyn Host,
+    ports: &[(Protocol, u16)],
+    action: &PortAction,
+    then_drain: bool,
+    timeout: Duration,
+) -> Result<Vec<StepResult>, HostError> {
+    let mut actions = host.actions()?;
+    let mut results = perform(&mut *actions, action, timeout);
+    let mut watch = PortWatch::new(host)?;
+    loop {
+        let snapshot = match ports {
+            &[(_, port)] => watch.look(port)?,
+            _ => watch.scan()?,
+        };
+        let on_ports = ports.iter().flat_map(|&(protocol, port)| snapshot.on_port(protocol, port));
+        let sockets: Vec<Socket> = on_ports.copied().collect();
+        let is_closed = sockets.iter().all(Socket::is_closed_by_process);
+        if then_drain && is_closed && !sockets.is_empty() {
+            let drain = PortAction::Drain { sockets: sockets.clone(), destination: None };
+            results.extend(perform(&mut *actions, &drain, timeout));
+        }
+        if sockets.is_empty() || !watch.pause(Some(SETTLE_TIMEOUT)) {
+            return Ok(results);
+        }
+    }
 }
 
 /// Performs an action that ends processes or sockets, and waits until the processes have ended, at
@@ -146,7 +215,7 @@ fn wait(ending: &mut dyn EndingProcess, started: Instant, timeout: Duration) -> 
 }
 
 /// Closes the sockets. A socket that has ended by itself counts as closed.
-fn close_each(actions: &mut dyn HostActions, sockets: &[crate::domain::Socket]) -> Vec<StepResult> {
+fn close_each(actions: &mut dyn HostActions, sockets: &[Socket]) -> Vec<StepResult> {
     let mut closed = 0;
     let mut refused = None;
     for socket in sockets {

@@ -11,6 +11,7 @@ use crate::{
     host::HostError,
 };
 
+pub use super::freeing::offer::{FreeNews, FreeOffer, FreeRequest, PortUse};
 pub use crate::allocator::{
     attempt::Finished,
     lab::{CurvePoint, LabReport, LabSetup, LabTarget, StrategyReport},
@@ -28,6 +29,7 @@ pub enum Request {
     Allocation(AllocationRequest),
     Lab(LabRequest),
     Pool(PoolRequest),
+    Free(FreeRequest),
 }
 
 /// Request to the thread that owns the pool of leased ports and the sockets that hold them.
@@ -218,6 +220,8 @@ pub enum Report {
     Pool(Arc<PoolReport>),
     /// The pool could not be opened; the text says why.
     PoolFailed(Text),
+    /// The answer to the `FreeRequest` with this number. Errors: the sockets could not be listed.
+    Free { number: u64, offer: Result<Box<FreeOffer>, Text> },
     /// A worker thread panicked; the text says which. The program must end with exit code 101.
     WorkerDied(Text),
 }

@@ -50,36 +50,10 @@ fn write_side(report: &FreeReport<'_>, side: &FreeSide<'_>, out: &mut Page<'_>) 
 
 /// Writes the effect of an action, and its command on a line of its own.
 fn write_choice(choice: &ActionChoice, out: &mut Page<'_>) -> io::Result<()> {
-    let forecast = &choice.forecast;
-    let verdict = match (&choice.action, forecast.frees) {
-        (PortAction::Wait, Frees::Unknown) => "unknown when it is free",
-        (_, Frees::Yes) => "frees it",
-        (PortAction::Reserve, _) | (_, Frees::No) => "does not free it",
-        (_, Frees::Unknown) => "unknown whether it frees it",
-    };
-    let permission = forecast.permission.refusal().map(|why| format!("not permitted: it {why}"));
-    let sentences = [permission, forecast.program_sees.clone(), forecast.restart.clone()];
-    let because = capitalized(&forecast.because);
-    let mut words = format!("{}: {verdict}. {because}.", choice.action.title());
-    for sentence in sentences.into_iter().flatten() {
-        words.push(' ');
-        words.push_str(&capitalized(&sentence));
-        words.push('.');
-    }
+    let title = choice.action.title();
+    let words = format!("{title}: {}. {}", choice.verdict(), choice.sentences());
     paragraph::write(BULLET, &words, out)?;
-    writeln!(out, "{INDENT}$ {}", forecast.command)
-}
-
-/// Starts a sentence with a capital letter, unless it starts with the name of a process or a
-/// program.
-fn capitalized(sentence: &str) -> String {
-    let first = sentence.split(' ').next().unwrap_or_default();
-    let is_name = first.contains(['[', '(']) || first == "systemd";
-    let mut letters = sentence.chars();
-    match letters.next() {
-        Some(letter) if !is_name => letter.to_uppercase().chain(letters).collect(),
-        _ => sentence.to_owned(),
-    }
+    writeln!(out, "{INDENT}$ {}", choice.forecast.command)
 }
 
 /// Says what --yes does, or why nothing frees the port.

@@ -1,0 +1,235 @@
+//! What can be done about sockets that a person selected, and the thread that does it. Does not
+//! decide.
+
+use std::{collections::BTreeSet, io, sync::Arc, time::Duration};
+
+use crate::{
+    domain::{
+        PortRange, Process, ProcessTable, Protocol, Snapshot, Socket, Source, State, Text,
+        action::{
+            ActionChoice, ActionFacts, ActionInput, PortAction, ReservedChange, choices_for,
+        },
+        availability,
+    },
+    engine::{
+        Outbox, Report,
+        freeing::{self, END_TIMEOUT, StepResult, describe_parents},
+        sample::describe_or_miss,
+        worker::Worker,
+    },
+    host::{Host, HostError, OwnerDepth},
+};
+
+/// Maximum number of ports of the selected sockets, because the kernel is asked about each.
+pub const MAX_PORTS: usize = 64;
+
+/// Request to look at sockets, or to change what uses them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FreeRequest {
+    /// Returned in the report.
+    pub number: u64,
+    /// The selected sockets, as they were shown.
+    pub sockets: Arc<[Socket]>,
+    /// What to do, as it was shown. None: nothing is done.
+    pub choice: Option<ActionChoice>,
+}
+
+/// What can be done about the selected sockets, as a scan shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FreeOffer {
+    /// One for each port, in the order of the sockets.
+    pub ports: Vec<PortUse>,
+    /// The processes that hold the selected sockets, ascending by pid.
+    pub holders: Vec<Process>,
+    /// Empty: none of the sockets exists any more.
+    pub choices: Vec<ActionChoice>,
+    pub news: FreeNews,
+}
+
+/// The use of a port by all its sockets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortUse {
+    pub protocol: Protocol,
+    pub port: u16,
+    /// The number of sockets on the port.
+    pub sockets: u32,
+    /// The state of one of them, and the name of a process that holds it. None: there is no socket.
+    pub example: Option<(State, Option<Text>)>,
+    /// Whether a socket that is not listed may use the port.
+    pub may_be_unlisted: bool,
+}
+
+/// What a request has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FreeNews {
+    /// Nothing was to be done.
+    None,
+    /// Nothing was done, because what was shown has changed in this way.
+    Changed(Text),
+    /// What was done, a sentence for each step, and whether all steps succeeded.
+    Done { steps: Vec<Text>, is_done: bool },
+}
+
+/// Handle to the thread.
+pub type FreeThread = Worker<FreeRequest>;
+
+/// Starts the thread.
+///
+/// Errors: the thread could not be created.
+pub fn spawn(host: Arc<dyn Host>, outbox: Box<dyn Outbox>) -> io::Result<FreeThread> {
+    Worker::start("freeing", outbox, move |line, _| {
+        while let Ok(Some(request)) = line.receive(None) {
+            let offer = answer(&*host, &request).map(Box::new).map_err(Text::from);
+            let report = Report::Free { number: request.number, offer };
+            if line.deliver(report).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+/// Looks at the sockets. If there is something to do and a new scan still offers it with the same
+/// effect, does it and looks again.
+///
+/// Errors: the sockets could not be listed.
+pub fn answer(host: &dyn Host, request: &FreeRequest) -> Result<FreeOffer, HostError> {
+    let offer = look(host, &request.sockets)?;
+    let Some(choice) = &request.choice else { return Ok(offer) };
+    if let Some(change) = changed(choice, &offer) {
+        return Ok(FreeOffer { news: FreeNews::Changed(Text::scrub(change)), ..offer });
+    }
+    let results = perform(host, &offer, choice)?;
+    let steps = results.iter().map(|result| Text::scrub(result.words(&offer.names()))).collect();
+    let is_done = results.iter().all(StepResult::is_done);
+    let news = FreeNews::Done { steps, is_done };
+    Ok(FreeOffer { news, ..look(host, &request.sockets)? })
+}
+
+fn perform(
+    host: &dyn Host,
+    offer: &FreeOffer,
+    choice: &ActionChoice,
+) -> Result<Vec<StepResult>, HostError> {
+    let ports: Vec<(Protocol, u16)> =
+        offer.ports.iter().map(|port| (port.protocol, port.port)).collect();
+    match &choice.action {
+        PortAction::Wait => Ok(Vec::new()),
+        PortAction::Reserve => {
+            let ranges = ports.iter().filter_map(|&(_, port)| PortRange::new(port, port).ok());
+            let change = ReservedChange::add(ranges.collect());
+            Ok(vec![match host.actions()?.reserve(&change) {
+                Ok(_) => StepResult::Reserved(change.ports().to_vec()),
+                Err(error) => StepResult::Refused { what: "reserve the port".to_owned(), error },
+            }])
+        }
+        action => freeing::free_ports(host, &ports, action, false, END_TIMEOUT),
+    }
+}
+
+impl FreeOffer {
+    fn names(&self) -> ProcessTable {
+        self.holders.iter().cloned().collect()
+    }
+}
+
+/// Scans once, and forecasts what each action would do. Changes nothing.
+fn look(host: &dyn Host, asked: &[Socket]) -> Result<FreeOffer, HostError> {
+    let mut actions = host.actions()?;
+    let mut snapshot = Snapshot::empty(host.machine(), Source::SockDiag);
+    host.scanner()?.scan(OwnerDepth::Full, &mut snapshot)?;
+    let mut processes = describe_or_miss(host, &mut snapshot);
+    let ports = ports_of(asked);
+    let identities: BTreeSet<u64> = asked.iter().map(Socket::identity).collect();
+    let on_ports = ports.iter().flat_map(|&(protocol, port)| snapshot.on_port(protocol, port));
+    let sockets: Vec<Socket> =
+        on_ports.filter(|socket| identities.contains(&socket.identity())).copied().collect();
+    let mut each_facts: Vec<ActionFacts> = Vec::new();
+    for &(protocol, port) in ports.iter().take(MAX_PORTS) {
+        let facts = actions.facts(&pids_on(&snapshot, protocol, port), protocol, port);
+        describe_parents(host, &facts, &mut processes);
+        each_facts.push(facts);
+    }
+    let inputs: Vec<ActionInput<'_>> = ports
+        .iter()
+        .zip(&each_facts)
+        .map(|(&(protocol, port), facts)| ActionInput {
+            snapshot: &snapshot,
+            processes: &processes,
+            facts,
+            protocol,
+            port,
+        })
+        .collect();
+    let holders: BTreeSet<u32> =
+        sockets.iter().flat_map(|socket| snapshot.owner(socket).pids()).copied().collect();
+    Ok(FreeOffer {
+        choices: choices_for(&inputs, &sockets),
+        ports: ports.iter().map(|&on| use_of(&snapshot, &processes, on)).collect(),
+        holders: holders.iter().filter_map(|&pid| processes.get(pid).cloned()).collect(),
+        news: FreeNews::None,
+    })
+}
+
+/// Returns the ports of the sockets, each once.
+pub fn ports_of(sockets: &[Socket]) -> Vec<(Protocol, u16)> {
+    let mut ports: Vec<(Protocol, u16)> = sockets.iter().map(Socket::protocol_port).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    ports
+}
+
+fn pids_on(snapshot: &Snapshot, protocol: Protocol, port: u16) -> BTreeSet<u32> {
+    let sockets = snapshot.on_port(protocol, port).iter();
+    sockets.flat_map(|socket| snapshot.owner(socket).pids()).copied().collect()
+}
+
+fn use_of(
+    snapshot: &Snapshot,
+    processes: &ProcessTable,
+    (protocol, port): (Protocol, u16),
+) -> PortUse {
+    let sockets = snapshot.on_port(protocol, port);
+    let held = sockets.iter().find(|socket| !socket.is_closed_by_process());
+    let example = held.or(sockets.first()).map(|socket| {
+        let pid = snapshot.owner(socket).pids().first().filter(|_| held.is_some());
+        let name = pid.map(|&pid| Text::around_scrubbed(processes.named(pid).to_string()));
+        (socket.state, name)
+    });
+    PortUse {
+        protocol,
+        port,
+        sockets: sockets.len() as u32,
+        example,
+        may_be_unlisted: availability::may_be_unlisted(snapshot, protocol, port),
+    }
+}
+
+/// Returns what has changed since the choice was shown, so that its forecast may be wrong. None: the
+/// offer still contains it.
+fn changed(choice: &ActionChoice, offer: &FreeOffer) -> Option<String> {
+    if matches!(choice.action, PortAction::Drain { .. }) {
+        // Each is identified by its cookie. Those that have ended are what was asked for.
+        return None;
+    }
+    let Some(now) = offer.choices.iter().find(|now| is_same(&choice.action, &now.action)) else {
+        return Some(match &choice.action {
+            PortAction::End { .. } => "other processes hold the sockets now".to_owned(),
+            PortAction::Close(_) => "a socket has ended or is in another state now".to_owned(),
+            _ => "the sockets have ended".to_owned(),
+        });
+    };
+    let is_different = now.forecast.frees != choice.forecast.frees
+        || now.forecast.other_holders != choice.forecast.other_holders;
+    is_different.then(|| format!("its effect is different now: {}", now.forecast.because))
+}
+
+/// Returns whether both actions concern the same processes, or the same sockets in the same state.
+fn is_same(shown: &PortAction, now: &PortAction) -> bool {
+    match (shown, now) {
+        (PortAction::Close(shown), PortAction::Close(now)) => {
+            let key = |socket: &Socket| (socket.identity(), socket.state);
+            shown.iter().map(key).eq(now.iter().map(key))
+        }
+        (shown, now) => shown == now,
+    }
+}
