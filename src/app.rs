@@ -5,6 +5,7 @@ pub mod command;
 pub mod event;
 pub mod find;
 pub mod focus;
+pub mod free_dialog;
 pub mod grid;
 pub mod help_page;
 pub mod lab;
@@ -24,6 +25,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     app::{
         allocation::{Allocation, AllocationOptions, LastScan},
+        free_dialog::Freeing,
         lens::{Categories, LensCounts, Marks, OwnerRanks},
         listener_series::ListenerSeries,
         overview::{finding_page::FindingPage, headline::Headline},
@@ -41,6 +43,7 @@ pub use command::{Action, COMMANDS, Context, KeyCommand};
 pub use event::{Copied, Effect, Event, Gesture, Key, PointerTarget};
 pub use find::{Find, FindParser, FoundProcesses, NameChoice};
 pub use focus::Focus;
+pub use free_dialog::{FreeAction, FreeDialog};
 pub use grid::{Grid, GridBlock, Resolution, RowsPerLine};
 pub use help_page::{HelpPage, OpenHelp};
 pub use lab::{LabOptions, LabScreen};
@@ -70,6 +73,8 @@ pub struct AppOptions {
     /// Whether the marks of attempts may fade and flash.
     pub motion: bool,
     pub services: ServiceNames,
+    /// Whether actions that change the machine are refused.
+    pub is_read_only: bool,
 }
 
 /// What covers the screen and receives the keys.
@@ -84,6 +89,8 @@ pub enum Overlay {
     Finding(OpenFinding),
     /// The names nearest to the one on the command line, which no process has.
     Names(NameChoice),
+    /// The dialog that frees ports.
+    Free,
 }
 
 /// The finding that is shown in full.
@@ -166,6 +173,8 @@ pub struct App {
     lab: LabScreen,
     pool: PoolScreen,
     sockets: SocketsScreen,
+    freeing: Freeing,
+    is_read_only: bool,
     now: Duration,
     monitor: Monitor,
     listener_rates: ListenerRates,
@@ -207,6 +216,8 @@ impl App {
             lab: LabScreen::new(options.lab),
             pool: PoolScreen::default(),
             sockets: SocketsScreen::default(),
+            freeing: Freeing::default(),
+            is_read_only: options.is_read_only,
             now: Duration::ZERO,
             monitor: Monitor::default(),
             listener_rates: ListenerRates::default(),
@@ -435,6 +446,7 @@ impl App {
             Overlay::GoTo(_) => Context::GoTo,
             Overlay::Finding(_) => Context::Finding,
             Overlay::Names(_) => Context::Names,
+            Overlay::Free => Context::Free,
             Overlay::None => (self.screen.row().context)(self),
         }
     }

@@ -7,6 +7,7 @@ mod compact;
 pub mod copied;
 mod dialog;
 mod footer;
+mod free_dialog;
 mod gauges;
 mod header;
 pub mod heatmap;
@@ -67,6 +68,12 @@ pub fn render(app: &App, theme: &Theme, frame: &mut Frame) {
         Overlay::Names(choice) => {
             surface.theme.dim_area(areas.body, surface.buffer);
             dialog::names(choice, &mut surface.within(areas.body));
+        }
+        Overlay::Free => {
+            if let Some(dialog) = app.free_dialog() {
+                surface.theme.dim_area(areas.body, surface.buffer);
+                free_dialog::render(app, dialog, &mut surface.within(areas.body));
+            }
         }
         _ => {}
     }

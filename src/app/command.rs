@@ -6,6 +6,7 @@ use crate::{
         allocation::{AllocationAction as Own, AllocatorTarget},
         lab::{LabAction as Lab, LabTarget},
         map::Zooming,
+        free_dialog::FreeAction as Free,
         pool::{PoolAction as Pool, Priority},
         sockets::{GroupBy, SocketsAction as List},
     },
@@ -42,6 +43,7 @@ pub enum Action {
     Lab(Lab),
     Pool(Pool),
     Sockets(List),
+    Free(Free),
     /// Shows the port allocated last, or the ports of the selected row, on the map.
     ShowOnMap,
     /// Sends the selected row, or what the inspector says of the port, to the terminal's clipboard.
@@ -79,6 +81,8 @@ pub enum Context {
     Finding,
     /// The list of names nearest to the one on the command line is open.
     Names,
+    /// The dialog that frees ports is open.
+    Free,
     /// A panel of the Allocate or Lab screen is open.
     Panel,
     /// The Lab screen shows a race.
@@ -88,7 +92,7 @@ pub enum Context {
 }
 
 impl Context {
-    pub const EACH: [Self; 13] = [
+    pub const EACH: [Self; 14] = [
         Self::Overview,
         Self::Map,
         Self::Sockets,
@@ -99,6 +103,7 @@ impl Context {
         Self::GoTo,
         Self::Finding,
         Self::Names,
+        Self::Free,
         Self::Panel,
         Self::Race,
         Self::Pool,
@@ -108,7 +113,7 @@ impl Context {
     /// that text can be selected.
     pub fn uses_mouse(self) -> bool {
         match self {
-            Self::Map | Self::Sockets | Self::Filter | Self::GoTo | Self::Names => true,
+            Self::Map | Self::Sockets | Self::Filter | Self::GoTo | Self::Names | Self::Free => true,
             Self::Lab | Self::Panel | Self::Pool => true,
             Self::Overview | Self::Allocate | Self::Race | Self::Help | Self::Finding => false,
         }
@@ -191,6 +196,7 @@ const HELP: &[Context] = &[Context::Help];
 const NAMES: &[Context] = &[Context::Names];
 const MAP: &[Context] = &[Context::Map];
 const SOCKETS: &[Context] = &[Context::Sockets];
+const FREE: &[Context] = &[Context::Free];
 const FILTER: &[Context] = &[Context::Filter];
 const LISTS_AND_MAP: &[Context] = &[Context::Overview, Context::Map, Context::Sockets];
 const ALLOCATE: &[Context] = &[Context::Allocate];
@@ -255,6 +261,10 @@ const fn pool(action: Pool) -> Action {
 
 const fn lab(action: Lab) -> Action {
     Action::Lab(action)
+}
+
+const fn free(action: Free) -> Action {
+    Action::Free(action)
 }
 
 const fn list(action: List) -> Action {
@@ -353,6 +363,8 @@ pub const COMMANDS: &[KeyCommand] = &[
         }),
     row(SOCKETS, "v V", &[list(List::Mark), list(List::MarkAll)])
         .does("mark", "mark the row; all rows, or none"),
+    row(SOCKETS, "x", &[free(Free::Open)])
+        .does("free it", "free the port: shows first what each action does"),
     row(SOCKETS, "m", &[Action::ShowOnMap]).does("on map", "show its port on the map"),
     row(SOCKETS, "F", &[list(List::Follow)])
         .does("follow", "newest socket on top, or not")
@@ -369,6 +381,14 @@ pub const COMMANDS: &[KeyCommand] = &[
     row(SOCKETS, "J K", &[Action::ScrollInspector(1), Action::ScrollInspector(-1)])
         .does("inspector", "next, previous inspector lines")
         .now(|_| ""),
+    row(FREE, "y", &[free(Free::Perform)]).does("do it", "do what is selected"),
+    row(FREE, "1-9", &[]).does("choose", "select an action by its number"),
+    row(FREE, "j k", &[free(Free::Down), free(Free::Up)])
+        .does("select", "next, previous action; also arrows")
+        .also(&[(Key::Down, free(Free::Down)), (Key::Up, free(Free::Up))]),
+    row(FREE, "c", &[free(Free::CopyCommand)])
+        .does("copy the command", "copy the command that does the same"),
+    row(FREE, "Esc", &[Action::Close]).does("do nothing", "close the dialog"),
     row(FILTER, "Enter", &[list(List::KeepFilter)]).does("keep", "keep the filter"),
     row(FILTER, "Esc", &[list(List::ClearFilter)]).does("clear", "show all sockets"),
     row(FILTER, "Up Down", &[list(List::OlderFilter), list(List::NewerFilter)])

@@ -124,6 +124,8 @@ pub enum Effect {
     Copy,
     /// Sends the rows of the Sockets screen to the terminal's clipboard.
     CopyRows,
+    /// Rings the terminal's bell.
+    Ring,
     /// Restores the terminal and stops the process until `fg` (Ctrl-Z).
     Suspend,
     Quit,

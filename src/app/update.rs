@@ -88,6 +88,7 @@ impl App {
         match self.overlay {
             Overlay::None => return (self.screen.row().press)(self, key),
             Overlay::GoTo(_) => self.type_into_prompt(key),
+            Overlay::Free => self.press_in_free_dialog(key),
             _ => {}
         }
         Vec::new()
@@ -155,6 +156,8 @@ impl App {
         if let Overlay::Names(choice) = &mut self.overlay {
             choice.select(row);
             self.choose_name();
+        } else if self.overlay == Overlay::Free {
+            self.click_in_free_dialog(row);
         } else {
             (self.screen.row().click)(self, row);
         }
@@ -212,6 +215,7 @@ impl App {
                 return self.lab.act(action, self.scan.as_ref().map(LatestScan::last));
             }
             Action::Sockets(action) => return self.act_on_sockets(action),
+            Action::Free(action) => return self.act_on_ports(action),
             Action::ShowOnMap => {
                 self.overlay = Overlay::None;
                 return (self.screen.row().show_on_map)(self);
@@ -394,6 +398,7 @@ impl App {
                 self.diagnose();
                 self.select_found();
             }
+            Report::Free { number, offer } => self.take_offer(number, offer),
             Report::Allocation(delta) => {
                 let scan = self.scan.as_ref().map(LatestScan::last);
                 return self.allocation.apply(self.now, *delta, scan);
@@ -454,6 +459,7 @@ impl App {
         self.select_found();
         self.recount();
         self.diagnose();
+        effects.extend(self.report_freed_ports());
         if self.is_short_of_ports() {
             effects.push(Effect::Ask(Request::ScanSoon));
         }

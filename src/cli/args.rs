@@ -169,6 +169,9 @@ pub struct LiveArguments {
     /// Disable animations
     #[arg(long)]
     pub no_motion: bool,
+    /// Refuse actions that change the machine: end processes, close sockets, reserve ports
+    #[arg(long)]
+    pub read_only: bool,
     /// For the tests that check how the terminal is restored.
     #[arg(long, hide = true)]
     pub fault: Option<FaultName>,

@@ -114,6 +114,7 @@ fn options(
             mouse: !settings.no_mouse,
             motion: !settings.no_motion,
             services,
+            is_read_only: settings.read_only,
         },
         fault: settings.fault.map(|fault| match fault {
             FaultName::PanicMain => Fault::PanicMain,

@@ -36,6 +36,9 @@ const TAKEN_AT_ONCE: usize = 256;
 /// both, such as the kernel when a terminal hangs up.
 const SECOND_SIGNAL: Duration = Duration::from_millis(50);
 
+/// BEL, U+0007.
+const BELL: &[u8] = b"\x07";
+
 /// State of the event loop.
 pub struct EventLoop<'a> {
     pub app: App,
@@ -153,6 +156,7 @@ impl EventLoop<'_> {
                 Effect::Ask(request) => self.engine.ask(request),
                 Effect::Copy => exit = exit.or(self.copy(view::copied::text)),
                 Effect::CopyRows => exit = exit.or(self.copy(view::copied::rows)),
+                Effect::Ring => self.send(BELL),
                 Effect::NextTheme => self.theme = self.theme.next(),
                 Effect::Suspend => signals::ask_group_to_stop(),
                 Effect::Quit => exit = Some(Exit::Quit),
@@ -172,15 +176,19 @@ impl EventLoop<'_> {
         }
     }
 
+    fn send(&self, bytes: &[u8]) {
+        if self.terminal.send(bytes, self.ending).is_err() {
+            self.ending.call(Exit::TerminalGone);
+        }
+    }
+
     /// Sends what is selected to the terminal's clipboard.
     fn copy(&mut self, text: fn(&App, &Theme) -> Option<CopiedText>) -> Option<Exit> {
         let copied = match text(&self.app, &self.theme) {
             None => Copied::Nothing,
             Some(CopiedText { title, text }) => {
                 let (sequence, is_whole) = clipboard::sequence(&text);
-                if self.terminal.send(&sequence, self.ending).is_err() {
-                    self.ending.call(Exit::TerminalGone);
-                }
+                self.send(&sequence);
                 Copied::Sent { title, is_whole }
             }
         };

@@ -27,6 +27,10 @@ pub struct CopiedText {
 /// to copy.
 pub fn text(app: &App, theme: &Theme) -> Option<CopiedText> {
     let scan = app.scan()?;
+    if let Some(dialog) = app.free_dialog() {
+        let text = format!("{}\n", dialog.choice()?.forecast.command);
+        return Some(CopiedText { title: "the command".to_owned(), text });
+    }
     let (title, lines) = match app.screen() {
         _ if matches!(app.overlay(), Overlay::Finding(_)) => {
             finding(app, scan.diagnosis.findings.get(app.shown_finding()?)?)

@@ -140,7 +140,7 @@ fn width(area: Rect) -> u16 {
 }
 
 /// Returns a rectangle in the middle of the area.
-fn centered(width: u16, height: u16, area: Rect) -> Rect {
+pub fn centered(width: u16, height: u16, area: Rect) -> Rect {
     let height = height.min(area.height);
     let x = area.x + (area.width - width) / 2;
     let y = area.y + (area.height - height) / 2;

@@ -8,7 +8,7 @@ use crate::{
         grid::{AXIS, BAR, GUTTER},
     },
     view::{
-        dialog, footer, header, loupe, screen_views,
+        dialog, footer, free_dialog, header, loupe, screen_views,
         surface::{lines_of, take},
     },
 };
@@ -124,6 +124,9 @@ pub fn target_at(area: Rect, app: &App, column: u16, row: u16) -> Option<Pointer
     }
     if let Overlay::Names(choice) = app.overlay() {
         return dialog::row_at(choice.names.len(), areas.body, at).map(PointerTarget::Row);
+    }
+    if let Some(dialog) = app.free_dialog() {
+        return free_dialog::row_at(app, dialog, areas.body, at).map(PointerTarget::Row);
     }
     (screen_views::view(app.screen()).hit)(app, area, &areas, at)
 }

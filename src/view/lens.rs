@@ -339,6 +339,7 @@ mod tests {
             mouse: true,
             motion: true,
             services: ServiceNames::default(),
+            is_read_only: false,
         });
         app.update(Duration::ZERO, Event::Resized { columns: 120, rows: 40 });
         for (number, more) in [(1, 1), (2, 500)] {

@@ -23,5 +23,6 @@ pub fn options() -> AppOptions {
         mouse: true,
         motion: true,
         services: ServiceNames::default(),
+        is_read_only: false,
     }
 }

@@ -1,7 +1,7 @@
 //! What can be done about sockets that a person selected, and the thread that does it. Does not
 //! decide.
 
-use std::{collections::BTreeSet, io, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, io, sync::Arc};
 
 use crate::{
     domain::{

@@ -1,0 +1,253 @@
+//! State of the dialog that frees ports: the sockets it is about, what can be done, what was done, and
+//! the ports whose release is to be reported. Changes nothing itself.
+
+use std::sync::Arc;
+
+use crate::{
+    app::{App, Effect, Key, Overlay, sockets::ListRow},
+    domain::{
+        Protocol, Socket, Text,
+        action::{ActionChoice, PortAction},
+        availability::may_be_unlisted,
+    },
+    engine::{Request, freeing::offer},
+};
+
+pub use crate::engine::{FreeNews, FreeOffer, FreeRequest, message::PortUse};
+
+/// A user action in the dialog, or the one that opens it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FreeAction {
+    /// Opens the dialog for the marked sockets, or for the selected one. Changes nothing.
+    Open,
+    Up,
+    Down,
+    /// Does what is selected.
+    Perform,
+    /// Copies the command that does the same.
+    CopyCommand,
+}
+
+/// The dialog, and the ports that are watched after it was closed.
+#[derive(Debug, Default)]
+pub struct Freeing {
+    /// Number of the last request.
+    number: u64,
+    dialog: Option<FreeDialog>,
+    /// The ports whose release is reported.
+    watched: Vec<(Protocol, u16)>,
+}
+
+/// An open dialog.
+#[derive(Debug)]
+pub struct FreeDialog {
+    /// The selected sockets, as they were shown when it opened.
+    pub sockets: Arc<[Socket]>,
+    /// Index of the selected choice.
+    pub selected: usize,
+    /// None: the first answer has not arrived.
+    pub offer: Option<FreeOffer>,
+    /// Why there is no answer to the last request. None: there is one, or it is pending.
+    pub failure: Option<Text>,
+    /// Whether an answer is pending.
+    pub is_waiting: bool,
+}
+
+impl FreeDialog {
+    /// The selected choice.
+    pub fn choice(&self) -> Option<&ActionChoice> {
+        self.offer.as_ref()?.choices.get(self.selected)
+    }
+
+    fn select(&mut self, index: usize) {
+        let choices = self.offer.as_ref().map_or(0, |offer| offer.choices.len());
+        self.selected = index.min(choices.saturating_sub(1));
+    }
+}
+
+impl App {
+    /// The open dialog that frees ports.
+    pub fn free_dialog(&self) -> Option<&FreeDialog> {
+        self.freeing.dialog.as_ref().filter(|_| self.overlay == Overlay::Free)
+    }
+
+    /// Whether actions are refused, because of `--read-only`.
+    pub fn is_read_only(&self) -> bool {
+        self.is_read_only
+    }
+
+    pub(super) fn act_on_ports(&mut self, action: FreeAction) -> Vec<Effect> {
+        match action {
+            FreeAction::Open => return self.open_free_dialog(),
+            FreeAction::Perform => return self.perform_choice(),
+            FreeAction::CopyCommand => {
+                let is_choice = self.freeing.dialog.as_ref().and_then(FreeDialog::choice).is_some();
+                return if is_choice { vec![Effect::Copy] } else { Vec::new() };
+            }
+            FreeAction::Up | FreeAction::Down => {
+                if let Some(dialog) = &mut self.freeing.dialog {
+                    dialog.select(match action {
+                        FreeAction::Up => dialog.selected.saturating_sub(1),
+                        _ => dialog.selected + 1,
+                    });
+                }
+            }
+        }
+        Vec::new()
+    }
+
+    /// Selects a choice by its digit.
+    pub(super) fn press_in_free_dialog(&mut self, key: Key) {
+        let digit = match key {
+            Key::Char(character) => character.to_digit(10).filter(|&digit| digit > 0),
+            _ => None,
+        };
+        let dialog = self.freeing.dialog.as_mut();
+        if let (Some(digit), Some(dialog)) = (digit, dialog.filter(|dialog| !dialog.is_waiting))
+            && let index = digit as usize - 1
+            && dialog.offer.as_ref().is_some_and(|offer| index < offer.choices.len())
+        {
+            dialog.selected = index;
+        }
+    }
+
+    /// Selects a choice by its row.
+    pub(super) fn click_in_free_dialog(&mut self, row: usize) {
+        if let Some(dialog) = &mut self.freeing.dialog {
+            dialog.select(row);
+        }
+    }
+
+    fn open_free_dialog(&mut self) -> Vec<Effect> {
+        let sockets = match self.sockets_to_free() {
+            Ok(sockets) => sockets,
+            Err(notice) => {
+                self.notify(notice);
+                return Vec::new();
+            }
+        };
+        let dialog = FreeDialog {
+            sockets: sockets.into(),
+            selected: 0,
+            offer: None,
+            failure: None,
+            is_waiting: true,
+        };
+        self.overlay = Overlay::Free;
+        self.freeing.dialog = Some(dialog);
+        self.ask_about_ports(None)
+    }
+
+    /// Returns the marked sockets, or the selected one. Errors: why there is none.
+    fn sockets_to_free(&self) -> Result<Vec<Socket>, String> {
+        let Some(scan) = self.scan() else { return Err("no scan yet".to_owned()) };
+        let all = scan.snapshot.sockets.iter();
+        let marked: Vec<Socket> =
+            all.filter(|socket| self.sockets.is_marked(socket)).copied().collect();
+        let ports = offer::ports_of(&marked).len();
+        if ports > offer::MAX_PORTS {
+            return Err(format!("the marked sockets are on {ports} ports: at most 64 at once"));
+        }
+        if !marked.is_empty() {
+            return Ok(marked);
+        }
+        match self.selected_row() {
+            Some(ListRow::Ended(_)) => Err("the socket has ended".to_owned()),
+            Some(ListRow::Listed(_)) => {
+                Ok(self.selected_socket().map(|(_, socket)| *socket).into_iter().collect())
+            }
+            None if self.socket_list().is_some_and(|list| list.groups.is_some()) => {
+                Err("Enter shows the sockets of the group; x frees the port of one".to_owned())
+            }
+            None => Err("no socket is selected".to_owned()),
+        }
+    }
+
+    fn ask_about_ports(&mut self, choice: Option<ActionChoice>) -> Vec<Effect> {
+        let Some(dialog) = &mut self.freeing.dialog else { return Vec::new() };
+        self.freeing.number += 1;
+        (dialog.is_waiting, dialog.failure) = (true, None);
+        let (number, sockets) = (self.freeing.number, dialog.sockets.clone());
+        vec![Effect::Ask(Request::Free(FreeRequest { number, sockets, choice }))]
+    }
+
+    /// Does what is selected, unless it is not permitted.
+    fn perform_choice(&mut self) -> Vec<Effect> {
+        let dialog = self.freeing.dialog.as_ref().filter(|dialog| !dialog.is_waiting);
+        let Some(choice) = dialog.and_then(FreeDialog::choice).cloned() else { return Vec::new() };
+        if choice.action == PortAction::Wait {
+            self.watch_port();
+            return Vec::new();
+        }
+        if self.is_read_only {
+            self.notify("nothing is done with --read-only: c copies the command");
+            return Vec::new();
+        }
+        if let Some(why) = choice.forecast.permission.refusal() {
+            self.notify(format!("not permitted: it {why}"));
+            return Vec::new();
+        }
+        self.ask_about_ports(Some(choice))
+    }
+
+    /// Closes the dialog and reports when the port is free.
+    fn watch_port(&mut self) {
+        let Some(dialog) = self.freeing.dialog.take() else { return };
+        self.overlay = Overlay::None;
+        for (protocol, port) in offer::ports_of(&dialog.sockets) {
+            if !self.freeing.watched.contains(&(protocol, port)) {
+                self.freeing.watched.push((protocol, port));
+            }
+            self.notify(format!("watching {}: it is reported when free", name(protocol, port)));
+        }
+    }
+
+    /// Handles an answer. If the dialog was closed, reports only what was done.
+    pub(super) fn take_offer(&mut self, number: u64, offer: Result<Box<FreeOffer>, Text>) {
+        if number != self.freeing.number {
+            return;
+        }
+        if self.overlay == Overlay::Free
+            && let Some(dialog) = &mut self.freeing.dialog
+        {
+            dialog.is_waiting = false;
+            match offer {
+                Ok(offer) => {
+                    dialog.offer = Some(*offer);
+                    dialog.select(dialog.selected);
+                }
+                Err(why) => dialog.failure = Some(why),
+            }
+        } else if let Ok(offer) = offer
+            && let FreeNews::Done { steps, .. } = &offer.news
+        {
+            self.notify(steps.iter().map(Text::as_str).collect::<Vec<_>>().join("; "));
+        }
+    }
+
+    /// Reports the watched ports that the latest snapshot shows as free.
+    pub(super) fn report_freed_ports(&mut self) -> Vec<Effect> {
+        let Some(scan) = &self.scan else { return Vec::new() };
+        let snapshot = &scan.snapshot;
+        let is_free = |&mut (protocol, port): &mut (Protocol, u16)| {
+            snapshot.on_port(protocol, port).is_empty() && !may_be_unlisted(snapshot, protocol, port)
+        };
+        let freed: Vec<String> = self
+            .freeing
+            .watched
+            .extract_if(.., is_free)
+            .map(|(protocol, port)| name(protocol, port))
+            .collect();
+        if freed.is_empty() {
+            return Vec::new();
+        }
+        let verb = if freed.len() == 1 { "is" } else { "are" };
+        self.notify(format!("{} {verb} free", freed.join(", ")));
+        vec![Effect::Ring]
+    }
+}
+
+/// Names a port: `TCP 8080`.
+pub fn name(protocol: Protocol, port: u16) -> String {
+    format!("{} {port}", protocol.name().to_uppercase())
+}
