@@ -365,7 +365,7 @@ pub const COMMANDS: &[KeyCommand] = &[
         .does("mark", "mark the row; all rows, or none"),
     row(SOCKETS, "x", &[free(Free::Open)])
         .does("free it", "free the port: shows first what each action does"),
-    row(SOCKETS, "m", &[Action::ShowOnMap]).does("on map", "show its port on the map"),
+    row(SOCKETS, "m", &[Action::ShowOnMap]).does("on map", "its port on the map; with a filter, marks only the matches"),
     row(SOCKETS, "F", &[list(List::Follow)])
         .does("follow", "newest socket on top, or not")
         .now(|app| if app.sockets().is_following() { "no follow" } else { "follow" }),
@@ -664,6 +664,8 @@ mod tests {
             &[List::Follow, List::CopyRows],
         ]
         .concat();
+        let free = [Free::Open, Free::Up, Free::Down, Free::Perform, Free::CopyCommand];
+        wanted.extend(free.into_iter().map(Action::Free));
         wanted.extend(list.into_iter().map(Action::Sockets));
         wanted.extend(moves.into_iter().map(Action::Move));
         wanted.extend(own.into_iter().map(Action::Allocation));
@@ -695,14 +697,14 @@ mod tests {
     /// are more and less; Space runs and pauses; `i` adds a lease or a strategy; `x` releases or
     /// removes; `P` opens and closes the pool; `s` and `S` change the strategy or the order, `c` and
     /// `C` what the colours show or what the rows are, `v` the class of leases or the mark, `F` takes
-    /// all leases or follows; Enter, Tab and others are no letters.
+    /// all leases or follows; `y` copies or does what is selected; Enter, Tab and others are no letters.
     #[test]
     fn a_letter_has_one_meaning() {
         let mut meanings: HashMap<char, HashSet<&str>> = HashMap::new();
         for command in COMMANDS {
             for (key, _) in command.bindings() {
                 if let Key::Char(c) = key
-                    && !"hjkl+-= ixP?sScCvF".contains(c)
+                    && !"hjkl+-= ixyP?sScCvF".contains(c)
                 {
                     let meaning =
                         if command.label.is_empty() { command.help } else { command.label };

@@ -1,4 +1,5 @@
-//! The focus of the map: one destination or owner, whose ports alone are marked. Does not draw.
+//! The focus of the map: one destination, one owner, or what the filter selects, whose ports alone
+//! are marked. Does not draw.
 
 use crate::{
     app::Lens,
@@ -9,6 +10,8 @@ use crate::{
 pub enum Focus {
     Destination(Destination),
     OwnerKey(OwnerKey),
+    /// The sockets that match the filter of the Sockets screen.
+    Filter,
 }
 
 impl Focus {
@@ -16,15 +19,16 @@ impl Focus {
     pub fn lens(self) -> Lens {
         match self {
             Self::Destination(_) => Lens::Connect,
-            Self::OwnerKey(_) => Lens::Owner,
+            Self::OwnerKey(_) | Self::Filter => Lens::Owner,
         }
     }
 
-    /// Whether the socket belongs to the focus.
+    /// Whether the socket belongs to the focus. Never for `Filter`: `App::filtered_ports` has its ports.
     pub fn holds(self, snapshot: &Snapshot, socket: &Socket) -> bool {
         match self {
             Self::Destination(destination) => Destination::of(socket) == Some(destination),
             Self::OwnerKey(owner_key) => OwnerKey::of(snapshot, socket) == owner_key,
+            Self::Filter => false,
         }
     }
 

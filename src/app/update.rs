@@ -568,6 +568,7 @@ impl App {
     fn recount_lens(&mut self) {
         let (range, grid) = (self.shown(), self.grid(self.size));
         let Map { lens, focus, protocols, .. } = self.map;
+        let filtered = (focus == Some(Focus::Filter)).then(|| self.filtered_ports());
         let Some(scan) = &mut self.scan else { return };
         let LatestScan { snapshot, occupancy, analysis, categories, marks, owners, .. } = scan;
         let input = CategoryInput {
@@ -586,7 +587,8 @@ impl App {
         *categories = Categories::count(lens, input);
         *marks = match (lens, focus) {
             (Lens::Owner, Some(focus)) => {
-                Some(Marks::count(focus.ports(snapshot), range, protocols, occupancy))
+                let ports = filtered.unwrap_or_else(|| focus.ports(snapshot));
+                Some(Marks::count(ports, range, protocols, occupancy))
             }
             _ => None,
         };

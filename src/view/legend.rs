@@ -187,6 +187,7 @@ pub fn binds(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<LegendEntry> {
 fn focused(app: &App, marks: &Marks, theme: &Theme) -> Vec<LegendEntry> {
     let name = match app.map().focus {
         Some(Focus::OwnerKey(owner_key)) => words::owner_key(app, owner_key),
+        Some(Focus::Filter) => format!("/ {}", app.sockets().line().text()),
         _ => String::new(),
     };
     let name = words::shorten(&name, 2 * MAX_NAME_LENGTH);

@@ -37,6 +37,7 @@ mod allocator;
 mod async_programs;
 mod explain_fuzz;
 mod filter_ss;
+mod freeing;
 mod kernel_ports;
 mod lab_model;
 mod left;

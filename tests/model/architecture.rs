@@ -130,6 +130,7 @@ fn name(context: Context) -> &'static str {
         Context::Map => "Map",
         Context::Sockets => "Sockets",
         Context::Filter => "filter",
+        Context::Free => "free",
         Context::Allocate => "Allocate",
         Context::Lab => "Lab",
         Context::Help => "help",

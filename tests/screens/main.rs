@@ -16,6 +16,7 @@ mod vision;
 mod allocate_screen;
 mod allocate_session;
 mod allocation_marks;
+mod free_dialog;
 mod golden;
 mod help;
 mod inspector;

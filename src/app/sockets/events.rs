@@ -2,10 +2,10 @@
 
 use crate::{
     app::{
-        App, Effect, Key, Screen, Size, SocketsScreen,
+        App, Effect, Focus, Key, Screen, Size, SocketsScreen,
         sockets::{ListRow, SocketList, SocketsAction, SocketsInput},
     },
-    domain::{Snapshot, Socket},
+    domain::{PortSet, Snapshot, Socket},
 };
 
 impl App {
@@ -81,13 +81,27 @@ impl App {
         self.sockets.edit(key, &self.services);
     }
 
-    /// Shows the local port of the selected socket on the map, from where Esc returns.
+    /// The local ports of the sockets that match the filter.
+    pub(in crate::app) fn filtered_ports(&self) -> PortSet {
+        let rows = self.socket_list().map_or(&[][..], |list| &list.rows).iter();
+        let listed = rows.filter(|row| matches!(row, ListRow::Listed(_)));
+        let sockets = listed.filter_map(|&row| self.sockets.on_row(row, self.scan()?));
+        sockets.map(|(_, socket)| socket.local.port).collect()
+    }
+
+    /// Shows the local port of the selected socket on the map, from where Esc returns. With a filter,
+    /// the map marks only the ports of the sockets that match it.
     pub(in crate::app) fn show_socket_on_map(&mut self) -> Vec<Effect> {
-        let Some(port) = self.selected_socket().map(|(_, socket)| socket.local.port) else {
+        let selected = self.selected_socket().map(|(_, socket)| socket.local.port);
+        let Some(port) = selected.or_else(|| self.filtered_ports().iter().next()) else {
             return Vec::new();
         };
         let lens = self.map.lens;
         let effects = self.show(Screen::Map);
+        if !self.sockets.line().filter().is_empty() {
+            self.set_lens(Focus::Filter.lens());
+            self.map.focus = Some(Focus::Filter);
+        }
         self.go_to(port);
         self.visited_from = Some((Screen::Sockets, lens));
         effects
