@@ -381,14 +381,21 @@ pub const COMMANDS: &[KeyCommand] = &[
     row(SOCKETS, "J K", &[Action::ScrollInspector(1), Action::ScrollInspector(-1)])
         .does("inspector", "next, previous inspector lines")
         .now(|_| ""),
-    row(FREE, "y", &[free(Free::Perform)]).does("do it", "do what is selected"),
-    row(FREE, "1-9", &[]).does("choose", "select an action by its number"),
+    row(FREE, "y", &[free(Free::Perform)])
+        .does("do it", "do what is selected")
+        .now(|app| if app.may_perform() { "do it" } else { "" }),
+    row(FREE, "1-9", &[])
+        .does("choose", "select an action by its number")
+        .now(|app| if app.offered_choice().is_some() { "choose" } else { "" }),
     row(FREE, "j k", &[free(Free::Down), free(Free::Up)])
         .does("select", "next, previous action; also arrows")
+        .now(|app| if app.offered_choice().is_some() { "select" } else { "" })
         .also(&[(Key::Down, free(Free::Down)), (Key::Up, free(Free::Up))]),
     row(FREE, "c", &[free(Free::CopyCommand)])
-        .does("copy the command", "copy the command that does the same"),
-    row(FREE, "Esc", &[Action::Close]).does("do nothing", "close the dialog"),
+        .does("copy the command", "copy the command that does the same")
+        .now(|app| if app.offered_choice().is_some() { "copy the command" } else { "" }),
+    row(FREE, "Esc", &[Action::Close])
+        .does("close", "close the dialog without doing anything"),
     row(FILTER, "Enter", &[list(List::KeepFilter)]).does("keep", "keep the filter"),
     row(FILTER, "Esc", &[list(List::ClearFilter)]).does("clear", "show all sockets"),
     row(FILTER, "Up Down", &[list(List::OlderFilter), list(List::NewerFilter)])
@@ -471,7 +478,7 @@ pub const COMMANDS: &[KeyCommand] = &[
         .does("run", "run or pause all strategies")
         .now(|app| if app.lab().is_running() { "pause" } else { "run" }),
     row(LAB, "d", &[lab(Lab::NextPattern)])
-        .does("distribution", "distribution of the ports in use: uniform, clustered, built")
+        .does("distribution", "distribution: uniform, clustered, built")
         .now(|app| match app.lab().target() {
             LabTarget::Machine => "",
             LabTarget::Simulated { .. } => "distribution",
@@ -487,7 +494,7 @@ pub const COMMANDS: &[KeyCommand] = &[
         .does("select", "previous, next strategy; also arrows")
         .also(MOVES.split_at(SHORT_MOVES).0),
     row(LAB, "s S", &[lab(Lab::NextStrategy), lab(Lab::PreviousStrategy)])
-        .does("strategy", "replace the selected strategy by the next, previous one"),
+        .does("strategy", "next, previous strategy in this column"),
     row(LAB, "t", &[lab(Lab::ToggleTarget)])
         .does("target", "switch between a simulation and real binds on this machine")
         .now(|app| match app.lab().target() {

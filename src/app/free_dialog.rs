@@ -13,7 +13,7 @@ use crate::{
     engine::{Request, freeing::offer},
 };
 
-pub use crate::engine::{FreeNews, FreeOffer, FreeRequest, message::PortUse};
+pub use crate::engine::{FreeNews, FreeOffer, FreeRequest, message::OfferedPort};
 
 /// A user action in the dialog, or the one that opens it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,9 +71,18 @@ impl App {
         self.freeing.dialog.as_ref().filter(|_| self.overlay == Overlay::Free)
     }
 
-    /// Whether actions are refused, because of `--read-only`.
-    pub fn is_read_only(&self) -> bool {
-        self.is_read_only
+    /// The selected choice of the open dialog. None: there is no dialog, or no choice yet.
+    pub fn offered_choice(&self) -> Option<&ActionChoice> {
+        self.free_dialog().filter(|dialog| !dialog.is_waiting)?.choice()
+    }
+
+    /// Whether `y` does what is selected: it is permitted, and actions are not refused by
+    /// `--read-only`.
+    pub fn may_perform(&self) -> bool {
+        self.offered_choice().is_some_and(|choice| {
+            let is_refused = self.is_read_only || choice.forecast.permission.refusal().is_some();
+            choice.action == PortAction::Wait || !is_refused
+        })
     }
 
     pub(super) fn act_on_ports(&mut self, action: FreeAction) -> Vec<Effect> {

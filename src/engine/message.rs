@@ -11,7 +11,7 @@ use crate::{
     host::HostError,
 };
 
-pub use super::freeing::offer::{FreeNews, FreeOffer, FreeRequest, PortUse};
+pub use super::freeing::offer::{FreeNews, FreeOffer, FreeRequest, OfferedPort};
 pub use crate::allocator::{
     attempt::Finished,
     lab::{CurvePoint, LabReport, LabSetup, LabTarget, StrategyReport},

@@ -11,7 +11,7 @@ use unicode_width::UnicodeWidthStr as _;
 use crate::{
     app::{
         App,
-        free_dialog::{self, FreeDialog, FreeNews, FreeOffer, PortUse},
+        free_dialog::{self, FreeDialog, FreeNews, FreeOffer, OfferedPort},
     },
     domain::{
         Process, Socket, Text,
@@ -86,7 +86,7 @@ pub fn render(app: &App, dialog: &FreeDialog, surface: &mut Surface<'_>) {
         column.labelled("$ ", &command);
     }
     column.skip(column.left().saturating_sub(1));
-    dialog::hints(&hints(app, dialog), &mut column);
+    dialog::hints(&hints(app), &mut column);
 }
 
 /// Returns the action at this position, counted from 0.
@@ -133,10 +133,14 @@ fn head(app: &App, dialog: &FreeDialog, area: Rect) -> Vec<HeadLine> {
     } else if dialog.is_waiting {
         let words = match &dialog.offer {
             None => "looking at all sockets and their processes ..",
-            Some(_) => "done in a moment: waits up to 5 s for the processes to end ..",
+            Some(_) => "waiting for the result, for up to 5 seconds ..",
         };
         lines.push((words.to_owned(), Role::Accent));
-    } else if dialog.offer.as_ref().is_some_and(|offer| offer.choices.is_empty()) {
+    } else if dialog
+        .offer
+        .as_ref()
+        .is_some_and(|offer| offer.choices.is_empty() && offer.news == FreeNews::None)
+    {
         lines.push(("The sockets no longer exist: nothing is left to do.".to_owned(), Role::Text));
     }
     lines
@@ -197,7 +201,7 @@ fn news(offer: &FreeOffer, room: usize) -> Vec<HeadLine> {
 }
 
 /// Says whether the port is free.
-fn use_of(port: &PortUse, room: usize) -> HeadLine {
+fn use_of(port: &OfferedPort, room: usize) -> HeadLine {
     let name = free_dialog::name(port.protocol, port.port);
     let (text, role) = match &port.example {
         None if port.may_be_unlisted => {
@@ -259,17 +263,15 @@ fn verdicts(choice: &ActionChoice) -> [String; 2] {
     [long.to_owned(), short.to_owned()]
 }
 
-fn hints(app: &App, dialog: &FreeDialog) -> Vec<(&'static str, &'static str)> {
+fn hints(app: &App) -> Vec<(&'static str, &'static str)> {
     let mut hints = Vec::new();
-    if !dialog.is_waiting
-        && let Some(choice) = dialog.choice()
-    {
-        let is_possible = choice.forecast.permission.refusal().is_none() && !app.is_read_only();
-        if is_possible || choice.action == PortAction::Wait {
-            hints.push(("y", "do it"));
-        }
+    if app.may_perform() {
+        hints.push(("y", "do it"));
+    }
+    let has_choice = app.offered_choice().is_some();
+    if has_choice {
         hints.push(("c", "copy the command instead"));
     }
-    hints.push(("Esc", if dialog.choice().is_some() { "do nothing" } else { "close" }));
+    hints.push(("Esc", if has_choice { "do nothing" } else { "close" }));
     hints
 }

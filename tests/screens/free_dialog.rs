@@ -15,7 +15,7 @@ use portscope::{
             ProcessIdentity, RestartPolicy, Supervisor, TermReaction, choices_for,
         },
     },
-    engine::{FreeNews, FreeOffer, FreeRequest, Report, Request, message::PortUse},
+    engine::{FreeNews, FreeOffer, FreeRequest, Report, Request, message::OfferedPort},
     host::{Host, simulated::SimulatedHost},
     view::copied,
 };
@@ -60,7 +60,7 @@ fn offer(host: &SimulatedHost, port: u16, permission: &Permission) -> FreeOffer 
     let sockets = &snapshot.on_port(protocol, port)[..1];
     let pids = snapshot.owner(&sockets[0]).pids();
     FreeOffer {
-        ports: vec![PortUse {
+        ports: vec![OfferedPort {
             protocol,
             port,
             sockets: 1,

@@ -38,7 +38,7 @@ pub struct FreeRequest {
 #[derive(Clone, Debug, PartialEq)]
 pub struct FreeOffer {
     /// One for each port, in the order of the sockets.
-    pub ports: Vec<PortUse>,
+    pub ports: Vec<OfferedPort>,
     /// The processes that hold the selected sockets, ascending by pid.
     pub holders: Vec<Process>,
     /// Empty: none of the sockets exists any more.
@@ -48,7 +48,7 @@ pub struct FreeOffer {
 
 /// The use of a port by all its sockets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PortUse {
+pub struct OfferedPort {
     pub protocol: Protocol,
     pub port: u16,
     /// The number of sockets on the port.
@@ -187,7 +187,7 @@ fn use_of(
     snapshot: &Snapshot,
     processes: &ProcessTable,
     (protocol, port): (Protocol, u16),
-) -> PortUse {
+) -> OfferedPort {
     let sockets = snapshot.on_port(protocol, port);
     let held = sockets.iter().find(|socket| !socket.is_closed_by_process());
     let example = held.or(sockets.first()).map(|socket| {
@@ -195,7 +195,7 @@ fn use_of(
         let name = pid.map(|&pid| Text::around_scrubbed(processes.named(pid).to_string()));
         (socket.state, name)
     });
-    PortUse {
+    OfferedPort {
         protocol,
         port,
         sockets: sockets.len() as u32,
