@@ -17,8 +17,8 @@ pub mod scanner;
 mod worker;
 
 pub use message::{
-    AllocationRequest, AllocatorTarget, FreeNews, FreeOffer, FreeRequest, LabReport, LabRequest, LabSetup, LabTarget, Outbox,
-    PoolPlan, PoolReport, PoolRequest, Report, Request, Setup, Speed,
+    AllocationRequest, AllocatorTarget, FreeNews, FreeOffer, FreeRequest, LabReport, LabRequest,
+    LabSetup, LabTarget, Outbox, PoolPlan, PoolReport, PoolRequest, Report, Request, Setup, Speed,
 };
 
 use std::{

@@ -4,9 +4,9 @@ use crate::{
     app::{
         App, Key, Move, Screen,
         allocation::{AllocationAction as Own, AllocatorTarget},
+        free_dialog::FreeAction as Free,
         lab::{LabAction as Lab, LabTarget},
         map::Zooming,
-        free_dialog::FreeAction as Free,
         pool::{PoolAction as Pool, Priority},
         sockets::{GroupBy, SocketsAction as List},
     },
@@ -113,7 +113,9 @@ impl Context {
     /// that text can be selected.
     pub fn uses_mouse(self) -> bool {
         match self {
-            Self::Map | Self::Sockets | Self::Filter | Self::GoTo | Self::Names | Self::Free => true,
+            Self::Map | Self::Sockets | Self::Filter | Self::GoTo | Self::Names | Self::Free => {
+                true
+            }
             Self::Lab | Self::Panel | Self::Pool => true,
             Self::Overview | Self::Allocate | Self::Race | Self::Help | Self::Finding => false,
         }
@@ -365,7 +367,8 @@ pub const COMMANDS: &[KeyCommand] = &[
         .does("mark", "mark the row; all rows, or none"),
     row(SOCKETS, "x", &[free(Free::Open)])
         .does("free it", "free the port: shows first what each action does"),
-    row(SOCKETS, "m", &[Action::ShowOnMap]).does("on map", "its port on the map; with a filter, marks only the matches"),
+    row(SOCKETS, "m", &[Action::ShowOnMap])
+        .does("on map", "its port on the map; with a filter, marks only the matches"),
     row(SOCKETS, "F", &[list(List::Follow)])
         .does("follow", "newest socket on top, or not")
         .now(|app| if app.sockets().is_following() { "no follow" } else { "follow" }),
@@ -394,8 +397,7 @@ pub const COMMANDS: &[KeyCommand] = &[
     row(FREE, "c", &[free(Free::CopyCommand)])
         .does("copy the command", "copy the command that does the same")
         .now(|app| if app.offered_choice().is_some() { "copy the command" } else { "" }),
-    row(FREE, "Esc", &[Action::Close])
-        .does("close", "close the dialog without doing anything"),
+    row(FREE, "Esc", &[Action::Close]).does("close", "close the dialog without doing anything"),
     row(FILTER, "Enter", &[list(List::KeepFilter)]).does("keep", "keep the filter"),
     row(FILTER, "Esc", &[list(List::ClearFilter)]).does("clear", "show all sockets"),
     row(FILTER, "Up Down", &[list(List::OlderFilter), list(List::NewerFilter)])
@@ -496,7 +498,7 @@ pub const COMMANDS: &[KeyCommand] = &[
     row(LAB, "s S", &[lab(Lab::NextStrategy), lab(Lab::PreviousStrategy)])
         .does("strategy", "next, previous strategy in this column"),
     row(LAB, "t", &[lab(Lab::ToggleTarget)])
-        .does("target", "switch between a simulation and real binds on this machine")
+        .does("target", "simulated or real on this machine")
         .now(|app| match app.lab().target() {
             LabTarget::Machine => "simulated",
             LabTarget::Simulated { .. } => "real",

@@ -239,7 +239,8 @@ impl App {
         let Some(scan) = &self.scan else { return Vec::new() };
         let snapshot = &scan.snapshot;
         let is_free = |&mut (protocol, port): &mut (Protocol, u16)| {
-            snapshot.on_port(protocol, port).is_empty() && !may_be_unlisted(snapshot, protocol, port)
+            snapshot.on_port(protocol, port).is_empty()
+                && !may_be_unlisted(snapshot, protocol, port)
         };
         let freed: Vec<String> = self
             .freeing

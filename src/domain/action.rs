@@ -7,10 +7,10 @@ mod command;
 mod fate;
 mod forecast;
 mod plan;
-mod several;
-mod words;
 mod reserved;
 mod restart;
+mod several;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -221,7 +221,10 @@ pub enum Report {
     /// The pool could not be opened; the text says why.
     PoolFailed(Text),
     /// The answer to the `FreeRequest` with this number. Errors: the sockets could not be listed.
-    Free { number: u64, offer: Result<Box<FreeOffer>, Text> },
+    Free {
+        number: u64,
+        offer: Result<Box<FreeOffer>, Text>,
+    },
     /// A worker thread panicked; the text says which. The program must end with exit code 101.
     WorkerDied(Text),
 }

@@ -148,7 +148,7 @@ fn title(app: &App, scan: &LatestScan, theme: &Theme, grid: &Grid, width: usize)
             block_size(grid),
             format!("{} in use", notation::grouped(scan.lens_counts.occupied)),
             notation::percent_of(scan.lens_counts.occupied, scan.lens_counts.size),
-            protocols_name(app.map().protocols).to_owned(),
+            shown_protocols(app),
             format!("{} per row", notation::grouped(grid.row_length())),
         ],
     };
@@ -183,6 +183,15 @@ fn span_words(app: &App, span: PortRange) -> Vec<String> {
     let LensCounts { size, occupied, .. } = app.lens_counts(span);
     let counts = [(size, "ports"), (occupied, "in use"), (size - occupied, "free")];
     counts.map(|(ports, what)| format!("{} {what}", notation::grouped(ports))).into()
+}
+
+/// Names the protocols of the map: `TCP only`.
+fn shown_protocols(app: &App) -> String {
+    let name = protocols_name(app.map().protocols);
+    match app.map().protocols {
+        Protocols::Both => name.to_owned(),
+        Protocols::Tcp | Protocols::Udp => format!("{name} only"),
+    }
 }
 
 pub fn protocols_name(protocols: Protocols) -> &'static str {
@@ -253,7 +262,7 @@ fn facts(app: &App, scan: &LatestScan, grid: &Grid, surface: &mut Surface<'_>) {
     let plain = Style::reset();
     let share = notation::percent_of(lens_counts.occupied, lens_counts.size);
     let mut lines = vec![
-        (protocols_name(app.map().protocols).to_owned(), plain),
+        (shown_protocols(app), plain),
         (block_size(grid), dim),
         (String::new(), plain),
         (format!("{} in use", notation::grouped(lens_counts.occupied)), plain),

@@ -122,7 +122,8 @@ impl ActionSetup {
     ) -> (ActionForecast, Result<(), ActionError>) {
         let facts = self.facts(protocol, port);
         let socket = self.snapshot.on_port(protocol, port)[0];
-        let forecast = forecast(&self.input(&facts, protocol, port), &PortAction::Close(vec![socket]));
+        let forecast =
+            forecast(&self.input(&facts, protocol, port), &PortAction::Close(vec![socket]));
         (forecast, self.actions.close(&socket))
     }
 }

@@ -182,9 +182,7 @@ fn a_row_in_time_wait_offers_the_drain_of_its_destination() {
             sockets.len() == 8 && sockets.iter().all(|socket| socket.state == State::TimeWait)
         }));
         let row = &sockets_on(&ports[..1]);
-        let is_of_destination = |action: &PortAction| {
-            matches!(action, PortAction::Drain { destination: Some(_), sockets } if sockets.len() == 8)
-        };
+        let is_of_destination = |action: &PortAction| matches!(action, PortAction::Drain { destination: Some(_), sockets } if sockets.len() == 8);
         let drain = choice(row, is_of_destination);
         let offer = asked(row, Some(drain));
         assert!(matches!(offer.news, FreeNews::Done { is_done: true, .. }), "{:?}", offer.news);

@@ -11,8 +11,8 @@ use portscope::{
     domain::{
         ProcessTable, Protocol, State, Text,
         action::{
-            ActionFacts, ActionInput, Permission, PortAction, ProcessFacts,
-            ProcessIdentity, RestartPolicy, Supervisor, TermReaction, choices_for,
+            ActionFacts, ActionInput, Permission, PortAction, ProcessFacts, ProcessIdentity,
+            RestartPolicy, Supervisor, TermReaction, choices_for,
         },
     },
     engine::{FreeNews, FreeOffer, FreeRequest, Report, Request, message::OfferedPort},
@@ -50,13 +50,8 @@ fn offer(host: &SimulatedHost, port: u16, permission: &Permission) -> FreeOffer 
         own_pid: 4242,
     };
     let protocol = Protocol::Tcp;
-    let input = ActionInput {
-        snapshot: &snapshot,
-        processes: &processes,
-        facts: &facts,
-        protocol,
-        port,
-    };
+    let input =
+        ActionInput { snapshot: &snapshot, processes: &processes, facts: &facts, protocol, port };
     let sockets = &snapshot.on_port(protocol, port)[..1];
     let pids = snapshot.owner(&sockets[0]).pids();
     FreeOffer {
@@ -95,7 +90,11 @@ fn requests(session: &mut Session, key: Key) -> Vec<Effect> {
 
 fn done(is_free: bool) -> FreeOffer {
     let mut offer = offer(&machine(), 80, &Permission::Granted);
-    let step = if is_free { "nginx[812] ended after 210 ms" } else { "nginx[812] received the signal and has not ended" };
+    let step = if is_free {
+        "nginx[812] ended after 210 ms"
+    } else {
+        "nginx[812] received the signal and has not ended"
+    };
     offer.news = FreeNews::Done { steps: vec![Text::scrub(step)], is_done: is_free };
     if is_free {
         (offer.ports[0].sockets, offer.ports[0].example) = (0, None);
@@ -152,7 +151,10 @@ fn the_dialog_without_colour_and_in_ascii() {
     assert!(frame(ascii()).is_ascii());
     assert_eq!(frame(light()), frame(dark()));
     assert_eq!(frame(sixteen()), frame(dark()));
-    assert_golden("free-nocolor-80x24.style", &styles(&offered(Theme::MONOCHROME, (80, 24)).draw()));
+    assert_golden(
+        "free-nocolor-80x24.style",
+        &styles(&offered(Theme::MONOCHROME, (80, 24)).draw()),
+    );
 }
 
 #[test]

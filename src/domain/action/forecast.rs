@@ -132,8 +132,7 @@ fn permission_to_end(input: &ActionInput<'_>, pids: &BTreeSet<u32>) -> Permissio
 }
 
 fn of_close(input: &ActionInput<'_>, closed: &[Socket]) -> ActionForecast {
-    let is_closed =
-        |socket: &Socket| closed.iter().any(|closed| closed.cookie == socket.cookie);
+    let is_closed = |socket: &Socket| closed.iter().any(|closed| closed.cookie == socket.cookie);
     let listener = closed.iter().find(|closed| closed.state == State::Listen);
     let fates: Vec<SocketFate> = input
         .sockets()

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use crate::domain::{
     Socket,
     action::{
-        ActionChoice, ActionForecast, ActionInput, Frees, Permission, PortAction,
-        ProcessIdentity, closed_sockets, drain_destination, endable, ends, forecast,
+        ActionChoice, ActionForecast, ActionInput, Frees, Permission, PortAction, ProcessIdentity,
+        closed_sockets, drain_destination, endable, ends, forecast,
     },
 };
 
@@ -33,9 +33,7 @@ pub fn choices_for(inputs: &[ActionInput<'_>], sockets: &[Socket]) -> Vec<Action
         }
         let remote = socket.remote.filter(|_| !closed.is_empty());
         let of_destination = remote.and_then(|remote| drain_destination(first.snapshot, remote));
-        let drains_more = |action: &PortAction| {
-            matches!(action, PortAction::Drain { sockets, .. } if sockets.len() > closed.len())
-        };
+        let drains_more = |action: &PortAction| matches!(action, PortAction::Drain { sockets, .. } if sockets.len() > closed.len());
         actions.extend(of_destination.filter(drains_more));
     }
     if let [input] = inputs {
@@ -121,9 +119,8 @@ fn merged(forecasts: &[(&ActionInput<'_>, ActionForecast)]) -> ActionForecast {
         command: commands.join("; "),
         permission: {
             let refused = each().find(|forecast| forecast.permission.refusal().is_some());
-            let permission = refused.or_else(|| {
-                each().find(|forecast| forecast.permission == Permission::Unknown)
-            });
+            let permission = refused
+                .or_else(|| each().find(|forecast| forecast.permission == Permission::Unknown));
             permission.map_or(Permission::Granted, |forecast| forecast.permission.clone())
         },
     }

@@ -6,9 +6,7 @@ use std::{collections::BTreeSet, io, sync::Arc};
 use crate::{
     domain::{
         PortRange, Process, ProcessTable, Protocol, Snapshot, Socket, Source, State, Text,
-        action::{
-            ActionChoice, ActionFacts, ActionInput, PortAction, ReservedChange, choices_for,
-        },
+        action::{ActionChoice, ActionFacts, ActionInput, PortAction, ReservedChange, choices_for},
         availability,
     },
     engine::{
