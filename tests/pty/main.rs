@@ -17,5 +17,6 @@ mod clipboard;
 mod pty_flow;
 mod pty_storms;
 mod restore;
+mod sockets_tasks;
 mod start_arguments;
 mod tense_linux;
