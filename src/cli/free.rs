@@ -68,7 +68,7 @@ fn free(
 ) -> Result<FreeOutcome, HostError> {
     let mut actions = host.actions()?;
     let Some(action) = &plan.action else { return Ok(unchanged()) };
-    let timeout = settings.timeout.unwrap_or(END_TIMEOUT);
+    let timeout = settings.waiting.timeout.unwrap_or(END_TIMEOUT);
     let mut results = freeing::perform(&mut *actions, action, timeout);
     let mut watch = PortWatch::new(host)?;
     loop {
