@@ -100,9 +100,10 @@ pub fn whole_words(text: &str, width: usize) -> String {
     first_lines(&wrapped(text, width), 1, width).pop().unwrap_or_default()
 }
 
-/// Shortens a sentence to the clauses that fit on one line: up to a semicolon, a colon, a parenthesis, or
-/// a comma. After a colon, commas separate the items of a list, which is not shortened. If the clauses
-/// would fill less than half of the line, shortens the sentence to whole words; these end with ` ..`.
+/// Shortens a sentence to the clauses that fit on one line: up to a semicolon, a colon, a parenthesis
+/// or a comma. After a colon, commas separate the items of a list, which is not shortened. If the
+/// clauses would fill less than half of the line, shortens the sentence to whole words; these end
+/// with ` ..`.
 pub fn whole_clauses(text: &str, width: usize) -> String {
     let colon = text.find(": ").unwrap_or(text.len());
     let marks = ["; ", ": ", " ("].iter().flat_map(|mark| text.match_indices(mark));
