@@ -79,7 +79,7 @@ fn apply(typed: &[OsString]) -> anyhow::Result<CommandEnd> {
     };
     let Some(command) = arguments.command else {
         let live = &arguments.live;
-        return tui::run(namespaces::host(live.netns.as_deref())?, live);
+        return tui::run(namespaces::host(live.namespace.choice())?, live);
     };
     settings::check(&command)?;
     match &command {
@@ -87,22 +87,22 @@ fn apply(typed: &[OsString]) -> anyhow::Result<CommandEnd> {
         Command::Diagnose(typed) => diagnose::run(typed),
         Command::Explain(typed) => explain::run(typed),
         Command::Free(typed) => {
-            namespaces::run_in(typed.netns.as_deref(), |host| free::run(host, typed))?
+            namespaces::run_in(typed.waiting.namespace.choice(), |host| free::run(host, typed))?
         }
         Command::Wait(typed) => {
-            namespaces::run_in(typed.netns.as_deref(), |host| wait::run(host, typed))?
+            namespaces::run_in(typed.waiting.namespace.choice(), |host| wait::run(host, typed))?
         }
         Command::Reserve(typed) => {
-            namespaces::run_in(typed.netns.as_deref(), |host| reserve::run(host, typed))?
+            namespaces::run_in(typed.namespace.choice(), |host| reserve::run(host, typed))?
         }
         Command::Exec(typed) => exec::run(typed),
         Command::Serve(typed) => {
-            namespaces::run_in(typed.search.netns.as_deref(), |host| serve::run(host, typed))?
+            namespaces::run_in(typed.search.namespace.choice(), |host| serve::run(host, typed))?
         }
         Command::Lab(typed) => lab::run(typed),
         Command::RunActor(typed) => run_actor::run(&typed.words),
         Command::Pick(typed) => {
-            namespaces::run_in(typed.find.search.netns.as_deref(), |host| pick::run(host, typed))?
+            namespaces::run_in(typed.find.search.namespace.choice(), |host| pick::run(host, typed))?
         }
     }
 }

@@ -7,7 +7,12 @@
 
 mod acting;
 
-use std::{ffi::OsString, num::NonZeroU32, path::PathBuf, time::Duration};
+use std::{
+    ffi::{OsStr, OsString},
+    num::NonZeroU32,
+    path::PathBuf,
+    time::Duration,
+};
 
 use clap::{
     Arg, Args, CommandFactory as _, Parser, Subcommand, ValueEnum,
@@ -148,9 +153,8 @@ pub struct LiveArguments {
     /// Map tcp, udp or both
     #[arg(long, value_name = "PROTO", default_value = "both")]
     pub protocol: Protocols,
-    /// Network namespace: name in /run/netns, pid or path
-    #[arg(long, value_name = "NAMESPACE", value_parser = bytes(namespaces::parse_one))]
-    pub netns: Option<OsString>,
+    #[command(flatten)]
+    pub namespace: NamespaceArguments,
     /// Minimum time between scans, 0.1 to 3600
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = value::interval)]
     pub interval: Duration,
@@ -169,7 +173,7 @@ pub struct LiveArguments {
     /// Disable animations
     #[arg(long)]
     pub no_motion: bool,
-    /// Refuse actions that change the machine: end processes, close sockets, reserve ports
+    /// Refuse to end processes or close sockets
     #[arg(long)]
     pub read_only: bool,
     /// For the tests that check how the terminal is restored.
@@ -289,6 +293,21 @@ pub struct ExplainArguments {
     pub strict: bool,
 }
 
+/// What the commands share that work in one network namespace.
+#[derive(Debug, Args)]
+pub struct NamespaceArguments {
+    /// Network namespace: name in /run/netns, pid or path
+    #[arg(long, value_name = "NAMESPACE", value_parser = bytes(namespaces::parse_one))]
+    netns: Option<OsString>,
+}
+
+impl NamespaceArguments {
+    /// Returns the name, pid or path. None: the namespace of the caller.
+    pub fn choice(&self) -> Option<&OsStr> {
+        self.netns.as_deref()
+    }
+}
+
 /// What the commands share that print a report. `F`: their formats.
 #[derive(Debug, Args)]
 pub struct ReportArguments<F: ValueEnum + Send + Sync + 'static> {
@@ -327,10 +346,8 @@ pub struct SearchArguments {
     #[arg(long, value_name = "RANGE", default_value = "free", display_order = 20,
         value_parser = RangeChoice::for_choosing)]
     pub range: RangeChoice,
-    /// Network namespace: name in /run/netns, pid or path
-    #[arg(long, value_name = "NAMESPACE", display_order = 30,
-        value_parser = bytes(namespaces::parse_one))]
-    pub netns: Option<OsString>,
+    #[command(flatten, next_display_order = 30)]
+    pub namespace: NamespaceArguments,
     /// Maximum attempts to find each port
     #[arg(long, value_name = "N", default_value = "100", display_order = 50,
         value_parser = number(u32::MAX))]

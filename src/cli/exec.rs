@@ -30,8 +30,9 @@ pub fn run(settings: &ExecArguments) -> anyhow::Result<CommandEnd> {
     let options = SearchOptions { attempts: false, raised_limit: false, beside_ended: true };
     let find = &settings.find;
     // Only the search runs in the other namespace: the program runs in that of the caller.
-    let (pick, ports) =
-        namespaces::run_in(find.search.netns.as_deref(), |host| search::run(host, find, options))??;
+    let (pick, ports) = namespaces::run_in(find.search.namespace.choice(), |host| {
+        search::run(host, find, options)
+    })??;
     if let Some(NoPort::AddressRefused(refusal)) = pick.error {
         return Err(BadInput(refusal.to_string()).into());
     }

@@ -59,7 +59,7 @@ fn free(
     (protocol, plan): (Protocol, &FreePlan),
 ) -> Result<FreeOutcome, HostError> {
     let Some(action) = &plan.action else { return Ok(unchanged()) };
-    let timeout = settings.timeout.unwrap_or(END_TIMEOUT);
+    let timeout = settings.waiting.timeout.unwrap_or(END_TIMEOUT);
     let ports = [(protocol, survey.port)];
     let results = freeing::free_ports(host, &ports, action, plan.then_drain, timeout)?;
     let steps = results.iter().map(|result| step(result, &survey.processes)).collect();

@@ -74,7 +74,7 @@ impl LabArguments {
 pub fn run(settings: &LabArguments) -> anyhow::Result<CommandEnd> {
     let seed = value::seed_or_drawn(settings.search.seed)?;
     let experiment = if settings.race { race } else { compare };
-    namespaces::run_in(settings.search.netns.as_deref(), |host| experiment(host, settings, seed))?
+    namespaces::run_in(settings.search.namespace.choice(), |host| experiment(host, settings, seed))?
 }
 
 fn compare(host: &dyn Host, settings: &LabArguments, seed: u64) -> anyhow::Result<CommandEnd> {

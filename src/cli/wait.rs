@@ -29,7 +29,7 @@ pub fn run(host: &dyn Host, settings: &WaitArguments) -> anyhow::Result<CommandE
         if condition.is_met(snapshot) {
             break true;
         }
-        if !watch.pause(settings.timeout) {
+        if !watch.pause(settings.waiting.timeout) {
             break false;
         }
     };

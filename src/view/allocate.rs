@@ -103,7 +103,7 @@ pub fn render(context: AllocateContext<'_>, surface: &mut Surface<'_>) {
         };
         surface.within(areas.map).text(words, Role::Dim);
     }
-    facts(context, areas.class, &mut surface.within(areas.facts));
+    facts(context, &areas, surface);
     outcome::render(context, &mut surface.within(areas.outcome));
     match context.allocation.panel() {
         None => {}
@@ -120,14 +120,22 @@ fn areas(allocation: &Allocation, surface: &Surface<'_>) -> (AllocateAreas, Opti
     AllocateAreas::within(surface.area, allocation.options().range, surface.rows_per_line())
 }
 
-fn facts(context: AllocateContext<'_>, class: SizeClass, column: &mut Surface<'_>) {
-    match class {
+fn facts(context: AllocateContext<'_>, areas: &AllocateAreas, surface: &mut Surface<'_>) {
+    let column = &mut surface.within(areas.facts);
+    match areas.class {
         SizeClass::Tiny => tiny::render(context, column),
         SizeClass::Small => {
             setup::narrow_occupancy(context.allocation, column);
-            let log_rows = column.left().saturating_sub(figures::narrow_rows(context.allocation));
-            log::narrow(context, column, if log_rows < 2 { 0 } else { log_rows });
-            figures::narrow(context, column);
+            if areas.spare.is_empty() {
+                let rows = column.left().saturating_sub(figures::narrow_rows(context.allocation));
+                log::narrow(context, column, if rows < 2 { 0 } else { rows });
+                figures::narrow(context, column);
+            } else {
+                figures::narrow(context, column);
+                histogram::section(context.allocation, column);
+                let column = &mut surface.within(areas.spare);
+                log::section(context, column, areas.spare.height.min(MAX_LOG_LINES));
+            }
         }
         SizeClass::Medium | SizeClass::Large | SizeClass::Huge => {
             sections(context, column);

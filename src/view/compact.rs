@@ -130,7 +130,7 @@ fn verdict(
     let (badge, role) = overview::badge(own, headline.subject_status.level);
     let texts = match own {
         Some(finding) => {
-            vec![words::whole_words(&finding.summary, room.saturating_sub(badge.len() + 2))]
+            vec![words::whole_clauses(&finding.summary, room.saturating_sub(badge.len() + 2))]
         }
         None => overview::headline(&headline.subject_status, 1, theme),
     };

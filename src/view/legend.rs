@@ -129,8 +129,8 @@ pub fn connect_headings(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<Vec<
     }
 }
 
-/// Formats the title of the connect lens: `connect → 10.0.3.17:443: 64 in use, 12 of them reusable
-/// (TIME-WAIT) · 12 left`. Reusable ports count as in use and as left.
+/// Formats the title of the connect lens: `connect → 10.0.3.17:443: 52 in use · 20 left, 12 of them
+/// by reuse of TIME-WAIT`. Ports that connect() surely reuses count as left only.
 fn destination_headings(
     destination: &Destination,
     scan: &LatestScan,
@@ -141,17 +141,18 @@ fn destination_headings(
     let Some(row) = scan.analysis.destination(destination) else {
         return vec![format!("{named}: no connections")];
     };
-    let [used, reusable] = [row.used, row.reusable].map(notation::grouped);
+    let [used, reusable] = [row.in_use(), row.reusable].map(notation::grouped);
+    let left = row.left();
     let reusable = match row.reusable {
         0 => String::new(),
         all if all > row.surely_reusable => {
-            format!(", up to {reusable} of them reusable (TIME-WAIT)")
+            format!(", up to {reusable} of them by reuse of TIME-WAIT")
         }
-        _ => format!(", {reusable} of them reusable (TIME-WAIT)"),
+        all if left.most == all => ", by reuse of TIME-WAIT".to_owned(),
+        _ => format!(", {reusable} of them by reuse of TIME-WAIT"),
     };
-    let left = row.left();
     vec![
-        format!("{named}: {used} in use{reusable} · {left} left"),
+        format!("{named}: {used} in use · {left} left{reusable}"),
         format!("{named}: {left} left"),
         named,
     ]

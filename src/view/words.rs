@@ -68,13 +68,22 @@ pub fn shorten(text: &str, width: usize) -> String {
     cut
 }
 
+/// Words after which a reader expects another one: no cut text ends with them.
+const LEADING: [&str; 24] = [
+    "a", "all", "an", "and", "are", "as", "at", "but", "by", "for", "from", "has", "in", "is",
+    "its", "of", "on", "or", "than", "that", "the", "their", "to", "with",
+];
+
 /// Returns the first lines; the last one ends with `..` if lines were left out.
 pub fn first_lines(lines: &[String], most: usize, width: usize) -> Vec<String> {
     let mut kept: Vec<String> = lines.iter().take(most).cloned().collect();
     if let Some(last) = kept.last_mut().filter(|_| lines.len() > most) {
-        while last.width() + 3 > width && last.contains(' ') {
-            last.truncate(last.rfind(' ').unwrap_or_default());
+        while let Some((before, word)) = last.rsplit_once(' ')
+            && (last.width() + 3 > width || LEADING.contains(&word))
+        {
+            last.truncate(before.len());
         }
+        last.truncate(last.trim_end_matches([',', ':', ';', ' ']).len());
         last.push_str(" ..");
     }
     kept
@@ -89,6 +98,24 @@ pub fn whole_words(text: &str, width: usize) -> String {
         return part.to_owned();
     }
     first_lines(&wrapped(text, width), 1, width).pop().unwrap_or_default()
+}
+
+/// Shortens a sentence to the clauses that fit on one line: up to a semicolon, a colon, a parenthesis
+/// or a comma. After a colon, commas separate the items of a list, which is not shortened. If the
+/// clauses would fill less than half of the line, shortens the sentence to whole words; these end
+/// with ` ..`.
+pub fn whole_clauses(text: &str, width: usize) -> String {
+    let colon = text.find(": ").unwrap_or(text.len());
+    let marks = ["; ", ": ", " ("].iter().flat_map(|mark| text.match_indices(mark));
+    let commas = text.match_indices(", ").filter(|(at, _)| *at < colon);
+    let mut ends: Vec<usize> = marks.chain(commas).map(|(at, _)| at).chain([text.len()]).collect();
+    ends.sort_unstable();
+    let parts = ends.into_iter().rev().filter_map(|end| text.get(..end));
+    let mut whole = parts.filter(|part| part.matches('(').count() == part.matches(')').count());
+    match whole.find(|part| part.width() <= width) {
+        Some(part) if part.len() == text.len() || part.width() * 2 >= width => part.to_owned(),
+        _ => first_lines(&wrapped(text, width), 1, width).pop().unwrap_or_default(),
+    }
 }
 
 /// Shortens a name to `width` columns: leaves out its last words and the pid. Cuts a word only if not
@@ -278,10 +305,41 @@ mod tests {
         assert_eq!(whole_words(text, 46), text);
         assert_eq!(whole_words(text, 45), "the range has 64 ports");
         assert_eq!(whole_words(text, 20), "the range has 64 ..");
+        assert_eq!(whole_words(text, 40), "the range has 64 ports");
         let parts = ["even", "0xC000", "ephemeral"].map(str::to_owned);
         assert_eq!(rows(&parts, " - ", 14), ["even - 0xC000", "ephemeral"]);
         assert_eq!(fitted(&parts, " - ", 14), "even - 0xC000");
         assert_eq!(listed(&parts, 13), ["even, 0xC000,", "ephemeral"]);
         assert_eq!(wrapped("in use, 41.8 % of", 12), ["in use,", "41.8 % of"]);
+    }
+
+    #[test]
+    fn a_shortened_sentence_ends_with_a_clause_or_a_word_of_its_own() {
+        let leak = "sync[7] leaves 720 of its 721 sockets in CLOSE-WAIT, all to 10.0.0.1:80";
+        assert_eq!(whole_clauses(leak, leak.len()), leak);
+        assert_eq!(whole_clauses(leak, 60), "sync[7] leaves 720 of its 721 sockets in CLOSE-WAIT");
+        assert_eq!(whole_clauses(leak, 44), "sync[7] leaves 720 of its 721 sockets ..");
+        assert_eq!(whole_clauses(leak, 28), "sync[7] leaves 720 ..");
+        let services =
+            "3 services listen on unreserved ports of the range: nginx 40000, redis 40001";
+        assert_eq!(
+            whole_clauses(services, 70),
+            "3 services listen on unreserved ports of the range"
+        );
+        let many = "php-fpm, 40 processes: 1,600 of 1,600 sockets in CLOSE-WAIT (40 each), to ::1";
+        assert_eq!(
+            whole_clauses(many, 62),
+            "php-fpm, 40 processes: 1,600 of 1,600 sockets in CLOSE-WAIT"
+        );
+        assert_eq!(whole_clauses(many, 50), "php-fpm, 40 processes: 1,600 of 1,600 sockets ..");
+        for (text, width) in
+            [leak, services, many].iter().flat_map(|t| (20..90).map(move |w| (t, w)))
+        {
+            let short = whole_clauses(text, width);
+            let start = short.strip_suffix(" ..").unwrap_or(&short);
+            let rest = text.strip_prefix(start).expect("the beginning of the text");
+            assert!(short.width() <= width, "{short}");
+            assert!(!rest.starts_with(char::is_alphanumeric), "{short} | {rest}");
+        }
     }
 }

@@ -1,58 +1,21 @@
 //! `scan` with a port, an endpoint or a process, and with the options of `ss`.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    net::{TcpListener, TcpStream, UdpSocket},
-    process::Output,
-};
+use std::{collections::BTreeSet, fs, process::Output};
 
 use serde_json::Value;
 
 use crate::{
     namespace::in_new_namespace,
-    outputs::{program, stderr},
-    processes,
+    outputs::stderr,
+    scan_sockets::{self, CLIENT, SERVER, TCP, UDP, set, with_sockets},
 };
 
 fn run(typed: &str) -> Output {
-    let mut program = program();
-    processes::output_of(program.args(typed.split_whitespace()))
+    scan_sockets::run(&typed.split_whitespace().collect::<Vec<_>>())
 }
 
-/// Returns `tcp 8080 LISTEN` for each socket that the command lists.
 fn listed(typed: &str) -> BTreeSet<String> {
-    let output = run(&format!("{typed} --json"));
-    let scan: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let sockets = scan["sockets"].as_array().unwrap().iter();
-    sockets
-        .map(|socket| {
-            let [protocol, state] = ["protocol", "state"].map(|key| socket[key].as_str().unwrap());
-            format!("{protocol} {} {state}", socket["local"]["port"])
-        })
-        .collect()
-}
-
-fn set(sockets: &[&str]) -> BTreeSet<String> {
-    sockets.iter().map(|&socket| socket.to_owned()).collect()
-}
-
-const TCP: &str = "tcp 8080 LISTEN";
-const UDP: &str = "udp 8085 UNCONNECTED";
-const CLIENT: &str = "tcp 40001 ESTABLISHED";
-const SERVER: &str = "tcp 8080 ESTABLISHED";
-
-/// Runs `body` while this process has a listener on 127.0.0.1:8080 with one connection from port
-/// 40001, and a UDP socket on 127.0.0.1:8085.
-fn with_sockets(body: impl FnOnce() + Send) {
-    in_new_namespace(|| {
-        fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40001 40001").unwrap();
-        let listener = TcpListener::bind("127.0.0.1:8080").unwrap();
-        let _client = TcpStream::connect("127.0.0.1:8080").unwrap();
-        let _server = listener.accept().unwrap();
-        let _udp = UdpSocket::bind("127.0.0.1:8085").unwrap();
-        body();
-    });
+    scan_sockets::listed(&typed.split_whitespace().collect::<Vec<_>>())
 }
 
 #[test]

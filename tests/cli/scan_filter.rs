@@ -1,55 +1,14 @@
 //! `--filter` of `scan` and `diagnose`: which sockets and destinations are reported, and how a filter
 //! is refused.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    net::{TcpListener, TcpStream, UdpSocket},
-    process::Output,
-};
+use std::{collections::BTreeSet, fs};
 
 use serde_json::Value;
 
 use crate::{
-    namespace::in_new_namespace,
-    outputs::{json, program, stderr},
-    processes,
+    outputs::{json, stderr},
+    scan_sockets::{CLIENT, SERVER, TCP, UDP, listed, run, set, with_sockets},
 };
-
-fn run(words: &[&str]) -> Output {
-    processes::output_of(program().args(words))
-}
-
-/// Returns `tcp 8080 LISTEN` for each socket that `scan` lists.
-fn listed(words: &[&str]) -> BTreeSet<String> {
-    let output = run(&[words, &["--json"]].concat());
-    let scan: Value = json(&output);
-    let sockets = scan["sockets"].as_array().unwrap().iter();
-    sockets
-        .map(|socket| {
-            let [protocol, state] = ["protocol", "state"].map(|key| socket[key].as_str().unwrap());
-            format!("{protocol} {} {state}", socket["local"]["port"])
-        })
-        .collect()
-}
-
-const TCP: &str = "tcp 8080 LISTEN";
-const UDP: &str = "udp 8085 UNCONNECTED";
-const CLIENT: &str = "tcp 40001 ESTABLISHED";
-const SERVER: &str = "tcp 8080 ESTABLISHED";
-
-/// Runs `body` while this process has a listener on 127.0.0.1:8080 with one connection from port
-/// 40001, and a UDP socket on 127.0.0.1:8085.
-fn with_sockets(body: impl FnOnce() + Send) {
-    in_new_namespace(|| {
-        fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40001 40001").unwrap();
-        let listener = TcpListener::bind("127.0.0.1:8080").unwrap();
-        let _client = TcpStream::connect("127.0.0.1:8080").unwrap();
-        let _server = listener.accept().unwrap();
-        let _udp = UdpSocket::bind("127.0.0.1:8085").unwrap();
-        body();
-    });
-}
 
 #[test]
 fn filter_selects_sockets_by_expressions_and_bare_words() {
@@ -73,8 +32,7 @@ fn filter_selects_sockets_by_expressions_and_bare_words() {
             ("user 4000000", &[]),
             ("nosuchprogram", &[]),
         ] {
-            let sockets: BTreeSet<String> = sockets.iter().map(ToString::to_string).collect();
-            assert_eq!(listed(&["scan", "--filter", filter]), sockets, "{filter}");
+            assert_eq!(listed(&["scan", "--filter", filter]), set(sockets), "{filter}");
         }
     });
 }
@@ -90,8 +48,7 @@ fn filter_limits_the_other_selections() {
             (&["scan", &pid, "--filter", "udp"], &[UDP]),
             (&["scan", "--no-owners", "--filter", "udp or dport = :8080"], &[UDP, CLIENT]),
         ] {
-            let sockets: BTreeSet<String> = sockets.iter().map(ToString::to_string).collect();
-            assert_eq!(listed(words), sockets, "{words:?}");
+            assert_eq!(listed(words), set(sockets), "{words:?}");
         }
         for (words, reported) in [
             (&["scan", "--filter", ":9999"][..], "socket matches the filter"),

@@ -74,7 +74,7 @@ fn three_leaking_processes_with_one_name_are_one_finding() {
     assert_eq!(
         summaries,
         [
-            "holder, 3 processes: 300 of their 300 sockets in CLOSE-WAIT (100 each), to \
+            "holder, 3 processes: 300 of 300 sockets in CLOSE-WAIT (100 each), to \
              10.0.3.17:443",
             "other[40] leaves 100 of its 100 sockets in CLOSE-WAIT, to 10.0.3.17:443",
         ]
@@ -94,7 +94,7 @@ fn the_finding_is_about_the_process_with_most() {
     let workers = [(31, "holder", None, 50), (32, "holder", None, 400), (33, "holder", None, 60)];
     let leaks = findings("close-wait-leak", &workers, &machine(&workers, State::CloseWait));
     assert_eq!(leaks.len(), 1);
-    assert!(leaks[0].summary.starts_with("holder, 3 processes: 510 of their"), "{leaks:?}");
+    assert!(leaks[0].summary.starts_with("holder, 3 processes: 510 of "), "{leaks:?}");
     assert!(leaks[0].summary.contains("(50 to 400 each)"), "{leaks:?}");
     assert_eq!(leaks[0].about, About::Owner(OwnerKey::Process(32)));
     assert_eq!(pids(&leaks[0]), ["32", "33", "31"]);

@@ -102,6 +102,18 @@ fn an_allocated_port_is_labelled_on_the_map_and_named_in_the_text() {
     assert!(last.contains(&format!("◆ {port} ✓")), "{last}");
 }
 
+/// With 23 lines the map has half as many rows as with 24, and leaves the others to the log.
+#[test]
+fn a_small_terminal_shows_the_log_in_full_below_a_small_map() {
+    let mut harness = Harness::real(0.78);
+    let port = six_collisions(&mut harness);
+    harness.report(bound(1, 7, port));
+    let screen_text = text(&drawn(&harness, &DARK, 80, 23));
+    assert_golden("allocate-allocated-80x23.text", &screen_text);
+    assert!(screen_text.contains(" python3[4711] "), "{screen_text}");
+    assert!(!screen_text.contains('…'), "{screen_text}");
+}
+
 #[test]
 fn a_failed_allocation_reports_the_number_of_free_ports() {
     let mut harness = Harness::real(16_220.0 / 16_384.0);

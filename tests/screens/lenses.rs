@@ -169,7 +169,7 @@ fn the_legend_names_its_lens_and_cuts_no_word() {
                  ESTABLISHED TIME-WAIT closing BOUND UDP TCP only both mixed block even odd \
                  older than this session kernel payments-api nginx none visible pid 4121 812 \
                  < > s min h d % few under over half full connect no connections eligible never \
-                 chosen left → to use, up of them reusable (TIME-WAIT) connected likely bound \
+                 chosen left → to use, up of them reuse connected likely bound \
                  bind ports by fill their block: blocks filled CLOSE-WAIT and [::], in use \
                  unknown · x : ░ ▒ ▓ █ + e o u t b a c f p \
                  g 1 2 3 4 5 6 7 8 9";

@@ -251,28 +251,80 @@ fn with_16_colours_at_most_two_neighbouring_steps_share_a_colour() {
     }
 }
 
-/// xterm's default for the colours of the two states.
-fn of_sixteen(color: Color) -> Rgb {
-    match color {
-        Color::LightCyan => [0, 255, 255],
-        Color::LightBlue => [92, 92, 255],
-        Color::Green => [0, 205, 0],
-        Color::Blue => [0, 0, 238],
-        other => panic!("{other:?} has no value here"),
+/// The base colours in the order of their numbers. Terminals choose the values; these are xterm's.
+const BASE: [(Color, Rgb); 16] = [
+    (Color::Black, [0, 0, 0]),
+    (Color::Red, [205, 0, 0]),
+    (Color::Green, [0, 205, 0]),
+    (Color::Yellow, [205, 205, 0]),
+    (Color::Blue, [0, 0, 238]),
+    (Color::Magenta, [205, 0, 205]),
+    (Color::Cyan, [0, 205, 205]),
+    (Color::Gray, [229, 229, 229]),
+    (Color::DarkGray, [127, 127, 127]),
+    (Color::LightRed, [255, 0, 0]),
+    (Color::LightGreen, [0, 255, 0]),
+    (Color::LightYellow, [255, 255, 0]),
+    (Color::LightBlue, [92, 92, 255]),
+    (Color::LightMagenta, [255, 0, 255]),
+    (Color::LightCyan, [0, 255, 255]),
+    (Color::White, [255, 255, 255]),
+];
+
+fn of_sixteen(theme: &Theme, role: Role) -> Rgb {
+    let color = theme.color(role);
+    BASE.iter().find(|(base, _)| *base == color).expect("one of the sixteen colours").1
+}
+
+fn distance_of_sixteen(theme: &Theme, pair: [Role; 2], color_vision: ColorVision) -> f64 {
+    let [one, other] = pair.map(|role| of_sixteen(theme, role));
+    distance(one, other, color_vision)
+}
+
+/// `Theme`s with sixteen colours on this background.
+fn with_sixteen(background: Background) -> [Theme; 2] {
+    [Contrast::Normal, Contrast::High]
+        .map(|contrast| Theme::new(Depth::Sixteen, background, false).with_contrast(contrast))
+}
+
+/// The resulting distances of states from each other and from free ports, in the order of
+/// `ColorVision::EACH`.
+#[test]
+fn states_differ_in_sixteen_colours() {
+    for (background, floors) in [
+        (Background::Dark, [0.14, 0.10, 0.08, 0.10]),
+        (Background::Light, [0.20, 0.16, 0.06, 0.10]),
+    ] {
+        let classes = StateClass::EACH.map(Role::Class);
+        let others = classes.into_iter().chain([Role::Available, Role::Outside]);
+        let others: Vec<Role> = others.collect();
+        let pairs = (0..classes.len()).flat_map(|index| {
+            others[index + 1..].iter().map(move |&other| [classes[index], other])
+        });
+        let pairs: Vec<[Role; 2]> = pairs.collect();
+        for theme in with_sixteen(background) {
+            for (color_vision, floor) in ColorVision::EACH.into_iter().zip(floors) {
+                let distances = pairs
+                    .iter()
+                    .map(|&pair| (distance_of_sixteen(&theme, pair, color_vision), pair));
+                let closest = distances.min_by(|a, b| a.0.total_cmp(&b.0)).expect("pairs");
+                println!("{} {color_vision:?}: {closest:.3?}", theme.name());
+                assert!(closest.0 >= floor, "{} {color_vision:?}: {closest:?}", theme.name());
+            }
+        }
     }
 }
 
+/// UDP keeps more distance from the states beside which it is most often seen.
 #[test]
-fn udp_and_established_differ_in_sixteen_colours() {
-    for background in [Background::Dark, Background::Light] {
-        for contrast in [Contrast::Normal, Contrast::High] {
-            let theme = Theme::new(Depth::Sixteen, background, false).with_contrast(contrast);
-            let [udp, established] = [StateClass::Udp, StateClass::Established]
-                .map(|class| of_sixteen(theme.color(Role::Class(class))));
+fn udp_differs_from_connections_in_sixteen_colours() {
+    for theme in [Background::Dark, Background::Light].into_iter().flat_map(with_sixteen) {
+        for (class, floor) in [(StateClass::Established, 0.29), (StateClass::TimeWait, 0.17)] {
+            let pair = [StateClass::Udp, class].map(Role::Class);
             for color_vision in ColorVision::EACH {
-                let color_distance = distance(udp, established, color_vision);
-                println!("{} {color_vision:?}: {color_distance:.4}", theme.name());
-                assert!(color_distance >= 0.29, "{} {color_vision:?}", theme.name());
+                let color_distance = distance_of_sixteen(&theme, pair, color_vision);
+                println!("{} {color_vision:?} {class:?}: {color_distance:.4}", theme.name());
+                assert!(color_distance >= floor, "{} {color_vision:?} {class:?}", theme.name());
             }
         }
     }

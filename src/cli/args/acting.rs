@@ -1,13 +1,13 @@
 //! The arguments of the commands that act on ports, or wait for them: `free`, `wait`, `reserve`.
 
-use std::{ffi::OsString, time::Duration};
+use std::time::Duration;
 
 use clap::Args;
 
 use crate::{
     cli::{
-        args::{ColorArguments, PlainFormat, ReportArguments},
-        namespaces, range,
+        args::{ColorArguments, NamespaceArguments, PlainFormat, ReportArguments},
+        range,
         target::{self, PortTarget},
         value::{bytes, seconds},
     },
@@ -18,6 +18,9 @@ use crate::{
 const MAX_TIMEOUT: f64 = 86_400.0;
 
 #[derive(Debug, Args)]
+#[command(mut_arg("timeout", |timeout| {
+    timeout.help("Time for processes to end after SIGTERM [default: 5]")
+}))]
 pub struct FreeArguments {
     /// Port, 1 to 65535; 8080/tcp and 8080/udp select a protocol
     #[arg(value_name = "PORT", allow_hyphen_values = true, value_parser = bytes(target::parse_port))]
@@ -31,12 +34,8 @@ pub struct FreeArguments {
     /// End processes by SIGKILL instead of SIGTERM
     #[arg(long)]
     pub hard: bool,
-    /// Time for processes to end after SIGTERM [default: 5]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds(MAX_TIMEOUT))]
-    pub timeout: Option<Duration>,
-    /// Network namespace: name in /run/netns, pid or path
-    #[arg(long, value_name = "NAMESPACE", value_parser = bytes(namespaces::parse_one))]
-    pub netns: Option<OsString>,
+    #[command(flatten)]
+    pub waiting: WaitingArguments,
     #[command(flatten)]
     pub report: ReportArguments<PlainFormat>,
     #[command(flatten)]
@@ -48,14 +47,20 @@ pub struct WaitArguments {
     /// Port to be free, or a condition (see --help)
     #[arg(value_name = "PORT|CONDITION", required = true)]
     pub condition: Vec<String>,
+    #[command(flatten)]
+    pub waiting: WaitingArguments,
+    #[command(flatten)]
+    pub report: ReportArguments<PlainFormat>,
+}
+
+/// What the commands share that wait for a port of one namespace.
+#[derive(Debug, Args)]
+pub struct WaitingArguments {
     /// Maximum time to wait [default: no limit]
     #[arg(long, value_name = "SECONDS", value_parser = seconds(MAX_TIMEOUT))]
     pub timeout: Option<Duration>,
-    /// Network namespace: name in /run/netns, pid or path
-    #[arg(long, value_name = "NAMESPACE", value_parser = bytes(namespaces::parse_one))]
-    pub netns: Option<OsString>,
     #[command(flatten)]
-    pub report: ReportArguments<PlainFormat>,
+    pub namespace: NamespaceArguments,
 }
 
 #[derive(Debug, Args)]
@@ -72,9 +77,8 @@ pub struct ReserveArguments {
     /// Do it
     #[arg(short, long)]
     pub yes: bool,
-    /// Network namespace: name in /run/netns, pid or path
-    #[arg(long, value_name = "NAMESPACE", value_parser = bytes(namespaces::parse_one))]
-    pub netns: Option<OsString>,
+    #[command(flatten)]
+    pub namespace: NamespaceArguments,
     #[command(flatten)]
     pub report: ReportArguments<PlainFormat>,
 }

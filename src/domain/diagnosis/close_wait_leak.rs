@@ -58,7 +58,7 @@ fn summary(group: &OwnerGroup<&OwnerUse>, ends: &CommonEnds) -> String {
         format!("{name} leaves {close_wait} of its {sockets} sockets in CLOSE-WAIT{place}")
     } else {
         format!(
-            "{name}: {close_wait} of their {sockets} sockets in CLOSE-WAIT ({}){place}",
+            "{name}: {close_wait} of {sockets} sockets in CLOSE-WAIT ({}){place}",
             group.each(|owner| owner.close_wait)
         )
     }

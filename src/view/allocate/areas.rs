@@ -8,7 +8,7 @@ use crate::{
     view::{
         heatmap::{AXIS, GUTTER},
         size_class::SizeClass,
-        surface::lines_of,
+        surface::{self, lines_of},
     },
 };
 
@@ -27,6 +27,9 @@ const MIN_HISTORY_LINES: u16 = 4;
 /// Lines below the legend that are kept free for the history from size class `Large` on.
 const RESERVED_HISTORY: u16 = 9;
 const MAX_HISTORY_LINES: u16 = 22;
+/// Minimum size (columns, lines) of the place below the map of size class `Small` that is used: with
+/// fewer columns the log would cut names, with fewer lines it would show less than beside the map.
+const MIN_SPARE: (u16, u16) = (56, 5);
 
 /// Returns the minimum width of the facts beside the map.
 fn facts_width(class: SizeClass) -> u16 {
@@ -50,6 +53,8 @@ pub struct AllocateAreas {
     pub legend: Rect,
     /// The last allocations.
     pub history: Rect,
+    /// Size class `Small`: for the log, or the settings of the pool, in full.
+    pub spare: Rect,
     pub facts: Rect,
     pub outcome: Rect,
 }
@@ -89,6 +94,7 @@ impl AllocateAreas {
             map,
             legend: legend.intersection(body),
             history: Rect { height: history_height, ..history }.intersection(body),
+            spare: below_map(class, Rect { width: taken, ..surface::below(body, height) }),
             facts: Rect { x: body.x + taken, width: body.width - taken, ..body },
             outcome: line(area.height.saturating_sub(below), below),
         };
@@ -101,6 +107,15 @@ impl AllocateAreas {
         self.outcome.y += self.legend.height;
         self.outcome.height -= self.legend.height;
     }
+}
+
+/// Returns the area below a map that is used; `left` is the place from the map's bottom on. The last
+/// two columns stay free, as a gap to the facts.
+fn below_map(class: SizeClass, left: Rect) -> Rect {
+    let (columns, lines) = MIN_SPARE;
+    let spare = Rect { width: left.width.saturating_sub(2), ..left };
+    let has_room = spare.width >= columns && spare.height >= lines;
+    if class == SizeClass::Small && has_room { spare } else { Rect::ZERO }
 }
 
 #[cfg(test)]
@@ -125,14 +140,27 @@ mod tests {
     }
 
     #[test]
+    fn a_small_terminal_uses_the_place_below_a_map_that_leaves_room() {
+        let spare = |rows: u16, range, lines| {
+            let body = Rect::new(0, 1, 80, rows - 2);
+            let (areas, _) = AllocateAreas::within(body, range, lines);
+            (areas.spare.width, areas.spare.height)
+        };
+        assert_eq!(spare(23, IANA_DYNAMIC, RowsPerLine::Two), (56, 7));
+        assert_eq!(spare(24, IANA_DYNAMIC, RowsPerLine::Two), (0, 0), "the map has more blocks");
+        assert_eq!(spare(23, IANA_DYNAMIC, RowsPerLine::One), (56, 7));
+        assert_eq!(spare(23, LINUX_DEFAULT, RowsPerLine::Two), (0, 0));
+    }
+
+    #[test]
     fn areas_stay_on_the_screen_and_do_not_overlap() {
         for range in [IANA_DYNAMIC, LINUX_DEFAULT] {
             for (columns, rows) in (0..220).step_by(7).flat_map(|c| (0..70).map(move |r| (c, r))) {
                 let body = Rect::new(0, 1, columns, rows);
                 let (areas, _) = AllocateAreas::within(body, range, RowsPerLine::Two);
-                let AllocateAreas { title, setup, map, legend, history, facts, outcome, .. } =
-                    areas;
-                let parts = [title, setup, map, legend, history, facts, outcome];
+                let AllocateAreas { title, setup, map, legend, history, .. } = areas;
+                let AllocateAreas { spare, facts, outcome, .. } = areas;
+                let parts = [title, setup, map, legend, history, spare, facts, outcome];
                 for (index, part) in parts.iter().enumerate().filter(|(_, p)| !p.is_empty()) {
                     assert_eq!(part.intersection(body), *part, "{columns}x{rows} part {index}");
                     for other in &parts[index + 1..] {

@@ -15,7 +15,9 @@ const MAX_WIDTH: usize = 60;
 /// Minimum width of the axis, for `1 ── attempts ── 5`.
 const LEAST_AXIS: usize = 18;
 
-const TITLE: &str = "Attempts per allocation";
+/// The wordings of the title, longest first.
+const TITLES: [&str; 2] = ["Attempts per allocation", "Attempts"];
+const MEASURED: &str = " measured";
 const NO_MODEL: &str = "no model for this run";
 
 /// Shares of all allocations, by bins of attempts.
@@ -31,8 +33,10 @@ pub fn section(allocation: &Allocation, column: &mut Surface<'_>) {
     if column.left() < 5 {
         return;
     }
-    let room = column.width().saturating_sub(TITLE.len() + 3);
-    column.rule_with(TITLE, legend(allocation, column.theme, room));
+    let room = |title: &str| column.width().saturating_sub(title.len() + 3);
+    let [long, short] = TITLES;
+    let title = if room(long) < MEASURED.len() + 2 { short } else { long };
+    column.rule_with(title, legend(allocation, column.theme, room(title)));
     let count = (column.width().min(MAX_WIDTH) / 2).saturating_sub(1);
     let bins = bins(allocation, count);
     let highest = bins.measured.iter().chain(&bins.model).copied().fold(0.0, f64::max);
@@ -56,7 +60,7 @@ pub fn section(allocation: &Allocation, column: &mut Surface<'_>) {
 fn legend(allocation: &Allocation, theme: &Theme, room: usize) -> Vec<Span<'static>> {
     let note = |text: &'static str| Span::styled(text, theme.style(Role::Dim));
     let bar = Span::styled(theme.glyph("█", "#"), theme.style(Role::Text));
-    let mut parts = vec![vec![bar, note(" measured")]];
+    let mut parts = vec![vec![bar, note(MEASURED)]];
     match allocation.model() {
         None if allocation.occupancy_counts().is_none() => {}
         None if room < NO_MODEL.len() + 12 => parts.push(vec![note("no model")]),

@@ -122,7 +122,9 @@ fn facts_and_table(
         }
         SizeClass::Small => {
             facts::narrow(pool_context, &mut column);
-            table::narrow(pool_context, &mut column)
+            let rows = table::narrow(pool_context, &mut column);
+            facts::section(pool_context, &mut surface.within(areas.spare));
+            rows
         }
         SizeClass::Medium | SizeClass::Large | SizeClass::Huge => {
             facts::section(pool_context, &mut column);

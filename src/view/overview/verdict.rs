@@ -36,7 +36,7 @@ pub fn lines(context: &OverviewContext<'_>, width: u16, height: u16) -> Vec<Line
     let badge = Span::styled(format!(" {marks}{badge} "), context.theme.badge(role).bold());
     let room = width.saturating_sub(badge.width() + 2);
     let text = match own {
-        Some(finding) => words::whole_words(&finding.summary, room),
+        Some(finding) => words::whole_clauses(&finding.summary, room),
         None => fitting(&context.verdict, context.scan.sources, context.theme, room),
     };
     let bold = Style::reset().bold();

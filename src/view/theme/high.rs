@@ -21,7 +21,7 @@ const ESTABLISHED: Swatch = row(0x42_ADFF, 39, 0x06_24ED, 21, LightBlue, Blue);
 const TIME_WAIT: Swatch = row(0xE8_9D2D, 179, 0xAE_6300, 166, Yellow, Yellow);
 const CLOSING: Swatch = row(0xFF_0052, 197, 0x5A_0123, 52, Red, Red);
 const BOUND: Swatch = row(0xB4_40FA, 129, 0x89_1BA4, 91, Magenta, Magenta);
-const UDP: Swatch = row(0x00_FFB4, 49, 0x02_8485, 30, LightCyan, Green);
+const UDP: Swatch = row(0x00_FFB4, 49, 0x02_8485, 30, LightCyan, Cyan);
 const DARK: Swatch = row(0xC4_CCFF, 153, 0x05_1662, 17, White, LightMagenta);
 
 /// In the order of `StateClass::EACH`.
@@ -42,7 +42,7 @@ pub fn swatch(role: Role) -> Swatch {
         Role::Ok => row(0x4D_E0B0, 79, 0x00_543A, 22, LightGreen, Green),
         Role::Warn => row(0xFF_C14D, 215, 0x6B_3F00, 58, LightYellow, Yellow),
         Role::Critical => row(0xFF_9A80, 209, 0x8F_2400, 88, LightRed, Red),
-        Role::Selected => row(0x24_519E, 25, 0x9C_C8FF, 117, Blue, Cyan),
+        Role::Selected => row(0x24_519E, 25, 0x9C_C8FF, 117, Blue, LightCyan),
         Role::Outside => row(0x00_0000, 16, 0xFF_FFFF, 231, Black, White),
         Role::System => row(0x18_1309, 233, 0xEF_E6D2, 254, Black, White),
         Role::Available => row(0x10_1C38, 17, 0xDC_E6F4, 189, DarkGray, Gray),

@@ -38,7 +38,7 @@ const ESTABLISHED: Swatch = row(0x3F_78E8, 33, 0x44_72E3, 62, Color::LightBlue, 
 const TIME_WAIT: Swatch = row(0xFE_AD00, 214, 0xD3_7D05, 172, Color::Yellow, Color::Yellow);
 const CLOSING: Swatch = row(0xCE_4208, 166, 0xB9_3104, 124, Color::Red, Color::Red);
 const BOUND: Swatch = row(0xC2_85C5, 176, 0x98_27A0, 127, Color::Magenta, Color::Magenta);
-const UDP: Swatch = row(0x00_F0BE, 50, 0x06_785A, 29, Color::LightCyan, Color::Green);
+const UDP: Swatch = row(0x00_F0BE, 50, 0x06_785A, 29, Color::LightCyan, Color::Cyan);
 const DARK: Swatch = row(0xC5_BAFF, 183, 0x2B_0072, 18, Color::White, Color::LightMagenta);
 
 /// In the order of `StateClass::EACH`.
@@ -53,7 +53,7 @@ const OWNERS: [Swatch; super::COLORED_OWNERS] =
 
 pub fn swatch(role: Role) -> Swatch {
     use Color::{
-        Black, Blue, Cyan, DarkGray, Gray, Green, LightCyan, LightGreen, LightMagenta, LightRed,
+        Black, Blue, DarkGray, Gray, Green, LightCyan, LightGreen, LightMagenta, LightRed,
         LightYellow, Magenta, Red, White, Yellow,
     };
     match role {
@@ -65,7 +65,7 @@ pub fn swatch(role: Role) -> Swatch {
         Role::Ok => row(0x3F_C59B, 43, 0x00_704F, 29, LightGreen, Green),
         Role::Warn => row(0xF5_A623, 214, 0x9A_5B00, 94, LightYellow, Yellow),
         Role::Critical => row(0xFF_6B4A, 203, 0xB8_3200, 124, LightRed, Red),
-        Role::Selected => row(0x2C_3A55, 237, 0xD5_E3F7, 254, Blue, Cyan),
+        Role::Selected => row(0x2C_3A55, 237, 0xD5_E3F7, 254, Blue, LightCyan),
         Role::Outside => row(0x12_151B, 233, 0xF1_F2F4, 255, Black, White),
         Role::System => row(0x1E_1B17, 234, 0xE9_E4DA, 254, Black, White),
         Role::Available => row(0x1C_2534, 236, 0xD9_E2F0, 189, DarkGray, Gray),
