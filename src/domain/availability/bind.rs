@@ -23,7 +23,12 @@ pub fn bind_answer(snapshot: &Snapshot, port: u16, bind: Bind) -> Answer {
     let wanted = BoundAddresses::of_bind(bind.address);
     let mut undecided = None;
     let mut conflict: Option<&Socket> = None;
+    let mut before: Option<&Socket> = None;
     for socket in snapshot.on_port(bind.protocol, port) {
+        // A server has many connections with the same local endpoint, and the first one decides.
+        if before.replace(socket).is_some_and(|before| is_bound_alike(before, socket)) {
+            continue;
+        }
         match overlap(snapshot, &wanted, socket) {
             Overlap::Undecided => undecided = undecided.or(Some(socket)),
             // Prefers a listening socket as the explanation: SO_REUSEADDR has no effect against it.
@@ -42,6 +47,14 @@ pub fn bind_answer(snapshot: &Snapshot, port: u16, bind: Bind) -> Answer {
             blind_spot::free_as_far_as_seen(snapshot, bind.protocol, port, with_v4, because)
         }
     }
+}
+
+/// Returns whether two sockets, which do not listen, conflict with the same calls of bind().
+fn is_bound_alike(one: &Socket, other: &Socket) -> bool {
+    let key = |socket: &Socket| {
+        (socket.state, socket.local, socket.family, socket.interface, socket.cookie.is_some())
+    };
+    one.state != State::Listen && key(one) == key(other)
 }
 
 /// Returns whether a bind() to `wanted` conflicts with a socket, without reuse options. A conflict

@@ -47,12 +47,14 @@ fn blocks(context: &InspectorContext<'_>, socket: &Socket) -> Option<String> {
         let bind = Bind { protocol: socket.protocol, address: BindAddress::AnyDual, reuse };
         bind_answer(snapshot, socket.local.port, bind).verdict
     };
+    let without = verdict(Reuse::None);
+    let options = [(Reuse::Address, "SO_REUSEADDR"), (Reuse::Port, "SO_REUSEPORT")];
+    let options = options.map(|(reuse, name)| (verdict(reuse), name));
     let with = |wanted: Verdict| -> Vec<&'static str> {
-        let options = [(Reuse::Address, "SO_REUSEADDR"), (Reuse::Port, "SO_REUSEPORT")];
-        let found = options.into_iter().filter(|&(reuse, _)| verdict(reuse) == wanted);
+        let found = options.into_iter().filter(|&(verdict, _)| verdict == wanted);
         found.map(|(_, name)| name).collect()
     };
-    let mut parts = vec![match (verdict(Reuse::None), with(Verdict::InUse)) {
+    let mut parts = vec![match (without, with(Verdict::InUse)) {
         (Verdict::InUse, options) if options.is_empty() => {
             "bind() on all addresses without options".to_owned()
         }
@@ -63,7 +65,7 @@ fn blocks(context: &InspectorContext<'_>, socket: &Socket) -> Option<String> {
         _ => "no bind()".to_owned(),
     }];
     let unknown = with(Verdict::Unknown);
-    if !unknown.is_empty() && verdict(Reuse::None) == Verdict::InUse {
+    if !unknown.is_empty() && without == Verdict::InUse {
         parts.push(format!("unknown with {}", unknown.join(" or ")));
     }
     let is_automatic = snapshot.ephemeral.range.contains(socket.local.port);
