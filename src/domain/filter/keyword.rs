@@ -140,16 +140,19 @@ fn is_near(word: &str, keyword: &str) -> bool {
     }
 }
 
-/// Returns the name of a state that is most similar to the word. None: none is similar.
+/// Returns the name of a state that begins with the word, or else the most similar one, with at most
+/// half of its letters different. None: there is none.
 pub(super) fn nearest_state(word: &str) -> Option<&'static str> {
     if word.len() > 20 {
         return None;
     }
     let lower = word.to_ascii_lowercase();
-    let distance = |name: &&'static str| (differing_letters(&lower, name), *name);
-    let (distance, name) = StateSet::names().map(|name| distance(&name)).min()?;
-    let begins = || StateSet::names().find(|name| lower.len() > 2 && name.starts_with(&lower));
-    if distance <= 3 && distance < lower.len() { Some(name) } else { begins() }
+    if let Some(name) = StateSet::names().find(|name| lower.len() > 2 && name.starts_with(&lower)) {
+        return Some(name);
+    }
+    let named = StateSet::names().map(|name| (differing_letters(&lower, name), name));
+    let (distance, name) = named.min()?;
+    (distance <= 3 && distance * 2 <= lower.len()).then_some(name)
 }
 
 #[cfg(test)]
@@ -189,6 +192,8 @@ mod tests {
             ("listening!", Some("listening")),
             ("establish", Some("established")),
             ("syn", Some("syn-sent")),
+            ("time", Some("time-wait")),
+            ("clsoed", Some("closed")),
             ("xyz", None),
         ] {
             assert_eq!(nearest_state(word), state, "{word}");
