@@ -15,6 +15,7 @@ pub mod gap;
 pub mod history;
 pub mod interfaces;
 pub mod listeners;
+pub mod listing;
 pub mod local_address;
 pub mod monitor;
 pub mod notation;

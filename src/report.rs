@@ -8,6 +8,7 @@ mod exposition;
 pub mod free;
 pub mod json;
 pub mod lab;
+mod listed;
 mod page;
 mod paragraph;
 pub mod pick;
@@ -22,6 +23,7 @@ use crate::domain::{Process, ProcessTable, Snapshot, Socket};
 
 pub use diagnose::{Health, Status};
 pub use explain::Explanation;
+pub use listed::{ListedGroups, ListedSockets};
 pub use page::{Page, PageStyle};
 pub use pick::{Collision, NoPort, Pick, TracedAttempt};
 

@@ -8,9 +8,9 @@ use crate::{
         lab::{LabAction as Lab, LabTarget},
         map::Zooming,
         pool::{PoolAction as Pool, Priority},
-        sockets::{GroupBy, SocketsAction as List},
+        sockets::SocketsAction as List,
     },
-    domain::Protocols,
+    domain::{Protocols, listing::GroupBy},
 };
 
 /// A user action.

@@ -16,7 +16,7 @@ pub use categories::{
     AGE_STEPS, Categories, CategoryInput, Counting, DENSITY_STEPS, OLDER_THAN_SESSION,
 };
 pub use marks::{Marks, bind, connect};
-pub use owners::{OwnerName, OwnerRanks};
+pub use owners::OwnerRanks;
 
 /// What the map's colours show, in the order of `LENSES`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

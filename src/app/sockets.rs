@@ -4,7 +4,7 @@
 mod act;
 mod events;
 pub mod filter_line;
-pub mod groups;
+mod groups;
 mod list;
 pub mod order;
 mod plan;
@@ -18,16 +18,17 @@ use std::{
 
 use crate::{
     app::{LatestScan, Size},
-    domain::{Filter, Snapshot, Socket},
+    domain::{
+        Filter, Snapshot, Socket,
+        listing::{GroupBy, GroupOrder, SocketOrder},
+    },
 };
 
 use list::{Anchor, ListBuilder};
 
 pub use act::SocketsAction;
 pub use filter_line::FilterLine;
-pub use groups::{GroupBy, GroupColumn, GroupId, GroupOrder, RowGroup};
 pub use list::{ListRow, SocketList, SocketsInput};
-pub use order::{SocketColumn, SocketOrder};
 pub use plan::SocketsPlan;
 pub use recent::RecentChanges;
 
@@ -113,7 +114,11 @@ impl SocketsScreen {
             };
             let mut list = builder.build();
             if self.group_by != GroupBy::Nothing {
-                let groups = groups::count(self.group_by, &list.rows, input, self.group_order);
+                let sockets = list.rows.iter().filter_map(|row| match *row {
+                    ListRow::Listed(index) => input.scan.snapshot.sockets.get(index as usize),
+                    ListRow::Ended(_) => None,
+                });
+                let groups = input.source().grouped(self.group_by, sockets, self.group_order);
                 let sockets = groups.iter().map(|group| group.sockets);
                 list.largest_group = sockets.max().unwrap_or(0);
                 list.groups = Some(groups);

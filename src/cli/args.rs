@@ -6,6 +6,7 @@
 //! (`Arg::default_value`), and clap knows the origin of each value (`ValueSource`).
 
 mod acting;
+mod listing;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -32,12 +33,14 @@ use crate::{
     domain::{
         Ephemeral, Filter, LocalAddress, PortRange, ProcessTable, Protocol, Protocols,
         filter::{StateSet, Term, Test},
+        listing::GroupBy,
         port,
     },
     host::lease_socket::SocketPath,
 };
 
 pub use acting::{FreeArguments, ReserveArguments, WaitArguments};
+pub use listing::{ListingArguments, SortName};
 
 /// The commands that help lists.
 pub const COMMANDS: [&str; 10] =
@@ -209,6 +212,8 @@ pub struct ScanArguments {
     /// List matching sockets (as in ss, and more)
     #[arg(long, value_name = "EXPR", value_parser = value::filter)]
     pub filter: Option<Filter>,
+    #[command(flatten)]
+    pub listing: ListingArguments,
     /// Ports: FIRST-LAST, PORT or range name
     #[arg(long, value_name = "RANGE", default_value = "all")]
     pub range: RangeChoice,
@@ -523,6 +528,12 @@ impl ScanArguments {
     pub fn needs_owners(&self) -> bool {
         self.target.as_ref().is_some_and(Wanted::is_process)
             || self.filter.as_ref().is_some_and(Filter::needs_owners)
+    }
+
+    /// Returns whether the output depends on the owners of sockets.
+    pub fn looks_up_owners(&self) -> bool {
+        let shows_owners = self.listing.group.is_none_or(GroupBy::needs_owners);
+        !self.no_owners && (shows_owners || self.needs_owners())
     }
 
     /// Returns the filter that selects the sockets to list. `range`: the value of --range on this

@@ -69,11 +69,17 @@ pub fn scan() -> String {
          {ranges}\n\n\
          --range selects sockets by their local port. --netns takes a name in /run/netns, a pid, \
          a path, or all.\n\n\
+         --sort takes state, local (the default), remote, owner, user, unit, queue or protocol. \
+         --group prints a row for each owner, destination, state, port, user, unit or container, \
+         with the number of its sockets and of the distinct ports of the ephemeral range that they \
+         use; --sort then takes sockets (the default), ports or name. A socket that several \
+         programs hold is counted for each of them.\n\n\
          Examples:\n  \
          portscope scan -tlnp\n  \
          portscope scan 8080\n  \
          portscope scan -u nginx\n  \
          portscope scan --filter 'nginx and not listen'\n  \
+         portscope scan --group destination --filter time-wait\n  \
          portscope scan --format json --output scan.json\n\n\
          Exit codes: 0 success; 1 the process has no socket, or with --strict: information is \
          missing; 2 error."

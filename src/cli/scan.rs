@@ -1,50 +1,92 @@
-//! `portscope scan`: prints one snapshot, or one for each network namespace.
+//! `portscope scan`: prints the sockets of one snapshot, or groups of them, or those of each network
+//! namespace.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, io};
 
 use crate::{
     cli::{
         args::{ReportArguments, ScanArguments, ScanFormat},
         exit::{self, CommandEnd},
-        namespaces, output,
+        namespaces::{self, Answers},
+        output,
         range::RangeChoice,
         target::Wanted,
     },
-    domain::{Gap, ProcessTable, Protocol, Snapshot, Source, UnseenNamespaces, port},
+    domain::{
+        Gap, ProcessTable, Protocol, ServiceNames, Snapshot, Source, UnseenNamespaces,
+        listing::{GroupBy, ListingSource, RowGroup},
+        port,
+    },
     engine::sample::describe_or_miss,
-    host::{Host, HostError, OwnerDepth},
-    report::{self, Scan},
+    host::{Host, HostError, OwnerDepth, linux::services},
+    report::{self, ListedGroups, ListedSockets, Page, Scan},
 };
 
 pub fn run(settings: &ScanArguments) -> anyhow::Result<CommandEnd> {
     let scanned = namespaces::run_in_chosen(settings.netns.as_deref(), 1, |host| {
         ScannedNamespace::at(host, settings)
     })?;
-    let unseen = scanned.unseen.as_deref();
-    let scans: Vec<_> = scanned.answers.iter().map(ScannedNamespace::scan).collect();
-    let ReportArguments { format, output, .. } = &settings.report;
-    output::write_page(output.as_deref(), settings.color.when, |out| match (*format, unseen) {
-        (ScanFormat::Text, None) => report::text::write_scan(scans[0], out),
-        (ScanFormat::Json, None) => report::json::write_scan(scans[0], out),
-        (ScanFormat::Csv, None) => report::csv::write_scan(scans[0], out),
-        (ScanFormat::Text, Some(_)) => report::text::write_scans(&scans, out),
-        (ScanFormat::Json, Some(unseen)) => report::json::write_scans(&scans, unseen, out),
-        (ScanFormat::Csv, Some(_)) => Err(std::io::ErrorKind::Unsupported.into()),
+    let ReportArguments { output, .. } = &settings.report;
+    output::write_page(output.as_deref(), settings.color.when, |out| {
+        match settings.listing.group {
+            None => write_sockets(settings, &scanned, out),
+            Some(group_by) => write_groups(settings, &scanned, group_by, out),
+        }
     })?;
-    report_gaps(scans.iter().map(|scan| scan.snapshot), unseen);
+    let unseen = scanned.unseen.as_deref();
+    report_gaps(scanned.answers.iter().map(|scanned| &scanned.snapshot), unseen);
     let is_process = settings.target.as_ref().is_some_and(Wanted::is_process);
     let is_found = !is_process || scanned.answers.iter().any(|scanned| scanned.not_found.is_none());
-    let is_complete =
-        scanned.are_complete() && scans.iter().all(|scan| scan.snapshot.is_complete());
+    let is_complete = scanned.are_complete()
+        && scanned.answers.iter().all(|scanned| scanned.snapshot.is_complete());
     report_not_found(scanned.answers.iter().map(|scanned| &scanned.not_found));
     let is_enough = is_complete || !settings.strict;
     Ok(if is_found && is_enough { CommandEnd::Done } else { CommandEnd::No })
+}
+
+fn write_sockets(
+    settings: &ScanArguments,
+    scanned: &Answers<ScannedNamespace>,
+    out: &mut Page<'_>,
+) -> io::Result<()> {
+    let listed: Vec<_> = scanned.answers.iter().map(ScannedNamespace::sockets).collect();
+    match (settings.report.format, &scanned.unseen) {
+        (ScanFormat::Text, None) => report::text::write_scan(listed[0], out),
+        (ScanFormat::Json, None) => report::json::write_scan(listed[0], out),
+        (ScanFormat::Csv, None) => report::csv::write_scan(listed[0], out),
+        (ScanFormat::Text, Some(_)) => report::text::write_scans(&listed, out),
+        (ScanFormat::Json, Some(unseen)) => report::json::write_scans(&listed, unseen, out),
+        (ScanFormat::Csv, Some(_)) => Err(io::ErrorKind::Unsupported.into()),
+    }
+}
+
+fn write_groups(
+    settings: &ScanArguments,
+    scanned: &Answers<ScannedNamespace>,
+    group_by: GroupBy,
+    out: &mut Page<'_>,
+) -> io::Result<()> {
+    let services = services::read();
+    let listed = scanned.answers.iter().map(|scanned| scanned.groups(group_by, &services));
+    let listed: Vec<_> = listed.collect();
+    match (settings.report.format, &scanned.unseen) {
+        (ScanFormat::Text, None) => report::text::write_groups(listed[0], out),
+        (ScanFormat::Json, None) => report::json::write_groups(listed[0], out),
+        (ScanFormat::Csv, None) => report::csv::write_groups(listed[0], out),
+        (ScanFormat::Text, Some(_)) => report::text::write_all_groups(&listed, out),
+        (ScanFormat::Json, Some(unseen)) => report::json::write_all_groups(&listed, unseen, out),
+        (ScanFormat::Csv, Some(_)) => Err(io::ErrorKind::Unsupported.into()),
+    }
 }
 
 /// What was found in one network namespace.
 struct ScannedNamespace {
     snapshot: Snapshot,
     processes: ProcessTable,
+    /// Indexes of the sockets, if they are printed in another order than that of the snapshot.
+    order: Option<Vec<u32>>,
+    /// Empty without --group.
+    groups: Vec<RowGroup>,
     /// The message that the requested process, ports or endpoint have no socket. None: they have
     /// one, or none were requested.
     not_found: Option<String>,
@@ -52,7 +94,7 @@ struct ScannedNamespace {
 
 impl ScannedNamespace {
     fn at(host: &dyn Host, settings: &ScanArguments) -> Result<Self, HostError> {
-        let depth = if settings.no_owners { OwnerDepth::Skip } else { OwnerDepth::Full };
+        let depth = if settings.looks_up_owners() { OwnerDepth::Full } else { OwnerDepth::Skip };
         let mut snapshot = take_snapshot(host, depth)?;
         let range = settings.range.resolve(&snapshot.ephemeral);
         if !settings.needs_owners() {
@@ -61,7 +103,7 @@ impl ScannedNamespace {
             snapshot.keep_matching(&settings.selection(range, &nothing), &nothing);
             let not_found = none_at(settings, &snapshot);
             let processes = describe_or_miss(host, &mut snapshot);
-            return Ok(Self { snapshot, processes, not_found });
+            return Ok(Self::listed(settings, snapshot, processes, not_found));
         }
         let processes = describe_or_miss(host, &mut snapshot);
         snapshot.keep_matching(&settings.selection(range, &processes), &processes);
@@ -73,11 +115,37 @@ impl ScannedNamespace {
             }
             _ => none_at(settings, &snapshot),
         };
-        Ok(Self { snapshot, processes, not_found })
+        Ok(Self::listed(settings, snapshot, processes, not_found))
+    }
+
+    /// Sorts or groups the sockets of the snapshot, all of which are to be listed.
+    fn listed(
+        settings: &ScanArguments,
+        snapshot: Snapshot,
+        processes: ProcessTable,
+        not_found: Option<String>,
+    ) -> Self {
+        let source = ListingSource { snapshot: &snapshot, processes: &processes };
+        let listing = &settings.listing;
+        let groups = listing.group.map(|group_by| {
+            source.grouped(group_by, snapshot.sockets.iter(), listing.group_order())
+        });
+        let order = listing.socket_order().filter(|_| listing.group.is_none());
+        let order = order.map(|order| source.sorted(order));
+        Self { groups: groups.unwrap_or_default(), order, snapshot, processes, not_found }
     }
 
     fn scan(&self) -> Scan<'_> {
         Scan { snapshot: &self.snapshot, processes: &self.processes }
+    }
+
+    fn sockets(&self) -> ListedSockets<'_> {
+        ListedSockets { scan: self.scan(), order: self.order.as_deref() }
+    }
+
+    fn groups<'a>(&'a self, group_by: GroupBy, services: &'a ServiceNames) -> ListedGroups<'a> {
+        let sockets = self.snapshot.sockets.len() as u32;
+        ListedGroups { scan: self.scan(), services, group_by, groups: &self.groups, sockets }
     }
 }
 

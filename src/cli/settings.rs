@@ -6,12 +6,12 @@ use crate::{
     cli::{
         args::{
             Command, DiagnoseArguments, DiagnoseFormat, ExecArguments, FindArguments, LabArguments,
-            OccupancyName, ScanArguments, ScanFormat,
+            ListingArguments, OccupancyName, ScanArguments, ScanFormat, SortName,
         },
         namespaces,
         range::{RangeChoice, check_count},
     },
-    domain::{Filter, Text},
+    domain::{Filter, Text, listing::SocketColumn},
 };
 
 /// Invalid input: one line with what was wrong and what is accepted.
@@ -42,7 +42,35 @@ fn check_scan(scan: &ScanArguments) -> Result<(), BadInput> {
             "--no-owners cannot be used with the name or pid of a process".into(),
         ));
     }
+    check_listing(scan)?;
     check_filter(scan.filter.as_ref())
+}
+
+/// Checks that the order and the groups are possible, and need no owners with --no-owners.
+fn check_listing(scan: &ScanArguments) -> Result<(), BadInput> {
+    let ListingArguments { sort, group, .. } = scan.listing;
+    let name = sort.map_or("", SortName::name);
+    let by_owners = match (sort, group) {
+        (_, Some(group)) if group.needs_owners() => Some(format!("--group {}", group.name())),
+        (Some(SortName::Sockets(column)), None) if column.needs_owners() => {
+            Some(format!("--sort {name}"))
+        }
+        _ => None,
+    };
+    let refused = match (sort, group) {
+        (Some(SortName::Sockets(SocketColumn::Age)), _) => {
+            "age cannot be used in --sort: a command does not know how old sockets are".into()
+        }
+        (Some(SortName::Sockets(_)), Some(_)) => {
+            format!("--sort {name} cannot be used with --group: expected sockets, ports or name")
+        }
+        (Some(SortName::Groups(_)), None) => format!("--sort {name} requires --group"),
+        _ => match by_owners.filter(|_| scan.no_owners) {
+            Some(option) => format!("--no-owners cannot be used with {option}"),
+            None => return Ok(()),
+        },
+    };
+    Err(BadInput(refused))
 }
 
 fn check_diagnose(diagnose: &DiagnoseArguments) -> Result<(), BadInput> {
@@ -143,5 +171,33 @@ mod tests {
         assert_eq!(checked("lab"), Ok(()));
         assert_eq!(checked("lab --strategy random-unique --strategy random"), Ok(()));
         assert!(checked("lab --strategy random --strategy random").is_err());
+    }
+
+    #[test]
+    fn impossible_orders_and_groups_are_refused() {
+        for typed in [
+            "scan --sort owner --reverse",
+            "scan --sort protocol --no-owners",
+            "scan --group owner --sort ports",
+            "scan --group state --no-owners",
+            "scan --reverse",
+        ] {
+            assert_eq!(checked(typed), Ok(()), "{typed}");
+        }
+        for (typed, words) in [
+            (
+                "scan --sort age",
+                "age cannot be used in --sort: a command does not know how old sockets are",
+            ),
+            (
+                "scan --sort state --group owner",
+                "--sort state cannot be used with --group: expected sockets, ports or name",
+            ),
+            ("scan --sort ports", "--sort ports requires --group"),
+            ("scan --sort unit --no-owners", "--no-owners cannot be used with --sort unit"),
+            ("scan --group unit --no-owners", "--no-owners cannot be used with --group unit"),
+        ] {
+            assert_eq!(checked(typed), Err(BadInput(words.to_owned())), "{typed}");
+        }
     }
 }

@@ -165,6 +165,14 @@ pub fn rate(per_second: f64) -> String {
     }
 }
 
+/// Adds to a name the number of the others: `nginx[812] +4`. `all` includes the named one.
+pub fn with_others(name: String, all: u64) -> String {
+    match all {
+        0 | 1 => name,
+        more => format!("{name} +{}", grouped(more - 1)),
+    }
+}
+
 /// A process: `nginx[812]`, or `pid 812` if its name is not known. The name is in quotation marks if
 /// it is empty or has a character other than letters, digits and common punctuation.
 #[derive(Clone, Copy, Debug)]

@@ -124,6 +124,15 @@ impl Process {
     }
 }
 
+/// The words with which the name of a container begins; `k8s` if only its pod is known.
+const CONTAINERS: [&str; 5] = ["container", "docker", "podman", "lxc", "k8s"];
+
+/// Returns whether `Process::unit` names a container, such as `docker 3f2a1b0c9d8e`, and not a
+/// systemd unit, whose name has no space (systemd.unit(5)).
+pub fn is_container(unit: &Text) -> bool {
+    unit.as_str().split_once(' ').is_some_and(|(engine, _)| CONTAINERS.contains(&engine))
+}
+
 /// The process that started another one, or that took it over when its parent ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParentProcess {
@@ -194,6 +203,12 @@ impl Users {
     /// Returns the user's name. None: the uid has no name here, or represents unmapped users.
     pub fn name(&self, uid: u32) -> Option<&Text> {
         self.names.get(&uid).filter(|_| !self.is_unmapped(uid))
+    }
+
+    /// Names the user: `alice`, `unmapped user`, `uid 1000`.
+    pub fn label(&self, uid: u32) -> String {
+        let name = self.name(uid).map(ToString::to_string).or_else(|| self.unmapped(uid));
+        name.unwrap_or_else(|| format!("uid {uid}"))
     }
 
     /// Returns the uids that have this name, ascending.

@@ -1,5 +1,5 @@
-//! Writes a scan as comma-separated values: one header, then one line per socket. Quotes fields as
-//! RFC 4180 does, but ends lines with LF.
+//! Writes a scan as comma-separated values: one header, then one line per socket or group. Quotes
+//! fields as RFC 4180 does, but ends lines with LF.
 //!
 //! A user or process name that a spreadsheet would evaluate as a formula gets a leading apostrophe.
 
@@ -11,19 +11,32 @@ use std::{
 use csv::{Terminator, Writer, WriterBuilder};
 
 use crate::{
-    domain::Socket,
-    report::{Scan, User},
+    domain::{Socket, StateClass, listing::RowGroup},
+    report::{ListedGroups, ListedSockets, Scan, User, listed::group_kind},
 };
 
 const HEADER: &str = "protocol,family,state,local_address,local_port,remote_address,remote_port,uid,\
     user,inode,cookie,expires_ms,owner_kind,pids,names";
 
-pub fn write_scan(scan: Scan<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let writer = WriterBuilder::new().terminator(Terminator::Any(b'\n')).from_writer(out);
-    let mut table = CsvTable { writer, field: String::new() };
-    table.writer.write_record(HEADER.split(',')).map_err(into_io)?;
-    for socket in &scan.snapshot.sockets {
-        table.write_socket(scan, socket).map_err(into_io)?;
+const GROUP_HEADER: &str = "kind,name,sockets,listen,established,time_wait,other,ports";
+
+pub fn write_scan<'a>(
+    listed: impl Into<ListedSockets<'a>>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let listed = listed.into();
+    let mut table = CsvTable::new(HEADER, out)?;
+    for socket in listed.sockets() {
+        table.write_socket(listed.scan, socket).map_err(into_io)?;
+    }
+    table.writer.flush()
+}
+
+/// Writes a line for each group.
+pub fn write_groups(listed: ListedGroups<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let mut table = CsvTable::new(GROUP_HEADER, out)?;
+    for group in listed.groups {
+        table.write_group(listed, group).map_err(into_io)?;
     }
     table.writer.flush()
 }
@@ -35,6 +48,27 @@ struct CsvTable<W: Write> {
 }
 
 impl<W: Write> CsvTable<W> {
+    /// Writes the header.
+    fn new(header: &str, out: W) -> io::Result<Self> {
+        let writer = WriterBuilder::new().terminator(Terminator::Any(b'\n')).from_writer(out);
+        let mut table = Self { writer, field: String::new() };
+        table.writer.write_record(header.split(',')).map_err(into_io)?;
+        Ok(table)
+    }
+
+    fn write_group(&mut self, listed: ListedGroups<'_>, group: &RowGroup) -> csv::Result<()> {
+        self.write(group_kind(&group.id))?;
+        self.write_text(std::iter::once(group.plain_name(listed.source())))?;
+        let classes = [StateClass::Listen, StateClass::Established, StateClass::TimeWait];
+        self.write(Some(group.sockets))?;
+        for count in classes.map(|class| group.of_class(class)) {
+            self.write(Some(count))?;
+        }
+        self.write(Some(group.others()))?;
+        self.write(Some(group.ports))?;
+        self.writer.write_record(None::<&[u8]>)
+    }
+
     fn write_socket(&mut self, scan: Scan<'_>, socket: &Socket) -> csv::Result<()> {
         self.writer.write_field(socket.protocol.name())?;
         self.writer.write_field(socket.family.name())?;

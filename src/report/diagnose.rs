@@ -154,7 +154,7 @@ impl<'a> Health<'a> {
 }
 
 /// Returns the kind of owner for JSON and metrics. None: owners were not looked up.
-fn kind(owner_key: OwnerKey) -> Option<&'static str> {
+pub(super) fn kind(owner_key: OwnerKey) -> Option<&'static str> {
     match owner_key {
         OwnerKey::Process(_) => Some("process"),
         OwnerKey::Hidden(_) => Some("hidden"),

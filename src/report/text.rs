@@ -1,5 +1,5 @@
 //! Writes a scan as text: aligned columns as in `ss`, one line per socket, with the owner last; below
-//! the others if the terminal is too narrow.
+//! the others if the terminal is too narrow. Writes groups of sockets as a table.
 
 use std::{
     fmt::{self, Write as _},
@@ -8,9 +8,10 @@ use std::{
 };
 
 use crate::{
-    domain::{Endpoint, Machine, Socket},
+    domain::{Endpoint, Machine, Socket, StateClass, listing::GroupBy, notation::grouped},
     report::{
-        Page, Scan, User,
+        ListedGroups, ListedSockets, Page, Scan, User,
+        columns::{TextCell, TextColumn, TextTable},
         page::{Emphasis, columns_of},
         paragraph,
     },
@@ -24,8 +25,10 @@ const BELOW: &str = "  ";
 
 /// Writes all columns, unless the terminal is too narrow for them. An owner for which a line has no
 /// room is on the next line.
-pub fn write_scan(scan: Scan<'_>, page: &mut Page<'_>) -> io::Result<()> {
-    let widths = Widths::fitting(scan, page.known_width());
+pub fn write_scan<'a>(listed: impl Into<ListedSockets<'a>>, page: &mut Page<'_>) -> io::Result<()> {
+    let listed = listed.into();
+    let scan = listed.scan;
+    let widths = Widths::fitting(listed, page.known_width());
     let Widths { local, remote, .. } = widths;
     let family = if widths.has_family { "FAMILY " } else { "" };
     let user = widths.user.map(|user| format!("{:<user$} ", "USER")).unwrap_or_default();
@@ -36,7 +39,7 @@ pub fn write_scan(scan: Scan<'_>, page: &mut Page<'_>) -> io::Result<()> {
     let header = page.emphasized(&header, Emphasis::Strong).into_owned();
     page.line(&header)?;
     let mut line = String::new();
-    for socket in &scan.snapshot.sockets {
+    for socket in listed.sockets() {
         line.clear();
         let columns = push_socket(&mut line, scan, socket, widths);
         let columns = columns.expect("writing to a String cannot fail");
@@ -53,8 +56,50 @@ pub fn write_scan(scan: Scan<'_>, page: &mut Page<'_>) -> io::Result<()> {
 }
 
 /// Writes one table per network namespace, each under a line with its name.
-pub fn write_scans(scans: &[Scan<'_>], page: &mut Page<'_>) -> io::Result<()> {
-    write_each(scans, |&scan| scan, |&scan, page| write_scan(scan, page), page)
+pub fn write_scans(scans: &[ListedSockets<'_>], page: &mut Page<'_>) -> io::Result<()> {
+    write_each(scans, |listed| listed.scan, |&listed, page| write_scan(listed, page), page)
+}
+
+/// Writes a table with a row for each group.
+pub fn write_groups(listed: ListedGroups<'_>, page: &mut Page<'_>) -> io::Result<()> {
+    let columns = [
+        TextColumn::text(match listed.group_by {
+            GroupBy::Nothing => "GROUP",
+            GroupBy::Owner => "OWNER",
+            GroupBy::Destination => "DESTINATION",
+            GroupBy::State => "STATE",
+            GroupBy::Port => "PORT",
+            GroupBy::User => "USER",
+            GroupBy::Unit => "UNIT",
+            GroupBy::Container => "CONTAINER",
+        }),
+        TextColumn::number("SOCKETS"),
+        TextColumn::number("LISTEN").left_out(2),
+        TextColumn::number("ESTABLISHED").left_out(3),
+        TextColumn::number("TIME-WAIT").left_out(4),
+        TextColumn::number("OTHER").left_out(1),
+        TextColumn::number("PORTS"),
+    ];
+    let rows = listed.groups.iter().map(|group| {
+        let count = |count: u32| TextCell::from(grouped(count));
+        [
+            group.name(listed.source(), listed.services).into(),
+            count(group.sockets),
+            count(group.of_class(StateClass::Listen)),
+            count(group.of_class(StateClass::Established)),
+            count(group.of_class(StateClass::TimeWait)),
+            count(group.others()),
+            count(group.ports),
+        ]
+    });
+    let table = TextTable::new(columns, rows.collect(), page);
+    table.write(page)?;
+    table.legend().write(page)
+}
+
+/// Writes one table per network namespace, each under a line with its name.
+pub fn write_all_groups(groups: &[ListedGroups<'_>], page: &mut Page<'_>) -> io::Result<()> {
+    write_each(groups, |listed| listed.scan, |&listed, page| write_groups(listed, page), page)
 }
 
 /// Writes one report per network namespace, each under a line with its name.
@@ -167,14 +212,14 @@ struct Widths {
 
 impl Widths {
     /// Measures the columns. Leaves out FAMILY, then USER, if the lines do not fit `width`.
-    fn fitting(scan: Scan<'_>, width: Option<usize>) -> Self {
-        let all = Self::all(scan, endpoint_width);
+    fn fitting(listed: ListedSockets<'_>, width: Option<usize>) -> Self {
+        let all = Self::all(listed, endpoint_width);
         let Some(width) = width else { return all };
-        let owner = owner_width(scan);
+        let owner = owner_width(listed);
         if all.sum() + owner <= width {
             return all;
         }
-        let exact = Self::all(scan, self::width::<Endpoint>);
+        let exact = Self::all(listed, self::width::<Endpoint>);
         let narrower = [
             exact,
             Self { has_family: false, ..exact },
@@ -184,10 +229,11 @@ impl Widths {
         fits.copied().unwrap_or(narrower[2])
     }
 
-    fn all(scan: Scan<'_>, endpoint_width: fn(&Endpoint) -> usize) -> Self {
+    fn all(listed: ListedSockets<'_>, endpoint_width: fn(&Endpoint) -> usize) -> Self {
+        let scan = listed.scan;
         let (mut local, mut remote, mut user) = (5, 6, 4);
         let mut measured_uid = None;
-        for socket in &scan.snapshot.sockets {
+        for socket in listed.sockets() {
             local = local.max(match socket.interface {
                 None => endpoint_width(&socket.local),
                 Some(_) => width(&scan.snapshot.interfaces.local(socket)),
@@ -210,7 +256,8 @@ impl Widths {
 }
 
 /// Returns the width of the widest owner.
-fn owner_width(scan: Scan<'_>) -> usize {
+fn owner_width(listed: ListedSockets<'_>) -> usize {
+    let scan = listed.scan;
     let owner = |socket| {
         fmt::from_fn(move |f| {
             let mut line = String::new();
@@ -218,7 +265,7 @@ fn owner_width(scan: Scan<'_>) -> usize {
             f.write_str(&line)
         })
     };
-    let widths = scan.snapshot.sockets.iter().map(|socket| width(&owner(socket)));
+    let widths = listed.sockets().map(|socket| width(&owner(socket)));
     widths.max().unwrap_or_default()
 }
 

@@ -15,9 +15,9 @@ use ratatui::{
 use crate::{
     app::{
         App, LatestScan, Size,
-        sockets::{GroupBy, ListRow, SocketList, SocketsPlan},
+        sockets::{ListRow, SocketList, SocketsPlan},
     },
-    domain::notation,
+    domain::{listing::GroupBy, notation},
     view::{
         Role, Theme, inspector, map,
         surface::{Surface, first_fitting, take},

@@ -4,10 +4,16 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::{
     app::{App, Find, LatestScan},
-    domain::{Age, Gap, Owner, OwnerKey, Snapshot, Socket, State, Text, Timer, notation},
+    domain::{
+        Age, Gap, Owner, OwnerKey, Snapshot, Socket, State, Text, Timer, notation,
+        owner::is_container,
+    },
 };
 
-pub use crate::domain::wrap::{pieces, wrapped};
+pub use crate::domain::{
+    notation::with_others,
+    wrap::{pieces, wrapped},
+};
 
 /// Formats the age of a socket: `for 12s`, `seen for 3m` if the age is only a lower limit, `new`
 /// below one second. Returns `None` for a lower limit below one second.
@@ -28,12 +34,11 @@ pub fn of(part: impl Into<u64>, whole: impl Into<u64>) -> String {
 /// Returns the label and name of a systemd unit or container: `unit nginx.service`, `container
 /// docker 3f2a…`.
 pub fn unit(unit: &Text) -> (&'static str, &str) {
-    let is_unit = [".service", ".scope", ".socket", ".mount", ".swap"];
     let name = unit.as_str();
-    if is_unit.iter().any(|suffix| name.ends_with(suffix)) {
-        ("unit", name)
-    } else {
+    if is_container(unit) {
         ("container", name.strip_prefix("container ").unwrap_or(name))
+    } else {
+        ("unit", name)
     }
 }
 
@@ -182,9 +187,7 @@ pub fn owner_key(app: &App, owner_key: OwnerKey) -> String {
 }
 
 pub fn user(snapshot: &Snapshot, uid: u32) -> String {
-    let users = &snapshot.machine.users;
-    let name = users.name(uid).map(ToString::to_string).or_else(|| users.unmapped(uid));
-    name.unwrap_or_else(|| format!("uid {uid}"))
+    snapshot.machine.users.label(uid)
 }
 
 /// Names the owners of a socket, one per line. If the socket belongs to the kernel or a backlog,
@@ -233,14 +236,6 @@ fn hidden(snapshot: &Snapshot) -> &'static str {
 pub fn owner_line(app: &App, snapshot: &Snapshot, socket: &Socket) -> String {
     let owners = owner(app, snapshot, socket);
     with_others(owners.first().cloned().unwrap_or_default(), owners.len() as u64)
-}
-
-/// Adds to a name the number of the others: `nginx[812] +4`. `all` includes the named one.
-pub fn with_others(name: String, all: u64) -> String {
-    match all {
-        0 | 1 => name,
-        more => format!("{name} +{}", notation::grouped(more - 1)),
-    }
 }
 
 /// Formats the message that nothing was found that the command line names, with similar names. If

@@ -37,6 +37,7 @@ mod owners_cli;
 mod readme;
 mod scan_arguments;
 mod scan_filter;
+mod scan_listing;
 mod scan_sockets;
 mod serve;
 mod serve_abuse;

@@ -28,6 +28,7 @@ mod history;
 mod lab_core;
 mod lab_thread;
 mod language;
+mod listing;
 mod pool;
 mod pool_properties;
 mod properties;

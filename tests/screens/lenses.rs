@@ -5,9 +5,9 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use portscope::{
     app::{
         App, AppOptions, Event, Extent, Key, Lens,
-        lens::{LENSES, OwnerName, OwnerRanks},
+        lens::{LENSES, OwnerRanks},
     },
-    domain::{OwnerKey, PortRange, ProcessTable, Protocols, Snapshot, State},
+    domain::{OwnerKey, PortRange, ProcessTable, Protocols, Snapshot, State, listing::OwnerName},
     engine::Report,
     host::simulated::SimulatedHost,
     view::{self, Theme},

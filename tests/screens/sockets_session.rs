@@ -6,9 +6,12 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use portscope::{
     app::{
         App, Context, Effect, Event, Key, Screen,
-        sockets::{GroupBy, ListRow, SocketColumn, SocketList},
+        sockets::{ListRow, SocketList},
     },
-    domain::{Gap, ProcessTable, Snapshot, Socket, State},
+    domain::{
+        Gap, ProcessTable, Snapshot, Socket, State,
+        listing::{GroupBy, SocketColumn},
+    },
     engine::Report,
     host::{Host, simulated::SimulatedHost},
     view::copied,

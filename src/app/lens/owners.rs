@@ -2,24 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::domain::{Owner, OwnerKey, PortRange, ProcessTable, Protocols, Snapshot, Socket, Text};
-
-/// An owner on the map. Processes of the same name are one owner.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum OwnerName {
-    Process(Text),
-    /// A process whose name is not known yet, or no process.
-    Unnamed(OwnerKey),
-}
-
-impl OwnerName {
-    pub fn words(&self) -> String {
-        match self {
-            Self::Process(name) => name.to_string(),
-            Self::Unnamed(key) => key.words(),
-        }
-    }
-}
+use crate::domain::{
+    Owner, OwnerKey, PortRange, ProcessTable, Protocols, Snapshot, Socket, listing::OwnerName,
+};
 
 /// The owners of the ports of a range, the owner of the most ports first, and the owner of each
 /// port.

@@ -6,13 +6,14 @@ use crate::{
     app::{
         Key, Move, Size,
         sockets::{
-            Entered, GroupBy, GroupId, ListRow, SocketColumn, SocketOrder, SocketsInput,
-            SocketsScreen, filter_line::KnownNames, groups, list::Anchor,
+            Entered, ListRow, SocketsInput, SocketsScreen, filter_line::KnownNames, groups,
+            list::Anchor, order,
         },
     },
     domain::{
         ProcessTable, ServiceNames, Snapshot,
         filter::{FilterContext, FilterRow},
+        listing::{GroupBy, GroupId, SocketColumn, SocketOrder},
     },
 };
 
@@ -77,8 +78,8 @@ impl SocketsScreen {
                 self.is_following = false;
                 self.forget_rows();
             }
-            SocketsAction::NextGroup => self.set_group(self.group_by.after(1)),
-            SocketsAction::PreviousGroup => self.set_group(self.group_by.after(-1)),
+            SocketsAction::NextGroup => self.set_group(groups::after(self.group_by, 1)),
+            SocketsAction::PreviousGroup => self.set_group(groups::after(self.group_by, -1)),
             SocketsAction::Open => return self.open(input, size),
             SocketsAction::Mark => self.mark(input, size),
             SocketsAction::MarkAll => self.mark_all(input, size),
@@ -134,7 +135,7 @@ impl SocketsScreen {
 
     fn next_order(&mut self, size: Size) {
         if self.group_by == GroupBy::Nothing {
-            let column = self.order.column.next(size);
+            let column = order::next(self.order.column, size);
             self.order = SocketOrder { column, is_reversed: false };
         } else {
             self.group_order.column = self.group_order.column.next();
@@ -160,7 +161,7 @@ impl SocketsScreen {
         };
         let group = groups.get(list.selected?)?;
         let users = &input.scan.snapshot.machine.users;
-        let Some(term) = group.id.term(input.processes, users) else {
+        let Some(term) = groups::term(&group.id, input.processes, users) else {
             return Some(no_filter(&group.id).to_owned());
         };
         let filter = self.line.filter().clone();
@@ -306,6 +307,7 @@ fn no_filter(id: &GroupId) -> &'static str {
     match id {
         GroupId::Owner(_) => "no filter selects sockets by an owner that is not visible",
         GroupId::NoUser => "no filter selects sockets of which the kernel reports no user",
+        GroupId::NoContainer => "no filter selects sockets of processes in no container",
         _ => "no filter selects sockets of processes without a unit",
     }
 }

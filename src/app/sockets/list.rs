@@ -4,15 +4,12 @@
 use crate::{
     app::{
         LatestScan,
-        sockets::{
-            groups::{GroupBy, RowGroup},
-            order::{Ranking, SocketOrder, SortKey},
-            recent::RecentChanges,
-        },
+        sockets::recent::RecentChanges,
     },
     domain::{
         Age, Filter, History, ProcessTable, ServiceNames, Snapshot, Socket,
         filter::{FilterContext, FilterRow, Matcher},
+        listing::{GroupBy, ListingSource, Ranking, RowGroup, SocketOrder, SortKey},
     },
 };
 
@@ -23,6 +20,12 @@ pub struct SocketsInput<'a> {
     pub history: &'a History,
     pub processes: &'a ProcessTable,
     pub services: &'a ServiceNames,
+}
+
+impl<'a> SocketsInput<'a> {
+    pub fn source(self) -> ListingSource<'a> {
+        ListingSource { snapshot: &self.scan.snapshot, processes: self.processes }
+    }
 }
 
 /// A row of the list: an index of the latest snapshot, or of the sockets that have ended.
@@ -133,7 +136,7 @@ impl ListBuilder<'_> {
         let snapshot = &*self.input.scan.snapshot;
         let mut list = SocketList::default();
         let matcher = self.filter.matcher(FilterContext::of(snapshot, self.input.processes));
-        let ranking = Ranking::of(self.order.column, self.input);
+        let ranking = Ranking::of(self.order.column, self.input.source());
         let mut keys: Vec<(SortKey, ListRow)> = Vec::new();
         let needs_ages = self.filter.needs_ages() || ranking.needs_ages();
         let mut ages = needs_ages.then(|| self.input.history.ages());

@@ -1,14 +1,11 @@
-//! The columns of the list of sockets, and the order of its rows. Does not draw.
+//! The columns of a list of sockets, and the order of its rows.
 
 use std::{
     collections::{BTreeSet, HashMap},
     net::IpAddr,
 };
 
-use crate::{
-    app::{Size, sockets::list::SocketsInput},
-    domain::{Age, Owner, OwnerKey, Snapshot, Socket, State},
-};
+use crate::domain::{Age, Owner, OwnerKey, Snapshot, Socket, State, listing::ListingSource};
 
 /// A column of the list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +24,19 @@ pub enum SocketColumn {
 }
 
 impl SocketColumn {
+    pub const EACH: [Self; 9] = [
+        Self::Protocol,
+        Self::State,
+        Self::Local,
+        Self::Remote,
+        Self::Owner,
+        Self::User,
+        Self::Unit,
+        Self::Queue,
+        Self::Age,
+    ];
+
+    /// Returns the title of the column.
     pub fn name(self) -> &'static str {
         match self {
             Self::Protocol => "proto",
@@ -41,24 +51,9 @@ impl SocketColumn {
         }
     }
 
-    /// Returns the columns of a terminal of this size, from left to right.
-    pub fn shown(size: Size) -> &'static [Self] {
-        use SocketColumn::{Age, Local, Owner, Protocol, Queue, Remote, State, Unit, User};
-        match size.columns {
-            ..100 => &[State, Local, Remote, Owner, Age],
-            100..120 => &[Protocol, State, Local, Remote, Owner, User, Age],
-            120..150 => &[Protocol, State, Local, Remote, Owner, User, Queue, Age],
-            _ => &[Protocol, State, Local, Remote, Owner, User, Unit, Queue, Age],
-        }
-    }
-
-    /// Returns the next column that sorts, of those that are shown. The protocol sorts as the local
-    /// port does.
-    pub(super) fn next(self, size: Size) -> Self {
-        let shown = Self::shown(size).iter().filter(|&&column| column != Self::Protocol);
-        let shown: Vec<Self> = shown.copied().collect();
-        let at = shown.iter().position(|&column| column == self);
-        shown[at.map_or(0, |at| (at + 1) % shown.len())]
+    /// Returns whether the order is known only if the owners of the sockets are.
+    pub fn needs_owners(self) -> bool {
+        matches!(self, Self::Owner | Self::Unit)
     }
 }
 
@@ -71,13 +66,14 @@ pub struct SocketOrder {
 
 /// What a row is sorted by; equal ranks are in the order of the snapshot.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct SortKey {
+pub struct SortKey {
     rank: u128,
     tie: u64,
 }
 
 /// Computes sort keys, without allocating for each socket.
-pub(super) enum Ranking {
+#[derive(Debug)]
+pub enum Ranking {
     Order,
     State,
     Remote,
@@ -93,24 +89,24 @@ pub(super) enum Ranking {
 }
 
 impl Ranking {
-    pub fn of(column: SocketColumn, input: SocketsInput<'_>) -> Self {
+    pub fn of(column: SocketColumn, source: ListingSource<'_>) -> Self {
         match column {
             SocketColumn::Protocol | SocketColumn::Local => Self::Order,
             SocketColumn::State => Self::State,
             SocketColumn::Remote => Self::Remote,
             SocketColumn::Queue => Self::Queue,
             SocketColumn::Age => Self::Age,
-            SocketColumn::Owner => owner_ranks(input),
+            SocketColumn::Owner => owner_ranks(source),
             SocketColumn::User => {
-                let users = &input.scan.snapshot.machine.users;
-                let uids = input.scan.snapshot.sockets.iter().filter_map(|socket| socket.uid);
+                let users = &source.snapshot.machine.users;
+                let uids = source.snapshot.sockets.iter().filter_map(|socket| socket.uid);
                 let known: BTreeSet<u32> = uids.collect();
                 let name =
                     |uid: u32| users.name(uid).map_or_else(|| uid.to_string(), ToString::to_string);
                 Self::User(ranks(known.into_iter().map(|uid| (uid, name(uid)))).0)
             }
             SocketColumn::Unit => {
-                let units = input.processes.iter().filter_map(|process| {
+                let units = source.processes.iter().filter_map(|process| {
                     Some((process.pid, process.unit.as_ref()?.as_str().to_lowercase()))
                 });
                 Self::Unit(ranks(units).0)
@@ -177,12 +173,12 @@ fn ranks(names: impl Iterator<Item = (u32, String)>) -> (HashMap<u32, u32>, u32)
 }
 
 /// Ranks processes by name and pid. Sockets without a process come last.
-fn owner_ranks(input: SocketsInput<'_>) -> Ranking {
-    let name = |pid: u32| match input.processes.get(pid) {
+fn owner_ranks(source: ListingSource<'_>) -> Ranking {
+    let name = |pid: u32| match source.processes.get(pid) {
         Some(process) => process.name.as_str().to_lowercase(),
         None => OwnerKey::Process(pid).words(),
     };
-    let mut pids = input.scan.snapshot.pids.clone();
+    let mut pids = source.snapshot.pids.clone();
     pids.sort_unstable();
     pids.dedup();
     let (pids, last) = ranks(pids.into_iter().map(|pid| (pid, name(pid))));

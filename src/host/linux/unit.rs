@@ -128,6 +128,7 @@ fn pod(part: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::owner::is_container;
 
     const ID: &str = "3f2a1b0c9d8e7f6a5b4c3d2e1f0a9b8c7d6e5f4a3b2c1d0e9f8a7b6c5d4e3f2a";
 
@@ -150,6 +151,7 @@ mod tests {
             ("/machine.slice/machine-web.scope", "machine-web.scope"),
         ] {
             assert_eq!(reported(&format!("0::{path}\n")).as_deref(), Some(unit), "{path}");
+            assert!(!is_container(&Text::scrub(unit)), "{unit}");
         }
     }
 
@@ -178,6 +180,7 @@ mod tests {
             ("/kubepods.slice/kubepods-pod0b7e1c2d_11.slice", "k8s pod 0b7e1c2d"),
         ] {
             assert_eq!(reported(&format!("0::{path}\n")).as_deref(), Some(container), "{path}");
+            assert!(is_container(&Text::scrub(container)), "{container}");
         }
     }
 

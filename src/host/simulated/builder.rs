@@ -106,6 +106,15 @@ impl SimulatedHostBuilder {
         self
     }
 
+    /// Sets the systemd unit or container of a process that was added.
+    #[must_use]
+    pub fn in_unit(mut self, pid: u32, unit: &str) -> Self {
+        if let Some(process) = self.processes.get_mut(&pid) {
+            process.unit = Some(Text::scrub(unit));
+        }
+        self
+    }
+
     /// Adds a TCP socket of uid 0 that no process holds. `owned_by` sets its processes, and the uid
     /// of the first one. A TIME-WAIT socket belongs to the kernel and has no uid.
     #[must_use]

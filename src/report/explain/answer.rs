@@ -11,6 +11,7 @@ use crate::{
         AddressRefusal, Errno, Process,
         availability::{self, Reuse, Verdict, probing::Probed},
         notation::{NamedProcess, duration},
+        owner::is_container,
     },
     report::{
         Explanation, Page, Scan,
@@ -58,9 +59,9 @@ fn facts(scan: Scan<'_>, process: &Process) -> Vec<String> {
     let command = command.as_ref().map_or_else(unknown, ToString::to_string);
     facts.push(format!("command: {command}"));
     facts.extend(directory.as_ref().map(|path| format!("directory {path}")));
-    facts.extend(unit.as_ref().map(|unit| match unit.as_str() {
-        name if name.contains('.') => format!("unit {name}"),
-        name => format!("in {name}"),
+    facts.extend(unit.as_ref().map(|unit| match is_container(unit) {
+        true => format!("in {unit}"),
+        false => format!("unit {unit}"),
     }));
     facts.extend(parent.as_ref().map(|parent| {
         format!("parent {}", NamedProcess { name: parent.name.as_ref(), pid: parent.pid })

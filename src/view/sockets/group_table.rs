@@ -4,12 +4,12 @@ use ratatui::text::Span;
 
 use super::SocketsContext;
 use crate::{
-    app::{
-        App,
-        lens::OwnerName,
-        sockets::{GroupColumn, GroupId, RowGroup},
+    app::App,
+    domain::{
+        StateClass,
+        listing::{GroupColumn, ListingSource, RowGroup},
+        notation,
     },
-    domain::{Protocol, StateClass, notation},
     view::{
         Role, gauges, legend,
         surface::Surface,
@@ -57,17 +57,16 @@ fn columns<'a>(context: &SocketsContext<'a>) -> Vec<GroupTableColumn<'a>> {
         sorting(name, GroupColumn::Name),
         sorting(all, GroupColumn::Sockets),
         GroupTableColumn::<'a>::right("listen", 6, 3, |context, row, _| {
-            count(context, row.by_class[StateClass::Listen as usize])
+            count(context, row.of_class(StateClass::Listen))
         }),
         GroupTableColumn::<'a>::right("estab", 7, 2, |context, row, _| {
-            count(context, row.by_class[StateClass::Established as usize])
+            count(context, row.of_class(StateClass::Established))
         }),
         GroupTableColumn::<'a>::right("t-wait", 7, 2, |context, row, _| {
-            count(context, row.by_class[StateClass::TimeWait as usize])
+            count(context, row.of_class(StateClass::TimeWait))
         }),
         GroupTableColumn::<'a>::right("other", 7, 4, |context, row, _| {
-            let others = [StateClass::Closing, StateClass::Bound, StateClass::Udp];
-            count(context, others.map(|class| row.by_class[class as usize]).iter().sum())
+            count(context, row.others())
         }),
         sorting(ports, GroupColumn::Ports),
         GroupTableColumn::<'a>::left("by state", 10, 5, |context, row, width| {
@@ -82,34 +81,12 @@ fn count(context: &SocketsContext<'_>, count: u32) -> Vec<Span<'static>> {
     dim(notation::grouped(count), context.theme)
 }
 
-/// Names a group: `nginx[812] +4`, `10.0.3.17:443`, `443 https`.
+/// Names a group: `nginx[812] +4`, `10.0.3.17:443`, `443 https`. Empty before the first scan.
 pub fn name(app: &App, group: &RowGroup) -> String {
-    let processes = |name: String| match group.processes {
-        Some((_, count)) if count > 1 => words::with_others(name, count.into()),
-        _ => name,
-    };
-    match &group.id {
-        GroupId::Owner(OwnerName::Process(_)) => {
-            let first = group.processes.map(|(pid, _)| app.processes().named(pid).to_string());
-            processes(first.unwrap_or_default())
-        }
-        GroupId::Owner(OwnerName::Unnamed(key)) => words::owner_key(app, *key),
-        GroupId::Destination(remote) => remote.to_string(),
-        GroupId::NoPeer => "no peer".to_owned(),
-        GroupId::State(state) => state.name().to_owned(),
-        GroupId::Port(port) => {
-            let service = Protocol::EACH
-                .into_iter()
-                .find_map(|protocol| app.services().name(protocol, *port));
-            service.map_or_else(|| port.to_string(), |service| format!("{port} {service}"))
-        }
-        GroupId::User(uid) => app
-            .scan()
-            .map_or_else(|| format!("uid {uid}"), |scan| words::user(&scan.snapshot, *uid)),
-        GroupId::NoUser => "no user (closed, or not reported)".to_owned(),
-        GroupId::Unit(unit) => words::unit(unit).1.to_owned(),
-        GroupId::NoUnit => "no unit".to_owned(),
-    }
+    app.scan().map_or_else(String::new, |scan| {
+        let source = ListingSource { snapshot: &scan.snapshot, processes: app.processes() };
+        group.name(source, app.services())
+    })
 }
 
 /// Draws what is known about the selected group: its process, and its sockets by state.
@@ -147,7 +124,7 @@ pub fn render_selected(context: &SocketsContext<'_>, surface: &mut Surface<'_>) 
     }
     if surface.left() > 0 {
         let by_state = StateClass::EACH.into_iter().filter_map(|class| {
-            let count = group.by_class[class as usize];
+            let count = group.of_class(class);
             (count > 0)
                 .then(|| format!("{} {}", legend::class_name(class), notation::grouped(count)))
         });

@@ -6,9 +6,9 @@ use super::{SocketsContext, cells};
 use crate::{
     app::{
         Size,
-        sockets::{ListRow, SocketColumn},
+        sockets::{ListRow, order},
     },
-    domain::{Snapshot, Socket, StateClass},
+    domain::{Snapshot, Socket, StateClass, listing::SocketColumn},
     view::{
         Role,
         surface::Surface,
@@ -66,13 +66,13 @@ fn flag<'a>(context: &SocketsContext<'a>, row: &TableRow<'a>) -> Span<'static> {
 }
 
 fn columns<'a>(context: &SocketsContext<'a>, width: u16) -> Vec<SocketTableColumn<'a>> {
-    let order = context.app.sockets().order();
+    let sorted = context.app.sockets().order();
     // An IPv6 endpoint needs more room than an owner, but few sockets have one.
     let widest = if width < WIDE { 24 } else { 40 };
-    let shown = SocketColumn::shown(Size { columns: width, rows: 0 }).iter();
+    let shown = order::shown(Size { columns: width, rows: 0 }).iter();
     let each = shown.map(|&column| {
         let table_column = of_column(column, widest);
-        if column == order.column { table_column.sorting(order.is_reversed) } else { table_column }
+        if column == sorted.column { table_column.sorting(sorted.is_reversed) } else { table_column }
     });
     each.collect()
 }

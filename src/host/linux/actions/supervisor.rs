@@ -11,6 +11,7 @@ use crate::{
     domain::{
         Text,
         action::{RestartPolicy, Supervisor},
+        owner::is_container,
     },
     host::linux::{bounded_file, process_status, unit},
 };
@@ -62,7 +63,7 @@ pub fn find(pid: u32, parent: Option<u32>, is_first: bool) -> Supervisor {
         return Supervisor::Service { unit, is_user, restart };
     }
     match (name, parent) {
-        (Some(name), _) if is_first && !name.as_str().contains('.') => Supervisor::Container(name),
+        (Some(name), _) if is_first && is_container(&name) => Supervisor::Container(name),
         (_, None | Some(0 | 1)) => Supervisor::None,
         (_, Some(parent)) => match process_status::name(parent) {
             Some(name) if NOT_SUPERVISORS.contains(&name.as_str()) => Supervisor::None,
