@@ -8,7 +8,7 @@ use crate::{
         lab::{LabAction as Lab, LabTarget},
         map::Zooming,
         pool::{PoolAction as Pool, Priority},
-        sockets::SocketsAction as List,
+        sockets::{FoundPosition, SocketsAction as List},
     },
     domain::{Protocols, listing::GroupBy},
 };
@@ -294,8 +294,8 @@ const SHORT_MOVES: usize = 8;
 /// All commands, those of a screen in the order of the footer, the most used first. If the terminal
 /// is too narrow, the footer drops commands from the right; it drops help and quit last.
 ///
-/// A letter has one meaning on all screens, see the test `a_letter_has_one_meaning`. `n` and `N` are
-/// free for a search.
+/// A letter has one meaning on all screens, see the test `a_letter_has_one_meaning`. `n` and `N`
+/// only go through what a search finds.
 pub const COMMANDS: &[KeyCommand] = &[
     row(OVERVIEW, "j k", &[go(Move::Down), go(Move::Up)])
         .does("select", "next, previous row across all lists; also arrows")
@@ -374,6 +374,13 @@ pub const COMMANDS: &[KeyCommand] = &[
         .now(|app| if app.sockets().is_following() { "no follow" } else { "follow" }),
     row(SOCKETS, "y Y", &[Action::Copy, list(List::CopyRows)])
         .does("copy", "copy the ss command; the rows"),
+    row(
+        SOCKETS,
+        "n N",
+        &[list(List::Find(FoundPosition::Next)), list(List::Find(FoundPosition::Previous))],
+    )
+    .does("match", "next, previous match of a search, `/?nginx`")
+    .now(|app| if app.sockets().line().search().is_some() { "match" } else { "" }),
     row(SOCKETS, "j k", &[go(Move::Down), go(Move::Up)])
         .does("select", "next, previous row; also arrows")
         .also(&[(Key::Down, go(Move::Down)), (Key::Up, go(Move::Up))]),
@@ -671,6 +678,7 @@ mod tests {
             &[List::NewerFilter, List::Complete, List::NextOrder, List::Reverse],
             &[List::NextGroup, List::PreviousGroup, List::Open, List::Mark, List::MarkAll],
             &[List::Follow, List::CopyRows],
+            &[FoundPosition::Next, FoundPosition::Previous].map(List::Find),
         ]
         .concat();
         let free = [Free::Open, Free::Up, Free::Down, Free::Perform, Free::CopyCommand];
@@ -727,9 +735,13 @@ mod tests {
     }
 
     #[test]
-    fn r_only_scans_and_the_keys_of_a_search_are_free() {
+    fn r_only_scans_and_n_only_searches() {
         for context in Context::EACH {
-            assert!("nN".chars().all(|c| find(context, Key::Char(c)).is_none()), "{context:?}");
+            for key in "nN".chars().map(Key::Char) {
+                let action = find(context, key);
+                let searches = matches!(action, None | Some(Action::Sockets(List::Find(_))));
+                assert!(searches, "{context:?} {action:?}");
+            }
             let scan = find(context, Key::Char('r'));
             assert!(scan.is_none_or(|action| action == Action::ScanNow), "{context:?}");
         }

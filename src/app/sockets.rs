@@ -9,6 +9,7 @@ mod list;
 pub mod order;
 mod plan;
 mod recent;
+mod search;
 
 use std::{
     cell::OnceCell,
@@ -19,11 +20,12 @@ use std::{
 use crate::{
     app::{LatestScan, Size},
     domain::{
-        Filter, Snapshot, Socket,
+        Snapshot, Socket,
         listing::{GroupBy, GroupOrder, SocketOrder},
     },
 };
 
+use filter_line::AppliedLine;
 use list::{Anchor, ListBuilder};
 
 pub use act::SocketsAction;
@@ -31,6 +33,7 @@ pub use filter_line::FilterLine;
 pub use list::{ListRow, SocketList, SocketsInput};
 pub use plan::SocketsPlan;
 pub use recent::RecentChanges;
+pub use search::FoundPosition;
 
 #[derive(Debug, Default)]
 pub struct SocketsScreen {
@@ -55,7 +58,7 @@ pub struct SocketsScreen {
 /// What was shown before a group was entered.
 #[derive(Clone, Debug)]
 struct Entered {
-    filter: Filter,
+    line: AppliedLine,
     group_by: GroupBy,
     anchor: Anchor,
 }
@@ -109,6 +112,7 @@ impl SocketsScreen {
                 input,
                 recent: &self.recent,
                 filter: self.line.filter(),
+                search: self.line.search(),
                 order: self.order,
                 group_by: self.group_by,
             };

@@ -92,6 +92,7 @@ pub fn in_ascii(symbol: char) -> Option<&'static str> {
     Some(match symbol {
         '→' => "->",
         '·' | '–' | '−' => "-",
+        '•' => "o",
         '×' => "x",
         '±' => "+-",
         '≈' => "~",

@@ -159,11 +159,17 @@ fn render_command(context: &SocketsContext<'_>, surface: &mut Surface<'_>) {
 fn count(context: &SocketsContext<'_>) -> [String; 3] {
     let (list, sockets) = (context.list, context.app.sockets());
     let all = context.scan.snapshot.sockets.len() as u64;
-    let of = match line_is_empty(context) {
-        true => notation::counted(all, "socket"),
-        false => {
-            format!("{} of {}", notation::grouped(list.matches), notation::counted(all, "socket"))
-        }
+    let line = sockets.line();
+    let is_search = line.search().is_some() && list.groups.is_none();
+    let part = match is_search {
+        true => Some(list.found.len() as u64),
+        false => (!line.filter().is_empty()).then(|| list.matches.into()),
+    };
+    let found = if is_search { " found" } else { "" };
+    let all = notation::counted(all, "socket");
+    let of = match part {
+        Some(part) => format!("{} of {all}{found}", notation::grouped(part)),
+        None => all,
     };
     let some = |count: u64, what: &str| {
         (count > 0).then(|| format!(" · {} {what}", notation::grouped(count)))
@@ -176,10 +182,6 @@ fn count(context: &SocketsContext<'_>) -> [String; 3] {
     [
         format!("{of}{unknown}{marked}{changes}"),
         format!("{of}{unknown}{marked}"),
-        format!("{}{unknown}", notation::grouped(list.matches)),
+        format!("{}{unknown}", notation::grouped(part.unwrap_or(list.matches.into()))),
     ]
-}
-
-fn line_is_empty(context: &SocketsContext<'_>) -> bool {
-    context.app.sockets().line().filter().is_empty()
 }

@@ -331,6 +331,50 @@ fn sockets_of_hidden_owners_are_counted_as_unknown() {
 }
 
 #[test]
+fn a_search_hides_no_socket_and_n_goes_through_its_matches() {
+    let mut session = SocketsSession::new(&machine());
+    session.filter("?:443");
+    let (all, found) = (session.list().matches, session.list().found.clone());
+    assert_eq!((all, found.len()), (40, 6));
+    let port = |session: &SocketsSession| session.selected().local.port;
+    // Enter selects the first match.
+    assert_eq!(port(&session), 41_000);
+    let text = crate::session::text(&session.session.draw());
+    assert!(text.contains("6 of 40 sockets found"), "{text}");
+    assert!(text.contains("•▌TIME-WAIT"), "{text}");
+    session.type_keys("nn");
+    assert_eq!(port(&session), 41_002);
+    session.type_keys("NNN");
+    assert_eq!(port(&session), 41_005);
+    assert_eq!(session.app().notice(), Some("the search goes on at the last row"));
+    session.type_keys("n");
+    assert_eq!(port(&session), 41_000);
+    assert_eq!(session.app().notice(), Some("the search goes on at the first row"));
+    // The matches are found in each order.
+    session.press(&[Key::Char('S'), Key::Home, Key::Char('n')]);
+    assert_eq!(port(&session), 41_005);
+    session.press(&[Key::Escape, Key::Char('n')]);
+    assert!(session.app().notice().unwrap().starts_with("nothing is searched for"));
+    session.filter("?nosuchprogram");
+    assert_eq!((session.list().matches, session.list().found.len()), (40, 0));
+    assert_eq!(session.app().notice(), Some("the search finds no socket"));
+}
+
+#[test]
+fn a_search_is_there_again_after_a_group_was_entered() {
+    let mut session = SocketsSession::new(&machine());
+    session.filter("?nginx");
+    session.type_keys("ccc");
+    assert_eq!(session.app().sockets().group_by(), GroupBy::State);
+    session.press(&[Key::Enter]);
+    assert_eq!(session.app().sockets().line().text(), "state established and tcp");
+    session.press(&[Key::Escape]);
+    assert_eq!(session.app().sockets().line().text(), "?nginx");
+    session.type_keys("n");
+    assert!(session.app().notice().unwrap().contains("not groups"));
+}
+
+#[test]
 fn a_socket_is_shown_on_the_map_and_esc_returns() {
     let mut session = SocketsSession::new(&machine());
     session.filter(":443");

@@ -6,7 +6,7 @@ use crate::{
     app::{
         Key, Move, Size,
         sockets::{
-            Entered, ListRow, SocketsInput, SocketsScreen, filter_line::KnownNames, groups,
+            Entered, FoundPosition, ListRow, SocketsInput, SocketsScreen, filter_line::KnownNames, groups,
             list::Anchor, order,
         },
     },
@@ -45,6 +45,8 @@ pub enum SocketsAction {
     Follow,
     /// Copies the rows.
     CopyRows,
+    /// Selects a row that the search finds.
+    Find(FoundPosition),
 }
 
 /// Number of rows of a far move.
@@ -84,10 +86,11 @@ impl SocketsScreen {
             SocketsAction::Mark => self.mark(input, size),
             SocketsAction::MarkAll => self.mark_all(input, size),
             SocketsAction::Follow => self.follow(),
-            SocketsAction::OpenFilter
-            | SocketsAction::KeepFilter
-            | SocketsAction::ClearFilter
-            | SocketsAction::CopyRows => {}
+            SocketsAction::Find(position) => return self.go_to_found(position, input, size),
+            SocketsAction::KeepFilter => {
+                return self.go_to_found(FoundPosition::Here, input, size);
+            }
+            SocketsAction::OpenFilter | SocketsAction::ClearFilter | SocketsAction::CopyRows => {}
         }
         None
     }
@@ -164,10 +167,10 @@ impl SocketsScreen {
         let Some(term) = groups::term(&group.id, input.processes, users) else {
             return Some(no_filter(&group.id).to_owned());
         };
-        let filter = self.line.filter().clone();
-        let narrowed = groups::narrowed(&filter, term);
+        let line = self.line.applied().clone();
+        let narrowed = groups::narrowed(self.line.filter(), term);
         self.forget_rows();
-        self.entered.push(Entered { filter, group_by: self.group_by, anchor: self.anchor });
+        self.entered.push(Entered { line, group_by: self.group_by, anchor: self.anchor });
         self.line.apply(narrowed);
         self.set_group(GroupBy::Nothing);
         None
@@ -179,14 +182,14 @@ impl SocketsScreen {
         if self.is_open {
             self.is_open = false;
             self.forget_rows();
-        } else if let Some(Entered { filter, group_by, anchor }) = self.entered.pop() {
-            self.line.apply(filter);
+        } else if let Some(Entered { line, group_by, anchor }) = self.entered.pop() {
+            self.line.restore(line);
             self.set_group(group_by);
             self.anchor = anchor;
         } else if !self.marks.is_empty() {
             self.marks.clear();
             self.forget_rows();
-        } else if !self.line.filter().is_empty() {
+        } else if !self.line.text().is_empty() {
             self.line.clear();
             self.filter_changed();
         } else {

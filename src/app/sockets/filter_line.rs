@@ -1,5 +1,5 @@
-//! The line with the filter: the text, the last valid filter, the history, the completion. Tests no
-//! socket.
+//! The line with the filter or search: the text, the last valid filter, the history, the completion.
+//! Tests no socket.
 
 use std::ops::Range;
 
@@ -37,13 +37,44 @@ pub struct FilterLine {
     cursor: usize,
     is_focused: bool,
     /// What `text` means, or the last text that was understood.
-    filter: Filter,
+    applied: AppliedLine,
     /// None: `text` was understood.
     error: Option<FilterError>,
     /// The oldest first.
     history: Vec<String>,
     browsed: Option<Browsed>,
     completion: Option<Completion>,
+}
+
+/// What a line means.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct AppliedLine {
+    filter: Filter,
+    /// A line that begins with `?` is only a search: it filters nothing.
+    search: Option<Filter>,
+}
+
+impl AppliedLine {
+    fn parse(text: &str, services: &ServiceNames) -> Result<Self, FilterError> {
+        let Some((blanks, searched)) = text.split_once('?').filter(|(blanks, _)| {
+            blanks.chars().all(char::is_whitespace)
+        }) else {
+            return Ok(Self { filter: Filter::parse(text, services)?, search: None });
+        };
+        let start = blanks.len() + 1;
+        let search = Filter::parse(searched, services).map_err(|mut error| {
+            error.span = error.span.start + start..error.span.end + start;
+            error
+        })?;
+        Ok(Self { filter: Filter::default(), search: Some(search).filter(|s| !s.is_empty()) })
+    }
+
+    fn text(&self) -> String {
+        match &self.search {
+            Some(search) => format!("?{search}"),
+            None => self.filter.to_string(),
+        }
+    }
 }
 
 /// An entry of the history that is shown in the line.
@@ -80,7 +111,16 @@ impl FilterLine {
 
     /// The filter that is applied: what the line means, or the last line that was understood.
     pub fn filter(&self) -> &Filter {
-        &self.filter
+        &self.applied.filter
+    }
+
+    /// What is searched for. None: the line is a filter, or empty.
+    pub fn search(&self) -> Option<&Filter> {
+        self.applied.search.as_ref()
+    }
+
+    pub(super) fn applied(&self) -> &AppliedLine {
+        &self.applied
     }
 
     /// What is wrong with the line; None: it was understood.
@@ -96,7 +136,7 @@ impl FilterLine {
     /// Ends the typing. A text that was not understood is replaced by the filter that is applied.
     pub(super) fn keep(&mut self) {
         if self.error.take().is_some() {
-            self.text = self.filter.to_string();
+            self.text = self.applied.text();
         }
         self.remember();
         self.leave();
@@ -123,16 +163,21 @@ impl FilterLine {
         self.read(services);
     }
 
-    /// Sets a filter, as it prints itself.
+    /// Sets a filter, as it prints itself, in place of a search.
     pub(super) fn apply(&mut self, filter: Filter) {
-        self.text = filter.to_string();
+        self.restore(AppliedLine { filter, search: None });
+    }
+
+    /// Sets what was applied before.
+    pub(super) fn restore(&mut self, applied: AppliedLine) {
+        self.text = applied.text();
         self.cursor = self.text.len();
-        (self.filter, self.error) = (filter, None);
+        (self.applied, self.error) = (applied, None);
     }
 
     fn read(&mut self, services: &ServiceNames) {
-        match Filter::parse(&self.text, services) {
-            Ok(filter) => (self.filter, self.error) = (filter, None),
+        match AppliedLine::parse(&self.text, services) {
+            Ok(applied) => (self.applied, self.error) = (applied, None),
             Err(error) => self.error = Some(error),
         }
     }
@@ -210,7 +255,7 @@ impl FilterLine {
     /// Returns the start of the word that ends at this position.
     fn word_start(&self, end: usize) -> usize {
         let text = self.part(0..end);
-        text.rfind([' ', '(', ')', '!', '=', '<', '>', '&', '|']).map_or(0, |blank| blank + 1)
+        text.rfind([' ', '?', '(', ')', '!', '=', '<', '>', '&', '|']).map_or(0, |blank| blank + 1)
     }
 
     /// Shows the previous (1) or next (-1) filter of the history. Returns whether the line has
@@ -319,6 +364,24 @@ mod tests {
         assert_eq!(line.filter(), &before);
         line.keep();
         assert_eq!(line.text(), "state time-wait");
+    }
+
+    #[test]
+    fn a_line_that_begins_with_a_question_mark_is_a_search() {
+        let services = ServiceNames::default();
+        let mut line = typed("?state time-wait");
+        assert!(line.filter().is_empty());
+        assert_eq!(line.search(), Filter::parse("state time-wait", &services).ok().as_ref());
+        line.insert('x', &services);
+        let error = line.error().unwrap();
+        assert_eq!(line.text().get(error.span.clone()), Some("time-waitx"));
+        line.keep();
+        assert_eq!(line.text(), "?state time-wait");
+        assert_eq!(typed("?").search(), None);
+        assert_eq!(typed("nginx").search(), None);
+        let mut line = typed("?stat time-wait");
+        line.complete(&KnownNames::default(), &services);
+        assert_eq!(line.text(), "?state time-wait");
     }
 
     #[test]

@@ -56,6 +56,8 @@ pub struct SocketList {
     pub ended: u32,
     /// Number of sockets of which it is not known whether they match.
     pub unknown: u32,
+    /// Positions of the rows that the search finds, ascending. Empty for groups.
+    pub found: Vec<u32>,
     /// Some: the rows of the screen are groups, in their order.
     pub groups: Option<Vec<RowGroup>>,
     /// Number of sockets of the largest group.
@@ -78,6 +80,11 @@ impl SocketList {
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether the search finds the row at this position.
+    pub fn is_found(&self, position: usize) -> bool {
+        u32::try_from(position).is_ok_and(|position| self.found.binary_search(&position).is_ok())
     }
 
     /// Selects the row at this position, and scrolls to it. `room`: the number of visible rows.
@@ -127,26 +134,35 @@ pub(super) struct ListBuilder<'a> {
     pub input: SocketsInput<'a>,
     pub recent: &'a RecentChanges,
     pub filter: &'a Filter,
+    /// None: nothing is searched for.
+    pub search: Option<&'a Filter>,
     pub order: SocketOrder,
     pub group_by: GroupBy,
 }
+
+/// A row, and whether the search finds it.
+type FoundRow = (SortKey, ListRow, bool);
 
 impl ListBuilder<'_> {
     pub fn build(&self) -> SocketList {
         let snapshot = &*self.input.scan.snapshot;
         let mut list = SocketList::default();
-        let matcher = self.filter.matcher(FilterContext::of(snapshot, self.input.processes));
+        let context = || FilterContext::of(snapshot, self.input.processes);
+        let matcher = self.filter.matcher(context());
+        let search = self.search.map(|search| search.matcher(context()));
         let ranking = Ranking::of(self.order.column, self.input.source());
-        let mut keys: Vec<(SortKey, ListRow)> = Vec::new();
-        let needs_ages = self.filter.needs_ages() || ranking.needs_ages();
+        let mut keys: Vec<FoundRow> = Vec::new();
+        let mut filters = [Some(self.filter), self.search].into_iter().flatten();
+        let needs_ages = filters.any(Filter::needs_ages) || ranking.needs_ages();
         let mut ages = needs_ages.then(|| self.input.history.ages());
         for (index, socket) in snapshot.sockets.iter().enumerate() {
             let age = ages.as_mut().and_then(Iterator::next);
             match is_match(&matcher, snapshot, socket, age) {
                 Some(true) => {
-                    let tie = index as u64 * 2 + 1;
-                    let row = ListRow::Listed(index as u32);
-                    keys.push((ranking.key(snapshot, socket, age, tie), row));
+                    let key = ranking.key(snapshot, socket, age, index as u64 * 2 + 1);
+                    let is_found = |search| is_match(search, snapshot, socket, age) == Some(true);
+                    let is_found = search.as_ref().is_some_and(is_found);
+                    keys.push((key, ListRow::Listed(index as u32), is_found));
                 }
                 Some(false) => {}
                 None => list.unknown += 1,
@@ -154,27 +170,40 @@ impl ListBuilder<'_> {
         }
         list.matches = keys.len() as u32;
         if self.group_by == GroupBy::Nothing {
-            self.add_ended(&matcher, &ranking, &mut keys);
+            self.add_ended([Some(&matcher), search.as_ref()], &ranking, &mut keys);
             list.ended = keys.len() as u32 - list.matches;
-            keys.sort_unstable_by_key(|&(key, _)| key);
+            keys.sort_unstable_by_key(|&(key, ..)| key);
         }
-        list.rows.extend(keys.into_iter().map(|(_, row)| row));
         if self.order.is_reversed {
-            list.rows.reverse();
+            keys.reverse();
         }
+        if self.group_by == GroupBy::Nothing {
+            let found = (0..).zip(&keys).filter(|(_, (.., is_found))| *is_found);
+            list.found.extend(found.map(|(position, _): (u32, _)| position));
+        }
+        list.rows.extend(keys.into_iter().map(|(_, row, _)| row));
         list
     }
 
-    /// Adds the sockets that ended a moment ago, where they were.
-    fn add_ended(&self, matcher: &Matcher, ranking: &Ranking, keys: &mut Vec<(SortKey, ListRow)>) {
+    /// Adds the sockets that ended a moment ago, where they were. `matchers`: of the filter and of
+    /// the search.
+    fn add_ended(
+        &self,
+        matchers: [Option<&Matcher>; 2],
+        ranking: &Ranking,
+        keys: &mut Vec<FoundRow>,
+    ) {
         let Some(before) = self.recent.ended() else { return };
         let now = &self.input.scan.snapshot;
         for (index, socket) in before.sockets.iter().enumerate() {
-            if is_match(matcher, before, socket, None) == Some(true) {
+            let [is_listed, is_found] = matchers.map(|matcher| {
+                matcher.is_some_and(|matcher| is_match(matcher, before, socket, None) == Some(true))
+            });
+            if is_listed {
                 let order = socket.sort_key();
                 let place = now.sockets.partition_point(|other| other.sort_key() < order);
                 let key = ranking.key(before, socket, None, place as u64 * 2);
-                keys.push((key, ListRow::Ended(index as u32)));
+                keys.push((key, ListRow::Ended(index as u32), is_found));
             }
         }
     }

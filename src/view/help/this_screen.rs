@@ -76,6 +76,7 @@ const SOCKETS: ScreenWords = ScreenWords {
         ("nginx", "a bare name: part of the name of the owner; also pid 812, user app, unit nginx"),
         (":8080, 10.0.0.0/8", "either port, either address; to 10.0.3.17:5432: the remote end"),
         ("state time-wait", "the filters of ss(8), with and, or, not and ( ); listen; age > 1m"),
+        ("?nginx", "a search: all sockets stay, • marks those found, n and N go through them"),
         ("same as", "the ss command that lists the same sockets; y copies it"),
         ("age, left", "since the socket was first seen, > if it is older; TIME-WAIT: time left"),
         ("queue", "of a listener: connections that wait, and the limit; else bytes in, out"),

@@ -24,6 +24,8 @@ struct TableRow<'a> {
     snapshot: &'a Snapshot,
     socket: &'a Socket,
     has_ended: bool,
+    /// Whether the search finds the socket.
+    is_found: bool,
 }
 
 type SocketTableColumn<'a> = TableColumn<SocketsContext<'a>, TableRow<'a>>;
@@ -31,12 +33,12 @@ type SocketTableColumn<'a> = TableColumn<SocketsContext<'a>, TableRow<'a>>;
 pub fn render(context: &SocketsContext<'_>, surface: &mut Surface<'_>) {
     let list = context.list;
     let room = usize::from(surface.area.height.saturating_sub(table::HEAD));
-    let visible = list.rows.iter().skip(list.first).take(room);
+    let visible = list.rows.iter().enumerate().skip(list.first).take(room);
     let rows: Vec<TableRow<'_>> = visible
-        .filter_map(|&row| {
+        .filter_map(|(position, &row)| {
             let (snapshot, socket) = context.app.sockets().on_row(row, context.scan)?;
             let has_ended = matches!(row, ListRow::Ended(_));
-            Some(TableRow { snapshot, socket, has_ended })
+            Some(TableRow { snapshot, socket, has_ended, is_found: list.is_found(position) })
         })
         .collect();
     let selected = list.selected.and_then(|index| index.checked_sub(list.first));
@@ -53,13 +55,14 @@ pub fn render(context: &SocketsContext<'_>, surface: &mut Surface<'_>) {
     }
 }
 
-/// Marks rows that are marked, new, or have ended.
+/// Marks rows that are marked or new, have ended, or that the search finds.
 fn flag<'a>(context: &SocketsContext<'a>, row: &TableRow<'a>) -> Span<'static> {
     let (sockets, theme) = (context.app.sockets(), context.theme);
     let (mark, role) = match row {
         row if sockets.is_marked(row.socket) => (theme.glyph("✓", "*"), Role::Accent),
         row if row.has_ended => (theme.glyph("−", "-"), Role::Warn),
         row if sockets.recent().is_new(row.socket, context.app.now()) => ("+", Role::Ok),
+        row if row.is_found => (theme.glyph("•", "o"), Role::Accent),
         _ => return Span::raw(" "),
     };
     Span::styled(mark, theme.style(role).bold())
