@@ -85,6 +85,9 @@ pub enum Overlay {
     Help(OpenHelp),
     /// The prompt for what to find on the map, with the text typed so far.
     GoTo(String),
+    /// The prompt for the file to write the rows of the Sockets screen to, with the name typed so
+    /// far.
+    WriteRows(String),
     /// A finding of the Overview in full.
     Finding(OpenFinding),
     /// The names nearest to the one on the command line, which no process has.
@@ -444,6 +447,7 @@ impl App {
         match &self.overlay {
             Overlay::Help(_) => Context::Help,
             Overlay::GoTo(_) => Context::GoTo,
+            Overlay::WriteRows(_) => Context::WriteRows,
             Overlay::Finding(_) => Context::Finding,
             Overlay::Names(_) => Context::Names,
             Overlay::Free => Context::Free,

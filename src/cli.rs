@@ -15,6 +15,7 @@ mod pick;
 mod range;
 mod refusal;
 mod reserve;
+mod rows_file;
 mod run_actor;
 mod scan;
 mod search;

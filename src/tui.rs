@@ -26,7 +26,7 @@ use std::{
 };
 
 use crate::{
-    app::{self, App},
+    app::{self, App, sockets::RowsFile},
     engine::Engine,
     host::{Host, descriptors},
     view::theme::{Background, Contrast, Depth, Theme},
@@ -44,6 +44,9 @@ use self::{
     watchdog::Ending,
 };
 
+/// Writes the rows of the Sockets screen to a file. Returns what was written, or why nothing was.
+pub type WriteRows = fn(&App, &RowsFile) -> Result<String, String>;
+
 /// Options of the terminal program from the command line.
 pub struct TuiOptions {
     /// Minimum time between the starts of two scans.
@@ -54,6 +57,7 @@ pub struct TuiOptions {
     pub contrast: Contrast,
     pub ascii: bool,
     pub app: app::AppOptions,
+    pub write_rows: WriteRows,
     pub fault: Option<Fault>,
 }
 
@@ -105,6 +109,7 @@ pub fn run(host: Arc<dyn Host>, options: TuiOptions) -> Result<Exit, TuiError> {
     let mut events = EventLoop {
         app,
         theme,
+        write_rows: options.write_rows,
         fault: options.fault,
         canvas: Canvas::new(terminal.size()?)?,
         pace: FramePace::new(Instant::now()),

@@ -77,6 +77,8 @@ pub enum Context {
     Help,
     /// The prompt for what to find on the map is open.
     GoTo,
+    /// The prompt for the file to write the rows to is open.
+    WriteRows,
     /// A finding is shown in full.
     Finding,
     /// The list of names nearest to the one on the command line is open.
@@ -101,6 +103,7 @@ impl Context {
         Self::Lab,
         Self::Help,
         Self::GoTo,
+        Self::WriteRows,
         Self::Finding,
         Self::Names,
         Self::Free,
@@ -117,7 +120,8 @@ impl Context {
                 true
             }
             Self::Lab | Self::Panel | Self::Pool => true,
-            Self::Overview | Self::Allocate | Self::Race | Self::Help | Self::Finding => false,
+            Self::Overview | Self::Allocate | Self::Race | Self::Help => false,
+            Self::WriteRows | Self::Finding => false,
         }
     }
 }
@@ -200,6 +204,7 @@ const MAP: &[Context] = &[Context::Map];
 const SOCKETS: &[Context] = &[Context::Sockets];
 const FREE: &[Context] = &[Context::Free];
 const FILTER: &[Context] = &[Context::Filter];
+const WRITE_ROWS: &[Context] = &[Context::WriteRows];
 const LISTS_AND_MAP: &[Context] = &[Context::Overview, Context::Map, Context::Sockets];
 const ALLOCATE: &[Context] = &[Context::Allocate];
 const LAB: &[Context] = &[Context::Lab];
@@ -374,6 +379,8 @@ pub const COMMANDS: &[KeyCommand] = &[
         .now(|app| if app.sockets().is_following() { "no follow" } else { "follow" }),
     row(SOCKETS, "y Y", &[Action::Copy, list(List::CopyRows)])
         .does("copy", "copy the ss command; the rows"),
+    row(SOCKETS, "W", &[list(List::OpenWrite)])
+        .does("write", "write the rows to a file: csv or json"),
     row(
         SOCKETS,
         "n N",
@@ -563,6 +570,8 @@ pub const COMMANDS: &[KeyCommand] = &[
             (Key::End, go(Move::Last)),
         ]),
     row(&[Context::GoTo], "Enter", &[Action::GoTo]).does("find", "find what was typed"),
+    row(WRITE_ROWS, "Enter", &[list(List::Write)]).does("write", "write the rows to this file"),
+    row(WRITE_ROWS, "Esc", &[Action::Close]).does("cancel", "write nothing"),
     row(NAMES, "j k", &[go(Move::Down), go(Move::Up)])
         .does("", "next, previous name; also arrows")
         .also(&[(Key::Down, go(Move::Down)), (Key::Up, go(Move::Up))]),
@@ -677,7 +686,7 @@ mod tests {
             &[List::OpenFilter, List::KeepFilter, List::ClearFilter, List::OlderFilter][..],
             &[List::NewerFilter, List::Complete, List::NextOrder, List::Reverse],
             &[List::NextGroup, List::PreviousGroup, List::Open, List::Mark, List::MarkAll],
-            &[List::Follow, List::CopyRows],
+            &[List::Follow, List::CopyRows, List::OpenWrite, List::Write],
             &[FoundPosition::Next, FoundPosition::Previous].map(List::Find),
         ]
         .concat();

@@ -1,7 +1,7 @@
 //! The input and output types of `App::update`, and the names of the keys.
 
 use crate::{
-    app::Screen,
+    app::{Screen, sockets::RowsFile},
     domain::PortRange,
     engine::{Report, Request},
 };
@@ -21,6 +21,8 @@ pub enum Event {
     Report(Report),
     /// The outcome of `Effect::Copy`.
     Copied(Copied),
+    /// The outcome of `Effect::WriteRows`: what was written, or why nothing was.
+    Written(Result<String, String>),
     /// Time has passed, so that the durations on screen may have changed.
     Tick,
 }
@@ -109,7 +111,7 @@ pub enum PointerTarget {
     Key(Key),
     /// A block of the map or of the loupe.
     Ports(PortRange),
-    /// A column of the lab, counted from 0.
+    /// A column of the lab, or the title of a column of the list of sockets, counted from 0.
     Column(usize),
     /// A row of the open list or panel, or of the pool, counted from 0.
     Row(usize),
@@ -126,6 +128,8 @@ pub enum Effect {
     CopyRows,
     /// Rings the terminal's bell.
     Ring,
+    /// Writes the rows of the Sockets screen to a file, and reports it with `Event::Written`.
+    WriteRows(RowsFile),
     /// Restores the terminal and stops the process until `fg` (Ctrl-Z).
     Suspend,
     Quit,

@@ -59,14 +59,21 @@ impl NameChoice {
     }
 }
 
-/// Maximum length of the text in the prompt, in characters.
+/// Maximum length of what is searched for in the prompt, in characters.
 const MAX_TYPED: usize = 64;
+/// Maximum length of the name of a file in the prompt, in characters.
+const MAX_NAME: usize = 255;
 
 impl App {
     pub(super) fn type_into_prompt(&mut self, key: Key) {
-        let Overlay::GoTo(typed) = &mut self.overlay else { return };
+        let (typed, most) = match &mut self.overlay {
+            Overlay::GoTo(typed) => (typed, MAX_TYPED),
+            Overlay::WriteRows(name) => (name, MAX_NAME),
+            _ => return,
+        };
         match key {
-            Key::Char(c) if !c.is_control() && typed.chars().count() < MAX_TYPED => typed.push(c),
+            Key::Char(c) if !c.is_control() && typed.chars().count() < most => typed.push(c),
+            Key::Ctrl('u') => typed.clear(),
             Key::Backspace => {
                 typed.pop();
             }

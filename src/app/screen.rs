@@ -37,6 +37,8 @@ pub(super) struct ScreenRow {
     pub go: fn(&mut App, Move),
     /// Handles a click on a row of an open panel or of the pool.
     pub click: fn(&mut App, usize),
+    /// Handles a click on a column of the lab or on the title of a column.
+    pub click_title: fn(&mut App, usize),
     pub show_on_map: fn(&mut App) -> Vec<Effect>,
     /// Closes what the screen itself has open, such as the pool. None: nothing was closed, and the
     /// caller closes something else. The Lab never returns None.
@@ -55,6 +57,7 @@ impl ScreenRow {
             paste: |_, _| {},
             go: App::move_cursor,
             click: |_, _| {},
+            click_title: |_, _| {},
             show_on_map: |_| Vec::new(),
             close: |_| None,
             leave: |_| Vec::new(),
@@ -89,6 +92,10 @@ const SCREENS: [ScreenRow; Screen::EACH.len()] = [
         },
         click: |app, row| {
             app.with_sockets(|sockets, input, size| sockets.select(row, input, size));
+        },
+        click_title: |app, column| {
+            let size = app.size;
+            app.sockets.sort_by(column, size);
         },
         show_on_map: App::show_socket_on_map,
         close: |app| app.sockets.close().then(Vec::new),
@@ -134,6 +141,7 @@ const SCREENS: [ScreenRow; Screen::EACH.len()] = [
         paste: |app, character| app.lab.paste(character),
         go: |app, movement| app.lab.go(movement),
         click: |app, row| app.lab.click_in_panel(row),
+        click_title: |app, column| app.lab.select(column),
         close: |app| Some(app.lab.close()),
         leave: |app| app.lab.leave(),
         is_sampled: |app| app.lab.is_sampled(),

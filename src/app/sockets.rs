@@ -2,6 +2,7 @@
 //! at them. Does not draw.
 
 mod act;
+mod applied_line;
 mod events;
 pub mod filter_line;
 mod groups;
@@ -9,6 +10,7 @@ mod list;
 pub mod order;
 mod plan;
 mod recent;
+mod rows_file;
 mod search;
 
 use std::{
@@ -21,11 +23,11 @@ use crate::{
     app::{LatestScan, Size},
     domain::{
         Snapshot, Socket,
-        listing::{GroupBy, GroupOrder, SocketOrder},
+        listing::{GroupBy, GroupColumn, GroupOrder, SocketOrder},
     },
 };
 
-use filter_line::AppliedLine;
+use applied_line::AppliedLine;
 use list::{Anchor, ListBuilder};
 
 pub use act::SocketsAction;
@@ -33,6 +35,7 @@ pub use filter_line::FilterLine;
 pub use list::{ListRow, SocketList, SocketsInput};
 pub use plan::SocketsPlan;
 pub use recent::RecentChanges;
+pub use rows_file::{RowsFile, RowsFormat};
 pub use search::FoundPosition;
 
 #[derive(Debug, Default)]
@@ -137,6 +140,22 @@ impl SocketsScreen {
         })
     }
 
+    /// Sorts by the column that was clicked, see `order::shown` and `GroupColumn::EACH`; reverses
+    /// the order if it is sorted by it already.
+    pub(super) fn sort_by(&mut self, index: usize, size: Size) {
+        if self.group_by == GroupBy::Nothing {
+            let Some(&column) = order::shown(size).get(index) else { return };
+            let is_reversed = self.order.column == column && !self.order.is_reversed;
+            self.order = SocketOrder { column, is_reversed };
+        } else {
+            let Some(&column) = GroupColumn::EACH.get(index) else { return };
+            let is_reversed = self.group_order.column == column && !self.group_order.is_reversed;
+            self.group_order = GroupOrder { column, is_reversed };
+        }
+        self.is_following = false;
+        self.forget_rows();
+    }
+
     /// The socket of a row, and the snapshot that its owner and device refer to. None: the list is
     /// older than the snapshot.
     pub fn on_row<'a>(
@@ -149,6 +168,16 @@ impl SocketsScreen {
             ListRow::Ended(index) => (self.recent.ended()?, index),
         };
         Some((snapshot, snapshot.sockets.get(index as usize)?))
+    }
+
+    /// Returns the rows that are copied or written: those that are marked; without marks, all. None
+    /// are groups.
+    pub fn chosen_rows(&self, list: &SocketList, scan: &LatestScan) -> Vec<ListRow> {
+        let is_chosen = |row: &ListRow| match self.on_row(*row, scan) {
+            Some((_, socket)) => list.marked == 0 || self.is_marked(socket),
+            None => false,
+        };
+        list.rows.iter().copied().filter(is_chosen).collect()
     }
 
     /// Returns a number by which a row is recognized: the identity of its socket, or a hash of its

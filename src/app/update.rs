@@ -72,6 +72,10 @@ impl App {
                 self.notify(text);
                 Vec::new()
             }
+            Event::Written(Ok(text) | Err(text)) => {
+                self.notify(text);
+                Vec::new()
+            }
             Event::Tick => {
                 if !self.is_frozen {
                     self.sockets.expire(self.now);
@@ -87,7 +91,7 @@ impl App {
         }
         match self.overlay {
             Overlay::None => return (self.screen.row().press)(self, key),
-            Overlay::GoTo(_) => self.type_into_prompt(key),
+            Overlay::GoTo(_) | Overlay::WriteRows(_) => self.type_into_prompt(key),
             Overlay::Free => self.press_in_free_dialog(key),
             _ => {}
         }
@@ -96,7 +100,7 @@ impl App {
 
     fn paste(&mut self, character: char) {
         match self.context() {
-            Context::GoTo => self.type_into_prompt(Key::Char(character)),
+            Context::GoTo | Context::WriteRows => self.type_into_prompt(Key::Char(character)),
             Context::Panel | Context::Filter => (self.screen.row().paste)(self, character),
             _ => {}
         }
@@ -127,7 +131,7 @@ impl App {
             }
             Some(PointerTarget::Key(key)) if gesture == Gesture::Press => return self.press(key),
             Some(PointerTarget::Column(column)) if gesture == Gesture::Press => {
-                self.lab.select(column);
+                (self.screen.row().click_title)(self, column);
                 None
             }
             Some(PointerTarget::Ports(ports)) if self.screen == Screen::Map => Some(ports),

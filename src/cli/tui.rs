@@ -12,7 +12,7 @@ use crate::{
         exit::CommandEnd,
         locale,
         range::RangeChoice,
-        refusal, scan,
+        refusal, rows_file, scan,
         settings::BadInput,
         target::{self, Wanted},
         value,
@@ -116,6 +116,7 @@ fn options(
             services,
             is_read_only: settings.read_only,
         },
+        write_rows: rows_file::write,
         fault: settings.fault.map(|fault| match fault {
             FaultName::PanicMain => Fault::PanicMain,
             FaultName::PanicWorker => Fault::PanicWorker,

@@ -174,6 +174,29 @@ pub fn with_others(name: String, all: u64) -> String {
     }
 }
 
+/// Formats a time since 1970 in UTC for the name of a file: `2026-12-01T13-04-05`.
+pub fn file_time(since_1970: Duration) -> String {
+    let seconds = since_1970.as_secs();
+    let (mut days, second) = (seconds / 86_400, seconds % 86_400);
+    let is_leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let mut year = 1970;
+    while days >= 365 + u64::from(is_leap(year)) {
+        days -= 365 + u64::from(is_leap(year));
+        year += 1;
+    }
+    let lengths = [31, 28 + u64::from(is_leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let mut month = 1;
+    for length in lengths {
+        if days < length {
+            break;
+        }
+        days -= length;
+        month += 1;
+    }
+    let [hour, minute, second] = [second / 3600, second / 60 % 60, second % 60];
+    format!("{year}-{month:02}-{:02}T{hour:02}-{minute:02}-{second:02}", days + 1)
+}
+
 /// A process: `nginx[812]`, or `pid 812` if its name is not known. The name is in quotation marks if
 /// it is empty or has a character other than letters, digits and common punctuation.
 #[derive(Clone, Copy, Debug)]
@@ -199,6 +222,19 @@ impl fmt::Display for NamedProcess<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_in_a_name_is_that_of_the_calendar() {
+        for (seconds, time) in [
+            (0, "1970-01-01T00-00-00"),
+            (951_782_400, "2000-02-29T00-00-00"),
+            (1_709_251_199, "2024-02-29T23-59-59"),
+            (1_735_689_599, "2024-12-31T23-59-59"),
+            (4_107_542_400, "2100-03-01T00-00-00"),
+        ] {
+            assert_eq!(file_time(Duration::from_secs(seconds)), time);
+        }
+    }
 
     #[test]
     fn counts_are_grouped_and_their_nouns_agree() {

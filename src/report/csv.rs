@@ -15,15 +15,14 @@ use crate::{
     report::{ListedGroups, ListedSockets, Scan, User, listed::group_kind},
 };
 
-const HEADER: &str = "protocol,family,state,local_address,local_port,remote_address,remote_port,uid,\
+/// The first line of a list of sockets.
+pub const HEADER: &str = "protocol,family,state,local_address,local_port,remote_address,remote_port,uid,\
     user,inode,cookie,expires_ms,owner_kind,pids,names";
 
-const GROUP_HEADER: &str = "kind,name,sockets,listen,established,time_wait,other,ports";
+/// The first line of a list of groups.
+pub const GROUP_HEADER: &str = "kind,name,sockets,listen,established,time_wait,other,ports";
 
-pub fn write_scan<'a>(
-    listed: impl Into<ListedSockets<'a>>,
-    out: &mut dyn Write,
-) -> io::Result<()> {
+pub fn write_scan<'a>(listed: impl Into<ListedSockets<'a>>, out: &mut dyn Write) -> io::Result<()> {
     let listed = listed.into();
     let mut table = CsvTable::new(HEADER, out)?;
     for socket in listed.sockets() {

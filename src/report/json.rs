@@ -17,13 +17,12 @@ use crate::{
     },
 };
 
+/// What each document begins with.
+pub const BEGINNING: &str = "{\"schema\":\"portscope.";
 const SCHEMA: &str = "portscope.scan/1";
 const GROUPS_SCHEMA: &str = "portscope.groups/1";
 
-pub fn write_scan<'a>(
-    listed: impl Into<ListedSockets<'a>>,
-    out: &mut dyn Write,
-) -> io::Result<()> {
+pub fn write_scan<'a>(listed: impl Into<ListedSockets<'a>>, out: &mut dyn Write) -> io::Result<()> {
     rows::write(&ScanDocument::of(listed.into()), out)
 }
 

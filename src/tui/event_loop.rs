@@ -13,6 +13,7 @@ use crate::{
     app::{App, Copied, Effect, Event, Gesture},
     engine::{Engine, Report},
     tui::{
+        WriteRows,
         canvas::Canvas,
         clipboard,
         decoder::Input,
@@ -43,6 +44,7 @@ const BELL: &[u8] = b"\x07";
 pub struct EventLoop<'a> {
     pub app: App,
     pub theme: Theme,
+    pub write_rows: WriteRows,
     pub fault: Option<Fault>,
     pub terminal: &'a Terminal,
     pub ending: &'a Ending,
@@ -157,6 +159,10 @@ impl EventLoop<'_> {
                 Effect::Copy => exit = exit.or(self.copy(view::copied::text)),
                 Effect::CopyRows => exit = exit.or(self.copy(view::copied::rows)),
                 Effect::Ring => self.send(BELL),
+                Effect::WriteRows(file) => {
+                    let written = (self.write_rows)(&self.app, &file);
+                    exit = exit.or(self.update(Event::Written(written)));
+                }
                 Effect::NextTheme => self.theme = self.theme.next(),
                 Effect::Suspend => signals::ask_group_to_stop(),
                 Effect::Quit => exit = Some(Exit::Quit),

@@ -5,6 +5,7 @@ use ratatui::{
     layout::{Position, Rect},
     text::{Line, Span},
 };
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::{
     app::{Action, App, Context, Key, KeyCommand, Overlay, command},
@@ -16,6 +17,8 @@ const KEPT_COMMANDS: usize = 2;
 
 /// Width of a blank, a gap and the key of the prompt.
 const PROMPT_KEYS: usize = 14;
+/// The same for the keys of the prompt for a file.
+const WRITE_KEYS: usize = 27;
 
 /// Columns between two commands.
 const GAP: usize = 2;
@@ -34,11 +37,24 @@ pub fn render(app: &App, surface: &mut Surface<'_>) {
 /// Returns what the row shows before the commands: the prompt, or what the last key did.
 fn before_commands(app: &App, theme: &Theme, width: usize) -> Line<'static> {
     let mut line = Line::from(" ");
-    if let Overlay::GoTo(typed) = app.overlay() {
-        line.push_span("find ");
+    let prompt = match app.overlay() {
+        Overlay::GoTo(typed) => {
+            Some(("find ", typed, " port, ADDRESS:PORT, process name or pid N", PROMPT_KEYS))
+        }
+        Overlay::WriteRows(name) => {
+            // A name is long: what is wrong with it takes the place of the keys.
+            let keys = app.notice().map_or(WRITE_KEYS, |notice| notice.width() + 1);
+            Some(("write to ", name, "", keys))
+        }
+        _ => None,
+    };
+    if let Some((label, typed, hint, keys)) = prompt {
+        line.push_span(label);
+        let room = width.saturating_sub(line.width() + keys + 2);
+        let typed = words::last_part(typed, room);
         line.push_span(Span::styled(format!(" {typed} "), theme.badge(Role::Cursor)));
-        let hint = " port, ADDRESS:PORT, process name or pid N";
-        let room = width.saturating_sub(line.width() + PROMPT_KEYS);
+        let keys = if matches!(app.overlay(), Overlay::GoTo(_)) { PROMPT_KEYS } else { 1 };
+        let room = width.saturating_sub(line.width() + keys);
         let (text, role) =
             app.notice().map_or((hint, Role::Dim), |notice| (notice, Role::Critical));
         line.push_span(Span::styled(format!(" {}", words::shorten(text, room)), theme.style(role)));

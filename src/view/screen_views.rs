@@ -37,7 +37,7 @@ const VIEWS: [ScreenView; Screen::EACH.len()] = [
         tab: [" 3 Sockets ", " 3 Sock "],
         render: |app, areas, surface| sockets::render(app, &mut surface.within(areas.body)),
         render_text: None,
-        hit: |app, _, areas, at| sockets::row_at(app, areas.body, at).map(PointerTarget::Row),
+        hit: |app, _, areas, at| sockets::target_at(app, areas.body, at),
     },
     ScreenView {
         tab: [" 4 Allocate ", " 4 Alloc "],

@@ -14,7 +14,7 @@ use ratatui::{
 
 use crate::{
     app::{
-        App, LatestScan, Size,
+        App, LatestScan, PointerTarget, Size,
         sockets::{ListRow, SocketList, SocketsPlan},
     },
     domain::{listing::GroupBy, notation},
@@ -80,8 +80,22 @@ pub fn render(app: &App, surface: &mut Surface<'_>) {
     render_command(&context, &mut surface.within(areas.command));
 }
 
+/// Returns what a click at this position selects: a row, or the column that has its title there.
+pub fn target_at(app: &App, body: Rect, at: Position) -> Option<PointerTarget> {
+    let table = SocketsAreas::within(app, body).table;
+    if at.y != table.y || !table.contains(at) {
+        return row_at(app, body, at).map(PointerTarget::Row);
+    }
+    let x = at.x - table.x;
+    let column = match app.socket_list()?.groups {
+        Some(_) => group_table::column_at(app, table.width, x),
+        None => socket_table::column_at(app, table.width, x),
+    };
+    column.map(PointerTarget::Column)
+}
+
 /// Returns the row at this position, counted from 0.
-pub fn row_at(app: &App, body: Rect, at: Position) -> Option<usize> {
+fn row_at(app: &App, body: Rect, at: Position) -> Option<usize> {
     let list = app.socket_list()?;
     let table = SocketsAreas::within(app, body).table;
     let line = at.y.checked_sub(table.y + table::HEAD)?;

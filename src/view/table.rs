@@ -144,6 +144,20 @@ impl<C, R> TableLayout<C, R> {
         self
     }
 
+    /// Returns the title of the column at this position of a table of this width. None: it is
+    /// between columns.
+    pub fn title_at(self, width: u16, x: u16) -> Option<&'static str> {
+        let layout = self.fitting(width);
+        let mut start = MARK;
+        for column in &layout.columns {
+            if (start..start + column.width).contains(&x) {
+                return Some(column.title);
+            }
+            start += column.width + layout.gap;
+        }
+        None
+    }
+
     /// Joins the cells to one line.
     fn line(
         &self,
@@ -236,5 +250,12 @@ mod tests {
         assert_eq!(shown(36), ["a", "b", "c"]);
         assert_eq!(shown(35), ["a", "c"]);
         assert_eq!(shown(1), ["a"]);
+        let at = |x| {
+            let column = |title| TableColumn::<(), ()>::left(title, 10, 0, |(), (), _| Vec::new());
+            TableLayout::from(vec![column("a"), column("b")]).title_at(30, x)
+        };
+        let columns = [1, 2, 11, 12, 13, 14, 23, 24].map(at);
+        let expected = [None, Some("a"), Some("a"), None, None, Some("b"), Some("b"), None];
+        assert_eq!(columns, expected);
     }
 }

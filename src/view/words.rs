@@ -78,6 +78,22 @@ const LEADING: [&str; 24] = [
     "a", "all", "an", "and", "are", "as", "at", "but", "by", "for", "from", "has", "in", "is",
     "its", "of", "on", "or", "than", "that", "the", "their", "to", "with",
 ];
+/// Cuts text to its last `width` columns. Cut text begins with `..` if `width` is at least 2.
+pub fn last_part(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut room = width.saturating_sub(2);
+    let kept = text.char_indices().rev().take_while(|(_, c)| {
+        let takes = c.width().unwrap_or(0);
+        let fits = takes <= room;
+        room = room.saturating_sub(takes);
+        fits
+    });
+    let start = kept.last().map_or(text.len(), |(start, _)| start);
+    let dots = if width >= 2 { ".." } else { "" };
+    format!("{dots}{}", text.get(start..).unwrap_or_default())
+}
 
 /// Returns the first lines; the last one ends with `..` if lines were left out.
 pub fn first_lines(lines: &[String], most: usize, width: usize) -> Vec<String> {
@@ -291,6 +307,9 @@ mod tests {
         assert_eq!(shorten("payments-api", 8), "paymen..");
         assert_eq!(shorten("日本語", 5), "日..");
         assert_eq!(shorten("ab", 1), "");
+        assert_eq!(last_part("payments-api", 8), "..ts-api");
+        assert_eq!(last_part("日本語", 5), "..語");
+        assert_eq!((last_part("ab", 2), last_part("ab", 1)), ("ab".to_owned(), String::new()));
         assert_eq!(short_name("python3[6627]", 9), "python3");
         assert_eq!(short_name("older than this session", 11), "older than");
         assert_eq!(short_name("payments-api[7]", 8), "paymen..");

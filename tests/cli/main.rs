@@ -35,6 +35,7 @@ mod netns;
 mod output;
 mod owners_cli;
 mod readme;
+mod rows_file;
 mod scan_arguments;
 mod scan_filter;
 mod scan_listing;

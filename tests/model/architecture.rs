@@ -135,6 +135,7 @@ fn name(context: Context) -> &'static str {
         Context::Lab => "Lab",
         Context::Help => "help",
         Context::GoTo => "go to",
+        Context::WriteRows => "write",
         Context::Finding => "finding",
         Context::Names => "names",
         Context::Panel => "panel",

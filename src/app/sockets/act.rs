@@ -6,8 +6,8 @@ use crate::{
     app::{
         Key, Move, Size,
         sockets::{
-            Entered, FoundPosition, ListRow, SocketsInput, SocketsScreen, filter_line::KnownNames, groups,
-            list::Anchor, order,
+            Entered, FoundPosition, ListRow, SocketsInput, SocketsScreen, filter_line::KnownNames,
+            groups, list::Anchor, order,
         },
     },
     domain::{
@@ -45,6 +45,10 @@ pub enum SocketsAction {
     Follow,
     /// Copies the rows.
     CopyRows,
+    /// Opens the prompt for the file to write the rows to.
+    OpenWrite,
+    /// Writes the rows to the file in the prompt.
+    Write,
     /// Selects a row that the search finds.
     Find(FoundPosition),
 }
@@ -90,7 +94,11 @@ impl SocketsScreen {
             SocketsAction::KeepFilter => {
                 return self.go_to_found(FoundPosition::Here, input, size);
             }
-            SocketsAction::OpenFilter | SocketsAction::ClearFilter | SocketsAction::CopyRows => {}
+            SocketsAction::OpenFilter
+            | SocketsAction::ClearFilter
+            | SocketsAction::CopyRows
+            | SocketsAction::OpenWrite
+            | SocketsAction::Write => {}
         }
         None
     }

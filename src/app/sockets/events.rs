@@ -2,10 +2,10 @@
 
 use crate::{
     app::{
-        App, Effect, Focus, Key, Screen, Size, SocketsScreen,
-        sockets::{ListRow, SocketList, SocketsAction, SocketsInput},
+        App, Effect, Focus, Key, Overlay, Screen, Size, SocketsScreen,
+        sockets::{ListRow, RowsFile, SocketList, SocketsAction, SocketsInput, rows_file},
     },
-    domain::{PortSet, Snapshot, Socket},
+    domain::{PortSet, Snapshot, Socket, listing::GroupBy},
 };
 
 impl App {
@@ -67,6 +67,11 @@ impl App {
                 return effects;
             }
             SocketsAction::CopyRows => return vec![Effect::CopyRows],
+            SocketsAction::OpenWrite => {
+                self.open_write();
+                return Vec::new();
+            }
+            SocketsAction::Write => return self.write_typed(),
             _ => self.sockets.focus_line(action),
         }
         let notice =
@@ -75,6 +80,28 @@ impl App {
             self.notify(notice);
         }
         Vec::new()
+    }
+
+    fn open_write(&mut self) {
+        let Some(scan) = &self.scan else { return };
+        let are_groups = self.sockets.group_by() != GroupBy::Nothing;
+        let name = rows_file::default_name(scan.snapshot.taken_at, are_groups);
+        self.overlay = Overlay::WriteRows(name);
+    }
+
+    /// Writes the rows to the file that was typed. A name that is not accepted stays in the prompt.
+    fn write_typed(&mut self) -> Vec<Effect> {
+        let Overlay::WriteRows(typed) = &self.overlay else { return Vec::new() };
+        match RowsFile::parse(typed) {
+            Ok(file) => {
+                self.overlay = Overlay::None;
+                vec![Effect::WriteRows(file)]
+            }
+            Err(reason) => {
+                self.notify(reason);
+                Vec::new()
+            }
+        }
     }
 
     pub(in crate::app) fn edit_filter(&mut self, key: Key) {

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::{
-    app::Key,
+    app::{Key, sockets::applied_line::AppliedLine},
     domain::{
         Filter, ServiceNames,
         filter::{FilterError, StateSet},
@@ -44,37 +44,6 @@ pub struct FilterLine {
     history: Vec<String>,
     browsed: Option<Browsed>,
     completion: Option<Completion>,
-}
-
-/// What a line means.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct AppliedLine {
-    filter: Filter,
-    /// A line that begins with `?` is only a search: it filters nothing.
-    search: Option<Filter>,
-}
-
-impl AppliedLine {
-    fn parse(text: &str, services: &ServiceNames) -> Result<Self, FilterError> {
-        let Some((blanks, searched)) = text.split_once('?').filter(|(blanks, _)| {
-            blanks.chars().all(char::is_whitespace)
-        }) else {
-            return Ok(Self { filter: Filter::parse(text, services)?, search: None });
-        };
-        let start = blanks.len() + 1;
-        let search = Filter::parse(searched, services).map_err(|mut error| {
-            error.span = error.span.start + start..error.span.end + start;
-            error
-        })?;
-        Ok(Self { filter: Filter::default(), search: Some(search).filter(|s| !s.is_empty()) })
-    }
-
-    fn text(&self) -> String {
-        match &self.search {
-            Some(search) => format!("?{search}"),
-            None => self.filter.to_string(),
-        }
-    }
 }
 
 /// An entry of the history that is shown in the line.
@@ -126,6 +95,15 @@ impl FilterLine {
     /// What is wrong with the line; None: it was understood.
     pub fn error(&self) -> Option<&FilterError> {
         self.error.as_ref()
+    }
+
+    /// The word of the language that Tab offers for the one before the cursor. None: there is none,
+    /// or nothing is typed.
+    pub fn offered_word(&self) -> Option<&'static str> {
+        let typed = self.part(self.word_start(self.cursor)..self.cursor).to_lowercase();
+        let begins = |word: &&str| word.len() > typed.len() && word.starts_with(&typed);
+        let mut words = WORDS.into_iter().chain(StateSet::names());
+        words.find(begins).filter(|_| self.is_focused && !typed.is_empty())
     }
 
     pub(super) fn focus(&mut self) {
@@ -422,6 +400,12 @@ mod tests {
         assert_eq!(completed("tcp n", 4), "tcp not");
         assert_eq!(completed("stat time-wait", 1), "state time-wait");
         assert_eq!(completed("zzz", 1), "zzz");
+        let offered = |text| typed(text).offered_word();
+        assert_eq!(
+            [offered("tcp sta"), offered("Time"), offered("zzz")],
+            [Some("state"), Some("time-wait"), None]
+        );
+        assert_eq!([offered("tcp "), offered("state")], [None; 2]);
     }
 
     #[test]

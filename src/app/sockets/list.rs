@@ -2,10 +2,7 @@
 //! selected. Computed only when someone looks at them. Does not draw.
 
 use crate::{
-    app::{
-        LatestScan,
-        sockets::recent::RecentChanges,
-    },
+    app::{LatestScan, sockets::recent::RecentChanges},
     domain::{
         Age, Filter, History, ProcessTable, ServiceNames, Snapshot, Socket,
         filter::{FilterContext, FilterRow, Matcher},

@@ -2,7 +2,7 @@
 
 use super::{cells, group_table};
 use crate::{
-    app::{App, sockets::ListRow},
+    app::App,
     domain::{Snapshot, Socket, notation},
     view::words,
 };
@@ -37,11 +37,7 @@ pub fn copied_rows(app: &App) -> Option<(String, Vec<String>)> {
         return (!rows.is_empty()).then_some((title, rows));
     }
     let sockets = app.sockets();
-    let is_copied = |row: &ListRow| match sockets.on_row(*row, scan) {
-        Some((_, socket)) => list.marked == 0 || sockets.is_marked(socket),
-        None => false,
-    };
-    let rows: Vec<ListRow> = list.rows.iter().copied().filter(is_copied).collect();
+    let rows = sockets.chosen_rows(list, scan);
     let lines = rows.iter().take(MOST_ROWS).filter_map(|&row| {
         let (snapshot, socket) = sockets.on_row(row, scan)?;
         Some(line(app, snapshot, socket))

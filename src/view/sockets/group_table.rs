@@ -6,7 +6,7 @@ use super::SocketsContext;
 use crate::{
     app::App,
     domain::{
-        StateClass,
+        Process, StateClass,
         listing::{GroupColumn, ListingSource, RowGroup},
         notation,
     },
@@ -26,7 +26,7 @@ pub fn render(context: &SocketsContext<'_>, groups: &[RowGroup], surface: &mut S
     let end = groups.len().min(list.first + room);
     let visible = groups.get(list.first..end).unwrap_or_default();
     let selected = list.selected.and_then(|index| index.checked_sub(list.first));
-    let layout = TableLayout::from(columns(context));
+    let layout = TableLayout::from(columns(context.app));
     table::draw(context, layout, visible, selected, surface);
     if visible.is_empty() {
         let at = surface.area;
@@ -35,8 +35,18 @@ pub fn render(context: &SocketsContext<'_>, groups: &[RowGroup], surface: &mut S
     }
 }
 
-fn columns<'a>(context: &SocketsContext<'a>) -> Vec<GroupTableColumn<'a>> {
-    let sockets = context.app.sockets();
+/// Returns the index in `GroupColumn::EACH` of the column whose title is at this position. None: it
+/// sorts nothing.
+pub fn column_at(app: &App, width: u16, x: u16) -> Option<usize> {
+    let title = TableLayout::from(columns(app)).title_at(width, x)?;
+    GroupColumn::EACH.iter().position(|column| match column {
+        GroupColumn::Name => title == app.sockets().group_by().name(),
+        _ => title == column.name(),
+    })
+}
+
+fn columns<'a>(app: &'a App) -> Vec<GroupTableColumn<'a>> {
+    let sockets = app.sockets();
     let order = sockets.group_order();
     let title = sockets.group_by().name();
     let sorting = |column: GroupTableColumn<'a>, by| match order.column == by {
@@ -101,26 +111,7 @@ pub fn render_selected(context: &SocketsContext<'_>, surface: &mut Surface<'_>) 
     }
     let process = group.processes.and_then(|(pid, _)| context.app.processes().get(pid));
     if let Some(process) = process {
-        let command = process.command.as_ref().filter(|command| !command.is_empty());
-        let snapshot = &context.scan.snapshot;
-        let user = process.uid.map(|uid| words::user(snapshot, uid));
-        let age = process
-            .started
-            .and_then(|at| snapshot.taken_at.checked_sub(std::time::Duration::from_secs(at)));
-        let started = age.map(|age| format!("{} ago", notation::duration(age)));
-        let fields = [
-            (" command    ", command.map(ToString::to_string)),
-            (" user       ", user),
-            (" unit       ", process.unit.as_ref().map(ToString::to_string)),
-            (" started    ", started),
-            (" directory  ", process.directory.as_ref().map(ToString::to_string)),
-        ];
-        for (label, value) in fields {
-            if let Some(value) = value {
-                surface
-                    .labelled(label, &words::shorten(&value, surface.width().saturating_sub(13)));
-            }
-        }
+        render_process(context, process, surface);
     }
     if surface.left() > 0 {
         let by_state = StateClass::EACH.into_iter().filter_map(|class| {
@@ -133,5 +124,34 @@ pub fn render_selected(context: &SocketsContext<'_>, surface: &mut Surface<'_>) 
     }
     if group.processes.is_some_and(|(_, count)| count > 1) && surface.left() > 0 {
         surface.text(" a socket that several programs hold is counted in each group", Role::Dim);
+    }
+}
+
+/// Draws the process of the group that has the lowest pid.
+fn render_process(context: &SocketsContext<'_>, process: &Process, surface: &mut Surface<'_>) {
+    let command = process.command.as_ref().filter(|command| !command.is_empty());
+    let snapshot = &context.scan.snapshot;
+    let user = process.uid.map(|uid| words::user(snapshot, uid));
+    let age = process
+        .started
+        .and_then(|at| snapshot.taken_at.checked_sub(std::time::Duration::from_secs(at)));
+    let started = age.map(|age| format!("{} ago", notation::duration(age)));
+    let unit = process.unit.as_ref().map(words::unit);
+    let unit_label = match unit {
+        Some(("container", _)) => " container  ",
+        _ => " unit       ",
+    };
+    let unit = unit.map(|(_, name)| name.to_owned());
+    let fields = [
+        (" command    ", command.map(ToString::to_string)),
+        (" user       ", user),
+        (unit_label, unit),
+        (" started    ", started),
+        (" directory  ", process.directory.as_ref().map(ToString::to_string)),
+    ];
+    for (label, value) in fields {
+        if let Some(value) = value {
+            surface.labelled(label, &words::shorten(&value, surface.width().saturating_sub(13)));
+        }
     }
 }

@@ -5,7 +5,7 @@ use ratatui::text::Span;
 use super::{SocketsContext, cells};
 use crate::{
     app::{
-        Size,
+        App, Size,
         sockets::{ListRow, order},
     },
     domain::{Snapshot, Socket, StateClass, listing::SocketColumn},
@@ -42,16 +42,17 @@ pub fn render(context: &SocketsContext<'_>, surface: &mut Surface<'_>) {
         })
         .collect();
     let selected = list.selected.and_then(|index| index.checked_sub(list.first));
-    let layout = TableLayout::dense(columns(context, surface.area.width), flag);
+    let layout = layout(context.app, surface.area.width);
     table::draw(context, layout, &rows, selected, surface);
     if rows.is_empty() {
-        let words = if context.app.sockets().line().filter().is_empty() {
-            "no sockets"
-        } else {
-            "no socket matches the filter"
+        let line = context.app.sockets().line();
+        let words = match line.offered_word() {
+            _ if line.filter().is_empty() => "no sockets".to_owned(),
+            Some(word) => format!("no socket matches the filter; Tab completes it to {word}"),
+            None => "no socket matches the filter".to_owned(),
         };
         let at = surface.area;
-        surface.put(at.x + 2, at.y + table::HEAD, words, context.theme.style(Role::Dim));
+        surface.put(at.x + 2, at.y + table::HEAD, &words, context.theme.style(Role::Dim));
     }
 }
 
@@ -68,14 +69,29 @@ fn flag<'a>(context: &SocketsContext<'a>, row: &TableRow<'a>) -> Span<'static> {
     Span::styled(mark, theme.style(role).bold())
 }
 
-fn columns<'a>(context: &SocketsContext<'a>, width: u16) -> Vec<SocketTableColumn<'a>> {
-    let sorted = context.app.sockets().order();
+/// Returns the index of the column whose title is at this position, see `order::shown`.
+pub fn column_at(app: &App, width: u16, x: u16) -> Option<usize> {
+    let title = layout(app, width).title_at(width, x)?;
+    let shown = order::shown(Size { columns: width, rows: 0 });
+    shown.iter().position(|column| column.name() == title)
+}
+
+fn layout<'a>(app: &'a App, width: u16) -> TableLayout<SocketsContext<'a>, TableRow<'a>> {
+    TableLayout::dense(columns(app, width), flag)
+}
+
+fn columns<'a>(app: &'a App, width: u16) -> Vec<SocketTableColumn<'a>> {
+    let sorted = app.sockets().order();
     // An IPv6 endpoint needs more room than an owner, but few sockets have one.
     let widest = if width < WIDE { 24 } else { 40 };
     let shown = order::shown(Size { columns: width, rows: 0 }).iter();
     let each = shown.map(|&column| {
         let table_column = of_column(column, widest);
-        if column == sorted.column { table_column.sorting(sorted.is_reversed) } else { table_column }
+        if column == sorted.column {
+            table_column.sorting(sorted.is_reversed)
+        } else {
+            table_column
+        }
     });
     each.collect()
 }
