@@ -116,12 +116,21 @@ impl Context {
     /// that text can be selected.
     pub fn uses_mouse(self) -> bool {
         match self {
-            Self::Map | Self::Sockets | Self::Filter | Self::GoTo | Self::Names | Self::Free => {
-                true
-            }
-            Self::Lab | Self::Panel | Self::Pool => true,
-            Self::Overview | Self::Allocate | Self::Race | Self::Help => false,
-            Self::WriteRows | Self::Finding => false,
+            Self::Map
+            | Self::Sockets
+            | Self::Filter
+            | Self::GoTo
+            | Self::Names
+            | Self::Free
+            | Self::Lab
+            | Self::Panel
+            | Self::Pool => true,
+            Self::Overview
+            | Self::Allocate
+            | Self::Race
+            | Self::Help
+            | Self::WriteRows
+            | Self::Finding => false,
         }
     }
 }

@@ -103,9 +103,8 @@ const SCREENS: [ScreenRow; Screen::EACH.len()] = [
             app.sockets.leave();
             Vec::new()
         },
-        ..ScreenRow::of(|app| match app.sockets.line().is_focused() {
-            true => Context::Filter,
-            false => Context::Sockets,
+        ..ScreenRow::of(|app| {
+            if app.sockets.line().is_focused() { Context::Filter } else { Context::Sockets }
         })
     },
     ScreenRow {

@@ -19,23 +19,20 @@ pub fn write(app: &App, file: &RowsFile) -> Result<String, String> {
     let nothing = || "no row to write".to_owned();
     let (latest, list) = app.scan().zip(app.socket_list()).ok_or_else(nothing)?;
     let scan = Scan { snapshot: &latest.snapshot, processes: app.processes() };
-    let (rows, what): (Rows<'_>, String) = match &list.groups {
-        Some(groups) => {
-            let group_by = app.sockets().group_by();
-            let (services, sockets) = (app.services(), list.matches);
-            let listed = ListedGroups { scan, services, group_by, groups, sockets };
-            (Rows::Groups(listed), notation::counted(groups.len() as u64, "group"))
-        }
-        None => {
-            let chosen = app.sockets().chosen_rows(list, latest).into_iter();
-            let indexes = chosen.filter_map(|row| match row {
-                ListRow::Listed(index) => Some(index),
-                ListRow::Ended(_) => None,
-            });
-            let indexes: Vec<u32> = indexes.collect();
-            let what = notation::counted(indexes.len() as u64, "socket");
-            (Rows::Sockets(scan, indexes), what)
-        }
+    let (rows, what): (Rows<'_>, String) = if let Some(groups) = &list.groups {
+        let group_by = app.sockets().group_by();
+        let (services, sockets) = (app.services(), list.matches);
+        let listed = ListedGroups { scan, services, group_by, groups, sockets };
+        (Rows::Groups(listed), notation::counted(groups.len() as u64, "group"))
+    } else {
+        let chosen = app.sockets().chosen_rows(list, latest).into_iter();
+        let indexes = chosen.filter_map(|row| match row {
+            ListRow::Listed(index) => Some(index),
+            ListRow::Ended(_) => None,
+        });
+        let indexes: Vec<u32> = indexes.collect();
+        let what = notation::counted(indexes.len() as u64, "socket");
+        (Rows::Sockets(scan, indexes), what)
     };
     let mark = match (file.format, &rows) {
         (RowsFormat::Json, _) => report::json::BEGINNING,

@@ -175,9 +175,10 @@ fn count(context: &SocketsContext<'_>) -> [String; 3] {
     let all = context.scan.snapshot.sockets.len() as u64;
     let line = sockets.line();
     let is_search = line.search().is_some() && list.groups.is_none();
-    let part = match is_search {
-        true => Some(list.found.len() as u64),
-        false => (!line.filter().is_empty()).then(|| list.matches.into()),
+    let part = if is_search {
+        Some(list.found.len() as u64)
+    } else {
+        (!line.filter().is_empty()).then(|| list.matches.into())
     };
     let found = if is_search { " found" } else { "" };
     let all = notation::counted(all, "socket");

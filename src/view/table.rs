@@ -105,7 +105,7 @@ pub fn draw<C, R>(
     let (theme, area) = (surface.theme, surface.area);
     let layout = layout.into().fitting(area.width);
     let titles = layout.columns.iter().map(|column| vec![column.title(theme)]);
-    let head = layout.line([Span::raw("  "), Span::raw("")], titles);
+    let head = layout.line(&[Span::raw("  "), Span::raw("")], titles);
     surface.lines([&head]);
     surface.buffer.set_style(Rect { height: HEAD, ..area }, theme.style(Role::Dim));
     for ((index, row), y) in rows.iter().enumerate().zip(area.y + HEAD..area.bottom()) {
@@ -116,7 +116,7 @@ pub fn draw<C, R>(
             .map(|column| (column.cell)(context, row, usize::from(column.width)));
         let pointer = if is_selected { theme.glyph("❯", ">") } else { " " };
         let flag = layout.flag.map_or(Span::raw(" "), |flag| flag(context, row));
-        let line = layout.line([Span::styled(pointer, theme.style(Role::Accent)), flag], cells);
+        let line = layout.line(&[Span::styled(pointer, theme.style(Role::Accent)), flag], cells);
         draw_row(&line, is_selected, &mut surface.within(Rect { y, height: 1, ..area }));
     }
 }
@@ -161,7 +161,7 @@ impl<C, R> TableLayout<C, R> {
     /// Joins the cells to one line.
     fn line(
         &self,
-        marks: [Span<'static>; 2],
+        marks: &[Span<'static>; 2],
         cells: impl Iterator<Item = Vec<Span<'static>>>,
     ) -> Line<'static> {
         let mut line = Line::from(marks.to_vec());

@@ -78,6 +78,7 @@ const LEADING: [&str; 24] = [
     "a", "all", "an", "and", "are", "as", "at", "but", "by", "for", "from", "has", "in", "is",
     "its", "of", "on", "or", "than", "that", "the", "their", "to", "with",
 ];
+
 /// Cuts text to its last `width` columns. Cut text begins with `..` if `width` is at least 2.
 pub fn last_part(text: &str, width: usize) -> String {
     if text.width() <= width {

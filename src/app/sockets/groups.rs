@@ -80,7 +80,7 @@ fn owner_term(owner: &OwnerName, processes: &ProcessTable) -> Option<Term> {
         {
             Some(by_name("kernel"))
         }
-        _ => None,
+        OwnerName::Unnamed(_) => None,
     }
 }
 

@@ -112,6 +112,7 @@ impl GroupColumn {
     }
 
     /// Returns the next one; after the last one, the first.
+    #[must_use]
     pub fn next(self) -> Self {
         match self {
             Self::Sockets => Self::Ports,

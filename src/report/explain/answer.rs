@@ -59,9 +59,8 @@ fn facts(scan: Scan<'_>, process: &Process) -> Vec<String> {
     let command = command.as_ref().map_or_else(unknown, ToString::to_string);
     facts.push(format!("command: {command}"));
     facts.extend(directory.as_ref().map(|path| format!("directory {path}")));
-    facts.extend(unit.as_ref().map(|unit| match is_container(unit) {
-        true => format!("in {unit}"),
-        false => format!("unit {unit}"),
+    facts.extend(unit.as_ref().map(|unit| {
+        if is_container(unit) { format!("in {unit}") } else { format!("unit {unit}") }
     }));
     facts.extend(parent.as_ref().map(|parent| {
         format!("parent {}", NamedProcess { name: parent.name.as_ref(), pid: parent.pid })

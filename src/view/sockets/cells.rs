@@ -58,7 +58,7 @@ pub fn owner(app: &App, snapshot: &Snapshot, socket: &Socket, width: usize) -> S
             format!("{}{others}", named(pids, width.saturating_sub(others.len())))
         }
         Owner::Departed(pids) => format!("({})", named(pids, width.saturating_sub(2))),
-        Owner::Backlog(pids) if pids.is_empty() => "backlog".to_owned(),
+        Owner::Backlog([]) => "backlog".to_owned(),
         Owner::Backlog(pids) => {
             const OF: &str = "backlog: ";
             match width.checked_sub(OF.len()).filter(|room| *room >= 6) {
@@ -77,8 +77,8 @@ pub fn user(snapshot: &Snapshot, socket: &Socket, width: usize) -> String {
 
 /// Names the unit or container of the first process that has one.
 pub fn unit(app: &App, snapshot: &Snapshot, socket: &Socket, width: usize) -> String {
-    let pids = snapshot.owner(socket).pids().iter();
-    let unit = pids.filter_map(|&pid| app.processes().get(pid)?.unit.as_ref()).next();
+    let mut pids = snapshot.owner(socket).pids().iter();
+    let unit = pids.find_map(|&pid| app.processes().get(pid)?.unit.as_ref());
     unit.map_or_else(String::new, |unit| words::shorten(words::unit(unit).1, width))
 }
 

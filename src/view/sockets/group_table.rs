@@ -49,9 +49,8 @@ fn columns<'a>(app: &'a App) -> Vec<GroupTableColumn<'a>> {
     let sockets = app.sockets();
     let order = sockets.group_order();
     let title = sockets.group_by().name();
-    let sorting = |column: GroupTableColumn<'a>, by| match order.column == by {
-        true => column.sorting(order.is_reversed),
-        false => column,
+    let sorting = |column: GroupTableColumn<'a>, by| {
+        if order.column == by { column.sorting(order.is_reversed) } else { column }
     };
     let name = GroupTableColumn::<'a>::left(title, 20, 0, |context, row, width| {
         plain(words::shorten(&name(context.app, row), width))

@@ -76,11 +76,11 @@ pub fn column_at(app: &App, width: u16, x: u16) -> Option<usize> {
     shown.iter().position(|column| column.name() == title)
 }
 
-fn layout<'a>(app: &'a App, width: u16) -> TableLayout<SocketsContext<'a>, TableRow<'a>> {
+fn layout(app: &App, width: u16) -> TableLayout<SocketsContext<'_>, TableRow<'_>> {
     TableLayout::dense(columns(app, width), flag)
 }
 
-fn columns<'a>(app: &'a App, width: u16) -> Vec<SocketTableColumn<'a>> {
+fn columns(app: &App, width: u16) -> Vec<SocketTableColumn<'_>> {
     let sorted = app.sockets().order();
     // An IPv6 endpoint needs more room than an owner, but few sockets have one.
     let widest = if width < WIDE { 24 } else { 40 };
