@@ -486,7 +486,8 @@ fn the_prompt_for_a_file_offers_a_name_and_refuses_other_formats() {
     let Overlay::WriteRows(name) = session.app().overlay().clone() else {
         panic!("{:?}", session.app().overlay())
     };
-    assert!(name.starts_with("portscope-sockets-20") && name.ends_with(".csv"), "{name}");
+    assert!(name.starts_with("portscope-sockets-20"), "{name}");
+    assert_eq!(RowsFile::parse(&name).unwrap().format, RowsFormat::Csv);
     let text = crate::session::text(&session.session.draw());
     assert!(text.contains(&format!("write to  {name} ")), "{text}");
     // The letters of a name are no commands.
