@@ -94,7 +94,7 @@ pub enum Context {
 }
 
 impl Context {
-    pub const EACH: [Self; 14] = [
+    pub const EACH: [Self; 15] = [
         Self::Overview,
         Self::Map,
         Self::Sockets,
