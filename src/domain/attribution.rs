@@ -9,6 +9,7 @@ mod tests;
 use crate::domain::{Errno, Gap, Holder, Snapshot, Socket, gap::MissingPrivilege, owner::Span};
 
 use self::backlog::Backlog;
+pub(in crate::domain) use self::backlog::ListenerUids;
 pub use self::{departed::Departed, held_inodes::HeldInodes};
 
 /// The result of a walk over the processes.

@@ -11,6 +11,20 @@ use crate::{
 };
 
 #[test]
+fn connection_that_waits_for_accept_has_the_user_of_its_listener() {
+    in_new_namespace(|| {
+        let _listener = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let _client = TcpStream::connect("127.0.0.1:8080").unwrap();
+        let of_server =
+            |filter: &str| listed(&["scan", "--filter", &format!("sport = :8080 and {filter}")]);
+        let all: BTreeSet<String> = [TCP, SERVER].map(String::from).into();
+        assert_eq!(of_server("user 0"), all);
+        assert_eq!(of_server("user 4000000"), BTreeSet::new());
+        assert_eq!(of_server("not user 4000000"), all);
+    });
+}
+
+#[test]
 fn filter_selects_sockets_by_expressions_and_bare_words() {
     with_sockets(|| {
         let name = fs::read_to_string("/proc/self/comm").unwrap();

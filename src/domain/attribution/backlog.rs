@@ -15,7 +15,7 @@ pub struct Backlog {
     union: Vec<u32>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Listener {
     address: IpAddr,
     interface: Option<u32>,
@@ -24,6 +24,15 @@ struct Listener {
 }
 
 impl Listener {
+    fn of(socket: &Socket) -> Self {
+        Self {
+            address: socket.local.address.to_canonical(),
+            interface: socket.interface,
+            family: socket.family,
+            holder: socket.holder,
+        }
+    }
+
     fn key(&self) -> (IpAddr, Option<u32>) {
         (self.address, self.interface)
     }
@@ -54,14 +63,8 @@ impl Backlog {
 
     fn collect(&mut self, port: &[Socket], pids: &mut Vec<u32>) {
         self.listeners.clear();
-        self.listeners.extend(port.iter().filter(|s| s.state == State::Listen).map(|socket| {
-            Listener {
-                address: socket.local.address.to_canonical(),
-                interface: socket.interface,
-                family: socket.family,
-                holder: socket.holder,
-            }
-        }));
+        let listeners = port.iter().filter(|socket| socket.state == State::Listen);
+        self.listeners.extend(listeners.map(Listener::of));
         self.listeners.sort_unstable_by_key(Listener::key);
         self.queues.clear();
         for group in self.listeners.chunk_by(|a, b| a.key() == b.key()) {
@@ -73,14 +76,54 @@ impl Backlog {
     /// Returns the most specific queue, as the kernel does: the address decides first, then the
     /// device. None: no listener of the port takes the socket.
     fn queue_of(&self, socket: &Socket) -> Option<&Listener> {
-        addresses(socket).into_iter().find_map(|address| {
-            [socket.interface, None].into_iter().find_map(|interface| {
-                let key = (address, interface);
-                let at = self.queues.binary_search_by_key(&key, Listener::key).ok()?;
-                self.queues.get(at).filter(|queue| queue.takes(socket))
-            })
+        keys(socket).find_map(|key| {
+            let at = self.queues.binary_search_by_key(&key, Listener::key).ok()?;
+            self.queues.get(at).filter(|queue| queue.takes(socket))
         })
     }
+}
+
+/// The uids of the listeners of a machine.
+#[derive(Clone, Debug)]
+pub struct ListenerUids {
+    /// Sorted by port and key.
+    listeners: Vec<(u16, Listener, Option<u32>)>,
+}
+
+impl ListenerUids {
+    pub fn of(sockets: &[Socket]) -> Self {
+        let listeners = sockets.iter().filter(|socket| socket.state == State::Listen);
+        let listeners =
+            listeners.map(|socket| (socket.local.port, Listener::of(socket), socket.uid));
+        let mut listeners: Vec<_> = listeners.collect();
+        listeners.sort_unstable_by_key(|(port, listener, _)| (*port, listener.key()));
+        Self { listeners }
+    }
+
+    /// Returns the uid of the listener in whose queue the socket waits. None: it is unknown, or no
+    /// listener of the port takes the socket.
+    pub fn uid_of(&self, socket: &Socket) -> Option<u32> {
+        let port = socket.local.port;
+        let group = keys(socket).find_map(|key| {
+            let of = |listener: &(u16, Listener, Option<u32>)| (listener.0, listener.1.key());
+            let first = self.listeners.partition_point(|listener| of(listener) < (port, key));
+            let end = self.listeners.partition_point(|listener| of(listener) <= (port, key));
+            let group = self.listeners.get(first..end)?;
+            group.first().filter(|(_, listener, _)| listener.takes(socket)).map(|_| group)
+        })?;
+        // All sockets of a SO_REUSEPORT group have the same user.
+        let (_, _, uid) = group.first()?;
+        uid.filter(|_| group.iter().all(|(_, _, other)| other == uid))
+    }
+}
+
+/// Returns where the socket's listener may listen, the most specific first: the address decides
+/// first, then the device.
+fn keys(socket: &Socket) -> impl Iterator<Item = (IpAddr, Option<u32>)> {
+    let interfaces = [socket.interface, None];
+    addresses(socket)
+        .into_iter()
+        .flat_map(move |address| interfaces.map(|interface| (address, interface)))
 }
 
 /// Returns the addresses on which the socket's listener may listen, most specific first.

@@ -23,6 +23,17 @@ pub struct FilterError {
     pub suggestion: Option<String>,
 }
 
+/// Maximum number of characters of a word that a message repeats.
+const LONGEST_WORD: usize = 60;
+
+/// Returns the word as a message repeats it: its first characters and `…`, if it is long.
+pub(super) fn shown(word: &str) -> String {
+    match word.char_indices().nth(LONGEST_WORD) {
+        Some((end, _)) => format!("{}…", word.get(..end).unwrap_or_default()),
+        None => word.to_owned(),
+    }
+}
+
 impl FilterError {
     pub(super) fn new(span: Range<usize>, message: impl AsRef<str>) -> Self {
         Self { span, message: Text::around_scrubbed(message), suggestion: None }

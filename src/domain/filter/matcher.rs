@@ -6,6 +6,7 @@ use std::{net::IpAddr, time::Duration};
 use crate::domain::{
     Age, Endpoint, Family, Interfaces, Owner, PortRange, Process, ProcessTable, Protocol, Snapshot,
     Socket, Text, Users,
+    attribution::ListenerUids,
     filter::{
         Comparison, Connective, Expression, Filter, HostPattern, IpVersion, Side, StateSet, Term,
         Test,
@@ -21,11 +22,18 @@ pub struct FilterContext<'a> {
     pub interfaces: &'a Interfaces,
     pub processes: &'a ProcessTable,
     pub users: &'a Users,
+    /// All sockets. A connection that waits for accept() has the user of its listener.
+    pub sockets: &'a [Socket],
 }
 
 impl<'a> FilterContext<'a> {
     pub fn of(snapshot: &'a Snapshot, processes: &'a ProcessTable) -> Self {
-        Self { interfaces: &snapshot.interfaces, processes, users: &snapshot.machine.users }
+        Self {
+            interfaces: &snapshot.interfaces,
+            processes,
+            users: &snapshot.machine.users,
+            sockets: &snapshot.sockets,
+        }
     }
 }
 
@@ -177,7 +185,7 @@ impl Check {
             Test::Name(name) => Self::Processes(ProcessCheck::named(name, context.processes)),
             Test::Pid(pid) => Self::Processes(ProcessCheck::of_pid(*pid)),
             Test::Unit(unit) => Self::Processes(ProcessCheck::of_unit(unit, context.processes)),
-            Test::User(user) => Self::User(UserCheck::of(user, context.users)),
+            Test::User(user) => Self::User(UserCheck::of(user, context)),
             &Test::Age { comparison, age } => Self::Age { comparison, age },
         }
     }
@@ -337,20 +345,23 @@ struct UserCheck {
     /// The uid that represents all users without a uid here. None: there is none, or it was asked
     /// for by its number.
     unmapped: Option<u32>,
+    listeners: ListenerUids,
 }
 
 impl UserCheck {
-    fn of(user: &str, users: &Users) -> Self {
+    fn of(user: &str, context: FilterContext<'_>) -> Self {
+        let users = context.users;
         let number = user.parse::<u32>().ok();
         let uids = users.named(user).chain(number);
         let mut uids: Vec<u32> = uids.collect();
         uids.sort_unstable();
         let unmapped = users.unmapped_uid().filter(|uid| Some(*uid) != number);
-        Self { uids, unmapped }
+        Self { uids, unmapped, listeners: ListenerUids::of(context.sockets) }
     }
 
     fn matches(&self, socket: &Socket) -> Option<bool> {
-        match socket.uid {
+        let of_listener = || self.listeners.uid_of(socket).filter(|_| socket.is_in_backlog());
+        match socket.uid.or_else(of_listener) {
             Some(uid) if self.unmapped == Some(uid) => None,
             Some(uid) => Some(self.uids.binary_search(&uid).is_ok()),
             // The process has closed it, so that it has no user.

@@ -6,6 +6,7 @@ use crate::domain::{
     ServiceNames,
     filter::{
         Comparison, Connective, Expression, Filter, FilterError, IpVersion, StateSet, Term, Test,
+        error::shown,
         keyword::{self, Keyword, Meant},
         token::{Token, TokenKind, tokens},
     },
@@ -179,6 +180,7 @@ impl FilterParser<'_> {
                 return FilterError::misspelt(span, &name, near);
             }
             let names: Vec<&str> = StateSet::names().collect();
+            let name = shown(&name);
             FilterError::new(span, format!("{name} is no state: expected {}", names.join(", ")))
         })
     }
@@ -190,11 +192,12 @@ impl FilterParser<'_> {
         match keyword::meant(word, next) {
             Some(Meant::Keyword(name)) => Some(FilterError::misspelt(span.clone(), word, name)),
             Some(Meant::Hint(hint)) => {
+                let word = shown(word);
                 Some(FilterError::new(span.clone(), format!("{word}: {hint}")))
             }
             None if matches!(next, TokenKind::Compare(_)) => Some(FilterError::new(
                 span.clone(),
-                format!("{word} cannot be compared: expected sport, dport or age"),
+                format!("{} cannot be compared: expected sport, dport or age", shown(word)),
             )),
             None => None,
         }

@@ -141,6 +141,22 @@ fn absurd_filters_are_refused_quickly() {
     assert_eq!(printed(&hundred), "a or b");
 }
 
+#[test]
+fn messages_repeat_at_most_60_characters_of_a_word() {
+    let long = "1".repeat(100_000);
+    for text in
+        ["pid L", "sport = L", "src L", ":L", "L", "age > L", "state xL", "xL:80", "x:L", "xL < 5"]
+    {
+        let message = parse(&text.replace('L', &long)).unwrap_err().to_string();
+        assert!(message.chars().count() < 400, "{text}: {} characters", message.chars().count());
+        assert!(message.contains('…'), "{text}: {message}");
+    }
+    let exact = "1".repeat(60);
+    assert!(
+        parse(&format!("pid {exact}")).unwrap_err().to_string().starts_with(&format!("{exact} is"))
+    );
+}
+
 fn at(endpoint: &str) -> Endpoint {
     let endpoint: std::net::SocketAddr = endpoint.parse().unwrap();
     Endpoint { address: endpoint.ip(), port: endpoint.port() }
@@ -161,8 +177,49 @@ fn matches(text: &str, socket: &Socket, owner: Owner<'_>, age: Option<Age>) -> O
         [nginx, Process::new(2, Text::scrub("payments-api-se"))].into_iter().collect();
     let users: Users = [(33, Text::scrub("www"))].into_iter().collect();
     let interfaces: Interfaces = [(7, Text::scrub("eth0"))].into_iter().collect();
-    let context = FilterContext { interfaces: &interfaces, processes: &processes, users: &users };
+    let context = FilterContext {
+        interfaces: &interfaces,
+        processes: &processes,
+        users: &users,
+        sockets: &[],
+    };
     parse(text).unwrap().matcher(context).matches(&FilterRow { socket, owner, age })
+}
+
+#[test]
+fn connection_that_waits_for_accept_has_the_user_of_its_listener() {
+    let listener = |local: &str, uid| Socket {
+        uid: Some(uid),
+        inode: Some(7),
+        ..socket(State::Listen, local, None)
+    };
+    let sockets = [
+        listener("0.0.0.0:80", 33),
+        listener("10.0.0.1:80", 0),
+        listener("10.0.0.1:81", 33),
+        listener("10.0.0.1:81", 34),
+    ];
+    let users: Users = [(33, Text::scrub("www"))].into_iter().collect();
+    let context = FilterContext {
+        interfaces: &Interfaces::default(),
+        processes: &ProcessTable::default(),
+        users: &users,
+        sockets: &sockets,
+    };
+    let matcher = parse("user www").unwrap().matcher(context);
+    for (local, state, expected) in [
+        ("10.0.0.2:80", State::Established, Some(true)),
+        ("10.0.0.2:80", State::SynReceived, Some(true)),
+        ("10.0.0.2:80", State::CloseWait, Some(true)),
+        ("10.0.0.1:80", State::Established, Some(false)),
+        ("10.0.0.2:80", State::FinWait1, Some(false)),
+        ("10.0.0.1:81", State::Established, None),
+        ("10.0.0.2:82", State::Established, None),
+    ] {
+        let waiting = socket(state, local, Some("10.0.0.9:4000"));
+        let row = FilterRow { socket: &waiting, owner: Owner::Nobody, age: None };
+        assert_eq!(matcher.matches(&row), expected, "{local} {state}");
+    }
 }
 
 #[test]

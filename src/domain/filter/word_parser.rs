@@ -5,8 +5,8 @@ use std::{ops::Range, time::Duration};
 use crate::domain::{
     PortRange, Protocol,
     filter::{
-        Comparison, FilterError, HostPattern, Side, StateSet, Term, Test, host_pattern::parse_port,
-        keyword::Keyword, parser::FilterParser,
+        Comparison, FilterError, HostPattern, Side, StateSet, Term, Test, error::shown,
+        host_pattern::parse_port, keyword::Keyword, parser::FilterParser,
     },
     owner::PIDS,
 };
@@ -57,8 +57,12 @@ impl FilterParser<'_> {
         let (value, span) = self.value("the number of a process")?;
         let pid = value.parse().ok().filter(|pid| PIDS.contains(pid));
         let (first, last) = PIDS.into_inner();
-        let wrong =
-            || FilterError::new(span, format!("{value} is no pid: expected {first} to {last}"));
+        let wrong = || {
+            FilterError::new(
+                span,
+                format!("{} is no pid: expected {first} to {last}", shown(&value)),
+            )
+        };
         let term = Term::Test(Test::Pid(pid.ok_or_else(wrong)?));
         Ok(if is_negated { term.negated() } else { term })
     }
@@ -89,8 +93,9 @@ impl FilterParser<'_> {
 
     fn host_pattern(&mut self, word: &str, span: Range<usize>) -> Result<HostPattern, FilterError> {
         let parsed = HostPattern::parse(word, self.services, self.family);
-        let pattern = parsed
-            .map_err(|message| FilterError::new(span.clone(), format!("{word} {message}")))?;
+        let pattern = parsed.map_err(|message| {
+            FilterError::new(span.clone(), format!("{} {message}", shown(word)))
+        })?;
         if let Some(family) = pattern.family {
             if self.family.is_some_and(|earlier| earlier != family) {
                 return Err(FilterError::new(
@@ -108,8 +113,9 @@ impl FilterParser<'_> {
         let comparison = self.comparison().map_or(Comparison::Equal, |(comparison, _)| comparison);
         let (word, span) = self.value("a port")?;
         let number = word.strip_prefix(':').unwrap_or(&word);
-        let port = parse_port(number, self.services)
-            .map_err(|message| FilterError::new(span.clone(), format!("{word} {message}")))?;
+        let port = parse_port(number, self.services).map_err(|message| {
+            FilterError::new(span.clone(), format!("{} {message}", shown(&word)))
+        })?;
         match port {
             Some(port) => Ok(Test::Port { side, comparison, port }),
             // The comparison with 0 holds for every port, or for none.
@@ -133,6 +139,7 @@ impl FilterParser<'_> {
         }
         let (word, span) = self.value("a time, as in 90s, 1m30s or 2h")?;
         let age = parse_age(&word).ok_or_else(|| {
+            let word = shown(&word);
             FilterError::new(span, format!("{word} is no time: expected 90s, 1m30s, 2h or 3d"))
         })?;
         Ok(Test::Age { comparison, age })
@@ -160,13 +167,14 @@ impl FilterParser<'_> {
                 }
                 host => Ok(Term::Test(Test::EitherHost(host))),
             },
-            BareWord::HostName { name, port } => Err(FilterError::new(
-                span,
-                format!(
+            BareWord::HostName { name, port } => {
+                let (name, port) = (shown(name), shown(port));
+                let message = format!(
                     "{name} is no address, and portscope looks up no host names: write {name} \
                      :{port} for the owner {name}"
-                ),
-            )),
+                );
+                Err(FilterError::new(span, message))
+            }
             BareWord::Name => Ok(Term::Test(Test::Name(word.to_owned()))),
         }
     }
@@ -174,8 +182,9 @@ impl FilterParser<'_> {
     /// Parses `PORT`, `FIRST-LAST` or the name of a service.
     fn either_port(&mut self, word: &str, span: Range<usize>) -> Result<Term, FilterError> {
         let parse = |word: &str| {
-            parse_port(word, self.services)
-                .map_err(|message| FilterError::new(span.clone(), format!("{word} {message}")))
+            parse_port(word, self.services).map_err(|message| {
+                FilterError::new(span.clone(), format!("{} {message}", shown(word)))
+            })
         };
         let whole = parse(word);
         let range = match (whole, word.split_once('-')) {
