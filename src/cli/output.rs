@@ -49,6 +49,12 @@ pub fn described(error: &io::Error) -> String {
 }
 
 impl WriteError {
+    /// Creates the error of a file; None: of standard output.
+    fn of(to: Option<&Path>, source: io::Error) -> Self {
+        let name = to.map_or(&b"to standard output"[..], |path| path.as_os_str().as_bytes());
+        Self { to: Text::scrub(name), source }
+    }
+
     pub fn is_closed_pipe(&self) -> bool {
         self.source.kind() == io::ErrorKind::BrokenPipe
     }
@@ -110,12 +116,53 @@ pub fn write_marked(
     mark: Option<&'static str>,
     report: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), WriteError> {
-    let written = match to {
-        None => standard_output::open().and_then(|out| write_all(out, report)).map(drop),
-        Some(path) => write_file(path, mark, report),
-    };
-    let name = to.map_or(&b"to standard output"[..], |path| path.as_os_str().as_bytes());
-    written.map_err(|source| WriteError { to: Text::scrub(name), source })
+    OpenOutput::open_marked(to, mark)?.write(report)
+}
+
+/// Where a report goes, opened before the report is known.
+pub struct OpenOutput<'a> {
+    to: Option<&'a Path>,
+    /// None: standard output.
+    file: Option<OutputFile>,
+}
+
+impl<'a> OpenOutput<'a> {
+    /// Opens the file, or checks that there is a standard output. Errors: the report could not be
+    /// written there.
+    pub fn open(to: Option<&'a Path>) -> Result<Self, WriteError> {
+        Self::open_marked(to, None)
+    }
+
+    fn open_marked(to: Option<&'a Path>, mark: Option<&'static str>) -> Result<Self, WriteError> {
+        let opened = match to {
+            None => standard_output::open().map(|_| None),
+            Some(path) => output_file::open(path, mark).map(Some),
+        };
+        let file = opened.map_err(|source| WriteError::of(to, source))?;
+        Ok(Self { to, file })
+    }
+
+    /// Writes the report through a buffer. Errors: not all of it was written.
+    pub fn write(
+        self,
+        report: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), WriteError> {
+        let written = match self.file {
+            None => standard_output::open().and_then(|out| write_all(out, report)).map(drop),
+            Some(file) => write_file(file, report),
+        };
+        written.map_err(|source| WriteError::of(self.to, source))
+    }
+
+    /// Same as `write`, with the width, the colours and the characters of the terminal.
+    pub fn write_page(
+        self,
+        color: ColorName,
+        report: impl FnOnce(&mut Page<'_>) -> io::Result<()>,
+    ) -> Result<(), WriteError> {
+        let style = page_style(self.to, color);
+        self.write(|out| report(&mut Page::new(out, style)))
+    }
 }
 
 fn write_all<W: Write>(
@@ -130,11 +177,10 @@ fn write_all<W: Write>(
 }
 
 fn write_file(
-    path: &Path,
-    mark: Option<&'static str>,
+    file: OutputFile,
     report: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
-    match output_file::open(path, mark)? {
+    match file {
         OutputFile::Existing(file) => write_all(file, report).map(drop),
         OutputFile::New(new) => {
             write_all(new.file(), report)?;

@@ -4,10 +4,10 @@ use crate::{
     cli::{
         args::{PlainFormat, ReportArguments, ReserveArguments},
         exit::{self, CommandEnd},
-        output,
+        output::OpenOutput,
     },
     domain::{
-        PortRange,
+        Gap, PortRange,
         action::{ReservedChange, ReservedPorts},
     },
     host::{Host, actions::ActionError},
@@ -22,7 +22,13 @@ pub fn run(host: &dyn Host, settings: &ReserveArguments) -> anyhow::Result<Comma
     let mut actions = host.actions()?;
     let before = PortRange::merged(policy.reserved().to_vec());
     let planned = ReservedPorts { after: change.apply(&before), before };
-    let (result, refusal) = if settings.yes {
+    let ReportArguments { format, output, .. } = &settings.report;
+    // Opened before the change is made, because it must be reported.
+    let output = OpenOutput::open(output.as_deref())?;
+    let is_known = !gaps.iter().any(Gap::hides_capacity);
+    let (result, refusal) = if is_known && planned.before == planned.after {
+        (planned, None)
+    } else if settings.yes {
         match actions.reserve(&change) {
             Ok(result) => (result, None),
             Err(ActionError::Failed(error)) => return Err(error.into()),
@@ -31,10 +37,15 @@ pub fn run(host: &dyn Host, settings: &ReserveArguments) -> anyhow::Result<Comma
     } else {
         (planned, actions.may_reserve().refusal())
     };
-    let is_made = settings.yes && refusal.is_none();
-    let reservation = Reservation { change: &change, ports: &result, is_made, range: policy.range };
-    let ReportArguments { format, output, .. } = &settings.report;
-    output::write(output.as_deref(), |out| match format {
+    let reservation = Reservation {
+        change: &change,
+        ports: &result,
+        is_made: settings.yes && refusal.is_none(),
+        refusal: refusal.as_deref(),
+        range: policy.range,
+        gaps: &gaps,
+    };
+    output.write(|out| match format {
         PlainFormat::Text => reserve::write_text(&reservation, out),
         PlainFormat::Json => reserve::write_json(&reservation, &host.machine(), out),
     })?;

@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use crate::{
     domain::{
-        Machine, PortRange,
+        Gap, Machine, PortRange,
         action::{ReservedChange, ReservedPorts, port_list, sysctl, sysctl_line, without},
     },
-    report::rows,
+    report::rows::{self, Missing},
 };
 
 /// The file that README and help name.
@@ -21,8 +21,13 @@ pub struct Reservation<'a> {
     pub change: &'a ReservedChange,
     pub ports: &'a ReservedPorts,
     pub is_made: bool,
+    /// Why the change cannot be made. None: it can, or that is unknown, or there is nothing to
+    /// change.
+    pub refusal: Option<&'a str>,
     /// The ephemeral range: only its ports are chosen automatically.
     pub range: PortRange,
+    /// What of the present list and the range is only assumed.
+    pub gaps: &'a [Gap],
 }
 
 impl Reservation<'_> {
@@ -59,13 +64,16 @@ pub fn write_text(reservation: &Reservation<'_>, out: &mut dyn Write) -> io::Res
             port_list(&outside)
         )?;
     }
-    match (added.is_empty() && removed.is_empty(), reservation.is_made) {
-        (true, _) => writeln!(out, "The list already is as requested: nothing to change.")?,
-        (false, true) => writeln!(out, "Changed, and verified by reading the list.")?,
-        (false, false) => {
-            writeln!(out, "Nothing was changed. --yes makes the change; by hand:")?;
-            writeln!(out, "    $ {}", sysctl(&reservation.ports.after))?;
-        }
+    if let Some(refusal) = reservation.refusal {
+        writeln!(out, "Nothing was changed: {refusal}. By hand, with the rights to do it:")?;
+        writeln!(out, "    $ {}", sysctl(&reservation.ports.after))?;
+    } else if added.is_empty() && removed.is_empty() {
+        writeln!(out, "The list already is as requested: nothing to change.")?;
+    } else if reservation.is_made {
+        writeln!(out, "Changed, and verified by reading the list.")?;
+    } else {
+        writeln!(out, "Nothing was changed. --yes makes the change; by hand:")?;
+        writeln!(out, "    $ {}", sysctl(&reservation.ports.after))?;
     }
     writeln!(out, "To keep it after a boot, put this line into {FILE}:")?;
     writeln!(out, "    {}", sysctl_line(&reservation.ports.after))
@@ -76,16 +84,21 @@ fn listed(ports: &[PortRange]) -> String {
 }
 
 #[derive(Serialize)]
-struct ReserveDocument {
+struct ReserveDocument<'a> {
     schema: &'static str,
     /// Inode number of the network namespace. None: unknown.
     network_namespace: Option<u64>,
+    complete: bool,
+    missing: Missing<'a>,
     /// Ranges as pairs of the first and the last port, as in `scan`.
     before: Vec<[u16; 2]>,
     after: Vec<[u16; 2]>,
     added: Vec<[u16; 2]>,
     removed: Vec<[u16; 2]>,
     changed: bool,
+    /// Why the change cannot be made. Null: it can, or that is unknown, or there is nothing to
+    /// change.
+    refusal: Option<&'a str>,
     command: String,
     sysctl_line: String,
 }
@@ -102,9 +115,12 @@ pub fn write_json(
     let document = ReserveDocument {
         schema: "portscope.reserve/1",
         network_namespace: machine.network_namespace,
+        complete: reservation.gaps.is_empty(),
+        missing: Missing(reservation.gaps),
         before: pairs(&reservation.ports.before),
         after: pairs(&reservation.ports.after),
         changed: reservation.is_made && is_different,
+        refusal: reservation.refusal,
         added: pairs(&added),
         removed: pairs(&removed),
         command: sysctl(&reservation.ports.after),
