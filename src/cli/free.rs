@@ -4,11 +4,11 @@ use crate::{
     cli::{
         args::{FreeArguments, PlainFormat, ReportArguments},
         exit::{self, CommandEnd},
-        output,
+        output::OpenOutput,
     },
     domain::{
         ProcessTable, Protocol, Snapshot, Source,
-        action::{EndSignal, FreePlan},
+        action::{EndSignal, PortAction},
         availability,
     },
     engine::{
@@ -28,21 +28,24 @@ pub fn run(host: &dyn Host, settings: &FreeArguments) -> anyhow::Result<CommandE
         .into_iter()
         .filter(|&protocol| settings.target.protocols.includes(protocol))
         .collect();
+    let ReportArguments { format, output, .. } = &settings.report;
+    // Opened before anything is done, because what was done must be reported.
+    let output = OpenOutput::open(output.as_deref())?;
     let survey = FreeSurvey::take(host, settings.target.port, &protocols, signal)?;
     let mut sides = Vec::new();
     for side in &survey.sides {
         let plan = side.plan.as_ref();
-        let planned = plan.filter(|plan| settings.yes && plan.action.is_some());
-        let outcome = match planned {
-            Some(plan) => Some(free(host, settings, &survey, (side.protocol, plan))?),
-            None => None,
-        };
-        sides.push(FreeSide { protocol: side.protocol, choices: &side.choices, plan, outcome });
+        let action = plan.filter(|_| settings.yes).and_then(|plan| plan.action.as_ref());
+        let outcome = action.zip(plan).map(|(action, plan)| {
+            free(host, settings, &survey, (side.protocol, action, plan.then_drain))
+        });
+        let may_be_unlisted = side.may_be_unlisted;
+        let (protocol, choices) = (side.protocol, side.choices.as_slice());
+        sides.push(FreeSide { protocol, choices, plan, may_be_unlisted, outcome });
     }
     let scan = Scan { snapshot: &survey.snapshot, processes: &survey.processes };
     let report = FreeReport { scan, port: survey.port, sides };
-    let ReportArguments { format, output, .. } = &settings.report;
-    output::write_page(output.as_deref(), settings.color.when, |out| match format {
+    output.write_page(settings.color.when, |out| match format {
         PlainFormat::Text => report::free::text::write(&report, out),
         PlainFormat::Json => report::free::json::write(&report, out),
     })?;
@@ -51,24 +54,24 @@ pub fn run(host: &dyn Host, settings: &FreeArguments) -> anyhow::Result<CommandE
     Ok(if is_freed { CommandEnd::Done } else { CommandEnd::No })
 }
 
-/// Performs the plan, and looks whether the port is free.
+/// Performs the action, and looks whether the port is free. An error is a part of the outcome, so
+/// that it does not hide what was done, also on the other protocol.
 fn free(
     host: &dyn Host,
     settings: &FreeArguments,
     survey: &FreeSurvey,
-    (protocol, plan): (Protocol, &FreePlan),
-) -> Result<FreeOutcome, HostError> {
-    let Some(action) = &plan.action else { return Ok(unchanged()) };
+    (protocol, action, then_drain): (Protocol, &PortAction, bool),
+) -> FreeOutcome {
     let timeout = settings.waiting.timeout.unwrap_or(END_TIMEOUT);
     let ports = [(protocol, survey.port)];
-    let results = freeing::free_ports(host, &ports, action, plan.then_drain, timeout)?;
-    let steps = results.iter().map(|result| step(result, &survey.processes)).collect();
-    let (is_free, remaining) = look_again(host, survey.port, protocol)?;
-    Ok(FreeOutcome { steps, is_free, remaining })
-}
-
-fn unchanged() -> FreeOutcome {
-    FreeOutcome { steps: Vec::new(), is_free: Some(false), remaining: String::new() }
+    let steps = match freeing::free_ports(host, &ports, action, then_drain, timeout) {
+        Ok(results) => results.iter().map(|result| step(result, &survey.processes)).collect(),
+        Err(error) => return FreeOutcome::unseen(Vec::new(), error),
+    };
+    match look_again(host, survey.port, protocol) {
+        Ok((is_free, remaining)) => FreeOutcome { steps, is_free, remaining, error: None },
+        Err(error) => FreeOutcome::unseen(steps, error),
+    }
 }
 
 /// Scans the port with its owners. Returns whether it is free (None: unknown) and what still uses

@@ -148,11 +148,14 @@ Shows which processes and connections hold the port, and for each action whether
 after it and why. Without --yes it changes nothing. With --yes it performs the first action that \
 frees the port: it ends closed connections (TIME-WAIT), or else sends SIGTERM to the processes \
 that hold the port, or else closes a socket. If closed connections remain after the end of the \
-processes, it ends them too. Then it looks again.
+processes, it ends them too. Then it looks again. Connections that still have data for the peer \
+are only ended with --hard, which loses the data.
 
-A process is identified by its pid and its start time, a socket by its cookie: what has their \
-number later is not touched. Process 1 and portscope itself are never ended. A supervisor may \
-start the program again: see the sentence about it, and stop its unit instead.
+A process is identified by its pid and its start time, and must hold a socket on the port when it \
+receives the signal; a socket is identified by its cookie. What has their number later is not \
+touched. Process 1, the service manager of a user, the first process of a container and portscope \
+itself are never ended. A supervisor may start the program again: see the sentence about it, and \
+stop its unit instead.
 
 The end of another user's process needs CAP_KILL, the end of a connection CAP_NET_ADMIN in the user \
 namespace of the network namespace.
@@ -162,8 +165,8 @@ Examples:
   portscope free 8080/tcp --yes
   portscope free 8080 --yes --hard
 
-Exit codes: 0 the port is free, or the action shown would free it; 1 nothing frees it, or it is \
-still in use; 2 error.";
+Exit codes: 0 the port is free, or the action shown would free it; 1 nothing frees it, it is \
+still in use, or that is unknown; 2 error.";
 
 pub const WAIT: &str = "\
 CONDITION is one of:

@@ -7,6 +7,7 @@ mod command;
 mod fate;
 mod forecast;
 mod plan;
+mod protection;
 mod reserved;
 mod restart;
 mod several;
@@ -19,6 +20,7 @@ use crate::domain::{Endpoint, ProcessTable, Protocol, Snapshot, Socket, Text};
 pub use command::{list as port_list, sysctl, sysctl_line};
 pub use fate::SocketFate;
 pub use plan::{FreePlan, plan};
+pub use protection::Protection;
 pub use reserved::{ReservedChange, ReservedPorts, without};
 pub use restart::{RestartPolicy, Supervisor};
 pub use several::choices_for;
@@ -54,7 +56,13 @@ impl EndSignal {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PortAction {
     /// Ends processes by a signal.
-    End { processes: Vec<ProcessIdentity>, signal: EndSignal },
+    End {
+        processes: Vec<ProcessIdentity>,
+        signal: EndSignal,
+        /// The inodes of the sockets on the ports, ascending. A process that holds none of them by
+        /// then receives no signal.
+        inodes: Vec<u32>,
+    },
     /// Closes sockets by SOCK_DESTROY. Their processes keep the descriptors.
     Close(Vec<Socket>),
     /// Ends sockets that their process has closed, such as TIME-WAIT, by SOCK_DESTROY.
@@ -70,6 +78,11 @@ pub enum PortAction {
 }
 
 impl PortAction {
+    /// Returns whether the action ends closed connections whose data the peer has not received yet.
+    pub fn drains_data(&self) -> bool {
+        matches!(self, Self::Drain { sockets, .. } if sockets.iter().any(Socket::has_undelivered_data))
+    }
+
     /// The name in JSON.
     pub fn name(&self) -> &'static str {
         match self {
@@ -138,9 +151,6 @@ pub enum TermReaction {
     Ignores,
     /// The signal is blocked: the process may wait for it with sigwait() or signalfd().
     Blocks,
-    /// The process is the first of a pid namespace and has no handler: the kernel discards the
-    /// signal.
-    IsFirst,
     /// The process is stopped: the signal has an effect once it continues.
     IsStopped,
     Unknown,
@@ -152,6 +162,8 @@ pub struct ProcessFacts {
     pub identity: ProcessIdentity,
     pub reaction: TermReaction,
     pub supervisor: Supervisor,
+    /// Why the process is never ended. None: it may be.
+    pub protection: Option<Protection>,
     pub permission: Permission,
 }
 
@@ -249,14 +261,11 @@ pub fn choices(input: &ActionInput<'_>) -> Vec<ActionChoice> {
         return Vec::new();
     }
     let mut actions = Vec::new();
-    actions.extend(ends(endable(input, input.holders())));
+    actions.extend(ends(endable(input, input.holders()), &inodes(&[*input])));
     let is_open = |socket: &&Socket| !socket.is_closed_by_process() && socket.cookie.is_some();
     let open = input.sockets().iter().filter(is_open);
     actions.extend(open.take(MAX_CLOSED).map(|socket| PortAction::Close(vec![*socket])));
-    let closed: Vec<Socket> = closed_sockets(input);
-    if !closed.is_empty() {
-        actions.push(PortAction::Drain { sockets: closed, destination: None });
-    }
+    actions.extend(drains(&closed_sockets(input)));
     if input.snapshot.ephemeral.may_choose(input.port) {
         actions.push(PortAction::Reserve);
     }
@@ -272,10 +281,25 @@ pub fn forecast(input: &ActionInput<'_>, action: &PortAction) -> ActionForecast 
     forecast::of(input, action)
 }
 
-/// Returns the action that ends the TIME-WAIT sockets to a remote endpoint. None: there are none.
+/// Returns the actions that end closed connections: those without undelivered data and, if there are
+/// others, all. Empty if there are none.
+fn drains(closed: &[Socket]) -> Vec<PortAction> {
+    let without_data = closed.iter().filter(|socket| !socket.has_undelivered_data());
+    let without_data: Vec<Socket> = without_data.copied().collect();
+    let has_data = without_data.len() < closed.len();
+    let all = if has_data { closed.to_vec() } else { Vec::new() };
+    let drains = [without_data, all].into_iter().filter(|sockets| !sockets.is_empty());
+    drains.map(|sockets| PortAction::Drain { sockets, destination: None }).collect()
+}
+
+/// Returns the action that ends the closed connections to a remote endpoint, except those with
+/// undelivered data. None: there are none.
 pub fn drain_destination(snapshot: &Snapshot, destination: Endpoint) -> Option<PortAction> {
-    let is_asked =
-        |socket: &&Socket| socket.remote == Some(destination) && socket.is_closed_by_process();
+    let is_asked = |socket: &&Socket| {
+        socket.remote == Some(destination)
+            && socket.is_closed_by_process()
+            && !socket.has_undelivered_data()
+    };
     let sockets: Vec<Socket> = snapshot.sockets.iter().filter(is_asked).copied().collect();
     (!sockets.is_empty()).then_some(PortAction::Drain { sockets, destination: Some(destination) })
 }
@@ -285,18 +309,28 @@ fn closed_sockets(input: &ActionInput<'_>) -> Vec<Socket> {
     input.sockets().iter().filter(|socket| socket.is_closed_by_process()).copied().collect()
 }
 
-/// Returns the processes that may be ended: not this process, and not process 1, which the kernel
-/// protects and without which the machine stops.
+/// Returns the processes that may be ended.
 fn endable(input: &ActionInput<'_>, pids: BTreeSet<u32>) -> Vec<ProcessIdentity> {
-    let is_endable = |pid: &u32| *pid > 1 && *pid != input.facts.own_pid;
-    let pids = pids.into_iter().filter(is_endable);
+    let pids = pids.into_iter().filter(|&pid| protection::is_endable(input, pid));
     pids.filter_map(|pid| Some(input.facts_of(pid)?.identity)).collect()
 }
 
-/// Returns the actions that end the processes. Empty if there are none.
-fn ends(processes: Vec<ProcessIdentity>) -> impl Iterator<Item = PortAction> {
+/// Returns the actions that end the processes. Empty if there are none. `inodes`: those of the
+/// sockets on the ports.
+fn ends(processes: Vec<ProcessIdentity>, inodes: &[u32]) -> impl Iterator<Item = PortAction> {
     let signals = if processes.is_empty() { &[][..] } else { &[EndSignal::Term, EndSignal::Kill] };
-    signals.iter().map(move |&signal| PortAction::End { processes: processes.clone(), signal })
+    signals.iter().map(move |&signal| PortAction::End {
+        processes: processes.clone(),
+        signal,
+        inodes: inodes.to_vec(),
+    })
+}
+
+/// Returns the inodes of the sockets on the ports, ascending.
+fn inodes(inputs: &[ActionInput<'_>]) -> Vec<u32> {
+    let sockets = inputs.iter().flat_map(ActionInput::sockets);
+    let inodes: BTreeSet<u32> = sockets.filter_map(|socket| socket.inode).collect();
+    inodes.into_iter().collect()
 }
 
 /// A process as a person sees it.

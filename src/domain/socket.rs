@@ -275,6 +275,21 @@ impl Socket {
             )
     }
 
+    /// Returns the number of bytes that the process has sent and the peer has not acknowledged. The
+    /// kernel counts a FIN that was not acknowledged as one byte of the send queue.
+    pub fn undelivered(&self) -> u32 {
+        match self.state {
+            State::FinWait1 | State::Closing | State::LastAck => self.send_queue.saturating_sub(1),
+            State::Established | State::CloseWait => self.send_queue,
+            _ => 0,
+        }
+    }
+
+    /// Returns whether the kernel still sends data of a socket that its process has closed.
+    pub fn has_undelivered_data(&self) -> bool {
+        self.is_closed_by_process() && self.undelivered() > 0
+    }
+
     /// Returns whether the socket is in a queue of a listener: it is in SYN-RECEIVED, or waits for
     /// accept().
     ///

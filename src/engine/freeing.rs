@@ -1,5 +1,7 @@
 //! Looks at a port, performs an action on it, and looks again.
 
+mod closing;
+mod ending;
 pub mod offer;
 
 use std::{
@@ -15,12 +17,12 @@ use crate::{
             ActionChoice, ActionFacts, ActionInput, EndSignal, FreePlan, PortAction, choices, plan,
             port_list,
         },
-        notation,
+        availability, notation,
     },
     engine::{sample::describe_or_miss, scanner::COST_FACTOR},
     host::{
         Host, HostError, OwnerDepth, Scanner,
-        actions::{ActionError, EndingProcess, HostActions},
+        actions::{ActionError, HostActions},
     },
 };
 
@@ -48,6 +50,8 @@ pub struct SurveyedSide {
     pub choices: Vec<ActionChoice>,
     /// None: no socket is on the port.
     pub plan: Option<FreePlan>,
+    /// Whether a socket that is not listed may use the port.
+    pub may_be_unlisted: bool,
 }
 
 impl FreeSurvey {
@@ -78,7 +82,8 @@ impl FreeSurvey {
             };
             let choices = choices(&input);
             let plan = (!choices.is_empty()).then(|| plan(&input, &choices, signal));
-            sides.push(SurveyedSide { protocol, facts, choices, plan });
+            let may_be_unlisted = availability::may_be_unlisted(&snapshot, protocol, port);
+            sides.push(SurveyedSide { protocol, facts, choices, plan, may_be_unlisted });
         }
         Ok(Self { port, snapshot, processes, sides })
     }
@@ -109,8 +114,10 @@ fn describe_parents(host: &dyn Host, facts: &ActionFacts, processes: &mut Proces
 pub enum StepResult {
     /// The process received the signal. `after`: the time until it ended; None: it has not ended.
     Signalled { pid: u32, after: Option<Duration> },
-    /// Number of sockets that were closed.
-    Closed { sockets: u32 },
+    /// The process had ended before, so that it received no signal.
+    Ended { pid: u32 },
+    /// Number of sockets that were closed, and of those that had ended before.
+    Closed { sockets: u32, gone: u32 },
     /// The ports are reserved now.
     Reserved(Vec<PortRange>),
     /// The step was not possible.
@@ -121,7 +128,7 @@ impl StepResult {
     pub fn is_done(&self) -> bool {
         match self {
             Self::Signalled { after, .. } => after.is_some(),
-            Self::Closed { .. } | Self::Reserved(_) => true,
+            Self::Ended { .. } | Self::Closed { .. } | Self::Reserved(_) => true,
             Self::Refused { .. } => false,
         }
     }
@@ -135,8 +142,15 @@ impl StepResult {
             Self::Signalled { pid, after: None } => {
                 format!("{} received the signal and has not ended", processes.named(*pid))
             }
-            Self::Closed { sockets } => {
+            Self::Ended { pid } => format!("{} had ended before", processes.named(*pid)),
+            Self::Closed { sockets, gone: 0 } => {
                 format!("closed {}", notation::counted(*sockets, "socket"))
+            }
+            Self::Closed { sockets: 0, gone } => {
+                format!("{} had ended before", notation::counted(*gone, "socket"))
+            }
+            Self::Closed { sockets, gone } => {
+                format!("closed {}; {gone} had ended before", notation::counted(*sockets, "socket"))
             }
             Self::Reserved(ports) => format!("reserved {} until the next boot", port_list(ports)),
             Self::Refused { what, error } => format!("could not {what}: {error}"),
@@ -145,9 +159,11 @@ impl StepResult {
 }
 
 /// Performs an action that ends processes or sockets, and waits until no socket is on the ports, at
-/// most for `SETTLE_TIMEOUT`. `then_drain`: also ends the closed connections that remain.
+/// most for `SETTLE_TIMEOUT`. `then_drain`: also ends the closed connections that remain; those with
+/// undelivered data only if the action ends processes by SIGKILL.
 ///
-/// Errors: the network namespace cannot be entered, or the sockets could not be listed.
+/// Errors: the network namespace cannot be entered, and nothing was done. Only ends the wait if the
+/// sockets cannot be listed later: what was done is returned in any case.
 pub fn free_ports(
     host: &dyn Host,
     ports: &[(Protocol, u16)],
@@ -157,6 +173,29 @@ pub fn free_ports(
 ) -> Result<Vec<StepResult>, HostError> {
     let mut actions = host.actions()?;
     let mut results = perform(&mut *actions, action, timeout);
+    let loses_data = matches!(action, PortAction::End { signal: EndSignal::Kill, .. });
+    let mut drained = closing::CloseCounts::default();
+    let mut tried: BTreeSet<u64> = BTreeSet::new();
+    let drain = |sockets: &[Socket]| {
+        let is_drained = |socket: &&Socket| loses_data || !socket.has_undelivered_data();
+        for socket in sockets.iter().filter(|_| then_drain).filter(is_drained) {
+            if socket.cookie.is_some_and(|cookie| tried.insert(cookie)) {
+                drained.close(&mut *actions, socket);
+            }
+        }
+    };
+    let _ = settle(host, ports, drain);
+    results.extend(drained.into_steps());
+    Ok(results)
+}
+
+/// Looks at the ports until no socket is on them, at most for `SETTLE_TIMEOUT`. Calls `visit` with
+/// the sockets each time that their processes have closed all of them.
+fn settle(
+    host: &dyn Host,
+    ports: &[(Protocol, u16)],
+    mut visit: impl FnMut(&[Socket]),
+) -> Result<(), HostError> {
     let mut watch = PortWatch::new(host)?;
     loop {
         let snapshot = match ports {
@@ -165,13 +204,14 @@ pub fn free_ports(
         };
         let on_ports = ports.iter().flat_map(|&(protocol, port)| snapshot.on_port(protocol, port));
         let sockets: Vec<Socket> = on_ports.copied().collect();
-        let is_closed = sockets.iter().all(Socket::is_closed_by_process);
-        if then_drain && is_closed && !sockets.is_empty() {
-            let drain = PortAction::Drain { sockets: sockets.clone(), destination: None };
-            results.extend(perform(&mut *actions, &drain, timeout));
+        if sockets.is_empty() {
+            return Ok(());
         }
-        if sockets.is_empty() || !watch.pause(Some(SETTLE_TIMEOUT)) {
-            return Ok(results);
+        if sockets.iter().all(Socket::is_closed_by_process) {
+            visit(&sockets);
+        }
+        if !watch.pause(Some(SETTLE_TIMEOUT)) {
+            return Ok(());
         }
     }
 }
@@ -184,52 +224,17 @@ pub fn perform(
     timeout: Duration,
 ) -> Vec<StepResult> {
     match action {
-        PortAction::End { processes, signal } => {
-            let started = Instant::now();
-            let sent = processes.iter().map(|&process| (process, actions.end(process, *signal)));
-            // All receive the signal before the first is waited for.
-            let sent: Vec<_> = sent.collect();
-            let ended = sent.into_iter().map(|(process, sent)| match sent {
-                Ok(mut ending) => {
-                    let is_ended = wait(&mut *ending, started, timeout);
-                    StepResult::Signalled {
-                        pid: process.pid,
-                        after: is_ended.then(|| started.elapsed()),
-                    }
-                }
-                Err(error) => {
-                    StepResult::Refused { what: format!("end pid {}", process.pid), error }
-                }
-            });
-            ended.collect()
+        PortAction::End { processes, signal, inodes } => {
+            let end = |process| actions.end(process, *signal, inodes);
+            ending::end_each(processes, end, timeout)
         }
         PortAction::Close(sockets) | PortAction::Drain { sockets, .. } => {
-            close_each(actions, sockets)
+            let mut counts = closing::CloseCounts::default();
+            sockets.iter().for_each(|socket| counts.close(actions, socket));
+            counts.into_steps()
         }
         PortAction::Reserve | PortAction::Wait => Vec::new(),
     }
-}
-
-fn wait(ending: &mut dyn EndingProcess, started: Instant, timeout: Duration) -> bool {
-    ending.wait(timeout.saturating_sub(started.elapsed()))
-}
-
-/// Closes the sockets. A socket that has ended by itself counts as closed.
-fn close_each(actions: &mut dyn HostActions, sockets: &[Socket]) -> Vec<StepResult> {
-    let mut closed = 0;
-    let mut refused = None;
-    for socket in sockets {
-        match actions.close(socket) {
-            Ok(()) => closed += 1,
-            Err(ActionError::SocketGone) if socket.is_closed_by_process() => closed += 1,
-            Err(error) => {
-                let what = format!("close the socket in {} on {}", socket.state, socket.local);
-                refused = Some(StepResult::Refused { what, error });
-            }
-        }
-    }
-    let closed = (closed > 0).then_some(StepResult::Closed { sockets: closed });
-    closed.into_iter().chain(refused).collect()
 }
 
 /// Watches one port without a connection to it.

@@ -23,11 +23,13 @@ pub trait HostActions {
     fn may_reserve(&self) -> Permission;
 
     /// Sends the signal to the process. A process that has the pid by now, but not the start time,
-    /// does not receive it.
+    /// does not receive it; nor does one that no longer holds a socket with one of the inodes, which
+    /// are ascending.
     fn end(
         &mut self,
         process: ProcessIdentity,
         signal: EndSignal,
+        inodes: &[u32],
     ) -> Result<Box<dyn EndingProcess>, ActionError>;
 
     /// Closes the socket with this cookie (SOCK_DESTROY). Another socket with the same endpoints is
@@ -53,6 +55,8 @@ pub enum ActionError {
     /// Another process has the pid.
     #[error("the process has ended, and another one has its pid")]
     Replaced,
+    #[error("the process no longer holds a socket on the port")]
+    NotHolder,
     #[error("the socket no longer exists")]
     SocketGone,
     #[error("permission denied: needs {0}")]
@@ -95,6 +99,7 @@ impl HostActions for NoActions {
         &mut self,
         _: ProcessIdentity,
         _: EndSignal,
+        _: &[u32],
     ) -> Result<Box<dyn EndingProcess>, ActionError> {
         Err(ActionError::Unsupported(self.0))
     }

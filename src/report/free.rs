@@ -27,6 +27,8 @@ pub struct FreeSide<'a> {
     pub choices: &'a [ActionChoice],
     /// None: no socket is on the port.
     pub plan: Option<&'a FreePlan>,
+    /// Whether a socket that is not listed may use the port.
+    pub may_be_unlisted: bool,
     /// None: nothing was to be done.
     pub outcome: Option<FreeOutcome>,
 }
@@ -34,10 +36,19 @@ pub struct FreeSide<'a> {
 /// What was done, and what a scan showed then.
 pub struct FreeOutcome {
     pub steps: Vec<ActedStep>,
-    /// None: an unlisted socket may use the port.
+    /// None: an unlisted socket may use the port, or `error`.
     pub is_free: Option<bool>,
     /// The sockets that still use the port, in words. Empty: there are none.
     pub remaining: String,
+    /// Why it is unknown what uses the port now. None: that is known.
+    pub error: Option<String>,
+}
+
+impl FreeOutcome {
+    /// Creates the outcome of steps after which the port could not be looked at.
+    pub fn unseen(steps: Vec<ActedStep>, error: impl ToString) -> Self {
+        Self { steps, is_free: None, remaining: String::new(), error: Some(error.to_string()) }
+    }
 }
 
 /// One step, in words.
@@ -52,11 +63,11 @@ impl FreeSide<'_> {
         format!("{} {port}", self.protocol.name().to_uppercase())
     }
 
-    /// Returns whether the port is free, or the plan would free it.
+    /// Returns whether the port is free, or the plan would free it. False if that is unknown.
     pub fn is_freed(&self) -> bool {
         match (&self.outcome, self.plan) {
             (Some(outcome), _) => outcome.is_free == Some(true),
-            (None, None) => true,
+            (None, None) => !self.may_be_unlisted,
             (None, Some(plan)) => plan.action.is_some() && plan.frees != Frees::No,
         }
     }

@@ -3,14 +3,14 @@
 use std::{
     fs,
     net::TcpListener,
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::process::CommandExt as _},
     process::{Child, Output, Stdio},
 };
 
 use crate::{
     namespace::{in_new_namespace, set_sysctl},
     outputs::{assert_refused, in_one_line, json, keys, program, stderr, stdout},
-    processes::Sleeper,
+    processes::{Sleeper, not_tested},
 };
 
 fn run(arguments: &str) -> Output {
@@ -19,6 +19,10 @@ fn run(arguments: &str) -> Output {
 
 fn start(arguments: &[&str]) -> Child {
     program().args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap()
+}
+
+fn listed() -> String {
+    fs::read_to_string("/proc/sys/net/ipv4/ip_local_reserved_ports").unwrap()
 }
 
 /// Starts a process that listens on the port.
@@ -131,6 +135,84 @@ fn free_exits_with_1_if_nothing_frees_the_port() {
 }
 
 #[test]
+fn nothing_is_done_if_the_report_cannot_be_written() {
+    in_new_namespace(|| {
+        let mut sleeper = holder(8080);
+        for arguments in [
+            "free 8080 --yes --output /nonexistent/report",
+            "free 8080 --yes --output /proc",
+            "reserve 8080 --yes --output /nonexistent/report",
+        ] {
+            let output = run(arguments);
+            assert!(stderr(&output).contains("could not write /"), "{}", stderr(&output));
+            assert!(!output.status.success(), "{arguments}");
+        }
+        assert!(is_alive(&mut sleeper));
+        assert_eq!(listed(), "\n");
+    });
+}
+
+#[test]
+fn process_that_has_the_port_on_tcp_and_udp_is_ended_once() {
+    in_new_namespace(|| {
+        let listener = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let socket = std::net::UdpSocket::bind("127.0.0.1:8080").unwrap();
+        let _sleeper = Sleeper::spawn(
+            std::process::Command::new("sleep")
+                .arg("1000")
+                .stdin(OwnedFd::from(listener))
+                .stdout(OwnedFd::from(socket)),
+        );
+        let output = run("free 8080 --yes");
+        let text = in_one_line(stdout(&output));
+        assert!(text.contains("] ended after ") && text.contains("] had ended before."), "{text}");
+        assert!(
+            text.contains("TCP 8080 is free.") && text.ends_with("UDP 8080 is free."),
+            "{text}"
+        );
+        assert_eq!(output.status.code(), Some(0));
+    });
+}
+
+#[test]
+fn reserve_without_rights_says_so_only_if_there_is_something_to_change() {
+    in_new_namespace(|| {
+        set_sysctl("ip_local_reserved_ports", "8079");
+        let of_user = |arguments: &str| {
+            let mut command = program();
+            command.args(arguments.split(' ')).stdin(Stdio::null()).uid(65_534).gid(65_534);
+            command.output()
+        };
+        let Ok(output) = of_user("reserve 8079") else {
+            return not_tested("another user cannot run the program");
+        };
+        for (arguments, words) in [
+            ("reserve 8079", output),
+            ("reserve 8079 --yes", of_user("reserve 8079 --yes").unwrap()),
+        ] {
+            assert!(stdout(&words).contains("nothing to change"), "{}", stdout(&words));
+            assert_eq!((stderr(&words), words.status.code()), ("", Some(0)), "{arguments}");
+        }
+        for arguments in ["reserve 8080", "reserve 8080 --yes"] {
+            let output = of_user(arguments).unwrap();
+            let text = stdout(&output);
+            assert!(!text.contains("--yes makes the change"), "{arguments}: {text}");
+            assert!(
+                text.contains("Nothing was changed: ") && text.contains("CAP_NET_ADMIN"),
+                "{text}"
+            );
+            assert!(text.contains("$ sysctl -w"), "{text}");
+            assert_eq!(output.status.code(), Some(1), "{arguments}");
+        }
+        let document = json(&of_user("reserve 8080 --yes --json").unwrap());
+        assert_eq!((&document["changed"], &document["complete"]), (&false.into(), &true.into()));
+        assert!(document["refusal"].as_str().unwrap().contains("CAP_NET_ADMIN"), "{document}");
+        assert_eq!(document["missing"], serde_json::json!([]));
+        assert_eq!(listed(), "8079\n");
+    });
+}
+
+#[test]
 fn invalid_arguments_are_refused_with_what_is_accepted() {
     for (arguments, reported) in [
         ("free", "missing argument <PORT>: see 'portscope free --help'"),
@@ -138,6 +220,8 @@ fn invalid_arguments_are_refused_with_what_is_accepted() {
         ("free 0", "invalid port '0': expected 1 to 65535"),
         ("free 8080 --dry-run --yes", "--dry-run cannot be used with --yes"),
         ("wait nginx", "expected PORT, PORT free, PORT listening or available > N"),
+        ("wait 8080/sctp", "expected 8080/tcp or 8080/udp"),
+        ("wait 70000", "invalid port '70000': expected 1 to 65535"),
         ("wait 8080 --timeout -1", "expected 0 to 86400 seconds"),
         ("reserve 0", "invalid ports '0': expected ports 1 to 65535"),
         ("reserve 9-8", "expected 8-9, the lower port first"),
@@ -156,6 +240,10 @@ fn wait_ends_when_the_port_is_free_or_listening() {
         let listener = TcpListener::bind("127.0.0.1:8080").unwrap();
         let output = waiting.wait_with_output().unwrap();
         assert_eq!(stdout(&output), "a socket listens on TCP 8080\n");
+        assert_eq!(
+            stdout(&run("wait 8080/TCP listening --timeout 0")),
+            "a socket listens on TCP 8080\n"
+        );
         let output = run("wait 8080 --timeout 0.1");
         assert_eq!((stdout(&output), output.status.code()), ("", Some(1)));
         assert!(stderr(&output).starts_with("portscope: not met after "), "{}", stderr(&output));
@@ -186,7 +274,6 @@ fn wait_for_available_ports_counts_those_of_the_ephemeral_range() {
 #[test]
 fn reserve_shows_the_difference_and_changes_the_list_with_yes() {
     in_new_namespace(|| {
-        let listed = || fs::read_to_string("/proc/sys/net/ipv4/ip_local_reserved_ports").unwrap();
         set_sysctl("ip_local_reserved_ports", "8079");
         let output = run("reserve 8080,9000-9010");
         let text = stdout(&output);

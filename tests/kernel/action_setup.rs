@@ -10,7 +10,9 @@ use std::{
 use portscope::{
     domain::{
         ProcessTable, Protocol, Snapshot, Source,
-        action::{ActionFacts, ActionForecast, ActionInput, PortAction, forecast},
+        action::{
+            ActionFacts, ActionForecast, ActionInput, EndSignal, PortAction, choices, forecast,
+        },
         availability::{Bind, BindAddress, Reuse},
     },
     host::{
@@ -80,7 +82,16 @@ impl ActionSetup {
 
     /// Scans, and reads the facts about the processes on the port.
     pub fn facts(&mut self, protocol: Protocol, port: u16) -> ActionFacts {
+        self.scan();
+        self.read_facts(protocol, port)
+    }
+
+    pub fn scan(&mut self) {
         self.scanner.scan(OwnerDepth::Full, &mut self.snapshot).unwrap();
+    }
+
+    /// Reads the facts about the processes that the last scan found on the port.
+    pub fn read_facts(&mut self, protocol: Protocol, port: u16) -> ActionFacts {
         let sockets = self.snapshot.on_port(protocol, port).iter();
         let pids: BTreeSet<u32> =
             sockets.flat_map(|socket| self.snapshot.owner(socket).pids()).copied().collect();
@@ -94,6 +105,13 @@ impl ActionSetup {
         port: u16,
     ) -> ActionInput<'a> {
         ActionInput { snapshot: &self.snapshot, processes: &self.processes, facts, protocol, port }
+    }
+
+    /// Returns the action that ends all processes on the TCP port.
+    pub fn end(&self, facts: &ActionFacts, port: u16, signal: EndSignal) -> PortAction {
+        let is_end = |action: &PortAction| matches!(action, PortAction::End { signal: of, .. } if *of == signal);
+        let choices = choices(&self.input(facts, Protocol::Tcp, port));
+        choices.into_iter().map(|choice| choice.action).find(is_end).expect("a process to end")
     }
 
     /// Returns a client of the peer, whose port was given to bind() or chosen by connect(), and the

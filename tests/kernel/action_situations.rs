@@ -300,9 +300,9 @@ impl Situations {
             .filter(|action| !matches!(action, PortAction::Reserve | PortAction::Wait));
         let action = acting.collect::<Vec<_>>().choose(&mut self.random)?.clone();
         match action {
-            PortAction::End { processes, signal } if self.chance(3) => {
+            PortAction::End { processes, signal, inodes } if self.chance(3) => {
                 let one = *processes.choose(&mut self.random)?;
-                Some(PortAction::End { processes: vec![one], signal })
+                Some(PortAction::End { processes: vec![one], signal, inodes })
             }
             action => Some(action),
         }

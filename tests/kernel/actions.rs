@@ -3,21 +3,25 @@
 
 use std::{
     fs,
-    io::{self, Read as _},
+    io::{self, Read as _, Write as _},
     net::Shutdown,
     os::fd::OwnedFd,
-    process::Command,
+    process::{Command, Stdio},
     time::Duration,
 };
 
 use portscope::{
     domain::{
         Errno, PortRange, Protocol, State,
-        action::{ActionForecast, EndSignal, Frees, Permission, ReservedChange},
+        action::{
+            ActionForecast, EndSignal, Frees, Permission, PortAction, ReservedChange, choices, plan,
+        },
     },
+    engine::freeing::{self, StepResult},
     host::{
         actions::ActionError,
         linux::{
+            LinuxHost,
             actions::{process, reserved},
             policy,
         },
@@ -125,6 +129,60 @@ fn datagram_sockets_follow_the_same_rule(setup: &mut ActionSetup) {
     assert_eq!((&socket).read(&mut [0; 1]).unwrap_err().raw_os_error(), Some(103));
 }
 
+/// Returns a connection on the port that is closed, and whose data the peer does not read.
+fn with_undelivered_data(setup: &mut ActionSetup, port: u16) -> socket2::Socket {
+    let [client, server] = setup.client(port, false);
+    client.set_nonblocking(true).unwrap();
+    while (&client).write(&[0; 65_536]).is_ok() {}
+    drop(client);
+    assert!(wait_until(Duration::from_secs(5), || {
+        setup.scan();
+        setup
+            .snapshot
+            .on_port(Protocol::Tcp, port)
+            .iter()
+            .any(|socket| socket.state == State::FinWait1 && socket.has_undelivered_data())
+    }));
+    server
+}
+
+#[test]
+fn undelivered_data_of_closed_connections_is_only_lost_with_sigkill() {
+    in_new_namespace(|| {
+        if !needs_linux((6, 12), "ends every closed connection by SOCK_DESTROY") {
+            return;
+        }
+        let tcp = Protocol::Tcp;
+        let mut setup = ActionSetup::new();
+        let port = setup.port();
+        let server = with_undelivered_data(&mut setup, port);
+        let facts = setup.read_facts(tcp, port);
+        let input = setup.input(&facts, tcp, port);
+        let choices = choices(&input);
+        assert_eq!(plan(&input, &choices, EndSignal::Term).action, None);
+        let hard = plan(&input, &choices, EndSignal::Kill);
+        let (Some(drain), Frees::Yes) = (hard.action, hard.frees) else { panic!("{choices:?}") };
+        let results = freeing::perform(&mut setup.actions, &drain, Duration::ZERO);
+        assert!(results.iter().all(StepResult::is_done), "{results:?}");
+        assert!(is_free(tcp, port));
+        let mut received = Vec::new();
+        assert!((&server).read_to_end(&mut received).is_err(), "the peer sees the loss");
+
+        // The end of a process by SIGTERM, after which closed connections are ended, leaves it alone.
+        for (signal, is_lost) in [(EndSignal::Term, false), (EndSignal::Kill, true)] {
+            let port = setup.port();
+            let server = with_undelivered_data(&mut setup, port);
+            let end = PortAction::End { processes: Vec::new(), signal, inodes: Vec::new() };
+            let host = LinuxHost::new();
+            let ports = [(tcp, port)];
+            freeing::free_ports(&host, &ports, &end, true, Duration::ZERO).unwrap();
+            assert_eq!(is_free(tcp, port), is_lost, "{signal:?}");
+            let mut received = Vec::new();
+            assert_eq!((&server).read_to_end(&mut received).is_err(), is_lost, "{signal:?}");
+        }
+    });
+}
+
 #[test]
 fn missing_capability_is_known_before_a_socket_is_closed() {
     in_new_namespace(|| {
@@ -156,27 +214,87 @@ fn reuse_pids_role() {
     if !is_in_role() {
         return;
     }
-    let (mut reused, mut rounds) = (0, 0);
-    while reused < 300 && rounds < 600 {
-        rounds += 1;
-        let first = Sleeper::spawn(Command::new("sleep").arg("1000"));
-        let identity = process::facts(first.pid()).unwrap().identity;
-        drop(first);
-        // Until then, a new process may have the same start time: it is counted in ticks.
-        assert!(wait_until(Duration::from_secs(5), || ticks() > identity.started + 1));
-        fs::write("/proc/sys/kernel/ns_last_pid", (identity.pid - 1).to_string()).unwrap();
-        let innocent = Sleeper::spawn(Command::new("sleep").arg("1000"));
-        if innocent.pid() != identity.pid {
-            continue;
+    in_new_namespace(|| {
+        let wanted =
+            std::env::var("PORTSCOPE_PID_REUSES").map_or(1000, |typed| typed.parse().unwrap());
+        let mut setup = ActionSetup::new();
+        let (mut reused, mut rounds) = (0, 0);
+        while reused < wanted && rounds < 2 * wanted {
+            rounds += 1;
+            reused += u32::from(is_reused_pid_spared(&mut setup));
         }
-        reused += 1;
-        let before = process::facts(innocent.pid()).unwrap().identity;
-        let ended = process::end(identity, EndSignal::Kill);
-        assert!(matches!(ended, Err(ActionError::Replaced)), "round {rounds}");
-        assert_eq!(process::facts(innocent.pid()).map(|facts| facts.identity), Some(before));
-        assert!(process::end(before, EndSignal::Kill).unwrap().wait(Duration::from_secs(5)));
+        assert_eq!(reused, wanted, "of {rounds} rounds");
+        assert!(wanted >= 100, "fewer rounds prove nothing");
+    });
+}
+
+/// Lets another process get the pid of a holder after the owners were searched for, and asserts that
+/// it receives no signal, whether the start time was read before or afterwards. Returns whether it
+/// got the pid.
+fn is_reused_pid_spared(setup: &mut ActionSetup) -> bool {
+    let port = setup.port();
+    let listener = OwnedFd::from(listening(ANY4, port, &[]));
+    let first = Sleeper::holding(&listener);
+    setup.scan();
+    let early = process::facts(first.pid()).unwrap().identity;
+    drop(first);
+    // Until then, a new process may have the same start time: it is counted in ticks.
+    assert!(wait_until(Duration::from_secs(5), || ticks() > early.started + 1));
+    fs::write("/proc/sys/kernel/ns_last_pid", (early.pid - 1).to_string()).unwrap();
+    let innocent = Sleeper::spawn(Command::new("sleep").arg("1000"));
+    if innocent.pid() != early.pid {
+        return false;
     }
-    assert_eq!(reused, 300, "of {rounds} rounds");
+    let inodes: Vec<u32> = setup
+        .snapshot
+        .on_port(Protocol::Tcp, port)
+        .iter()
+        .filter_map(|socket| socket.inode)
+        .collect();
+    let ended = process::end(early, EndSignal::Kill, &inodes);
+    assert!(matches!(ended, Err(ActionError::Replaced)), "{:?}", ended.err());
+    let facts = setup.read_facts(Protocol::Tcp, port);
+    let end = setup.end(&facts, port, EndSignal::Kill);
+    let PortAction::End { processes, .. } = &end else { panic!("{end:?}") };
+    assert!(processes.iter().any(|late| late.pid == early.pid && *late != early), "{end:?}");
+    let results = freeing::perform(&mut setup.actions, &end, Duration::from_secs(5));
+    let [StepResult::Refused { error, .. }] = results.as_slice() else { panic!("{results:?}") };
+    assert!(matches!(error, ActionError::NotHolder), "{error}");
+    let identity = process::facts(innocent.pid()).map(|facts| facts.identity);
+    assert_eq!(identity.as_ref(), processes.first(), "it lives");
+    true
+}
+
+#[test]
+fn process_that_has_closed_its_socket_is_not_signalled() {
+    in_new_namespace(|| {
+        let _alone = processes::alone();
+        let mut setup = ActionSetup::new();
+        for rounds in 0..20 {
+            let port = setup.port();
+            let listener = OwnedFd::from(listening(ANY4, port, &[]));
+            let script = "read line; exec 2>/dev/null; echo closed; exec sleep 1000";
+            let mut holder = Sleeper::spawn(
+                Command::new("sh")
+                    .args(["-c", script])
+                    .stdin(Stdio::piped())
+                    .stdout(Stdio::piped())
+                    .stderr(listener),
+            );
+            let facts = setup.facts(Protocol::Tcp, port);
+            let end = setup.end(&facts, port, EndSignal::Term);
+            holder.child().stdin.take().unwrap().write_all(b"\n").unwrap();
+            let mut line = [0; 7];
+            holder.child().stdout.as_mut().unwrap().read_exact(&mut line).unwrap();
+            assert_eq!(&line, b"closed\n");
+            let results = freeing::perform(&mut setup.actions, &end, Duration::from_secs(5));
+            let [StepResult::Refused { error, .. }] = results.as_slice() else {
+                panic!("{results:?}")
+            };
+            assert!(matches!(error, ActionError::NotHolder), "round {rounds}: {error}");
+            assert!(holder.child().try_wait().unwrap().is_none(), "round {rounds}: it lives");
+        }
+    });
 }
 
 /// Returns the time since boot in clock ticks of 10 ms, as in /proc/PID/stat.
@@ -224,8 +342,8 @@ fn concurrent_changes_of_the_reserved_ports_lose_no_entry() {
 
 #[test]
 fn process_of_another_user_needs_cap_kill() {
-    let Some(theirs) = Sleeper::of_user(1000, &OwnedFd::from(fs::File::open("/dev/null").unwrap()))
-    else {
+    let socket = OwnedFd::from(std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
+    let Some(theirs) = Sleeper::of_user(1000, &socket) else {
         return processes::not_tested("no right to start a process of another user");
     };
     let denied = std::thread::spawn(move || {
@@ -234,7 +352,7 @@ fn process_of_another_user_needs_cap_kill() {
         set_capabilities(None, sets).unwrap();
         rustix::thread::set_thread_uid(rustix::thread::Uid::from_raw(1001)).unwrap();
         let facts = process::facts(theirs.pid()).unwrap();
-        let refused = process::end(facts.identity, EndSignal::Term);
+        let refused = process::end(facts.identity, EndSignal::Term, &[]);
         (facts.permission, matches!(refused, Err(ActionError::Denied("CAP_KILL"))), theirs)
     });
     let (permission, is_denied, _theirs) = denied.join().unwrap();

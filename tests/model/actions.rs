@@ -1,15 +1,18 @@
 //! Forecasts of actions on simulated machines: who else holds a socket, supervisors, what is not
 //! visible. Uses no real sockets.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use portscope::{
     domain::{
-        Endpoint, ProcessTable, Protocol, Snapshot, State, Text,
+        Endpoint, Machine, ProcessTable, Protocol, Snapshot, State, Text,
         action::{
             ActionChoice, ActionFacts, ActionInput, EndSignal, Frees, Permission, PortAction,
-            ProcessFacts, ProcessIdentity, RestartPolicy, Supervisor, TermReaction, choices,
-            drain_destination, plan,
+            ProcessFacts, ProcessIdentity, Protection, RestartPolicy, Supervisor, TermReaction,
+            choices, drain_destination, plan,
         },
     },
     engine::freeing::FreeSurvey,
@@ -39,6 +42,7 @@ impl ForecastCase {
             identity: ProcessIdentity { pid, started: u64::from(pid) },
             reaction: TermReaction::Ends,
             supervisor: Supervisor::None,
+            protection: None,
             permission: Permission::Granted,
         };
         let cookies: BTreeSet<u64> = snapshot.sockets.iter().filter_map(|s| s.cookie).collect();
@@ -106,8 +110,150 @@ fn socket_activation_keeps_the_port_and_process_1_is_never_ended() {
     assert_eq!(choice.forecast.frees, Frees::No);
     assert_eq!(choice.forecast.other_holders, [1]);
     assert!(choice.forecast.because.contains("socket activation"), "{choice:?}");
+    assert!(choice.forecast.because.contains("(systemctl list-sockets)"), "{choice:?}");
     let plan = plan(&case.input(), &case.choices(), EndSignal::Term);
     assert_eq!((plan.action, plan.frees), (None, Frees::No));
+}
+
+#[test]
+fn protected_processes_are_never_ended_and_the_reason_is_given() {
+    let refusal = |case: &ForecastCase| {
+        let choices = case.choices();
+        assert!(!choices.iter().any(|choice| matches!(choice.action, PortAction::End { .. })));
+        let plan = plan(&case.input(), &choices, EndSignal::Kill);
+        assert_eq!((plan.action, plan.frees), (None, Frees::No));
+        plan.refusal.unwrap()
+    };
+    let words = refusal(&ForecastCase::of(listener(&[1])));
+    assert!(words.contains("(socket activation): stop its socket unit"), "{words}");
+
+    let words = refusal(&ForecastCase::of(listener(&[1]).process(1, "tini", "tini -- x", 0)));
+    assert_eq!(words, "tini[1] holds a socket on it, and process 1 is never ended");
+
+    let mut case = ForecastCase::of(listener(&[20]));
+    case.facts.processes.get_mut(&20).unwrap().protection = Some(Protection::UserManager);
+    let words = refusal(&case);
+    assert!(words.contains("systemctl --user list-sockets"), "{words}");
+
+    case.facts.processes.get_mut(&20).unwrap().protection = Some(Protection::FirstOfNamespace);
+    let words = refusal(&case);
+    assert!(words.contains("is the first process of a container"), "{words}");
+
+    // Another holder is ended, but that does not free the port.
+    let mut case = ForecastCase::of(listener(&[20, 21]));
+    case.facts.processes.get_mut(&20).unwrap().protection = Some(Protection::UserManager);
+    let choice = case.end();
+    assert_eq!(
+        (choice.forecast.command.as_str(), choice.forecast.frees),
+        ("kill -TERM 21", Frees::No)
+    );
+    assert!(choice.forecast.because.contains("service manager"), "{choice:?}");
+}
+
+/// A port with closed connections only: TIME-WAIT, FIN-WAIT-1 with data, and one that a process has
+/// half closed.
+fn closed_connections(is_half_closed: bool) -> ForecastCase {
+    let mut builder = SimulatedHost::builder()
+        .process(22, "node", "node app.js", 1000)
+        .tcp(([10, 0, 0, 7], PORT), State::TimeWait)
+        .connected_to(([10, 0, 0, 5], 1001))
+        .tcp(([10, 0, 0, 7], PORT), State::FinWait2)
+        .connected_to(([10, 0, 0, 5], 1002))
+        .departed_from(&[22])
+        .tcp(([10, 0, 0, 7], PORT), State::FinWait1)
+        .connected_to(([10, 0, 0, 5], 1003))
+        .departed_from(&[22])
+        .each(|socket| socket.send_queue = 5001);
+    if is_half_closed {
+        builder = builder
+            .tcp(([10, 0, 0, 7], PORT), State::FinWait2)
+            .connected_to(([10, 0, 0, 5], 1004))
+            .owned_by(&[22]);
+    }
+    let mut case = ForecastCase::of(builder);
+    let kernel = Text::scrub("6.18.0");
+    case.snapshot.machine = Arc::new(Machine { kernel, ..(*case.snapshot.machine).clone() });
+    case
+}
+
+#[test]
+fn undelivered_data_is_only_given_up_with_sigkill() {
+    let case = closed_connections(false);
+    let choices = case.choices();
+    let drains: Vec<&ActionChoice> =
+        choices.iter().filter(|choice| matches!(choice.action, PortAction::Drain { .. })).collect();
+    let [safe, all] = drains[..] else { panic!("{drains:?}") };
+    assert_eq!((safe.forecast.frees, safe.forecast.program_sees.as_deref()), (Frees::No, None));
+    assert_eq!(all.forecast.frees, Frees::Yes);
+    let lost = all.forecast.program_sees.as_deref().unwrap();
+    assert!(lost.contains("may not receive 5,000 bytes of 1 connection"), "{lost}");
+    assert!(all.action.title().ends_with("also with undelivered data"));
+
+    let term = plan(&case.input(), &choices, EndSignal::Term);
+    assert_eq!((&term.action, term.frees), (&None, Frees::No));
+    let refusal = term.refusal.unwrap();
+    assert!(refusal.contains("--hard") && refusal.contains("5,000 bytes"), "{refusal}");
+    let kill = plan(&case.input(), &choices, EndSignal::Kill);
+    assert_eq!((kill.action.as_ref(), kill.frees), (Some(&all.action), Frees::Yes));
+    assert_eq!(drain_destination(&case.snapshot, ([10, 0, 0, 5], 1003).into()), None);
+}
+
+#[test]
+fn end_that_leaves_undelivered_data_frees_the_port_at_an_unknown_time() {
+    for (send_queue, term) in [(0, Frees::Yes), (1, Frees::Unknown)] {
+        let builder = listener(&[20])
+            .tcp(([10, 0, 0, 7], PORT), State::Established)
+            .connected_to(([10, 0, 0, 5], 1003))
+            .owned_by(&[20])
+            .each(|socket| socket.send_queue = send_queue);
+        let mut case = ForecastCase::of(builder);
+        let kernel = Text::scrub("6.18.0");
+        case.snapshot.machine = Arc::new(Machine { kernel, ..(*case.snapshot.machine).clone() });
+        for (signal, frees) in [(EndSignal::Term, term), (EndSignal::Kill, Frees::Yes)] {
+            let plan = plan(&case.input(), &case.choices(), signal);
+            assert_eq!((plan.then_drain, plan.frees), (true, frees), "{send_queue} {signal:?}");
+        }
+    }
+}
+
+#[test]
+fn command_of_a_drain_selects_no_socket_of_a_process() {
+    let command = |case: &ForecastCase| {
+        let choices = case.choices();
+        let drain = choices.iter().find(|choice| matches!(choice.action, PortAction::Drain { .. }));
+        drain.unwrap().forecast.command.clone()
+    };
+    assert_eq!(
+        command(&closed_connections(false)),
+        "ss -K -t state fin-wait-2 state time-wait 'sport = :8080'"
+    );
+    assert_eq!(
+        command(&closed_connections(true)),
+        "ss -K -t state time-wait 'sport = :8080'; \
+         ss -K -t state fin-wait-2 src 10.0.0.7:8080 dst 10.0.0.5:1002"
+    );
+}
+
+#[test]
+fn parent_inside_the_service_may_start_the_process_again() {
+    let mut case = ForecastCase::of(listener(&[20]));
+    case.facts.processes.get_mut(&20).unwrap().supervisor = Supervisor::Service {
+        unit: Text::scrub("pm2.service"),
+        is_user: false,
+        restart: Some(RestartPolicy::No),
+        parent: Some(21),
+    };
+    let words = case.end().forecast.restart.unwrap();
+    assert!(words.starts_with("its parent pid 21 may start it again; systemd does not"), "{words}");
+    let mut case = ForecastCase::of(listener(&[20, 21]));
+    case.facts.processes.get_mut(&20).unwrap().supervisor = Supervisor::Service {
+        unit: Text::scrub("pm2.service"),
+        is_user: false,
+        restart: Some(RestartPolicy::No),
+        parent: Some(21),
+    };
+    let words = case.end().forecast.restart.unwrap();
+    assert!(!words.contains("parent"), "it is ended as well: {words}");
 }
 
 #[test]
@@ -132,6 +278,7 @@ fn restart_of_a_service_depends_on_its_policy_and_the_signal() {
             unit: Text::scrub("web.service"),
             is_user: false,
             restart: Some(policy),
+            parent: None,
         };
         let restart = |number: usize| case.choices()[number].forecast.restart.clone().unwrap();
         assert!(restart(0).contains(term), "{policy:?}: {}", restart(0));
@@ -145,7 +292,6 @@ fn process_that_does_not_end_by_sigterm_keeps_the_port() {
         (TermReaction::Ends, Frees::Yes),
         (TermReaction::Handles, Frees::Yes),
         (TermReaction::Ignores, Frees::No),
-        (TermReaction::IsFirst, Frees::No),
         (TermReaction::IsStopped, Frees::No),
         (TermReaction::Blocks, Frees::Unknown),
         (TermReaction::Unknown, Frees::Unknown),
@@ -200,6 +346,6 @@ fn simulated_machine_says_why_it_cannot_be_changed() {
     assert!(survey.sides[1].plan.is_none(), "no UDP socket is on the port");
     let mut actions = host.actions().unwrap();
     let process = ProcessIdentity { pid: 20, started: 20 };
-    let refused = actions.end(process, EndSignal::Kill).err();
+    let refused = actions.end(process, EndSignal::Kill, &[]).err();
     assert!(matches!(refused, Some(ActionError::Unsupported("the machine is simulated"))));
 }

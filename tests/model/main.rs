@@ -22,6 +22,7 @@ mod allocator_properties;
 mod analysis;
 mod architecture;
 mod filter_properties;
+mod freeing;
 mod geometry;
 mod groups;
 mod history;

@@ -38,7 +38,9 @@ fn offer(host: &SimulatedHost, port: u16, permission: &Permission) -> FreeOffer 
             unit: Text::scrub("nginx.service"),
             is_user: false,
             restart: Some(RestartPolicy::OnFailure),
+            parent: None,
         },
+        protection: None,
         permission: permission.clone(),
     };
     let cookies: BTreeSet<u64> = snapshot.sockets.iter().filter_map(|s| s.cookie).collect();

@@ -31,16 +31,33 @@ fn close_one(socket: &Socket) -> String {
     format!("ss -K {option} state {state} {local}{}", remote.unwrap_or_default())
 }
 
-/// Returns the ss(8) command that ends the closed connections of the port, or those to the
-/// destination.
+/// Returns the ss(8) commands that end the closed connections of the port, or those to the
+/// destination. Of a state in which another socket there is as well, for example one that a process
+/// still holds, each connection is selected by its endpoints.
 pub fn drain(input: &ActionInput<'_>, action: &PortAction) -> String {
     let PortAction::Drain { sockets, destination } = action else { return String::new() };
-    let is_all_time_wait = sockets.iter().all(|socket| socket.state == State::TimeWait);
-    let states = if is_all_time_wait { "time-wait" } else { "connected exclude established" };
-    match destination {
-        Some(remote) => format!("ss -K -t state {states} dst {}", endpoint(*remote)),
-        None => format!("ss -K -t state {states} 'sport = :{}'", input.port),
-    }
+    let listed: &[Socket] = match destination {
+        Some(_) => &input.snapshot.sockets,
+        None => input.sockets(),
+    };
+    let count = |sockets: &[Socket], state: State| {
+        let is_it = |socket: &&Socket| {
+            socket.state == state && (destination.is_none() || socket.remote == *destination)
+        };
+        sockets.iter().filter(is_it).count()
+    };
+    let states: BTreeSet<State> = sockets.iter().map(|socket| socket.state).collect();
+    let (whole, mixed): (Vec<State>, Vec<State>) =
+        states.into_iter().partition(|&state| count(listed, state) == count(sockets, state));
+    let each = sockets.iter().filter(|socket| mixed.contains(&socket.state)).map(close_one);
+    let selected = match destination {
+        Some(remote) => format!("dst {}", endpoint(*remote)),
+        None => format!("'sport = :{}'", input.port),
+    };
+    let names = whole.iter().map(|&state| format!("state {} ", state_name(state)));
+    let names: String = names.collect();
+    let whole = (!whole.is_empty()).then(|| format!("ss -K -t {names}{selected}"));
+    whole.into_iter().chain(each).collect::<Vec<_>>().join("; ")
 }
 
 /// Returns the sysctl(8) command that adds the port to the reserved ones.

@@ -8,7 +8,7 @@ use crate::domain::{
         ActionForecast, ActionInput, EndSignal, Frees, Permission, PortAction, ProcessIdentity,
         TermReaction, command,
         fate::{self, SocketFate},
-        named, restart,
+        named, protection, restart,
     },
     availability,
     notation::counted,
@@ -19,7 +19,7 @@ const MAX_NAMED: usize = 4;
 
 pub fn of(input: &ActionInput<'_>, action: &PortAction) -> ActionForecast {
     match action {
-        PortAction::End { processes, signal } => of_end(input, processes, *signal),
+        PortAction::End { processes, signal, .. } => of_end(input, processes, *signal),
         PortAction::Close(sockets) => of_close(input, sockets),
         PortAction::Drain { sockets, .. } => of_drain(input, action, sockets),
         PortAction::Reserve => of_reserve(input),
@@ -58,7 +58,7 @@ pub fn fates_of_end(
 fn ends(reaction: TermReaction, signal: EndSignal) -> Option<bool> {
     match (signal, reaction) {
         (EndSignal::Kill, _) | (_, TermReaction::Ends | TermReaction::Handles) => Some(true),
-        (_, TermReaction::Ignores | TermReaction::IsFirst | TermReaction::IsStopped) => Some(false),
+        (_, TermReaction::Ignores | TermReaction::IsStopped) => Some(false),
         (_, TermReaction::Blocks | TermReaction::Unknown) => None,
     }
 }
@@ -101,9 +101,6 @@ fn unmoved(input: &ActionInput<'_>, pids: &BTreeSet<u32>, signal: EndSignal) -> 
     let is_unmoved = |pid: &&u32| ends(reaction(input, **pid), signal) == Some(false);
     let pid = *pids.iter().find(is_unmoved)?;
     let why = match reaction(input, pid) {
-        TermReaction::IsFirst => {
-            "is the first process of its pid namespace and has no handler for SIGTERM"
-        }
         TermReaction::IsStopped => "is stopped, and receives SIGTERM only when it continues",
         _ => "ignores SIGTERM",
     };
@@ -210,27 +207,45 @@ fn seen_close(socket: &Socket) -> Option<String> {
 }
 
 fn of_drain(input: &ActionInput<'_>, action: &PortAction, sockets: &[Socket]) -> ActionForecast {
-    let is_drained =
-        |socket: &Socket| sockets.iter().any(|drained| drained.cookie == socket.cookie);
+    let cookies: BTreeSet<Option<u64>> = sockets.iter().map(|socket| socket.cookie).collect();
+    let is_drained = |socket: &Socket| cookies.contains(&socket.cookie);
     let fate = |socket: &Socket| {
         if is_drained(socket) { fate::of_destroy(input, socket) } else { beside(input, socket) }
     };
     let fates: Vec<SocketFate> = input.sockets().iter().map(fate).collect();
     let (frees, because) = combined(input, &fates);
     let because = match frees {
-        Frees::Yes => "only closed connections use the port, and no process misses them".to_owned(),
+        Frees::Yes if lost(sockets).is_none() => {
+            "only closed connections use the port, and no process misses them".to_owned()
+        }
+        Frees::Yes => "only closed connections use the port".to_owned(),
         _ => because,
     };
     ActionForecast {
         frees,
         because,
-        program_sees: None,
+        program_sees: lost(sockets),
         other_holders: Vec::new(),
         restart: None,
         closed_seconds: longest(&fates),
         command: command::drain(input, action),
         permission: input.facts.may_close.clone(),
     }
+}
+
+/// Describes which data the end of closed connections may lose. None: none.
+fn lost(sockets: &[Socket]) -> Option<String> {
+    let undelivered = sockets.iter().filter(|socket| socket.has_undelivered_data());
+    let (count, bytes) = undelivered.fold((0_u32, 0_u64), |(count, bytes), socket| {
+        (count + 1, bytes + u64::from(socket.undelivered()))
+    });
+    (count > 0).then(|| {
+        format!(
+            "the peer may not receive {} of {} that it has not acknowledged yet",
+            counted(bytes, "byte"),
+            counted(count, "connection"),
+        )
+    })
 }
 
 fn of_reserve(input: &ActionInput<'_>) -> ActionForecast {
@@ -321,11 +336,8 @@ fn kept_words(input: &ActionInput<'_>, fates: &[SocketFate], fate: &SocketFate) 
 fn held_words(input: &ActionInput<'_>, fates: &[SocketFate]) -> String {
     let pids: BTreeSet<u32> = fates.iter().flat_map(held_by).copied().collect();
     let who = names(input, &pids);
-    if pids.contains(&1) {
-        return format!(
-            "{who} holds a socket on it as well (socket activation): stop the unit of the socket \
-             instead (systemctl list-sockets)"
-        );
+    if let Some(words) = pids.iter().find_map(|&pid| protection::words(input, pid)) {
+        return words;
     }
     let sockets = input.sockets().iter().zip(fates);
     let kept = sockets.filter(|(_, fate)| matches!(fate, SocketFate::HeldBy(_)));

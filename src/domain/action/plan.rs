@@ -1,8 +1,11 @@
 //! Selects the actions that free a port with the least effect on others. Performs nothing.
 
-use crate::domain::action::{
-    ActionChoice, ActionInput, EndSignal, Frees, PortAction, fate::SocketFate,
-    forecast::fates_of_end,
+use crate::domain::{
+    Socket,
+    action::{
+        ActionChoice, ActionInput, EndSignal, Frees, PortAction, fate::SocketFate,
+        forecast::fates_of_end, protection,
+    },
 };
 
 /// The actions that free a port.
@@ -18,13 +21,17 @@ pub struct FreePlan {
 }
 
 /// Selects from the choices for a port. Prefers the end of closed connections, then `signal` to all
-/// holders, then the end of one socket. If the end of the processes leaves closed connections, and
+/// holders, then the end of one socket. Only with SIGKILL, closed connections are ended that still
+/// have data to deliver. If the end of the processes leaves closed connections, and
 /// they can be ended, that follows.
 pub fn plan(input: &ActionInput<'_>, choices: &[ActionChoice], signal: EndSignal) -> FreePlan {
     let rank = |choice: &&ActionChoice| match &choice.action {
+        drain @ PortAction::Drain { .. } if drain.drains_data() => {
+            (signal == EndSignal::Kill).then_some(1)
+        }
         PortAction::Drain { .. } => Some(0),
-        PortAction::End { signal: of, .. } if *of == signal => Some(1),
-        PortAction::Close(_) => Some(2),
+        PortAction::End { signal: of, .. } if *of == signal => Some(2),
+        PortAction::Close(_) => Some(3),
         _ => None,
     };
     let mut useful: Vec<&ActionChoice> =
@@ -49,7 +56,10 @@ pub fn plan(input: &ActionInput<'_>, choices: &[ActionChoice], signal: EndSignal
             return FreePlan { action, then_drain, frees, refusal: None };
         }
     }
-    let refusal = ending.or(useful.first()).map(|choice| why_not(choice));
+    let refusal = ending.map(|choice| why_not(choice));
+    let refusal = refusal.or_else(|| protection::of_all_holders(input));
+    let refusal = refusal.or_else(|| needs_kill(choices));
+    let refusal = refusal.or_else(|| useful.first().map(|choice| why_not(choice)));
     FreePlan { action: None, then_drain: false, frees: Frees::No, refusal }
 }
 
@@ -57,6 +67,15 @@ fn why_not(choice: &ActionChoice) -> String {
     let refusal =
         choice.forecast.permission.refusal().filter(|_| choice.forecast.frees == Frees::Yes);
     refusal.unwrap_or_else(|| choice.forecast.because.clone())
+}
+
+/// Says that only closed connections with undelivered data keep the port. None: others do.
+fn needs_kill(choices: &[ActionChoice]) -> Option<String> {
+    let drain = choices.iter().find(|choice| choice.action.drains_data())?;
+    let lost = drain.forecast.program_sees.as_ref().filter(|_| drain.forecast.is_useful())?;
+    Some(format!(
+        "the kernel still delivers data of closed connections; if --hard ends them, {lost}"
+    ))
 }
 
 /// Returns whether the port is free after the processes have ended and then the closed connections
@@ -74,5 +93,10 @@ fn after_drain(input: &ActionInput<'_>, choice: &ActionChoice, signal: EndSignal
         SocketFate::KeptByKernel { .. } => may_drain,
         _ => false,
     };
-    if fates.iter().all(is_drained) { Frees::Yes } else { Frees::No }
+    if !fates.iter().all(is_drained) {
+        return Frees::No;
+    }
+    // SIGTERM leaves the kernel the time to deliver it.
+    let keeps_data = |socket: &Socket| signal == EndSignal::Term && socket.undelivered() > 0;
+    if input.sockets().iter().any(keeps_data) { Frees::Unknown } else { Frees::Yes }
 }

@@ -77,6 +77,8 @@ pub enum Supervisor {
         is_user: bool,
         /// None: the unit's files could not be read.
         restart: Option<RestartPolicy>,
+        /// The parent of the process, if it is in the same service and may start it again.
+        parent: Option<u32>,
     },
     /// The process is in this container, whose engine may start it again.
     Container(Text),
@@ -86,10 +88,11 @@ pub enum Supervisor {
 }
 
 impl Supervisor {
-    /// Returns the parent that may start the process again. None: it is not a parent.
+    /// Returns the parent that may start the process again. None: it has none that may.
     pub fn parent(&self) -> Option<u32> {
         match self {
             Self::Parent(pid) => Some(*pid),
+            Self::Service { parent, .. } => *parent,
             _ => None,
         }
     }
@@ -119,10 +122,14 @@ fn of_one(
 ) -> String {
     match supervisor {
         Supervisor::None => NO_SUPERVISOR.to_owned(),
-        Supervisor::Service { unit, is_user, restart } => {
+        Supervisor::Service { unit, is_user, restart, parent } => {
             let user = if *is_user { "--user " } else { "" };
             let stop = format!("`systemctl {user}stop {unit}` stops it instead");
-            of_service(unit, *restart, signal, &stop)
+            let mut words = of_service(unit, *restart, signal, &stop);
+            if let Some(parent) = parent.filter(|parent| !pids.contains(parent)) {
+                words = format!("its parent {} may start it again; {words}", named(input, parent));
+            }
+            words
         }
         Supervisor::Container(container) => {
             let stop = stop_command(pids, input.processes);

@@ -6,7 +6,7 @@ use crate::domain::{
     Socket,
     action::{
         ActionChoice, ActionForecast, ActionInput, Frees, Permission, PortAction, ProcessIdentity,
-        closed_sockets, drain_destination, endable, ends, forecast,
+        closed_sockets, drain_destination, drains, endable, ends, forecast, inodes,
     },
 };
 
@@ -23,13 +23,12 @@ pub fn choices_for(inputs: &[ActionInput<'_>], sockets: &[Socket]) -> Vec<Action
     if !open.is_empty() {
         actions.push(PortAction::Close(open));
     }
-    if !closed.is_empty() {
-        actions.push(PortAction::Drain { sockets: closed.clone(), destination: None });
-    }
+    actions.extend(drains(&closed));
     if let ([_], [socket]) = (inputs, sockets) {
-        let all = closed_sockets(first);
-        if all.len() > closed.len() {
-            actions.push(PortAction::Drain { sockets: all, destination: None });
+        for all in drains(&closed_sockets(first)) {
+            if !actions.contains(&all) {
+                actions.push(all);
+            }
         }
         let remote = socket.remote.filter(|_| !closed.is_empty());
         let of_destination = remote.and_then(|remote| drain_destination(first.snapshot, remote));
@@ -57,11 +56,12 @@ fn of_processes(inputs: &[ActionInput<'_>], open: &[Socket]) -> Vec<PortAction> 
         inputs.iter().flat_map(|input| endable(input, held_by(input))).collect();
     of_sockets.sort_unstable();
     of_sockets.dedup();
-    let mut actions: Vec<PortAction> = ends(of_sockets.clone()).collect();
+    let inodes = inodes(inputs);
+    let mut actions: Vec<PortAction> = ends(of_sockets.clone(), &inodes).collect();
     if let [input] = inputs {
         let of_port = endable(input, input.holders());
         if of_port != of_sockets {
-            actions.extend(ends(of_port));
+            actions.extend(ends(of_port, &inodes));
         }
     }
     actions

@@ -10,7 +10,7 @@ impl PortAction {
     /// Names the action as a heading: `End the process (SIGTERM)`.
     pub fn title(&self) -> String {
         match self {
-            Self::End { processes, signal } => {
+            Self::End { processes, signal, .. } => {
                 let what = match processes.len() {
                     1 => "the process".to_owned(),
                     count => format!("the {}", counted(count as u64, "process")),
@@ -31,7 +31,8 @@ impl PortAction {
             },
             Self::Drain { sockets, destination } => {
                 let to = destination.map(|remote| format!(" to {remote}")).unwrap_or_default();
-                format!("End the {}{to}", counted(sockets.len() as u64, "closed connection"))
+                let with = if self.drains_data() { ", also with undelivered data" } else { "" };
+                format!("End the {}{to}{with}", counted(sockets.len() as u64, "closed connection"))
             }
             Self::Reserve => "Reserve the port".to_owned(),
             Self::Wait => "Wait until it is free".to_owned(),

@@ -89,28 +89,37 @@ pub fn spawn(host: Arc<dyn Host>, outbox: Box<dyn Outbox>) -> io::Result<FreeThr
 /// Looks at the sockets. If there is something to do and a new scan still offers it with the same
 /// effect, does it and looks again.
 ///
-/// Errors: the sockets could not be listed.
+/// Errors: the sockets could not be listed, and nothing was done.
 pub fn answer(host: &dyn Host, request: &FreeRequest) -> Result<FreeOffer, HostError> {
     let offer = look(host, &request.sockets)?;
     let Some(choice) = &request.choice else { return Ok(offer) };
     if let Some(change) = changed(choice, &offer) {
         return Ok(FreeOffer { news: FreeNews::Changed(Text::scrub(change)), ..offer });
     }
-    let results = perform(host, &offer, choice)?;
-    let steps = results.iter().map(|result| Text::scrub(result.words(&offer.names()))).collect();
-    let is_done = results.iter().all(StepResult::is_done);
-    let news = FreeNews::Done { steps, is_done };
-    Ok(FreeOffer { news, ..look(host, &request.sockets)? })
+    // The same processes may hold other sockets on the port by now.
+    let current = offer.choices.iter().find(|now| is_same(&choice.action, &now.action));
+    let action = current.map_or(&choice.action, |now| &now.action);
+    let results = perform(host, &offer, action)?;
+    let words = results.iter().map(|result| Text::scrub(result.words(&offer.names())));
+    let mut steps: Vec<Text> = words.collect();
+    let mut is_done = results.iter().all(StepResult::is_done);
+    let now = look(host, &request.sockets).unwrap_or_else(|error| {
+        // What was done is reported in any case.
+        steps.push(Text::scrub(format!("could not look at the sockets again: {error}")));
+        is_done = false;
+        offer
+    });
+    Ok(FreeOffer { news: FreeNews::Done { steps, is_done }, ..now })
 }
 
 fn perform(
     host: &dyn Host,
     offer: &FreeOffer,
-    choice: &ActionChoice,
+    action: &PortAction,
 ) -> Result<Vec<StepResult>, HostError> {
     let ports: Vec<(Protocol, u16)> =
         offer.ports.iter().map(|port| (port.protocol, port.port)).collect();
-    match &choice.action {
+    match action {
         PortAction::Wait => Ok(Vec::new()),
         PortAction::Reserve => {
             let ranges = ports.iter().filter_map(|&(_, port)| PortRange::new(port, port).ok());
@@ -221,13 +230,18 @@ fn changed(choice: &ActionChoice, offer: &FreeOffer) -> Option<String> {
     is_different.then(|| format!("its effect is different now: {}", now.forecast.because))
 }
 
-/// Returns whether both actions concern the same processes, or the same sockets in the same state.
+/// Returns whether both actions end the same processes by the same signal, or concern the same sockets
+/// in the same state.
 fn is_same(shown: &PortAction, now: &PortAction) -> bool {
     match (shown, now) {
         (PortAction::Close(shown), PortAction::Close(now)) => {
             let key = |socket: &Socket| (socket.identity(), socket.state);
             shown.iter().map(key).eq(now.iter().map(key))
         }
+        (
+            PortAction::End { processes, signal, .. },
+            PortAction::End { processes: now, signal: by, .. },
+        ) => (processes, signal) == (now, by),
         (shown, now) => shown == now,
     }
 }

@@ -25,6 +25,7 @@ use crate::{
 
 /// What SOCK_DESTROY and a change of the reserved ports need.
 const NET_ADMIN: &str = "CAP_NET_ADMIN";
+const NO_DESTROY: &str = "the kernel has no SOCK_DESTROY (CONFIG_INET_DIAG_DESTROY)";
 const IN_NAMESPACE: &str = "in the user namespace of the network namespace";
 
 /// Acts in the network namespace of the calling thread.
@@ -52,6 +53,20 @@ impl LinuxActions {
         }
         Some(sockets.iter().filter_map(|socket| socket.cookie).collect())
     }
+
+    /// Returns whether a socket of the protocol may be closed. The capability alone does not show it:
+    /// the kernel may have been built without SOCK_DESTROY.
+    fn may_close(&mut self, protocol: Protocol) -> Permission {
+        let permission = has_net_admin();
+        if permission != Permission::Granted {
+            return permission;
+        }
+        match self.netlink.as_mut().map(|netlink| netlink.can_destroy(protocol)) {
+            Ok(Ok(true)) => Permission::Granted,
+            Ok(Ok(false)) => Permission::Unsupported(NO_DESTROY),
+            Ok(Err(_)) | Err(_) => Permission::Unknown,
+        }
+    }
 }
 
 impl Default for LinuxActions {
@@ -66,7 +81,7 @@ impl HostActions for LinuxActions {
         ActionFacts {
             processes: processes.collect(),
             by_number: self.by_number(protocol, port),
-            may_close: may_close(),
+            may_close: self.may_close(protocol),
             may_reserve: reserved::may_change(),
             own_pid: std::process::id(),
         }
@@ -80,8 +95,9 @@ impl HostActions for LinuxActions {
         &mut self,
         process: ProcessIdentity,
         signal: EndSignal,
+        inodes: &[u32],
     ) -> Result<Box<dyn EndingProcess>, ActionError> {
-        process::end(process, signal)
+        process::end(process, signal, inodes)
     }
 
     fn close(&mut self, socket: &Socket) -> Result<(), ActionError> {
@@ -92,9 +108,7 @@ impl HostActions for LinuxActions {
         closed.map_err(|errno| match errno {
             Errno::ENOENT | Errno::ESTALE => ActionError::SocketGone,
             Errno::EPERM => ActionError::Denied(NET_ADMIN),
-            Errno::EOPNOTSUPP => ActionError::Unsupported(
-                "the kernel has no SOCK_DESTROY (CONFIG_INET_DIAG_DESTROY)",
-            ),
+            Errno::EOPNOTSUPP => ActionError::Unsupported(NO_DESTROY),
             errno => ActionError::failed("close the socket", errno),
         })
     }
@@ -106,7 +120,7 @@ impl HostActions for LinuxActions {
 
 /// Returns whether this process has CAP_NET_ADMIN in the user namespace of the network namespace.
 /// The kernel requires the same capability to open the namespace of a socket (`SIOCGSKNS`).
-fn may_close() -> Permission {
+fn has_net_admin() -> Permission {
     let Ok(socket) = address::any_socket() else { return Permission::Unknown };
     match socket_option::network_namespace(socket) {
         Ok(_) => Permission::Granted,

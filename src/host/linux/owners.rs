@@ -257,6 +257,34 @@ impl OwnerFinder {
     }
 }
 
+/// Returns whether the process holds a socket with one of the inodes, which are ascending: by its own
+/// table, by that of a thread or by an io_uring.
+///
+/// Errors: a table cannot be read, and none of those that can be read has such a socket.
+pub(super) fn holds_one_of(pid: u32, inodes: &[u32]) -> Result<bool, domain::Errno> {
+    let proc = open_directory(CWD, "/proc")?;
+    let mut buffer: Vec<u8> = Vec::with_capacity(DIRECTORY_BUFFER);
+    let mut table = ProcTables { proc: &proc, buffer: buffer.spare_capacity_mut() };
+    let mut found = Found::default();
+    let holds =
+        |found: &Found| found.pairs.iter().any(|(inode, _)| inodes.binary_search(inode).is_ok());
+    let mut read = table.read(pid, None, &mut found).map(drop);
+    if holds(&found) {
+        return Ok(true);
+    }
+    if has_several(&proc, pid) {
+        let of_threads = threads::read_all(&mut table, pid, &mut found);
+        // A main thread that has ended has no table to read.
+        read = if threads::has_ended(&proc, pid) { of_threads } else { read.and(of_threads) };
+    }
+    read = read.and(rings::read(&proc, &mut found));
+    match read {
+        _ if holds(&found) => Ok(true),
+        Ok(()) | Err(Errno::NOENT | Errno::SRCH) => Ok(false),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
 /// Describes a process whose table is unreadable. None: the process has ended; readlinkat(2) may
 /// return EACCES for such a process, too.
 fn unreadable(proc: &OwnedFd, pid: u32) -> Option<UnreadableProcess> {

@@ -28,6 +28,7 @@ pub fn parse(cgroup: &[u8]) -> Option<Text> {
 }
 
 /// A systemd service to which a process belongs.
+#[derive(PartialEq, Eq)]
 pub(in crate::host::linux) struct ServiceUnit {
     /// As systemd names it, not scrubbed.
     pub name: String,
@@ -45,6 +46,16 @@ pub(in crate::host::linux) fn service(cgroup: &[u8]) -> Option<ServiceUnit> {
     let name = unit(path).filter(|name| name.ends_with(".service"))?;
     let is_user = path.contains("/user@") && !name.starts_with("user@");
     Some(ServiceUnit { name, is_user })
+}
+
+/// Returns whether the process is the service manager of a user, in `user@UID.service/init.scope`.
+pub(in crate::host::linux) fn is_user_manager(cgroup: &[u8]) -> bool {
+    preferred(&lines(cgroup)).any(|path| {
+        let mut parts = path.rsplit('/');
+        let is_scope = parts.next() == Some("init.scope");
+        let service = parts.next().unwrap_or_default();
+        is_scope && service.starts_with("user@") && service.ends_with(".service")
+    })
 }
 
 fn lines(cgroup: &[u8]) -> Vec<(&str, &str, &str)> {
@@ -152,6 +163,19 @@ mod tests {
         ] {
             assert_eq!(reported(&format!("0::{path}\n")).as_deref(), Some(unit), "{path}");
             assert!(!is_container(&Text::scrub(unit)), "{unit}");
+        }
+    }
+
+    #[test]
+    fn service_manager_of_a_user_is_recognized_by_its_scope() {
+        for (path, expected) in [
+            ("/user.slice/user-1000.slice/user@1000.service/init.scope", true),
+            ("/user.slice/user-1000.slice/user@1000.service/app.slice/web.service", false),
+            ("/user.slice/user-1000.slice/user@1000.service", false),
+            ("/init.scope", false),
+            ("/system.slice/user@x/init.scope", false),
+        ] {
+            assert_eq!(is_user_manager(format!("0::{path}\n").as_bytes()), expected, "{path}");
         }
     }
 

@@ -41,7 +41,8 @@ struct FreeDocument<'a> {
 #[derive(Serialize)]
 struct FreeSideRow<'a> {
     protocol: &'static str,
-    in_use: bool,
+    /// Null: no socket is listed, but one that is not listed may use the port.
+    in_use: Option<bool>,
     sockets: Vec<SocketRow<'a>>,
     actions: Vec<ActionRow<'a>>,
     /// Null: no socket is on the port.
@@ -56,7 +57,7 @@ impl<'a> FreeSideRow<'a> {
         let sockets = scan.snapshot.on_port(side.protocol, report.port);
         Self {
             protocol: side.protocol.name(),
-            in_use: !sockets.is_empty(),
+            in_use: (!sockets.is_empty() || !side.may_be_unlisted).then_some(!sockets.is_empty()),
             sockets: sockets.iter().map(|socket| SocketRow::new(scan, socket)).collect(),
             actions: side.choices.iter().map(|choice| ActionRow::new(scan, choice)).collect(),
             plan: side.plan.map(|plan| PlanRow::new(plan, side.choices)),
@@ -95,7 +96,7 @@ impl<'a> ActionRow<'a> {
         };
         let (mut processes, mut cookies, mut signal) = (Vec::new(), Vec::new(), None);
         match &choice.action {
-            PortAction::End { processes: ended, signal: by } => {
+            PortAction::End { processes: ended, signal: by, .. } => {
                 processes = ended.iter().map(|identity| process(identity.pid)).collect();
                 signal = Some(by.name());
             }
@@ -146,10 +147,12 @@ impl PlanRow {
 #[derive(Serialize)]
 struct ResultRow<'a> {
     steps: Vec<StepRow<'a>>,
-    /// Null: an unlisted socket may use the port.
+    /// Null: an unlisted socket may use the port, or `error`.
     free: Option<bool>,
     /// What still uses the port, in words.
     remaining: Option<&'a str>,
+    /// Why it is unknown what uses the port now. Null: that is known.
+    error: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -166,6 +169,7 @@ impl<'a> ResultRow<'a> {
             steps: steps.map(|step| StepRow { what: &step.words, done: step.is_done }).collect(),
             free: outcome.is_free,
             remaining: remaining.map(String::as_str),
+            error: outcome.error.as_deref(),
         }
     }
 }

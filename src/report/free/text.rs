@@ -17,7 +17,7 @@ const INDENT: &str = "    ";
 
 pub fn write(report: &FreeReport<'_>, out: &mut Page<'_>) -> io::Result<()> {
     let mut sides: Vec<&FreeSide<'_>> =
-        report.sides.iter().filter(|side| side.plan.is_some()).collect();
+        report.sides.iter().filter(|side| side.plan.is_some() || side.may_be_unlisted).collect();
     if sides.is_empty() {
         sides = report.sides.iter().collect();
     }
@@ -34,6 +34,9 @@ fn write_side(report: &FreeReport<'_>, side: &FreeSide<'_>, out: &mut Page<'_>) 
     let name = side.name(report.port);
     let sockets = report.scan.snapshot.on_port(side.protocol, report.port);
     let Some(plan) = side.plan else {
+        if side.may_be_unlisted {
+            return paragraph::write("", &nothing_listed(&name), out);
+        }
         return writeln!(out, "{name} is not in use: nothing to do.");
     };
     if let Some(outcome) = &side.outcome {
@@ -69,7 +72,7 @@ fn conclusion(plan: &FreePlan, name: &str) -> String {
         PortAction::Drain { .. } => "ends the closed connections".to_owned(),
         _ => "closes the socket".to_owned(),
     };
-    if let PortAction::End { processes, signal } = action
+    if let PortAction::End { processes, signal, .. } = action
         && processes.len() == 1
     {
         does = format!("sends SIG{} to pid {}", signal.name(), processes[0].pid);
@@ -87,10 +90,15 @@ fn write_outcome(outcome: &FreeOutcome, name: &str, out: &mut Page<'_>) -> io::R
     for step in &outcome.steps {
         paragraph::write(BULLET, &format!("{}.", step.words), out)?;
     }
-    let result = match (outcome.is_free, outcome.remaining.as_str()) {
-        (Some(true), _) => format!("{name} is free."),
-        (Some(false), remaining) => format!("{name} is still in use: {remaining}."),
-        (None, _) => format!("No socket is listed on {name}, but an unlisted one may use it."),
+    let result = match (outcome.is_free, outcome.remaining.as_str(), &outcome.error) {
+        (Some(true), _, _) => format!("{name} is free."),
+        (Some(false), remaining, _) => format!("{name} is still in use: {remaining}."),
+        (None, _, Some(error)) => format!("It is unknown whether {name} is free: {error}."),
+        (None, _, None) => nothing_listed(name),
     };
     paragraph::write("", &result, out)
+}
+
+fn nothing_listed(name: &str) -> String {
+    format!("No socket is listed on {name}, but an unlisted one may use it.")
 }

@@ -10,10 +10,12 @@ use rustix::{
 };
 
 use crate::{
-    domain::action::{EndSignal, Permission, ProcessFacts, ProcessIdentity, TermReaction},
+    domain::action::{
+        EndSignal, Permission, ProcessFacts, ProcessIdentity, Protection, TermReaction,
+    },
     host::{
         actions::{ActionError, EndingProcess},
-        linux::{actions::supervisor, bounded_file, peer, process_status},
+        linux::{actions::supervisor, bounded_file, owners, peer, process_status},
     },
 };
 
@@ -28,19 +30,27 @@ pub fn facts(pid: u32) -> Option<ProcessFacts> {
     let started = process_status::find(pid)?.started;
     let status = bounded_file::read(format!("/proc/{pid}/status"), MAX_STATUS_BYTES).ok()?;
     let status = String::from_utf8_lossy(&status);
+    let protection = if is_first(&status) {
+        Some(Protection::FirstOfNamespace)
+    } else {
+        supervisor::is_user_manager(pid).then_some(Protection::UserManager)
+    };
     Some(ProcessFacts {
         identity: ProcessIdentity { pid, started },
         reaction: reaction(&status),
         supervisor: supervisor::find(pid, parent(&status), is_first(&status)),
+        protection,
         permission: permission(pid),
     })
 }
 
-/// Sends the signal, if the process with this pid has this start time. The descriptor is opened
-/// first: it never refers to a later process with the same pid.
+/// Sends the signal, if the process with this pid has this start time and holds a socket with one of
+/// the inodes, which are ascending: the pid may have been reused before its start time was read. The
+/// descriptor is opened first: it never refers to a later process with the same pid.
 pub fn end(
     process: ProcessIdentity,
     signal: EndSignal,
+    inodes: &[u32],
 ) -> Result<Box<dyn EndingProcess>, ActionError> {
     let failed = |errno: Errno| match errno {
         Errno::SRCH => ActionError::Ended,
@@ -57,6 +67,15 @@ pub fn end(
         None => return Err(ActionError::Ended),
         Some(found) if found.started != process.started => return Err(ActionError::Replaced),
         Some(_) => {}
+    }
+    // Whoever may not signal it need not be able to read its descriptors.
+    test_kill_process(pid).map_err(failed)?;
+    match owners::holds_one_of(process.pid, inodes) {
+        Ok(true) => {}
+        Ok(false) => return Err(ActionError::NotHolder),
+        Err(errno) => {
+            return Err(ActionError::failed("read the descriptors of the process", errno));
+        }
     }
     let signal = match signal {
         EndSignal::Term => Signal::TERM,
@@ -99,10 +118,11 @@ fn parent(status: &str) -> Option<u32> {
     field(status, "PPid:")?.parse().ok()
 }
 
-/// Returns whether the process is the first of its pid namespace.
+/// Returns whether the process is the first of another pid namespace, below this one.
 fn is_first(status: &str) -> bool {
     let pids = field(status, "NSpid:").unwrap_or_default();
-    pids.split_ascii_whitespace().next_back() == Some("1")
+    let mut pids = pids.split_ascii_whitespace().rev();
+    pids.next() == Some("1") && pids.next().is_some()
 }
 
 /// Parses what SIGTERM does from proc_pid_status(5). The mask of blocked signals is that of the main
@@ -118,8 +138,6 @@ fn reaction(status: &str) -> TermReaction {
     let is_stopped = field(status, "State:").is_some_and(|state| state.starts_with(['T', 't']));
     if ignores {
         TermReaction::Ignores
-    } else if is_first(status) && !handles {
-        TermReaction::IsFirst
     } else if is_stopped {
         TermReaction::IsStopped
     } else if blocks {
@@ -154,22 +172,27 @@ mod tests {
             ("S (sleeping)", "9", [NONE, NONE, TERM], TermReaction::Handles),
             ("S (sleeping)", "9", [TERM, NONE, TERM], TermReaction::Blocks),
             ("T (stopped)", "9", [NONE, NONE, NONE], TermReaction::IsStopped),
-            ("S (sleeping)", "9 1", [NONE, NONE, NONE], TermReaction::IsFirst),
-            ("S (sleeping)", "9 1", [NONE, NONE, TERM], TermReaction::Handles),
             ("S (sleeping)", "9", ["x", NONE, NONE], TermReaction::Unknown),
         ] {
             assert_eq!(reaction(&status(state, pids, masks)), expected, "{state} {masks:?}");
         }
         assert_eq!(parent(&status("S", "9", [NONE; 3])), Some(7));
+        for (pids, expected) in
+            [("9", false), ("9 2", false), ("9 1", true), ("9 4 1", true), ("1", false)]
+        {
+            assert_eq!(is_first(&status("S", pids, [NONE; 3])), expected, "{pids}");
+        }
     }
 
     #[test]
     fn process_with_another_start_time_receives_no_signal() {
         let own = facts(std::process::id()).unwrap();
         let wrong = ProcessIdentity { started: own.identity.started + 1, ..own.identity };
-        assert!(matches!(end(wrong, EndSignal::Kill), Err(ActionError::Replaced)));
+        assert!(matches!(end(wrong, EndSignal::Kill, &[]), Err(ActionError::Replaced)));
         let gone = ProcessIdentity { pid: u32::MAX, started: 1 };
-        assert!(matches!(end(gone, EndSignal::Kill), Err(ActionError::Ended)));
+        assert!(matches!(end(gone, EndSignal::Kill, &[]), Err(ActionError::Ended)));
+        let holder = end(own.identity, EndSignal::Kill, &[1]);
+        assert!(matches!(holder, Err(ActionError::NotHolder)));
         assert_eq!(own.permission, Permission::Granted);
     }
 }

@@ -59,16 +59,34 @@ pub fn find(pid: u32, parent: Option<u32>, is_first: bool) -> Supervisor {
     let name = unit::parse(&cgroup);
     if let Some(service) = unit::service(&cgroup) {
         let restart = if service.is_user { None } else { policy(Path::new("/"), &service.name) };
-        let (unit, is_user) = (Text::scrub(&service.name), service.is_user);
-        return Supervisor::Service { unit, is_user, restart };
+        let parent = of_parent(parent, process_status::name).parent();
+        let is_inside = |parent: &u32| {
+            let of_parent = bounded_file::read(format!("/proc/{parent}/cgroup"), unit::LIMIT).ok();
+            of_parent.and_then(|cgroup| unit::service(&cgroup)).as_ref() == Some(&service)
+        };
+        let (parent, is_user) = (parent.filter(is_inside), service.is_user);
+        return Supervisor::Service { unit: Text::scrub(&service.name), is_user, restart, parent };
     }
-    match (name, parent) {
-        (Some(name), _) if is_first && is_container(&name) => Supervisor::Container(name),
-        (_, None | Some(0 | 1)) => Supervisor::None,
-        (_, Some(parent)) => match process_status::name(parent) {
-            Some(name) if NOT_SUPERVISORS.contains(&name.as_str()) => Supervisor::None,
-            _ => Supervisor::Parent(parent),
-        },
+    match name {
+        Some(name) if is_first && is_container(&name) => Supervisor::Container(name),
+        _ => of_parent(parent, process_status::name),
+    }
+}
+
+/// Returns whether the process is the service manager of a user.
+pub fn is_user_manager(pid: u32) -> bool {
+    let cgroup = bounded_file::read(format!("/proc/{pid}/cgroup"), unit::LIMIT);
+    cgroup.is_ok_and(|cgroup| unit::is_user_manager(&cgroup))
+}
+
+/// Returns what a process is started again by that is in no service. `name`: returns the name of a
+/// process. Process 1 of a container may be a supervisor.
+fn of_parent(parent: Option<u32>, name: impl Fn(u32) -> Option<Text>) -> Supervisor {
+    let Some(parent) = parent.filter(|&parent| parent > 0) else { return Supervisor::None };
+    match name(parent) {
+        Some(name) if NOT_SUPERVISORS.contains(&name.as_str()) => Supervisor::None,
+        _ if parent == 1 => Supervisor::Unknown,
+        _ => Supervisor::Parent(parent),
     }
 }
 
@@ -148,6 +166,21 @@ mod tests {
             fs::write(path, text).unwrap();
         }
         root
+    }
+
+    #[test]
+    fn parent_may_start_a_process_again_unless_it_is_a_shell_or_systemd() {
+        for (parent, name, expected) in [
+            (None, "x", Supervisor::None),
+            (Some(0), "x", Supervisor::None),
+            (Some(1), "systemd", Supervisor::None),
+            (Some(1), "tini", Supervisor::Unknown),
+            (Some(1), "supervisord", Supervisor::Unknown),
+            (Some(80), "bash", Supervisor::None),
+            (Some(80), "pm2", Supervisor::Parent(80)),
+        ] {
+            assert_eq!(of_parent(parent, |_| Some(Text::scrub(name))), expected, "{name}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Requests tables from NETLINK_SOCK_DIAG, and repeats a request whose answer was unreliable. Does
 //! not encode or decode messages.
 
-use std::{io, os::fd::OwnedFd};
+use std::{io, net::Ipv4Addr, os::fd::OwnedFd};
 
 use rustix::net::{
     self, RecvFlags, SendFlags,
@@ -9,7 +9,7 @@ use rustix::net::{
 };
 
 use crate::{
-    domain::{Errno, Socket, Table},
+    domain::{Endpoint, Errno, Protocol, Socket, State, Table},
     host::linux::{
         netlink::{self, BUFFER_LENGTH},
         sock_diag::codec::{self, CLOSED, DumpError, SocketDump},
@@ -17,6 +17,7 @@ use crate::{
 };
 
 const RETRIES: u32 = 5;
+const LOOPBACK: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
 /// Transport of requests and answers: the kernel, or a fake kernel in tests.
 pub trait Link: Send {
@@ -101,6 +102,23 @@ impl DiagSocket {
             if let Some(answer) = codec::destroyed(datagram, self.sequence) {
                 return answer;
             }
+        }
+    }
+
+    /// Returns whether the kernel has SOCK_DESTROY for the protocol (CONFIG_INET_DIAG_DESTROY). Closes
+    /// nothing: asks for a socket on port 0 with cookie 0, which no socket has. The kernel looks for
+    /// the socket before it checks the capability (`inet_diag_cmd_exact`, net/ipv4/inet_diag.c).
+    ///
+    /// Errors: the answer shows neither.
+    pub fn can_destroy(&mut self, protocol: Protocol) -> Result<bool, Errno> {
+        let mut nothing = Socket::new(protocol, State::Bound, Endpoint::from((LOOPBACK, 0)));
+        nothing.cookie = Some(0);
+        match self.destroy(&nothing) {
+            Err(Errno::ENOENT | Errno::ESTALE) => Ok(true),
+            // EINVAL: a kernel before Linux 4.5 does not know the request (`sock_diag_rcv_msg`).
+            Err(Errno::EOPNOTSUPP | Errno::EINVAL) => Ok(false),
+            Err(errno) => Err(errno),
+            Ok(()) => Err(Errno::EBADMSG),
         }
     }
 
@@ -230,6 +248,7 @@ mod tests {
 
     const DONE: u16 = 3;
     const ROW: u16 = 18;
+    const ERROR: u16 = 2;
 
     /// The result of one receive call.
     #[derive(Clone, Copy)]
@@ -244,9 +263,13 @@ mod tests {
         Cut,
         Garbage,
         Errno(Errno),
+        /// The kernel's answer to a request that is not a dump; 0: success.
+        Acknowledged(i32),
     }
 
-    use Answer::{Closed, Cut, Done, Errno as Failing, Foreign, Garbage, OldSequence, Row};
+    use Answer::{
+        Acknowledged, Closed, Cut, Done, Errno as Failing, Foreign, Garbage, OldSequence, Row,
+    };
 
     /// Answers each request with the next list, and discards the rest of the previous one.
     struct FakeKernel {
@@ -270,6 +293,12 @@ mod tests {
             };
             let bytes = match answer {
                 Failing(errno) => return Err(io::Error::from_raw_os_error(errno.0)),
+                Acknowledged(errno) => message(
+                    ERROR,
+                    0,
+                    self.sequence,
+                    &[&(-errno).to_ne_bytes()[..], &[0; 16]].concat(),
+                ),
                 Done(code) => message(DONE, 0, self.sequence, &code.to_ne_bytes()),
                 Garbage => vec![7; 20],
                 OldSequence => message(ROW, 0, [9; 4], &listening(9)),
@@ -305,6 +334,26 @@ mod tests {
         body[1] = 7;
         body[68..].copy_from_slice(&inode.to_ne_bytes());
         body
+    }
+
+    #[test]
+    fn sock_destroy_is_missing_if_the_kernel_does_not_look_for_the_socket() {
+        for (errno, expected) in [
+            (Errno::ENOENT, Ok(true)),
+            (Errno::ESTALE, Ok(true)),
+            (Errno::EOPNOTSUPP, Ok(false)),
+            (Errno::EINVAL, Ok(false)),
+            (Errno::EPERM, Err(Errno::EPERM)),
+            (Errno(0), Err(Errno::EBADMSG)),
+        ] {
+            let mut socket = DiagSocket::over(Box::new(FakeKernel {
+                dumps: VecDeque::from([vec![Foreign, Acknowledged(errno.0)]]),
+                answers: VecDeque::new(),
+                sequence: [0; 4],
+                requests: Arc::default(),
+            }));
+            assert_eq!(socket.can_destroy(Protocol::Udp), expected, "{errno:?}");
+        }
     }
 
     /// Returns the result of these dumps: the ports appended after an existing one, the error, and
