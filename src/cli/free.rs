@@ -66,11 +66,11 @@ fn free(
     let ports = [(protocol, survey.port)];
     let steps = match freeing::free_ports(host, &ports, action, then_drain, timeout) {
         Ok(results) => results.iter().map(|result| step(result, &survey.processes)).collect(),
-        Err(error) => return FreeOutcome::unseen(Vec::new(), error),
+        Err(error) => return FreeOutcome::unseen(Vec::new(), &error),
     };
     match look_again(host, survey.port, protocol) {
         Ok((is_free, remaining)) => FreeOutcome { steps, is_free, remaining, error: None },
-        Err(error) => FreeOutcome::unseen(steps, error),
+        Err(error) => FreeOutcome::unseen(steps, &error),
     }
 }
 

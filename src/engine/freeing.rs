@@ -230,7 +230,9 @@ pub fn perform(
         }
         PortAction::Close(sockets) | PortAction::Drain { sockets, .. } => {
             let mut counts = closing::CloseCounts::default();
-            sockets.iter().for_each(|socket| counts.close(actions, socket));
+            for socket in sockets {
+                counts.close(actions, socket);
+            }
             counts.into_steps()
         }
         PortAction::Reserve | PortAction::Wait => Vec::new(),

@@ -46,7 +46,7 @@ pub struct FreeOutcome {
 
 impl FreeOutcome {
     /// Creates the outcome of steps after which the port could not be looked at.
-    pub fn unseen(steps: Vec<ActedStep>, error: impl ToString) -> Self {
+    pub fn unseen(steps: Vec<ActedStep>, error: &impl ToString) -> Self {
         Self { steps, is_free: None, remaining: String::new(), error: Some(error.to_string()) }
     }
 }

@@ -31,9 +31,10 @@ pub fn words(input: &ActionInput<'_>, pid: u32) -> Option<String> {
     let who = named(input, pid);
     let is_systemd = input.processes.get(pid).is_some_and(|found| found.name.as_str() == SYSTEMD);
     if pid == 1 {
-        return Some(match is_systemd {
-            true => socket_activation(who.as_str(), ""),
-            false => format!("{who} holds a socket on it, and process 1 is never ended"),
+        return Some(if is_systemd {
+            socket_activation(who.as_str(), "")
+        } else {
+            format!("{who} holds a socket on it, and process 1 is never ended")
         });
     }
     if pid == input.facts.own_pid {

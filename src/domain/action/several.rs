@@ -59,9 +59,9 @@ fn of_processes(inputs: &[ActionInput<'_>], open: &[Socket]) -> Vec<PortAction> 
     let inodes = inodes(inputs);
     let mut actions: Vec<PortAction> = ends(of_sockets.clone(), &inodes).collect();
     if let [input] = inputs {
-        let of_port = endable(input, input.holders());
-        if of_port != of_sockets {
-            actions.extend(ends(of_port, &inodes));
+        let at_port = endable(input, input.holders());
+        if at_port != of_sockets {
+            actions.extend(ends(at_port, &inodes));
         }
     }
     actions
@@ -76,14 +76,14 @@ fn of_all(inputs: &[ActionInput<'_>], action: &PortAction) -> ActionForecast {
     let on_port = |input: &ActionInput<'_>, sockets: &[Socket]| -> Vec<Socket> {
         sockets.iter().filter(|socket| is_on_port(input, socket)).copied().collect()
     };
-    let of_port = |input: &ActionInput<'_>| match action {
+    let at_port = |input: &ActionInput<'_>| match action {
         PortAction::Close(sockets) => PortAction::Close(on_port(input, sockets)),
         PortAction::Drain { sockets, destination: None } => {
             PortAction::Drain { sockets: on_port(input, sockets), destination: None }
         }
         action => action.clone(),
     };
-    let forecasts = inputs.iter().map(|input| (input, forecast(input, &of_port(input))));
+    let forecasts = inputs.iter().map(|input| (input, forecast(input, &at_port(input))));
     let mut forecasts: Vec<(&ActionInput<'_>, ActionForecast)> = forecasts.collect();
     if forecasts.len() == 1 {
         return forecasts.remove(0).1;

@@ -57,7 +57,9 @@ fn wait_for_each(mut waiting: Vec<&mut PendingEnd>, timeout: Duration) {
         let is_last = waiting.len() == 1;
         let Some((first, others)) = waiting.split_first_mut() else { return };
         first.wait(if is_last { left } else { left.min(MAX_DELAY) });
-        others.iter_mut().for_each(|process| process.wait(Duration::ZERO));
+        for process in others {
+            process.wait(Duration::ZERO);
+        }
         waiting.retain(|process| process.after.is_none());
         if left.is_zero() {
             return;
