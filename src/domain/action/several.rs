@@ -59,9 +59,9 @@ fn of_processes(inputs: &[ActionInput<'_>], open: &[Socket]) -> Vec<PortAction> 
     let inodes = inodes(inputs);
     let mut actions: Vec<PortAction> = ends(of_sockets.clone(), &inodes).collect();
     if let [input] = inputs {
-        let at_port = endable(input, input.holders());
-        if at_port != of_sockets {
-            actions.extend(ends(at_port, &inodes));
+        let of_port = endable(input, input.holders());
+        if of_port != of_sockets {
+            actions.extend(ends(of_port, &inodes));
         }
     }
     actions
