@@ -31,6 +31,8 @@ pub enum FreeAction {
 /// The dialog, and the ports that are watched after it was closed.
 #[derive(Debug, Default)]
 pub struct Freeing {
+    /// Whether actions are refused, because of `--read-only`.
+    is_read_only: bool,
     /// Number of the last request.
     number: u64,
     dialog: Option<FreeDialog>,
@@ -51,6 +53,12 @@ pub struct FreeDialog {
     pub failure: Option<Text>,
     /// Whether an answer is pending.
     pub is_waiting: bool,
+}
+
+impl Freeing {
+    pub(super) fn new(is_read_only: bool) -> Self {
+        Self { is_read_only, ..Self::default() }
+    }
 }
 
 impl FreeDialog {
@@ -80,7 +88,8 @@ impl App {
     /// `--read-only`.
     pub fn may_perform(&self) -> bool {
         self.offered_choice().is_some_and(|choice| {
-            let is_refused = self.is_read_only || choice.forecast.permission.refusal().is_some();
+            let is_refused =
+                self.freeing.is_read_only || choice.forecast.permission.refusal().is_some();
             choice.action == PortAction::Wait || !is_refused
         })
     }
@@ -177,6 +186,7 @@ impl App {
         self.freeing.number += 1;
         (dialog.is_waiting, dialog.failure) = (true, None);
         let (number, sockets) = (self.freeing.number, dialog.sockets.clone());
+        let choice = choice.map(Box::new);
         vec![Effect::Ask(Request::Free(FreeRequest { number, sockets, choice }))]
     }
 
@@ -188,7 +198,7 @@ impl App {
             self.watch_port();
             return Vec::new();
         }
-        if self.is_read_only {
+        if self.freeing.is_read_only {
             self.notify("nothing is done with --read-only: c copies the command");
             return Vec::new();
         }

@@ -146,6 +146,7 @@ pub enum Command {
 
 /// Options of the terminal program.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option without a value")]
 pub struct LiveArguments {
     /// Ports, endpoint or process to show first
     #[arg(value_name = "PORT|NAME", value_parser = bytes(tui::parse))]

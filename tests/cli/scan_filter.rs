@@ -1,11 +1,16 @@
 //! `--filter` of `scan` and `diagnose`: which sockets and destinations are reported, and how a filter
 //! is refused.
 
-use std::{collections::BTreeSet, fs};
+use std::{
+    collections::BTreeSet,
+    fs,
+    net::{TcpListener, TcpStream},
+};
 
 use serde_json::Value;
 
 use crate::{
+    namespace::in_new_namespace,
     outputs::{json, stderr},
     scan_sockets::{CLIENT, SERVER, TCP, UDP, listed, run, set, with_sockets},
 };

@@ -40,6 +40,7 @@ fn sockets_on(ports: &[u16]) -> Vec<Socket> {
 }
 
 fn asked(sockets: &[Socket], choice: Option<ActionChoice>) -> FreeOffer {
+    let choice = choice.map(Box::new);
     let request = FreeRequest { number: 1, sockets: sockets.into(), choice };
     answer(&LinuxHost::new(), &request).unwrap()
 }

@@ -217,7 +217,7 @@ fn error_after_an_action_does_not_hide_what_was_done() {
     let offer = offer::answer(&losing(1), &request(None)).unwrap();
     let choice = offer.choices.first().cloned();
     // The scanner of the first look is the last one.
-    let done = offer::answer(&losing(1), &request(choice)).unwrap();
+    let done = offer::answer(&losing(1), &request(choice.map(Box::new))).unwrap();
     let FreeNews::Done { steps, is_done: false } = &done.news else { panic!("{:?}", done.news) };
     assert!(steps[0].as_str().starts_with("node[5] ended after"), "{steps:?}");
     assert!(steps[1].as_str().starts_with("could not look at the sockets again"), "{steps:?}");

@@ -29,7 +29,7 @@ pub struct FreeRequest {
     /// The selected sockets, as they were shown.
     pub sockets: Arc<[Socket]>,
     /// What to do, as it was shown. None: nothing is done.
-    pub choice: Option<ActionChoice>,
+    pub choice: Option<Box<ActionChoice>>,
 }
 
 /// What can be done about the selected sockets, as a scan shows it.
