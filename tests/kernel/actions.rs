@@ -216,7 +216,7 @@ fn reuse_pids_role() {
     }
     in_new_namespace(|| {
         let wanted =
-            std::env::var("PORTSCOPE_PID_REUSES").map_or(1000, |typed| typed.parse().unwrap());
+            std::env::var("PORTSCOPE_PID_REUSES").map_or(100, |typed| typed.parse().unwrap());
         let mut setup = ActionSetup::new();
         let (mut reused, mut rounds) = (0, 0);
         while reused < wanted && rounds < 2 * wanted {

@@ -173,8 +173,10 @@ pub fn a_longer_sample_scans_each_second_and_counts_full_scans() {
         let several: Value = serde_json::from_slice(&output.stdout).unwrap();
         let row = &several["destinations"][0];
         assert_eq!(row["level"], "FAILING");
-        assert_eq!(row["scans"], 4, "a scan a second");
-        assert!((1..4).contains(&row["full_scans"].as_u64().unwrap()), "{row}");
+        // A scan a second; fewer on a busy machine, where each may cost 5 % of a core.
+        let scans = row["scans"].as_u64().unwrap();
+        assert!((2..=4).contains(&scans), "{row}");
+        assert!((1..scans).contains(&row["full_scans"].as_u64().unwrap()), "{row}");
         assert!(row["last_full_seconds_ago"].as_f64().unwrap() > 0.9, "{row}");
         assert_eq!(several["status"], "critical");
         // Until its exec(), the other run held copies of our descriptors, too.

@@ -114,10 +114,13 @@ fn seen_signal(input: &ActionInput<'_>, pids: &BTreeSet<u32>, signal: EndSignal)
     match signal {
         EndSignal::Kill => Some("the program ends at once, without saving anything".to_owned()),
         EndSignal::Term if handling.is_empty() => None,
-        EndSignal::Term => Some(format!(
-            "{} handles SIGTERM: it may need time to end, or go on",
-            names(input, &handling)
-        )),
+        EndSignal::Term => {
+            let who = names(input, &handling);
+            Some(match handling.len() {
+                1 => format!("{who} handles SIGTERM: it may need time to end, or go on"),
+                _ => format!("{who} handle SIGTERM: they may need time to end, or go on"),
+            })
+        }
     }
 }
 
