@@ -412,10 +412,10 @@ pub const COMMANDS: &[KeyCommand] = &[
         .now(|app| if app.may_perform() { "do it" } else { "" }),
     row(FREE, "1-9", &[])
         .does("choose", "select an action by its number")
-        .now(|app| if app.offered_choice().is_some() { "choose" } else { "" }),
+        .now(|app| if app.offers_choices() { "choose" } else { "" }),
     row(FREE, "j k", &[free(Free::Down), free(Free::Up)])
         .does("select", "next, previous action; also arrows")
-        .now(|app| if app.offered_choice().is_some() { "select" } else { "" })
+        .now(|app| if app.offers_choices() { "select" } else { "" })
         .also(&[(Key::Down, free(Free::Down)), (Key::Up, free(Free::Up))]),
     row(FREE, "c", &[free(Free::CopyCommand)])
         .does("copy the command", "copy the command that does the same")

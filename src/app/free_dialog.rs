@@ -36,6 +36,8 @@ pub struct Freeing {
     /// Number of the last request.
     number: u64,
     dialog: Option<FreeDialog>,
+    /// Number of the request that does something, if its answer is pending.
+    performing: Option<u64>,
     /// The ports whose release is reported.
     watched: Vec<(Protocol, u16)>,
 }
@@ -45,14 +47,16 @@ pub struct Freeing {
 pub struct FreeDialog {
     /// The selected sockets, as they were shown when it opened.
     pub sockets: Arc<[Socket]>,
-    /// Index of the selected choice.
-    pub selected: usize,
+    /// Index of the selected choice. None: after an action, the user has to choose again.
+    pub selected: Option<usize>,
     /// None: the first answer has not arrived.
     pub offer: Option<FreeOffer>,
     /// Why there is no answer to the last request. None: there is one, or it is pending.
     pub failure: Option<Text>,
     /// Whether an answer is pending.
     pub is_waiting: bool,
+    /// Whether a frame has shown the offer.
+    is_drawn: bool,
 }
 
 impl Freeing {
@@ -64,12 +68,12 @@ impl Freeing {
 impl FreeDialog {
     /// The selected choice.
     pub fn choice(&self) -> Option<&ActionChoice> {
-        self.offer.as_ref()?.choices.get(self.selected)
+        self.offer.as_ref()?.choices.get(self.selected?)
     }
 
     fn select(&mut self, index: usize) {
         let choices = self.offer.as_ref().map_or(0, |offer| offer.choices.len());
-        self.selected = index.min(choices.saturating_sub(1));
+        self.selected = choices.checked_sub(1).map(|last| index.min(last));
     }
 }
 
@@ -77,6 +81,13 @@ impl App {
     /// The open dialog that frees ports.
     pub fn free_dialog(&self) -> Option<&FreeDialog> {
         self.freeing.dialog.as_ref().filter(|_| self.overlay == Overlay::Free)
+    }
+
+    /// Whether an action can be chosen.
+    pub fn offers_choices(&self) -> bool {
+        let dialog = self.free_dialog().filter(|dialog| !dialog.is_waiting);
+        let offer = dialog.and_then(|dialog| dialog.offer.as_ref());
+        offer.is_some_and(|offer| !offer.choices.is_empty())
     }
 
     /// The selected choice of the open dialog. None: there is no dialog, or no choice yet.
@@ -103,10 +114,11 @@ impl App {
                 return if is_choice { vec![Effect::Copy] } else { Vec::new() };
             }
             FreeAction::Up | FreeAction::Down => {
-                if let Some(dialog) = &mut self.freeing.dialog {
-                    dialog.select(match action {
-                        FreeAction::Up => dialog.selected.saturating_sub(1),
-                        _ => dialog.selected + 1,
+                if let Some(dialog) = self.choosing() {
+                    dialog.select(match (action, dialog.selected) {
+                        (_, None) => 0,
+                        (FreeAction::Up, Some(selected)) => selected.saturating_sub(1),
+                        (_, Some(selected)) => selected + 1,
                     });
                 }
             }
@@ -120,18 +132,17 @@ impl App {
             Key::Char(character) => character.to_digit(10).filter(|&digit| digit > 0),
             _ => None,
         };
-        let dialog = self.freeing.dialog.as_mut();
-        if let (Some(digit), Some(dialog)) = (digit, dialog.filter(|dialog| !dialog.is_waiting))
+        if let (Some(digit), Some(dialog)) = (digit, self.choosing())
             && let index = digit as usize - 1
             && dialog.offer.as_ref().is_some_and(|offer| index < offer.choices.len())
         {
-            dialog.selected = index;
+            dialog.selected = Some(index);
         }
     }
 
     /// Selects a choice by its row.
     pub(super) fn click_in_free_dialog(&mut self, row: usize) {
-        if let Some(dialog) = &mut self.freeing.dialog {
+        if let Some(dialog) = self.choosing() {
             dialog.select(row);
         }
     }
@@ -146,10 +157,11 @@ impl App {
         };
         let dialog = FreeDialog {
             sockets: sockets.into(),
-            selected: 0,
+            selected: Some(0),
             offer: None,
             failure: None,
             is_waiting: true,
+            is_drawn: false,
         };
         self.overlay = Overlay::Free;
         self.freeing.dialog = Some(dialog);
@@ -184,7 +196,10 @@ impl App {
     fn ask_about_ports(&mut self, choice: Option<ActionChoice>) -> Vec<Effect> {
         let Some(dialog) = &mut self.freeing.dialog else { return Vec::new() };
         self.freeing.number += 1;
-        (dialog.is_waiting, dialog.failure) = (true, None);
+        (dialog.is_waiting, dialog.is_drawn, dialog.failure) = (true, false, None);
+        if choice.is_some() {
+            self.freeing.performing = Some(self.freeing.number);
+        }
         let (number, sockets) = (self.freeing.number, dialog.sockets.clone());
         let choice = choice.map(Box::new);
         vec![Effect::Ask(Request::Free(FreeRequest { number, sockets, choice }))]
@@ -192,7 +207,9 @@ impl App {
 
     /// Does what is selected, unless it is not permitted.
     fn perform_choice(&mut self) -> Vec<Effect> {
-        let dialog = self.freeing.dialog.as_ref().filter(|dialog| !dialog.is_waiting);
+        // What was never shown is not confirmed.
+        let is_shown = |dialog: &&FreeDialog| !dialog.is_waiting && dialog.is_drawn;
+        let dialog = self.freeing.dialog.as_ref().filter(is_shown);
         let Some(choice) = dialog.and_then(FreeDialog::choice).cloned() else { return Vec::new() };
         if choice.action == PortAction::Wait {
             self.watch_port();
@@ -217,31 +234,53 @@ impl App {
             if !self.freeing.watched.contains(&(protocol, port)) {
                 self.freeing.watched.push((protocol, port));
             }
-            self.notify(format!("watching {}: it is reported when free", name(protocol, port)));
+            let paused = if self.is_frozen { ", after the pause" } else { "" };
+            let name = name(protocol, port);
+            self.notify(format!("watching {name}: it is reported when free{paused}"));
         }
     }
 
-    /// Handles an answer. If the dialog was closed, reports only what was done.
+    /// Handles an answer. What was done is reported even if the dialog was closed, or opened again for
+    /// other sockets.
     pub(super) fn take_offer(&mut self, number: u64, offer: Result<Box<FreeOffer>, Text>) {
-        if number != self.freeing.number {
-            return;
+        let is_of_action = self.freeing.performing == Some(number);
+        if is_of_action {
+            self.freeing.performing = None;
         }
-        if self.overlay == Overlay::Free
-            && let Some(dialog) = &mut self.freeing.dialog
-        {
-            dialog.is_waiting = false;
-            match offer {
-                Ok(offer) => {
-                    dialog.offer = Some(*offer);
-                    dialog.select(dialog.selected);
-                }
-                Err(why) => dialog.failure = Some(why),
+        let is_shown = self.overlay == Overlay::Free && number == self.freeing.number;
+        let Some(dialog) = self.freeing.dialog.as_mut().filter(|_| is_shown) else {
+            if is_of_action {
+                self.notify(outcome(offer));
             }
-        } else if let Ok(offer) = offer
-            && let FreeNews::Done { steps, .. } = &offer.news
-        {
-            self.notify(steps.iter().map(Text::as_str).collect::<Vec<_>>().join("; "));
+            return;
+        };
+        dialog.is_waiting = false;
+        match offer {
+            Ok(offer) => {
+                let is_first = dialog.offer.is_none();
+                dialog.offer = Some(*offer);
+                // The same position may be another action now.
+                dialog.selected = dialog.selected.filter(|_| is_first);
+            }
+            Err(why) => dialog.failure = Some(why),
         }
+    }
+
+    /// Notes that a frame has been shown.
+    pub fn frame_drawn(&mut self) {
+        if let Some(dialog) = &mut self.freeing.dialog {
+            dialog.is_drawn = self.overlay == Overlay::Free && dialog.offer.is_some();
+        }
+    }
+
+    /// Forgets the dialog, which was closed.
+    pub(super) fn drop_free_dialog(&mut self) {
+        self.freeing.dialog = None;
+    }
+
+    /// The dialog, if an action can be chosen.
+    fn choosing(&mut self) -> Option<&mut FreeDialog> {
+        self.freeing.dialog.as_mut().filter(|dialog| !dialog.is_waiting)
     }
 
     /// Reports the watched ports that the latest snapshot shows as free.
@@ -264,6 +303,18 @@ impl App {
         let verb = if freed.len() == 1 { "is" } else { "are" };
         self.notify(format!("{} {verb} free", freed.join(", ")));
         vec![Effect::Ring]
+    }
+}
+
+/// Says what an action has done.
+fn outcome(offer: Result<Box<FreeOffer>, Text>) -> String {
+    match offer.map(|offer| offer.news) {
+        Ok(FreeNews::Done { steps, .. }) => {
+            steps.iter().map(Text::as_str).collect::<Vec<_>>().join("; ")
+        }
+        Ok(FreeNews::Changed(change)) => format!("nothing was done: {change}"),
+        Ok(FreeNews::None) => "nothing was done".to_owned(),
+        Err(why) => format!("nothing was done: {why}"),
     }
 }
 

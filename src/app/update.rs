@@ -293,6 +293,9 @@ impl App {
     fn close(&mut self) -> Vec<Effect> {
         let below = std::mem::take(&mut self.below_help);
         let closed = std::mem::replace(&mut self.overlay, below);
+        if closed == Overlay::Free {
+            self.drop_free_dialog();
+        }
         if closed != Overlay::None || self.span.take().is_some() {
             return Vec::new();
         }

@@ -1,5 +1,7 @@
 //! `portscope free`: shows what frees a port, and does it with --yes.
 
+use std::collections::BTreeSet;
+
 use crate::{
     cli::{
         args::{FreeArguments, PlainFormat, ReportArguments},
@@ -8,7 +10,7 @@ use crate::{
     },
     domain::{
         ProcessTable, Protocol, Snapshot, Source,
-        action::{EndSignal, PortAction},
+        action::{EndSignal, PortAction, ProcessIdentity},
         availability,
     },
     engine::{
@@ -33,11 +35,13 @@ pub fn run(host: &dyn Host, settings: &FreeArguments) -> anyhow::Result<CommandE
     let output = OpenOutput::open(output.as_deref())?;
     let survey = FreeSurvey::take(host, settings.target.port, &protocols, signal)?;
     let mut sides = Vec::new();
+    let mut signalled = BTreeSet::new();
     for side in &survey.sides {
         let plan = side.plan.as_ref();
         let action = plan.filter(|_| settings.yes).and_then(|plan| plan.action.as_ref());
         let outcome = action.zip(plan).map(|(action, plan)| {
-            free(host, settings, &survey, (side.protocol, action, plan.then_drain))
+            let action = not_yet_signalled(action, &mut signalled);
+            free(host, settings, &survey, (side.protocol, &action, plan.then_drain))
         });
         let may_be_unlisted = side.may_be_unlisted;
         let (protocol, choices) = (side.protocol, side.choices.as_slice());
@@ -54,6 +58,16 @@ pub fn run(host: &dyn Host, settings: &FreeArguments) -> anyhow::Result<CommandE
     Ok(if is_freed { CommandEnd::Done } else { CommandEnd::No })
 }
 
+/// Returns the action without the processes that received a signal for the other protocol, and adds
+/// those that it ends. A second SIGTERM makes some programs end at once.
+fn not_yet_signalled(action: &PortAction, signalled: &mut BTreeSet<ProcessIdentity>) -> PortAction {
+    let mut action = action.clone();
+    if let PortAction::End { processes, .. } = &mut action {
+        processes.retain(|process| signalled.insert(*process));
+    }
+    action
+}
+
 /// Performs the action, and looks whether the port is free. An error is a part of the outcome, so
 /// that it does not hide what was done, also on the other protocol.
 fn free(
@@ -65,7 +79,9 @@ fn free(
     let timeout = settings.waiting.timeout.unwrap_or(END_TIMEOUT);
     let ports = [(protocol, survey.port)];
     let steps = match freeing::free_ports(host, &ports, action, then_drain, timeout) {
-        Ok(results) => results.iter().map(|result| step(result, &survey.processes)).collect(),
+        Ok(results) => {
+            results.iter().map(|result| step(result, &survey.processes, settings.hard)).collect()
+        }
         Err(error) => return FreeOutcome::unseen(Vec::new(), &error),
     };
     match look_again(host, survey.port, protocol) {
@@ -92,9 +108,9 @@ fn look_again(
     Ok((Some(false), report::explain::text::holders_in_words(scan, protocol, port)))
 }
 
-fn step(result: &StepResult, processes: &ProcessTable) -> ActedStep {
+fn step(result: &StepResult, processes: &ProcessTable, is_hard: bool) -> ActedStep {
     let hint = match result {
-        StepResult::Signalled { after: None, .. } => "; --hard ends it",
+        StepResult::Signalled { after: None, .. } if !is_hard => "; --hard ends it",
         _ => "",
     };
     ActedStep { words: format!("{}{hint}", result.words(processes)), is_done: result.is_done() }

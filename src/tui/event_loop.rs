@@ -207,7 +207,10 @@ impl EventLoop<'_> {
         let drawn =
             canvas.draw(self.terminal, self.ending, |frame| view::render(app, theme, frame));
         match drawn {
-            Ok(writing) => self.pace.drawn(began, Instant::now(), writing),
+            Ok(writing) => {
+                self.pace.drawn(began, Instant::now(), writing);
+                self.app.frame_drawn();
+            }
             Err(_) => self.ending.call(Exit::TerminalGone),
         }
         if let Some(after) = self.app.redraw_after() {

@@ -73,7 +73,7 @@ pub fn render(app: &App, dialog: &FreeDialog, surface: &mut Surface<'_>) {
     }
     let room = column.width();
     for (index, choice) in choices.iter().enumerate() {
-        column.line(choice_line(choice, (index, dialog.selected), room, theme));
+        column.line(choice_line(choice, (index, dialog.selected == Some(index)), room, theme));
     }
     if let Some(choice) = dialog.choice() {
         column.blank();
@@ -133,7 +133,7 @@ fn head(app: &App, dialog: &FreeDialog, area: Rect) -> Vec<HeadLine> {
     } else if dialog.is_waiting {
         let words = match &dialog.offer {
             None => "looking at all sockets and their processes ..",
-            Some(_) => "waiting for the result, for up to 5 seconds ..",
+            Some(_) => "waiting for the result, for a few seconds ..",
         };
         lines.push((words.to_owned(), Role::Accent));
     } else if dialog
@@ -182,7 +182,8 @@ fn news(offer: &FreeOffer, room: usize) -> Vec<HeadLine> {
     match &offer.news {
         FreeNews::None => return lines,
         FreeNews::Changed(change) => {
-            let text = format!("Nothing was done: {change}. The actions below are new.");
+            let new = if offer.choices.is_empty() { "" } else { " The actions below are new." };
+            let text = format!("Nothing was done: {change}.{new}");
             lines.extend(words::wrapped(&text, room).into_iter().map(|line| (line, Role::Warn)));
         }
         FreeNews::Done { steps, is_done } => {
@@ -223,11 +224,10 @@ fn use_of(port: &OfferedPort, room: usize) -> HeadLine {
 /// Formats `❯ 1 End the process (SIGTERM)               frees it`.
 fn choice_line(
     choice: &ActionChoice,
-    (index, selected): (usize, usize),
+    (index, is_selected): (usize, bool),
     room: usize,
     theme: &Theme,
 ) -> Vec<Span<'static>> {
-    let is_selected = index == selected;
     let pointer = if is_selected { theme.glyph("❯", ">") } else { " " };
     let verdicts = verdicts(choice);
     let title = choice.action.title();
@@ -271,6 +271,9 @@ fn hints(app: &App) -> Vec<(&'static str, &'static str)> {
     let has_choice = app.offered_choice().is_some();
     if has_choice {
         hints.push(("c", "copy the command instead"));
+    }
+    if !has_choice && app.offers_choices() {
+        hints.push(("1-9", "choose an action"));
     }
     hints.push(("Esc", if has_choice { "do nothing" } else { "close" }));
     hints

@@ -77,6 +77,7 @@ fn opened(theme: Theme, (columns, rows): (u16, u16)) -> Session {
 
 fn answered(session: &mut Session, number: u64, offer: FreeOffer) {
     session.update(Event::Report(Report::Free { number, offer: Ok(Box::new(offer)) }));
+    session.app.frame_drawn();
 }
 
 /// The dialog about the listener on port 80, with its choices.
@@ -181,6 +182,29 @@ fn only_y_does_what_is_selected() {
     // An answer to an earlier request does not count.
     answered(&mut session, 1, done(true));
     assert!(session.app.free_dialog().unwrap().is_waiting);
+}
+
+#[test]
+fn what_was_not_shown_is_not_done_and_an_answer_selects_nothing() {
+    let mut session = opened(dark(), (80, 24));
+    let offer = offer(&machine(), 80, &Permission::Granted);
+    session.update(Event::Report(Report::Free { number: 1, offer: Ok(Box::new(offer)) }));
+    assert_eq!(requests(&mut session, Key::Char('y')), [], "no frame has shown it");
+    session.app.frame_drawn();
+    assert_eq!(requests(&mut session, Key::Char('y')).len(), 1);
+    answered(&mut session, 2, done(false));
+    assert_eq!(requests(&mut session, Key::Char('y')), [], "the user has to choose again");
+    session = session.press("1");
+    assert_eq!(requests(&mut session, Key::Char('y')).len(), 1);
+}
+
+#[test]
+fn what_was_done_is_reported_after_the_dialog_was_closed() {
+    for keys in ["^", "^x"] {
+        let mut session = offered(dark(), (80, 24)).press("y").press(keys);
+        answered(&mut session, 2, done(true));
+        assert_eq!(session.app.notice(), Some("nginx[812] ended after 210 ms"), "{keys}");
+    }
 }
 
 #[test]

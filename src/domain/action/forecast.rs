@@ -132,17 +132,17 @@ fn permission_to_end(input: &ActionInput<'_>, pids: &BTreeSet<u32>) -> Permissio
 }
 
 fn of_close(input: &ActionInput<'_>, closed: &[Socket]) -> ActionForecast {
-    let is_closed = |socket: &Socket| closed.iter().any(|closed| closed.cookie == socket.cookie);
-    let listener = closed.iter().find(|closed| closed.state == State::Listen);
+    let cookies: BTreeSet<Option<u64>> = closed.iter().map(|socket| socket.cookie).collect();
+    let is_closed = |socket: &Socket| cookies.contains(&socket.cookie);
+    let mut listeners = input.sockets().iter().filter(|socket| socket.state == State::Listen);
+    // The queue of the only listener ends with it.
+    let ends_queue = listeners.next().is_some_and(is_closed) && listeners.next().is_none();
     let fates: Vec<SocketFate> = input
         .sockets()
         .iter()
         .map(|socket| match is_closed(socket) {
             true => fate::of_destroy(input, socket),
-            // Its queue ends with a listener.
-            false if listener.is_some_and(|listener| is_queued(input, socket, listener)) => {
-                SocketFate::Released
-            }
+            false if ends_queue && socket.is_in_backlog() => SocketFate::Released,
             false => beside(input, socket),
         })
         .collect();
@@ -162,13 +162,6 @@ fn of_close(input: &ActionInput<'_>, closed: &[Socket]) -> ActionForecast {
         command: command::close(closed),
         permission: input.facts.may_close.clone(),
     }
-}
-
-/// Returns whether `socket` waits in the queue of `listener`, the only one on the port.
-fn is_queued(input: &ActionInput<'_>, socket: &Socket, listener: &Socket) -> bool {
-    let mut listeners = input.sockets().iter().filter(|other| other.state == State::Listen);
-    let is_only = listeners.all(|other| other.cookie == listener.cookie);
-    is_only && socket.is_in_backlog()
 }
 
 /// Returns the fate of a socket beside the one that an action concerns.

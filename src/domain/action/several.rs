@@ -18,7 +18,9 @@ pub fn choices_for(inputs: &[ActionInput<'_>], sockets: &[Socket]) -> Vec<Action
     let Some(first) = inputs.first().filter(|_| !sockets.is_empty()) else { return Vec::new() };
     let (closed, open): (Vec<Socket>, Vec<Socket>) =
         sockets.iter().copied().partition(Socket::is_closed_by_process);
-    let mut actions = of_processes(inputs, &open);
+    let ends = of_processes(inputs, &open);
+    let mut actions = if open.is_empty() { Vec::new() } else { ends.clone() };
+    let has_ends = !actions.is_empty() || ends.is_empty();
     let open: Vec<Socket> = open.into_iter().filter(|socket| socket.cookie.is_some()).collect();
     if !open.is_empty() {
         actions.push(PortAction::Close(open));
@@ -34,6 +36,10 @@ pub fn choices_for(inputs: &[ActionInput<'_>], sockets: &[Socket]) -> Vec<Action
         let of_destination = remote.and_then(|remote| drain_destination(first.snapshot, remote));
         let drains_more = |action: &PortAction| matches!(action, PortAction::Drain { sockets, .. } if sockets.len() > closed.len());
         actions.extend(of_destination.filter(drains_more));
+    }
+    if !has_ends {
+        // The selected sockets are closed: other sockets of the port are not the first choice.
+        actions.extend(ends);
     }
     if let [input] = inputs {
         if input.snapshot.ephemeral.may_choose(input.port) {

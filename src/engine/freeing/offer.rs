@@ -37,7 +37,8 @@ pub struct FreeRequest {
 pub struct FreeOffer {
     /// One for each port, in the order of the sockets.
     pub ports: Vec<OfferedPort>,
-    /// The processes that hold the selected sockets, ascending by pid.
+    /// The processes that hold the selected sockets, and those that an action would end, ascending
+    /// by pid.
     pub holders: Vec<Process>,
     /// Empty: none of the sockets exists any more.
     pub choices: Vec<ActionChoice>,
@@ -107,7 +108,8 @@ pub fn answer(host: &dyn Host, request: &FreeRequest) -> Result<FreeOffer, HostE
         // What was done is reported in any case.
         steps.push(Text::scrub(format!("could not look at the sockets again: {error}")));
         is_done = false;
-        offer
+        let (ports, holders, choices) = (Vec::new(), Vec::new(), Vec::new());
+        FreeOffer { ports, holders, choices, news: FreeNews::None }
     });
     Ok(FreeOffer { news: FreeNews::Done { steps, is_done }, ..now })
 }
@@ -167,14 +169,22 @@ fn look(host: &dyn Host, asked: &[Socket]) -> Result<FreeOffer, HostError> {
             port,
         })
         .collect();
-    let holders: BTreeSet<u32> =
-        sockets.iter().flat_map(|socket| snapshot.owner(socket).pids()).copied().collect();
+    let choices = choices_for(&inputs, &sockets);
+    let held = sockets.iter().flat_map(|socket| snapshot.owner(socket).pids()).copied();
+    let holders: BTreeSet<u32> = held.chain(choices.iter().flat_map(ended_pids)).collect();
     Ok(FreeOffer {
-        choices: choices_for(&inputs, &sockets),
         ports: ports.iter().map(|&on| use_of(&snapshot, &processes, on)).collect(),
         holders: holders.iter().filter_map(|&pid| processes.get(pid).cloned()).collect(),
+        choices,
         news: FreeNews::None,
     })
+}
+
+fn ended_pids(choice: &ActionChoice) -> Vec<u32> {
+    match &choice.action {
+        PortAction::End { processes, .. } => processes.iter().map(|process| process.pid).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// Returns the ports of the sockets, each once.
@@ -220,6 +230,7 @@ fn changed(choice: &ActionChoice, offer: &FreeOffer) -> Option<String> {
     }
     let Some(now) = offer.choices.iter().find(|now| is_same(&choice.action, &now.action)) else {
         return Some(match &choice.action {
+            _ if offer.choices.is_empty() => "the sockets have ended".to_owned(),
             PortAction::End { .. } => "other processes hold the sockets now".to_owned(),
             PortAction::Close(_) => "a socket has ended or is in another state now".to_owned(),
             _ => "the sockets have ended".to_owned(),

@@ -22,11 +22,19 @@ const SEPARATOR: &str = " · ";
 /// Returns the lines, and how many of them must not be left out: all but those of the port itself
 /// and of its history. Commands have as many rows as fit into `height`, at least one.
 pub fn lines(context: &InspectorContext<'_>, height: usize) -> (Vec<Line<'static>>, usize) {
-    let mut longer = (2..=port::MAX_COMMAND_LINES).rev().map(|rows| lines_of(context, rows));
-    longer.find(|(lines, _)| lines.len() <= height).unwrap_or_else(|| lines_of(context, 1))
+    let released = context.socket.map(|socket| release::lines(context, socket));
+    let released = released.unwrap_or_default();
+    let of_rows = |rows| lines_of(context, rows, &released);
+    let mut longer = (2..=port::MAX_COMMAND_LINES).rev().map(of_rows);
+    longer.find(|(lines, _)| lines.len() <= height).unwrap_or_else(|| of_rows(1))
 }
 
-fn lines_of(context: &InspectorContext<'_>, command_rows: usize) -> (Vec<Line<'static>>, usize) {
+/// `released`: what a selected socket blocks, and what frees its port.
+fn lines_of(
+    context: &InspectorContext<'_>,
+    command_rows: usize,
+    released: &[Line<'static>],
+) -> (Vec<Line<'static>>, usize) {
     let mut lines: Vec<_> =
         context.app.span().map(|ports| span(context, ports)).into_iter().collect();
     let owners = port::owners(context);
@@ -46,9 +54,9 @@ fn lines_of(context: &InspectorContext<'_>, command_rows: usize) -> (Vec<Line<'s
         lines.extend(detail_rows(context, parts));
     }
     let needed;
-    if let Some(socket) = context.socket {
+    if context.socket.is_some() {
         lines.extend(detail_rows(context, last));
-        lines.extend(release::lines(context, socket));
+        lines.extend_from_slice(released);
         needed = lines.len();
         lines.extend(detail_rows(context, &port::facts(context)));
     } else {
