@@ -8,6 +8,7 @@ pub mod focus;
 pub mod free_dialog;
 pub mod grid;
 pub mod help_page;
+pub mod inspected_port;
 pub mod lab;
 pub mod lens;
 mod listener_series;
@@ -20,19 +21,25 @@ pub mod settings;
 pub mod sockets;
 mod update;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    cell::{OnceCell, RefCell},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use crate::{
     app::{
         allocation::{Allocation, AllocationOptions, LastScan},
         free_dialog::Freeing,
+        inspected_port::InspectedPort,
         lens::{Categories, LensCounts, Marks, OwnerRanks},
         listener_series::ListenerSeries,
         overview::{finding_page::FindingPage, headline::Headline},
     },
     domain::{
         Age, Analysis, Diagnosis, Drain, Finding, Gauge, History, ListenerRates, ListenerUse,
-        Monitor, Occupancy, PortRange, ProcessTable, Protocol, ProtocolFamily, Protocols,
+        Monitor, Occupancy, PortRange, PortSet, ProcessTable, Protocol, ProtocolFamily, Protocols,
         ServiceNames, Snapshot, Socket, Text, Thresholds, Trends,
         diagnosis::{About, SubjectStatus},
         port,
@@ -73,7 +80,7 @@ pub struct AppOptions {
     /// Whether the marks of attempts may fade and flash.
     pub motion: bool,
     pub services: ServiceNames,
-    /// Whether actions that change the machine are refused.
+    /// Whether the dialog that frees ports refuses to act.
     pub is_read_only: bool,
 }
 
@@ -138,6 +145,8 @@ pub struct LatestScan {
     /// When the ports in TIME-WAIT of the ephemeral range become free.
     pub drain: Drain,
     pub diagnosis: Diagnosis,
+    /// The ports of other machines to which sockets lead. Empty: nobody has asked.
+    remote_ports: OnceCell<PortSet>,
     /// When the snapshot arrived, as time since the program's start.
     arrived: Duration,
 }
@@ -194,6 +203,8 @@ pub struct App {
     span: Option<PortSelection>,
     /// The page of the inspector, and the port that it describes.
     inspector_page: (u16, isize),
+    /// What the inspector found last. None: nothing since the latest scan.
+    inspected_port: RefCell<Option<Rc<InspectedPort>>>,
 }
 
 impl App {
@@ -232,6 +243,7 @@ impl App {
             hover: None,
             span: None,
             inspector_page: (0, 0),
+            inspected_port: RefCell::default(),
         }
     }
 
@@ -529,6 +541,14 @@ impl App {
 }
 
 impl LatestScan {
+    /// The ports of other machines to which sockets lead.
+    fn remote_ports(&self) -> &PortSet {
+        self.remote_ports.get_or_init(|| {
+            let remotes = self.snapshot.sockets.iter().filter_map(|socket| socket.remote);
+            remotes.map(|remote| remote.port).collect()
+        })
+    }
+
     fn last(&self) -> LastScan<'_> {
         LastScan { snapshot: &self.snapshot, occupancy: &self.occupancy }
     }

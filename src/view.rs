@@ -34,7 +34,7 @@ use ratatui::{
     buffer::Buffer,
     layout::{
         Constraint::{Fill, Length},
-        Layout,
+        Layout, Rect,
     },
 };
 
@@ -80,6 +80,13 @@ pub fn render(app: &App, theme: &Theme, frame: &mut Frame) {
     if theme.ascii {
         replace_non_ascii(surface.buffer);
     }
+}
+
+/// Returns how many choices of the dialog that frees ports a frame of the app's size shows.
+pub fn visible_choices(app: &App) -> usize {
+    let Size { columns, rows } = app.size();
+    let body = layout::areas(Rect::new(0, 0, columns, rows), app).body;
+    app.free_dialog().map_or(0, |dialog| free_dialog::visible_choices(app, dialog, body))
 }
 
 /// Replaces each symbol that is not ASCII by one that resembles it, else by `?`. Names of processes

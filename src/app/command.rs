@@ -371,16 +371,20 @@ pub const COMMANDS: &[KeyCommand] = &[
         .does("sort", "sort by the next column; reverse"),
     row(SOCKETS, "c C", &[list(List::NextGroup), list(List::PreviousGroup)])
         .does("group", "next, previous way to group"),
-    row(SOCKETS, "Enter", &[list(List::Open)])
-        .does("open", "the group's sockets, or more lines")
-        .now(|app| match app.sockets().group_by() {
+    row(SOCKETS, "Enter", &[list(List::Open)]).does("open", "its sockets; a taller inspector").now(
+        |app| match app.sockets().group_by() {
             GroupBy::Nothing => "open",
             _ => "its sockets",
-        }),
+        },
+    ),
     row(SOCKETS, "v V", &[list(List::Mark), list(List::MarkAll)])
         .does("mark", "mark the row; all rows, or none"),
     row(SOCKETS, "x", &[free(Free::Open)])
-        .does("free it", "free the port: shows first what each action does"),
+        .does("free it", "free the port: shows first what each action does")
+        .now(|app| match app.sockets().group_by() {
+            GroupBy::Nothing => "free it",
+            _ => "",
+        }),
     row(SOCKETS, "m", &[Action::ShowOnMap])
         .does("on map", "its port on the map; with a filter, marks only the matches"),
     row(SOCKETS, "F", &[list(List::Follow)])
@@ -420,7 +424,7 @@ pub const COMMANDS: &[KeyCommand] = &[
     row(FREE, "c", &[free(Free::CopyCommand)])
         .does("copy the command", "copy the command that does the same")
         .now(|app| if app.offered_choice().is_some() { "copy the command" } else { "" }),
-    row(FREE, "Esc", &[Action::Close]).does("close", "close the dialog without doing anything"),
+    row(FREE, "Esc", &[Action::Close]).does("close", "close the dialog"),
     row(FILTER, "Enter", &[list(List::KeepFilter)]).does("keep", "keep the filter"),
     row(FILTER, "Esc", &[list(List::ClearFilter)]).does("clear", "show all sockets"),
     row(FILTER, "Up Down", &[list(List::OlderFilter), list(List::NewerFilter)])

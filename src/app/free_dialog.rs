@@ -7,7 +7,7 @@ use crate::{
     app::{App, Effect, Key, Overlay, sockets::ListRow},
     domain::{
         Protocol, Socket, Text,
-        action::{ActionChoice, PortAction},
+        action::{ActionChoice, EndSignal, Frees, PortAction},
         availability::may_be_unlisted,
     },
     engine::{Request, freeing::offer},
@@ -47,7 +47,10 @@ pub struct Freeing {
 pub struct FreeDialog {
     /// The selected sockets, as they were shown when it opened.
     pub sockets: Arc<[Socket]>,
-    /// Index of the selected choice. None: after an action, the user has to choose again.
+    /// Number of these sockets that the list does not show, because the filter excludes them.
+    pub hidden: usize,
+    /// Index of the selected choice. None: the user has to choose, because no choice is known to free
+    /// the port, or because something was done.
     pub selected: Option<usize>,
     /// None: the first answer has not arrived.
     pub offer: Option<FreeOffer>,
@@ -57,6 +60,8 @@ pub struct FreeDialog {
     pub is_waiting: bool,
     /// Whether a frame has shown the offer.
     is_drawn: bool,
+    /// Number of choices for which the last frame had room.
+    visible_choices: usize,
 }
 
 impl Freeing {
@@ -156,12 +161,14 @@ impl App {
             }
         };
         let dialog = FreeDialog {
+            hidden: self.hidden_marks(),
             sockets: sockets.into(),
-            selected: Some(0),
+            selected: None,
             offer: None,
             failure: None,
             is_waiting: true,
             is_drawn: false,
+            visible_choices: 0,
         };
         self.overlay = Overlay::Free;
         self.freeing.dialog = Some(dialog);
@@ -193,6 +200,19 @@ impl App {
         }
     }
 
+    /// Returns how many of the marked sockets the list does not show.
+    fn hidden_marks(&self) -> usize {
+        let (Some(scan), Some(list)) = (self.scan(), self.socket_list()) else { return 0 };
+        let is_marked = |row: &&ListRow| match **row {
+            ListRow::Listed(index) => {
+                let socket = scan.snapshot.sockets.get(index as usize);
+                socket.is_some_and(|socket| self.sockets.is_marked(socket))
+            }
+            ListRow::Ended(_) => false,
+        };
+        (list.marked as usize).saturating_sub(list.rows.iter().filter(is_marked).count())
+    }
+
     fn ask_about_ports(&mut self, choice: Option<ActionChoice>) -> Vec<Effect> {
         let Some(dialog) = &mut self.freeing.dialog else { return Vec::new() };
         self.freeing.number += 1;
@@ -210,7 +230,13 @@ impl App {
         // What was never shown is not confirmed.
         let is_shown = |dialog: &&FreeDialog| !dialog.is_waiting && dialog.is_drawn;
         let dialog = self.freeing.dialog.as_ref().filter(is_shown);
+        let is_visible =
+            dialog.is_some_and(|dialog| dialog.selected < Some(dialog.visible_choices));
         let Some(choice) = dialog.and_then(FreeDialog::choice).cloned() else { return Vec::new() };
+        if !is_visible {
+            self.notify("the terminal is too small to show what y does");
+            return Vec::new();
+        }
         if choice.action == PortAction::Wait {
             self.watch_port();
             return Vec::new();
@@ -230,14 +256,17 @@ impl App {
     fn watch_port(&mut self) {
         let Some(dialog) = self.freeing.dialog.take() else { return };
         self.overlay = Overlay::None;
-        for (protocol, port) in offer::ports_of(&dialog.sockets) {
-            if !self.freeing.watched.contains(&(protocol, port)) {
-                self.freeing.watched.push((protocol, port));
+        let ports = offer::ports_of(&dialog.sockets);
+        for &port in &ports {
+            if !self.freeing.watched.contains(&port) {
+                self.freeing.watched.push(port);
             }
-            let paused = if self.is_frozen { ", after the pause" } else { "" };
-            let name = name(protocol, port);
-            self.notify(format!("watching {name}: it is reported when free{paused}"));
         }
+        let paused = if self.is_frozen { ", after the pause" } else { "" };
+        let names: Vec<String> =
+            ports.into_iter().map(|(protocol, port)| name(protocol, port)).collect();
+        let names = names.join(", ");
+        self.notify(format!("watching {names}: a message follows when free{paused}"));
     }
 
     /// Handles an answer. What was done is reported even if the dialog was closed, or opened again for
@@ -254,22 +283,24 @@ impl App {
             }
             return;
         };
-        dialog.is_waiting = false;
+        (dialog.is_waiting, dialog.is_drawn) = (false, false);
         match offer {
             Ok(offer) => {
                 let is_first = dialog.offer.is_none();
+                // After an action, the same position may be another one.
+                dialog.selected = if is_first { first_that_frees(&offer.choices) } else { None };
                 dialog.offer = Some(*offer);
-                // The same position may be another action now.
-                dialog.selected = dialog.selected.filter(|_| is_first);
             }
             Err(why) => dialog.failure = Some(why),
         }
     }
 
-    /// Notes that a frame has been shown.
-    pub fn frame_drawn(&mut self) {
+    /// Notes that a frame has been shown, with this number of choices of the dialog that frees
+    /// ports.
+    pub fn frame_drawn(&mut self, visible_choices: usize) {
         if let Some(dialog) = &mut self.freeing.dialog {
             dialog.is_drawn = self.overlay == Overlay::Free && dialog.offer.is_some();
+            dialog.visible_choices = visible_choices;
         }
     }
 
@@ -304,6 +335,15 @@ impl App {
         self.notify(format!("{} {verb} free", freed.join(", ")));
         vec![Effect::Ring]
     }
+}
+
+/// Returns the position of the first choice that frees the port and is permitted. SIGKILL has to be
+/// chosen.
+fn first_that_frees(choices: &[ActionChoice]) -> Option<usize> {
+    choices.iter().position(|ActionChoice { action, forecast, .. }| {
+        let is_hard = matches!(action, PortAction::End { signal: EndSignal::Kill, .. });
+        forecast.frees == Frees::Yes && forecast.permission.refusal().is_none() && !is_hard
+    })
 }
 
 /// Says what an action has done.

@@ -1,6 +1,6 @@
 //! Handles events: updates the app and returns what the event loop must do.
 
-use std::{sync::Arc, time::Duration};
+use std::{cell::OnceCell, sync::Arc, time::Duration};
 
 use crate::{
     app::{
@@ -220,10 +220,10 @@ impl App {
             }
             Action::Sockets(action) => return self.act_on_sockets(action),
             Action::Free(action) => return self.act_on_ports(action),
-            Action::ShowOnMap => {
-                self.overlay = Overlay::None;
-                return (self.screen.row().show_on_map)(self);
-            }
+            Action::ShowOnMap => match &self.overlay {
+                Overlay::Finding(open) => self.show_about(open.key.1),
+                _ => return (self.screen.row().show_on_map)(self),
+            },
             Action::OpenRow => return self.open_row(),
             Action::OpenReason => self.open_reason(),
             Action::ChooseName => self.choose_name(),
@@ -288,8 +288,9 @@ impl App {
         effects
     }
 
-    /// Closes the first open item of this list: overlay, ports selected with the mouse, race, pool,
-    /// map that was opened from the Overview, focus.
+    /// Closes the first open item of this list: overlay, ports selected with the mouse, what the
+    /// screen has open (race, pool, inspector, group, marks, filter), map that was opened from another
+    /// screen, focus.
     fn close(&mut self) -> Vec<Effect> {
         let below = std::mem::take(&mut self.below_help);
         let closed = std::mem::replace(&mut self.overlay, below);
@@ -351,24 +352,31 @@ impl App {
     pub(super) fn show_selected(&mut self) {
         let Some(scan) = &self.scan else { return };
         let Some(selected) = self.overview.selected(scan) else { return };
-        let about = match selected.row {
+        self.show_about(match selected.row {
             OverviewRow::Destination(destination) => About::Destination(destination),
             OverviewRow::Owner(owner_key) => About::Owner(owner_key),
             OverviewRow::Listener(key) => About::Port(key.protocol, key.port),
             OverviewRow::Finding(_, about) => about,
-        };
+        });
+    }
+
+    fn show_about(&mut self, about: About) {
+        let Some(scan) = &self.scan else { return };
         let (focus, port) = match about {
             About::Destination(destination) => (Some(Focus::Destination(destination)), None),
             About::Owner(owner_key) => (Some(Focus::OwnerKey(owner_key)), None),
             About::Port(_, port) => (None, Some(port)),
             About::Range(_) => (None, Some(scan.snapshot.ephemeral.range.first())),
-            // The machine as a whole has no place on the map.
-            About::Machine => return,
+            About::Machine => {
+                self.notify("this finding is about the machine, not about ports on the map");
+                return;
+            }
         };
         let port = port.or_else(|| focus?.first_port(&scan.snapshot));
         let before = self.map.lens;
         self.set_lens(focus.map_or(Lens::State, Focus::lens));
         self.map.focus = focus;
+        self.overlay = Overlay::None;
         self.screen = Screen::Map;
         self.visited_from = Some((Screen::Overview, before));
         match port {
@@ -390,7 +398,10 @@ impl App {
             RunDirection::Previous => (shown.first()..cursor).rev().find(|&port| starts_run(port)),
         };
         if let Some(port) = found {
-            self.go_to(port);
+            self.forget_find();
+            self.hover = None;
+            self.map.cursor = port;
+            self.follow_cursor();
         }
     }
 
@@ -400,6 +411,7 @@ impl App {
             Report::ScanFailed(why) => self.failure = Some(why),
             Report::Described(processes) => {
                 self.processes = processes;
+                self.inspected_port.take();
                 self.sockets.forget_rows();
                 self.recount_lens();
                 self.diagnose();
@@ -445,6 +457,7 @@ impl App {
             drain: Drain::of(&snapshot, None),
             analysis,
             diagnosis: Diagnosis::default(),
+            remote_ports: OnceCell::new(),
             arrived: self.now,
             snapshot,
         };
@@ -458,6 +471,7 @@ impl App {
                 .extend(self.pool.observe(PoolInput { allocation: &self.allocation, scan: last }));
         }
         self.scan = Some(scan);
+        self.inspected_port.take();
         self.failure = None;
         if is_first && self.map.extent == Extent::Ephemeral {
             self.map.cursor = self.ephemeral().first();
@@ -502,7 +516,12 @@ impl App {
         if screen == left {
             return Vec::new();
         }
-        (left.row().leave)(self)
+        let effects = (left.row().leave)(self);
+        if screen == Screen::Map && self.map.focus == Some(Focus::Filter) {
+            // The filter may have changed since the map was shown.
+            self.recount_lens();
+        }
+        effects
     }
 
     pub(super) fn show_port(&mut self, port: Option<u16>) -> Vec<Effect> {

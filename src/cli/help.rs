@@ -11,8 +11,8 @@ pub const ABOUT: &str = "\
 Show which processes use the TCP and UDP ports of this machine, and why connect() or bind() finds \
 no port. Includes a port allocator.
 
-Without a command, opens the terminal program. Keys: 1 overview, 2 map of the ports, 4 allocator, \
-5 lab, ? lists all keys.";
+Without a command, opens the terminal program. Keys: 1 overview, 2 map of the ports, 3 sockets, \
+4 allocator, 5 lab, ? lists all keys.";
 
 /// The hint that clap adds to the help of the option `--help`, and the hint that replaces it in the
 /// output of `--help`.
@@ -95,7 +95,8 @@ case.";
 const FILTERS: &str = "--filter takes the expressions of ss (state time-wait dst 10.0.0.5, sport \
 >= 32768, and, or, not, parentheses) and bare words: a part of the owner's name (nginx), a port \
 or an address of either end (:8080, :8000-8090, 10.0.0.0/8), pid N, user NAME, unit NAME, to \
-ADDRESS:PORT, tcp, udp, listen, time-wait. As in ss, and and or have equal precedence, from left \
+ADDRESS:PORT, tcp, udp, listen, time-wait. As ss does, and contrary to its man page, \
+`and` and `or` have equal precedence, from left \
 to right. Sockets of all states are listed unless the filter names states. A name in quotes is \
 always that of an owner. No host name is looked up.";
 
@@ -147,15 +148,15 @@ pub const FREE: &str = "\
 Shows which processes and connections hold the port, and for each action whether the port is free \
 after it and why. Without --yes it changes nothing. With --yes it performs the first action that \
 frees the port: it ends closed connections (TIME-WAIT), or else sends SIGTERM to the processes \
-that hold the port, or else closes a socket. If closed connections remain after the end of the \
+that hold the port, or else closes the socket that holds it. If closed connections remain after the end of the \
 processes, it ends them too. Then it looks again. Connections that still have data for the peer \
 are only ended with --hard, which loses the data.
 
 A process is identified by its pid and its start time, and must hold a socket on the port when it \
-receives the signal; a socket is identified by its cookie. What has their number later is not \
-touched. Process 1, the service manager of a user, the first process of a container and portscope \
-itself are never ended. A supervisor may start the program again: see the sentence about it, and \
-stop its unit instead.
+receives the signal; a socket is identified by its cookie. A process or socket that gets the same \
+number later is not touched. Process 1, the service manager of a user, the first process of a container and portscope \
+itself are never ended. A supervisor may start the program again; then the output names the unit, \
+and you should stop the unit instead.
 
 The end of another user's process needs CAP_KILL, the end of a connection CAP_NET_ADMIN in the user \
 namespace of the network namespace.
@@ -192,7 +193,8 @@ and bind() to port 0 do not choose a reserved port; a bind() to its number still
 that use a port keep it.
 
 Shows the difference; with --yes, reads the list, changes it, writes it and reads it back. The \
-change lasts until the next boot: the line for a file in /etc/sysctl.d makes it permanent. The \
+change lasts until the next boot. The output has the line that makes it permanent in a file of \
+/etc/sysctl.d. The \
 change needs CAP_NET_ADMIN in the user namespace of the network namespace.
 
 Examples:
@@ -295,7 +297,7 @@ pub fn lab() -> String {
 /// Lists what --range accepts. `first` is the lowest port of the named ranges, 0 or 1.
 fn ranges(first: u16) -> String {
     format!(
-        "Ranges: free (one run of ports outside the ephemeral range), ephemeral \
+        "Ranges: free (consecutive ports outside the ephemeral range; pick --help says which), ephemeral \
          (ip_local_port_range), iana (49152-65535), registered (1024-49151), system \
          ({first}-1023), all ({first}-65535), FIRST-LAST or PORT."
     )

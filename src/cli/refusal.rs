@@ -167,7 +167,8 @@ impl<'a> Typed<'a> {
     }
 
     fn unexpected_argument(&self, argument: &str) -> String {
-        let is_range = argument.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+        let is_range = !argument.is_empty()
+            && argument.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
         if is_range && ["pick", "serve", "lab"].contains(&self.command) {
             return format!("unexpected argument '{argument}': use --range {argument}");
         }

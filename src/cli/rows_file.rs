@@ -31,6 +31,9 @@ pub fn write(app: &App, file: &RowsFile) -> Result<String, String> {
             ListRow::Ended(_) => None,
         });
         let indexes: Vec<u32> = indexes.collect();
+        if indexes.is_empty() && list.marked > 0 {
+            return Err("no row to write: the filter excludes the marked sockets".to_owned());
+        }
         let what = notation::counted(indexes.len() as u64, "socket");
         (Rows::Sockets(scan, indexes), what)
     };

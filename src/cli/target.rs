@@ -176,7 +176,7 @@ fn endpoint(address: &str, port: &str, protocols: Protocols) -> Result<Wanted, B
 
 /// Returns the term that selects sockets by their local port.
 pub fn local_ports(range: PortRange) -> Term {
-    let port = |comparison, port| Term::Test(Test::Port { side: Side::Local, comparison, port });
+    let port = |comparison, port| Term::Test(Test::Port(Side::Local, comparison, port));
     if range.first() == range.last() {
         return port(Comparison::Equal, range.first());
     }

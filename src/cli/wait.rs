@@ -40,6 +40,10 @@ pub fn run(host: &dyn Host, settings: &WaitArguments) -> anyhow::Result<CommandE
         if condition.is_met(snapshot) {
             break true;
         }
+        if looks == 1 {
+            // The wait may be endless because of them.
+            exit::report_partial(&snapshot.gaps);
+        }
         if !watch.pause(settings.waiting.timeout) {
             break false;
         }
@@ -50,7 +54,9 @@ pub fn run(host: &dyn Host, settings: &WaitArguments) -> anyhow::Result<CommandE
         PlainFormat::Text => wait::write_text(&waited, out),
         PlainFormat::Json => wait::write_json(&waited, watch.snapshot(), out),
     })?;
-    exit::report_partial(&watch.snapshot().gaps);
+    if looks == 1 && is_met {
+        exit::report_partial(&watch.snapshot().gaps);
+    }
     if is_met {
         return Ok(CommandEnd::Done);
     }

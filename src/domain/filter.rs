@@ -109,7 +109,7 @@ impl Filter {
 
     /// Returns whether a test needs the ages of sockets.
     pub fn needs_ages(&self) -> bool {
-        self.any(|test| matches!(test, Test::Age { .. }))
+        self.any(|test| matches!(test, Test::Age(..)))
     }
 
     /// Returns whether an expression joins terms by `and` and by `or`, so that the result depends

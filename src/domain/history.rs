@@ -114,6 +114,11 @@ impl History {
         self.age_of(on_port.find(|known| known.is(socket))?)
     }
 
+    /// Returns the age of the socket with this index in the latest snapshot. None: there is none.
+    pub fn age_at(&self, index: usize) -> Option<Age> {
+        self.age_of(self.known.get(index)?)
+    }
+
     /// Returns the ages of the latest snapshot's sockets, in its order.
     pub fn ages(&self) -> impl Iterator<Item = Age> {
         self.known.iter().filter_map(|known| self.age_of(known))

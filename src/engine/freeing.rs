@@ -32,6 +32,8 @@ pub const END_TIMEOUT: Duration = Duration::from_secs(5);
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Minimum time between two looks at a port.
 const MIN_PAUSE: Duration = Duration::from_millis(20);
+/// Minimum time to the end of a process that is reported; a shorter one is not that since the signal.
+const LEAST_TOLD: Duration = Duration::from_millis(1);
 
 /// What one scan shows about a port, and what can be done about it.
 pub struct FreeSurvey {
@@ -136,6 +138,9 @@ impl StepResult {
     /// Describes the result in a sentence without its full stop.
     pub fn words(&self, processes: &ProcessTable) -> String {
         match self {
+            Self::Signalled { pid, after: Some(after) } if *after < LEAST_TOLD => {
+                format!("{} ended at once", processes.named(*pid))
+            }
             Self::Signalled { pid, after: Some(after) } => {
                 format!("{} ended after {}", processes.named(*pid), notation::elapsed(*after))
             }

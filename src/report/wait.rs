@@ -24,7 +24,7 @@ pub struct Waited {
 impl Waited {
     /// The message that the condition was not met.
     pub fn not_met(&self) -> String {
-        format!("not met after {}: {}", elapsed(self.time), self.condition)
+        format!("gave up after {}: it is not true that {}", elapsed(self.time), self.condition)
     }
 }
 

@@ -209,7 +209,7 @@ impl EventLoop<'_> {
         match drawn {
             Ok(writing) => {
                 self.pace.drawn(began, Instant::now(), writing);
-                self.app.frame_drawn();
+                self.app.frame_drawn(view::visible_choices(&self.app));
             }
             Err(_) => self.ending.call(Exit::TerminalGone),
         }

@@ -60,7 +60,7 @@ pub fn names(choice: &NameChoice, surface: &mut Surface<'_>) {
     let texts: Vec<String> = choice.names.iter().map(ToString::to_string).collect();
     let note = ("The most similar names of processes with sockets", Role::Dim);
     let keys = [("Up Down", "name"), ("Enter", "show its ports"), ("Esc", "none of them")];
-    let title = "No process has this name: which one?";
+    let title = "No visible process with sockets has this name: which one?";
     list(title, &texts, Some(choice.selected), note, &keys, surface);
 }
 
@@ -111,7 +111,7 @@ pub fn confirm(speed: Speed, surface: &mut Surface<'_>) {
         column.text(line, Role::Text);
     }
     column.blank();
-    column.text("After y, portscope does not ask again until it exits.", Role::Dim);
+    column.text("After y, this screen does not ask again until portscope exits.", Role::Dim);
     hints(&[("y Enter", "go faster"), ("n Esc", "stay at 20/s")], &mut column);
 }
 

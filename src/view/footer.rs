@@ -44,7 +44,7 @@ fn before_commands(app: &App, theme: &Theme, width: usize) -> Line<'static> {
         Overlay::WriteRows(name) => {
             // A name is long: what is wrong with it takes the place of the keys.
             let keys = app.notice().map_or(WRITE_KEYS, |notice| notice.width() + 1);
-            Some(("write to ", name, "", keys))
+            Some(("write to ", name, "a name that ends with .csv or .json", keys))
         }
         _ => None,
     };

@@ -14,7 +14,7 @@ use crate::{
         free_dialog::{self, FreeDialog, FreeNews, FreeOffer, OfferedPort},
     },
     domain::{
-        Process, Socket, Text,
+        Holder, Process, Socket, Text,
         action::{ActionChoice, Frees, PortAction},
         notation,
     },
@@ -29,10 +29,15 @@ use crate::{
 const WIDTH: u16 = 100;
 /// Maximum number of processes that are described.
 const MAX_PROCESSES: usize = 2;
+/// Maximum number of lines of a command that is too long for the line of its process.
+const COMMAND_LINES: usize = 2;
 /// Maximum number of ports whose use is listed after an action.
 const MAX_PORTS: usize = 4;
 /// Maximum number of lines about the selected action.
 const SENTENCES: usize = 5;
+
+/// Shown in place of a process that cannot be seen.
+const HIDDEN: &str = "Its process is not visible: run portscope as root to see and end it.";
 
 /// A line above the actions.
 type HeadLine = (String, Role);
@@ -47,12 +52,16 @@ struct BoxPlan {
 }
 
 impl BoxPlan {
-    fn of(head: &[HeadLine], choices: usize, area: Rect) -> Self {
+    /// Returns the height of the box, with its frame, if nothing is cut.
+    fn wanted(head: &[HeadLine], choices: usize) -> u16 {
         let details = if choices == 0 { 0 } else { choices + 1 + SENTENCES + 1 };
-        let inside = head.len() + details + 2;
+        (head.len() + details + 4) as u16
+    }
+
+    fn of(head: &[HeadLine], choices: usize, area: Rect) -> Self {
         Self {
             width: area.width.min(WIDTH),
-            height: (inside as u16 + 2).min(area.height),
+            height: Self::wanted(head, choices).min(area.height),
             choices: head.len() as u16,
         }
     }
@@ -99,6 +108,15 @@ pub fn row_at(app: &App, dialog: &FreeDialog, area: Rect, at: Position) -> Optio
     (row < choices).then_some(row)
 }
 
+/// Returns how many actions a terminal of this size shows above the line of keys.
+pub fn visible_choices(app: &App, dialog: &FreeDialog, area: Rect) -> usize {
+    let choices = choices(dialog).len();
+    let plan = BoxPlan::of(&head(app, dialog, area), choices, area);
+    // The frame has two lines, the keys one.
+    let room = plan.height.saturating_sub(3);
+    choices.min(usize::from(room.saturating_sub(plan.choices)))
+}
+
 fn choices(dialog: &FreeDialog) -> &[ActionChoice] {
     dialog.offer.as_ref().map_or(&[], |offer| &offer.choices)
 }
@@ -114,16 +132,31 @@ fn title(dialog: &FreeDialog) -> String {
     }
 }
 
-/// Returns the lines above the actions, with a blank one at the end.
+/// Returns the lines above the actions, with a blank one at the end. A command that is too long for
+/// the line of its process has its own lines if the box has room for them.
 fn head(app: &App, dialog: &FreeDialog, area: Rect) -> Vec<HeadLine> {
+    let choices = choices(dialog).len();
+    let mut longer = (1..=COMMAND_LINES).rev().map(|most| head_with(app, dialog, area, most));
+    let fitting = longer.find(|lines| BoxPlan::wanted(lines, choices) <= area.height);
+    fitting.unwrap_or_else(|| head_with(app, dialog, area, 0))
+}
+
+/// `command_lines`: the most lines of a command; 0: it shares the line of its process.
+fn head_with(app: &App, dialog: &FreeDialog, area: Rect, command_lines: usize) -> Vec<HeadLine> {
     let room = usize::from(area.width.min(WIDTH)).saturating_sub(4);
     let mut lines = vec![(subject(dialog, room), Role::Text)];
     if let Some(offer) = &dialog.offer {
         let holders = offer.holders.iter().take(MAX_PROCESSES);
-        lines.extend(holders.map(|process| (described(app, process, room), Role::Text)));
+        let described = holders.flat_map(|process| described(app, process, room, command_lines));
+        lines.extend(described.map(|line| (line, Role::Text)));
         if let Some(more) = offer.holders.len().checked_sub(MAX_PROCESSES).filter(|more| *more > 0)
         {
             lines.push((notation::counted(more as u64, "more process"), Role::Dim));
+        }
+        if offer.holders.is_empty()
+            && dialog.sockets.iter().any(|socket| socket.holder == Holder::Hidden)
+        {
+            lines.push((words::shorten(HIDDEN, room), Role::Warn));
         }
         lines.push((String::new(), Role::Text));
         lines.extend(news(offer, room));
@@ -153,13 +186,20 @@ fn subject(dialog: &FreeDialog, room: usize) -> String {
             let remote = socket.remote.map(|remote| format!(" → {remote}")).unwrap_or_default();
             format!("{} {}{remote}", socket.state, socket.local)
         }
-        sockets => notation::counted(sockets.len() as u64, "marked socket"),
+        sockets => {
+            let hidden = match dialog.hidden {
+                0 => String::new(),
+                hidden => format!(", {} of them not in the list", notation::grouped(hidden as u64)),
+            };
+            format!("{}{hidden}", notation::counted(sockets.len() as u64, "marked socket"))
+        }
     };
     words::shorten(&text, room)
 }
 
-/// Formats `python3[21866] · user root · started 17 min ago · python3 -m http.server`.
-fn described(app: &App, process: &Process, room: usize) -> String {
+/// Formats `python3[21866] · user root · started 17 min ago · python3 -m http.server`. If that is
+/// too long, the command follows on at most `command_lines` lines, or is cut if that is 0.
+fn described(app: &App, process: &Process, room: usize, command_lines: usize) -> Vec<String> {
     let name = notation::NamedProcess { name: Some(&process.name), pid: process.pid }.to_string();
     let scan = app.scan();
     let user = process.uid.zip(scan).map(|(uid, scan)| words::user(&scan.snapshot, uid));
@@ -172,8 +212,14 @@ fn described(app: &App, process: &Process, room: usize) -> String {
     let command = process.command.as_ref().map(Text::as_str).unwrap_or_default();
     let facts = fitted(&[&name, &user, &age, unit], room);
     let left = room.saturating_sub(facts.width() + 3);
+    if command_lines > 0 && command.width() > left {
+        let rows = words::command_rows(command, room.saturating_sub(2).max(1));
+        let rows = words::first_lines(&rows, command_lines, room.saturating_sub(2));
+        let rows = rows.into_iter().map(|row| format!("  {row}"));
+        return std::iter::once(facts).chain(rows).collect();
+    }
     let command = words::shorten(command, left);
-    fitted(&[&facts, if left >= 12 { &command } else { "" }], room)
+    vec![fitted(&[&facts, if left >= 12 { &command } else { "" }], room)]
 }
 
 /// Describes what the last request has changed.
@@ -270,11 +316,11 @@ fn hints(app: &App) -> Vec<(&'static str, &'static str)> {
     }
     let has_choice = app.offered_choice().is_some();
     if has_choice {
-        hints.push(("c", "copy the command instead"));
+        hints.push(("c", "copy the command"));
     }
     if !has_choice && app.offers_choices() {
         hints.push(("1-9", "choose an action"));
     }
-    hints.push(("Esc", if has_choice { "do nothing" } else { "close" }));
+    hints.push(("Esc", "close"));
     hints
 }

@@ -2,7 +2,6 @@
 //! draw the map.
 
 mod below;
-mod groups;
 mod neighbours;
 mod port;
 mod port_history;
@@ -18,7 +17,7 @@ use ratatui::{
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    app::{App, Grid, LatestScan, Lens},
+    app::{App, Grid, LatestScan, Lens, inspected_port::InspectedPort},
     domain::{PortRange, Socket, StateClass},
     view::{
         Role, Theme,
@@ -52,6 +51,8 @@ struct InspectorContext<'a> {
     scan: &'a LatestScan,
     theme: &'a Theme,
     port: u16,
+    /// What was found in the sockets of the port.
+    inspected: &'a InspectedPort,
     /// The block of the map that contains the port. None: the map does not show the port.
     block: Option<PortRange>,
     /// The socket that is selected on a screen without a map; its owner comes first. None: the
@@ -69,10 +70,20 @@ pub fn render(
 ) {
     let theme = surface.theme;
     let port = app.inspected();
+    let Some(inspected) = app.inspected_port(port) else { return };
     let block = app.hover().or_else(|| grid.block(grid.block_position(port)?));
     let area = areas.inspector;
     let width = usize::from(area.width.saturating_sub(2));
-    let context = InspectorContext { app, scan, theme, port, block, socket: None, width };
+    let context = InspectorContext {
+        app,
+        scan,
+        theme,
+        port,
+        inspected: &inspected,
+        block,
+        socket: None,
+        width,
+    };
     let has_families = areas.gauges.is_empty();
     if areas.has_inspector_beside {
         let rule = theme.glyph("│", "|");
@@ -95,11 +106,14 @@ pub fn render(
 /// the port.
 pub fn render_socket(app: &App, scan: &LatestScan, socket: &Socket, surface: &mut Surface<'_>) {
     let (theme, area) = (surface.theme, surface.area);
+    let port = socket.local.port;
+    let Some(inspected) = app.inspected_port(port) else { return };
     let context = InspectorContext {
         app,
         scan,
         theme,
-        port: socket.local.port,
+        port,
+        inspected: &inspected,
         block: None,
         socket: Some(socket),
         width: usize::from(area.width),
@@ -112,8 +126,17 @@ pub fn render_socket(app: &App, scan: &LatestScan, socket: &Socket, surface: &mu
 /// Returns all that is known about the port, as lines of text without a frame.
 pub fn text(app: &App, scan: &LatestScan, theme: &Theme) -> Vec<String> {
     let port = app.inspected();
-    let context =
-        InspectorContext { app, scan, theme, port, block: None, socket: None, width: TEXT_WIDTH };
+    let Some(inspected) = app.inspected_port(port) else { return Vec::new() };
+    let context = InspectorContext {
+        app,
+        scan,
+        theme,
+        port,
+        inspected: &inspected,
+        block: None,
+        socket: None,
+        width: TEXT_WIDTH,
+    };
     let [port_lines, history_lines] =
         [port::lines(&context, usize::MAX).0, port_history::lines(&context)];
     let rows = |lines: Vec<Line<'static>>| {

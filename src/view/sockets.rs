@@ -59,7 +59,8 @@ impl SocketsAreas {
     fn within(app: &App, body: Rect) -> Self {
         // The body has all lines but those of the header and the footer.
         let size = Size { columns: body.width, rows: body.height + 2 };
-        Self::of(app.sockets().plan(size), body)
+        let rows = app.socket_list().map_or(0, SocketList::len);
+        Self::of(app.sockets().plan(size).for_rows(rows), body)
     }
 }
 

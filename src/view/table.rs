@@ -29,13 +29,13 @@ pub struct TableColumn<C, R> {
     /// Width up to which the column takes what the others leave.
     most: u16,
     /// Whether the rows are sorted by the column in reverse order. None: another one sorts them.
-    is_reversed: Option<bool>,
+    is_ascending: Option<bool>,
     cell: DrawCell<C, R>,
 }
 
 impl<C, R> TableColumn<C, R> {
     pub fn left(title: &'static str, width: u16, dropped: u8, cell: DrawCell<C, R>) -> Self {
-        Self { title, width, is_right: false, dropped, most: width, is_reversed: None, cell }
+        Self { title, width, is_right: false, dropped, most: width, is_ascending: None, cell }
     }
 
     pub fn right(title: &'static str, width: u16, dropped: u8, cell: DrawCell<C, R>) -> Self {
@@ -49,12 +49,12 @@ impl<C, R> TableColumn<C, R> {
 
     /// Marks the column as the one that sorts the rows.
     #[must_use]
-    pub fn sorting(self, is_reversed: bool) -> Self {
-        Self { is_reversed: Some(is_reversed), ..self }
+    pub fn sorting(self, is_ascending: bool) -> Self {
+        Self { is_ascending: Some(is_ascending), ..self }
     }
 
     fn title(&self, theme: &Theme) -> Span<'static> {
-        let mark = match self.is_reversed {
+        let mark = match self.is_ascending {
             None => return Span::raw(self.title),
             Some(false) => theme.glyph("▼", "v"),
             Some(true) => theme.glyph("▲", "^"),

@@ -15,12 +15,12 @@ pub use crate::domain::{
     wrap::{pieces, wrapped},
 };
 
-/// Formats the age of a socket: `for 12s`, `seen for 3m` if the age is only a lower limit, `new`
+/// Formats the age of a socket: `exists for 12s`, `seen for 3m` if the age is only a lower limit, `new`
 /// below one second. Returns `None` for a lower limit below one second.
 pub fn lasting(age: Age) -> Option<String> {
     match age {
         Age::Exactly(age) if age.as_secs() == 0 => Some("new".to_owned()),
-        Age::Exactly(age) => Some(format!("for {}", notation::rounded(age.as_secs_f64()))),
+        Age::Exactly(age) => Some(format!("exists for {}", notation::rounded(age.as_secs_f64()))),
         Age::AtLeast(age) if age.as_secs() == 0 => None,
         Age::AtLeast(age) => Some(format!("seen for {}", notation::rounded(age.as_secs_f64()))),
     }
@@ -94,6 +94,12 @@ pub fn last_part(text: &str, width: usize) -> String {
     let start = kept.last().map_or(text.len(), |(start, _)| start);
     let dots = if width >= 2 { ".." } else { "" };
     format!("{dots}{}", text.get(start..).unwrap_or_default())
+}
+
+/// Wraps a command at its blanks, or anywhere if a word is longer than a row.
+pub fn command_rows(text: &str, width: usize) -> Vec<String> {
+    let is_broken = text.split(' ').any(|word| word.width() > width);
+    if is_broken { pieces(text, width) } else { wrapped(text, width) }
 }
 
 /// Returns the first lines; the last one ends with `..` if lines were left out.

@@ -246,7 +246,7 @@ fn wait_ends_when_the_port_is_free_or_listening() {
         );
         let output = run("wait 8080 --timeout 0.1");
         assert_eq!((stdout(&output), output.status.code()), ("", Some(1)));
-        assert!(stderr(&output).starts_with("portscope: not met after "), "{}", stderr(&output));
+        assert!(stderr(&output).starts_with("portscope: gave up after "), "{}", stderr(&output));
         let waiting = start(&["wait", "8080", "--timeout", "30", "--json"]);
         drop(listener);
         let document = json(&waiting.wait_with_output().unwrap());

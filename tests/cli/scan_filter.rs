@@ -93,7 +93,10 @@ fn part_that_is_not_understood_is_underlined() {
             "portscope: invalid value for --filter: db.example is no address, and portscope looks up \
              no host names\n  nginx and dst db.example\n                ^^^^^^^^^^\n",
         ),
-        (":80 or", "portscope: invalid value for --filter: expected a test\n  :80 or\n        ^\n"),
+        (
+            ":80 or",
+            "portscope: invalid value for --filter: expected a condition, such as nginx or :8080\n  :80 or\n        ^\n",
+        ),
         (
             "\u{1b}[2J",
             "portscope: invalid value for --filter: the word has a character that cannot be \

@@ -45,25 +45,20 @@ fn daily_questions_about_sockets_are_answered() {
         let mut session = Session::start_sized(80, 24, &[]);
         session.wait_for_text("Listening");
 
-        // What listens here?
-        session.send(b"/listen\r");
-        session.wait_for_text("2 of 5 sockets");
-        session.wait_for_text("0.0.0.0:8080");
+        // What listens here? The sockets of a program; only TIME-WAIT to a destination; who is on
+        // 8080? Ctrl-U empties the line first.
+        for (filter, count, shown) in [
+            ("listen", "2 of 5 sockets", "0.0.0.0:8080"),
+            ("sleep", "1 of 5 sockets", "sleep["),
+            ("state time-wait dst 127.0.0.1:5432", "3 of 5 sockets", "ss -tuan state time-wait"),
+            (":8080", "1 of 5 sockets", "sleep 1000"),
+        ] {
+            session.send(format!("/\x15{filter}\r").as_bytes());
+            session.wait_for_text(count);
+            session.wait_for_text(shown);
+        }
 
-        // The sockets of a program, by state.
-        session.send(b"/\x15sleep\r");
-        session.wait_for_text("1 of 5 sockets");
-        session.wait_for_text("sleep[");
-
-        // Only TIME-WAIT to a destination.
-        session.send(b"/\x15state time-wait dst 127.0.0.1:5432\r");
-        session.wait_for_text("3 of 5 sockets");
-        session.wait_for_text("ss -tuan state time-wait");
-
-        // Who is on 8080? End it.
-        session.send(b"/\x15:8080\r");
-        session.wait_for_text("1 of 5 sockets");
-        session.wait_for_text("sleep 1000");
+        // End it.
         session.send(b"x");
         session.wait_for_text("End the process (SIGTERM)");
         session.wait_for_text("y do it");
@@ -86,7 +81,7 @@ fn read_only_changes_nothing() {
         session.send(b"/:8080\r");
         session.wait_for_text("1 of 1 socket");
         session.send(b"x");
-        session.wait_for_text("copy the command instead");
+        session.wait_for_text("copy the command");
         session.send(b"y");
         session.wait_for_text("nothing is done with --read-only");
         assert!(!holder.has_ended());

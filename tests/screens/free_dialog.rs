@@ -17,7 +17,7 @@ use portscope::{
     },
     engine::{FreeNews, FreeOffer, FreeRequest, Report, Request, message::OfferedPort},
     host::{Host, simulated::SimulatedHost},
-    view::copied,
+    view::{self, copied},
 };
 
 use crate::{
@@ -77,7 +77,16 @@ fn opened(theme: Theme, (columns, rows): (u16, u16)) -> Session {
 
 fn answered(session: &mut Session, number: u64, offer: FreeOffer) {
     session.update(Event::Report(Report::Free { number, offer: Ok(Box::new(offer)) }));
-    session.app.frame_drawn();
+    session.app.frame_drawn(view::visible_choices(&session.app));
+}
+
+#[test]
+fn what_does_not_fit_is_not_done() {
+    let mut session = offered(dark(), (80, 6));
+    assert!(requests(&mut session, Key::Char('y')).is_empty());
+    session.resize((80, 24));
+    session.app.frame_drawn(view::visible_choices(&session.app));
+    assert!(!requests(&mut session, Key::Char('y')).is_empty());
 }
 
 /// The dialog about the listener on port 80, with its choices.
@@ -190,7 +199,7 @@ fn what_was_not_shown_is_not_done_and_an_answer_selects_nothing() {
     let offer = offer(&machine(), 80, &Permission::Granted);
     session.update(Event::Report(Report::Free { number: 1, offer: Ok(Box::new(offer)) }));
     assert_eq!(requests(&mut session, Key::Char('y')), [], "no frame has shown it");
-    session.app.frame_drawn();
+    session.app.frame_drawn(view::visible_choices(&session.app));
     assert_eq!(requests(&mut session, Key::Char('y')).len(), 1);
     answered(&mut session, 2, done(false));
     assert_eq!(requests(&mut session, Key::Char('y')), [], "the user has to choose again");
@@ -213,6 +222,8 @@ fn nothing_that_is_not_permitted_is_asked_for() {
     assert_eq!(requests(&mut session, Key::Char('y')), [], "the choices are not known yet");
     let missing = Permission::Missing { capability: "CAP_KILL", what: "to signal a process" };
     answered(&mut session, 1, offer(&machine(), 80, &missing));
+    assert_eq!(requests(&mut session, Key::Char('y')), [], "nothing is selected");
+    session = session.press("1");
     assert_eq!(requests(&mut session, Key::Char('y')), []);
     assert!(session.app.notice().unwrap().contains("CAP_KILL"));
 }

@@ -45,6 +45,27 @@ fn shown(
     Session::of(host, theme, columns, rows).press(&keys).draw()
 }
 
+/// Returns the page of a busy machine at each of these sizes, drawn by one session that is resized.
+fn at_sizes<const N: usize>(
+    theme: &Theme,
+    sizes: [(u16, u16); N],
+    screen: &str,
+    page: HelpPage,
+) -> [Buffer; N] {
+    let mut session = opened(theme, sizes[0], screen, page);
+    sizes.map(|size| {
+        session.resize(size);
+        session.draw()
+    })
+}
+
+/// Returns a session of a busy machine in which the page is open.
+fn opened(theme: &Theme, (columns, rows): (u16, u16), screen: &str, page: HelpPage) -> Session {
+    let turns = HelpPage::EACH.iter().position(|&each| each == page).unwrap();
+    let keys = format!("{screen}?{}", ">".repeat(turns));
+    Session::of(&busy(), theme.clone(), columns, rows).press(&keys)
+}
+
 fn symbol(buffer: &Buffer, x: u16, y: u16) -> &str {
     buffer[(x, y)].symbol()
 }
@@ -94,9 +115,8 @@ fn columns(buffer: &Buffer) -> String {
 #[test]
 fn the_help_page_lists_each_key_of_the_screen() {
     for (screen, context) in SCREENS {
-        for (size, theme) in SIZES.into_iter().flat_map(|size| themes().map(|theme| (size, theme)))
-        {
-            let text = columns(&page(theme, size, screen, HelpPage::Keys));
+        for buffer in themes().iter().flat_map(|t| at_sizes(t, SIZES, screen, HelpPage::Keys)) {
+            let (text, size) = (columns(&buffer), buffer.area);
             for command in command::here(context) {
                 let row = format!("{} {}", command.keys, command.help);
                 assert!(text.contains(&row), "{size:?} lacks {row:?}:\n{text}");
@@ -114,9 +134,8 @@ fn the_keys_page_lists_the_gaps_of_the_scan() {
 #[test]
 fn the_states_page_lists_each_state_with_letter_and_sentence() {
     for (screen, _) in SCREENS.into_iter().filter(|(_, context)| *context != Context::Lab) {
-        for (size, theme) in SIZES.into_iter().flat_map(|size| themes().map(|theme| (size, theme)))
-        {
-            let text = whole(&page(theme, size, screen, HelpPage::States));
+        for buffer in themes().iter().flat_map(|t| at_sizes(t, SIZES, screen, HelpPage::States)) {
+            let (text, size) = (whole(&buffer), buffer.area);
             for state in State::EACH {
                 let row = format!("{} {} ", letter(StateClass::of(state)), state.name());
                 assert!(text.contains(&row), "{size:?} lacks {row:?}:\n{text}");
@@ -195,20 +214,20 @@ fn nothing_touches_the_box_and_no_word_is_cut() {
     for (screen, _) in SCREENS {
         for help in HelpPage::EACH {
             for theme in themes() {
-                let words = |size| -> BTreeSet<String> {
-                    let text = whole(&page(theme.clone(), size, screen, help));
-                    text.split(' ').map(str::to_owned).collect()
+                let words = |buffer: &Buffer| -> BTreeSet<String> {
+                    whole(buffer).split(' ').map(str::to_owned).collect()
                 };
-                let known = words((200, 60));
-                for size in [(80, 24), (100, 30), (120, 40), (160, 48)] {
-                    let buffer = page(theme.clone(), size, screen, help);
-                    let inside = inside(&buffer);
+                let sizes = [(200, 60), (80, 24), (100, 30), (120, 40), (160, 48)];
+                let [largest, others @ ..] = at_sizes(&theme, sizes, screen, help);
+                let known = words(&largest);
+                for buffer in others {
+                    let (inside, size) = (inside(&buffer), buffer.area);
                     for y in inside.top()..inside.bottom() {
                         for x in [inside.left(), inside.right() - 1] {
                             assert_eq!(symbol(&buffer, x, y), " ", "{help:?} {size:?} {x},{y}");
                         }
                     }
-                    let cut: Vec<_> = words(size).difference(&known).cloned().collect();
+                    let cut: Vec<_> = words(&buffer).difference(&known).cloned().collect();
                     assert!(cut.is_empty(), "{help:?} {size:?}: {cut:?}");
                 }
             }
@@ -216,11 +235,12 @@ fn nothing_touches_the_box_and_no_word_is_cut() {
     }
 }
 
-/// Returns each part of an open page of the help, from the first to the last.
-fn parts(mut session: Session) -> Vec<String> {
+/// Returns each part of an open page of the help, from the first to the last, and shows the first
+/// one again.
+fn parts(session: &mut Session) -> Vec<String> {
     let mut parts = vec![whole(&session.draw())];
     loop {
-        session = session.press("j");
+        session.type_keys("j");
         let part = whole(&session.draw());
         if part == parts[0] {
             return parts;
@@ -232,27 +252,33 @@ fn parts(mut session: Session) -> Vec<String> {
 #[test]
 fn each_page_is_complete_at_every_size_in_parts_if_it_does_not_fit() {
     for (screen, context) in SCREENS {
-        for (turns, help) in HelpPage::EACH.into_iter().enumerate() {
-            for (size, theme) in
-                SMALL_SIZES.into_iter().flat_map(|size| themes().map(|theme| (size, theme)))
-            {
-                let keys = format!("{screen}?{}", ">".repeat(turns));
-                let open = |rows| Session::of(&busy(), theme.clone(), size.0, rows).press(&keys);
-                let full = whole(&open(100).draw());
-                // The page of the map explains the letters of one lens if not those of all fit.
-                let is_of_map = context == Context::Map && help == HelpPage::States;
-                let wanted = if is_of_map { full.split(" lens ").next().unwrap() } else { &full };
-                let parts = parts(open(size.1));
-                let found: BTreeSet<&str> = parts.iter().flat_map(|part| part.split(' ')).collect();
-                let lost: Vec<&str> =
-                    wanted.split(' ').filter(|word| !found.contains(word)).collect();
-                assert!(lost.is_empty(), "{screen} {help:?} at {size:?} lacks {lost:?}");
-                let text = session::text(&open(size.1).draw());
-                assert_eq!(text.contains("j k scroll"), parts.len() > 1, "{text}");
-                assert_eq!(text.contains("j k: scroll "), parts.len() > 1, "{text}");
+        for help in HelpPage::EACH {
+            for theme in themes() {
+                let mut session = opened(&theme, SMALL_SIZES[0], screen, help);
+                for size in SMALL_SIZES {
+                    session.resize((size.0, 100));
+                    let full = whole(&session.draw());
+                    session.resize(size);
+                    is_complete(&mut session, &full, (context, help));
+                }
             }
         }
     }
+}
+
+/// Asserts that the parts of the open page contain all words of `full`.
+fn is_complete(session: &mut Session, full: &str, (context, help): (Context, HelpPage)) {
+    // The page of the map explains the letters of one lens if not those of all fit.
+    let is_of_map = context == Context::Map && help == HelpPage::States;
+    let wanted = if is_of_map { full.split(" lens ").next().unwrap() } else { full };
+    let parts = parts(session);
+    let found: BTreeSet<&str> = parts.iter().flat_map(|part| part.split(' ')).collect();
+    let lost: Vec<&str> = wanted.split(' ').filter(|word| !found.contains(word)).collect();
+    let size = (session.columns, session.rows);
+    assert!(lost.is_empty(), "{context:?} {help:?} at {size:?} lacks {lost:?}");
+    let text = session::text(&session.draw());
+    assert_eq!(text.contains("j k scroll"), parts.len() > 1, "{text}");
+    assert_eq!(text.contains("j k: scroll "), parts.len() > 1, "{text}");
 }
 
 #[test]
@@ -299,6 +325,7 @@ fn the_screen_below_is_dimmed_but_its_header_and_footer_are_not() {
     let changed = beside.filter(|&at| open[at].fg != closed[at].fg).count();
     assert!(changed > 20, "{changed} cells are dimmed");
 }
+
 #[test]
 fn the_footer_of_a_small_terminal_shows_the_most_important_keys() {
     let footer = |keys: &str| {

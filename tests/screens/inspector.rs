@@ -133,7 +133,8 @@ fn omitted_lines_are_counted() {
 fn a_port_with_two_owners_is_complete_before_its_neighbours_are_shown() {
     let inspector = at(49_152, 120, 40);
     assert!(!inspector.contains("scroll"), "{inspector}");
-    for words in ["unit      log-shipper.service", "[4121] /srv/payments", "10.0.3.17:443, for 2m"]
+    for words in
+        ["unit      log-shipper.service", "[4121] /srv/payments", "10.0.3.17:443, exists for 2m"]
     {
         assert!(inspector.contains(words), "{inspector}");
     }
@@ -171,7 +172,7 @@ fn a_service_name_shows_its_protocol_if_they_differ() {
 fn the_age_of_a_socket_from_the_first_scan_is_a_lower_bound() {
     let inspector = at(49_152, 160, 48);
     assert!(inspector.contains("ESTABLISHED  TCP 10.0.1.7:49152 →\n"), "{inspector}");
-    assert!(inspector.contains("10.0.3.17:443, for 2m"), "{inspector}");
+    assert!(inspector.contains("10.0.3.17:443, exists for 2m"), "{inspector}");
     assert!(inspector.contains("BOUND  TCP 0.0.0.0, seen for 3m"), "{inspector}");
 }
 

@@ -258,8 +258,7 @@ fn no_size_panics_with_any_number_of_columns_and_any_panel() {
             session.update(Event::Report(Report::Race(Box::new(race()))));
             for columns in (1..221).step_by(27).chain([59, 60, 79, 117]) {
                 for rows in (1..71).step_by(11).chain([2, 3, 15, 17]) {
-                    (session.columns, session.rows) = (columns, rows);
-                    session.update(Event::Resized { columns, rows });
+                    session.resize((columns, rows));
                     session.draw();
                 }
             }

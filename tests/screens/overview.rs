@@ -613,8 +613,7 @@ fn no_owner_is_cut_from_80x20_to_200x60() {
         for (keys, sizes) in [("", &all), ("l", &some), ("ll", &some)] {
             let mut session = overview_screen(dark(), S).press(keys);
             for &(columns, rows) in sizes {
-                (session.columns, session.rows) = (columns, rows);
-                session.update(Event::Resized { columns, rows });
+                session.resize((columns, rows));
                 let seen = shown(&session);
                 let cut = seen.lines().find(|line| has_cut_owner(line));
                 assert!(cut.is_none(), "{name} {columns}x{rows} {keys} {cut:?}\n{seen}");
@@ -748,8 +747,7 @@ fn connections_per_second_are_shown_over_time_where_the_list_is_wide() {
     // The first scan shows no rate.
     assert!(row(&session, "tcp 8080").ends_with("0/s  ··"), "{}", row(&session, "tcp 8080"));
     for (columns, rows) in [S, M, (99, 30)] {
-        (session.columns, session.rows) = (columns, rows);
-        session.update(Event::Resized { columns, rows });
+        session.resize((columns, rows));
         assert!(!shown(&session).contains("over time"), "{}", shown(&session));
     }
     let plain = on(&with(4), ascii(), (100, 30));

@@ -220,8 +220,7 @@ fn no_size_panics() {
                 let mut session = pool(&theme, (80, 24), &report).press(keys);
                 for columns in (1..221).step_by(19).chain([56, 110, 150]) {
                     for rows in (1..71).step_by(9).chain([2, 3, 12]) {
-                        (session.columns, session.rows) = (columns, rows);
-                        session.update(Event::Resized { columns, rows });
+                        session.resize((columns, rows));
                         session.draw();
                     }
                 }

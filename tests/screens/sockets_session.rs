@@ -203,6 +203,10 @@ fn a_filter_that_is_not_understood_keeps_the_last_one() {
     assert!(text.contains("state time-wait = 10.0.0.5"), "{text}");
     assert!(text.contains("nothing can be compared here"), "{text}");
     session.press(&[Key::Enter]);
+    assert!(session.app().sockets().line().is_focused(), "the text can be corrected");
+    session.press(&[Key::Backspace; 11]);
+    session.press(&[Key::Enter]);
+    assert!(!session.app().sockets().line().is_focused());
     assert_eq!(session.app().sockets().line().text(), "state time-wait");
 }
 

@@ -124,7 +124,17 @@ impl Session {
         self.app.update(self.now, event);
     }
 
+    pub fn resize(&mut self, (columns, rows): (u16, u16)) {
+        (self.columns, self.rows) = (columns, rows);
+        self.update(Event::Resized { columns, rows });
+    }
+
     pub fn press(mut self, keys: &str) -> Self {
+        self.type_keys(keys);
+        self
+    }
+
+    pub fn type_keys(&mut self, keys: &str) {
         for key in keys.chars() {
             self.update(Event::Key(match key {
                 '\n' => Key::Enter,
@@ -135,7 +145,6 @@ impl Session {
                 key => Key::Char(key),
             }));
         }
-        self
     }
 
     pub fn draw(&self) -> Buffer {

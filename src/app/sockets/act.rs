@@ -166,8 +166,9 @@ impl SocketsScreen {
     fn open(&mut self, input: SocketsInput<'_>, size: Size) -> Option<String> {
         let list = self.list(input, size);
         let Some(groups) = &list.groups else {
+            let here = list.selected.unwrap_or_default();
             self.is_open = !self.is_open;
-            self.forget_rows();
+            self.select(here, input, size);
             return None;
         };
         let group = groups.get(list.selected?)?;
@@ -214,14 +215,15 @@ impl SocketsScreen {
         let row = list.selected.and_then(|index| list.rows.get(index));
         let Some((_, socket)) = row.and_then(|&row| self.on_row(row, input.scan)) else { return };
         let id = socket.identity();
-        if !self.marks.remove(&id) {
-            self.marks.insert(id);
+        let is_listed = matches!(row, Some(ListRow::Listed(_)));
+        let is_new = !self.marks.remove(&id) && self.marks.insert(id);
+        if let Some(list) = self.list.get_mut().filter(|_| is_listed) {
+            list.marked = if is_new { list.marked + 1 } else { list.marked.saturating_sub(1) };
         }
         self.go(Move::Down, input, size);
-        self.forget_rows();
     }
 
-    /// Marks all matches. If all of them are marked already, removes all marks.
+    /// Marks all matches. If there are marks already, removes them.
     fn mark_all(&mut self, input: SocketsInput<'_>, size: Size) {
         let list = self.list(input, size);
         let of_row = |row: &ListRow| match row {
@@ -230,10 +232,10 @@ impl SocketsScreen {
         };
         let matches = list.rows.iter().filter_map(of_row);
         let ids: Vec<u64> = matches.map(|(_, socket)| socket.identity()).collect();
-        if ids.iter().all(|id| self.marks.contains(id)) {
-            self.marks.clear();
-        } else {
+        if self.marks.is_empty() {
             self.marks.extend(ids);
+        } else {
+            self.marks.clear();
         }
         self.forget_rows();
     }

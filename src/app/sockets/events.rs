@@ -119,6 +119,10 @@ impl App {
     /// Shows the local port of the selected socket on the map, from where Esc returns. With a filter,
     /// the map marks only the ports of the sockets that match it.
     pub(in crate::app) fn show_socket_on_map(&mut self) -> Vec<Effect> {
+        if self.socket_list().is_some_and(|list| list.groups.is_some()) {
+            self.notify("Enter shows the sockets of the group; m shows the port of one");
+            return Vec::new();
+        }
         let selected = self.selected_socket().map(|(_, socket)| socket.local.port);
         let Some(port) = selected.or_else(|| self.filtered_ports().iter().next()) else {
             return Vec::new();

@@ -111,16 +111,19 @@ impl FilterLine {
         self.cursor = self.text.len();
     }
 
-    /// Ends the typing. A text that was not understood is replaced by the filter that is applied.
+    /// Ends the typing, unless the text was not understood: then it can be corrected.
     pub(super) fn keep(&mut self) {
+        if self.error.is_none() {
+            self.remember();
+            self.leave();
+        }
+    }
+
+    /// Ends the typing. A text that was not understood is replaced by the filter that is applied.
+    pub(super) fn leave(&mut self) {
         if self.error.take().is_some() {
             self.text = self.applied.text();
         }
-        self.remember();
-        self.leave();
-    }
-
-    pub(super) fn leave(&mut self) {
         (self.is_focused, self.browsed, self.completion) = (false, None, None);
         self.cursor = self.text.len();
     }
@@ -138,6 +141,8 @@ impl FilterLine {
     pub(super) fn set(&mut self, text: String, services: &ServiceNames) {
         self.text = text;
         self.cursor = self.text.len();
+        // Its position is one in the text before.
+        self.completion = None;
         self.read(services);
     }
 
@@ -341,6 +346,9 @@ mod tests {
         assert!(line.error().is_some());
         assert_eq!(line.filter(), &before);
         line.keep();
+        assert!(line.is_focused());
+        assert_eq!(line.text(), "state time-wait (");
+        line.leave();
         assert_eq!(line.text(), "state time-wait");
     }
 
@@ -353,7 +361,7 @@ mod tests {
         line.insert('x', &services);
         let error = line.error().unwrap();
         assert_eq!(line.text().get(error.span.clone()), Some("time-waitx"));
-        line.keep();
+        line.leave();
         assert_eq!(line.text(), "?state time-wait");
         assert_eq!(typed("?").search(), None);
         assert_eq!(typed("nginx").search(), None);
@@ -379,6 +387,21 @@ mod tests {
             line.browse(-1, &services);
         }
         assert_eq!(line.text(), ":7000");
+    }
+
+    #[test]
+    fn a_filter_of_the_history_is_not_completed_at_the_place_of_another() {
+        let services = ServiceNames::default();
+        let mut line = FilterLine::default();
+        line.set("ab".to_owned(), &services);
+        line.keep();
+        line.set(" and lis".to_owned(), &services);
+        assert!(line.complete(&KnownNames::default(), &services));
+        assert_eq!(line.text(), " and listen");
+        line.browse(1, &services);
+        assert_eq!(line.text(), "ab");
+        line.complete(&KnownNames::default(), &services);
+        assert_eq!(line.text(), "ab");
     }
 
     #[test]

@@ -27,15 +27,11 @@ pub(super) fn term(id: &GroupId, processes: &ProcessTable, users: &Users) -> Opt
             let length = if remote.address.is_ipv4() { 32 } else { 128 };
             let prefix = AddressPrefix::new(remote.address, length);
             let host = HostPattern { family: None, prefix, port: Some(remote.port) };
-            Test::Host { side: Side::Remote, host }
+            Test::Host(Side::Remote, host)
         }
-        GroupId::NoPeer => {
-            Test::Port { side: Side::Remote, comparison: Comparison::Equal, port: 0 }
-        }
+        GroupId::NoPeer => Test::Port(Side::Remote, Comparison::Equal, 0),
         GroupId::State(state) => return state_term(*state),
-        GroupId::Port(port) => {
-            Test::Port { side: Side::Local, comparison: Comparison::Equal, port: *port }
-        }
+        GroupId::Port(port) => Test::Port(Side::Local, Comparison::Equal, *port),
         GroupId::User(uid) => {
             let name = users.name(*uid).map(Text::as_str);
             let is_only =

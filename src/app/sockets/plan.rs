@@ -37,6 +37,16 @@ impl SocketsPlan {
         };
         Self { rows: free.saturating_sub(inspector), inspector, command }
     }
+
+    /// Gives the lines that a list with this number of rows does not need to the inspector, unless
+    /// the inspector has one line or none.
+    pub fn for_rows(self, rows: usize) -> Self {
+        let needed = self.rows.min(u16::try_from(rows.max(1)).unwrap_or(u16::MAX));
+        if self.inspector <= 1 || rows == 0 {
+            return self;
+        }
+        Self { rows: needed, inspector: self.inspector + self.rows - needed, ..self }
+    }
 }
 
 #[cfg(test)]
@@ -50,6 +60,12 @@ mod tests {
                 let plan = SocketsPlan::of(Size { columns: 80, rows }, is_open);
                 let sum = FIXED + plan.rows + plan.inspector + plan.command;
                 assert_eq!(sum, rows.max(FIXED), "{rows} {plan:?}");
+                for listed in [0, 1, 5, 1000] {
+                    let placed = plan.for_rows(listed);
+                    let both = placed.rows + placed.inspector;
+                    assert_eq!(both, plan.rows + plan.inspector, "{rows} {placed:?}");
+                    assert!(usize::from(placed.rows) >= listed.min(usize::from(plan.rows)));
+                }
                 assert!(plan.rows > 0 || rows <= FIXED + u16::from(is_open) * KEPT_ROWS, "{rows}");
             }
         }

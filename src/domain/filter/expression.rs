@@ -36,17 +36,10 @@ pub enum Test {
     State(StateSet),
     Protocol(Protocol),
     /// `sport`, `dport`. A socket without a peer has the remote port 0, as in `ss`.
-    Port {
-        side: Side,
-        comparison: Comparison,
-        port: u16,
-    },
+    Port(Side, Comparison, u16),
     /// `src`, `dst`, `to`. A socket without a peer has the remote address 0.0.0.0 or `::`, as in
     /// `ss`.
-    Host {
-        side: Side,
-        host: HostPattern,
-    },
+    Host(Side, HostPattern),
     /// The local or the remote port is one of these.
     EitherPort(PortRange),
     /// The local or the remote endpoint matches.
@@ -62,10 +55,7 @@ pub enum Test {
     User(String),
     /// The unit or container of a process that holds the socket, or held it, contains this.
     Unit(String),
-    Age {
-        comparison: Comparison,
-        age: Duration,
-    },
+    Age(Comparison, Duration),
 }
 
 /// An end of a socket.

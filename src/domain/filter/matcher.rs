@@ -65,15 +65,8 @@ struct Chain {
 enum Check {
     State(StateSet),
     Protocol(Protocol),
-    Port {
-        side: Side,
-        comparison: Comparison,
-        port: u16,
-    },
-    Host {
-        side: Side,
-        host: HostPattern,
-    },
+    Port(Side, Comparison, u16),
+    Host(Side, HostPattern),
     EitherPort(PortRange),
     EitherHost(HostPattern),
     /// None: the socket is bound to no device.
@@ -82,10 +75,7 @@ enum Check {
     NoDevice,
     Processes(ProcessCheck),
     User(UserCheck),
-    Age {
-        comparison: Comparison,
-        age: Duration,
-    },
+    Age(Comparison, Duration),
     Not(Box<Self>),
     Group(Box<Chain>),
 }
@@ -177,8 +167,8 @@ impl Check {
         match test {
             Test::State(states) => Self::State(*states),
             Test::Protocol(protocol) => Self::Protocol(*protocol),
-            &Test::Port { side, comparison, port } => Self::Port { side, comparison, port },
-            &Test::Host { side, host } => Self::Host { side, host },
+            &Test::Port(side, comparison, port) => Self::Port(side, comparison, port),
+            &Test::Host(side, host) => Self::Host(side, host),
             Test::EitherPort(range) => Self::EitherPort(*range),
             Test::EitherHost(host) => Self::EitherHost(*host),
             Test::Device(name) => Self::device(name, context.interfaces),
@@ -186,7 +176,7 @@ impl Check {
             Test::Pid(pid) => Self::Processes(ProcessCheck::of_pid(*pid)),
             Test::Unit(unit) => Self::Processes(ProcessCheck::of_unit(unit, context.processes)),
             Test::User(user) => Self::User(UserCheck::of(user, context)),
-            &Test::Age { comparison, age } => Self::Age { comparison, age },
+            &Test::Age(comparison, age) => Self::Age(comparison, age),
         }
     }
 
@@ -206,10 +196,10 @@ impl Check {
         Some(match self {
             Self::State(states) => states.contains(socket.state),
             Self::Protocol(protocol) => socket.protocol == *protocol,
-            Self::Port { side, comparison, port } => {
+            Self::Port(side, comparison, port) => {
                 comparison.holds(&endpoint(socket, *side).port, port)
             }
-            Self::Host { side, host } => host.matches(endpoint(socket, *side)),
+            Self::Host(side, host) => host.matches(endpoint(socket, *side)),
             Self::EitherPort(range) => {
                 range.contains(socket.local.port)
                     || range.contains(endpoint(socket, Side::Remote).port)
@@ -221,7 +211,7 @@ impl Check {
             Self::NoDevice => false,
             Self::Processes(check) => return check.matches(row),
             Self::User(check) => return check.matches(socket),
-            Self::Age { comparison, age } => return holds(*comparison, row.age?, *age),
+            Self::Age(comparison, age) => return holds(*comparison, row.age?, *age),
             Self::Not(check) => return check.matches(row).map(|is_match| !is_match),
             Self::Group(chain) => return chain.matches(row),
         })

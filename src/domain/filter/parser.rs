@@ -135,13 +135,13 @@ impl FilterParser<'_> {
                 None => self.bare_word(&word, span),
             },
             TokenKind::Join(_) | TokenKind::Close => {
-                Err(FilterError::new(span, "a test is missing before this"))
+                Err(FilterError::new(span, "expected a condition before this"))
             }
             TokenKind::Compare(_) => Err(FilterError::new(
                 span,
                 "nothing can be compared here: expected sport, dport or age before this",
             )),
-            TokenKind::Not | TokenKind::Open => Err(FilterError::new(span, "a test is missing")),
+            TokenKind::Not | TokenKind::Open => Err(FilterError::new(span, "expected a condition")),
         }
     }
 

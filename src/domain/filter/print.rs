@@ -52,15 +52,15 @@ impl fmt::Display for Test {
         match self {
             Self::State(states) => StateTerm(*states).fmt(f),
             Self::Protocol(protocol) => f.write_str(protocol.name()),
-            Self::Port { side, comparison, port } => {
+            Self::Port(side, comparison, port) => {
                 let name = match side {
                     Side::Local => "sport",
                     Side::Remote => "dport",
                 };
                 write!(f, "{name} {} :{port}", comparison.symbol())
             }
-            Self::Host { side: Side::Local, host } => write!(f, "src {host}"),
-            Self::Host { side: Side::Remote, host } => write!(f, "dst {host}"),
+            Self::Host(Side::Local, host) => write!(f, "src {host}"),
+            Self::Host(Side::Remote, host) => write!(f, "dst {host}"),
             Self::EitherPort(range) if range.len() == 1 => write!(f, ":{}", range.first()),
             Self::EitherPort(range) => write!(f, ":{range}"),
             Self::EitherHost(host) => host.fmt(f),
@@ -70,7 +70,7 @@ impl fmt::Display for Test {
             Self::Pid(pid) => write!(f, "pid {pid}"),
             Self::User(user) => write!(f, "user {}", ArgumentText(user)),
             Self::Unit(unit) => write!(f, "unit {}", ArgumentText(unit)),
-            Self::Age { comparison, age } => {
+            Self::Age(comparison, age) => {
                 write!(f, "age {} {}", comparison.symbol(), Seconds(*age))
             }
         }

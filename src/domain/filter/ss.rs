@@ -138,8 +138,8 @@ impl SsCheck {
 
     fn test(&self, test: &Test, is_negated: bool) -> Result<(), NotInSs> {
         let host = match test {
-            Test::Port { .. } | Test::EitherPort(_) => return Ok(()),
-            Test::Host { host, .. } | Test::EitherHost(host) => host,
+            Test::Port(..) | Test::EitherPort(_) => return Ok(()),
+            Test::Host(_, host) | Test::EitherHost(host) => host,
             Test::Device(name) => {
                 let is_plain = |c: char| c.is_ascii_alphanumeric() || PLAIN.contains(c);
                 return if name.chars().all(is_plain) {
@@ -156,7 +156,7 @@ impl SsCheck {
             Test::Pid(_) => return Err(NotInSs("ss cannot filter by process")),
             Test::User(_) => return Err(NotInSs("ss cannot filter by user")),
             Test::Unit(_) => return Err(NotInSs("ss cannot filter by unit")),
-            Test::Age { .. } => return Err(NotInSs("ss does not know the age of sockets")),
+            Test::Age(..) => return Err(NotInSs("ss does not know the age of sockets")),
         };
         let is_ambiguous = host.prefix.is_some_and(AddressPrefix::may_match_other_family);
         if is_ambiguous && (is_negated || self.has_device) {
@@ -244,15 +244,15 @@ fn ports(name: &str, range: PortRange) -> String {
 fn single_test(test: &Test) -> String {
     let host = |name: &str, host: &HostPattern| format!("{name} {host}");
     match test {
-        Test::Port { side, comparison, port } => {
+        Test::Port(side, comparison, port) => {
             let name = if *side == Side::Local { "sport" } else { "dport" };
             match comparison {
                 Comparison::Equal => format!("{name} = :{port}"),
                 other => format!("{name} {} :{port}", other.word()),
             }
         }
-        Test::Host { side: Side::Local, host: pattern } => host("src", pattern),
-        Test::Host { side: Side::Remote, host: pattern } => host("dst", pattern),
+        Test::Host(Side::Local, pattern) => host("src", pattern),
+        Test::Host(Side::Remote, pattern) => host("dst", pattern),
         Test::Device(name) => format!("dev {name}"),
         // `SsCheck` refuses the others.
         other => other.to_string(),

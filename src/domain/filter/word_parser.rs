@@ -35,7 +35,7 @@ impl FilterParser<'_> {
             Keyword::Tcp => Test::Protocol(Protocol::Tcp),
             Keyword::Udp => Test::Protocol(Protocol::Udp),
             Keyword::State | Keyword::Exclude => {
-                return Err(FilterError::new(span, "expected a test"));
+                return Err(FilterError::new(span, "expected a condition, such as nginx or :8080"));
             }
             Keyword::Mark | Keyword::Cgroup | Keyword::Autobound => {
                 return Err(FilterError::new(span, unknown_to_portscope(keyword)));
@@ -88,7 +88,7 @@ impl FilterParser<'_> {
             }
         }
         let (word, span) = self.value("an address")?;
-        Ok(Test::Host { side, host: self.host_pattern(&word, span)? })
+        Ok(Test::Host(side, self.host_pattern(&word, span)?))
     }
 
     fn host_pattern(&mut self, word: &str, span: Range<usize>) -> Result<HostPattern, FilterError> {
@@ -117,14 +117,12 @@ impl FilterParser<'_> {
             FilterError::new(span.clone(), format!("{} {message}", shown(&word)))
         })?;
         match port {
-            Some(port) => Ok(Test::Port { side, comparison, port }),
+            Some(port) => Ok(Test::Port(side, comparison, port)),
             // The comparison with 0 holds for every port, or for none.
             None if comparison == Comparison::Equal => {
-                Ok(Test::Port { side, comparison: Comparison::GreaterOrEqual, port: 0 })
+                Ok(Test::Port(side, Comparison::GreaterOrEqual, 0))
             }
-            None if comparison == Comparison::NotEqual => {
-                Ok(Test::Port { side, comparison: Comparison::Less, port: 0 })
-            }
+            None if comparison == Comparison::NotEqual => Ok(Test::Port(side, Comparison::Less, 0)),
             None => Err(FilterError::new(span, "expected the number of a port")),
         }
     }
@@ -140,9 +138,14 @@ impl FilterParser<'_> {
         let (word, span) = self.value("a time, as in 90s, 1m30s or 2h")?;
         let age = parse_age(&word).ok_or_else(|| {
             let word = shown(&word);
-            FilterError::new(span, format!("{word} is no time: expected 90s, 1m30s, 2h or 3d"))
+            FilterError::new(
+                span,
+                format!(
+                    "{word} is no time: expected a number with s, m, h or d, such as 90s or 1h30m"
+                ),
+            )
         })?;
-        Ok(Test::Age { comparison, age })
+        Ok(Test::Age(comparison, age))
     }
 
     /// Parses a word that is no keyword: the name of a state, a port, an address or a name.

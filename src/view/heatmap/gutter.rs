@@ -115,12 +115,12 @@ pub fn bars(map: &Heatmap<'_>, pane: &Pane, surface: &mut Surface<'_>) {
     }
 }
 
-/// Returns the role of a used share (0 to 1): `Dim` up to 0.70, `Warn` up to 0.85, `Critical`
-/// above.
+/// Returns the role of a used share (0 to 1): `Critical` from 0.85 on, `Warn` from 0.70 on, else
+/// `Dim`.
 pub fn level(share: f32) -> Role {
     match share {
-        share if share > 0.85 => Role::Critical,
-        share if share > 0.70 => Role::Warn,
+        share if share >= 0.85 => Role::Critical,
+        share if share >= 0.70 => Role::Warn,
         _ => Role::Dim,
     }
 }

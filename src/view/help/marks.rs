@@ -36,10 +36,10 @@ pub fn overview(page_context: &PageContext) -> Vec<MarkRow> {
 pub fn sockets(theme: &Theme) -> Vec<MarkRow> {
     let mark = |symbol: &str, role| Span::styled(format!(" {symbol} "), theme.style(role));
     vec![
-        MarkRow::new("marked", "by v or V; Y copies these rows")
+        MarkRow::new("marked", "by v or V; x, Y and W use these rows")
             .marked(mark(theme.glyph("✓", "*"), Role::Accent)),
-        MarkRow::new("new", "appeared in the last 3 s").marked(mark("+", Role::Ok)),
-        MarkRow::new("ended", "in the last 3 s; the row disappears")
+        MarkRow::new("new", "a + for 3 s").marked(mark("+", Role::Ok)),
+        MarkRow::new("ended", "the row disappears after 3 s")
             .marked(mark(theme.glyph("−", "-"), Role::Warn)),
     ]
 }
@@ -114,7 +114,7 @@ pub fn lab(theme: &Theme) -> Vec<MarkRow> {
             .marked(occupied(theme)),
         MarkRow::new("free", "a strategy may get it").marked(free(theme)),
         MarkRow::new("measured", "each strategy has a shape and a colour")
-            .marked(Span::styled(theme.glyph(" ● ", " o "), shape)),
+            .marked(Span::styled(theme.glyph(" ● ", " @ "), shape)),
         MarkRow::new("expected", "value of the model, if there is one; dots on the curve")
             .marked(Span::raw(theme.glyph(" ◇ ", " o "))),
         MarkRow::new("now", "current occupancy, on the curve")

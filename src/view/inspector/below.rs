@@ -5,12 +5,9 @@ use ratatui::text::{Line, Span};
 
 use unicode_width::UnicodeWidthStr;
 
-use super::{
-    InspectorContext,
-    groups::{self, PortOwner, StateSockets},
-    port, port_history, range, release,
-};
+use super::{InspectorContext, port, port_history, range, release};
 use crate::{
+    app::inspected_port::{PortOwner, StateSockets},
     domain::PortRange,
     view::{Role, words},
 };
@@ -68,7 +65,7 @@ fn lines_of(
         ..*context
     });
     if history_lines.len() > 1 {
-        lines.push(context.dim("  history of this port, in snapshots"));
+        lines.push(context.dim("  changes on this port, as the scans saw them"));
         lines.extend(history_lines.into_iter().skip(1).map(indented));
     }
     (lines, needed)
@@ -112,7 +109,7 @@ fn fitting_rows(parts: &[String], width: usize) -> impl Iterator<Item = String> 
 /// is selected, the sockets come first, and both share a row if they fit.
 fn owner_lines(
     context: &InspectorContext<'_>,
-    owner: &PortOwner<'_>,
+    owner: &PortOwner,
     is_first: bool,
     is_alone: bool,
 ) -> Vec<Line<'static>> {
@@ -127,7 +124,7 @@ fn owner_lines(
     let mut rows = state_rows(context, owner, room);
     // A process is recognized by its pid, the other owners by this label.
     let first = owner.first().map(|socket| context.scan.snapshot.owner(socket));
-    let label = if first.is_some_and(groups::is_held) { "" } else { "owner " };
+    let label = if first.is_some_and(port::is_held) { "" } else { "owner " };
     let names = format!("  {label}{}", names.join(", "));
     match rows.last_mut() {
         Some(last) if last.width() + names.width() <= room => last.push_span(names),
@@ -142,7 +139,7 @@ fn owner_lines(
 /// Returns the sockets by state; several states share a row if they fit.
 fn state_rows(
     context: &InspectorContext<'_>,
-    owner: &PortOwner<'_>,
+    owner: &PortOwner,
     width: usize,
 ) -> Vec<Line<'static>> {
     let mut rows: Vec<Line<'static>> = Vec::new();
@@ -160,7 +157,7 @@ fn state_rows(
 }
 
 /// Returns a badge with the state, and as many words about its sockets as fit.
-fn state(context: &InspectorContext<'_>, all: &StateSockets<'_>, width: usize) -> Line<'static> {
+fn state(context: &InspectorContext<'_>, all: &StateSockets, width: usize) -> Line<'static> {
     let badge = port::badge(context, all);
     let room = width.saturating_sub(badge.width() + 1);
     let parts = port::state_words(context, all);
@@ -172,7 +169,7 @@ fn state(context: &InspectorContext<'_>, all: &StateSockets<'_>, width: usize) -
 /// owner is not alone, the command begins with the pid.
 fn process_parts(
     context: &InspectorContext<'_>,
-    owner: &PortOwner<'_>,
+    owner: &PortOwner,
     is_alone: bool,
     command_rows: usize,
 ) -> Vec<String> {

@@ -1,19 +1,18 @@
 //! Describes one port: its owners and their sockets, then its registered service, its block and
 //! its ranges. Does not describe its neighbours.
 
-use std::{collections::HashMap, fmt::Write as _, net::IpAddr};
+use std::fmt::Write as _;
 
 use ratatui::text::{Line, Span};
 
 use unicode_width::UnicodeWidthStr;
 
-use super::{
-    InspectorContext,
-    groups::{self, PortOwner, StateSockets},
-};
+use super::InspectorContext;
 use crate::{
+    app::inspected_port::{PortOwner, StateSockets},
     domain::{
-        Family, Owner, Process, Protocol, RemotePortUse, Socket, StateClass,
+        Family, Owner, Process, Protocol, Socket, StateClass,
+        availability::may_be_unlisted,
         notation::{self, NamedProcess},
         port::{IANA_DYNAMIC, REGISTERED},
     },
@@ -30,8 +29,6 @@ const NAMED_PROCESSES: usize = 8;
 const NAMED_UNITS: usize = 2;
 /// Maximum number of addresses or peers named per state.
 const NAMED_ADDRESSES: usize = 3;
-/// Maximum number of sockets in one state of which the times are compared.
-const TIMED_SOCKETS: usize = 8;
 /// Minimum and maximum number of lines of a long command; the maximum applies if lines are free.
 const MIN_COMMAND_LINES: usize = 2;
 pub const MAX_COMMAND_LINES: usize = 8;
@@ -74,7 +71,7 @@ struct OwnerLines {
 }
 
 impl OwnerLines {
-    fn of(context: &InspectorContext<'_>, owner: &PortOwner<'_>) -> Self {
+    fn of(context: &InspectorContext<'_>, owner: &PortOwner) -> Self {
         let command = command(context, owner, owner.pids.len() == 1);
         let sockets = owner.states.iter().flat_map(|all| state_lines(context, all));
         let details = details(context, owner);
@@ -110,17 +107,19 @@ impl OwnerLines {
 /// Returns the title of the port, with the number of its sockets.
 pub fn title(context: &InspectorContext<'_>) -> Line<'static> {
     let pointer = if context.app.hover().is_some() { " under the pointer" } else { "" };
-    let sockets = context.app.sockets_on(context.port).count();
-    let count = notation::counted(sockets as u64, "socket");
+    let states = context.inspected.owners.iter().flat_map(|owner| &owner.states);
+    let sockets: u64 = states.map(|all| all.count as u64).sum();
+    let count = notation::counted(sockets, "socket");
     context.title(&format!("Port {}{pointer}", context.port), &count)
 }
 
 /// Returns the owners of the sockets on the port: that of the selected socket, then the most
 /// important one.
-pub fn owners<'a>(context: &InspectorContext<'a>) -> Vec<PortOwner<'a>> {
-    let mut owners = groups::owners(context.app, &context.scan.snapshot, context.port);
-    if let Some(selected) = context.socket {
-        owners.sort_by_key(|owner| !owner.has(selected));
+pub fn owners<'a>(context: &InspectorContext<'a>) -> Vec<&'a PortOwner> {
+    let mut owners: Vec<_> = context.inspected.owners.iter().collect();
+    // A socket that has ended refers to an earlier snapshot.
+    if let Some((snapshot, selected)) = context.socket.and(context.app.selected_socket()) {
+        owners.sort_by_key(|owner| !owner.has(context.app, snapshot, selected));
     }
     owners.truncate(MAX_OWNERS);
     owners
@@ -146,9 +145,9 @@ fn nature(context: &InspectorContext<'_>) -> Vec<String> {
         _ if REGISTERED.contains(port) => "IANA registered",
         _ => "IANA system",
     };
-    let mut words = vec![parity.to_owned(), format!("0x{port:04X}")];
+    let mut words = vec![format!("0x{port:04X}")];
     if ephemeral.range.contains(port) {
-        words.push("ephemeral".to_owned());
+        words.extend(["ephemeral".to_owned(), parity.to_owned()]);
     }
     words.push(named.to_owned());
     if ephemeral.is_reserved(port) {
@@ -177,10 +176,7 @@ fn registered(context: &InspectorContext<'_>) -> Option<String> {
 
 /// Describes a port that has no socket, and the sockets that lead to the same port elsewhere.
 pub fn unused(context: &InspectorContext<'_>) -> Vec<String> {
-    let sockets = &context.scan.snapshot.sockets;
-    let protocols = context.app.map().protocols;
-    let is_shown = |protocol| protocols.includes(protocol);
-    match RemotePortUse::count(sockets, context.port, is_shown) {
+    match &context.inspected.remote {
         Some(remote) => vec!["nothing here uses this port".to_owned(), remote.to_string()],
         None => vec![what(context).to_owned()],
     }
@@ -188,7 +184,12 @@ pub fn unused(context: &InspectorContext<'_>) -> Vec<String> {
 
 /// Describes a port that has no socket: free, reserved, or outside the ephemeral range.
 fn what(context: &InspectorContext<'_>) -> &'static str {
-    let ephemeral = &context.scan.snapshot.ephemeral;
+    let snapshot = &context.scan.snapshot;
+    if Protocol::EACH.into_iter().any(|protocol| may_be_unlisted(snapshot, protocol, context.port))
+    {
+        return "no socket is listed here, but an unlisted one may use the port";
+    }
+    let ephemeral = &snapshot.ephemeral;
     let in_range = ephemeral.range.contains(context.port);
     match (in_range, ephemeral.is_reserved(context.port)) {
         (true, false) => "free",
@@ -198,7 +199,7 @@ fn what(context: &InspectorContext<'_>) -> &'static str {
 }
 
 /// Returns a badge with the state, then its sockets, on as many lines as needed.
-fn state_lines(context: &InspectorContext<'_>, all: &StateSockets<'_>) -> Vec<Line<'static>> {
+fn state_lines(context: &InspectorContext<'_>, all: &StateSockets) -> Vec<Line<'static>> {
     let badge = badge(context, all);
     let room = context.width.saturating_sub(badge.width() + 1);
     let mut rows = words::listed(&state_words(context, all), room).into_iter();
@@ -215,14 +216,14 @@ fn state_lines(context: &InspectorContext<'_>, all: &StateSockets<'_>) -> Vec<Li
     std::iter::once(first).chain(rest).collect()
 }
 
-pub fn badge(context: &InspectorContext<'_>, all: &StateSockets<'_>) -> Span<'static> {
+pub fn badge(context: &InspectorContext<'_>, all: &StateSockets) -> Span<'static> {
     let role = Role::Class(StateClass::of(all.state));
     Span::styled(format!(" {} ", all.state), context.theme.badge(role))
 }
 
 /// Names the owner and its users: `nginx[812] root`, `nginx[813] [814] www-data`; `hidden`, `user
 /// alice`; `backlog of sshd[7] root`.
-pub fn owner_words(context: &InspectorContext<'_>, owner: &PortOwner<'_>) -> Vec<String> {
+pub fn owner_words(context: &InspectorContext<'_>, owner: &PortOwner) -> Vec<String> {
     let snapshot = &context.scan.snapshot;
     let Some(first) = owner.first() else { return Vec::new() };
     let mut named = words::owner(context.app, snapshot, first);
@@ -276,17 +277,13 @@ fn processes(context: &InspectorContext<'_>, pids: &[u32]) -> Vec<String> {
 }
 
 /// Returns the process of the owner that is described. None: none is, or none holds the sockets.
-fn described<'a>(context: &InspectorContext<'a>, owner: &PortOwner<'_>) -> Option<&'a Process> {
-    let is_held = groups::is_held(context.scan.snapshot.owner(owner.first()?));
+fn described<'a>(context: &InspectorContext<'a>, owner: &PortOwner) -> Option<&'a Process> {
+    let is_held = is_held(context.scan.snapshot.owner(owner.first()?));
     owner.pids.iter().filter(|_| is_held).find_map(|&pid| context.app.processes().get(pid))
 }
 
 /// Returns the command line, after the pid unless the process is the only one.
-pub fn command(
-    context: &InspectorContext<'_>,
-    owner: &PortOwner<'_>,
-    is_only: bool,
-) -> Option<String> {
+pub fn command(context: &InspectorContext<'_>, owner: &PortOwner, is_only: bool) -> Option<String> {
     let process = described(context, owner)?;
     let command = process.command.as_ref().filter(|command| !command.is_empty())?;
     let of = if is_only { String::new() } else { format!("[{}] ", process.pid) };
@@ -295,10 +292,7 @@ pub fn command(
 
 /// Returns label and value of what is known of the process: when it started, its unit or
 /// container, its working directory and its parent.
-pub fn details(
-    context: &InspectorContext<'_>,
-    owner: &PortOwner<'_>,
-) -> Vec<(&'static str, String)> {
+pub fn details(context: &InspectorContext<'_>, owner: &PortOwner) -> Vec<(&'static str, String)> {
     let Some(process) = described(context, owner) else { return Vec::new() };
     let taken = context.scan.snapshot.taken_at;
     let age = process.started.and_then(|at| taken.checked_sub(std::time::Duration::from_secs(at)));
@@ -332,24 +326,22 @@ fn units(context: &InspectorContext<'_>, pids: &[u32]) -> Vec<(&'static str, Str
 
 /// Describes the sockets of one owner in one state: protocol and addresses, times, and whether the
 /// map hides their protocol.
-pub fn state_words(context: &InspectorContext<'_>, all: &StateSockets<'_>) -> Vec<String> {
+pub fn state_words(context: &InspectorContext<'_>, all: &StateSockets) -> Vec<String> {
     let protocol = all.protocol.name().to_uppercase();
-    let mut parts = match all.sockets[..] {
+    let mut parts = match &all.examples[..] {
         [socket] if socket.remote.is_some() => {
             let local = context.scan.snapshot.interfaces.local(socket);
             let arrow = context.theme.glyph("→", "->");
             let remote = socket.remote.map(|remote| format!(" {arrow} {remote}"));
             vec![format!("{protocol} {local}{}", remote.unwrap_or_default())]
         }
-        ref sockets if sockets.iter().all(|socket| socket.remote.is_none()) => {
-            vec![format!("{protocol} {}", addresses(context, sockets))]
-        }
-        ref sockets => {
-            let count = notation::counted(sockets.len() as u64, "socket");
-            vec![format!("{protocol} {count}"), peers(sockets)]
+        _ if all.peers.is_empty() => vec![format!("{protocol} {}", addresses(context, all))],
+        _ => {
+            let count = notation::counted(all.count as u64, "socket");
+            vec![format!("{protocol} {count}"), peers(all)]
         }
     };
-    parts.extend(times(context, &all.sockets));
+    parts.extend(times(context, all));
     if context.socket.is_none() && !context.app.map().protocols.includes(all.protocol) {
         parts.push(format!("not on this map ({protocol})"));
     }
@@ -357,47 +349,39 @@ pub fn state_words(context: &InspectorContext<'_>, all: &StateSockets<'_>) -> Ve
 }
 
 /// Returns the local addresses without the port: `0.0.0.0 and [::]`, `[::] (IPv4 too)`.
-fn addresses(context: &InspectorContext<'_>, sockets: &[&Socket]) -> String {
+fn addresses(context: &InspectorContext<'_>, all: &StateSockets) -> String {
     let interfaces = &context.scan.snapshot.interfaces;
-    let mut counts: Vec<(String, usize)> = Vec::new();
-    for socket in sockets {
+    let named = all.addresses.iter().take(NAMED_ADDRESSES).map(|(socket, count)| {
         let local = interfaces.local(socket).to_string();
         let address = local.rsplit_once(':').map_or(&*local, |(address, _)| address);
         let too = if socket.family == Family::Dual { " (IPv4 too)" } else { "" };
-        let address = format!("{address}{too}");
-        match counts.iter_mut().find(|(known, _)| *known == address) {
-            Some((_, count)) => *count += 1,
-            None => counts.push((address, 1)),
+        match count {
+            1 => format!("{address}{too}"),
+            _ => format!("{address}{too} ({})", notation::counted(*count, "socket")),
         }
-    }
-    let more = counts.len().saturating_sub(NAMED_ADDRESSES);
-    let named = counts.into_iter().take(NAMED_ADDRESSES).map(|(address, count)| match count {
-        1 => address,
-        _ => format!("{address} ({})", notation::counted(count as u64, "socket")),
     });
-    joined(named.collect(), more)
+    joined(named.collect(), all.addresses.len().saturating_sub(NAMED_ADDRESSES))
 }
 
 /// Returns the peers of several sockets: their endpoints, or their addresses with the number of
 /// sockets if there are many.
-fn peers(sockets: &[&Socket]) -> String {
-    let remotes = || sockets.iter().filter_map(|socket| socket.remote);
-    if sockets.len() <= NAMED_ADDRESSES {
-        return format!("peers {}", joined(remotes().map(|r| r.to_string()).collect(), 0));
+fn peers(all: &StateSockets) -> String {
+    if all.count <= NAMED_ADDRESSES {
+        let remotes = all.examples.iter().filter_map(|socket| socket.remote);
+        return format!("peers {}", joined(remotes.map(|r| r.to_string()).collect(), 0));
     }
-    let mut counts: HashMap<IpAddr, u64> = HashMap::new();
-    for remote in remotes() {
-        *counts.entry(remote.address).or_default() += 1;
-    }
-    let mut counts: Vec<(IpAddr, u64)> = counts.into_iter().collect();
-    counts.sort_unstable_by_key(|&(address, count)| (std::cmp::Reverse(count), address));
-    if let [(address, _)] = counts[..] {
+    if let [(address, _)] = all.peers[..] {
         return format!("peer {address}");
     }
-    let more = counts.len().saturating_sub(NAMED_ADDRESSES);
-    let named = counts.into_iter().take(NAMED_ADDRESSES);
-    let named = named.map(|(peer, count)| format!("{peer} ({})", notation::grouped(count)));
+    let named = all.peers.iter().take(NAMED_ADDRESSES);
+    let named = named.map(|(peer, count)| format!("{peer} ({})", notation::grouped(*count)));
+    let more = all.peers.len().saturating_sub(NAMED_ADDRESSES);
     format!("peers {}", joined(named.collect(), more))
+}
+
+/// Returns whether the processes hold the sockets now.
+pub fn is_held(owner: Owner<'_>) -> bool {
+    matches!(owner, Owner::Process(_) | Owner::Backlog(_))
 }
 
 /// Joins names: `a and b`, `a, b and 3 more`.
@@ -412,16 +396,16 @@ fn joined(mut names: Vec<String>, more: usize) -> String {
 }
 
 /// Returns the age of the sockets and their remaining time in TIME-WAIT, as far as they are known
-/// and the same for all.
-fn times(context: &InspectorContext<'_>, sockets: &[&Socket]) -> Vec<String> {
+/// and the same for all. Compares few sockets only.
+fn times(context: &InspectorContext<'_>, all: &StateSockets) -> Vec<String> {
     let of = |socket: &Socket| {
         let age = context.app.history().age(socket).and_then(words::lasting);
         let left = words::seconds_left(socket).map(|seconds| format!("{seconds}s left"));
         // The remaining time is more important, and the first to be shown.
         left.into_iter().chain(age).collect::<Vec<_>>()
     };
-    let Some((first, others)) = sockets.split_first() else { return Vec::new() };
-    if others.len() >= TIMED_SOCKETS {
+    let Some((first, others)) = all.examples.split_first() else { return Vec::new() };
+    if all.count > all.examples.len() {
         return Vec::new();
     }
     let times = of(first);
@@ -438,7 +422,5 @@ fn value_width(context: &InspectorContext<'_>) -> usize {
 }
 
 fn value_lines(context: &InspectorContext<'_>, value: &str) -> Vec<String> {
-    let room = value_width(context);
-    let is_broken = value.split(' ').any(|word| word.width() > room);
-    if is_broken { words::pieces(value, room) } else { words::wrapped(value, room) }
+    words::command_rows(value, value_width(context))
 }

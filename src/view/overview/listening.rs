@@ -70,7 +70,9 @@ fn columns<'a>(
             dim(started(context, row).unwrap_or_default(), context.theme)
         }),
         TableColumn::right("queue", widest("queue", &queue), 1, |context, row, _| {
-            let is_full = row.queue.is_some_and(|queue| queue.limit == Some(queue.waiting));
+            let is_full = row
+                .queue
+                .is_some_and(|queue| queue.limit.is_some_and(|limit| queue.waiting >= limit));
             match row.queue.map_or(0, |queue| queue.waiting) {
                 0 => dim(queue(row), context.theme),
                 _ if is_full => {

@@ -5,7 +5,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::{
     app::App,
     domain::{
-        Age, Endpoint, Family, Owner, Snapshot, Socket, State,
+        Age, Endpoint, Family, Owner, Snapshot, Socket, Source, State,
         notation::{self, grouped},
     },
     view::words,
@@ -83,21 +83,24 @@ pub fn unit(app: &App, snapshot: &Snapshot, socket: &Socket, width: usize) -> St
 }
 
 /// Formats the queues: of a listener, the connections that wait for accept() and their limit, `3/511`;
-/// else the bytes received and sent that nobody has taken. Empty: the socket has none.
-pub fn queue(socket: &Socket) -> String {
+/// else the bytes received and sent that nobody has taken. Empty: the socket has none. /proc/net does
+/// not have the limit.
+pub fn queue(snapshot: &Snapshot, socket: &Socket) -> String {
     match (socket.state, socket.receive_queue, socket.send_queue) {
+        (State::Listen, waiting, 0) if snapshot.source == Source::Procfs => grouped(waiting),
         (State::Listen, waiting, limit) => format!("{}/{}", grouped(waiting), grouped(limit)),
         (_, 0, 0) => String::new(),
         (_, received, sent) => format!("{}/{}", grouped(received), grouped(sent)),
     }
 }
 
-/// Formats the time left in TIME-WAIT, or the age, `>17m` if it is only a lower limit.
-pub fn age(app: &App, socket: &Socket) -> String {
+/// Formats the time left in TIME-WAIT, or the age, `>17m` if it is only a lower limit. `index`: the
+/// position of the socket in the latest snapshot.
+pub fn age(app: &App, socket: &Socket, index: usize) -> String {
     if let Some(seconds) = words::seconds_left(socket) {
         return format!("{seconds}s left");
     }
-    match app.history().age(socket) {
+    match app.history().age_at(index) {
         Some(Age::Exactly(age)) => notation::rounded(age.as_secs_f64()),
         Some(Age::AtLeast(age)) => format!(">{}", notation::rounded(age.as_secs_f64())),
         None => String::new(),

@@ -19,6 +19,8 @@ const HINTS: [&str; 3] = [
 ];
 /// Width of ` / `.
 const START: usize = 3;
+/// Columns between the examples and the count.
+const GAP: usize = 2;
 /// Minimum width of the text, at the cost of the count.
 const LEAST: usize = 30;
 
@@ -39,7 +41,7 @@ pub fn render(context: &SocketsContext<'_>, surface: &mut Surface<'_>) {
     let room = usize::from(right - area.x).saturating_sub(START + 1);
     let mut spans = vec![Span::styled(" / ", theme.style(Role::Accent).bold())];
     if line.text().is_empty() && !line.is_focused() {
-        let hint = first_fitting(&HINTS.map(str::to_owned), room, theme);
+        let hint = first_fitting(&HINTS.map(str::to_owned), room.saturating_sub(GAP), theme);
         spans.push(Span::styled(hint, theme.style(Role::Faint)));
     } else {
         spans.extend(text(context, room));

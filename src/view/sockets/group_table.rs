@@ -18,6 +18,9 @@ use crate::{
     },
 };
 
+/// The title of the column with the number of ephemeral ports.
+const PORTS: &str = "eph.ports";
+
 type GroupTableColumn<'a> = TableColumn<SocketsContext<'a>, RowGroup>;
 
 pub fn render(context: &SocketsContext<'_>, groups: &[RowGroup], surface: &mut Surface<'_>) {
@@ -41,6 +44,7 @@ pub fn column_at(app: &App, width: u16, x: u16) -> Option<usize> {
     let title = TableLayout::from(columns(app)).title_at(width, x)?;
     GroupColumn::EACH.iter().position(|column| match column {
         GroupColumn::Name => title == app.sockets().group_by().name(),
+        GroupColumn::Ports => title == PORTS,
         _ => title == column.name(),
     })
 }
@@ -50,7 +54,9 @@ fn columns<'a>(app: &'a App) -> Vec<GroupTableColumn<'a>> {
     let order = sockets.group_order();
     let title = sockets.group_by().name();
     let sorting = |column: GroupTableColumn<'a>, by| {
-        if order.column == by { column.sorting(order.is_reversed) } else { column }
+        // The largest number comes first.
+        let is_ascending = order.is_reversed == (by != GroupColumn::Name);
+        if order.column == by { column.sorting(is_ascending) } else { column }
     };
     let name = GroupTableColumn::<'a>::left(title, 20, 0, |context, row, width| {
         plain(words::shorten(&name(context.app, row), width))
@@ -59,9 +65,8 @@ fn columns<'a>(app: &'a App) -> Vec<GroupTableColumn<'a>> {
     let all = GroupTableColumn::<'a>::right("sockets", 9, 0, |_, row, _| {
         plain(notation::grouped(row.sockets))
     });
-    let ports = GroupTableColumn::<'a>::right("ports", 7, 1, |_, row, _| {
-        plain(notation::grouped(row.ports))
-    });
+    let ports =
+        GroupTableColumn::<'a>::right(PORTS, 9, 1, |_, row, _| plain(notation::grouped(row.ports)));
     vec![
         sorting(name, GroupColumn::Name),
         sorting(all, GroupColumn::Sockets),

@@ -23,7 +23,8 @@ const WIDE: u16 = 150;
 struct TableRow<'a> {
     snapshot: &'a Snapshot,
     socket: &'a Socket,
-    has_ended: bool,
+    /// Index of the socket in the latest snapshot. None: the socket has ended.
+    index: Option<usize>,
     /// Whether the search finds the socket.
     is_found: bool,
 }
@@ -37,8 +38,11 @@ pub fn render(context: &SocketsContext<'_>, surface: &mut Surface<'_>) {
     let rows: Vec<TableRow<'_>> = visible
         .filter_map(|(position, &row)| {
             let (snapshot, socket) = context.app.sockets().on_row(row, context.scan)?;
-            let has_ended = matches!(row, ListRow::Ended(_));
-            Some(TableRow { snapshot, socket, has_ended, is_found: list.is_found(position) })
+            let index = match row {
+                ListRow::Listed(index) => Some(index as usize),
+                ListRow::Ended(_) => None,
+            };
+            Some(TableRow { snapshot, socket, index, is_found: list.is_found(position) })
         })
         .collect();
     let selected = list.selected.and_then(|index| index.checked_sub(list.first));
@@ -61,7 +65,7 @@ fn flag<'a>(context: &SocketsContext<'a>, row: &TableRow<'a>) -> Span<'static> {
     let (sockets, theme) = (context.app.sockets(), context.theme);
     let (mark, role) = match row {
         row if sockets.is_marked(row.socket) => (theme.glyph("✓", "*"), Role::Accent),
-        row if row.has_ended => (theme.glyph("−", "-"), Role::Warn),
+        row if row.index.is_none() => (theme.glyph("−", "-"), Role::Warn),
         row if sockets.recent().is_new(row.socket, context.app.now()) => ("+", Role::Ok),
         row if row.is_found => (theme.glyph("•", "o"), Role::Accent),
         _ => return Span::raw(" "),
@@ -88,7 +92,7 @@ fn columns(app: &App, width: u16) -> Vec<SocketTableColumn<'_>> {
     let each = shown.map(|&column| {
         let table_column = of_column(column, widest);
         if column == sorted.column {
-            table_column.sorting(sorted.is_reversed)
+            table_column.sorting(!sorted.is_reversed)
         } else {
             table_column
         }
@@ -129,14 +133,13 @@ fn of_column<'a>(column: SocketColumn, widest: u16) -> SocketTableColumn<'a> {
             plain(cells::unit(context.app, row.snapshot, row.socket, width))
         })
         .up_to(40),
-        SocketColumn::Queue => {
-            SocketTableColumn::<'a>::right(title, 9, 3, |_, row, _| plain(cells::queue(row.socket)))
-        }
+        SocketColumn::Queue => SocketTableColumn::<'a>::right(title, 9, 3, |_, row, _| {
+            plain(cells::queue(row.snapshot, row.socket))
+        }),
         SocketColumn::Age => SocketTableColumn::<'a>::right(title, 8, 2, |context, row, _| {
-            let age = if row.has_ended {
-                "ended".to_owned()
-            } else {
-                cells::age(context.app, row.socket)
+            let age = match row.index {
+                Some(index) => cells::age(context.app, row.socket, index),
+                None => "ended".to_owned(),
             };
             dim(age, context.theme)
         }),
