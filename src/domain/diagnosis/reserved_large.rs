@@ -24,6 +24,9 @@ const MAX_RANGES: usize = 8;
 const MIN_RANGE_SIZE: u32 = 1024;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
+    if !evidence.snapshot.knows_range() {
+        return Vec::new();
+    }
     let ephemeral = &evidence.snapshot.ephemeral;
     let share =
         f64::from(ephemeral.reserved_in(ephemeral.range)) / f64::from(ephemeral.range.len());
