@@ -346,6 +346,13 @@ impl Snapshot {
         !self.gaps.iter().any(Gap::hides_capacity)
     }
 
+    /// Returns whether this sysctl (`net.ipv4.ip_local_port_range`) could not be read, so that its
+    /// value is assumed.
+    pub fn assumes(&self, name: &str) -> bool {
+        let mut gaps = self.gaps.iter();
+        gaps.any(|gap| matches!(gap, Gap::PolicyAssumed { sysctl, .. } if sysctl.as_str() == name))
+    }
+
     pub fn is_complete(&self) -> bool {
         self.gaps.is_empty()
     }

@@ -81,7 +81,7 @@ pub fn write_text(reservation: &Reservation<'_>, out: &mut dyn Write) -> io::Res
     let is_same = added.is_empty() && removed.is_empty();
     match reservation.refusal {
         Some(refusal) => {
-            writeln!(out, "Nothing was changed: {refusal}.")?;
+            write!(out, "Nothing was changed: {refusal}. ")?;
             write_command(reservation, "By hand, with the rights to do it:", out)?;
         }
         None if is_same => {
@@ -91,8 +91,8 @@ pub fn write_text(reservation: &Reservation<'_>, out: &mut dyn Write) -> io::Res
             writeln!(out, "Changed, and verified by reading the list.")?;
         }
         None => {
-            writeln!(out, "Nothing was changed. --yes makes the change.")?;
-            write_command(reservation, "By hand:", out)?;
+            write!(out, "Nothing was changed. ")?;
+            write_command(reservation, "--yes makes the change; by hand:", out)?;
         }
     }
     write_line(reservation, out)

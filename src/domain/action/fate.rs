@@ -68,7 +68,11 @@ fn left_alone(socket: &Socket) -> SocketFate {
 
 /// Returns what happens to a connection in SYN-RECEIVED, which ends with its listener.
 fn of_listener(input: &ActionInput<'_>, socket: &Socket, ended: &BTreeSet<u32>) -> SocketFate {
-    let listeners = input.sockets().iter().filter(|other| other.state == State::Listen);
+    let mut listeners =
+        input.sockets().iter().filter(|other| other.state == State::Listen).peekable();
+    if listeners.peek().is_none() {
+        return SocketFate::Unknown("a connection on it waits for a listener that is not listed");
+    }
     let mut fates = listeners.map(|listener| of_end(input, listener, ended));
     match fates.find(|fate| *fate != SocketFate::Released) {
         Some(fate) => fate,

@@ -324,6 +324,8 @@ struct KindSockets {
     /// The names of kernel tunnels.
     tunnels: BTreeSet<String>,
     devices: BTreeSet<String>,
+    /// Whether a tunnel does not report its port.
+    is_probable: bool,
     unresolved: bool,
     /// The longest time until a timer of the sockets fires, in milliseconds. None: no timer is
     /// known.
@@ -346,6 +348,7 @@ impl KindSockets {
         for tunnel in snapshot.tunnels(socket) {
             self.tunnels.insert(tunnel.to_string());
             self.devices.insert(tunnel.device.to_string());
+            self.is_probable |= tunnel.port.is_none();
         }
         self.longest_ms = self.longest_ms.max(socket.expires_ms);
     }
@@ -357,12 +360,17 @@ impl KindSockets {
         };
         let devices: Vec<String> =
             self.devices.iter().map(|device| format!("ip link set {device} down")).collect();
-        format!(
-            "the kernel uses the UDP port for {}. No process can free it: `{}` frees it, or `ip \
-             link delete`.",
-            join(&self.tunnels, " and "),
-            devices.join("; "),
-        )
+        let (tunnels, down) = (join(&self.tunnels, " and "), devices.join("; "));
+        match self.is_probable {
+            true => format!(
+                "no process holds the UDP port, which is {tunnels}: `{down}` may free it, or `ip \
+                 link delete`."
+            ),
+            false => format!(
+                "the kernel uses the UDP port for {tunnels}. No process can free it: `{down}` frees \
+                 it, or `ip link delete`."
+            ),
+        }
     }
 
     /// Returns `longest_ms` in seconds, rounded up; 60, the length of TIME-WAIT, if it is None.
