@@ -42,3 +42,21 @@ pub fn sysctl_line(ports: &[PortRange]) -> Option<String> {
     let list = list(ports);
     (1..=PAGE).contains(&list.len()).then(|| format!("{SYSCTL} = {list}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_sysctl_d_holds_neither_an_empty_nor_a_long_list() {
+        let ports = |count: u16| -> Vec<PortRange> {
+            let each = (0..count).map(|i| 20_000 + 2 * i);
+            each.map(|port| PortRange::new(port, port).unwrap()).collect()
+        };
+        let expected = "net.ipv4.ip_local_reserved_ports = 20000,20002";
+        assert_eq!(sysctl_line(&ports(2)).as_deref(), Some(expected));
+        // 5 digits and a comma: 682 ports are 4,091 bytes, 683 are 4,097.
+        assert!(sysctl_line(&ports(682)).is_some());
+        assert_eq!((sysctl_line(&ports(683)), sysctl_line(&[])), (None, None));
+    }
+}
