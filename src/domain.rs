@@ -24,6 +24,7 @@ pub mod owner;
 pub mod port;
 pub mod process_name;
 pub mod remote_port;
+pub mod reserved_list;
 pub mod service;
 pub mod snapshot;
 pub mod socket;
@@ -36,7 +37,7 @@ pub mod wait_condition;
 pub mod wrap;
 
 pub use analysis::{Analysis, DestinationUse, Left, OwnerKey, OwnerUse, PortSet, RangeUse};
-pub use attribution::{Holders, UnreadThreads, UnreadableProcess};
+pub use attribution::{Holders, UnreadHolders, UnreadThreads, UnreadableProcess};
 pub use binder::{AddressRefusal, Binder, Bound, Errno, Miss, NextPort, Outcome, Refusal};
 pub use destination::Destination;
 pub use diagnosis::{Diagnosis, Evidence, Finding, Level, Severity, Thresholds};

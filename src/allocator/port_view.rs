@@ -81,7 +81,12 @@ impl WantedAddress {
         }
         let (local, address) = (socket.local.address.to_canonical(), address.to_canonical());
         let is_same_family = match address {
-            IpAddr::V4(_) => socket.family != Family::Ipv6 || local.is_ipv4(),
+            // connect() of an IPv6 socket that was not bound blocks all IPv4 addresses, too.
+            IpAddr::V4(address) => {
+                socket.family != Family::Ipv6
+                    || local.is_ipv4()
+                    || address.is_unspecified() && socket.state.has_peer()
+            }
             // Includes all IPv4 addresses, unless net.ipv6.bindv6only is 1.
             IpAddr::V6(address) if address.is_unspecified() => true,
             IpAddr::V6(_) => socket.family != Family::Ipv4,

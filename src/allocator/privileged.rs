@@ -49,9 +49,12 @@ pub fn permitted<B: Binder + ?Sized>(
     if rest.len() == 0 {
         return None;
     }
+    let (ports, need) = match below {
+        1 => ("1 port".to_owned(), "is left out: it needs"),
+        below => (format!("{below} ports"), "are left out: they need"),
+    };
     left_out(&format!(
-        "{below} ports below ip_unprivileged_port_start = {start} are left out: they need \
-         CAP_NET_BIND_SERVICE"
+        "{ports} below ip_unprivileged_port_start = {start} {need} CAP_NET_BIND_SERVICE"
     ));
     Some(rest)
 }

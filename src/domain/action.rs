@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{Endpoint, ProcessTable, Protocol, Snapshot, Socket, Text};
 
-pub use command::{list as port_list, sysctl, sysctl_line};
+pub use crate::domain::reserved_list::list as port_list;
 pub use fate::SocketFate;
 pub use plan::{FreePlan, plan};
 pub use protection::Protection;
@@ -266,7 +266,7 @@ pub fn choices(input: &ActionInput<'_>) -> Vec<ActionChoice> {
     let open = input.sockets().iter().filter(is_open);
     actions.extend(open.take(MAX_CLOSED).map(|socket| PortAction::Close(vec![*socket])));
     actions.extend(drains(&closed_sockets(input)));
-    if input.snapshot.ephemeral.may_choose(input.port) {
+    if may_reserve(input) {
         actions.push(PortAction::Reserve);
     }
     actions.push(PortAction::Wait);
@@ -274,6 +274,12 @@ pub fn choices(input: &ActionInput<'_>) -> Vec<ActionChoice> {
         .into_iter()
         .map(|action| ActionChoice { forecast: forecast(input, &action), action })
         .collect()
+}
+
+/// Returns whether the port can be added to the reserved ones: the kernel may choose it. False if the
+/// present list is only assumed, because the new list would replace the real one.
+fn may_reserve(input: &ActionInput<'_>) -> bool {
+    input.snapshot.knows_range() && input.snapshot.ephemeral.may_choose(input.port)
 }
 
 /// Returns what the action would do to the port.

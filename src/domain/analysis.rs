@@ -75,6 +75,8 @@ pub struct RangeUse {
     pub suspected: u32,
     /// TCP: ports of the range in `Analysis::numbered`.
     pub numbered: u32,
+    /// Of `numbered`: ports of the low parity.
+    pub low_parity_numbered: u32,
     /// TCP: upper bound of the number of connected ports that other destinations may be unable to
     /// share. A port can be shared only if connect() chose it. For these ports, the kernel does not
     /// show which call chose the port, and the order of use does not show that connect() did.
@@ -117,6 +119,9 @@ pub struct DestinationUse {
     /// Ports of the low parity, without reserved ports and `Analysis::unconnectable`. Unlike
     /// `capacity`, includes all ports of `Analysis::numbered`.
     pub low_parity_capacity: u32,
+    /// Of `low_parity_capacity`: ports of `Analysis::numbered` without a connection to the
+    /// destination, which connect() searches but cannot use.
+    pub low_parity_foreign: u32,
     /// Of `used`: ports of the low parity.
     pub low_parity_used: u32,
     /// The owners that hold or held the sockets, most sockets first. At most four.
@@ -254,6 +259,7 @@ impl RangeUse {
             low_parity_unconnectable: 0,
             suspected: 0,
             numbered: 0,
+            low_parity_numbered: 0,
             uncertain: 0,
             bind_may_miss: 0,
             connect_may_miss: 0,
@@ -309,7 +315,15 @@ impl DestinationUse {
     }
 
     pub fn low_parity_available(&self) -> u32 {
-        self.low_parity_capacity.saturating_sub(self.low_parity_used)
+        let unusable = self.low_parity_foreign + self.low_parity_used;
+        self.low_parity_capacity.saturating_sub(unusable)
+    }
+
+    /// Returns the number of unused ports of the other parity, which connect() tries last.
+    pub fn high_parity_available(&self) -> u32 {
+        let low = self.low_parity_capacity.saturating_sub(self.low_parity_foreign);
+        let used = self.used.saturating_sub(self.low_parity_used);
+        self.capacity.saturating_sub(low).saturating_sub(used)
     }
 
     /// Returns the number of ports in use: those of `used` that connect() cannot surely reuse. The

@@ -5,12 +5,13 @@ mod departed;
 mod held_inodes;
 #[cfg(test)]
 mod tests;
+mod unread;
 
 use crate::domain::{Errno, Gap, Holder, Snapshot, Socket, gap::MissingPrivilege, owner::Span};
 
 use self::backlog::Backlog;
 pub(in crate::domain) use self::backlog::ListenerUids;
-pub use self::{departed::Departed, held_inodes::HeldInodes};
+pub use self::{departed::Departed, held_inodes::HeldInodes, unread::UnreadHolders};
 
 /// The result of a walk over the processes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,11 +81,13 @@ pub struct UnreadableProcess {
     pub uid: Option<u32>,
 }
 
-/// Sets the holder of each socket, and adds a gap if owners may be missing.
+/// Sets the holder of each socket and `Snapshot::unread_holders`, and adds a gap if owners may be
+/// missing.
 ///
 /// The snapshot must be sorted (`Snapshot::sort`): the sockets of one port must be adjacent.
 pub fn attribute(snapshot: &mut Snapshot, holders: &Holders) {
-    let Snapshot { sockets, pids, gaps, .. } = snapshot;
+    let Snapshot { sockets, pids, gaps, unread_holders, .. } = snapshot;
+    unread_holders.set(holders);
     let unreadable_holders = UnreadableHolders::of(holders);
     let mut pool = PidPool { pids, last: None };
     let mut backlog = Backlog::default();

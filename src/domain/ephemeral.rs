@@ -42,8 +42,8 @@ pub struct Ephemeral {
     pub timestamps: Option<u8>,
     /// `ip_autobind_reuse`: if no port is free, bind() to port 0 with SO_REUSEADDR may share a port
     /// whose sockets all have SO_REUSEADDR. False where the kernel has no such sysctl (before Linux
-    /// 5.7).
-    pub autobind_reuse: bool,
+    /// 5.7); None when it could not be read.
+    pub autobind_reuse: Option<bool>,
 }
 
 impl Ephemeral {
@@ -56,7 +56,7 @@ impl Ephemeral {
             tw_reuse: Some(2),
             tw_reuse_delay_ms: Some(DEFAULT_REUSE_DELAY_MS),
             timestamps: Some(1),
-            autobind_reuse: false,
+            autobind_reuse: Some(false),
         }
     }
 

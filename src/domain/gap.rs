@@ -110,6 +110,10 @@ const MAX_NAMED: usize = 3;
 impl Gap {
     /// The result of `what` for gaps that hide bound-inactive sockets.
     pub const BOUND_INACTIVE: &str = "bound-inactive sockets";
+    /// The sysctls that `PolicyAssumed` may name.
+    pub const RANGE: &str = "net.ipv4.ip_local_port_range";
+    pub const RESERVED: &str = "net.ipv4.ip_local_reserved_ports";
+    pub const UNPRIVILEGED_START: &str = "net.ipv4.ip_unprivileged_port_start";
 
     /// Returns what is missing, for `missing[].what` in JSON and for the header of the screen.
     pub fn what(&self) -> &'static str {
@@ -176,9 +180,8 @@ impl Gap {
 
     /// Returns whether the ephemeral range or the list of reserved ports is assumed.
     pub fn hides_capacity(&self) -> bool {
-        const RANGE_SYSCTLS: [&str; 2] =
-            ["net.ipv4.ip_local_port_range", "net.ipv4.ip_local_reserved_ports"];
-        matches!(self, Self::PolicyAssumed { sysctl, .. } if RANGE_SYSCTLS.contains(&sysctl.as_str()))
+        let sysctls = [Self::RANGE, Self::RESERVED];
+        matches!(self, Self::PolicyAssumed { sysctl, .. } if sysctls.contains(&sysctl.as_str()))
     }
 
     /// Returns the number of sockets without a visible owner. None: the gap is not about owners.

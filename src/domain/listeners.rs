@@ -19,6 +19,8 @@ pub struct ListenerUse {
     pub addresses: Vec<IpAddr>,
     /// Whether the sockets accept connections to all addresses of both families.
     pub is_on_all: bool,
+    /// Whether a socket without a device is on all addresses: of IPv4, of IPv6.
+    wildcards: [bool; 2],
     /// Number of processes that hold the first socket.
     pub processes: usize,
     /// None: UDP, which has no such queue.
@@ -127,6 +129,7 @@ impl ListenerUse {
             key,
             addresses: Vec::new(),
             is_on_all: false,
+            wildcards: [false; 2],
             processes: snapshot.owner(socket).pids().len(),
             queue: None,
             age: history.age(socket),
@@ -139,10 +142,11 @@ impl ListenerUse {
         if let Err(at) = self.addresses.binary_search(&address) {
             self.addresses.insert(at, address);
         }
-        let has = |family: IpAddr| self.addresses.contains(&family);
-        let [all4, all6] = [IpAddr::from([0; 4]), IpAddr::from([0_u16; 8])];
-        self.is_on_all |=
-            has(all4) && has(all6) || socket.family == Family::Dual && address == all6;
+        if socket.interface.is_none() && address.is_unspecified() {
+            self.wildcards[0] |= address.is_ipv4() || socket.family == Family::Dual;
+            self.wildcards[1] |= address.is_ipv6();
+            self.is_on_all = self.wildcards == [true; 2];
+        }
         if socket.state == State::Listen {
             // /proc/net does not report the limit.
             let limit = (source == Source::SockDiag).then_some(socket.send_queue);

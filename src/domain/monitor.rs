@@ -47,6 +47,10 @@ impl Monitor {
         while self.earlier.get(1).is_some_and(|&(_, at)| is_old(at)) {
             self.earlier.pop_front();
         }
+        // The clock was set back.
+        if self.earlier.back().is_some_and(|&(_, at)| at > now) {
+            self.earlier.clear();
+        }
         let newest = self.earlier.back().map(|&(_, at)| at);
         if newest.is_none_or(|at| now.saturating_sub(at) >= KEPT_EACH) {
             self.earlier.push_back((snapshot.vitals.clone(), now));

@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use crate::domain::{
     Destination, Endpoint, Ephemeral, Errno, Gap, Holder, Interfaces, Owner, PortSet, Protocol,
-    Socket, State, Text, Users, Vitals, ephemeral::TupleReuse, owner::Span,
+    Socket, State, Text, UnreadHolders, Users, Vitals, ephemeral::TupleReuse, owner::Span,
 };
 
 /// The kind of machine behind a `Host`.
@@ -116,6 +116,8 @@ pub struct Snapshot {
     pub interfaces: Interfaces,
     /// Pids of owners. The spans of `Holder` refer to them.
     pub pids: Vec<u32>,
+    /// What was not read in the search for owners.
+    pub unread_holders: UnreadHolders,
     pub gaps: Vec<Gap>,
     /// Upper bound of the number of unlisted TCP sockets that may be bound to an unknown port; 0:
     /// there are none. Does not include those of `Gap::PortsInDoubt`.
@@ -149,6 +151,7 @@ impl Snapshot {
             sockets: Vec::new(),
             interfaces: Interfaces::default(),
             pids: Vec::new(),
+            unread_holders: UnreadHolders::default(),
             gaps: Vec::new(),
             unlisted: 0,
             refused_bind: None,
@@ -165,6 +168,7 @@ impl Snapshot {
         self.sockets.clear();
         self.interfaces = Interfaces::default();
         self.pids.clear();
+        self.unread_holders.clear();
         self.gaps.clear();
         self.unlisted = 0;
         self.refused_bind = None;
@@ -340,6 +344,13 @@ impl Snapshot {
     /// assumed.
     pub fn knows_range(&self) -> bool {
         !self.gaps.iter().any(Gap::hides_capacity)
+    }
+
+    /// Returns whether this sysctl (`net.ipv4.ip_local_port_range`) could not be read, so that its
+    /// value is assumed.
+    pub fn assumes(&self, name: &str) -> bool {
+        let mut gaps = self.gaps.iter();
+        gaps.any(|gap| matches!(gap, Gap::PolicyAssumed { sysctl, .. } if sysctl.as_str() == name))
     }
 
     pub fn is_complete(&self) -> bool {

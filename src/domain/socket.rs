@@ -290,6 +290,13 @@ impl Socket {
         self.is_closed_by_process() && self.undelivered() > 0
     }
 
+    /// Returns whether close() does not release the port before the peer has acknowledged, which
+    /// it may never do, although the peer has closed: the socket is in LAST-ACK, or in CLOSE-WAIT
+    /// with data to deliver.
+    pub fn waits_for_acknowledgement(&self) -> bool {
+        self.state == State::LastAck || self.state == State::CloseWait && self.undelivered() > 0
+    }
+
     /// Returns whether the socket is in a queue of a listener: it is in SYN-RECEIVED, or waits for
     /// accept().
     ///

@@ -88,15 +88,17 @@ impl Snapshot {
     /// Stores the tunnels and sets the kernel as the holder of their sockets, which no process
     /// holds.
     ///
-    /// Must run after `attribute`. A tunnel that does not report its port may own any socket that
-    /// is known to have no process, but not one that a hidden process may hold. If several tunnels
-    /// do not report their ports, none of them gets a socket.
+    /// Must run after `attribute`. A tunnel that does not report its port may own the sockets of a
+    /// port that are known to have no process, but not one that a hidden process may hold. If there
+    /// are several such tunnels or several such ports, none of them gets a socket: a tunnel has one
+    /// port.
     pub fn name_tunnels(&mut self, tunnels: Vec<Tunnel>) {
         let mut any_hidden = false;
+        let silent_port = self.only_ownerless(&tunnels).filter(|_| only_silent(&tunnels).is_some());
         for socket in self.sockets.iter_mut().filter(|socket| is_candidate(socket)) {
             let has_port = by_port(&tunnels, socket.local.port).next().is_some();
             let is_hidden = socket.holder == Holder::Hidden;
-            if has_port || !is_hidden && only_silent(&tunnels).is_some() {
+            if has_port || !is_hidden && silent_port == Some(socket.local.port) {
                 any_hidden |= is_hidden;
                 socket.holder = Holder::Kernel;
             }
@@ -105,6 +107,18 @@ impl Snapshot {
         if any_hidden {
             self.recount_hidden_owners();
         }
+    }
+
+    /// Returns the port of the UDP sockets that no process holds and that are on the port of no
+    /// tunnel. None: there are none, or they have several ports.
+    fn only_ownerless(&self, tunnels: &[Tunnel]) -> Option<u16> {
+        let sockets = self.sockets.iter().filter(|socket| is_candidate(socket));
+        let sockets = sockets.filter(|socket| socket.holder == Holder::Nobody);
+        let mut ports = sockets
+            .map(|socket| socket.local.port)
+            .filter(|&port| by_port(tunnels, port).next().is_none());
+        let first = ports.next()?;
+        ports.all(|port| port == first).then_some(first)
     }
 }
 
@@ -162,6 +176,22 @@ mod tests {
         let probable = "probably WireGuard tunnel wg0".to_owned();
         assert_eq!(names(&snapshot), [Some(probable), None]);
         assert_eq!(snapshot.gaps, [Gap::OwnersHidden { sockets: 1, processes: 1 }]);
+    }
+
+    #[test]
+    fn a_tunnel_without_port_attribute_is_not_named_for_several_ports() {
+        let wireguard = (TunnelKind::Wireguard, "wg0", None);
+        let vxlan = (TunnelKind::Vxlan, "vx0", Some(4789));
+        let [known, one, other] = [4789, 51_820, 40_000].map(|port| socket(port, Holder::Nobody));
+        let ambiguous = snapshot(&[known, one, other], &[wireguard, vxlan]);
+        assert_eq!(names(&ambiguous), [Some("VXLAN tunnel vx0".to_owned()), None, None]);
+
+        let single = snapshot(&[known, one, one], &[wireguard, vxlan]);
+        let probable = Some("probably WireGuard tunnel wg0".to_owned());
+        assert_eq!(names(&single)[1..], [probable.clone(), probable]);
+        let words = frees_when(&single, &ProcessTable::default(), Protocol::Udp, 51_820).unwrap();
+        assert!(words.contains("`ip link set wg0 down` may free it"), "{words}");
+        assert!(!words.contains("No process can free it"), "{words}");
     }
 
     #[test]

@@ -58,13 +58,17 @@ impl<W: Write> CsvTable<W> {
     fn write_group(&mut self, listed: ListedGroups<'_>, group: &RowGroup) -> csv::Result<()> {
         self.write(group_kind(&group.id))?;
         self.write_text(std::iter::once(group.plain_name(listed.source())))?;
-        let classes = [StateClass::Listen, StateClass::Established, StateClass::TimeWait];
-        self.write(Some(group.sockets))?;
-        for count in classes.map(|class| group.of_class(class)) {
+        let counts = [
+            group.sockets,
+            group.of_class(StateClass::Listen),
+            group.established,
+            group.of_class(StateClass::TimeWait),
+            group.others(),
+            group.ports,
+        ];
+        for count in counts {
             self.write(Some(count))?;
         }
-        self.write(Some(group.others()))?;
-        self.write(Some(group.ports))?;
         self.writer.write_record(None::<&[u8]>)
     }
 

@@ -8,7 +8,7 @@ pub mod text;
 use crate::{
     domain::{
         Analysis, DestinationUse, Diagnosis, Filter, Gap, Level, OwnerKey, Protocol, Protocols,
-        RangeUse, Severity, Thresholds, Trends, UnseenNamespaces,
+        RangeUse, Severity, Subject, Thresholds, Trends, UnseenNamespaces,
         diagnosis::{self, SubjectStatus},
     },
     report::Scan,
@@ -87,26 +87,32 @@ impl<'a> Health<'a> {
         self.scan.snapshot.knows_range()
     }
 
-    /// Returns the name of a level; UNKNOWN instead of OK if the range is assumed.
+    /// Returns the name of a level; UNKNOWN instead of OK if `is_unknown`.
     fn level_name(&self, subject_status: &SubjectStatus) -> &'static str {
-        match subject_status.level {
-            Level::Ok if !self.knows_range() => "UNKNOWN",
-            level => level.name(),
-        }
+        if self.is_unknown(subject_status) { "UNKNOWN" } else { subject_status.level.name() }
     }
 
-    /// Returns the first gap of a socket table that was refused or truncated. None: there is none.
+    /// Returns whether the level is OK only because the range is assumed, or because sockets are
+    /// missing.
+    fn is_unknown(&self, subject_status: &SubjectStatus) -> bool {
+        let protocol = match subject_status.subject {
+            Subject::Range(protocol) => protocol,
+            Subject::ProtocolFamily(protocol_family) => protocol_family.protocol(),
+            Subject::Destination(_) => Protocol::Tcp,
+        };
+        subject_status.level == Level::Ok && !(self.knows_range() && self.lists(protocol))
+    }
+
+    /// Returns the first gap of a socket table that is missing or incomplete. None: there is none.
     fn unlisted(&self) -> Option<&'a Gap> {
         self.unlisted_tables().next()
     }
 
     fn unlisted_tables(&self) -> impl Iterator<Item = &'a Gap> {
-        let is_table =
-            |gap: &&Gap| matches!(gap, Gap::TableRefused { .. } | Gap::DumpTruncated { .. });
-        self.scan.snapshot.gaps.iter().filter(is_table)
+        self.scan.snapshot.gaps.iter().filter(|gap| gap.table().is_some())
     }
 
-    /// Returns whether no socket table of the protocol was refused or truncated. If one was, the
+    /// Returns whether no socket table of the protocol is missing or incomplete. If one is, the
     /// protocol's counts may be too low.
     fn lists(&self, protocol: Protocol) -> bool {
         self.unlisted_tables().all(|gap| gap.protocol() != Some(protocol))

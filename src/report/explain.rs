@@ -7,7 +7,7 @@ pub mod text;
 
 use crate::{
     domain::{
-        AddressRefusal, Destination, Errno, Protocol, Publication, Refusal, RemotePortUse,
+        AddressRefusal, Destination, Errno, Gap, Protocol, Publication, Refusal, RemotePortUse,
         availability::{Answer, Bind, Reuse, probing::Probed},
         port,
     },
@@ -92,7 +92,10 @@ impl Explanation<'_> {
 
     /// Returns the names of the ranges that contain the port: `ephemeral`, `iana`, or both. If
     /// neither range contains it, returns the class of the port.
-    fn ranges(&self) -> Vec<&'static str> {
+    fn ranges(&self) -> Option<Vec<&'static str>> {
+        if self.scan.snapshot.assumes(Gap::RANGE) {
+            return None;
+        }
         let mut ranges = Vec::new();
         if self.scan.snapshot.ephemeral.range.contains(self.port) {
             ranges.push("ephemeral");
@@ -103,7 +106,7 @@ impl Explanation<'_> {
         if ranges.is_empty() {
             ranges.push(self.class());
         }
-        ranges
+        Some(ranges)
     }
 
     /// Returns IANA's class of the port (RFC 6335, section 6).
@@ -116,12 +119,18 @@ impl Explanation<'_> {
     }
 
     /// Returns whether a bind() needs CAP_NET_BIND_SERVICE (`ip_unprivileged_port_start`).
-    fn needs_privilege(&self) -> bool {
-        self.port < self.scan.snapshot.ephemeral.unprivileged_start
+    /// Returns None if the first unprivileged port is only assumed.
+    fn needs_privilege(&self) -> Option<bool> {
+        let snapshot = self.scan.snapshot;
+        let is_read = !snapshot.assumes(Gap::UNPRIVILEGED_START);
+        is_read.then(|| self.port < snapshot.ephemeral.unprivileged_start)
     }
 
-    fn is_reserved(&self) -> bool {
-        self.scan.snapshot.ephemeral.is_reserved(self.port)
+    /// Returns None if the reserved ports are only assumed.
+    fn is_reserved(&self) -> Option<bool> {
+        let snapshot = self.scan.snapshot;
+        let is_read = !snapshot.assumes(Gap::RESERVED);
+        is_read.then(|| snapshot.ephemeral.is_reserved(self.port))
     }
 }
 

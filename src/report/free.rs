@@ -68,7 +68,7 @@ impl FreeSide<'_> {
         match (&self.outcome, self.plan) {
             (Some(outcome), _) => outcome.is_free == Some(true),
             (None, None) => !self.may_be_unlisted,
-            (None, Some(plan)) => plan.action.is_some() && plan.frees != Frees::No,
+            (None, Some(plan)) => plan.action.is_some() && plan.frees == Frees::Yes,
         }
     }
 }

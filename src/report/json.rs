@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     domain::{
-        Endpoint, Ephemeral, OwnerKey, StateClass, UnseenNamespaces,
+        Endpoint, Gap, OwnerKey, PortRange, Snapshot, StateClass, UnseenNamespaces,
         listing::{GroupId, OwnerName, RowGroup},
     },
     report::{
@@ -74,7 +74,7 @@ impl<'a> ScanHead<'a> {
             source: snapshot.source.name(),
             complete: snapshot.is_complete(),
             missing: Missing(&snapshot.gaps),
-            ephemeral: EphemeralRow::of(&snapshot.ephemeral),
+            ephemeral: EphemeralRow::of(snapshot),
         }
     }
 }
@@ -149,7 +149,7 @@ impl GroupRow {
             processes: group.processes.map(|(_, count)| count),
             sockets: group.sockets,
             listen: group.of_class(StateClass::Listen),
-            established: group.of_class(StateClass::Established),
+            established: group.established,
             time_wait: group.of_class(StateClass::TimeWait),
             other: group.others(),
             ports: group.ports,
@@ -157,21 +157,26 @@ impl GroupRow {
     }
 }
 
+/// Null: the value could not be read, and is assumed.
 #[derive(Serialize)]
 struct EphemeralRow {
-    first: u16,
-    last: u16,
-    reserved: Vec<[u16; 2]>,
-    automatic_capacity: u32,
+    first: Option<u16>,
+    last: Option<u16>,
+    reserved: Option<Vec<[u16; 2]>>,
+    automatic_capacity: Option<u32>,
 }
 
 impl EphemeralRow {
-    fn of(ephemeral: &Ephemeral) -> Self {
+    fn of(snapshot: &Snapshot) -> Self {
+        let ephemeral = &snapshot.ephemeral;
+        let range = (!snapshot.assumes(Gap::RANGE)).then_some(ephemeral.range);
+        let reserved = (!snapshot.assumes(Gap::RESERVED)).then_some(ephemeral.reserved());
         Self {
-            first: ephemeral.range.first(),
-            last: ephemeral.range.last(),
-            reserved: ephemeral.reserved().iter().map(|r| [r.first(), r.last()]).collect(),
-            automatic_capacity: ephemeral.automatic_capacity(),
+            first: range.map(PortRange::first),
+            last: range.map(PortRange::last),
+            reserved: reserved
+                .map(|reserved| reserved.iter().map(|r| [r.first(), r.last()]).collect()),
+            automatic_capacity: snapshot.knows_range().then(|| ephemeral.automatic_capacity()),
         }
     }
 }

@@ -8,7 +8,8 @@ use serde::Serialize;
 use crate::{
     domain::{
         Gap, Machine, PortRange,
-        action::{ReservedChange, ReservedPorts, port_list, sysctl, sysctl_line, without},
+        action::{ReservedChange, ReservedPorts, port_list, without},
+        reserved_list,
     },
     report::rows::{self, Missing},
 };
@@ -39,6 +40,19 @@ impl Reservation<'_> {
         without(&self.ports.before, &self.ports.after)
     }
 
+    /// Returns the command that makes the change. None: the present list is only assumed, and the
+    /// command would replace the real one.
+    fn command(&self) -> Option<String> {
+        let is_assumed = self.gaps.iter().any(Gap::hides_capacity);
+        (!is_assumed).then(|| reserved_list::set_to(&self.ports.after))
+    }
+
+    /// Returns the line that keeps the change after a boot. None: as for `command`, or no such line
+    /// has this effect.
+    fn sysctl_line(&self) -> Option<String> {
+        self.command().and_then(|_| reserved_list::sysctl_line(&self.ports.after))
+    }
+
     /// Returns the ports of the change that are outside the ephemeral range.
     fn outside(&self) -> Vec<PortRange> {
         without(self.change.ports(), &[self.range])
@@ -64,19 +78,56 @@ pub fn write_text(reservation: &Reservation<'_>, out: &mut dyn Write) -> io::Res
             port_list(&outside)
         )?;
     }
-    if let Some(refusal) = reservation.refusal {
-        writeln!(out, "Nothing was changed: {refusal}. By hand, with the rights to do it:")?;
-        writeln!(out, "    $ {}", sysctl(&reservation.ports.after))?;
-    } else if added.is_empty() && removed.is_empty() {
-        writeln!(out, "The list already is as requested: nothing to change.")?;
-    } else if reservation.is_made {
-        writeln!(out, "Changed, and verified by reading the list.")?;
-    } else {
-        writeln!(out, "Nothing was changed. --yes makes the change; by hand:")?;
-        writeln!(out, "    $ {}", sysctl(&reservation.ports.after))?;
+    let is_same = added.is_empty() && removed.is_empty();
+    match reservation.refusal {
+        Some(refusal) => {
+            write!(out, "Nothing was changed: {refusal}. ")?;
+            write_command(reservation, "By hand, with the rights to do it:", out)?;
+        }
+        None if is_same => {
+            writeln!(out, "The list already is as requested: nothing to change.")?;
+        }
+        None if reservation.is_made => {
+            writeln!(out, "Changed, and verified by reading the list.")?;
+        }
+        None => {
+            write!(out, "Nothing was changed. ")?;
+            write_command(reservation, "--yes makes the change; by hand:", out)?;
+        }
     }
-    writeln!(out, "To keep it after a boot, put this line into {FILE}:")?;
-    writeln!(out, "    {}", sysctl_line(&reservation.ports.after))
+    write_line(reservation, out)
+}
+
+/// Writes the command that makes the change.
+fn write_command(
+    reservation: &Reservation<'_>,
+    words: &str,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    match reservation.command() {
+        Some(command) => writeln!(out, "{words}\n    $ {command}"),
+        None => writeln!(out, "The present list is assumed: no command is certain to keep it."),
+    }
+}
+
+/// Writes how to keep the list after a boot.
+fn write_line(reservation: &Reservation<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let Some(command) = reservation.command() else { return Ok(()) };
+    match reservation.sysctl_line() {
+        Some(line) => {
+            writeln!(out, "To keep it after a boot, put this line into {FILE}:\n    {line}")
+        }
+        None if reserved_list::is_too_long(&command) => writeln!(
+            out,
+            "To keep it after a boot, run this command at each boot (sysctl.d takes only 4,095 \
+             bytes of it):\n    $ {command}"
+        ),
+        None => writeln!(
+            out,
+            "To keep it after a boot, remove net.ipv4.ip_local_reserved_ports from /etc/sysctl.conf \
+             and /etc/sysctl.d."
+        ),
+    }
 }
 
 fn listed(ports: &[PortRange]) -> String {
@@ -99,8 +150,10 @@ struct ReserveDocument<'a> {
     /// Why the change cannot be made. Null: it can, or that is unknown, or there is nothing to
     /// change.
     refusal: Option<&'a str>,
-    command: String,
-    sysctl_line: String,
+    /// Null: the present list is only assumed.
+    command: Option<String>,
+    /// Null: as for `command`, or no line of a file has this effect: the list is empty, or too long.
+    sysctl_line: Option<String>,
 }
 
 /// Writes `portscope.reserve/1`. `changed` says whether the list was changed: not without --yes, and
@@ -123,8 +176,8 @@ pub fn write_json(
         refusal: reservation.refusal,
         added: pairs(&added),
         removed: pairs(&removed),
-        command: sysctl(&reservation.ports.after),
-        sysctl_line: sysctl_line(&reservation.ports.after),
+        command: reservation.command(),
+        sysctl_line: reservation.sysctl_line(),
     };
     rows::write(&document, out)
 }

@@ -86,7 +86,7 @@ pub fn write_groups(listed: ListedGroups<'_>, page: &mut Page<'_>) -> io::Result
             group.name(listed.source(), listed.services).into(),
             count(group.sockets),
             count(group.of_class(StateClass::Listen)),
-            count(group.of_class(StateClass::Established)),
+            count(group.established),
             count(group.of_class(StateClass::TimeWait)),
             count(group.others()),
             count(group.ports),

@@ -43,14 +43,49 @@ fn free_changes_nothing_without_yes() {
             let output = run(arguments);
             let text = in_one_line(stdout(&output));
             assert!(text.starts_with("TCP 8080 is held by sleep["), "{text}");
-            let end = "End the process (SIGTERM): frees it. No other process holds";
-            assert!(text.contains(end), "{text}");
+            // In a container, processes outside are not visible.
+            let end = ["process", "visible process"].map(|process| {
+                format!("End the process (SIGTERM): frees it. No other {process} holds the socket.")
+            });
+            assert!(end.iter().any(|end| text.contains(end)), "{text}");
             assert!(text.contains(&format!("$ kill -TERM {}", sleeper.pid())), "{text}");
             assert!(text.contains("it stays BOUND until sleep["), "{text}");
             assert!(text.contains("Nothing was changed. --yes sends SIG"), "{text}");
             assert_eq!(output.status.code(), Some(0), "{arguments}");
         }
         assert!(is_alive(&mut sleeper));
+    });
+}
+
+/// The situation of socket activation with `User=`: the process that passed the socket on keeps it,
+/// and a user may not see its descriptors.
+#[test]
+fn free_promises_nothing_if_a_process_that_is_not_visible_may_hold_the_socket() {
+    const NOBODY: u32 = 65_534;
+    in_new_namespace(|| {
+        let kept = OwnedFd::from(TcpListener::bind("127.0.0.1:8080").unwrap());
+        let Some(sleeper) = Sleeper::of_user(NOBODY, &kept) else {
+            return not_tested("no process of another user can be started");
+        };
+        let of_user = |arguments: &str| {
+            let mut command = program();
+            command.args(arguments.split(' ')).stdin(Stdio::null()).uid(NOBODY);
+            command.output()
+        };
+        let Ok(output) = of_user("free 8080/tcp --json") else {
+            return not_tested("another user cannot run the program");
+        };
+        let document = json(&output);
+        let end = &document["protocols"][0]["actions"][0];
+        assert_eq!(end["processes"][0]["pid"], sleeper.pid(), "{document}");
+        assert_eq!(
+            (&end["frees"], &end["because"]),
+            (&"unknown".into(), &"a process that is not visible here may hold it, too".into())
+        );
+        assert_eq!(output.status.code(), Some(1));
+        let text = in_one_line(stdout(&of_user("explain 8080").unwrap()));
+        assert!(!text.contains("free at once"), "{text}");
+        assert!(text.contains("A process that is not visible here may hold a socket"), "{text}");
     });
 }
 

@@ -212,6 +212,48 @@ fn sockets_that_could_not_be_listed_make_an_ok_unknown() {
 }
 
 #[test]
+fn counts_of_sockets_that_could_not_be_listed_are_unknown() {
+    let error = portscope::domain::Errno::EACCES;
+    for gap in [
+        Gap::TableRefused { table: Table::Udp4, error },
+        Gap::DumpTruncated { table: Table::Udp4 },
+        Gap::DumpInterrupted { table: Table::Udp4 },
+    ] {
+        let host = SimulatedHost::builder().gap(gap).build();
+        let sample =
+            Sample::take(&host, Protocols::Both, Duration::ZERO, &Mutex::default()).unwrap();
+        let diagnosis = Diagnosis::default();
+        let health = Health {
+            scan: Scan { snapshot: &sample.snapshot, processes: &sample.processes },
+            analysis: &sample.analysis,
+            trends: sample.monitor.trends(),
+            diagnosis: &diagnosis,
+            protocols: Protocols::Both,
+            thresholds: Thresholds::default(),
+            sampled: None,
+            top: None,
+            filter: None,
+        };
+        assert_eq!(health.status(), Status::Unknown);
+        let mut document = Vec::new();
+        report::diagnose::json::write(&health, &mut document).unwrap();
+        let document: serde_json::Value = serde_json::from_slice(&document).unwrap();
+        let [tcp, udp] = [0, 1].map(|index| &document["ranges"][index]);
+        assert_eq!((&tcp["level"], &udp["level"]), (&"OK".into(), &"UNKNOWN".into()));
+        for key in ["occupied", "time_wait", "bind_available", "low_parity_available"] {
+            assert!(tcp[key].is_number() && udp[key].is_null(), "{key}: {tcp} {udp}");
+        }
+        assert_eq!(udp["size"], 28_232);
+        let mut text = Vec::new();
+        let mut page = report::Page::new(&mut text, report::PageStyle::default());
+        report::diagnose::text::write(&health, ReportedFindings::FirstInFull, &mut page).unwrap();
+        let reported = String::from_utf8(text).unwrap();
+        let row = reported.lines().find(|line| line.starts_with("udp")).unwrap();
+        assert!(row.contains("UNKNOWN") && row.contains(" ? "), "{reported}");
+    }
+}
+
+#[test]
 fn the_requested_number_of_destinations_is_listed() {
     in_new_namespace(|| {
         let listener = TcpListener::bind("0.0.0.0:5000").unwrap();

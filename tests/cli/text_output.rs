@@ -9,7 +9,7 @@ use std::{
 
 use portscope::{
     domain::{
-        Ephemeral, Errno, Evidence, PortRange, Protocol, Protocols, State, Thresholds,
+        Ephemeral, Errno, Evidence, Gap, PortRange, Protocol, Protocols, State, Text, Thresholds,
         availability::{Answer, Bind, BindAddress, Reuse, Verdict, probing::Probed},
         diagnosis::diagnose,
     },
@@ -328,4 +328,44 @@ fn the_table_of_binds_never_folds() {
     assert!(text.contains("127.0.0.1            EADDRNOTAVAIL* EADDRNOTAVAIL* yes"), "{text}");
     assert!(text.contains("    * tried; the tables of sockets say yes.\n"), "{text}");
     assert!(explained(100, Errno::EADDRNOTAVAIL).contains("yes (tried: EADDRNOTAVAIL)"));
+}
+
+#[test]
+fn values_that_could_not_be_read_are_marked_in_text_and_null_in_json() {
+    let assumed = |sysctl: &str| {
+        let sysctl = Text::scrub(sysctl);
+        Gap::PolicyAssumed { sysctl, error: Errno::EACCES }
+    };
+    let reported = |gaps: &[Gap]| {
+        let Sample { mut snapshot, processes, .. } = sample();
+        snapshot.gaps = gaps.to_vec();
+        let scan = Scan { snapshot: &snapshot, processes: &processes };
+        let explanation = Explanation { scan, port: 80, publications: &None, sides: &[] };
+        let answer = Explanations { scan, ports: vec![explanation], left_out: None };
+        let (mut text, mut explained, mut scanned) = (Vec::new(), Vec::new(), Vec::new());
+        let mut page = Page::new(&mut text, wide(200));
+        report::explain::text::write(&answer, Reasons::Omitted, &mut page).unwrap();
+        report::explain::json::write(&answer, &mut explained).unwrap();
+        report::json::write_scan(scan, &mut scanned).unwrap();
+        let json = |bytes: Vec<u8>| serde_json::from_slice::<serde_json::Value>(&bytes).unwrap();
+        (String::from_utf8(text).unwrap(), json(explained), json(scanned)["ephemeral"].clone())
+    };
+    let (text, explained, ephemeral) = reported(&[]);
+    assert!(!text.contains("assumed") && text.contains("needs CAP_NET_BIND_SERVICE."), "{text}");
+    assert_eq!((&explained["reserved"], &explained["privileged"]), (&false.into(), &true.into()));
+    assert!(ephemeral["first"].is_number() && ephemeral["reserved"].is_array(), "{ephemeral}");
+
+    let gaps = [Gap::RANGE, Gap::RESERVED, Gap::UNPRIVILEGED_START].map(assumed);
+    let (text, explained, ephemeral) = reported(&gaps);
+    for expected in
+        [" (assumed); whether it is reserved is unknown", "needs CAP_NET_BIND_SERVICE (assumed)."]
+    {
+        assert!(text.contains(expected), "{expected}\n{text}");
+    }
+    for key in ["ranges", "reserved", "privileged"] {
+        assert!(explained[key].is_null(), "{key}: {explained}");
+    }
+    for key in ["first", "last", "reserved", "automatic_capacity"] {
+        assert!(ephemeral[key].is_null(), "{key}: {ephemeral}");
+    }
 }

@@ -8,12 +8,14 @@ use std::{
 
 use portscope::{
     domain::{
-        Endpoint, Machine, ProcessTable, Protocol, Snapshot, State, Text,
+        Endpoint, Errno, Gap, Holders, Machine, ProcessTable, Protocol, Snapshot, State, Text,
+        UnreadHolders, UnreadableProcess,
         action::{
             ActionChoice, ActionFacts, ActionInput, EndSignal, Frees, Permission, PortAction,
             ProcessFacts, ProcessIdentity, Protection, RestartPolicy, Supervisor, TermReaction,
             choices, drain_destination, plan,
         },
+        availability::{frees_when, release},
     },
     engine::freeing::FreeSurvey,
     host::{
@@ -260,6 +262,113 @@ fn parent_inside_the_service_may_start_the_process_again() {
 fn hidden_holder_makes_the_effect_unknown() {
     let builder = listener(&[20]).tcp(([127, 0, 0, 1], PORT), State::Bound).hidden();
     assert_eq!(ForecastCase::of(builder).end().forecast.frees, Frees::Unknown);
+}
+
+#[test]
+fn unread_process_that_may_hold_the_socket_makes_the_effect_unknown() {
+    let unreadable = vec![UnreadableProcess { pid: 1, uid: Some(0) }];
+    let unread = UnreadHolders::of(&Holders { unreadable, ..Holders::default() });
+    let words = |case: &ForecastCase| {
+        let release = release(&case.snapshot, &case.processes, Protocol::Tcp, PORT).unwrap();
+        let long = frees_when(&case.snapshot, &case.processes, Protocol::Tcp, PORT).unwrap();
+        (release, long)
+    };
+    // The user of the process created the socket.
+    let mut case = ForecastCase::of(listener(&[20]));
+    case.snapshot.unread_holders = unread.clone();
+    let choice = case.end();
+    assert_eq!(choice.forecast.frees, Frees::Yes);
+    assert_eq!(choice.forecast.because, "no other visible process holds the socket");
+    assert!(words(&case).0.words.ends_with("the port is then free at once."));
+
+    // Root created it: systemd (socket activation), or a parent that keeps its privileges.
+    let mut case = ForecastCase::of(listener(&[20]).each(|socket| socket.uid = Some(0)));
+    case.snapshot.unread_holders = unread;
+    let choice = case.end();
+    assert_eq!(choice.forecast.frees, Frees::Unknown);
+    assert_eq!(choice.forecast.because, "a process that is not visible here may hold it, too");
+    let plan = plan(&case.input(), &case.choices(), EndSignal::Term);
+    assert_eq!((plan.action.as_ref(), plan.frees), (Some(&choice.action), Frees::Unknown));
+    let (release, long) = words(&case);
+    assert_eq!(release.commands, [""; 0]);
+    for words in [release.words, long] {
+        assert!(words.contains("A process that is not visible here may hold"), "{words}");
+        assert!(!words.contains("at once."), "{words}");
+    }
+}
+
+#[test]
+fn closed_connection_keeps_the_port_until_the_peer_acknowledges() {
+    for (state, send_queue, receive_queue, frees) in [
+        (State::CloseWait, 0, 1, Frees::Yes),
+        (State::CloseWait, 7, 1, Frees::Unknown),
+        // Unread data: close() resets the connection.
+        (State::CloseWait, 7, 2, Frees::Yes),
+        (State::LastAck, 1, 0, Frees::Unknown),
+        (State::LastAck, 1, 1, Frees::Unknown),
+        (State::LastAck, 1, 2, Frees::Yes),
+    ] {
+        let builder = SimulatedHost::builder()
+            .process(20, "node", "node app.js", 1000)
+            .tcp(([10, 0, 0, 7], PORT), state)
+            .connected_to(([10, 0, 0, 5], 1003))
+            .owned_by(&[20])
+            .each(|socket| {
+                (socket.send_queue, socket.receive_queue) = (send_queue, receive_queue);
+            });
+        let case = ForecastCase::of(builder);
+        assert_eq!(case.end().forecast.frees, frees, "{state} {send_queue} {receive_queue}");
+        let release = release(&case.snapshot, &case.processes, Protocol::Tcp, PORT).unwrap();
+        let is_sure = !case.snapshot.sockets[0].waits_for_acknowledgement();
+        assert_eq!(release.words.contains("free at once"), is_sure, "{}", release.words);
+    }
+}
+
+#[test]
+fn wait_frees_the_port_only_if_all_sockets_are_listed() {
+    let of_wait = |case: &ForecastCase| {
+        let choices = case.choices();
+        let wait = choices.iter().find(|choice| choice.action == PortAction::Wait).unwrap();
+        wait.forecast.frees
+    };
+    let builder = || {
+        SimulatedHost::builder()
+            .tcp(([10, 0, 0, 7], PORT), State::TimeWait)
+            .connected_to(([10, 0, 0, 5], 1001))
+    };
+    assert_eq!(of_wait(&ForecastCase::of(builder())), Frees::Yes);
+    let gap = Gap::BoundInactiveUnlisted { assumed: false };
+    assert_eq!(of_wait(&ForecastCase::of(builder().gap(gap))), Frees::Unknown);
+}
+
+#[test]
+fn connection_in_the_queue_of_an_unlisted_listener_makes_the_effect_unknown() {
+    let builder = SimulatedHost::builder()
+        .process(20, "node", "node app.js", 1000)
+        .tcp(([127, 0, 0, 1], PORT), State::Bound)
+        .owned_by(&[20])
+        .tcp(([10, 0, 0, 7], PORT), State::SynReceived)
+        .connected_to(([10, 0, 0, 5], 1001))
+        .each(|socket| socket.inode = None);
+    let case = ForecastCase::of(builder);
+    let forecast = case.end().forecast;
+    assert_eq!(forecast.frees, Frees::Unknown, "{forecast:?}");
+}
+
+#[test]
+fn reservation_is_offered_only_if_the_present_list_is_known() {
+    let ephemeral = portscope::domain::Ephemeral::new(
+        portscope::domain::PortRange::new(8000, 9000).unwrap(),
+        Vec::new(),
+    );
+    let is_offered = |builder: SimulatedHostBuilder| {
+        let case = ForecastCase::of(builder);
+        case.choices().iter().any(|choice| choice.action == PortAction::Reserve)
+    };
+    assert!(is_offered(listener(&[20]).ephemeral(ephemeral.clone())));
+    let sysctl = Text::scrub(Gap::RESERVED);
+    let gap = Gap::PolicyAssumed { sysctl, error: Errno::EACCES };
+    assert!(!is_offered(listener(&[20]).ephemeral(ephemeral).gap(gap)));
 }
 
 #[test]

@@ -115,6 +115,27 @@ fn a_listening_port_is_unusable_for_all_destinations() {
 }
 
 #[test]
+fn ports_that_others_bound_by_number_are_of_neither_parity_available() {
+    // Another program gave 16 even ports to bind(), and connected them to another destination.
+    let other = Endpoint { port: 9000, ..SERVER };
+    let foreign = even(40_000, 40_031)
+        .map(|port| Socket { remote: Some(other), ..tcp(port, State::Established) });
+    let own = tcp(40_063, State::Established);
+    let sockets: Vec<Socket> = foreign.chain([own]).collect();
+    let mut snapshot = snapshot(Ephemeral::new(range(40_000, 40_063), Vec::new()), &sockets);
+    snapshot.numbered = Some(even(40_000, 40_031).collect());
+    let analysis = Analysis::of(&snapshot);
+    let row = analysis.destination(&Destination::of(&own).unwrap()).unwrap();
+    assert_eq!((row.capacity, row.used, row.low_parity_used), (48, 1, 0));
+    assert_eq!((row.low_parity_available(), row.high_parity_available()), (16, 31));
+    // connect() searches the foreign ports, too.
+    assert_eq!(row.low_parity_capacity, 32);
+    let bound = Destination { remote: other, ..row.destination };
+    let row = analysis.destination(&bound).unwrap();
+    assert_eq!((row.low_parity_available(), row.high_parity_available()), (16, 32));
+}
+
+#[test]
 fn ports_without_a_socket_are_left_however_uncertain_the_others_are() {
     // The order of the TIME-WAIT ports of another destination does not show how they were chosen,
     // so some of them count as uncertain although it is unknown which.
@@ -390,6 +411,7 @@ impl Recount<'_> {
             low_parity_unconnectable: count(&|port| self.is_low(port) && is_unconnectable(port)),
             suspected: 0,
             numbered: 0,
+            low_parity_numbered: 0,
             uncertain: 0,
             unlisted: 0,
             is_bind_refused: false,
@@ -466,6 +488,7 @@ impl Recount<'_> {
                 }) > 0,
             ),
             low_parity_capacity: ports.iter().filter(|&&port| self.is_low(port)).count() as u32,
+            low_parity_foreign: 0,
             low_parity_used: count(&|port, _| self.is_low(port)),
             owners: top_owners,
         }

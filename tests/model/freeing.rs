@@ -12,13 +12,14 @@ use std::{
 
 use portscope::{
     domain::{
-        Errno, Gap, LocalAddress, Machine, Protocol, Protocols, Snapshot, Socket, State, Table,
-        Text,
+        Errno, Gap, LocalAddress, Machine, PortRange, Protocol, Protocols, Snapshot, Socket, State,
+        Table, Text,
         action::{
-            ActionFacts, EndSignal, Permission, PortAction, ProcessFacts, ProcessIdentity,
-            ReservedChange, ReservedPorts, Supervisor, TermReaction,
+            ActionFacts, EndSignal, FreePlan, Frees, Permission, PortAction, ProcessFacts,
+            ProcessIdentity, ReservedChange, ReservedPorts, Supervisor, TermReaction,
         },
         filter::Comparison,
+        port::LINUX_DEFAULT,
         wait_condition::WaitCondition,
     },
     engine::{
@@ -33,6 +34,7 @@ use portscope::{
     report::{
         Page, PageStyle, Scan,
         free::{FreeReport, FreeSide, json, text},
+        reserve::{self, Reservation},
     },
 };
 
@@ -254,6 +256,58 @@ fn port_is_not_reported_as_free_if_a_socket_on_it_may_be_unlisted() {
     let expected = "No socket is listed on UDP 8080, but an unlisted one may use it.\n";
     assert_eq!((words.as_str(), is_freed), (expected, false));
     assert_eq!(document["protocols"][0]["in_use"], serde_json::Value::Null);
+}
+
+#[test]
+fn port_whose_end_is_unknown_is_not_reported_as_freed() {
+    for (frees, expected) in [(Frees::Yes, true), (Frees::Unknown, false), (Frees::No, false)] {
+        let action = Some(PortAction::Wait);
+        let plan = FreePlan { action, then_drain: false, frees, refusal: None };
+        let side = FreeSide {
+            protocol: TCP,
+            choices: &[],
+            plan: Some(&plan),
+            may_be_unlisted: false,
+            outcome: None,
+        };
+        assert_eq!(side.is_freed(), expected, "{frees:?}");
+    }
+}
+
+#[test]
+fn command_of_reserve_keeps_long_lists_and_is_left_out_for_an_assumed_one() {
+    let report = |before: Vec<PortRange>, gaps: &[Gap]| {
+        let change = ReservedChange::add(vec![PortRange::new(8080, 8080).unwrap()]);
+        let ports = ReservedPorts { after: change.apply(&before), before };
+        let (change, ports) = (&change, &ports);
+        let (is_made, refusal, range) = (false, None, LINUX_DEFAULT);
+        let reservation = Reservation { change, ports, is_made, refusal, range, gaps };
+        let (mut text, mut document) = (Vec::new(), Vec::new());
+        reserve::write_text(&reservation, &mut text).unwrap();
+        let machine = SimulatedHost::builder().build().machine();
+        reserve::write_json(&reservation, &machine, &mut document).unwrap();
+        let document: serde_json::Value = serde_json::from_slice(&document).unwrap();
+        (String::from_utf8(text).unwrap(), document)
+    };
+    let (text, document) = report(Vec::new(), &[]);
+    assert!(text.contains("    $ sysctl -w net.ipv4.ip_local_reserved_ports=8080\n"), "{text}");
+    assert!(text.ends_with(":\n    net.ipv4.ip_local_reserved_ports = 8080\n"), "{text}");
+    assert_eq!(document["sysctl_line"], "net.ipv4.ip_local_reserved_ports = 8080");
+
+    // sysctl(8) would write 4,095 bytes of it.
+    let each = (0..800).map(|i| 20_000 + 2 * i);
+    let long = each.map(|port| PortRange::new(port, port).unwrap()).collect();
+    let (text, document) = report(long, &[]);
+    assert!(text.contains("    $ echo 8080,20000,"), "{text}");
+    assert!(!text.contains("sysctl -w") && !text.contains("put this line"), "{text}");
+    assert!(document["command"].as_str().unwrap().starts_with("echo "), "{document}");
+    assert!(document["sysctl_line"].is_null(), "{document}");
+
+    let sysctl = Text::scrub(Gap::RESERVED);
+    let (text, document) =
+        report(Vec::new(), &[Gap::PolicyAssumed { sysctl, error: Errno::EACCES }]);
+    assert!(!text.contains('$') && !text.contains("put this line"), "{text}");
+    assert!(document["command"].is_null() && document["sysctl_line"].is_null(), "{document}");
 }
 
 #[test]

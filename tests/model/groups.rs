@@ -2,8 +2,8 @@
 
 use portscope::{
     domain::{
-        Analysis, DescriptorUse, Ephemeral, Evidence, Finding, OwnerKey, PortRange, Process,
-        ProcessTable, Snapshot, State, Text, Thresholds, Trends,
+        Analysis, DescriptorUse, Ephemeral, Errno, Evidence, Finding, Gap, OwnerKey, PortRange,
+        Process, ProcessTable, Snapshot, State, Text, Thresholds, Trends,
         diagnosis::{About, Figure, diagnose},
     },
     host::simulated::SimulatedHost,
@@ -133,4 +133,36 @@ fn processes_near_their_descriptor_limit_are_one_finding() {
             .contains("for pid in 32 31; do prlimit --pid $pid --nofile=65536:524288;")
     );
     assert_eq!(near[0].about, About::Owner(OwnerKey::Process(32)));
+}
+
+/// A command of a finding sets the whole list of reserved ports.
+#[test]
+fn no_finding_replaces_reserved_ports_that_could_not_be_read() {
+    let machine = |gaps: &[Gap]| {
+        let range = PortRange::new(1024, 65_535).unwrap();
+        let builder = SimulatedHost::builder()
+            .ephemeral(Ephemeral::new(range, Vec::new()))
+            .process(20, "kubelet", "kubelet", 0)
+            .tcp(([0, 0, 0, 0], 40_000), State::Listen)
+            .owned_by(&[20])
+            .tcp(([127, 0, 0, 1], 40_002), State::Established)
+            .connected_to(([127, 0, 0, 1], 40_002))
+            .owned_by(&[20]);
+        gaps.iter().fold(builder, |builder, gap| builder.gap(gap.clone())).build().snapshot()
+    };
+    let workers = [(20, "kubelet", None, 0)];
+    let rules = ["listener-in-range", "range-overlap", "self-connected"];
+    let advice = |snapshot: &Snapshot| -> Vec<usize> {
+        let of_rule = |rule: &&str| {
+            let found = findings(rule, &workers, snapshot);
+            let items = found.iter().flat_map(|finding| &finding.advice);
+            items.filter(|item| item.contains("ip_local_reserved_ports=")).count()
+        };
+        rules.iter().map(of_rule).collect()
+    };
+    assert_eq!(advice(&machine(&[])), [1, 2, 1]);
+    let sysctl = Text::scrub(Gap::RESERVED);
+    let assumed = machine(&[Gap::PolicyAssumed { sysctl, error: Errno::EACCES }]);
+    assert_eq!(advice(&assumed), [0, 0, 0]);
+    assert_eq!(findings("self-connected", &workers, &assumed).len(), 1);
 }

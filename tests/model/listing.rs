@@ -175,3 +175,19 @@ fn units_and_containers_are_different_groups() {
         ]
     );
 }
+
+#[test]
+fn connections_that_are_being_opened_are_not_counted_as_established() {
+    let states =
+        [State::Established, State::SynSent, State::SynReceived, State::Listen, State::TimeWait];
+    let all = states.map(|state| {
+        let socket = Socket::new(Protocol::Tcp, state, ([10, 0, 0, 7], 80).into());
+        Socket { holder: Holder::Kernel, ..socket }
+    });
+    let (snapshot, processes) = (snapshot(all.to_vec()), processes());
+    let source = ListingSource { snapshot: &snapshot, processes: &processes };
+    let sockets = snapshot.sockets.iter();
+    let groups = source.grouped(GroupBy::Port, sockets, GroupOrder::default());
+    let group = &groups[0];
+    assert_eq!((group.sockets, group.established, group.others()), (5, 1, 2));
+}

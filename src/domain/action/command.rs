@@ -5,11 +5,8 @@ use std::{collections::BTreeSet, net::IpAddr};
 use crate::domain::{
     Endpoint, PortRange, Protocol, Socket, State,
     action::{ActionInput, EndSignal, PortAction},
-    ephemeral::Ephemeral,
+    reserved_list,
 };
-
-/// The sysctl that lists the reserved ports.
-const RESERVED: &str = "net.ipv4.ip_local_reserved_ports";
 
 /// Returns `kill -TERM 812 813`.
 pub fn end(pids: &BTreeSet<u32>, signal: EndSignal) -> String {
@@ -60,33 +57,11 @@ pub fn drain(input: &ActionInput<'_>, action: &PortAction) -> String {
     whole.into_iter().chain(each).collect::<Vec<_>>().join("; ")
 }
 
-/// Returns the sysctl(8) command that adds the port to the reserved ones.
+/// Returns the command that adds the port to the reserved ones.
 pub fn reserve(input: &ActionInput<'_>) -> String {
     let port = PortRange::new(input.port, input.port).ok();
-    sysctl(&with_reserved(&input.snapshot.ephemeral, port.as_slice()))
-}
-
-/// Returns the sysctl(8) command that sets the reserved ports.
-pub fn sysctl(reserved: &[PortRange]) -> String {
-    format!("sysctl -w {RESERVED}={}", list(reserved))
-}
-
-/// Returns the line for a file in /etc/sysctl.d.
-pub fn sysctl_line(reserved: &[PortRange]) -> String {
-    format!("{RESERVED} = {}", list(reserved))
-}
-
-fn with_reserved(ephemeral: &Ephemeral, added: &[PortRange]) -> Vec<PortRange> {
-    PortRange::merged([ephemeral.reserved(), added].concat())
-}
-
-/// Formats ports as the kernel reads and prints them: `8080,9000-9010`.
-pub fn list(ports: &[PortRange]) -> String {
-    let each = ports.iter().map(|range| match range.len() {
-        1 => range.first().to_string(),
-        _ => range.to_string(),
-    });
-    each.collect::<Vec<_>>().join(",")
+    let reserved = [input.snapshot.ephemeral.reserved(), port.as_slice()].concat();
+    reserved_list::set_to(&PortRange::merged(reserved))
 }
 
 pub fn wait(input: &ActionInput<'_>) -> String {

@@ -35,10 +35,12 @@ pub fn of_end(input: &ActionInput<'_>, socket: &Socket, ended: &BTreeSet<u32>) -
         Owner::Process(pids) | Owner::Backlog(pids) => {
             let others: Vec<u32> =
                 pids.iter().filter(|pid| !ended.contains(pid)).copied().collect();
-            if others.is_empty() {
-                after_close(input, socket, kind, ended)
-            } else {
+            if !others.is_empty() {
                 SocketFate::HeldBy(others)
+            } else if input.snapshot.may_have_unread_holder(socket, input.processes) {
+                SocketFate::Unknown("a process that is not visible here may hold it, too")
+            } else {
+                after_close(input, socket, kind, ended)
             }
         }
         Owner::Kernel | Owner::Departed(_) => left_alone(socket),
@@ -66,7 +68,11 @@ fn left_alone(socket: &Socket) -> SocketFate {
 
 /// Returns what happens to a connection in SYN-RECEIVED, which ends with its listener.
 fn of_listener(input: &ActionInput<'_>, socket: &Socket, ended: &BTreeSet<u32>) -> SocketFate {
-    let listeners = input.sockets().iter().filter(|other| other.state == State::Listen);
+    let mut listeners =
+        input.sockets().iter().filter(|other| other.state == State::Listen).peekable();
+    if listeners.peek().is_none() {
+        return SocketFate::Unknown("a connection on it waits for a listener that is not listed");
+    }
     let mut fates = listeners.map(|listener| of_end(input, listener, ended));
     match fates.find(|fate| *fate != SocketFate::Released) {
         Some(fate) => fate,
@@ -83,7 +89,13 @@ fn after_close(
     kind: ReleaseKind,
     ended: &BTreeSet<u32>,
 ) -> SocketFate {
-    if !kind.leaves_time_wait() || has_unread_data(socket) {
+    if has_unread_data(socket) {
+        return SocketFate::Released;
+    }
+    if socket.waits_for_acknowledgement() {
+        return SocketFate::Unknown("the peer must acknowledge first");
+    }
+    if !kind.leaves_time_wait() {
         return SocketFate::Released;
     }
     if socket.is_self_connected() {
@@ -101,7 +113,8 @@ fn after_close(
 /// Returns whether closing the socket resets the connection, because received data was not read.
 /// The queue counts a FIN that was not read as one byte.
 fn has_unread_data(socket: &Socket) -> bool {
-    let of_fin = u32::from(socket.state == State::CloseWait);
+    let has_fin = matches!(socket.state, State::CloseWait | State::Closing | State::LastAck);
+    let of_fin = u32::from(has_fin);
     socket.state.has_peer() && socket.receive_queue > of_fin
 }
 

@@ -78,9 +78,13 @@ fn of_end(
     if let Some(words) = unmoved(input, &pids, signal) {
         because = words;
     } else if frees == Frees::Yes {
+        let other = match input.snapshot.unread_holders.is_empty() {
+            true => "no other process",
+            false => "no other visible process",
+        };
         because = match fates.len() {
-            1 => "no other process holds the socket".to_owned(),
-            count => format!("no other process holds the {count} sockets on the port"),
+            1 => format!("{other} holds the socket"),
+            count => format!("{other} holds the {count} sockets on the port"),
         };
     }
     let others: BTreeSet<u32> = fates.iter().flat_map(held_by).copied().collect();
@@ -267,6 +271,7 @@ fn of_wait(input: &ActionInput<'_>) -> ActionForecast {
     let time_wait = input.sockets().iter().all(|socket| socket.state == State::TimeWait);
     let seconds = longest(&fates).unwrap_or_default();
     let (frees, because) = match (fates.iter().all(is_closed), time_wait) {
+        (true, true) if may_be_unlisted(input) => unlisted(),
         (true, true) => (Frees::Yes, format!("TIME-WAIT ends by itself in at most {seconds}s")),
         (true, false) => {
             (Frees::Unknown, "the kernel waits for the peers of closed connections".to_owned())
@@ -303,10 +308,18 @@ fn combined(input: &ActionInput<'_>, fates: &[SocketFate]) -> (Frees, String) {
     if let Some(why) = unknown {
         return (Frees::Unknown, why);
     }
-    if availability::may_be_unlisted(input.snapshot, input.protocol, input.port) {
-        return (Frees::Unknown, "an unlisted socket may be bound to the port".to_owned());
+    if may_be_unlisted(input) {
+        return unlisted();
     }
     (Frees::Yes, "no other socket uses the port".to_owned())
+}
+
+fn may_be_unlisted(input: &ActionInput<'_>) -> bool {
+    availability::may_be_unlisted(input.snapshot, input.protocol, input.port)
+}
+
+fn unlisted() -> (Frees, String) {
+    (Frees::Unknown, "an unlisted socket may be bound to the port".to_owned())
 }
 
 fn kept_words(input: &ActionInput<'_>, fates: &[SocketFate], fate: &SocketFate) -> String {

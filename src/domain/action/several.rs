@@ -6,7 +6,7 @@ use crate::domain::{
     Socket,
     action::{
         ActionChoice, ActionForecast, ActionInput, Frees, Permission, PortAction, ProcessIdentity,
-        closed_sockets, drain_destination, drains, endable, ends, forecast, inodes,
+        closed_sockets, drain_destination, drains, endable, ends, forecast, inodes, may_reserve,
     },
 };
 
@@ -42,7 +42,7 @@ pub fn choices_for(inputs: &[ActionInput<'_>], sockets: &[Socket]) -> Vec<Action
         actions.extend(ends);
     }
     if let [input] = inputs {
-        if input.snapshot.ephemeral.may_choose(input.port) {
+        if may_reserve(input) {
             actions.push(PortAction::Reserve);
         }
         actions.push(PortAction::Wait);

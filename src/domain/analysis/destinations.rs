@@ -33,6 +33,8 @@ pub(super) struct DestinationEntry {
     odd_ends_used: u32,
     /// Ports of `usage.used` that are in `Analysis::numbered`.
     numbered: u32,
+    /// Of `numbered`: ports of the low parity.
+    low_parity_numbered: u32,
     /// Ports of `usage.used` that are in `Analysis::uncertain`.
     uncertain: u32,
     /// The port that was added to `uncertain` last.
@@ -149,6 +151,7 @@ impl<'a> Destinations<'a> {
             let capacity = range.size - range.unconnectable - range.numbered;
             row.usage.capacity = capacity + row.numbered;
             row.usage.low_parity_capacity = range.low_parity_size - range.low_parity_unconnectable;
+            row.usage.low_parity_foreign = range.low_parity_numbered - row.low_parity_numbered;
             row.usage.may_miss = u32::from(open_ends > row.odd_ends_used);
         }
     }
@@ -263,6 +266,7 @@ impl DestinationUse {
             unlisted: 0,
             may_miss: 0,
             low_parity_capacity: 0,
+            low_parity_foreign: 0,
             low_parity_used: 0,
             owners: TopOwners::default(),
         }
@@ -277,6 +281,7 @@ impl DestinationEntry {
             usage,
             odd_ends_used: 0,
             numbered: 0,
+            low_parity_numbered: 0,
             uncertain: 0,
             last_uncertain: None,
             hidden: 0,
@@ -302,6 +307,7 @@ impl DestinationEntry {
             usage.used += 1;
             usage.low_parity_used += u32::from(port.is_low);
             self.numbered += u32::from(port.is_numbered);
+            self.low_parity_numbered += u32::from(port.is_numbered && port.is_low);
         }
         usage.time_wait += u32::from(all.time_wait);
         usage.reusable += u32::from(all.is_reusable(port));

@@ -83,6 +83,7 @@ impl Ranges {
         range.low_parity_unconnectable += u32::from(port.is_unconnectable && port.is_low);
         if port.is_numbered {
             range.numbered += 1;
+            range.low_parity_numbered += u32::from(port.is_low);
             self.numbered.insert(port.number);
         }
         if port.protocol == Protocol::Tcp && port.is_odd_end {

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::domain::{Endpoint, Family, Machine, MachineKind, Owner, Protocol, Source, State, Text};
+use crate::domain::{
+    Endpoint, Family, Machine, MachineKind, Owner, ParentProcess, Process, ProcessTable, Protocol,
+    Source, State, Text,
+};
 
 fn socket(state: State, address: &str, inode: Option<u32>) -> Socket {
     let address: std::net::IpAddr = address.parse().unwrap();
@@ -373,4 +376,37 @@ fn client(to: u16, cookie: u64, inode: Option<u32>) -> Socket {
     let state = if inode.is_some() { State::Established } else { State::TimeWait };
     let remote = Some(Endpoint::from(([192, 0, 2, 9], to)));
     Socket { remote, cookie: Some(cookie), ..socket(state, "192.0.2.1", inode) }
+}
+
+#[test]
+fn an_unread_process_may_hold_a_socket_that_no_visible_holder_created() {
+    let process = |uid: u32, parent: u32| Process {
+        uid: Some(uid),
+        parent: Some(ParentProcess { pid: parent, name: None }),
+        ..Process::new(20, Text::scrub("web"))
+    };
+    // The uids of the socket, its holder and the unread process 9; the parent of the holder.
+    for (socket_uid, holder, unread, parent, expected) in [
+        (Some(1000), 1000, Some(0), 1, false),
+        (Some(0), 1000, Some(0), 1, true), // socket activation with User=
+        (Some(0), 33, Some(0), 9, true),   // a worker whose parent opened the socket as root
+        (None, 1000, Some(0), 1, true),
+        (Some(1000), 1000, Some(1000), 1, false), // ssh-agent
+        (Some(1000), 1000, Some(1000), 9, true),
+        (Some(1000), 1000, None, 9, true),
+        (Some(1000), 1000, Some(0), 9, false), // sudo -u
+    ] {
+        let row = Socket { uid: socket_uid, ..listener("0.0.0.0", 7) };
+        let holders = Holders { held: [(7, 20)].into_iter().collect(), ..unreadable_by(unread) };
+        let snapshot = attributed(&[row], &holders);
+        assert!(!snapshot.unread_holders.is_empty());
+        let processes: ProcessTable = [process(holder, parent)].into_iter().collect();
+        let may_be = snapshot.may_have_unread_holder(&snapshot.sockets[0], &processes);
+        assert_eq!(may_be, expected, "{socket_uid:?} {holder} {unread:?} {parent}");
+    }
+    let row = Socket { uid: Some(0), ..listener("0.0.0.0", 7) };
+    let snapshot = attributed(&[row], &holding(&[(7, 20)]));
+    assert!(snapshot.unread_holders.is_empty());
+    let processes: ProcessTable = [process(1000, 1)].into_iter().collect();
+    assert!(!snapshot.may_have_unread_holder(&snapshot.sockets[0], &processes));
 }

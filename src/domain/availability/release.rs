@@ -18,6 +18,9 @@ const MAX_KILLED: usize = 20;
 const KILL: &str = "`ss --kill` ends a connection at once, but a socket whose port was given to \
                     bind() stays bound until its process closes it.";
 
+/// Says that the visible holders may not be all.
+const UNREAD_HOLDER: &str = "A process that is not visible here may hold a socket on it, too.";
+
 /// Describes in sentences what must happen before a bind() to the port on all addresses, without
 /// options, can succeed. The first one continues a line and starts without a capital. None: no
 /// listed socket uses the port.
@@ -35,6 +38,9 @@ pub fn frees_when(
     let first = kinds.next().map(|(kind, sockets)| kind.words(sockets, processes));
     let others = kinds.map(|(kind, sockets)| kind.sentence(sockets, processes));
     let mut sentences: Vec<String> = first.into_iter().chain(others).collect();
+    if may_be_shared(snapshot, processes, protocol, port) {
+        sentences.push(UNREAD_HOLDER.to_owned());
+    }
     if by_kind
         .keys()
         .any(|kind| matches!(kind, ReleaseKind::Connected(_) | ReleaseKind::SelfConnected(_)))
@@ -67,17 +73,21 @@ pub fn release(
 ) -> Option<PortRelease> {
     let mut held = KindSockets::default();
     let mut others: BTreeMap<ReleaseKind, KindSockets> = BTreeMap::new();
-    let mut leaves_time_wait = false;
+    let (mut leaves_time_wait, mut waits_for_peer) = (false, false);
     for socket in snapshot.on_port(protocol, port) {
         let kind = ReleaseKind::of(snapshot, socket);
         if kind.ends_with_process() {
             held.add(snapshot, socket);
             leaves_time_wait |= kind.leaves_time_wait();
+            waits_for_peer |= socket.waits_for_acknowledgement();
         } else {
             others.entry(kind).or_default().add(snapshot, socket);
         }
     }
-    let is_certain = held.hidden.is_empty() && !held.nobody && !held.unresolved;
+    let is_certain = held.hidden.is_empty()
+        && !held.nobody
+        && !held.unresolved
+        && !may_be_shared(snapshot, processes, protocol, port);
     let has_commands = is_certain && (1..=MAX_KILLED).contains(&held.pids.len());
     if !has_commands {
         let mut words = frees_when(snapshot, processes, protocol, port)?;
@@ -87,6 +97,7 @@ pub fn release(
     }
     let after = match (leaves_time_wait, others.is_empty()) {
         (true, _) => "; TIME-WAIT may then keep the port for 60s",
+        (false, _) if waits_for_peer => "; the peer must then acknowledge",
         (false, true) => "; the port is then free at once",
         (false, false) => "",
     };
@@ -100,6 +111,17 @@ pub fn release(
         commands: vec![format!("kill {}", pids.join(" "))],
         if_restarted: stop_command(&held.pids, processes),
     })
+}
+
+/// Returns whether a process that was not read may hold a socket on the port, beside visible ones.
+fn may_be_shared(
+    snapshot: &Snapshot,
+    processes: &ProcessTable,
+    protocol: Protocol,
+    port: u16,
+) -> bool {
+    let mut sockets = snapshot.on_port(protocol, port).iter();
+    sockets.any(|socket| snapshot.may_have_unread_holder(socket, processes))
 }
 
 /// Returns the command that stops the unit or container of these processes. None: they are not all
@@ -302,6 +324,8 @@ struct KindSockets {
     /// The names of kernel tunnels.
     tunnels: BTreeSet<String>,
     devices: BTreeSet<String>,
+    /// Whether a tunnel does not report its port.
+    is_probable: bool,
     unresolved: bool,
     /// The longest time until a timer of the sockets fires, in milliseconds. None: no timer is
     /// known.
@@ -324,6 +348,7 @@ impl KindSockets {
         for tunnel in snapshot.tunnels(socket) {
             self.tunnels.insert(tunnel.to_string());
             self.devices.insert(tunnel.device.to_string());
+            self.is_probable |= tunnel.port.is_none();
         }
         self.longest_ms = self.longest_ms.max(socket.expires_ms);
     }
@@ -335,12 +360,17 @@ impl KindSockets {
         };
         let devices: Vec<String> =
             self.devices.iter().map(|device| format!("ip link set {device} down")).collect();
-        format!(
-            "the kernel uses the UDP port for {}. No process can free it: `{}` frees it, or `ip \
-             link delete`.",
-            join(&self.tunnels, " and "),
-            devices.join("; "),
-        )
+        let (tunnels, down) = (join(&self.tunnels, " and "), devices.join("; "));
+        match self.is_probable {
+            true => format!(
+                "no process holds the UDP port, which is {tunnels}: `{down}` may free it, or `ip \
+                 link delete`."
+            ),
+            false => format!(
+                "the kernel uses the UDP port for {tunnels}. No process can free it: `{down}` frees \
+                 it, or `ip link delete`."
+            ),
+        }
     }
 
     /// Returns `longest_ms` in seconds, rounded up; 60, the length of TIME-WAIT, if it is None.

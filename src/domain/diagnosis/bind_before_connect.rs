@@ -7,7 +7,7 @@ use crate::domain::{
     Evidence, Finding, OwnerKey, PortSet, Protocol, Severity,
     diagnosis::{
         About, Advice, OwnerGroup, groups,
-        wording::{by, ports},
+        wording::{by, ports, ports_left},
     },
     notation::percent,
 };
@@ -51,8 +51,9 @@ fn by_number(evidence: &Evidence<'_>) -> Option<Finding> {
     ))
     .meaning(format!(
         "No other connect() can use a port given to bind(), whatever the destination. A new \
-             destination has {left} ports to choose from. Once none is left, connect() fails with \
-             EADDRNOTAVAIL."
+             destination has {} to choose from. Once none is left, connect() fails with \
+             EADDRNOTAVAIL.",
+        ports_left(left)
     ))
     .figure("numbered", count)
     .figure("unconnectable", range.unconnectable)

@@ -48,7 +48,8 @@ impl Counter {
     }
 
     /// Returns the number of events and when they occurred: `in the last 60s`, or `since the counter
-    /// started`. None: there were none.
+    /// started`. None: there
+    /// were none since the earlier snapshot, or the counter could not be read.
     pub(super) fn events(self) -> Option<(u64, String)> {
         match self {
             Self::Still => None,

@@ -8,7 +8,7 @@ use crate::domain::{
         About, Advice, Figure, MAX_FINDINGS, Remedy,
         remedies::{self, AVOID_FIN_TIMEOUT},
         verdict::{SubjectStatus, rows_to_judge},
-        wording::{self, Call, client, left, owner_key, ports, used_by},
+        wording::{self, Call, client, left, owner_key, ports, ports_are, used_by},
     },
     ephemeral::TupleReuse,
     notation::{counted, grouped, percent},
@@ -100,11 +100,15 @@ fn meaning(
             ports(others.most.saturating_sub(suspected))
         ),
         _ if is_only_one(evidence, row) => {
-            format!("Other destinations are not affected: {others} ports are left for a new one.")
+            format!(
+                "Other destinations are not affected: {} left for a new one.",
+                ports_are(others)
+            )
         }
         _ => format!(
-            "Each destination has its own limit: {}{others} ports are left for a new destination.",
-            wording::at_most(evidence.snapshot)
+            "Each destination has its own limit: {}{} left for a new destination.",
+            wording::at_most(evidence.snapshot),
+            ports_are(others)
         ),
     };
     let elsewhere = match row.destination.interface {
@@ -122,7 +126,7 @@ fn meaning(
 fn bind(evidence: &Evidence<'_>) -> &'static str {
     let range = evidence.analysis.range(Protocol::Tcp);
     let is_full = range.left().most == 0 || range.is_bind_refused;
-    if is_full && !evidence.snapshot.ephemeral.autobind_reuse {
+    if is_full && evidence.snapshot.ephemeral.autobind_reuse == Some(false) {
         " bind() to port 0 on all addresses fails with EADDRINUSE."
     } else if is_full || range.available() == 0 {
         " bind() to port 0 on all addresses may fail with EADDRINUSE."

@@ -71,7 +71,7 @@ fn meaning(
         time_wait: range.time_wait,
     };
     let scopes = scopes.map(|scopes| format!(" Left by address: {scopes}.")).unwrap_or_default();
-    let reuse = if evidence.snapshot.ephemeral.autobind_reuse {
+    let reuse = if evidence.snapshot.ephemeral.autobind_reuse == Some(true) {
         " A bind() with SO_REUSEADDR can still get the ports of sockets that have it, too \
          (ip_autobind_reuse 1)."
     } else {
@@ -102,15 +102,21 @@ fn refused(left: u32) -> String {
 fn connect(evidence: &Evidence<'_>, range: &RangeUse) -> String {
     let left = evidence.analysis.new_destination();
     match left.most.saturating_sub(range.suspected) {
+        0 if range.suspected > 0 => {
+            "connect() to any destination very likely fails with EADDRNOTAVAIL: a socket listens on \
+             each port, or very likely was bound to it."
+                .to_owned()
+        }
         0 => {
             "connect() to any destination fails with EADDRNOTAVAIL: a socket listens on each port, \
              or was bound to it."
                 .to_owned()
         }
         _ => format!(
-            "connect() shares ports between destinations: {}{left} ports are left for a new \
+            "connect() shares ports between destinations: {}{} left for a new \
              destination.",
-            wording::at_most(evidence.snapshot)
+            wording::at_most(evidence.snapshot),
+            wording::ports_are(left)
         ),
     }
 }

@@ -17,6 +17,10 @@ use crate::domain::{
 const KUBERNETES: &[&str] = &["kubelet", "kube-proxy", "k3s", "k3s-agent", "k3s-server", "k0s"];
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
+    // The commands would replace the real list of reserved ports by an assumed one.
+    if !evidence.snapshot.knows_range() {
+        return Vec::new();
+    }
     let found = [node_ports(evidence), services(evidence), translations(evidence)];
     found.into_iter().flatten().collect()
 }
@@ -131,7 +135,7 @@ fn translations(evidence: &Evidence<'_>) -> Option<Finding> {
         ),
         format!(
             "alternatively, reserve the ports of the NAT rule: {}",
-            reservation::command(ephemeral, [other]),
+            marked(reservation::command(ephemeral, [other])),
         ),
     ];
     let finding = overlap

@@ -42,7 +42,7 @@ pub(super) fn wider_range(evidence: &Evidence<'_>) -> Option<SysctlChange> {
     }
     let highest = if has_service_ports(ephemeral) { u16::MAX } else { ephemeral.range.first() };
     // The last port, 65535, is odd. With an even first port, the range has an even number of ports.
-    let first = highest.min(ABOVE_SERVICES).next_multiple_of(2);
+    let first = highest.min(lowest_first(ephemeral)).next_multiple_of(2);
     let range = PortRange::new(first, u16::MAX).ok()?;
     let usable = range.len() - ephemeral.reserved_in(range);
     let is_at_risk = |port: u16| range.contains(port) && !ephemeral.is_reserved(port);
@@ -98,13 +98,20 @@ pub(super) fn has_service_ports(ephemeral: &Ephemeral) -> bool {
 }
 
 /// Returns the range to use instead of one with ports of `SERVICES`. It has an even number of ports,
-/// at least 10,240.
+/// at least 10,240 if there are as many above its first one.
 pub(super) fn range_above_services(evidence: &Evidence<'_>) -> PortRange {
+    let first = lowest_first(&evidence.snapshot.ephemeral);
     let last = match widening(evidence) {
         Some(_) => u16::MAX,
-        None => evidence.snapshot.ephemeral.range.last().max(20_479) | 1,
+        None => evidence.snapshot.ephemeral.range.last().max(first.saturating_add(10_239)) | 1,
     };
-    PortRange::new(ABOVE_SERVICES, last).expect("the last port is 20,479 or more")
+    PortRange::new(first, last).expect("the last port is not before the first one")
+}
+
+/// Returns the lowest port at which a proposed range starts above `SERVICES`; it is even. The kernel
+/// refuses a range that starts below `ip_unprivileged_port_start` (`ipv4_local_port_range`).
+pub(super) fn lowest_first(ephemeral: &Ephemeral) -> u16 {
+    ephemeral.unprivileged_start.clamp(ABOVE_SERVICES, u16::MAX - 1).next_multiple_of(2)
 }
 
 /// Returns the settings that let connect() to this destination reuse ports in TIME-WAIT, of which

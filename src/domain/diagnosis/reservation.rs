@@ -1,34 +1,14 @@
-//! Builds commands that set `ip_local_reserved_ports`. Does not run them.
+//! Advice to reserve ports, by commands that set `ip_local_reserved_ports`. Does not run them.
 
 use crate::domain::{Ephemeral, PortRange, diagnosis::Advice};
 
-/// Number of bytes that the kernel accepts per write(2): a page without the final NUL
-/// (`proc_do_large_bitmap`). sysctl(8) and systemd-sysctl do not write the rest, but report
-/// success. The shell's `echo` writes the rest with another write(2).
-const PAGE: usize = 4095;
+pub(super) use crate::domain::reserved_list::{is_too_long, list, set_to};
 
 /// Returns the command that reserves `ports`. The command also names the ports that are reserved
 /// already, because the new list replaces the old one.
 pub(super) fn command(ephemeral: &Ephemeral, ports: impl IntoIterator<Item = PortRange>) -> String {
     let ports = ephemeral.reserved().iter().copied().chain(ports);
     set_to(&PortRange::merged(ports.collect()))
-}
-
-/// Returns the command that reserves exactly these ports.
-pub(super) fn set_to(ports: &[PortRange]) -> String {
-    match list(ports) {
-        list if list.is_empty() => "echo > /proc/sys/net/ipv4/ip_local_reserved_ports".to_owned(),
-        list if list.len() > PAGE => {
-            format!("echo {list} > /proc/sys/net/ipv4/ip_local_reserved_ports")
-        }
-        list => format!("sysctl -w net.ipv4.ip_local_reserved_ports={list}"),
-    }
-}
-
-/// Returns whether sysctl(8) would truncate the list of `command` without an error. `command` must
-/// be from `set_to`.
-pub(super) fn is_too_long(command: &str) -> bool {
-    command.starts_with("echo ") && command.len() > PAGE
 }
 
 /// Adds how to keep the list of `command` after a reboot.
@@ -46,15 +26,6 @@ pub(super) fn keep(advice: Advice, command: &str) -> Advice {
 /// Returns one port as a range.
 pub(super) fn single(port: u16) -> PortRange {
     PortRange::new(port, port).expect("a port is not after itself")
-}
-
-/// Formats ranges as the sysctl does: `40000,40010-40019`.
-pub(super) fn list(ports: &[PortRange]) -> String {
-    let written = ports.iter().map(|range| match range.len() {
-        1 => range.first().to_string(),
-        _ => range.to_string(),
-    });
-    written.collect::<Vec<_>>().join(",")
 }
 
 #[cfg(test)]

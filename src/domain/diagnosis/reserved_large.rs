@@ -5,7 +5,7 @@ use crate::domain::{
     diagnosis::{
         About, Advice, Figure,
         advice::marked,
-        remedies::{ABOVE_SERVICES, set_range},
+        remedies::{lowest_first, set_range},
         reservation::{self, single},
         service_ports::services,
     },
@@ -24,6 +24,9 @@ const MAX_RANGES: usize = 8;
 const MIN_RANGE_SIZE: u32 = 1024;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Vec<Finding> {
+    if !evidence.snapshot.knows_range() {
+        return Vec::new();
+    }
     let ephemeral = &evidence.snapshot.ephemeral;
     let share =
         f64::from(ephemeral.reserved_in(ephemeral.range)) / f64::from(ephemeral.range.len());
@@ -137,10 +140,10 @@ fn outside(part: PortRange, range: PortRange) -> impl Iterator<Item = PortRange>
     below.into_iter().chain(above)
 }
 
-/// Returns the widest run of unreserved ports from `ABOVE_SERVICES` upwards, without its last port
+/// Returns the widest run of unreserved ports from `lowest_first` upwards, without its last port
 /// if its size is odd. None: it has fewer than `MIN_RANGE_SIZE` ports.
 fn widest(ephemeral: &Ephemeral) -> Option<PortRange> {
-    let mut next = u32::from(ABOVE_SERVICES);
+    let mut next = u32::from(lowest_first(ephemeral));
     let mut widest: Option<PortRange> = None;
     let end = std::iter::once((u32::from(port::ALL.last()) + 1, 0));
     let reserved = PortRange::merged(ephemeral.reserved().to_vec());

@@ -130,22 +130,25 @@ fn advice(evidence: &Evidence<'_>, socket: &Socket) -> Advice {
         State::Established => "state established ",
         _ => "",
     };
-    let reserve = reservation::command(&evidence.snapshot.ephemeral, [single(port)]);
     let end = format!(
         "end the connection without TIME-WAIT (as root{}): {}",
         condition(evidence, socket),
         marked(format_args!("ss --kill {state}'sport = :{port} and dport = :{port}'")),
     );
+    let in_client = "in the client: after connect() compare getsockname() with getpeername(), and \
+                     close the socket if both are equal";
+    let in_client = ("check for it in the client", in_client.to_owned());
+    let advice = Advice::default().now(("end the connection", end));
+    // The command would replace the real list of reserved ports by an assumed one.
+    if !evidence.snapshot.knows_range() {
+        return advice.for_good(in_client);
+    }
+    let reserve = reservation::command(&evidence.snapshot.ephemeral, [single(port)]);
     let reserved = format!(
         "reserve the server's port, so that connect() never chooses it: {}",
         marked(&reserve)
     );
-    let in_client = "in the client: after connect() compare getsockname() with getpeername(), and \
-                     close the socket if both are equal";
-    let advice = Advice::default()
-        .now(("end the connection", end))
-        .now(("reserve the port", reserved))
-        .for_good(("check for it in the client", in_client.to_owned()));
+    let advice = advice.now(("reserve the port", reserved)).for_good(in_client);
     reservation::keep(advice, &reserve)
 }
 

@@ -1,10 +1,10 @@
 //! `slow-zone`: connect() to one destination searches many ports before it finds one.
 
 use crate::domain::{
-    DestinationUse, Evidence, Finding, Protocol, Severity, Socket,
+    DestinationUse, Evidence, Finding, Left, Protocol, Severity, Socket,
     diagnosis::{
         About, Advice, Figure, MAX_FINDINGS,
-        wording::{client, main_owner, parity, used_by},
+        wording::{client, main_owner, parity, ports_are, used_by},
     },
     notation::{elapsed_seconds, grouped},
 };
@@ -70,12 +70,12 @@ fn of(evidence: &Evidence<'_>, row: &DestinationUse) -> Finding {
         .meaning(format!(
             "connect() searches the {parity} ports before the others. Each port takes at least \
              {}{}. A search of {} ports makes connect() take at least {times:.0} times as much \
-             CPU, although {} ports are left. No call fails. Connections to other destinations are \
+             CPU, although {} left. No call fails. Connections to other destinations are \
              not affected.",
             elapsed_seconds(a_port / 1e9),
             small_table(evidence, chain),
             grouped(searched),
-            grouped(row.available()),
+            ports_are(Left::new(row.available(), row.available())),
         ))
         .figure("source", row.destination.source.to_string())
         .figure("destination", remote.to_string())

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::domain::{
-    DestinationUse, Evidence, Forecast, LastMinute, Level, OwnerKey, Protocol, Snapshot,
+    DestinationUse, Evidence, Forecast, LastMinute, Left, Level, MachineKind, OwnerKey, Protocol,
+    Snapshot,
     availability::{Scope, hidden_process, scopes},
     diagnosis::SubjectStatus,
     notation::{counted, grouped, rounded},
@@ -66,12 +67,24 @@ pub(super) fn ports(number: u32) -> String {
     counted(number, "port")
 }
 
+/// Returns `1 port`, `28,232 ports` or `24 to 64 ports`.
+pub(super) fn ports_left(left: Left) -> String {
+    if left.is_exact() { ports(left.most) } else { format!("{left} ports") }
+}
+
+/// Returns `1 port is` or `24 to 64 ports are`.
+pub(super) fn ports_are(left: Left) -> String {
+    let verb = if left.is_exact() && left.most == 1 { "is" } else { "are" };
+    format!("{} {verb}", ports_left(left))
+}
+
 /// Returns `at most ` if fewer ports may be left for a new destination than counted, or an empty
 /// string. Before Linux 6.18 (commit d57f4b874946), connect() skips a port to which a socket was
 /// bound while the port had connections. No table shows this after the bound socket is closed.
 pub fn at_most(snapshot: &Snapshot) -> &'static str {
-    let is_old = snapshot.machine.is_at_least((6, 18)) == Some(false);
-    if is_old && snapshot.connected_ports() != (0, 0) { "at most " } else { "" }
+    let machine = &snapshot.machine;
+    let is_new = machine.is_at_least((6, 18)).unwrap_or(machine.kind == MachineKind::Simulated);
+    if !is_new && snapshot.connected_ports() != (0, 0) { "at most " } else { "" }
 }
 
 /// Explains why fewer ports of the range may be left than the listed sockets show.

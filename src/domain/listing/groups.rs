@@ -83,6 +83,8 @@ pub struct RowGroup {
     pub id: GroupId,
     pub sockets: u32,
     pub by_class: ByClass,
+    /// Sockets in ESTABLISHED. Unlike its class, does not include SYN-SENT and SYN-RECEIVED.
+    pub established: u32,
     /// Distinct (protocol, port) pairs of the ephemeral range.
     pub ports: u32,
     /// The port that was counted last.
@@ -132,7 +134,15 @@ pub struct GroupOrder {
 impl RowGroup {
     fn new(id: GroupId) -> Self {
         let by_class = ByClass::default();
-        Self { id, sockets: 0, by_class, ports: 0, last_port: None, processes: None }
+        Self {
+            id,
+            sockets: 0,
+            by_class,
+            established: 0,
+            ports: 0,
+            last_port: None,
+            processes: None,
+        }
     }
 
     /// Returns the number of sockets of a class of states.
@@ -140,10 +150,11 @@ impl RowGroup {
         self.by_class[class as usize]
     }
 
-    /// Returns the number of sockets that neither listen nor are established nor in TIME-WAIT.
+    /// Returns the number of sockets that are neither in LISTEN nor ESTABLISHED nor TIME-WAIT.
     pub fn others(&self) -> u32 {
-        let others = [StateClass::Closing, StateClass::Bound, StateClass::Udp];
-        others.map(|class| self.of_class(class)).iter().sum()
+        let [listen, time_wait] =
+            [StateClass::Listen, StateClass::TimeWait].map(|class| self.of_class(class));
+        self.sockets - listen - self.established - time_wait
     }
 }
 
@@ -206,6 +217,7 @@ impl GroupTable<'_> {
             let group = &mut self.groups[index as usize];
             group.sockets += 1;
             group.by_class[StateClass::of(socket.state) as usize] += 1;
+            group.established += u32::from(socket.state == State::Established);
             if is_automatic && group.last_port != port {
                 group.ports += 1;
                 group.last_port = port;

@@ -41,7 +41,7 @@ impl PolicyReader {
 
     /// Reads the current policy. If the ephemeral range, the reserved ports or the first
     /// unprivileged port cannot be read, uses the default and adds an entry to `gaps`. Other values
-    /// that cannot be read are None or false. If this kernel has no `tcp_tw_reuse_delay`, uses its
+    /// that cannot be read are None. If this kernel has no `tcp_tw_reuse_delay`, uses its
     /// default.
     pub fn read(&mut self, gaps: &mut Vec<Gap>) -> Ephemeral {
         let list = &mut self.buffer;
@@ -58,7 +58,8 @@ impl PolicyReader {
         policy.tw_reuse_delay_ms =
             or_if_absent(value("tcp_tw_reuse_delay", number, parse_number), DEFAULT_REUSE_DELAY_MS);
         policy.autobind_reuse =
-            value("ip_autobind_reuse", number, parse_number::<u8>).is_ok_and(|value| value != 0);
+            or_if_absent(value("ip_autobind_reuse", number, parse_number::<u8>), 0)
+                .map(|value| value != 0);
         policy
     }
 }

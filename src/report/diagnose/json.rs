@@ -96,6 +96,7 @@ struct ThresholdsRow {
     critical: f64,
 }
 
+/// The counts are null if a socket table of the protocol is missing or incomplete.
 #[derive(Serialize)]
 struct RangeRow {
     protocol: &'static str,
@@ -103,15 +104,15 @@ struct RangeRow {
     first: u16,
     last: u16,
     size: u32,
-    occupied: u32,
-    time_wait: u32,
-    bind_available: u32,
-    bind_available_most: u32,
-    low_parity_available: u32,
-    unconnectable: u32,
-    suspected: u32,
-    numbered: u32,
-    uncertain: u32,
+    occupied: Option<u32>,
+    time_wait: Option<u32>,
+    bind_available: Option<u32>,
+    bind_available_most: Option<u32>,
+    low_parity_available: Option<u32>,
+    unconnectable: Option<u32>,
+    suspected: Option<u32>,
+    numbered: Option<u32>,
+    uncertain: Option<u32>,
     #[serde(flatten)]
     status: StatusRow,
 }
@@ -119,21 +120,23 @@ struct RangeRow {
 impl RangeRow {
     fn new(health: &Health<'_>, row: &RangeUse) -> Self {
         let subject_status = health.of_range(row);
+        let is_listed = health.lists(row.protocol);
+        let counted = |count: u32| is_listed.then_some(count);
         Self {
             protocol: row.protocol.name(),
             level: health.level_name(&subject_status),
             first: row.range.first(),
             last: row.range.last(),
             size: row.size,
-            occupied: row.occupied,
-            time_wait: row.time_wait,
-            bind_available: row.available(),
-            bind_available_most: row.left().most,
-            low_parity_available: row.low_parity_available(),
-            unconnectable: row.unconnectable,
-            suspected: row.suspected,
-            numbered: row.numbered,
-            uncertain: row.uncertain,
+            occupied: counted(row.occupied),
+            time_wait: counted(row.time_wait),
+            bind_available: counted(row.available()),
+            bind_available_most: counted(row.left().most),
+            low_parity_available: counted(row.low_parity_available()),
+            unconnectable: counted(row.unconnectable),
+            suspected: counted(row.suspected),
+            numbered: counted(row.numbered),
+            uncertain: counted(row.uncertain),
             status: StatusRow::from(&subject_status),
         }
     }

@@ -205,25 +205,29 @@ fn write_ranges(health: &Health<'_>, page: &mut Page<'_>) -> io::Result<Legend> 
 
 fn range_cells(health: &Health<'_>, row: &RangeUse) -> [TextCell; 11] {
     let subject_status = health.of_range(row);
+    let counted = |count: String| {
+        let count = if health.lists(row.protocol) { count } else { "?".to_owned() };
+        TextCell::from(count)
+    };
     [
         row.protocol.name().into(),
         row.range.to_string().into(),
         level(health, &subject_status),
         notation::grouped(row.size).into(),
-        notation::grouped(row.occupied).into(),
-        notation::percent(row.used_share()).into(),
-        notation::grouped(row.time_wait).into(),
-        row.left().to_string().into(),
-        notation::grouped(row.low_parity_available()).into(),
-        growth(subject_status.trend).into(),
-        full_in(&subject_status).into(),
+        counted(notation::grouped(row.occupied)),
+        counted(notation::percent(row.used_share())),
+        counted(notation::grouped(row.time_wait)),
+        counted(row.left().to_string()),
+        counted(notation::grouped(row.low_parity_available())),
+        counted(growth(subject_status.trend)),
+        counted(full_in(&subject_status)),
     ]
 }
 
 fn level(health: &Health<'_>, subject_status: &SubjectStatus) -> TextCell {
-    let emphasis = match subject_status.level {
-        Level::Ok if !health.knows_range() => Emphasis::Caution,
-        level => level.into(),
+    let emphasis = match health.is_unknown(subject_status) {
+        true => Emphasis::Caution,
+        false => subject_status.level.into(),
     };
     TextCell::new(health.level_name(subject_status), emphasis)
 }

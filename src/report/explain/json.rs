@@ -95,11 +95,12 @@ struct ExplainDocument<'a> {
     #[serde(flatten)]
     head: DocumentHead<'a>,
     port: u16,
-    ranges: Vec<&'static str>,
+    /// Null, as the next keys: it depends on a sysctl that could not be read.
+    ranges: Option<Vec<&'static str>>,
     class: &'static str,
-    reserved: bool,
+    reserved: Option<bool>,
     /// Whether a bind() needs CAP_NET_BIND_SERVICE.
-    privileged: bool,
+    privileged: Option<bool>,
     protocols: Vec<SideRow<'a>>,
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     domain::{
-        Endpoint, Errno, Owner, Protocol, Socket, State,
+        Endpoint, Errno, Gap, Owner, Protocol, Socket, State,
         availability::{self, BindAddress, Reuse, Verdict, probing::Probed},
         notation::{counted, grouped},
         port,
@@ -107,26 +107,32 @@ fn write_one(
 /// Describes the port: its class, whether it is in the ephemeral range, whether it is reserved, and
 /// whether bind() needs a capability.
 fn summary(explanation: &Explanation<'_>) -> String {
-    let ephemeral = &explanation.scan.snapshot.ephemeral;
-    let within = if ephemeral.range.contains(explanation.port) { "inside" } else { "outside" };
-    let reserved = if explanation.is_reserved() {
-        "; it is reserved (ip_local_reserved_ports): neither connect() nor bind() to port 0 \
-         chooses it"
-    } else {
-        ""
+    let snapshot = explanation.scan.snapshot;
+    let range = snapshot.ephemeral.range;
+    let within = if range.contains(explanation.port) { "inside" } else { "outside" };
+    let assumed = if snapshot.assumes(Gap::RANGE) { " (assumed)" } else { "" };
+    let reserved = match explanation.is_reserved() {
+        Some(true) => {
+            "; it is reserved (ip_local_reserved_ports): neither connect() nor bind() to port 0 \
+             chooses it"
+        }
+        Some(false) => "",
+        None => "; whether it is reserved is unknown (ip_local_reserved_ports)",
     };
-    let privileged = if explanation.needs_privilege() {
-        "; any bind() to it needs CAP_NET_BIND_SERVICE"
-    } else {
-        ""
+    let privileged = match explanation.needs_privilege() {
+        Some(true) => "; any bind() to it needs CAP_NET_BIND_SERVICE",
+        None if explanation.class() == "system" => {
+            "; bind() to it needs CAP_NET_BIND_SERVICE (assumed)"
+        }
+        Some(false) | None => "",
     };
     let class = match explanation.class() {
         "dynamic" => format!("in the dynamic range of IANA ({}) and", port::IANA_DYNAMIC),
         class => format!("a {class} port,"),
     };
     format!(
-        "Port {} is {class} {within} the ephemeral range {}{reserved}{privileged}.",
-        explanation.port, ephemeral.range
+        "Port {} is {class} {within} the ephemeral range {range}{assumed}{reserved}{privileged}.",
+        explanation.port
     )
 }
 

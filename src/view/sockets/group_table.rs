@@ -74,7 +74,7 @@ fn columns<'a>(app: &'a App) -> Vec<GroupTableColumn<'a>> {
             count(context, row.of_class(StateClass::Listen))
         }),
         GroupTableColumn::<'a>::right("estab", 7, 2, |context, row, _| {
-            count(context, row.of_class(StateClass::Established))
+            count(context, row.established)
         }),
         GroupTableColumn::<'a>::right("t-wait", 7, 2, |context, row, _| {
             count(context, row.of_class(StateClass::TimeWait))

@@ -18,9 +18,7 @@ use crate::{
 const MAX_OWNERS: usize = 3;
 
 pub(super) fn available_halves(_: &Health<'_>, row: &DestinationUse, out: &mut Labelled<'_, '_>) {
-    let high_capacity = row.capacity.saturating_sub(row.low_parity_capacity);
-    let high_used = row.used.saturating_sub(row.low_parity_used);
-    add_halves(row.low_parity_available(), high_capacity.saturating_sub(high_used), out);
+    add_halves(row.low_parity_available(), row.high_parity_available(), out);
 }
 
 pub(super) fn exhaustion(health: &Health<'_>, row: &DestinationUse, out: &mut Labelled<'_, '_>) {

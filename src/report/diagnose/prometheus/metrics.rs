@@ -71,7 +71,8 @@ pub const METRICS: &[Metric] = &[
     },
     Metric {
         name: "portscope_range_available_ports",
-        help: "Ports left for bind() to port 0; at 0 it fails with EADDRINUSE.",
+        help: "Ports surely left for bind() to port 0 on all addresses; at 0 it may fail with \
+               EADDRINUSE.",
         of: SampleSource::RangeCount(RangeUse::available),
     },
     Metric {

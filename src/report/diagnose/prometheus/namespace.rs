@@ -27,8 +27,9 @@ pub(super) fn findings(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
 }
 
 pub(super) fn gaps(health: &Health<'_>, out: &mut Labelled<'_, '_>) {
-    let gaps = &health.scan.snapshot.gaps;
-    let mut kinds: Vec<&str> = gaps.iter().map(Gap::what).collect();
+    let snapshot = health.scan.snapshot;
+    let gaps = snapshot.gaps.iter().chain(&snapshot.vitals.gaps);
+    let mut kinds: Vec<&str> = gaps.map(Gap::what).collect();
     kinds.sort_unstable();
     for kinds in kinds.chunk_by(|a, b| a == b) {
         out.add(&[("what", &kinds[0])], kinds.len() as f64);
