@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn an_age_shows_when_it_is_only_a_lower_limit() {
         let (seconds, minutes) = (Duration::from_secs(12), Duration::from_secs(200));
-        assert_eq!(lasting(Age::Exactly(seconds)).as_deref(), Some("for 12s"));
+        assert_eq!(lasting(Age::Exactly(seconds)).as_deref(), Some("exists for 12s"));
         assert_eq!(lasting(Age::AtLeast(minutes)).as_deref(), Some("seen for 3m"));
         assert_eq!(lasting(Age::Exactly(Duration::from_millis(300))).as_deref(), Some("new"));
         assert_eq!(lasting(Age::AtLeast(Duration::ZERO)), None);

@@ -246,7 +246,10 @@ fn parent_inside_the_service_may_start_the_process_again() {
         parent: Some(21),
     };
     let words = case.end().forecast.restart.unwrap();
-    assert!(words.starts_with("its parent pid 21 may start it again; systemd does not"), "{words}");
+    assert!(
+        words.starts_with("its parent pid 21 may restart the process; systemd does not"),
+        "{words}"
+    );
     let mut case = ForecastCase::of(listener(&[20, 21]));
     case.facts.processes.get_mut(&20).unwrap().supervisor = Supervisor::Service {
         unit: Text::scrub("pm2.service"),

@@ -103,8 +103,8 @@ fn after_close(
     }
     match other_end(input, socket) {
         Some(peer) if of_end_of_peer(input, peer, ended) => SocketFate::Unknown(
-            "both ends of a connection would be closed, and TIME-WAIT follows at the end that is \
-             closed first",
+            "the process holds both ends of a connection; the end that is closed first stays in \
+             TIME-WAIT, and which one is not known",
         ),
         _ => SocketFate::KeptByKernel { seconds: TIME_WAIT_MS / 1000 },
     }

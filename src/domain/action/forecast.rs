@@ -187,9 +187,13 @@ fn stays_bound(input: &ActionInput<'_>, socket: &Socket) -> String {
             format!("only {who} can release it: the kernel does not close a socket in BOUND")
         }
         State::Unconnected | State::Connected => {
-            format!("bound by its number, it stays bound until {who} closes it")
+            format!(
+                "the program bound this port by number: it stays bound until {who} closes the socket"
+            )
         }
-        _ => format!("bound by its number, it stays BOUND until {who} closes it"),
+        _ => format!(
+            "the program bound this port by number: it stays in BOUND until {who} closes the socket"
+        ),
     }
 }
 
@@ -216,7 +220,7 @@ fn of_drain(input: &ActionInput<'_>, action: &PortAction, sockets: &[Socket]) ->
     let (frees, because) = combined(input, &fates);
     let because = match frees {
         Frees::Yes if lost(sockets).is_none() => {
-            "only closed connections use the port, and no process misses them".to_owned()
+            "only closed connections use the port; no process uses them".to_owned()
         }
         Frees::Yes => "only closed connections use the port".to_owned(),
         _ => because,
@@ -276,7 +280,7 @@ fn of_wait(input: &ActionInput<'_>) -> ActionForecast {
         (true, false) => {
             (Frees::Unknown, "the kernel waits for the peers of closed connections".to_owned())
         }
-        (false, _) => (Frees::Unknown, "it is unknown when its processes close it".to_owned()),
+        (false, _) => (Frees::Unknown, "its processes decide when they close it".to_owned()),
     };
     ActionForecast {
         frees,

@@ -8,7 +8,7 @@ use crate::domain::{
     availability::stop_command,
 };
 
-const NO_SUPERVISOR: &str = "no supervisor is known that starts it again";
+const NO_SUPERVISOR: &str = "no supervisor is known to restart the process";
 
 /// `Restart=` of a systemd unit (systemd.service(5)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,10 +77,10 @@ pub enum Supervisor {
         is_user: bool,
         /// None: the unit's files could not be read.
         restart: Option<RestartPolicy>,
-        /// The parent of the process, if it is in the same service and may start it again.
+        /// The parent of the process, if it is in the same service and may restart the process.
         parent: Option<u32>,
     },
-    /// The process is in this container, whose engine may start it again.
+    /// The process is in this container, whose engine may restart the process.
     Container(Text),
     /// The process has this parent.
     Parent(u32),
@@ -127,7 +127,8 @@ fn of_one(
             let stop = format!("`systemctl {user}stop {unit}` stops it instead");
             let mut words = of_service(unit, *restart, signal, &stop);
             if let Some(parent) = parent.filter(|parent| !pids.contains(parent)) {
-                words = format!("its parent {} may start it again; {words}", named(input, parent));
+                words =
+                    format!("its parent {} may restart the process; {words}", named(input, parent));
             }
             words
         }
@@ -140,7 +141,9 @@ fn of_one(
             )
         }
         Supervisor::Parent(pid) if pids.contains(pid) => NO_SUPERVISOR.to_owned(),
-        Supervisor::Parent(pid) => format!("its parent {} may start it again", named(input, *pid)),
+        Supervisor::Parent(pid) => {
+            format!("its parent {} may restart the process", named(input, *pid))
+        }
         Supervisor::Unknown => "it is unknown whether a supervisor starts it again".to_owned(),
     }
 }
