@@ -148,7 +148,7 @@ impl AllocationRun {
             held: self.held.keys().copied().collect(),
             hold_note: self.hold_note,
             is_running,
-            limitation: self.limitation,
+            limitation: self.limitation.or_else(|| self.survey.as_ref()?.limitation()),
             ..self.delta_counts.take()
         }
     }

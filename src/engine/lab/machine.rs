@@ -93,7 +93,7 @@ impl MachineLab {
 
     /// Returns how the host limits the lab, for example "IPv4 only"; `None`: it does not.
     pub fn limitation(&self) -> Option<&'static str> {
-        self.limitation
+        self.limitation.or_else(|| self.survey.limitation())
     }
 
     /// Returns the number of runs that all strategies have completed.
