@@ -34,7 +34,7 @@ use crate::{
 /// If that list cannot be read, it tries all ports. See [`Allocator`] for more options.
 ///
 /// Errors: [`FindError::GaveUp`] if all attempts were refused, with the number of free ports from
-/// one scan; [`FindError::RangeFull`] if all ports of `range` are reserved; [`FindError::Io`] if a
+/// one scan, if that lists all sockets; [`FindError::RangeFull`] if all ports of `range` are reserved; [`FindError::Io`] if a
 /// socket could not be created, or no seed could be drawn.
 ///
 /// ```no_run
@@ -66,9 +66,14 @@ pub fn find_free_port(
     })
 }
 
-/// Counts the candidates that have no socket of `protocols`. None: the scan failed.
+/// Counts the candidates that have no socket of `protocols`. None: the scan failed, or not all of
+/// these sockets may be listed.
 fn count_free(host: &dyn Host, candidates: &Candidates, protocols: Protocols) -> Option<u32> {
-    let port_view = FreePorts::from_snapshot(&take_snapshot(host).ok()?, protocols, None);
+    let snapshot = take_snapshot(host).ok()?;
+    if snapshot.may_lack_sockets(protocols) {
+        return None;
+    }
+    let port_view = FreePorts::from_snapshot(&snapshot, protocols, None);
     Some(candidates.ports().filter(|&port| port_view.looks_free(port)).count() as u32)
 }
 
@@ -85,8 +90,8 @@ pub enum FindError {
     /// All `attempts` allowed attempts were refused: the ports are in use, or bind() failed for
     /// another reason, for example because the machine does not have the address. A free port may
     /// exist nevertheless. `free` is the number of unreserved ports of the range without a socket
-    /// of the requested protocols. None: they were not counted, because the scan failed or because
-    /// an [`Allocator`] does not count them.
+    /// of the requested protocols. None: they were not counted, because the scan failed or did not
+    /// list all sockets, or because an [`Allocator`] does not count them.
     #[error(
         "gave up after {} in range {range}; {}",
         counted(*.attempts, "attempt"),
@@ -427,4 +432,29 @@ fn free_ports(free: Option<u32>) -> String {
 
 fn strategy_names() -> String {
     ALLOCATORS.iter().map(|row| row.name).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::{Errno, Gap, Table},
+        host::simulated::SimulatedHost,
+    };
+
+    #[test]
+    fn free_ports_are_counted_only_if_all_sockets_of_the_protocols_are_listed() {
+        let candidates = Candidates::new(PortRange::new(2000, 2009).unwrap(), &[]);
+        let error = Errno::EACCES;
+        for (gap, protocols, expected) in [
+            (Gap::DualStackUnknown { error }, Protocols::Both, Some(10)),
+            (Gap::BoundInactiveUnlisted { assumed: false }, Protocols::Tcp, None),
+            (Gap::BoundInactiveUnlisted { assumed: false }, Protocols::Udp, Some(10)),
+            (Gap::TableRefused { table: Table::Udp6, error }, Protocols::Udp, None),
+            (Gap::TableRefused { table: Table::Udp6, error }, Protocols::Tcp, Some(10)),
+        ] {
+            let host = SimulatedHost::builder().gap(gap.clone()).build();
+            assert_eq!(count_free(&host, &candidates, protocols), expected, "{gap:?}");
+        }
+    }
 }

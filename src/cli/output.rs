@@ -119,6 +119,18 @@ pub fn write_marked(
     OpenOutput::open_marked(to, mark)?.write(report)
 }
 
+/// Same as [`write_marked`], but refuses pipes and devices, so that the write does not wait for a
+/// reader.
+pub fn write_regular(
+    to: &Path,
+    mark: &'static str,
+    report: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), WriteError> {
+    let opened = output_file::open_regular(to, mark);
+    let file = opened.map_err(|source| WriteError::of(Some(to), source))?;
+    OpenOutput { to: Some(to), file: Some(file) }.write(report)
+}
+
 /// Where a report goes, opened before the report is known.
 pub struct OpenOutput<'a> {
     to: Option<&'a Path>,

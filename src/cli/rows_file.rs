@@ -13,8 +13,8 @@ use crate::{
 };
 
 /// Writes the marked rows, or all if none is marked; of groups, all. Sockets that have ended are not
-/// written. Follows no symbolic link, and replaces only a file that portscope wrote. Returns what
-/// was written, or why nothing was.
+/// written. Follows no symbolic link, writes to no pipe or device, which could block the screen,
+/// and replaces only a file that portscope wrote. Returns what was written, or why nothing was.
 pub fn write(app: &App, file: &RowsFile) -> Result<String, String> {
     let nothing = || "no row to write".to_owned();
     let (latest, list) = app.scan().zip(app.socket_list()).ok_or_else(nothing)?;
@@ -42,10 +42,8 @@ pub fn write(app: &App, file: &RowsFile) -> Result<String, String> {
         (RowsFormat::Csv, Rows::Sockets(..)) => report::csv::HEADER,
         (RowsFormat::Csv, Rows::Groups(_)) => report::csv::GROUP_HEADER,
     };
-    output::write_marked(Some(Path::new(&file.name)), Some(mark), |out| {
-        rows.write(file.format, out)
-    })
-    .map_err(|error| error.to_string())?;
+    output::write_regular(Path::new(&file.name), mark, |out| rows.write(file.format, out))
+        .map_err(|error| error.to_string())?;
     Ok(format!("wrote {what} to {}", file.name))
 }
 

@@ -45,7 +45,7 @@ pub struct Holders {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnreadThreads {
     pub threads: u32,
-    /// The reason. None: the tables have too many descriptors.
+    /// The reason. None: the tables have too many descriptors. EFBIG: a process has too many tables.
     pub error: Option<Errno>,
 }
 

@@ -52,7 +52,7 @@ pub enum Gap {
     /// Sockets may be held by processes of pid namespaces that `/proc` does not show.
     OwnersElsewhere { sockets: u32 },
     /// Sockets may be held by threads whose own descriptor tables were not read. `error` is None if
-    /// the tables were too large.
+    /// the tables were too large, EFBIG if a process has too many of them.
     OwnersOfThreads { sockets: u32, threads: u32, error: Option<Errno> },
     /// Reading `/proc` itself failed, or reading a process failed for a reason other than
     /// permission. `sockets` may be 0.
@@ -305,6 +305,7 @@ fn unread_threads(threads: u32, error: Option<Errno>) -> String {
         _ => (format!("the descriptor tables of {of}"), "are"),
     };
     match error {
+        Some(Errno::EFBIG) => format!("a process has too many tables: {tables} {are} unread"),
         Some(error) => format!("{tables} cannot be read ({error})"),
         None => format!("{tables} {are} too large to read"),
     }

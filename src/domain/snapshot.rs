@@ -4,7 +4,8 @@ use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use crate::domain::{
     Destination, Endpoint, Ephemeral, Errno, Gap, Holder, Interfaces, Owner, PortSet, Protocol,
-    Socket, State, Text, UnreadHolders, Users, Vitals, ephemeral::TupleReuse, owner::Span,
+    Protocols, Socket, State, Text, UnreadHolders, Users, Vitals, ephemeral::TupleReuse,
+    owner::Span,
 };
 
 /// The kind of machine behind a `Host`.
@@ -334,6 +335,11 @@ impl Snapshot {
     /// Returns whether a TCP socket may be bound to a port without being listed.
     pub fn hides_bound_inactive(&self) -> bool {
         self.gaps.iter().any(Gap::hides_bound_inactive)
+    }
+
+    /// Returns whether sockets of these protocols may exist without being listed.
+    pub fn may_lack_sockets(&self, protocols: Protocols) -> bool {
+        self.gaps.iter().any(|gap| gap.protocol().is_some_and(|of| protocols.includes(of)))
     }
 
     pub fn owner(&self, socket: &Socket) -> Owner<'_> {

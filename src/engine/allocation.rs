@@ -102,12 +102,18 @@ impl<'a> AllocationWorker<'a> {
         if !self.is_running {
             return None;
         }
-        if self.speed == Speed::Max {
-            return Some(Instant::now());
-        }
+        let next = match (self.speed, self.resumes_at()) {
+            (Speed::Max, None) => return Some(Instant::now()),
+            (Speed::Max, Some(resumes_at)) => resumes_at,
+            _ => self.pacer.due,
+        };
         let report_due = self.reported + REPORT_INTERVAL;
-        let next = self.pacer.due;
         Some(if self.has_figures() { next.min(report_due) } else { next })
+    }
+
+    /// Returns `AllocationRun::resumes_at`.
+    fn resumes_at(&self) -> Option<Instant> {
+        self.run.as_ref()?.resumes_at
     }
 
     fn has_figures(&self) -> bool {
@@ -183,7 +189,9 @@ impl<'a> AllocationWorker<'a> {
         let Some(target) = self.simulated.clone() else { return Ok(()) };
         self.deliver_delta()?;
         target.refill(share);
-        self.run.iter_mut().for_each(|run| run.needs_rescan = true);
+        self.run.iter_mut().for_each(|run| {
+            (run.needs_rescan, run.resumes_at) = (true, None);
+        });
         self.deliver_population()
     }
 
@@ -202,13 +210,14 @@ impl<'a> AllocationWorker<'a> {
 
     /// Makes the attempts that are due, and offers a delta if one is due.
     fn attempt(&mut self) -> Result<(), Stop> {
-        let Some(run) = &mut self.run else { return Ok(()) };
         let now = Instant::now();
         let count = match self.speed.pause() {
+            None if self.resumes_at().is_some_and(|resumes_at| now < resumes_at) => 0,
             None => BATCH,
             Some(pause) => self.pacer.steps_due(pause, BATCH),
         };
         self.has_unsent_delta |= count > 0;
+        let Some(run) = &mut self.run else { return Ok(()) };
         if !run.attempt(count, self.hold) {
             self.is_running = false;
             return self.deliver_delta();

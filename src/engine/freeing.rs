@@ -177,6 +177,11 @@ pub fn free_ports(
     timeout: Duration,
 ) -> Result<Vec<StepResult>, HostError> {
     let mut actions = host.actions()?;
+    // The first look of a new scanner may bind a port, which must not be one that was just freed.
+    let mut watch = PortWatch::new(host);
+    if let Ok(watch) = &mut watch {
+        let _ = watch.look_at(ports);
+    }
     let mut results = perform(&mut *actions, action, timeout);
     let loses_data = matches!(action, PortAction::End { signal: EndSignal::Kill, .. });
     let mut drained = closing::CloseCounts::default();
@@ -189,7 +194,7 @@ pub fn free_ports(
             }
         }
     };
-    let _ = settle(host, ports, drain);
+    let _ = watch.and_then(|watch| settle(watch, ports, drain));
     results.extend(drained.into_steps());
     Ok(results)
 }
@@ -197,16 +202,13 @@ pub fn free_ports(
 /// Looks at the ports until no socket is on them, at most for `SETTLE_TIMEOUT`. Calls `visit` with
 /// the sockets each time that their processes have closed all of them.
 fn settle(
-    host: &dyn Host,
+    mut watch: PortWatch,
     ports: &[(Protocol, u16)],
     mut visit: impl FnMut(&[Socket]),
 ) -> Result<(), HostError> {
-    let mut watch = PortWatch::new(host)?;
+    watch.started = Instant::now();
     loop {
-        let snapshot = match ports {
-            &[(_, port)] => watch.look(port)?,
-            _ => watch.scan()?,
-        };
+        let snapshot = watch.look_at(ports)?;
         let on_ports = ports.iter().flat_map(|&(protocol, port)| snapshot.on_port(protocol, port));
         let sockets: Vec<Socket> = on_ports.copied().collect();
         if sockets.is_empty() {
@@ -270,6 +272,14 @@ impl PortWatch {
         self.scanner.list_port(port, &mut self.snapshot)?;
         self.due = started + MIN_PAUSE.max(self.snapshot.cost * COST_FACTOR);
         Ok(&self.snapshot)
+    }
+
+    /// Lists the sockets on one port, or scans all if there are several ports.
+    fn look_at(&mut self, ports: &[(Protocol, u16)]) -> Result<&Snapshot, HostError> {
+        match ports {
+            &[(_, port)] => self.look(port),
+            _ => self.scan(),
+        }
     }
 
     /// Scans all sockets, without owners.

@@ -1,4 +1,5 @@
-//! Reads which ports look free on a host. Does not look up owners.
+//! Reads which ports look free on a host. Looks up owners only if they alone show which ports are
+//! bound.
 
 use std::{
     sync::Arc,
@@ -17,9 +18,15 @@ use crate::{
 /// Time for which a snapshot counts as fresh.
 pub const MAX_SNAPSHOT_AGE: Duration = Duration::from_secs(1);
 
+/// `PortSurvey::limitation`.
+const UNLISTED: &str = "ports of unlisted sockets count as free";
+
 /// Takes snapshots of the host, and keeps the last one and its free ports.
 pub struct PortSurvey {
     scanner: Box<dyn Scanner>,
+    /// `Full` if a scan without owners did not list all sockets: the descriptors of the processes
+    /// may show the others.
+    depth: OwnerDepth,
     snapshot: Snapshot,
     /// Ports to which `occupied` and `lengths` refer.
     pub candidates: Candidates,
@@ -50,6 +57,7 @@ impl PortSurvey {
     ) -> Result<Self, HostError> {
         let mut survey = Self {
             scanner: host.scanner()?,
+            depth: OwnerDepth::Skip,
             snapshot: Snapshot::empty(host.machine(), Source::SockDiag),
             candidates,
             protocols,
@@ -70,7 +78,11 @@ impl PortSurvey {
     /// Errors: the sockets could not be listed. The last snapshot then stays in use.
     pub fn rescan(&mut self) -> Result<Duration, HostError> {
         let began = Instant::now();
-        self.scanner.scan(OwnerDepth::Skip, &mut self.snapshot)?;
+        self.scanner.scan(self.depth, &mut self.snapshot)?;
+        if self.depth == OwnerDepth::Skip && self.snapshot.hides_bound_inactive() {
+            self.depth = OwnerDepth::Full;
+            self.scanner.scan(self.depth, &mut self.snapshot)?;
+        }
         let ports = FreePorts::from_snapshot(&self.snapshot, self.protocols, self.address);
         let took = began.elapsed();
         let taken = self.candidates.ports().filter(|&port| !ports.looks_free(port));
@@ -79,5 +91,9 @@ impl PortSurvey {
         (self.ports, self.at, self.took) = (Arc::new(ports), Instant::now(), took);
         self.number += 1;
         Ok(took)
+    }
+    /// Returns how the last snapshot falls short: sockets may be unlisted. None: it does not.
+    pub fn limitation(&self) -> Option<&'static str> {
+        self.snapshot.may_lack_sockets(self.protocols).then_some(UNLISTED)
     }
 }

@@ -12,7 +12,7 @@ use crate::{
         Analysis, Errno, Gap, Monitor, Owner, ProcessTable, Protocol, Protocols, Snapshot, Source,
         Vitals,
     },
-    engine::scanner::COST_FACTOR,
+    engine::{describer::departed_only, scanner::COST_FACTOR},
     host::{Host, HostError, OwnerDepth, Scanner},
 };
 
@@ -50,6 +50,7 @@ impl Sample {
             Ok(monitor.observe(snapshot))
         };
         let mut analysis = scan(OwnerDepth::Full, &mut snapshot)?;
+        let first_at = snapshot.taken_at;
         if !apart.is_zero() {
             let now = Instant::now();
             let mut due = Due { started: now, end: now + apart };
@@ -57,7 +58,8 @@ impl Sample {
                 analysis = scan(OwnerDepth::Incremental, &mut snapshot)?;
             }
         }
-        let processes = describe_or_miss(host, &mut snapshot);
+        let mut processes = describe_or_miss(host, &mut snapshot);
+        forget_later(&departed_only(&snapshot), first_at, &mut processes);
         Ok(Self { snapshot, analysis, monitor, processes })
     }
 }
@@ -131,6 +133,18 @@ pub fn describe_or_miss(host: &dyn Host, snapshot: &mut Snapshot) -> ProcessTabl
     table
 }
 
+/// Removes the descriptions of departed owners that started after the first scan, at `first_at`
+/// since 1970: another process may have the pid by now. `departed` is the result of
+/// `departed_only`.
+fn forget_later(departed: &[u32], first_at: Duration, processes: &mut ProcessTable) {
+    let is_later = |pid| {
+        let started = processes.get(pid).and_then(|process| process.started);
+        started.is_some_and(|started| started > first_at.as_secs())
+    };
+    let later: Vec<u32> = departed.iter().copied().filter(|&pid| is_later(pid)).collect();
+    processes.retain(|pid| !later.contains(&pid));
+}
+
 /// Returns the pids of all owners, ascending.
 fn owners(snapshot: &Snapshot) -> Vec<u32> {
     let owners = snapshot.sockets.iter().map(|socket| snapshot.owner(socket));
@@ -161,6 +175,7 @@ fn keep_only(protocols: Protocols, snapshot: &mut Snapshot) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{Process, Text};
 
     /// Returns the pauses of a sample of `seconds`, if each scan costs `cost` milliseconds.
     fn pauses(seconds: u64, cost: u64) -> Vec<Duration> {
@@ -171,6 +186,16 @@ mod tests {
             left -= pauses[pauses.len() - 1];
         }
         pauses
+    }
+
+    #[test]
+    fn a_departed_owner_does_not_get_the_name_of_a_later_process() {
+        let process = |pid, started| Process { started, ..Process::new(pid, Text::scrub("x")) };
+        let all = [(1, Some(99)), (2, Some(101)), (3, Some(101)), (4, None)];
+        let mut table: ProcessTable = all.map(|(pid, at)| process(pid, at)).into_iter().collect();
+        forget_later(&[1, 2, 4], Duration::from_millis(100_900), &mut table);
+        let left: Vec<u32> = table.iter().map(|process| process.pid).collect();
+        assert_eq!(left, [1, 3, 4], "the third one holds a socket now");
     }
 
     #[test]

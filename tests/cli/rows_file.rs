@@ -7,6 +7,7 @@ use std::{
     path::Path,
 };
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::Value;
 
 use crate::{
@@ -76,6 +77,11 @@ fn rows_are_written_as_scan_prints_them() {
             assert!(session.contents().contains("could not write "), "{}", session.contents());
             assert_eq!(fs::read_to_string(&victim).unwrap(), "mine");
         }
+        // A pipe whose reader does not read would block the screen.
+        let pipe = folder.path("pipe.csv");
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+        let _reader = fs::File::options().read(true).write(true).open(&pipe).unwrap();
+        write(&mut session, &pipe, "a pipe or a device");
         session.assert_ends_by(b"q");
     });
 }

@@ -19,7 +19,7 @@ use portscope::{
     },
     engine::freeing::{self, StepResult},
     host::{
-        actions::ActionError,
+        actions::{ActionError, HostActions as _},
         linux::{
             LinuxHost,
             actions::{process, reserved},
@@ -35,7 +35,7 @@ use crate::{
         ActionSetup, bound, is_free, listening, listening_automatic, udp_or_tcp_automatic,
         wait_until,
     },
-    holders::ANY4,
+    holders::{ANY4, SocketOption},
     namespace::{in_new_namespace, needs_linux},
     processes::{self, Sleeper, in_private_pid_namespace, is_in_role},
 };
@@ -108,7 +108,7 @@ fn numbered_sockets_keep_their_port(setup: &mut ActionSetup) {
     // What remains is bound-inactive, which SOCK_DESTROY does not find.
     let (forecast, closed) = setup.close_first(tcp, port);
     assert_eq!(forecast.frees, Frees::No);
-    assert!(matches!(closed, Err(ActionError::SocketGone)), "{closed:?}");
+    assert!(matches!(closed, Err(ActionError::Unsupported(_))), "{closed:?}");
     assert!(!is_free(tcp, port));
 
     let port = setup.port();
@@ -127,6 +127,45 @@ fn datagram_sockets_follow_the_same_rule(setup: &mut ActionSetup) {
     let socket = udp_or_tcp_automatic(Type::DGRAM, port);
     assert_closed(setup.close_first(udp, port), Frees::Yes, (udp, port));
     assert_eq!((&socket).read(&mut [0; 1]).unwrap_err().raw_os_error(), Some(103));
+}
+
+/// The kernel finds a socket by its endpoints, and only then compares the cookie.
+#[test]
+fn socket_with_the_endpoints_of_another_one_has_not_ended() {
+    in_new_namespace(|| {
+        let mut setup = ActionSetup::new();
+        let port = setup.port();
+        let reuse = [SocketOption::ReusePort];
+        let _listeners: Vec<_> = (0..8).map(|_| listening(ANY4, port, &reuse)).collect();
+        assert_none_counts_as_gone(&mut setup, (Protocol::Tcp, port), 8);
+        let port = setup.port();
+        let shared = [SocketOption::ReuseAddress];
+        let _sockets = [0; 2].map(|_| bound(Type::DGRAM, ANY4, port, &shared));
+        assert_none_counts_as_gone(&mut setup, (Protocol::Udp, port), 2);
+
+        let port = setup.port();
+        let listener = listening(ANY4, port, &[]);
+        setup.scan();
+        drop(listener);
+        let closed = setup.actions.close(&setup.snapshot.on_port(Protocol::Tcp, port)[0]);
+        assert!(matches!(closed, Err(ActionError::SocketGone)), "{closed:?}");
+    });
+}
+
+fn assert_none_counts_as_gone(
+    setup: &mut ActionSetup,
+    (protocol, port): (Protocol, u16),
+    count: usize,
+) {
+    setup.scan();
+    let sockets = setup.snapshot.on_port(protocol, port).to_vec();
+    assert_eq!(sockets.len(), count);
+    let close = PortAction::Close(sockets);
+    let results = freeing::perform(&mut setup.actions, &close, Duration::ZERO);
+    for result in &results {
+        assert!(!matches!(result, StepResult::Closed { gone: 1.., .. }), "{results:?}");
+    }
+    assert!(results.iter().any(|result| !result.is_done()), "{results:?}");
 }
 
 /// Returns a connection on the port that is closed, and whose data the peer does not read.

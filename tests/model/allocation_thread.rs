@@ -6,8 +6,9 @@ use std::{
 };
 
 use portscope::{
+    allocator::ALLOCATORS,
     domain::{
-        Binder, Errno, LocalAddress, Machine, PortRange, Protocol, Protocols, Refusal, State,
+        Binder, Errno, Gap, LocalAddress, Machine, PortRange, Protocol, Protocols, Refusal, State,
     },
     engine::{
         AllocationRequest as Ask, AllocatorTarget, Report, Setup, Speed,
@@ -49,7 +50,7 @@ impl Session {
     }
 
     /// Receives deltas until `enough` is true for one, and returns it.
-    fn until(&self, enough: impl Fn(&AllocationDelta) -> bool) -> AllocationDelta {
+    fn until(&self, mut enough: impl FnMut(&AllocationDelta) -> bool) -> AllocationDelta {
         loop {
             let delta = self.next();
             if enough(&delta) {
@@ -95,6 +96,45 @@ fn a_run_starts_paused_and_a_step_makes_one_attempt() {
     assert_eq!(stepped.recent.len(), 1);
     assert_eq!(session.ask(Ask::Pause).stats.attempts, 0);
     assert_eq!(session.ask(Ask::Prepare(setup())).run, 2);
+}
+
+fn bitmap() -> Setup {
+    let strategy = ALLOCATORS.iter().position(|row| row.name == "bitmap").unwrap();
+    Setup { strategy, ..setup() }
+}
+
+#[test]
+fn unlisted_sockets_limit_a_strategy_that_reads_which_ports_are_free() {
+    let gap = Gap::BoundInactiveUnlisted { assumed: false };
+    let session = Session::on(SimulatedHost::builder().gap(gap).build());
+    let limitation = session.ask(Ask::Prepare(bitmap())).limitation;
+    assert_eq!(limitation, Some("ports of unlisted sockets count as free"));
+    assert_eq!(session.ask(Ask::Prepare(setup())).limitation, None, "random reads no snapshot");
+    let session = Session::on(empty_host());
+    assert_eq!(session.ask(Ask::Prepare(bitmap())).limitation, None);
+}
+
+#[test]
+fn a_run_at_full_speed_without_a_port_to_try_waits_for_the_next_snapshot() {
+    let session = Session::on(empty_host());
+    session.ask(Ask::Prepare(Setup { hold_limit: 200, ..bitmap() }));
+    session.ask(Ask::Hold(true));
+    session.ask(Ask::Speed(Speed::Max));
+    session.thread.send(Ask::Run);
+    session.until(|delta| delta.stats.failures > 0);
+    let began = Instant::now();
+    let mut snapshots = 0;
+    session.until(|delta| {
+        snapshots += delta.stats.snapshots.0;
+        delta.stats.failures > 0
+    });
+    assert!(began.elapsed() > Duration::from_millis(900), "{:?}", began.elapsed());
+    assert!(snapshots <= 2, "{snapshots}");
+    // A released port ends the wait.
+    let released = Instant::now();
+    session.thread.send(Ask::Release(50_007));
+    session.until(|delta| delta.stats.successes > 0);
+    assert!(released.elapsed() < Duration::from_millis(900), "{:?}", released.elapsed());
 }
 
 #[test]

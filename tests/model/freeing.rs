@@ -100,6 +100,9 @@ impl HostActions for InventedActions {
     fn close(&mut self, socket: &Socket) -> Result<(), ActionError> {
         match socket.local.port {
             1..10 => Ok(()),
+            10..20 if socket.state == State::Bound => {
+                Err(ActionError::Unsupported("the kernel closes no socket in BOUND"))
+            }
             10..20 => Err(ActionError::SocketGone),
             20..30 => Err(ActionError::Denied("CAP_NET_ADMIN")),
             _ => Err(ActionError::failed("close the socket", Errno::ENOMEM)),

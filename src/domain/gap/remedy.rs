@@ -20,6 +20,7 @@ pub(super) fn of(gap: &Gap) -> &'static str {
         Gap::OwnersOfThreads { error: None, .. } => {
             "grant CAP_SYS_PTRACE and allow kcmp(2), which shows the tables that threads share"
         }
+        Gap::OwnersOfThreads { error: Some(Errno::EFBIG), .. } => "lsof -K reads all of them",
         Gap::OwnersOfThreads { .. } => "grant CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH",
         Gap::OwnersUnreadable { error, .. }
         | Gap::ProcessesUnread { error, .. }

@@ -1,6 +1,6 @@
 //! One run: its allocator, held ports and statistics. Does not depend on the speed or on channels.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Instant};
 
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 
@@ -31,6 +31,9 @@ pub struct AllocationRun {
     survey: Option<PortSurvey>,
     /// Whether the snapshot may be out of date, because others have bound or released ports.
     pub needs_rescan: bool,
+    /// Time of the next allocation that may have a port to try; `None`: now. Set when the strategy
+    /// had none, so that the run does not repeat the failure at full speed.
+    pub resumes_at: Option<Instant>,
     /// Number of attempts of the current allocation.
     attempts: u32,
     finished: u64,
@@ -68,6 +71,7 @@ impl AllocationRun {
             allocator,
             survey,
             needs_rescan: false,
+            resumes_at: None,
             delta_counts,
             held: BTreeMap::new(),
             capacity,
@@ -84,6 +88,9 @@ impl AllocationRun {
     pub fn attempt(&mut self, count: u32, hold: bool) -> bool {
         let mut left = count;
         let mut goes_on = true;
+        if left > 0 {
+            self.resumes_at = None;
+        }
         while goes_on && left > 0 {
             self.rescan_if_stale();
             let Self { allocator, delta_counts, attempts, .. } = self;
@@ -104,7 +111,10 @@ impl AllocationRun {
                 // The strategy has no port left. If it had none from the start, the loop ends,
                 // because the strategy would never make an attempt.
                 Progress::GaveUp(None) => {
-                    left = if self.attempts == 0 { 0 } else { left };
+                    if self.attempts == 0 {
+                        left = 0;
+                        self.resumes_at = Some(Instant::now() + MAX_SNAPSHOT_AGE);
+                    }
                     self.finish(None)
                 }
             };
@@ -131,7 +141,7 @@ impl AllocationRun {
     pub fn release(&mut self, port: u16) {
         if self.held.remove(&port).is_some() {
             self.allocator.port_view_mut().release(port);
-            self.hold_note = None;
+            (self.hold_note, self.resumes_at) = (None, None);
         }
     }
 
@@ -139,7 +149,7 @@ impl AllocationRun {
         for port in std::mem::take(&mut self.held).into_keys() {
             self.allocator.port_view_mut().release(port);
         }
-        self.hold_note = None;
+        (self.hold_note, self.resumes_at) = (None, None);
     }
 
     /// Returns the statistics since the last call, and the current state.
@@ -148,7 +158,7 @@ impl AllocationRun {
             held: self.held.keys().copied().collect(),
             hold_note: self.hold_note,
             is_running,
-            limitation: self.limitation,
+            limitation: self.limitation.or_else(|| self.survey.as_ref()?.limitation()),
             ..self.delta_counts.take()
         }
     }
@@ -165,7 +175,8 @@ impl AllocationRun {
 
     fn finish(&mut self, port: Option<u16>) -> bool {
         self.finished += 1;
-        self.needs_rescan = self.attempts != 1 || port.is_none();
+        // Without an attempt, no bind has shown that the snapshot is out of date.
+        self.needs_rescan = self.attempts > 1 || (self.attempts == 1 && port.is_none());
         self.delta_counts.finish(Finished { number: self.finished, attempts: self.attempts, port });
         self.attempts = 0;
         self.stop_after != Some(self.finished)

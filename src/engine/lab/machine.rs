@@ -93,7 +93,7 @@ impl MachineLab {
 
     /// Returns how the host limits the lab, for example "IPv4 only"; `None`: it does not.
     pub fn limitation(&self) -> Option<&'static str> {
-        self.limitation
+        self.limitation.or_else(|| self.survey.limitation())
     }
 
     /// Returns the number of runs that all strategies have completed.
@@ -199,9 +199,9 @@ impl MachineLab {
 
 impl MachineSlot {
     /// Returns whether the strategy has no snapshot, or an old one, or whether its last allocation
-    /// did not take exactly one attempt.
+    /// took more than one attempt.
     fn needs_rescan(&self) -> bool {
-        let has_collided = self.lab_strategy.last().is_some_and(|last| last.attempts != 1);
+        let has_collided = self.lab_strategy.last().is_some_and(|last| last.attempts > 1);
         has_collided
             || self.scanned_at.is_none_or(|scanned_at| scanned_at.elapsed() >= MAX_SNAPSHOT_AGE)
     }

@@ -53,6 +53,7 @@ impl OpenPool {
         let count = candidates.len();
         let survey = PortSurvey::new(host, candidates.clone(), plan.protocols, plan.address);
         let others = survey.as_ref().map_or(0, |survey| survey.occupied);
+        let unlisted = survey.as_ref().ok().and_then(PortSurvey::limitation);
         let unseen =
             survey.err().map(|e| Text::around_scrubbed(format!("initial occupancy unknown: {e}")));
         let binder = permit::binder(host, &candidates, plan.protocols, plan.address)?;
@@ -60,7 +61,7 @@ impl OpenPool {
         let part = (f64::from(count - others) * plan.hold_share) as u32;
         // A share of 1 sets no limit.
         let allowed = if plan.hold_share < 1.0 { part } else { u32::MAX };
-        let limitation = binder.limitation().map(Text::scrub);
+        let limitation = binder.limitation().or(unlisted).map(Text::scrub);
         let setup = PoolSetup {
             candidates,
             bands: plan.bands,

@@ -65,6 +65,20 @@ pub fn open(path: &Path, mark: Option<&'static str>) -> io::Result<OutputFile> {
     }
 }
 
+/// Opens `path` like `open` with a `mark`, but refuses pipes, devices and open descriptors: a write
+/// to one of them may block without end.
+pub fn open_regular(path: &Path, mark: &'static str) -> io::Result<OutputFile> {
+    let file_name = FileName::of(CWD, path.as_os_str().as_bytes())?;
+    let old = match file_name.inspect(Some(mark))? {
+        ExistingFile::None => None,
+        ExistingFile::File(old) => Some(old),
+        ExistingFile::Special | ExistingFile::Descriptor(_) => {
+            return Err(io::Error::other("it is a pipe or a device: expected a file"));
+        }
+    };
+    NewFile::create(file_name, Some(mark), old.as_ref()).map(OutputFile::New)
+}
+
 /// Duplicates the descriptor. Opening the file again would start to write at its beginning.
 fn duplicate(number: RawFd) -> io::Result<File> {
     if number == 1 {

@@ -196,7 +196,8 @@ impl OwnerFinder {
 
     /// Reads the thread tables of a process whose main thread no longer has a table.
     fn visit_threads(&mut self, table: &mut ProcTables<'_>, pid: u32) {
-        if let Err(Errno::ACCESS | Errno::PERM) = threads::read_all(table, pid, &mut self.found) {
+        let read = threads::read_all(table, pid, &mut self.found);
+        if let Err(Errno::ACCESS | Errno::PERM | Errno::FBIG) = read {
             self.holders.unreadable.extend(unreadable(table.proc, pid));
         }
     }

@@ -43,8 +43,8 @@ pub fn is_alive(pid: u32, started: u64) -> bool {
     read_stat(pid).map_or(true, |found| found.is_some_and(|found| found.started == started))
 }
 
-/// Finds a process. Errors: /proc cannot be read now; the process may still exist.
-fn read_stat(pid: u32) -> io::Result<Option<Running>> {
+/// Finds a process like `find`. Errors: /proc cannot be read now; the process may still exist.
+pub fn read_stat(pid: u32) -> io::Result<Option<Running>> {
     Ok(read(pid)?.and_then(|stat| parse(&stat)))
 }
 

@@ -152,15 +152,15 @@ impl LinuxScanner {
         Ok(sockets)
     }
 
-    /// Ends the self-test if its socket was listed, or if the dump is complete. If an incomplete
-    /// dump does not list the socket, the self-test continues.
+    /// Ends the self-test if its socket was listed, or if the dump of TCP is complete. If an
+    /// incomplete dump does not list the socket, the self-test continues.
     fn end_self_test(&mut self, snapshot: &mut Snapshot) {
         let Some(test) = self.self_test.take() else { return };
         if test.remove_probe(&mut snapshot.sockets) {
             self.bound_inactive = None;
             return;
         }
-        if snapshot.gaps.is_empty() {
+        if snapshot.gaps.iter().all(|gap| gap.protocol() != Some(Protocol::Tcp)) {
             self.bound_inactive = test.gap(self.machine.kernel.as_str());
         } else {
             self.self_test = Some(test);
@@ -357,10 +357,10 @@ impl Scanner for LinuxScanner {
         Ok(())
     }
 
-    /// Like `scan_port` if the kernel does not list bound-inactive sockets: only the processes show
-    /// them.
+    /// Like `scan_port` if netlink is refused, or if the kernel does not list bound-inactive sockets:
+    /// only the processes show them.
     fn list_port(&mut self, port: u16, snapshot: &mut Snapshot) -> Result<(), HostError> {
-        if self.bound_inactive.is_some() || self.self_test.is_some() {
+        if self.netlink.is_err() || self.bound_inactive.is_some() || self.self_test.is_some() {
             return self.scan_port(port, snapshot);
         }
         let started = cpu_time();

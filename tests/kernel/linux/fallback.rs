@@ -13,15 +13,21 @@ use portscope::{
     },
 };
 
+use socket2::Type;
+
 use super::{
-    eventually, holders::mixture, namespace::in_new_namespace, scan, scan_at, scan_without_netlink,
+    eventually,
+    holders::{Stack, V4, bound, mixture},
+    namespace::in_new_namespace,
+    scan, scan_at, scan_through, scan_without_netlink,
+    self_test::OldKernel,
     shallowest,
 };
 
 /// Refuses requests of one type.
-struct Without(u8, Netlink);
+struct Without<L>(u8, L);
 
-impl Link for Without {
+impl<L: Link> Link for Without<L> {
     fn send(&mut self, request: &[u8]) -> io::Result<()> {
         if request[4] == self.0 {
             return Err(io::ErrorKind::PermissionDenied.into());
@@ -118,5 +124,18 @@ fn refused_udp_dumps_lose_cookies_and_dual_stack_information() {
         let udp: Vec<_> = snapshot.sockets.iter().filter(|s| s.protocol == Protocol::Udp).collect();
         assert_eq!(udp.len(), 5);
         assert!(udp.iter().all(|socket| socket.cookie.is_none()));
+    });
+}
+
+#[test]
+fn refused_udp_dumps_do_not_hide_that_bound_ports_are_unlisted() {
+    in_new_namespace(|| {
+        let _held = bound(Type::STREAM, V4, 4000, Stack::Ipv6Only);
+        let old = OldKernel(Netlink::open().unwrap());
+        let snapshot = scan_through(DiagSocket::over(Box::new(Without(20, old))));
+        assert_eq!(snapshot.source, Source::SockDiag);
+        assert!(snapshot.on_port(Protocol::Tcp, 4000).is_empty());
+        let unlisted = Gap::BoundInactiveUnlisted { assumed: false };
+        assert!(snapshot.gaps.contains(&unlisted), "{:?}", snapshot.gaps);
     });
 }

@@ -103,6 +103,22 @@ fn a_scan_of_one_port_without_netlink_omits_other_ports() {
     });
 }
 
+/// `wait` and `free` look at a port this way until it is free.
+#[test]
+fn a_look_at_a_port_without_netlink_shows_bound_sockets_until_they_are_closed() {
+    in_new_namespace(|| {
+        let held = bound(Type::STREAM, LOOPBACK, 4000, Stack::Ipv6Only);
+        let mut scanner = LinuxScanner::over(LinuxHost::new().machine(), Err(Errno::EACCES));
+        let mut snapshot = Snapshot::empty(LinuxHost::new().machine(), Source::Simulated);
+        scanner.list_port(4000, &mut snapshot).unwrap();
+        assert_eq!(snapshot.on_port(Protocol::Tcp, 4000).len(), 1, "{:?}", snapshot.gaps);
+        drop(held);
+        scanner.list_port(4000, &mut snapshot).unwrap();
+        assert_eq!(snapshot.on_port(Protocol::Tcp, 4000).len(), 0);
+        assert_eq!(snapshot.hides_bound_inactive(), !sees_all());
+    });
+}
+
 #[test]
 fn the_self_test_socket_is_never_listed() {
     in_new_namespace(|| {

@@ -5,21 +5,25 @@ use std::{
     io::{BufRead as _, BufReader},
     os::unix::{fs::MetadataExt as _, process::CommandExt as _},
     process::{Command, Stdio},
-    sync::mpsc,
+    sync::{Arc, Barrier, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
 use portscope::{
-    domain::{Gap, Owner},
-    host::{OwnerDepth, linux::owners::OwnerFinder},
+    domain::{Errno, Gap, Owner, action::EndSignal},
+    host::{
+        OwnerDepth,
+        actions::ActionError,
+        linux::{actions::process, owners::OwnerFinder},
+    },
 };
 use rustix::thread::UnshareFlags;
 
 use super::{
     NOBODY, as_nobody, inode, new_socket, owner,
     processes::{self, Sleeper, alone},
-    scan_owners, scan_owners_fully, this_pid,
+    row, scan_owners, scan_owners_fully, this_pid,
 };
 
 #[test]
@@ -65,6 +69,43 @@ fn role_split_descriptors() {
     assert_eq!((finder.walks(), finder.searches()), (3, 1), "its table is known by now");
     drop(ask);
     thread.join().unwrap();
+}
+
+#[test]
+fn only_a_limited_number_of_tables_of_one_process_is_compared() {
+    processes::in_process_of_its_own("linux_owners::elsewhere::role_many_tables");
+}
+
+#[test]
+#[ignore = "a role: runs in a process of its own, each thread of which leaves its descriptors"]
+fn role_many_tables() {
+    if !processes::is_in_role() {
+        return;
+    }
+    let (end, is_split) = (Arc::new(Barrier::new(101)), Arc::new(Barrier::new(101)));
+    let threads: Vec<_> = (0..100).map(|_| thread_with_table(&is_split, &end)).collect();
+    is_split.wait();
+    let mut finder = OwnerFinder::new();
+    let unread = finder.find(OwnerDepth::Full, &[row(u32::MAX)]).unread_threads.unwrap();
+    assert!(unread.threads >= 36 && unread.error == Some(Errno::EFBIG), "{unread:?}");
+    // A process is no holder only if all its tables were read.
+    let own = process::facts(this_pid()).unwrap().identity;
+    let signalled = process::end(own, EndSignal::Term, &[u32::MAX]).err();
+    assert!(matches!(signalled, Some(ActionError::Failed(_))), "{signalled:?}");
+    end.wait();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+}
+
+fn thread_with_table(is_split: &Arc<Barrier>, end: &Arc<Barrier>) -> thread::JoinHandle<()> {
+    let (is_split, end) = (Arc::clone(is_split), Arc::clone(end));
+    thread::spawn(move || {
+        #[expect(unsafe_code, reason = "no descriptor of another thread is used in this one")]
+        unsafe {
+            rustix::thread::unshare_unsafe(UnshareFlags::FILES).unwrap();
+        }
+        is_split.wait();
+        end.wait();
+    })
 }
 
 #[test]

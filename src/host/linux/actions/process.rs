@@ -63,10 +63,11 @@ pub fn end(
         return Err(ActionError::Unsupported("/proc shows the pids of another pid namespace"));
     }
     let descriptor = pidfd_open(pid, PidfdFlags::empty()).map_err(failed)?;
-    match process_status::find(process.pid) {
-        None => return Err(ActionError::Ended),
-        Some(found) if found.started != process.started => return Err(ActionError::Replaced),
-        Some(_) => {}
+    match process_status::read_stat(process.pid) {
+        Err(error) => return Err(ActionError::failed("read /proc/PID/stat", error.into())),
+        Ok(None) => return Err(ActionError::Ended),
+        Ok(Some(found)) if found.started != process.started => return Err(ActionError::Replaced),
+        Ok(Some(_)) => {}
     }
     // Whoever may not signal it need not be able to read its descriptors.
     test_kill_process(pid).map_err(failed)?;

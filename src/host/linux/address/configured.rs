@@ -1,14 +1,14 @@
-//! Reads addresses and interfaces of the calling thread's network namespace from /proc. Binds
-//! nothing.
+//! Reads addresses and interfaces of the calling thread's network namespace from /proc and
+//! through rtnetlink. Binds nothing.
 
 use std::{
     fs,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv6Addr},
 };
 
 use crate::{
     domain::Text,
-    host::linux::{ascending, first_of},
+    host::linux::{ascending, first_of, rtnetlink},
 };
 
 /// `IFA_F_DADFAILED` and `IFA_F_TENTATIVE` (`linux/if_addr.h`).
@@ -51,24 +51,9 @@ fn parse_address6(line: &str) -> Option<Address6> {
     Some(Address6 { address, interface, flags })
 }
 
-/// Returns the IPv4 addresses, ascending. Empty if /proc cannot be read.
-pub fn addresses4() -> Vec<Ipv4Addr> {
-    let trie = fs::read_to_string("/proc/thread-self/net/fib_trie").unwrap_or_default();
-    ascending(parse_trie(&trie))
-}
-
-/// Returns the address of each leaf `|-- 10.0.0.7` that has a line `/32 host LOCAL` below it.
-fn parse_trie(trie: &str) -> Vec<Ipv4Addr> {
-    let mut candidate: Option<Ipv4Addr> = None;
-    let mut addresses = Vec::new();
-    for line in trie.lines().map(str::trim) {
-        if let Some(address) = line.strip_prefix("|-- ") {
-            candidate = address.parse().ok();
-        } else if line == "/32 host LOCAL" {
-            addresses.extend(candidate);
-        }
-    }
-    addresses
+/// Returns the IPv4 addresses, ascending. Empty if rtnetlink is refused.
+fn addresses4() -> Vec<IpAddr> {
+    ascending(rtnetlink::addresses().unwrap_or_default().into_iter().filter(IpAddr::is_ipv4))
 }
 
 /// Returns the names of all interfaces, in the kernel's order.
@@ -110,13 +95,5 @@ mod tests {
         );
         assert!(known.is_tentative() && !known.is_duplicate());
         assert_eq!(parse_address6("fe80 02"), None);
-    }
-
-    #[test]
-    fn fib_trie_local_addresses_are_host_leaves() {
-        let trie = "Local:\n  +-- 127.0.0.0/8 2 0 2\n     |-- 127.0.0.0\n        /8 host LOCAL\n     \
-                    |-- 127.0.0.1\n        /32 host LOCAL\n     |-- 127.255.255.255\n        \
-                    /32 link BROADCAST\n";
-        assert_eq!(parse_trie(trie), [Ipv4Addr::LOCALHOST]);
     }
 }

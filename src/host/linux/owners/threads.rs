@@ -15,6 +15,10 @@ use super::{
 /// tables differ.
 const MAX_READ: u32 = 100_000;
 
+/// Maximum number of tables of one process that are compared with a further thread: any process can
+/// give each of its threads a table of its own, and each comparison costs a call.
+const MAX_TABLES: usize = 64;
+
 /// A thread with a descriptor table of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Thread {
@@ -41,6 +45,7 @@ pub(super) fn has_ended(proc: &OwnedFd, pid: u32) -> bool {
 }
 
 /// Reads the tables of all threads except the main thread; reads a table that several share once.
+/// Errors: EFBIG if there are more than `MAX_TABLES` tables; that many were read.
 pub(super) fn read_all(
     table: &mut ProcTables<'_>,
     pid: u32,
@@ -53,6 +58,9 @@ pub(super) fn read_all(
         let is_seen = |&other: &u32| kcmp::share_descriptors(other, tid) != Ok(false);
         if tid == pid || seen.iter().any(is_seen) {
             return Ok(());
+        }
+        if seen.len() == MAX_TABLES {
+            return Err(Errno::FBIG);
         }
         seen.push(tid);
         match table.read(pid, Some(tid), found) {
@@ -117,12 +125,22 @@ impl<'a> ThreadSearch<'a> {
         // One thread for each table that was read.
         let mut known = vec![pid];
         let visited = each(proc, pid, |tid| {
-            let answers: Vec<_> =
-                known.iter().map(|&other| kcmp::share_descriptors(other, tid)).collect();
-            if tid == pid || answers.contains(&Ok(true)) {
+            let mut is_compared = true;
+            let mut is_known = |&other: &u32| match kcmp::share_descriptors(other, tid) {
+                Ok(is_shared) => is_shared,
+                Err(_) => {
+                    is_compared = false;
+                    false
+                }
+            };
+            if tid == pid || known.iter().any(&mut is_known) {
                 return Ok(());
             }
-            let is_compared = answers.iter().all(Result::is_ok);
+            if known.len() > MAX_TABLES {
+                self.unread += 1;
+                self.error = Some(domain::Errno::EFBIG);
+                return Ok(());
+            }
             if is_compared {
                 known.push(tid);
             }

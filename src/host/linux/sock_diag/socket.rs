@@ -89,9 +89,10 @@ impl DiagSocket {
     }
 
     /// Closes the socket with this cookie and these endpoints (`SOCK_DESTROY`). Errors: ENOENT or
-    /// ESTALE if it no longer exists, or if it is bound-inactive; EPERM without CAP_NET_ADMIN in the
-    /// user namespace of the network namespace; EOPNOTSUPP if the kernel has no SOCK_DESTROY; EINVAL
-    /// if the socket has no cookie.
+    /// ESTALE if it no longer exists, if it is bound-inactive, or if the kernel finds another socket
+    /// with the same endpoints (`inet_diag_find_one_icsk`, net/ipv4/inet_diag.c); EPERM without
+    /// CAP_NET_ADMIN in the user namespace of the network namespace; EOPNOTSUPP if the kernel has no
+    /// SOCK_DESTROY; EINVAL if the socket has no cookie.
     pub fn destroy(&mut self, socket: &Socket) -> Result<(), Errno> {
         self.sequence = self.sequence.wrapping_add(1);
         let request = codec::request_of_destroy(socket, self.sequence).ok_or(Errno::EINVAL)?;
