@@ -15,6 +15,7 @@ use portscope::{
         },
         availability::{Bind, BindAddress, Reuse},
     },
+    engine::sample::describe_or_miss,
     host::{
         Host as _, OwnerDepth, Scanner as _,
         actions::{ActionError, HostActions as _},
@@ -88,6 +89,7 @@ impl ActionSetup {
 
     pub fn scan(&mut self) {
         self.scanner.scan(OwnerDepth::Full, &mut self.snapshot).unwrap();
+        self.processes = describe_or_miss(&LinuxHost::new(), &mut self.snapshot);
     }
 
     /// Reads the facts about the processes that the last scan found on the port.
