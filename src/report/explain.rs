@@ -123,7 +123,7 @@ impl Explanation<'_> {
     fn needs_privilege(&self) -> Option<bool> {
         let snapshot = self.scan.snapshot;
         let is_read = !snapshot.assumes(Gap::UNPRIVILEGED_START);
-        is_read.then(|| self.port < snapshot.ephemeral.unprivileged_start)
+        is_read.then_some(self.port < snapshot.ephemeral.unprivileged_start)
     }
 
     /// Returns None if the reserved ports are only assumed.

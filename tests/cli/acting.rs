@@ -49,7 +49,7 @@ fn free_changes_nothing_without_yes() {
             });
             assert!(end.iter().any(|end| text.contains(end)), "{text}");
             assert!(text.contains(&format!("$ kill -TERM {}", sleeper.pid())), "{text}");
-            assert!(text.contains("it stays BOUND until sleep["), "{text}");
+            assert!(text.contains("it stays in BOUND until sleep["), "{text}");
             assert!(text.contains("Nothing was changed. --yes sends SIG"), "{text}");
             assert_eq!(output.status.code(), Some(0), "{arguments}");
         }
@@ -95,7 +95,7 @@ fn free_with_yes_ends_the_process_and_verifies_that_the_port_is_free() {
         let mut sleeper = holder(8080);
         let output = run("free 8080 --yes");
         let text = in_one_line(stdout(&output));
-        assert!(text.contains("] ended after ") && text.ends_with("TCP 8080 is free."), "{text}");
+        assert!(text.contains("] ended ") && text.ends_with("TCP 8080 is free."), "{text}");
         assert_eq!(output.status.code(), Some(0));
         assert!(!is_alive(&mut sleeper));
         let output = run("free 8080");
@@ -200,7 +200,7 @@ fn process_that_has_the_port_on_tcp_and_udp_is_ended_once() {
         );
         let output = run("free 8080 --yes");
         let text = in_one_line(stdout(&output));
-        assert_eq!(text.matches("] ended after ").count(), 1, "one signal: {text}");
+        assert_eq!(text.matches("] ended ").count(), 1, "one signal: {text}");
         assert!(
             text.contains("TCP 8080 is free.") && text.ends_with("UDP 8080 is free."),
             "{text}"

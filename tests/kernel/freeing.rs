@@ -80,7 +80,7 @@ fn the_end_of_a_process_frees_its_port_as_forecast() {
         let FreeNews::Done { steps, is_done: true } = &offer.news else {
             panic!("{:?}", offer.news)
         };
-        let words = format!("sleep[{}] ended after", sleeper.pid());
+        let words = format!("sleep[{}] ended ", sleeper.pid());
         assert!(steps[0].as_str().starts_with(&words), "{steps:?}");
         assert_eq!((offer.ports[0].sockets, offer.choices.len()), (0, 0));
         assert!(is_free(TCP, 8080));

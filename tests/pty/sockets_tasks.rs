@@ -86,7 +86,7 @@ fn read_only_changes_nothing() {
         session.wait_for_text("nothing is done with --read-only");
         assert!(!holder.has_ended());
         session.send(b"\x1b");
-        session.wait_for("the closed dialog", |screen| !screen.contents().contains("Esc do"));
+        session.wait_for("the closed dialog", |screen| !screen.contents().contains("Esc close"));
         session.assert_ends_by(b"q");
     });
 }

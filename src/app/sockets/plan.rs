@@ -40,6 +40,7 @@ impl SocketsPlan {
 
     /// Gives the lines that a list with this number of rows does not need to the inspector, unless
     /// the inspector has one line or none.
+    #[must_use]
     pub fn for_rows(self, rows: usize) -> Self {
         let needed = self.rows.min(u16::try_from(rows.max(1)).unwrap_or(u16::MAX));
         if self.inspector <= 1 || rows == 0 {

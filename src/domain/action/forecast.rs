@@ -78,9 +78,10 @@ fn of_end(
     if let Some(words) = unmoved(input, &pids, signal) {
         because = words;
     } else if frees == Frees::Yes {
-        let other = match input.snapshot.unread_holders.is_empty() {
-            true => "no other process",
-            false => "no other visible process",
+        let other = if input.snapshot.unread_holders.is_empty() {
+            "no other process"
+        } else {
+            "no other visible process"
         };
         because = match fates.len() {
             1 => format!("{other} holds the socket"),

@@ -361,15 +361,16 @@ impl KindSockets {
         let devices: Vec<String> =
             self.devices.iter().map(|device| format!("ip link set {device} down")).collect();
         let (tunnels, down) = (join(&self.tunnels, " and "), devices.join("; "));
-        match self.is_probable {
-            true => format!(
+        if self.is_probable {
+            format!(
                 "no process holds the UDP port, which is {tunnels}: `{down}` may free it, or `ip \
                  link delete`."
-            ),
-            false => format!(
+            )
+        } else {
+            format!(
                 "the kernel uses the UDP port for {tunnels}. No process can free it: `{down}` frees \
                  it, or `ip link delete`."
-            ),
+            )
         }
     }
 

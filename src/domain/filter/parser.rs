@@ -100,7 +100,7 @@ impl FilterParser<'_> {
     }
 
     fn group(&mut self) -> Result<Term, FilterError> {
-        let open = self.take("a test")?.span;
+        let open = self.take("a condition, such as nginx or :8080")?.span;
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             let message = format!("too many parentheses: at most {MAX_DEPTH} in each other");
@@ -118,7 +118,7 @@ impl FilterParser<'_> {
     /// Parses a test.
     fn test(&mut self) -> Result<Term, FilterError> {
         self.tests += 1;
-        let Token { kind, span } = self.take("a test")?;
+        let Token { kind, span } = self.take("a condition, such as nginx or :8080")?;
         if self.tests > MAX_TESTS {
             let message = format!("the filter has too many tests: at most {MAX_TESTS}");
             return Err(FilterError::new(span, message));

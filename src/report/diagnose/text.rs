@@ -225,9 +225,10 @@ fn range_cells(health: &Health<'_>, row: &RangeUse) -> [TextCell; 11] {
 }
 
 fn level(health: &Health<'_>, subject_status: &SubjectStatus) -> TextCell {
-    let emphasis = match health.is_unknown(subject_status) {
-        true => Emphasis::Caution,
-        false => subject_status.level.into(),
+    let emphasis = if health.is_unknown(subject_status) {
+        Emphasis::Caution
+    } else {
+        subject_status.level.into()
     };
     TextCell::new(health.level_name(subject_status), emphasis)
 }

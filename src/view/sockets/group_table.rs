@@ -45,7 +45,7 @@ pub fn column_at(app: &App, width: u16, x: u16) -> Option<usize> {
     GroupColumn::EACH.iter().position(|column| match column {
         GroupColumn::Name => title == app.sockets().group_by().name(),
         GroupColumn::Ports => title == PORTS,
-        _ => title == column.name(),
+        GroupColumn::Sockets => title == column.name(),
     })
 }
 

@@ -93,7 +93,9 @@ fn role_many_tables() {
     let signalled = process::end(own, EndSignal::Term, &[u32::MAX]).err();
     assert!(matches!(signalled, Some(ActionError::Failed(_))), "{signalled:?}");
     end.wait();
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in threads {
+        thread.join().unwrap();
+    }
 }
 
 fn thread_with_table(is_split: &Arc<Barrier>, end: &Arc<Barrier>) -> thread::JoinHandle<()> {

@@ -126,12 +126,10 @@ impl<'a> ThreadSearch<'a> {
         let mut known = vec![pid];
         let visited = each(proc, pid, |tid| {
             let mut is_compared = true;
-            let mut is_known = |&other: &u32| match kcmp::share_descriptors(other, tid) {
-                Ok(is_shared) => is_shared,
-                Err(_) => {
-                    is_compared = false;
-                    false
-                }
+            let mut is_known = |&other: &u32| {
+                let compared = kcmp::share_descriptors(other, tid);
+                is_compared &= compared.is_ok();
+                compared == Ok(true)
             };
             if tid == pid || known.iter().any(&mut is_known) {
                 return Ok(());
