@@ -57,8 +57,8 @@ pub struct PortOwner {
     pub pids: Vec<u32>,
     /// The sockets by protocol and state, at least one.
     pub states: Vec<StateSockets>,
-    /// A hash of what distinguishes the owner from the others.
-    key: u64,
+    /// A hash of what distinguishes the owner from the others, see `owner_key`.
+    pub key: u64,
 }
 
 /// The sockets of one owner in the same state, at least one.
@@ -130,15 +130,15 @@ impl PortEffects {
     }
 }
 
+/// Returns the key of the socket's owner among the owners of its port.
+pub fn owner_key(app: &App, snapshot: &Snapshot, socket: &Socket) -> u64 {
+    PortOwnerKey::of(app, snapshot, socket).hashed()
+}
+
 impl PortOwner {
     /// Returns the socket that names the owner.
     pub fn first(&self) -> Option<&Socket> {
         self.states.first()?.examples.first()
-    }
-
-    /// Returns whether the socket, which is on the same port, is one of the owner's.
-    pub fn has(&self, app: &App, snapshot: &Snapshot, socket: &Socket) -> bool {
-        PortOwnerKey::of(app, snapshot, socket).hashed() == self.key
     }
 
     /// Returns the sort key: processes first, then the most informative state, then the largest

@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::InspectorContext;
 use crate::{
-    app::inspected_port::{PortOwner, StateSockets},
+    app::inspected_port::{PortOwner, StateSockets, owner_key},
     domain::{
         Family, Owner, Process, Protocol, Socket, StateClass,
         availability::may_be_unlisted,
@@ -119,7 +119,8 @@ pub fn owners<'a>(context: &InspectorContext<'a>) -> Vec<&'a PortOwner> {
     let mut owners: Vec<_> = context.inspected.owners.iter().collect();
     // A socket that has ended refers to an earlier snapshot.
     if let Some((snapshot, selected)) = context.socket.and(context.app.selected_socket()) {
-        owners.sort_by_key(|owner| !owner.has(context.app, snapshot, selected));
+        let key = owner_key(context.app, snapshot, selected);
+        owners.sort_by_key(|owner| owner.key != key);
     }
     owners.truncate(MAX_OWNERS);
     owners
