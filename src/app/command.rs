@@ -371,12 +371,12 @@ pub const COMMANDS: &[KeyCommand] = &[
         .does("sort", "sort by the next column; reverse"),
     row(SOCKETS, "c C", &[list(List::NextGroup), list(List::PreviousGroup)])
         .does("group", "next, previous way to group"),
-    row(SOCKETS, "Enter", &[list(List::Open)]).does("open", "its sockets; a taller inspector").now(
-        |app| match app.sockets().group_by() {
+    row(SOCKETS, "Enter", &[list(List::Open)])
+        .does("open", "a group's sockets, or more lines")
+        .now(|app| match app.sockets().group_by() {
             GroupBy::Nothing => "open",
             _ => "its sockets",
-        },
-    ),
+        }),
     row(SOCKETS, "v V", &[list(List::Mark), list(List::MarkAll)])
         .does("mark", "mark the row; all rows, or none"),
     row(SOCKETS, "x", &[free(Free::Open)])
@@ -605,7 +605,7 @@ pub const COMMANDS: &[KeyCommand] = &[
     row(&Context::EACH, "Ctrl-Z", &[Action::Suspend]).does("", "suspend; `fg` resumes"),
     row(SCREENS_AND_FINDING, "?", &[Action::OpenHelp]).does("help", "open this help"),
     row(HELP, "?", &[Action::Close]).does("", "close the help"),
-    row(SCREENS_AND_HELP, "q", &[Action::Quit]).does("quit", "quit and release held ports"),
+    row(SCREENS_AND_HELP, "q", &[Action::Quit]).does("quit", "quit; allocated ports are released"),
     row(&Context::EACH, "Ctrl-C", &[Action::Quit]).does("", "quit from any screen or dialog"),
 ];
 

@@ -121,7 +121,7 @@ pub enum Command {
     /// Wait until a port is free or listening, or ports are available
     #[command(after_long_help = help::WAIT)]
     Wait(WaitArguments),
-    /// Keep connect() and bind() to port 0 from choosing ports
+    /// Reserve ports: the kernel no longer chooses them itself
     #[command(after_long_help = help::RESERVE)]
     Reserve(ReserveArguments),
     /// Find a free port and print it

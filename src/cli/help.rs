@@ -55,8 +55,8 @@ pub fn root() -> String {
          portscope scan -tl nginx    # the listening TCP sockets of nginx\n  \
          portscope diagnose          # why connect() or bind() finds no port\n  \
          portscope explain 8080      # who holds port 8080, what it blocks\n\n\
-         Exit codes: 0 success; 1 negative result (no port found, port not in use, no socket of \
-         the process, or with --strict: information is missing); 2 error. \
+         Exit codes: 0 success; 1 negative result (no port found; with explain, the port is not in \
+         use or the process has no socket; with --strict, information is missing); 2 error. \
          With diagnose: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN. With exec: that of COMMAND."
     )
 }

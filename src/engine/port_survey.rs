@@ -92,6 +92,7 @@ impl PortSurvey {
         self.number += 1;
         Ok(took)
     }
+
     /// Returns how the last snapshot falls short: sockets may be unlisted. None: it does not.
     pub fn limitation(&self) -> Option<&'static str> {
         self.snapshot.may_lack_sockets(self.protocols).then_some(UNLISTED)

@@ -73,7 +73,7 @@ pub fn write_text(reservation: &Reservation<'_>, out: &mut dyn Write) -> io::Res
     if !outside.is_empty() && !reservation.change.is_removal() {
         writeln!(
             out,
-            "outside the ephemeral range {}, where the kernel chooses no port: {}",
+            "not in the ephemeral range {}, so the kernel does not choose them anyway: {}",
             reservation.range,
             port_list(&outside)
         )?;

@@ -44,7 +44,7 @@ fn before_commands(app: &App, theme: &Theme, width: usize) -> Line<'static> {
         Overlay::WriteRows(name) => {
             // A name is long: what is wrong with it takes the place of the keys.
             let keys = app.notice().map_or(WRITE_KEYS, |notice| notice.width() + 1);
-            Some(("write to ", name, "a name that ends with .csv or .json", keys))
+            Some(("write to ", name, " .csv or .json", keys))
         }
         _ => None,
     };
@@ -53,7 +53,11 @@ fn before_commands(app: &App, theme: &Theme, width: usize) -> Line<'static> {
         let room = width.saturating_sub(line.width() + keys + 2);
         let typed = words::last_part(typed, room);
         line.push_span(Span::styled(format!(" {typed} "), theme.badge(Role::Cursor)));
-        let keys = if matches!(app.overlay(), Overlay::GoTo(_)) { PROMPT_KEYS } else { 1 };
+        let keys = match app.overlay() {
+            Overlay::GoTo(_) => PROMPT_KEYS,
+            _ if app.notice().is_some() => 1,
+            _ => WRITE_KEYS,
+        };
         let room = width.saturating_sub(line.width() + keys);
         let (text, role) =
             app.notice().map_or((hint, Role::Dim), |notice| (notice, Role::Critical));

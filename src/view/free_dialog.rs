@@ -189,7 +189,9 @@ fn subject(dialog: &FreeDialog, room: usize) -> String {
         sockets => {
             let hidden = match dialog.hidden {
                 0 => String::new(),
-                hidden => format!(", {} of them not in the list", notation::grouped(hidden as u64)),
+                hidden => {
+                    format!(", {} of them hidden by the filter", notation::grouped(hidden as u64))
+                }
             };
             format!("{}{hidden}", notation::counted(sockets.len() as u64, "marked socket"))
         }

@@ -154,15 +154,19 @@ fn render_command(context: &SocketsContext<'_>, surface: &mut Surface<'_>) {
             Some(_) => format!("{message} Tab takes it"),
             None => message.clone(),
         };
-        let shown = format!("{with_tab} · the last valid filter is shown");
+        let shown = format!("{with_tab} · the list shows the last valid filter");
         let wordings = [shown, with_tab, message];
         surface.text(&first_fitting(&wordings, width, theme), Role::Critical);
         return;
     }
     let is_flat = context.app.sockets().group_by() == GroupBy::Nothing;
     let (words, note) = match line.filter().as_ss() {
+        Ok(command) if context.list.has_bound => {
+            (format!("same sockets, BOUND only with a recent ss, as  {command}"), "y copies it")
+        }
         Ok(command) => (format!("same sockets as  {command}"), "y copies it"),
-        Err(reason) if is_flat => (reason.to_string(), "y copies the row"),
+        Err(reason) if context.list.is_empty() => (reason.to_string(), ""),
+        Err(reason) if is_flat => (reason.to_string(), "y copies the socket"),
         Err(reason) => (reason.to_string(), "Y copies the table"),
     };
     let title = first_fitting(&[words], width.saturating_sub(note.len() + 4), theme);

@@ -49,7 +49,7 @@ fn free_changes_nothing_without_yes() {
             });
             assert!(end.iter().any(|end| text.contains(end)), "{text}");
             assert!(text.contains(&format!("$ kill -TERM {}", sleeper.pid())), "{text}");
-            assert!(text.contains("it stays in BOUND until sleep["), "{text}");
+            assert!(text.contains("the port stays in use (BOUND) until sleep["), "{text}");
             assert!(text.contains("Nothing was changed. --yes sends SIG"), "{text}");
             assert_eq!(output.status.code(), Some(0), "{arguments}");
         }

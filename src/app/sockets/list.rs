@@ -4,7 +4,7 @@
 use crate::{
     app::{LatestScan, sockets::recent::RecentChanges},
     domain::{
-        Age, Filter, History, ProcessTable, ServiceNames, Snapshot, Socket,
+        Age, Filter, History, ProcessTable, ServiceNames, Snapshot, Socket, State,
         filter::{FilterContext, FilterRow, Matcher},
         listing::{GroupBy, ListingSource, Ranking, RowGroup, SocketOrder, SortKey},
     },
@@ -51,6 +51,8 @@ pub struct SocketList {
     pub matches: u32,
     /// Of `rows`: sockets that are not in the latest snapshot any more.
     pub ended: u32,
+    /// Whether one of `rows` is a socket in BOUND, which older versions of ss(8) do not list.
+    pub has_bound: bool,
     /// Number of sockets of which it is not known whether they match.
     pub unknown: u32,
     /// Positions of the rows that the search finds, ascending. Empty for groups.
@@ -156,6 +158,7 @@ impl ListBuilder<'_> {
             let age = ages.as_mut().and_then(Iterator::next);
             match is_match(&matcher, snapshot, socket, age) {
                 Some(true) => {
+                    list.has_bound |= socket.state == State::Bound;
                     let key = ranking.key(snapshot, socket, age, index as u64 * 2 + 1);
                     let is_found = |search| is_match(search, snapshot, socket, age) == Some(true);
                     let is_found = search.as_ref().is_some_and(is_found);

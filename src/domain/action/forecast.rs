@@ -189,11 +189,11 @@ fn stays_bound(input: &ActionInput<'_>, socket: &Socket) -> String {
         }
         State::Unconnected | State::Connected => {
             format!(
-                "the program bound this port by number: it stays bound until {who} closes the socket"
+                "the program bound this port by number: the port stays in use until {who} closes the socket"
             )
         }
         _ => format!(
-            "the program bound this port by number: it stays in BOUND until {who} closes the socket"
+            "the program bound this port by number: the port stays in use (BOUND) until {who} closes the socket"
         ),
     }
 }
@@ -335,8 +335,8 @@ fn kept_words(input: &ActionInput<'_>, fates: &[SocketFate], fate: &SocketFate) 
                 fates.iter().filter(|fate| matches!(fate, SocketFate::KeptByKernel { .. }));
             let seconds = longest(fates).unwrap_or_default();
             format!(
-                "the kernel keeps {} on the port (FIN-WAIT, TIME-WAIT), usually for {seconds}s; a bind() \
-                 with SO_REUSEADDR may succeed before",
+                "the kernel keeps {} on the port for about {seconds}s; a bind() with SO_REUSEADDR may \
+                 succeed before",
                 counted(closed.count() as u64, "closed connection")
             )
         }

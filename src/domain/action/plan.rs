@@ -1,7 +1,7 @@
 //! Selects the actions that free a port with the least effect on others. Performs nothing.
 
 use crate::domain::{
-    Socket,
+    Owner, Socket,
     action::{
         ActionChoice, ActionInput, EndSignal, Frees, PortAction, fate::SocketFate,
         forecast::fates_of_end, protection,
@@ -58,7 +58,7 @@ pub fn plan(input: &ActionInput<'_>, choices: &[ActionChoice], signal: EndSignal
     }
     let refusal = ending.map(|choice| why_not(choice));
     let refusal = refusal.or_else(|| protection::of_all_holders(input));
-    let refusal = refusal.or_else(|| needs_kill(choices));
+    let refusal = refusal.or_else(|| needs_kill(choices)).or_else(|| hidden_holder(input));
     let refusal = refusal.or_else(|| useful.first().map(|choice| why_not(choice)));
     FreePlan { action: None, then_drain: false, frees: Frees::No, refusal }
 }
@@ -67,6 +67,13 @@ fn why_not(choice: &ActionChoice) -> String {
     let refusal =
         choice.forecast.permission.refusal().filter(|_| choice.forecast.frees == Frees::Yes);
     refusal.unwrap_or_else(|| choice.forecast.because.clone())
+}
+
+/// Says that the process of a socket is not visible. None: those of all sockets are.
+fn hidden_holder(input: &ActionInput<'_>) -> Option<String> {
+    let is_hidden = |socket: &Socket| input.snapshot.owner(socket) == Owner::Hidden;
+    let why = "its process is not visible: run portscope as root to see and end it";
+    input.sockets().iter().any(is_hidden).then(|| why.to_owned())
 }
 
 /// Says that only closed connections with undelivered data keep the port. None: others do.

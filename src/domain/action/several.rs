@@ -110,7 +110,9 @@ fn merged(forecasts: &[(&ActionInput<'_>, ActionForecast)]) -> ActionForecast {
         }
         None => format!("no other socket uses the {ports} ports"),
     };
-    let commands: BTreeSet<&str> = each().map(|forecast| forecast.command.as_str()).collect();
+    let commands = each().map(|forecast| forecast.command.as_str());
+    // On a port without such sockets, nothing is to be done.
+    let commands: BTreeSet<&str> = commands.filter(|command| !command.is_empty()).collect();
     let commands: Vec<&str> = commands.into_iter().collect();
     ActionForecast {
         frees: worst.map_or(Frees::Yes, |(_, forecast)| forecast.frees),

@@ -32,11 +32,15 @@ impl PortAction {
             Self::Drain { sockets, destination } => {
                 let to = destination.map(|remote| format!(" to {remote}")).unwrap_or_default();
                 let with = if self.drains_data() { ", also with undelivered data" } else { "" };
-                let what = match sockets.len() {
-                    1 => "closed connection".to_owned(),
-                    count => counted(count as u64, "closed connection"),
-                };
-                format!("End the {what}{to}{with}")
+                match sockets.as_slice() {
+                    [Socket { remote: Some(remote), .. }] => {
+                        format!("End the closed connection to {remote}{with}")
+                    }
+                    all => {
+                        let what = counted(all.len() as u64, "closed connection");
+                        format!("End the {what}{to}{with}")
+                    }
+                }
             }
             Self::Reserve => "Reserve the port for later".to_owned(),
             Self::Wait => "Wait until it is free".to_owned(),

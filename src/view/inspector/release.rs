@@ -45,12 +45,12 @@ fn blocks(effects: &PortEffects) -> Option<String> {
     };
     let mut parts = vec![match (without, with(Verdict::InUse)) {
         (Verdict::InUse, options) if options.is_empty() => {
-            "bind() to all addresses ([::]) without socket options".to_owned()
+            "bind() to [::] (all addresses) without socket options".to_owned()
         }
         (Verdict::InUse, options) => {
-            format!("bind() to all addresses ([::]), also with {}", options.join(" or "))
+            format!("bind() to [::] (all addresses), also with {}", options.join(" or "))
         }
-        (Verdict::Unknown, _) => "unknown for bind() to all addresses ([::])".to_owned(),
+        (Verdict::Unknown, _) => "unknown for bind() to [::] (all addresses)".to_owned(),
         _ => "no bind()".to_owned(),
     }];
     let unknown = with(Verdict::Unknown);

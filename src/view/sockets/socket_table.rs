@@ -8,7 +8,7 @@ use crate::{
         App, Size,
         sockets::{ListRow, order},
     },
-    domain::{Snapshot, Socket, StateClass, listing::SocketColumn},
+    domain::{Snapshot, Socket, StateClass, listing::SocketColumn, notation},
     view::{
         Role,
         surface::Surface,
@@ -52,6 +52,11 @@ pub fn render(context: &SocketsContext<'_>, surface: &mut Surface<'_>) {
         let line = context.app.sockets().line();
         let words = match line.offered_word() {
             _ if line.filter().is_empty() => "no sockets".to_owned(),
+            _ if list.unknown > 0 => {
+                let unknown = notation::counted(list.unknown, "socket");
+                format!("no known match; of {unknown} it is not known")
+            }
+            _ if line.error().is_some() => "no socket matches the last valid filter".to_owned(),
             Some(word) => format!("no socket matches the filter; Tab completes it to {word}"),
             None => "no socket matches the filter".to_owned(),
         };
