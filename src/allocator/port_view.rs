@@ -81,7 +81,7 @@ impl WantedAddress {
         }
         let (local, address) = (socket.local.address.to_canonical(), address.to_canonical());
         let is_same_family = match address {
-            // connect() of an IPv6 socket that was not bound blocks all IPv4 addresses, too.
+            // connect() of an IPv6 socket that was not bound also blocks 0.0.0.0.
             IpAddr::V4(address) => {
                 socket.family != Family::Ipv6
                     || local.is_ipv4()

@@ -28,9 +28,9 @@ pub struct RaceReport {
     /// Number of the `Race` request that this report belongs to, counted from 1.
     pub number: u64,
     pub backend: RaceBackend,
-    /// Statistics of the port of each round that is closed, and bound again after the window.
+    /// Statistics of the port that each round closes, and binds again after the window.
     pub rebound: Rounds,
-    /// Statistics of the port of each round whose socket is kept and handed over.
+    /// Statistics of the port whose socket each round keeps and hands over.
     pub handed_over: Rounds,
     /// Why the race ended before its last round; `None` if it did not.
     pub failure: Option<Text>,

@@ -25,7 +25,7 @@ const LINES_BELOW: u16 = 8;
 /// Lines of header, gauges, legend and footer, and one spare line. The axis is counted separately.
 const OTHER_LINES: u16 = 5;
 /// Minimum number of lines of an inspector below the map: owner, the sockets of two states, and two
-/// lines about the process. The map takes longer rows rather than one of them.
+/// lines about the process. The map takes longer rows rather than use these lines.
 const INSPECTOR_LINES: u16 = 5;
 /// Below this size the screen is text only.
 const MIN_SIZE: Size = Size { columns: 80, rows: 20 };
@@ -116,8 +116,8 @@ pub struct Map {
     pub extent: Extent,
     pub cursor: u16,
     pub lens: Lens,
-    /// The destination or owner whose ports alone are marked. While set, the lens that shows it is
-    /// on.
+    /// The destination, owner or filter whose ports alone are marked. While set, the lens that
+    /// shows it is on.
     pub focus: Option<Focus>,
     pub protocols: Protocols,
     glyphs: GlyphSet,

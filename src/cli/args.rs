@@ -299,7 +299,7 @@ pub struct ExplainArguments {
     pub strict: bool,
 }
 
-/// What the commands share that work in one network namespace.
+/// Arguments shared by commands that work in one network namespace.
 #[derive(Debug, Args)]
 pub struct NamespaceArguments {
     /// Network namespace: name in /run/netns, pid or path

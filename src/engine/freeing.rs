@@ -28,11 +28,12 @@ use crate::{
 
 /// Time for processes to end after a signal, unless the user sets another one.
 pub const END_TIMEOUT: Duration = Duration::from_secs(5);
-/// Time for connections to end after an action, for example for the answer of a peer.
+/// Time for connections to end after an action; some wait for an answer of the peer.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Minimum time between two looks at a port.
 const MIN_PAUSE: Duration = Duration::from_millis(20);
-/// Minimum time to the end of a process that is reported; a shorter one is not that since the signal.
+/// Minimum time to the end of a process that is reported. Below it, the process may have ended
+/// before the time was first read.
 const LEAST_TOLD: Duration = Duration::from_millis(1);
 
 /// What one scan shows about a port, and what can be done about it.
@@ -167,8 +168,8 @@ impl StepResult {
 /// most for `SETTLE_TIMEOUT`. `then_drain`: also ends the closed connections that remain; those with
 /// undelivered data only if the action ends processes by SIGKILL.
 ///
-/// Errors: the network namespace cannot be entered, and nothing was done. Only ends the wait if the
-/// sockets cannot be listed later: what was done is returned in any case.
+/// Errors: the network namespace cannot be entered, and nothing was done. If the sockets cannot be
+/// listed later, only the wait ends, and what was done is returned.
 pub fn free_ports(
     host: &dyn Host,
     ports: &[(Protocol, u16)],
@@ -177,7 +178,8 @@ pub fn free_ports(
     timeout: Duration,
 ) -> Result<Vec<StepResult>, HostError> {
     let mut actions = host.actions()?;
-    // The first look of a new scanner may bind a port, which must not be one that was just freed.
+    // The first look of a new scanner may bind a port. It comes before the action, so that it
+    // cannot take a port that was just freed.
     let mut watch = PortWatch::new(host);
     if let Ok(watch) = &mut watch {
         let _ = watch.look_at(ports);
@@ -199,8 +201,8 @@ pub fn free_ports(
     Ok(results)
 }
 
-/// Looks at the ports until no socket is on them, at most for `SETTLE_TIMEOUT`. Calls `visit` with
-/// the sockets each time that their processes have closed all of them.
+/// Looks at the ports until no socket is on them, at most for `SETTLE_TIMEOUT`. Calls `visit` at
+/// each look that finds only sockets closed by their processes.
 fn settle(
     mut watch: PortWatch,
     ports: &[(Protocol, u16)],
@@ -224,7 +226,7 @@ fn settle(
 }
 
 /// Performs an action that ends processes or sockets, and waits until the processes have ended, at
-/// most for `timeout`. Performs nothing else: `Reserve` and `Wait` have no steps.
+/// most for `timeout`. Does nothing for `Reserve` and `Wait`.
 pub fn perform(
     actions: &mut dyn HostActions,
     action: &PortAction,
@@ -246,7 +248,7 @@ pub fn perform(
     }
 }
 
-/// Watches one port without a connection to it.
+/// Watches ports without a connection to them.
 pub struct PortWatch {
     scanner: Box<dyn Scanner>,
     snapshot: Snapshot,
@@ -261,7 +263,7 @@ impl PortWatch {
         Ok(Self { scanner: host.scanner()?, snapshot, started: now, due: now })
     }
 
-    /// Returns the time since `new`.
+    /// Returns the time since `new`, or since `settle` began.
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
@@ -296,7 +298,7 @@ impl PortWatch {
     }
 
     /// Sleeps until the next look is due: looks cost at most 5 % of a core. Returns false if the
-    /// time since `new` is `limit` or more; None: there is no limit.
+    /// time of `elapsed` is `limit` or more; None: there is no limit.
     pub fn pause(&self, limit: Option<Duration>) -> bool {
         let now = Instant::now();
         let end = limit.and_then(|limit| self.started.checked_add(limit));

@@ -85,7 +85,7 @@ impl LabOutcome<'_> {
     }
 }
 
-/// Returns the model behind the expected figures in words, for K of N candidates occupied and at
+/// Describes in words the model behind the expected figures, for K of N candidates occupied and at
 /// most M attempts. None: no model is known.
 fn model(figures: &StrategyFigures) -> Option<&'static str> {
     figures.expected?;

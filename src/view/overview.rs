@@ -84,8 +84,8 @@ impl OverviewContext<'_> {
         self.scan.snapshot.ephemeral.range
     }
 
-    /// Returns the counts of the ephemeral range. Counts it at the first call, because only large
-    /// screens have the small map.
+    /// Returns the counts of the ephemeral range, counted only when first needed, because not every
+    /// screen has the small map.
     fn counts(&self) -> &LensCounts {
         let ephemeral = &self.scan.snapshot.ephemeral;
         self.counts.get_or_init(|| {

@@ -112,7 +112,7 @@ fn unmoved(input: &ActionInput<'_>, pids: &BTreeSet<u32>, signal: EndSignal) -> 
     Some(format!("{} {why}", named(input, pid)))
 }
 
-/// Describes what the processes do with SIGTERM.
+/// Describes what the processes do with the signal.
 fn seen_signal(input: &ActionInput<'_>, pids: &BTreeSet<u32>, signal: EndSignal) -> Option<String> {
     let handling: BTreeSet<u32> =
         pids.iter().copied().filter(|&pid| reaction(input, pid) == TermReaction::Handles).collect();
@@ -345,8 +345,8 @@ fn kept_words(input: &ActionInput<'_>, fates: &[SocketFate], fate: &SocketFate) 
     }
 }
 
-/// Names the processes that keep the port, and says which of them hold the listening socket for a
-/// service (socket activation).
+/// Names the processes that keep the port. Of processes that are never ended, for example one that
+/// holds the socket for a service (socket activation), says only why that is so for the first.
 fn held_words(input: &ActionInput<'_>, fates: &[SocketFate]) -> String {
     let pids: BTreeSet<u32> = fates.iter().flat_map(held_by).copied().collect();
     let who = names(input, &pids);

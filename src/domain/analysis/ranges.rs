@@ -1,4 +1,4 @@
-//! Counts the ports in use of the ephemeral range, for each protocol. Does not count by owner.
+//! Counts the used ports of the ephemeral range, for each protocol. Does not count by owner.
 
 use crate::domain::{Ephemeral, PortRange, PortSet, Protocol, RangeUse, Snapshot, Socket, State};
 
@@ -48,10 +48,10 @@ pub(super) struct Ranges {
     pub each: [RangeUse; 2],
     pub unconnectable: PortSet,
     pub numbered: PortSet,
-    /// Number of ends of a range with an odd number of ports that bind(0) may skip although they
-    /// are free.
+    /// Number of free ports at the ends of the range that bind(0) may skip. 0 unless the range has
+    /// an odd number of ports.
     bind_ends: u32,
-    /// Number of ends of such a range that connect() may skip although it could use them.
+    /// As `bind_ends`, for connect().
     pub connect_ends: u32,
 }
 

@@ -13,8 +13,8 @@ pub fn read(path: impl AsRef<Path>, limit: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Like `read`, but without the line that the limit cut in two, because a number in it might be
-/// wrong. Empty if the file cannot be read.
+/// Like `read`, but without a last line that the limit cut in two, because a number in it might be
+/// wrong; a single line is kept. Empty if the file cannot be read.
 pub fn read_lines(path: impl AsRef<Path>, limit: u64) -> Vec<u8> {
     let mut bytes = read(path, limit).unwrap_or_default();
     bytes.truncate(whole_lines(&bytes, limit));

@@ -40,8 +40,7 @@ pub fn proc_is_ours() -> Result<bool, HostError> {
     Ok(ProcessIds::parse(&status).is_some_and(|own| own.depth == 1))
 }
 
-/// Returns the pid in this process's pid namespace of the process that the client of `socket` calls
-/// `pid`.
+/// Translates `pid`, as the client of `socket` sees it, to the pid that this process sees.
 pub fn translate(socket: impl AsFd, pid: u32) -> Result<u32, NotTranslated> {
     let client = client(socket).ok_or(NotTranslated::UnseenClient)?;
     if is_in_own_namespace(client) {
@@ -101,7 +100,7 @@ fn among_ancestors(client: ProcessIds, wanted: u32) -> Option<u32> {
     None
 }
 
-/// The pids of a process and its parent, in different pid namespaces.
+/// The pid of a process as it sees itself, and the pid of its parent as seen here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct ProcessIds {
     /// Pid of the process's parent, as seen here.

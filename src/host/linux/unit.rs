@@ -36,7 +36,7 @@ pub(in crate::host::linux) struct ServiceUnit {
     pub is_user: bool,
 }
 
-/// Returns the service of a process that is in no container. None: it is in none.
+/// Returns the service of a process. None: it is in a container, or in no service.
 pub(in crate::host::linux) fn service(cgroup: &[u8]) -> Option<ServiceUnit> {
     let lines = lines(cgroup);
     if lines.iter().any(|(_, _, path)| container(path).is_some()) {

@@ -92,8 +92,8 @@ fn write_verdict(health: &Health<'_>, page: &mut Page<'_>) -> io::Result<()> {
     page.line(&format!("{status}  {}", verdict(health)))
 }
 
-/// Returns the text of the first line: what could not be read if the status is UNKNOWN, the worst
-/// problem, or the use of each range if there is none.
+/// Returns the text of the first line. UNKNOWN: what could not be read; otherwise the worst
+/// problem; without a problem, the use of each range.
 fn verdict(health: &Health<'_>) -> String {
     match (health.status(), health.unlisted()) {
         (Status::Unknown, Some(gap)) => gap.to_string(),
@@ -112,8 +112,8 @@ fn verdict(health: &Health<'_>) -> String {
     }
 }
 
-/// Returns the first gap of an assumed sysctl, as the reason why the range is unknown. Empty: there
-/// is none.
+/// Returns which sysctl could not be read first, as the reason why the range is unknown. Empty: all
+/// were read.
 fn assumed_range(health: &Health<'_>) -> String {
     let gaps = &health.scan.snapshot.gaps;
     let gap = gaps.iter().find(|gap| gap.hides_capacity());
@@ -330,7 +330,7 @@ fn write_findings(
     Ok(())
 }
 
-/// Returns whether the verdict is the summary of a finding.
+/// Returns whether the status comes from a problem, which a finding may describe.
 fn says_finding(health: &Health<'_>) -> bool {
     matches!(health.status(), Status::Warning | Status::Critical)
 }

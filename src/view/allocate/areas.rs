@@ -12,9 +12,9 @@ use crate::{
     },
 };
 
-/// Minimum sizes (columns, lines) of the body, without header and footer: for a map with facts
-/// beside it; for facts with sections and a map with a legend; with room below the map that is kept
-/// for the last allocations; with wider facts.
+/// Minimum sizes (columns, lines) of the body, without header and footer, for: a map with facts
+/// beside it; also sections of the facts and a legend; also lines below the map that are kept for the
+/// history; wider facts.
 const LIMITS: [(u16, u16); 4] = [(56, 12), (110, 28), (150, 44), (190, 44)];
 /// Minimum widths of the facts beside the map, by size class.
 const NARROW_FACTS: u16 = 22;
@@ -22,12 +22,12 @@ const MEDIUM_FACTS: u16 = 55;
 /// Leaves 100 blocks for the map at 160 columns.
 const LARGE_FACTS: u16 = 50;
 const HUGE_FACTS: u16 = 60;
-/// Minimum height below the map for the history: a blank line, a rule, bars and their label.
+/// Minimum height below the map for the history: a rule, bars and their label.
 const MIN_HISTORY_LINES: u16 = 4;
 /// Lines below the legend that are kept free for the history from size class `Large` on.
 const RESERVED_HISTORY: u16 = 9;
 const MAX_HISTORY_LINES: u16 = 22;
-/// Minimum size (columns, lines) of the place below the map of size class `Small` that is used: with
+/// Size class `Small`: minimum size (columns, lines) of the space below the map for the log. With
 /// fewer columns the log would cut names, with fewer lines it would show less than beside the map.
 const MIN_SPARE: (u16, u16) = (56, 5);
 
@@ -109,7 +109,7 @@ impl AllocateAreas {
     }
 }
 
-/// Returns the area below a map that is used; `left` is the place from the map's bottom on. The last
+/// Returns the usable area below a map; `left` is the place from the map's bottom on. The last
 /// two columns stay free, as a gap to the facts.
 fn below_map(class: SizeClass, left: Rect) -> Rect {
     let (columns, lines) = MIN_SPARE;

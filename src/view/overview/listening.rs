@@ -146,7 +146,7 @@ fn detail(
     [width, height]: [usize; 2],
 ) -> Vec<Line<'static>> {
     let mut parts = who::facts(context.app, context.scan, row.key.owner_key);
-    // The command first: the name of the owner already hints at its unit.
+    // The command comes before the unit, which the owner's name already suggests.
     parts.reverse();
     if let Some(Age::Exactly(age)) = row.age {
         parts.push(format!("listens for {}", notation::rounded(age.as_secs_f64())));

@@ -65,7 +65,7 @@ pub fn render(context: &SocketsContext<'_>, surface: &mut Surface<'_>) {
     }
 }
 
-/// Marks rows that are marked or new, have ended, or that the search finds.
+/// Returns the sign of a row: marked by the user, ended, new, or found by the search.
 fn flag<'a>(context: &SocketsContext<'a>, row: &TableRow<'a>) -> Span<'static> {
     let (sockets, theme) = (context.app.sockets(), context.theme);
     let (mark, role) = match row {

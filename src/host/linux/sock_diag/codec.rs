@@ -94,7 +94,7 @@ pub fn destroyed(datagram: &[u8], sequence: u32) -> Option<Result<(), Errno>> {
     (message.kind == ERROR).then(|| message.error().map_or(Ok(()), Err))
 }
 
-/// Returns the request for one socket, with these extensions. None: it has no cookie.
+/// Returns the body of the request for one socket, with these extensions. None: it has no cookie.
 fn body_of(socket: &Socket, extensions: u8) -> Option<Vec<u8>> {
     let cookie = socket.cookie?;
     let table = match (socket.protocol, socket.family) {
@@ -153,7 +153,8 @@ pub fn request_by_number(table: Table, states: u32, port: Option<u16>, sequence:
     let [a, b] = 8u16.to_ne_bytes();
     // If the port was chosen automatically, continues at the jump. Otherwise goes to the end of the
     // program, which accepts the socket. The jump goes beyond the end, which rejects the socket.
-    // The kernel checks that each "yes" branch leads to the end.
+    // Only the "no" offset of the jump may go beyond the end: the kernel requires that each "yes"
+    // branch leads to it.
     let program = [AUTOMATIC, 4, a, b, JUMP, 4, a, b];
     let mut body = body(table, states, port);
     push_attribute(BYTECODE, &program, &mut body);
